@@ -1,0 +1,1 @@
+//! A gRPC connector between access-request platforms and a Buildkite organization.

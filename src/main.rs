@@ -1,0 +1,3 @@
+//! The `buildkite-connector` binary.
+
+fn main() {}
