@@ -1,1 +1,3 @@
 //! A gRPC connector between access-request platforms and a Buildkite organization.
+
+pub mod proto;

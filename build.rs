@@ -1,0 +1,49 @@
+//! Compiles `proto/` without `protoc`, so that `cargo build` needs nothing beside a Rust toolchain.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use tonic_prost_build::Config;
+
+const ROOT: &str = "proto";
+
+const FILES: [&str; 9] = [
+    "c1/connector/v2/annotations.proto",
+    "c1/connector/v2/connector.proto",
+    "c1/connector/v2/entitlement.proto",
+    "c1/connector/v2/grant.proto",
+    "c1/connector/v2/rate_limit.proto",
+    "c1/connector/v2/resource.proto",
+    "c1/connector/v2/traits.proto",
+    "c1/ratelimit/v1/ratelimit.proto",
+    "connector/health/v1/health.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={ROOT}");
+
+    let mut compiler = protox::Compiler::new([ROOT])?;
+    // Reflection has to hand out the well-known types too, and people read the comments there.
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files(FILES)?;
+
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    fs::write(
+        out.join("descriptors.bin"),
+        compiler.encode_file_descriptor_set(),
+    )?;
+
+    // Clients find out what an `Any` holds by its type URL, which prost writes without a domain
+    // unless it is told one.
+    let mut config = Config::new();
+    config
+        .enable_type_names()
+        .type_name_domain(["."], "type.googleapis.com");
+    tonic_prost_build::configure()
+        .build_client(true)
+        .build_server(true)
+        .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
+    Ok(())
+}

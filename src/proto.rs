@@ -1,0 +1,43 @@
+//! The wire contract as Rust types, generated at build time from `proto/`.
+//!
+//! The module tree repeats the packages: `c1.connector.v2` is what platforms speak to connectors,
+//! `c1.ratelimit.v1` the gate that some of their clients put before each call, and
+//! `connector.health.v1` our own account of scope health. What the messages mean to this connector
+//! is decided elsewhere; nothing here is written by hand except the tree.
+
+/// Packages of the platform's protocol.
+pub mod c1 {
+    /// Connectors.
+    pub mod connector {
+        /// `c1.connector.v2`: what is synced and provisioned.
+        #[allow(missing_docs, deprecated, clippy::all, clippy::pedantic)]
+        pub mod v2 {
+            tonic::include_proto!("c1.connector.v2");
+        }
+    }
+
+    /// Rate limits.
+    pub mod ratelimit {
+        /// `c1.ratelimit.v1`: the gate before each call.
+        #[allow(missing_docs, deprecated, clippy::all, clippy::pedantic)]
+        pub mod v1 {
+            tonic::include_proto!("c1.ratelimit.v1");
+        }
+    }
+}
+
+/// Packages of our own.
+pub mod connector {
+    /// Health.
+    pub mod health {
+        /// `connector.health.v1`: scope health.
+        #[allow(missing_docs, deprecated, clippy::all, clippy::pedantic)]
+        pub mod v1 {
+            tonic::include_proto!("connector.health.v1");
+        }
+    }
+}
+
+/// All files of the contract and the well-known types they import, encoded as a
+/// `google.protobuf.FileDescriptorSet`, for the reflection service.
+pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("descriptors");
