@@ -1,1 +1,4 @@
 //! A gRPC connector between access-request platforms and a Buildkite organization.
+
+pub mod cli;
+pub mod sandbox;
