@@ -23,15 +23,15 @@ pub(in crate::sandbox) fn make(edit: &Edit, organization: &mut Organization, tar
 }
 
 /// The row that a list shows first.
-fn first<T>(rows: &[T], order: Order) -> Option<&T> {
+fn first<'r, T>(mut rows: impl DoubleEndedIterator<Item = &'r T>, order: Order) -> Option<&'r T> {
     match order {
-        Order::OldestFirst => rows.first(),
-        Order::NewestFirst => rows.last(),
+        Order::OldestFirst => rows.next(),
+        Order::NewestFirst => rows.next_back(),
     }
 }
 
 fn move_teams(edit: &Edit, organization: &mut Organization, order: Order) {
-    let first = first(organization.teams(), order).map(|team| team.id);
+    let first = first(organization.teams().iter(), order).map(|team| team.id);
     match edit {
         Edit::RemoveAhead => {
             first.and_then(|id| organization.remove_team(id));
@@ -60,7 +60,10 @@ fn move_teams(edit: &Edit, organization: &mut Organization, order: Order) {
 }
 
 fn move_people(edit: &Edit, organization: &mut Organization, order: Order) {
-    let first = first(organization.people(), order).cloned();
+    // Not the owner of the default token: it would stop working, which is another fault than rows that move.
+    let owner = organization.owner().map(|person| person.id);
+    let others = organization.people().iter().filter(|person| Some(person.id) != owner);
+    let first = first(others, order).cloned();
     match (edit, first) {
         (Edit::RemoveAhead, Some(person)) => {
             organization.remove_person(person.id, MemberRows::Dropped);
@@ -104,7 +107,7 @@ fn move_members(edit: &Edit, organization: &mut Organization, team: Uuid, order:
     let Some(team) = organization.team_mut(team) else {
         return;
     };
-    let first = first(team.members(), order).copied();
+    let first = first(team.members().iter(), order).copied();
     match (edit, first, newcomer) {
         (Edit::RemoveAhead, Some(row), _) => {
             team.remove_member(row.user);

@@ -186,7 +186,7 @@ pub enum HeaderChange {
 /// A change of the organization in the middle of a listing. The named ones act on the list that is being read.
 #[derive(Clone)]
 pub enum Edit {
-    /// The first row goes: all others move up by one.
+    /// The first row goes: all others move up by one. Of people, the first but the owner of the default token.
     RemoveAhead,
     /// A row appears before all others: they move down by one.
     InsertAhead,
