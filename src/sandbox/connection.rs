@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -15,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::service::Service;
+
+/// How long to wait after a connection could not be accepted.
+const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(10);
 
 /// The request's connection is to be cut without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +33,11 @@ pub(super) async fn accept(listener: TcpListener, service: Arc<Service>, stopped
             accepted = listener.accept() => accepted,
             () = stopped.cancelled() => break,
         };
-        // A connection that failed before it was accepted is the caller's trouble, not ours.
-        let Ok((stream, _)) = accepted else { continue };
+        let Ok((stream, _)) = accepted else {
+            // Mostly the caller's trouble. Where this process has too many files open, trying at once again would spin.
+            tokio::time::sleep(AFTER_FAILED_ACCEPT).await;
+            continue;
+        };
         let (service, stopped) = (Arc::clone(&service), stopped.clone());
         connections.spawn(async move {
             tokio::select! {

@@ -186,7 +186,10 @@ impl Windows {
     /// The number of the current window, and the time until the next.
     fn at(&self, now: Instant) -> (u128, Duration) {
         let length = self.length.as_nanos().max(1);
-        let since = (now.saturating_duration_since(self.origin) + self.offset).as_nanos();
+        let since = now
+            .saturating_duration_since(self.origin)
+            .saturating_add(self.offset)
+            .as_nanos();
         let left = length - since % length;
         (
             since / length,
@@ -206,7 +209,7 @@ impl Counter {
         if self.window != window {
             *self = Self { window, current: 0 };
         }
-        self.current += requests;
+        self.current = self.current.saturating_add(requests);
         self.current
     }
 }
@@ -306,7 +309,9 @@ impl Limits {
     /// The body of the `rate_limit` endpoint. Nothing of it is per user, and GraphQL is never used here.
     pub(super) fn document(&self, rounding: ResetRounding) -> serde_json::Value {
         let scope = |limit: u32, current: u64, reset: u64, enforced: bool| {
-            let at = Timestamp::now() + Duration::from_secs(reset);
+            let at = Timestamp::now()
+                .checked_add(Duration::from_secs(reset))
+                .unwrap_or(Timestamp::MAX);
             json!({
                 "limit": limit,
                 "current": current,

@@ -167,7 +167,8 @@ impl Sandbox {
         at(&self.service.organization())
     }
 
-    /// Changes the truth behind everybody's back. Shows at once, whatever the write lag.
+    /// Changes the truth behind everybody's back. Shows at once, except where a write of the same
+    /// pair is still hidden by the write lag.
     pub fn edit<T>(&self, change: impl FnOnce(&mut Organization) -> T) -> T {
         change(&mut self.service.organization_mut())
     }

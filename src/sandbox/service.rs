@@ -93,7 +93,7 @@ impl Service {
             kind,
             replayed,
         } = self.faults.strike(target, call.asked.page(), path);
-        tokio::time::sleep(self.latency + delay).await;
+        tokio::time::sleep(self.latency.saturating_add(delay)).await;
         for edit in &edits {
             faults::make(edit, &mut self.organization_mut(), target, habits.order);
         }

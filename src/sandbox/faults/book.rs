@@ -124,7 +124,7 @@ impl Faults {
             }
             armed.fired.fetch_add(1, Ordering::SeqCst);
             match &armed.fault.kind {
-                FaultKind::Delay(time) => plan.delay += *time,
+                FaultKind::Delay(time) => plan.delay = plan.delay.saturating_add(*time),
                 FaultKind::Headers(change) => plan.headers.push(*change),
                 FaultKind::MoveRows(edit) => plan.edits.push(edit.clone()),
                 kind => {
