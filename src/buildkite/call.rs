@@ -1,0 +1,107 @@
+//! What travels with a request through this room: whose turn it is, how long it may take, and what it cost.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::endpoint::Endpoint;
+
+/// Who passes first where requests are scarce. The order of the variants is the order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// A grant or a revoke: somebody waits for access.
+    Provisioning,
+    /// A single read or a health check: somebody waits for an answer.
+    Interactive,
+    /// A sync: a job that has the whole night.
+    Sync,
+}
+
+impl Lane {
+    /// Every lane, the first to pass first.
+    pub const ALL: [Self; 3] = [Self::Provisioning, Self::Interactive, Self::Sync];
+
+    /// The lane's name in logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisioning => "provisioning",
+            Self::Interactive => "interactive",
+            Self::Sync => "sync",
+        }
+    }
+}
+
+/// One attempt at a request: which, and the status it was answered with, if it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// What was asked.
+    pub endpoint: Endpoint,
+    /// Buildkite's status; none where no answer came.
+    pub status: Option<StatusCode>,
+}
+
+/// What one call has cost so far.
+#[derive(Debug, Clone, Default)]
+pub struct Spent {
+    /// Every attempt that left this machine, in order.
+    pub attempts: Vec<Attempt>,
+    /// Time slept because a rate limit left no room.
+    pub waited: Duration,
+}
+
+/// One caller's request: clones share the same ledger.
+#[derive(Debug, Clone)]
+pub struct Call {
+    lane: Lane,
+    deadline: Option<Instant>,
+    spent: Arc<Mutex<Spent>>,
+}
+
+impl Call {
+    /// A call on a lane, without a deadline.
+    #[must_use]
+    pub fn new(lane: Lane) -> Self {
+        Self { lane, deadline: None, spent: Arc::default() }
+    }
+
+    /// The same call, to be given up at `deadline`.
+    #[must_use]
+    pub fn until(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The lane that the call's requests take.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// When the caller stops waiting, if it said so.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// What the call has cost so far.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        self.ledger(|spent| spent.clone())
+    }
+
+    pub(super) fn record(&self, endpoint: Endpoint, status: Option<StatusCode>) {
+        self.ledger(|spent| spent.attempts.push(Attempt { endpoint, status }));
+    }
+
+    pub(super) fn waited(&self, time: Duration) {
+        self.ledger(|spent| spent.waited += time);
+    }
+
+    fn ledger<T>(&self, look: impl FnOnce(&mut Spent) -> T) -> T {
+        // A ledger is plain numbers: a panic elsewhere while it was locked left nothing half done.
+        look(&mut self.spent.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

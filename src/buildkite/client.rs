@@ -1,0 +1,410 @@
+//! The HTTP client: one typed method an endpoint, every request through the one door.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::budget::{Closed, Door};
+use super::call::Call;
+use super::credential::{ApiToken, CredentialError};
+use super::endpoint::Endpoint;
+use super::error::{ApiError, Cause, Trouble};
+use super::ids::{OrganizationSlug, Role, TeamId, UserId};
+use super::origin::ApiOrigin;
+use super::outcome::{self, BodyTrouble, Received};
+use super::pages::{self, Answer, Batch, Position, Row, Window, Windows};
+use super::types::{AccessToken, Organization, OrganizationMember, Owner, Team, TeamMember};
+
+/// A body larger than this is no page of rows: 10,000 rows of the longest names that Buildkite allows stay below it.
+const LARGEST_BODY: usize = 32 << 20;
+
+/// The first pause before an attempt is repeated; each further one doubles, with jitter, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How the client behaves; see the settings of the same names.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// Time for one attempt, from connecting to the body's last byte.
+    pub attempt_timeout: Duration,
+    /// For how long transient trouble of a read is ridden out.
+    pub retry_for: Duration,
+    /// Longest wait for a rate limit's window.
+    pub max_wait: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            attempt_timeout: Duration::from_secs(15),
+            retry_for: Duration::from_secs(30),
+            max_wait: Duration::from_secs(45),
+        }
+    }
+}
+
+/// Why a client cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The token cannot be sent.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// The HTTP library could not start, for instance because the platform has no certificate store.
+    #[error("the HTTP client could not be set up: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+/// Buildkite's REST API for one organization, with one token.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    origin: ApiOrigin,
+    organization: OrganizationSlug,
+    token: ApiToken,
+    options: ClientOptions,
+    door: Door,
+}
+
+impl Client {
+    /// A client that sends `token` to `origin` and to nowhere else.
+    ///
+    /// # Errors
+    /// When the token cannot be put into a header or the HTTP library cannot start.
+    pub fn new(
+        origin: ApiOrigin,
+        organization: OrganizationSlug,
+        token: ApiToken,
+        options: ClientOptions,
+    ) -> Result<Self, ClientError> {
+        token.authorization()?;
+        let mut http = reqwest::Client::builder()
+            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .tls_version_min(reqwest::tls::Version::TLS_1_2)
+            .gzip(true)
+            .referer(false);
+        if origin.is_loopback() {
+            // The system's proxy is for the way out, and would see the token of a stand-in on this machine.
+            http = http.no_proxy();
+        }
+        let door = Door::new(options.max_wait);
+        Ok(Self { http: http.build()?, origin, organization, token, options, door })
+    }
+
+    /// The organization that is governed.
+    #[must_use]
+    pub fn organization_slug(&self) -> &OrganizationSlug {
+        &self.organization
+    }
+
+    /// The token's own record.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn access_token(&self, call: &Call) -> Result<AccessToken, ApiError> {
+        self.read(Endpoint::AccessToken, call).await
+    }
+
+    /// The token's owner.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn user(&self, call: &Call) -> Result<Owner, ApiError> {
+        self.read(Endpoint::User, call).await
+    }
+
+    /// The organization.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn organization(&self, call: &Call) -> Result<Organization, ApiError> {
+        self.read(Endpoint::Organization, call).await
+    }
+
+    /// One person of the organization.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn person(&self, user: UserId, call: &Call) -> Result<OrganizationMember, ApiError> {
+        self.read(Endpoint::Person(user), call).await
+    }
+
+    /// One team.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn team(&self, team: TeamId, call: &Call) -> Result<Team, ApiError> {
+        self.read(Endpoint::Team(team), call).await
+    }
+
+    /// One member of a team.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn member(&self, team: TeamId, user: UserId, call: &Call) -> Result<TeamMember, ApiError> {
+        self.read(Endpoint::Member(team, user), call).await
+    }
+
+    /// The organization's people from `position` on, `enough` rows or a little more.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn people(
+        &self,
+        position: Position,
+        enough: usize,
+        call: &Call,
+    ) -> Result<Batch<OrganizationMember>, ApiError> {
+        self.list(Endpoint::People, position, enough, call).await
+    }
+
+    /// The organization's teams from `position` on, `enough` rows or a little more.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn teams(&self, position: Position, enough: usize, call: &Call) -> Result<Batch<Team>, ApiError> {
+        self.list(Endpoint::Teams, position, enough, call).await
+    }
+
+    /// A team's members from `position` on, `enough` rows or a little more.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn members(
+        &self,
+        team: TeamId,
+        position: Position,
+        enough: usize,
+        call: &Call,
+    ) -> Result<Batch<TeamMember>, ApiError> {
+        self.list(Endpoint::Members(team), position, enough, call).await
+    }
+
+    /// Puts a person into a team. The role is always sent: what Buildkite takes for a missing one is documented nowhere.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`]. The write is sent once; whether it was applied is for the caller to find out.
+    pub async fn add_member(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        call: &Call,
+    ) -> Result<Option<TeamMember>, ApiError> {
+        let body = serde_json::json!({ "user_id": user.to_string(), "role": role });
+        self.write(Endpoint::AddMember(team), Some(body), call).await
+    }
+
+    /// Changes a member's role.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`]. The write is sent once; whether it was applied is for the caller to find out.
+    pub async fn change_role(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        call: &Call,
+    ) -> Result<Option<TeamMember>, ApiError> {
+        let body = serde_json::json!({ "role": role });
+        self.write(Endpoint::ChangeRole(team, user), Some(body), call).await
+    }
+
+    /// Takes a person out of a team.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`]. The write is sent once; whether it was applied is for the caller to find out.
+    pub async fn remove_member(&self, team: TeamId, user: UserId, call: &Call) -> Result<(), ApiError> {
+        self.write(Endpoint::RemoveMember(team, user), None, call).await.map(|_: Option<serde::de::IgnoredAny>| ())
+    }
+
+    async fn list<R: Row + DeserializeOwned>(
+        &self,
+        endpoint: Endpoint,
+        position: Position,
+        enough: usize,
+        call: &Call,
+    ) -> Result<Batch<R>, ApiError> {
+        pages::read(&Listing { client: self, endpoint, call }, position, enough).await
+    }
+
+    /// A read: transient trouble is ridden out, since asking twice changes nothing.
+    async fn read<T: DeserializeOwned>(&self, endpoint: Endpoint, call: &Call) -> Result<T, ApiError> {
+        self.patiently(call, || async { self.attempt(endpoint, None, None, call).await?.decode(endpoint) }).await
+    }
+
+    /// A write, sent once. What Buildkite echoes is believed where it is a member row; any other 2xx is an unread echo.
+    async fn write<T: DeserializeOwned>(
+        &self,
+        endpoint: Endpoint,
+        body: Option<serde_json::Value>,
+        call: &Call,
+    ) -> Result<Option<T>, ApiError> {
+        let answered = self.attempt(endpoint, None, body.as_ref(), call).await?;
+        Ok(answered.decode(endpoint).ok())
+    }
+
+    async fn patiently<T, F: Future<Output = Result<T, ApiError>>>(
+        &self,
+        call: &Call,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, ApiError> {
+        let patience = Instant::now() + self.options.retry_for;
+        let until = call.deadline().map_or(patience, |deadline| deadline.min(patience));
+        let pauses = ExponentialBuilder::new()
+            .with_jitter()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .without_max_times();
+        attempt.retry(pauses).when(|error| error.is_transient() && Instant::now() < until).await
+    }
+
+    /// One request, sent again only where it was certainly not executed: a 429 is refused beforehand.
+    async fn attempt(
+        &self,
+        endpoint: Endpoint,
+        window: Option<Window>,
+        body: Option<&serde_json::Value>,
+        call: &Call,
+    ) -> Result<Answered, ApiError> {
+        loop {
+            let refused = match self.send(endpoint, window, body, call).await {
+                Err(ApiError { trouble: Trouble::RateLimited(closed), .. }) => closed,
+                other => return other,
+            };
+            // The bucket is closed now, so the door either waits for its reset or says that it is too far.
+            tracing::info!(call = endpoint.name(), bucket = refused.bucket.map(super::budget::Bucket::as_str), "rate limited");
+        }
+    }
+
+    async fn send(
+        &self,
+        endpoint: Endpoint,
+        window: Option<Window>,
+        body: Option<&serde_json::Value>,
+        call: &Call,
+    ) -> Result<Answered, ApiError> {
+        let fail = |trouble| ApiError::new(endpoint, trouble);
+        let admission =
+            self.door.enter(call).await.map_err(|closed| fail(beyond_patience(closed, call)))?;
+        let timeout = call.deadline().map_or(self.options.attempt_timeout, |deadline| {
+            deadline.saturating_duration_since(Instant::now()).min(self.options.attempt_timeout)
+        });
+        let exchange = tokio::time::timeout(timeout, self.exchange(endpoint, window, body));
+        let received = match exchange.await {
+            Ok(Ok(received)) => received,
+            Ok(Err(cause)) => {
+                call.record(endpoint, None);
+                return Err(fail(Trouble::Unavailable(cause)));
+            }
+            Err(_) if timeout < self.options.attempt_timeout => {
+                call.record(endpoint, None);
+                return Err(fail(Trouble::DeadlineExceeded));
+            }
+            Err(_) => {
+                call.record(endpoint, None);
+                return Err(fail(Trouble::Unavailable(Cause::Silent(timeout))));
+            }
+        };
+        call.record(endpoint, Some(received.status));
+        let body = received.body.as_deref().unwrap_or_default();
+        let closed = admission.answered(received.status, &received.headers, body);
+        match outcome::classify(&received, || closed.unwrap_or_else(Closed::unknown)) {
+            Ok(()) => Ok(Answered(received)),
+            Err(trouble) => Err(ApiError { endpoint, trouble, message: outcome::message(&received) }),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        endpoint: Endpoint,
+        window: Option<Window>,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Received, Cause> {
+        let path = endpoint.path(&self.organization);
+        let mut request = self.http.request(endpoint.method(), self.origin.url(path.iter().map(String::as_str)));
+        if let Ok(authorization) = self.token.authorization() {
+            request = request.header(http::header::AUTHORIZATION, authorization);
+        }
+        request = request.header(http::header::ACCEPT, "application/json");
+        if let Some(window) = window {
+            request = request.query(&[("page", window.page), ("per_page", window.per_page)]);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| cause(&error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Received { status, headers, body: read_body(response).await })
+    }
+}
+
+/// A limit that opens too late is the caller's deadline only where Buildkite was never the reason.
+fn beyond_patience(closed: Closed, call: &Call) -> Trouble {
+    match call.deadline() {
+        Some(deadline) if deadline <= Instant::now() => Trouble::DeadlineExceeded,
+        _ => Trouble::RateLimited(closed),
+    }
+}
+
+/// The transport's failure without its URL: a query is nobody's business, and the call names itself.
+fn cause(error: &reqwest::Error) -> Cause {
+    if !error.is_connect() {
+        return Cause::Broken;
+    }
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    Cause::Connect(super::redact(&innermost.to_string()))
+}
+
+async fn read_body(mut response: reqwest::Response) -> Result<Bytes, BodyTrouble> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|_| BodyTrouble::Cut)? {
+        if body.len() + chunk.len() > LARGEST_BODY {
+            return Err(BodyTrouble::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// A 2xx answer whose body is still to be read.
+struct Answered(Received);
+
+impl Answered {
+    fn decode<T: DeserializeOwned>(&self, endpoint: Endpoint) -> Result<T, ApiError> {
+        outcome::decode(&self.0).map_err(|trouble| ApiError::new(endpoint, trouble))
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+}
+
+/// A list endpoint, as something that windows can be read from.
+struct Listing<'a> {
+    client: &'a Client,
+    endpoint: Endpoint,
+    call: &'a Call,
+}
+
+impl<R: Row + DeserializeOwned> Windows<R> for Listing<'_> {
+    async fn window(&self, window: Window) -> Result<Answer<R>, ApiError> {
+        let ask = || async {
+            let answered = self.client.attempt(self.endpoint, Some(window), None, self.call).await?;
+            Ok(Answer { link: pages::Link::read(answered.headers()), rows: answered.decode(self.endpoint)? })
+        };
+        self.client.patiently(self.call, ask).await
+    }
+
+    fn trouble(&self, trouble: Trouble) -> ApiError {
+        ApiError::new(self.endpoint, trouble)
+    }
+}

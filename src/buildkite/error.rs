@@ -1,0 +1,97 @@
+//! What can go wrong between us and Buildkite: one error, holding one class of trouble.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::budget::Closed;
+use super::endpoint::Endpoint;
+
+/// The class that an outcome falls into (see [`super::outcome`] for which does).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// 401: the token is missing, wrong, expired or revoked.
+    #[error("buildkite rejected the api token")]
+    TokenRejected,
+    /// 403: a scope, a role, a plan or an IP policy.
+    #[error("buildkite answered 403")]
+    Forbidden,
+    /// 404: absent, or hidden from this token.
+    #[error("buildkite answered 404")]
+    NotFound,
+    /// 409, 422 and the other refusals of a request that was understood.
+    #[error("buildkite refused with {0}")]
+    Rejected(StatusCode),
+    /// A rate limit leaves no room within the time that the call has.
+    #[error("the rate limit is used up")]
+    RateLimited(Closed),
+    /// Buildkite, or something on the way, could not answer; asking again may help.
+    #[error("buildkite could not be asked: {0}")]
+    Unavailable(Cause),
+    /// An answer that says something else than Buildkite's documentation; asking again will not help.
+    #[error("buildkite answered something unexpected: {0}")]
+    Unexpected(String),
+    /// The caller's own deadline passed.
+    #[error("the caller's deadline passed")]
+    DeadlineExceeded,
+}
+
+/// Why there was no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// 5xx or 408.
+    #[error("status {0}")]
+    Status(StatusCode),
+    /// No connection was made: nothing was sent.
+    #[error("no connection ({0})")]
+    Connect(String),
+    /// The connection broke after something was sent.
+    #[error("the connection broke")]
+    Broken,
+    /// Nothing came in time.
+    #[error("no answer within {}", humantime::format_duration(*.0))]
+    Silent(Duration),
+    /// A page for people: a proxy or a login wall speaks.
+    #[error("an HTML page came where JSON was expected (is a proxy in between?)")]
+    Html,
+    /// A body that ends too early or is no JSON.
+    #[error("the body was cut short or is no JSON")]
+    CutShort,
+    /// A list whose rows moved faster than it could be read.
+    #[error("the list kept changing while it was read")]
+    Moving,
+}
+
+/// A failed call: which one, how, and what Buildkite said.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{endpoint}: {trouble}")]
+pub struct ApiError {
+    /// What was called.
+    pub endpoint: Endpoint,
+    /// The class of what went wrong.
+    pub trouble: Trouble,
+    /// Buildkite's own words, redacted and bounded; diagnostics only, nothing branches on them.
+    pub message: Option<String>,
+}
+
+impl ApiError {
+    pub(super) fn new(endpoint: Endpoint, trouble: Trouble) -> Self {
+        Self { endpoint, trouble, message: None }
+    }
+
+    /// Whether the same call may succeed a moment later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self.trouble, Trouble::Unavailable(_))
+    }
+
+    /// Whether a write may have been applied although this was its outcome.
+    #[must_use]
+    pub fn may_have_applied(&self) -> bool {
+        match &self.trouble {
+            Trouble::Unavailable(Cause::Connect(_)) => false,
+            Trouble::Unavailable(_) | Trouble::Unexpected(_) | Trouble::DeadlineExceeded => true,
+            _ => false,
+        }
+    }
+}

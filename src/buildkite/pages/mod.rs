@@ -1,0 +1,172 @@
+//! Reads lists of any length without losing a row that was there all along.
+//!
+//! Buildkite pages by offset. When a row ahead of the reader is deleted between two pages, every later row moves up by one
+//! and the row at the boundary is in neither page: it looks revoked. So a list is read in **overlapping windows**. The next
+//! window begins at least one row before the end of what is covered, and two neighbours must share an **anchor**: a row
+//! with the same id and the same `created_at` (a person who was removed and added again is therefore none).
+//!
+//! **Premise:** rows that stay keep their relative order (rows are inserted anywhere, deleted anywhere, but not moved).
+//!
+//! **Claim:** every row that was there throughout is in the union of the windows. Say that a row is *passed* once it, or its
+//! place in the order, lies before the end of a window that was read. The first window starts at offset 0, so whatever
+//! precedes its last row is in it. Let a later window hold an anchor `r` of its predecessor. A row that stays either precedes
+//! `r`, and was passed before; or follows `r`, and then stands in this window, which is contiguous from `r` on, or behind its
+//! end. Nothing is between two windows. The last window is shorter than was asked for, so nothing is behind it. Only the
+//! order of rows is used, never the time between windows, so windows may be asked one after the other or at once.
+//!
+//! Where no anchor is shared, more rows moved than overlapped: the reader steps back and reads again, a bounded number of
+//! times, then fails. A window full of rows already known is no end, since rows may have been inserted ahead. The same
+//! window answered at two higher offsets is a server that ignores `page`: an error, unless it ignores `per_page` too and so
+//! shows that it always answers the whole list. A server whose pages have a fixed size of their own cannot overlap; its list is
+//! read until two passes agree ([`passes`]).
+
+mod link;
+mod overlap;
+mod passes;
+mod window;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use link::Link;
+pub use window::Window;
+
+use super::error::{ApiError, Trouble};
+use super::types::{OrganizationMember, Team, TeamMember};
+
+/// A row of a list.
+pub trait Row: Send {
+    /// What tells this row from every other.
+    fn id(&self) -> Uuid;
+    /// When the row came to be, as Buildkite wrote it, where rows of its kind have that.
+    fn since(&self) -> Option<&str>;
+}
+
+impl Row for OrganizationMember {
+    fn id(&self) -> Uuid {
+        self.id.uuid()
+    }
+
+    fn since(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl Row for Team {
+    fn id(&self) -> Uuid {
+        self.id.uuid()
+    }
+
+    fn since(&self) -> Option<&str> {
+        self.created_at.as_deref()
+    }
+}
+
+impl Row for TeamMember {
+    fn id(&self) -> Uuid {
+        self.user_id.uuid()
+    }
+
+    fn since(&self) -> Option<&str> {
+        self.created_at.as_deref()
+    }
+}
+
+/// What a row is recognised by: a digest of its id and its beginning, the same in every process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Anchor(Uuid);
+
+impl Anchor {
+    fn of<R: Row>(row: &R) -> Self {
+        Self(Uuid::new_v5(&row.id(), row.since().unwrap_or_default().as_bytes()))
+    }
+}
+
+/// One answer of a list endpoint.
+#[derive(Debug)]
+pub struct Answer<R> {
+    /// Its rows, in the server's order.
+    pub rows: Vec<R>,
+    /// What its `Link` header says.
+    pub link: Link,
+}
+
+/// A list endpoint that can be asked for windows.
+pub trait Windows<R: Row>: Sync {
+    /// Asks for one window.
+    fn window(&self, window: Window) -> impl Future<Output = Result<Answer<R>, ApiError>> + Send;
+
+    /// Names the list in an error about it.
+    fn trouble(&self, trouble: Trouble) -> ApiError;
+}
+
+/// Where to go on in a list. Self-contained: another process can go on from it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Position {
+    /// At its beginning.
+    #[default]
+    Start,
+    /// Behind the windows read so far.
+    Behind {
+        /// Rows covered, counted from the list's beginning.
+        covered: u32,
+        /// The largest `per_page` that this server honours.
+        largest: u32,
+        /// The rows of the last window.
+        anchors: Vec<Anchor>,
+    },
+    /// Behind the row with this id, of a list that can only be read as a whole and is handed on in the order of ids.
+    After(Uuid),
+}
+
+/// Some rows of a list.
+#[derive(Debug)]
+pub struct Batch<R> {
+    /// The rows; one may come again in a later batch, none is left out.
+    pub rows: Vec<R>,
+    /// Where to go on; none at the end of the list.
+    pub next: Option<Position>,
+}
+
+/// Reads on from `position` until there are `enough` rows, or a little more, or the list ends.
+///
+/// # Errors
+/// Whatever asking for a window ends with; `Unavailable` for a list that keeps moving; `Unexpected` for one whose answers
+/// contradict each other. Where a limit or an outage stops the reading after some rows, these are returned: the next call,
+/// which goes on from there, is the one that fails.
+pub async fn read<R: Row, S: Windows<R>>(source: &S, position: Position, enough: usize) -> Result<Batch<R>, ApiError> {
+    let after = match position {
+        Position::After(id) => Some(id),
+        Position::Start | Position::Behind { .. } => None,
+    };
+    let (from, wanted) = match after {
+        Some(_) => (Position::Start, usize::MAX),
+        None => (position, enough),
+    };
+    let whole = match overlap::read(source, from, wanted).await? {
+        overlap::Outcome::Batch(batch) if after.is_none() => return Ok(batch),
+        overlap::Outcome::Batch(Batch { next: Some(_), .. }) => {
+            return Err(source.trouble(Trouble::Unavailable(super::error::Cause::Moving)));
+        }
+        overlap::Outcome::Batch(batch) => batch.rows,
+        overlap::Outcome::Whole(rows) => rows,
+        overlap::Outcome::FixedSize(size) => passes::read(source, size).await?,
+    };
+    Ok(slice(whole, after, enough))
+}
+
+/// The part of a whole list that lies behind `after` in the order of ids.
+fn slice<R: Row>(mut rows: Vec<R>, after: Option<Uuid>, enough: usize) -> Batch<R> {
+    rows.sort_by_key(Row::id);
+    rows.dedup_by_key(|row| row.id());
+    if let Some(after) = after {
+        rows.retain(|row| row.id() > after);
+    }
+    let rest = rows.len() > enough;
+    rows.truncate(enough);
+    let next = rows.last().filter(|_| rest).map(|row| Position::After(row.id()));
+    Batch { rows, next }
+}
+
+#[cfg(test)]
+mod tests;

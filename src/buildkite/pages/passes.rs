@@ -1,0 +1,48 @@
+//! Lists of servers whose pages have a size of their own: read until two passes agree.
+//!
+//! A row that slipped past a pass did so because another one ahead of it was deleted after it had been read; that one is in
+//! this pass and not in the next, so the two do not agree. Two passes that hold the same rows missed none that stayed.
+
+use std::collections::BTreeSet;
+
+use super::super::error::{ApiError, Cause, Trouble};
+use super::{Anchor, Row, Window, Windows};
+
+/// Passes that are made at most.
+const PASSES: usize = 3;
+
+/// Pages of one pass at most: far above the largest organization, and an end to a server that never ends.
+const PAGES: u32 = 10_000;
+
+pub(super) async fn read<R: Row, S: Windows<R>>(source: &S, size: usize) -> Result<Vec<R>, ApiError> {
+    let mut before: Option<BTreeSet<Anchor>> = None;
+    for _ in 0..PASSES {
+        let rows = pass(source, size).await?;
+        let anchors: BTreeSet<Anchor> = rows.iter().map(Anchor::of).collect();
+        if before.as_ref() == Some(&anchors) {
+            return Ok(rows);
+        }
+        before = Some(anchors);
+    }
+    Err(source.trouble(Trouble::Unavailable(Cause::Moving)))
+}
+
+async fn pass<R: Row, S: Windows<R>>(source: &S, size: usize) -> Result<Vec<R>, ApiError> {
+    let mut rows: Vec<R> = Vec::new();
+    let mut last: Vec<Anchor> = Vec::new();
+    for page in 1..=PAGES {
+        let answer = source.window(Window { page, per_page: Window::LARGEST }).await?;
+        let anchors: Vec<Anchor> = answer.rows.iter().map(Anchor::of).collect();
+        if !anchors.is_empty() && anchors == last {
+            return Err(source.trouble(Trouble::Unexpected("the same page at two offsets of a list".to_owned())));
+        }
+        let more = answer.link.names_more_than(page);
+        let end = answer.rows.is_empty() || (answer.rows.len() < size && !more);
+        rows.extend(answer.rows);
+        last = anchors;
+        if end {
+            return Ok(rows);
+        }
+    }
+    Err(source.trouble(Trouble::Unexpected("a list without an end".to_owned())))
+}

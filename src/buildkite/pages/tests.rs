@@ -1,0 +1,276 @@
+//! A list on a server whose rows move between any two windows, read by the real reader.
+
+use std::sync::Mutex;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+use super::super::endpoint::Endpoint;
+use super::*;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    id: Uuid,
+    since: String,
+}
+
+impl Row for Entry {
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn since(&self) -> Option<&str> {
+        Some(&self.since)
+    }
+}
+
+/// How a server understands `page` and `per_page`, and whether it sends a Link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Paging {
+    Honoured,
+    PerPageIgnored,
+    PageIgnored,
+    BothIgnored,
+    CappedAt(u32),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Linking {
+    Right,
+    Never,
+    AlwaysNext,
+}
+
+/// What happens to the list before the next window is answered.
+#[derive(Debug, Clone)]
+enum Edit {
+    Nothing,
+    Insert(usize),
+    Delete(usize),
+    ReAdd(usize),
+}
+
+#[derive(Debug)]
+struct Server {
+    rows: Vec<Entry>,
+    paging: Paging,
+    linking: Linking,
+    newest_first: bool,
+    edits: Vec<Edit>,
+    made: u128,
+    asked: usize,
+}
+
+impl Server {
+    fn new(rows: usize, paging: Paging, linking: Linking) -> Self {
+        let mut server = Self { rows: vec![], paging, linking, newest_first: false, edits: vec![], made: 0, asked: 0 };
+        for _ in 0..rows {
+            let row = server.make();
+            server.rows.push(row);
+        }
+        server
+    }
+
+    fn make(&mut self) -> Entry {
+        self.made += 1;
+        // Ids that do not follow the order of the list, so that sorting by id and reading in order differ.
+        let id = Uuid::new_v5(&Uuid::nil(), &self.made.to_be_bytes());
+        Entry { id, since: format!("t{}", self.made) }
+    }
+
+    fn edit(&mut self, edit: &Edit) {
+        match *edit {
+            Edit::Insert(at) => {
+                let row = self.make();
+                // Inserted at the end that new rows go to, or anywhere: the reader's premise is only that others stay in order.
+                let at = if self.newest_first { 0 } else { at % (self.rows.len() + 1) };
+                self.rows.insert(at, row);
+            }
+            Edit::Delete(at) if !self.rows.is_empty() => {
+                self.rows.remove(at % self.rows.len());
+            }
+            Edit::ReAdd(at) if !self.rows.is_empty() => {
+                let mut row = self.rows.remove(at % self.rows.len());
+                self.made += 1;
+                row.since = format!("t{}", self.made);
+                let at = if self.newest_first { 0 } else { self.rows.len() };
+                self.rows.insert(at, row);
+            }
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, window: Window) -> Answer<Entry> {
+        self.asked += 1;
+        assert!(self.asked < 5_000, "an endless reading of {} rows: {:?}, {:?}", self.rows.len(), self.paging, self.linking);
+        if let Some(edit) = self.edits.pop() {
+            self.edit(&edit);
+        }
+        let (page, per_page) = match self.paging {
+            Paging::Honoured => (window.page, window.per_page),
+            Paging::PerPageIgnored => (window.page, Window::DEFAULT),
+            Paging::PageIgnored => (1, window.per_page),
+            Paging::BothIgnored => (1, u32::MAX),
+            Paging::CappedAt(cap) => (window.page, window.per_page.min(cap)),
+        };
+        let offset = (page - 1) as usize * per_page as usize;
+        let rows: Vec<Entry> = self.rows.iter().skip(offset).take(per_page as usize).cloned().collect();
+        let more = offset + rows.len() < self.rows.len();
+        let link = match self.linking {
+            Linking::Right => Link { present: true, next: more, last: None },
+            Linking::Never => Link::default(),
+            Linking::AlwaysNext => Link { present: true, next: true, last: None },
+        };
+        Answer { rows, link }
+    }
+}
+
+struct Shared(Mutex<Server>);
+
+impl Windows<Entry> for Shared {
+    async fn window(&self, window: Window) -> Result<Answer<Entry>, ApiError> {
+        Ok(self.0.lock().unwrap().answer(window))
+    }
+
+    fn trouble(&self, trouble: Trouble) -> ApiError {
+        ApiError::new(Endpoint::Teams, trouble)
+    }
+}
+
+/// Reads the whole list in batches, each position having gone through its serialised form.
+fn read_all(server: Server, enough: usize) -> (Result<Vec<Entry>, ApiError>, Server) {
+    let shared = Shared(Mutex::new(server));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let rows = runtime.block_on(async {
+        let mut rows = Vec::new();
+        let mut position = Position::Start;
+        loop {
+            let batch = read(&shared, position, enough).await?;
+            rows.extend(batch.rows);
+            match batch.next {
+                Some(next) => position = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap(),
+                None => return Ok(rows),
+            }
+        }
+    });
+    (rows, shared.0.into_inner().unwrap())
+}
+
+fn ids(rows: &[Entry]) -> std::collections::BTreeSet<Uuid> {
+    rows.iter().map(|row| row.id).collect()
+}
+
+#[rstest::rstest]
+#[case(0, 1)]
+#[case(1, 1)]
+#[case(99, 1)]
+#[case(100, 2)]
+#[case(101, 2)]
+#[case(198, 3)]
+#[case(1_000, 12)]
+fn a_quiet_list_is_read_whole_for_few_requests(#[case] rows: usize, #[case] requests: usize) {
+    let (read, server) = read_all(Server::new(rows, Paging::Honoured, Linking::Right), 1_000_000);
+    assert_eq!(ids(&read.unwrap()), ids(&server.rows));
+    assert!(server.asked <= requests, "{} requests for {rows} rows", server.asked);
+}
+
+#[test]
+fn thirty_rows_without_a_link_are_looked_at_twice_and_other_sizes_are_not() {
+    for (rows, requests) in [(29, 1), (30, 2), (31, 1)] {
+        let (read, server) = read_all(Server::new(rows, Paging::Honoured, Linking::Never), 1_000);
+        assert_eq!((read.unwrap().len(), server.asked), (rows, requests));
+    }
+}
+
+#[test]
+fn a_server_that_answers_one_page_for_ever_is_an_error() {
+    for rows in [100, 250] {
+        let (read, _) = read_all(Server::new(rows, Paging::PageIgnored, Linking::Never), 1_000);
+        assert!(matches!(read.unwrap_err().trouble, Trouble::Unexpected(_)));
+    }
+}
+
+fn paging() -> impl Strategy<Value = Paging> {
+    prop_oneof![
+        4 => Just(Paging::Honoured),
+        1 => Just(Paging::PerPageIgnored),
+        1 => Just(Paging::BothIgnored),
+        1 => (20u32..100).prop_map(Paging::CappedAt),
+    ]
+}
+
+fn linking() -> impl Strategy<Value = Linking> {
+    prop_oneof![Just(Linking::Right), Just(Linking::Never), Just(Linking::AlwaysNext)]
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let edit = prop_oneof![
+        3 => Just(Edit::Nothing),
+        1 => any::<usize>().prop_map(Edit::Insert),
+        // Mostly ahead of the reader, where a deletion hides a row from plain paging.
+        2 => (0usize..60).prop_map(Edit::Delete),
+        1 => any::<usize>().prop_map(Edit::Delete),
+        1 => any::<usize>().prop_map(Edit::ReAdd),
+    ];
+    proptest::collection::vec(edit, 0..60)
+}
+
+fn every_row_that_stayed_is_read(
+    rows: usize,
+    paging: Paging,
+    linking: Linking,
+    newest_first: bool,
+    edits: Vec<Edit>,
+    enough: usize,
+) -> Result<(), TestCaseError> {
+    // A capped server without a Link shows its cap by nothing: a short page is then all that there is to see.
+    prop_assume!(!(matches!(paging, Paging::CappedAt(_)) && linking == Linking::Never));
+    let mut server = Server { newest_first, edits, ..Server::new(rows, paging, linking) };
+    if newest_first {
+        server.rows.reverse();
+    }
+    let before = server.rows.clone();
+    let (read, server) = read_all(server, enough);
+    let Ok(read) = read else {
+        // An honest failure loses nothing; `failures_are_rare` shows that it is no way out.
+        return Ok(());
+    };
+    let stayed: Vec<Entry> = before.into_iter().filter(|row| server.rows.contains(row)).collect();
+    let missing: Vec<_> = ids(&stayed).difference(&ids(&read)).copied().collect();
+    prop_assert!(missing.is_empty(), "{} of {} rows that stayed are missing", missing.len(), stayed.len());
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_row_that_stayed_is_ever_missing(
+        rows in 0usize..700, paging in paging(), linking in linking(), newest_first in any::<bool>(), edits in edits(),
+        enough in prop_oneof![Just(100usize), Just(250), Just(10_000)],
+    ) {
+        every_row_that_stayed_is_read(rows, paging, linking, newest_first, edits, enough)?;
+    }
+
+    #[test]
+    fn a_list_that_does_not_move_is_always_read(
+        rows in 0usize..700, paging in paging(), linking in linking(), enough in prop_oneof![Just(100usize), Just(10_000)],
+    ) {
+        prop_assume!(!(matches!(paging, Paging::CappedAt(_)) && linking == Linking::Never));
+        // One or two rows, for ever, with a next page always named: nothing tells that from a page that repeats.
+        prop_assume!(!(rows < 3 && paging == Paging::BothIgnored && linking == Linking::AlwaysNext));
+        let (read, server) = read_all(Server::new(rows, paging, linking), enough);
+        prop_assert_eq!(ids(&read.unwrap()), ids(&server.rows));
+    }
+}
+
+#[test]
+fn failures_are_rare_where_a_few_rows_move() {
+    let mut failures = 0;
+    for start in 0..200usize {
+        let edits = (0..12).map(|step| if step % 2 == 0 { Edit::Delete((start * 7 + step) % 90) } else { Edit::Insert(start * step) });
+        let server = Server { edits: edits.collect(), ..Server::new(300 + start, Paging::Honoured, Linking::Right) };
+        failures += usize::from(read_all(server, 10_000).0.is_err());
+    }
+    assert_eq!(failures, 0);
+}

@@ -1,0 +1,3 @@
+//! The commands of the binary: parse, wire, print.
+
+pub mod sandbox;

@@ -1,0 +1,163 @@
+//! `sandbox`: the Buildkite stand-in alone, for people who build a platform or the connector against it.
+
+mod habits;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::sandbox::{Fault, LimitOptions, Options, Organization, OrganizationRole, Sandbox, Seed, Size, TokenSpec};
+
+pub use habits::HabitArgs;
+
+/// What a sandbox can be told on the command line.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SandboxArgs {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Generate an organization with this many teams, instead of the small believable one
+    #[arg(long, value_name = "N")]
+    pub teams: Option<usize>,
+    /// Members of each generated team
+    #[arg(long, value_name = "N")]
+    pub members_per_team: Option<usize>,
+    /// People in the generated organization
+    #[arg(long, value_name = "N")]
+    pub people: Option<usize>,
+    /// Another number generates other ids
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Requests a window for the organization; 0: unlimited
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub organization_limit: u32,
+    /// Requests a window for each user; 0: unlimited
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub user_limit: u32,
+    /// Length of a rate-limit window
+    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub window: Duration,
+    /// How long every request takes at least
+    #[arg(long, default_value = "0s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub latency: Duration,
+    /// Something that goes wrong: ENDPOINT:KIND[=VALUE][:page=N][:after=N][:times=N], such as
+    /// team-members:status=502:times=3, any:delay=200ms or teams:move=remove:page=2. May be given several times
+    #[arg(long = "fault", value_name = "SPEC")]
+    pub faults: Vec<Fault>,
+    /// What Buildkite's documentation leaves open.
+    #[command(flatten)]
+    pub habits: HabitArgs,
+}
+
+impl SandboxArgs {
+    /// The options that these arguments mean.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options {
+            listen: self.listen,
+            seed: self.seed(),
+            limits: LimitOptions {
+                organization: (self.organization_limit > 0).then_some(self.organization_limit),
+                user: (self.user_limit > 0).then_some(self.user_limit),
+                window: self.window,
+                ..LimitOptions::default()
+            },
+            habits: self.habits.habits(),
+            latency: self.latency,
+            faults: self.faults.clone(),
+        }
+    }
+
+    /// Any of the sizes asks for a generated organization.
+    fn seed(&self) -> Seed {
+        if self.teams.is_none() && self.members_per_team.is_none() && self.people.is_none() && self.seed.is_none() {
+            return Seed::Believable;
+        }
+        Seed::Sized(Size {
+            teams: self.teams.unwrap_or(20),
+            members_per_team: self.members_per_team.unwrap_or(10),
+            people: self.people.unwrap_or(100),
+            seed: self.seed.unwrap_or(0),
+        })
+    }
+}
+
+/// Runs a sandbox until it is told to end, after printing how to use it.
+///
+/// # Errors
+///
+/// When it cannot listen, or standard output is closed.
+pub async fn run(args: &SandboxArgs) -> io::Result<()> {
+    // Listened for before anything is printed, so that who waits for the print can rely on it.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let sandbox = Sandbox::start(args.options()).await?;
+    introduce(&sandbox, &mut io::stdout().lock())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    sandbox.stop().await;
+    Ok(())
+}
+
+/// Says where it is, what is in it and how to ask it. The tokens are made up and open nothing but this sandbox.
+fn introduce(sandbox: &Sandbox, out: &mut impl Write) -> io::Result<()> {
+    let (url, slug) = (sandbox.url(), sandbox.slug());
+    let token = sandbox.token().expose_secret();
+    sandbox.look(|organization| {
+        let (teams, people) = (organization.teams().len(), organization.people().len());
+        writeln!(out, "Buildkite sandbox  {url}")?;
+        writeln!(
+            out,
+            "organization       {slug} ({teams} teams, {people} people)\n\ntokens"
+        )
+    })?;
+    writeln!(out, "  {token}  admin, all scopes")?;
+    for (token, what) in other_tokens(sandbox) {
+        writeln!(out, "  {}  {what}", token.expose_secret())?;
+    }
+    writeln!(out, "\ntry it")?;
+    writeln!(
+        out,
+        "  curl -H 'Authorization: Bearer {token}' {url}/v2/organizations/{slug}/teams"
+    )?;
+    writeln!(out, "\nrun the connector against it")?;
+    writeln!(out, "  export BUILDKITE_REST_URL={url}")?;
+    writeln!(out, "  export BUILDKITE_ORGANIZATION_SLUG={slug}")?;
+    writeln!(out, "  export BUILDKITE_API_TOKEN={token}")?;
+    out.flush()
+}
+
+/// A token for each way of having less than the admin's.
+fn other_tokens(sandbox: &Sandbox) -> Vec<(SecretString, &'static str)> {
+    let owner = TokenSpec::owned_by(sandbox.owner());
+    let read_only = owner
+        .clone()
+        .with_scopes(&["read_user", "read_organizations", "read_teams"]);
+    let teams_only = owner.with_scopes(&["read_teams", "write_teams"]);
+    let mut tokens = vec![
+        (
+            sandbox.mint(read_only.described("sandbox read-only")),
+            "admin, without write_teams: reads everything",
+        ),
+        (
+            sandbox.mint(teams_only.described("sandbox teams only")),
+            "admin, read_teams and write_teams only",
+        ),
+    ];
+    if let Some(member) = sandbox.look(ordinary_member) {
+        let spec = TokenSpec::owned_by(member).described("sandbox member");
+        tokens.push((sandbox.mint(spec), "no admin, all scopes: is not shown secret teams"));
+    }
+    tokens
+}
+
+fn ordinary_member(organization: &Organization) -> Option<uuid::Uuid> {
+    let mut people = organization.people().iter();
+    people
+        .find(|person| person.role == OrganizationRole::Member)
+        .map(|person| person.id)
+}

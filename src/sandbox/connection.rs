@@ -1,0 +1,108 @@
+//! The accept loop: HTTP/1.1 over connections that can be cut in the middle of a request.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::service::Service;
+
+/// How long to wait after a connection could not be accepted.
+const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(10);
+
+/// The request's connection is to be cut without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is cut on purpose")]
+pub(super) struct Cut;
+
+/// Serves until it is stopped; open connections end then, whatever they are at.
+pub(super) async fn accept(listener: TcpListener, service: Arc<Service>, stopped: CancellationToken) {
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped.cancelled() => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Mostly the caller's trouble. Where this process has too many files open, trying at once again would spin.
+            tokio::time::sleep(AFTER_FAILED_ACCEPT).await;
+            continue;
+        };
+        let (service, stopped) = (Arc::clone(&service), stopped.clone());
+        connections.spawn(async move {
+            tokio::select! {
+                () = serve(stream, service) => {}
+                () = stopped.cancelled() => {}
+            }
+        });
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+async fn serve(stream: TcpStream, service: Arc<Service>) {
+    // Small answers go out at once. Where that cannot be set, they are merely slower.
+    let _ = stream.set_nodelay(true);
+    let cut = Arc::new(AtomicBool::new(false));
+    let stream = Cuttable {
+        stream,
+        cut: Arc::clone(&cut),
+    };
+    let answering = service_fn(move |request| {
+        let (service, cut) = (Arc::clone(&service), Arc::clone(&cut));
+        async move {
+            let answer = service.answer(request).await;
+            cut.store(answer.is_err(), Ordering::SeqCst);
+            answer
+        }
+    });
+    // How a connection ends is the caller's to notice; the journal has what was asked on it.
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), answering)
+        .await;
+}
+
+/// A stream that is reset rather than closed when its connection is cut.
+struct Cuttable {
+    stream: TcpStream,
+    cut: Arc<AtomicBool>,
+}
+
+impl Drop for Cuttable {
+    fn drop(&mut self) {
+        if self.cut.load(Ordering::SeqCst) {
+            // Where it cannot be set, the caller sees the connection closed: no answer either.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Cuttable {
+    fn poll_read(mut self: Pin<&mut Self>, task: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(task, into)
+    }
+}
+
+impl AsyncWrite for Cuttable {
+    fn poll_write(mut self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(task, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(task)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(task)
+    }
+}

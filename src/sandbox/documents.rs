@@ -1,0 +1,183 @@
+//! The JSON that Buildkite answers with, field by field (sections 2.2 to 2.8 of its REST reference).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::auth::Token;
+use super::habits::{ExpiresAt, Habits, MemberRoleField};
+use super::organization::{Membership, Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole};
+
+/// A team as `GET teams` shows it.
+#[expect(clippy::struct_excessive_bools, reason = "the fields are Buildkite's")]
+#[derive(Serialize)]
+pub(super) struct TeamDocument<'a> {
+    id: Uuid,
+    graphql_id: String,
+    name: &'a str,
+    slug: &'a str,
+    description: Option<&'a str>,
+    privacy: Privacy,
+    default: bool,
+    created_at: String,
+    created_by: Option<UserDocument<'a>>,
+    default_member_role: TeamRole,
+    members_can_create_pipelines: bool,
+    members_can_create_suites: bool,
+    members_can_create_registries: bool,
+    members_can_destroy_registries: bool,
+    members_can_destroy_packages: bool,
+}
+
+impl<'a> TeamDocument<'a> {
+    pub(super) fn new(organization: &'a Organization, team: &'a Team) -> Self {
+        Self {
+            id: team.id,
+            graphql_id: graphql_id("Team", team.id),
+            name: &team.name,
+            slug: &team.slug,
+            description: team.description.as_deref(),
+            privacy: team.privacy,
+            default: team.default,
+            created_at: iso(team.created_at),
+            created_by: team
+                .created_by
+                .and_then(|id| organization.anyone(id))
+                .map(UserDocument::new),
+            default_member_role: team.default_member_role,
+            members_can_create_pipelines: true,
+            members_can_create_suites: true,
+            members_can_create_registries: true,
+            members_can_destroy_registries: false,
+            members_can_destroy_packages: false,
+        }
+    }
+}
+
+/// A team's member row. Holds no e-mail and no id of its own.
+#[derive(Serialize)]
+pub(super) struct TeamMemberDocument<'a> {
+    user_id: Uuid,
+    user_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<TeamRole>,
+    created_at: String,
+}
+
+impl<'a> TeamMemberDocument<'a> {
+    pub(super) fn new(organization: &'a Organization, row: &Membership) -> Self {
+        Self {
+            user_id: row.user,
+            user_name: organization.anyone(row.user).map_or("", |person| &person.name),
+            role: Some(row.role),
+            created_at: iso(row.created_at),
+        }
+    }
+
+    pub(super) fn without_role(mut self) -> Self {
+        self.role = None;
+        self
+    }
+}
+
+/// An organization member. `sso_mode` is for admins and for one's own row only.
+#[derive(Serialize)]
+pub(super) struct MemberDocument<'a> {
+    id: Uuid,
+    name: &'a str,
+    email: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<OrganizationRole>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sso_mode: Option<SsoMode>,
+}
+
+impl<'a> MemberDocument<'a> {
+    pub(super) fn new(person: &'a Person, caller: Uuid, caller_is_admin: bool, habits: &Habits) -> Self {
+        Self {
+            id: person.id,
+            name: &person.name,
+            email: &person.email,
+            role: (habits.member_role_field == MemberRoleField::Present).then_some(person.role),
+            sso_mode: (caller_is_admin || person.id == caller).then_some(person.sso_mode),
+        }
+    }
+}
+
+/// A user, as `GET /v2/user` and `created_by` show one.
+#[derive(Serialize)]
+pub(super) struct UserDocument<'a> {
+    id: Uuid,
+    graphql_id: String,
+    name: &'a str,
+    email: &'a str,
+    avatar_url: String,
+    created_at: String,
+}
+
+impl<'a> UserDocument<'a> {
+    pub(super) fn new(person: &'a Person) -> Self {
+        Self {
+            id: person.id,
+            graphql_id: graphql_id("User", person.id),
+            name: &person.name,
+            email: &person.email,
+            avatar_url: format!("https://www.gravatar.com/avatar/{}", person.id.simple()),
+            created_at: iso(person.created_at),
+        }
+    }
+}
+
+/// The organization itself; its URLs lead back to this server.
+pub(super) fn organization(organization: &Organization, origin: &str) -> Value {
+    let slug = &organization.slug;
+    let url = format!("{origin}/v2/organizations/{slug}");
+    json!({
+        "id": organization.id,
+        "graphql_id": graphql_id("Organization", organization.id),
+        "url": url,
+        "web_url": format!("https://buildkite.com/{slug}"),
+        "name": organization.name,
+        "slug": slug,
+        "pipelines_url": format!("{url}/pipelines"),
+        "agents_url": format!("{url}/agents"),
+        "emojis_url": format!("{url}/emojis"),
+        "created_at": iso(organization.created_at),
+    })
+}
+
+/// What a token says of itself: its owner by name and e-mail, without an id.
+pub(super) fn access_token(token: &Token, owner: &Person, format: ExpiresAt) -> Value {
+    let written = |at: Timestamp| match format {
+        ExpiresAt::SpaceUtc => at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        ExpiresAt::Iso | ExpiresAt::Null | ExpiresAt::Absent => iso(at),
+    };
+    let mut document = json!({
+        "uuid": token.uuid,
+        "scopes": token.scopes,
+        "description": token.description,
+        "created_at": written(token.created_at),
+        "user": { "email": owner.email, "name": owner.name },
+    });
+    let expires_at = match format {
+        ExpiresAt::Absent => return document,
+        ExpiresAt::Null => Value::Null,
+        ExpiresAt::SpaceUtc | ExpiresAt::Iso => token.expires_at.map_or(Value::Null, |at| written(at).into()),
+    };
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("expires_at".to_owned(), expires_at);
+    }
+    document
+}
+
+/// Milliseconds and a `Z`, as the documentation prints times.
+fn iso(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+fn graphql_id(kind: &str, id: Uuid) -> String {
+    STANDARD.encode(format!("{kind}---{id}"))
+}

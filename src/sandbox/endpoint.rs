@@ -1,0 +1,177 @@
+//! Which endpoint a request means. Paths are taken apart here and nowhere else.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::Method;
+use uuid::Uuid;
+
+/// An endpoint of the API, by which requests are counted and faults are aimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// Any of them; only used to aim a fault.
+    Any,
+    /// `GET /`
+    Root,
+    /// `GET /v2/meta`
+    Meta,
+    /// `GET /v2/access-token`
+    AccessToken,
+    /// `GET /v2/user`
+    User,
+    /// `GET /v2/organizations`
+    Organizations,
+    /// `GET /v2/organizations/{slug}`
+    Organization,
+    /// `GET …/rate_limit`
+    RateLimit,
+    /// `GET …/teams`
+    Teams,
+    /// `GET …/teams/{team}`
+    Team,
+    /// `GET …/teams/{team}/members`
+    TeamMembers,
+    /// `GET …/teams/{team}/members/{user}`
+    TeamMember,
+    /// `POST …/teams/{team}/members`
+    AddTeamMember,
+    /// `PATCH …/teams/{team}/members/{user}`
+    ChangeTeamMember,
+    /// `DELETE …/teams/{team}/members/{user}`
+    RemoveTeamMember,
+    /// `GET …/members`
+    OrganizationMembers,
+    /// `GET …/members/{user}`
+    OrganizationMember,
+    /// Anything that the sandbox does not serve.
+    Unknown,
+}
+
+impl Endpoint {
+    /// Every endpoint with its name, as `--fault` takes it.
+    pub const ALL: [(Self, &'static str); 18] = [
+        (Self::Any, "any"),
+        (Self::Root, "root"),
+        (Self::Meta, "meta"),
+        (Self::AccessToken, "access-token"),
+        (Self::User, "user"),
+        (Self::Organizations, "organizations"),
+        (Self::Organization, "organization"),
+        (Self::RateLimit, "rate-limit"),
+        (Self::Teams, "teams"),
+        (Self::Team, "team"),
+        (Self::TeamMembers, "team-members"),
+        (Self::TeamMember, "team-member"),
+        (Self::AddTeamMember, "add-team-member"),
+        (Self::ChangeTeamMember, "change-team-member"),
+        (Self::RemoveTeamMember, "remove-team-member"),
+        (Self::OrganizationMembers, "organization-members"),
+        (Self::OrganizationMember, "organization-member"),
+        (Self::Unknown, "unknown"),
+    ];
+
+    pub(super) fn covers(self, other: Self) -> bool {
+        self == Self::Any || self == other
+    }
+
+    /// Whether its answers are pages of a list.
+    pub(super) fn is_list(self) -> bool {
+        matches!(
+            self,
+            Self::Organizations | Self::Teams | Self::TeamMembers | Self::OrganizationMembers
+        )
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL
+            .iter()
+            .find(|(endpoint, _)| endpoint == self)
+            .map_or("unknown", |(_, name)| name);
+        out.write_str(name)
+    }
+}
+
+/// No endpoint has this name.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` names no endpoint; there are {names}", names = Endpoint::ALL.map(|(_, name)| name).join(", "))]
+pub struct UnknownEndpoint(String);
+
+impl FromStr for Endpoint {
+    type Err = UnknownEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, UnknownEndpoint> {
+        Self::ALL
+            .into_iter()
+            .find_map(|(endpoint, name)| (name == text).then_some(endpoint))
+            .ok_or_else(|| UnknownEndpoint(text.to_owned()))
+    }
+}
+
+/// What a request is about. An id that is no UUID is kept as none: nothing is found by it.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) endpoint: Endpoint,
+    pub(super) organization: Option<String>,
+    pub(super) team: Option<Uuid>,
+    pub(super) user: Option<Uuid>,
+}
+
+impl Target {
+    pub(super) fn of(method: &Method, path: &str) -> Self {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        // Buildkite's own examples put a slash at the end of some collection paths.
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let segments: Vec<&str> = path.split('/').collect();
+        match segments.as_slice() {
+            ["v2", "organizations", slug, rest @ ..] => Self::within(method, slug, rest),
+            [""] if method == Method::GET => Self::plain(Endpoint::Root),
+            ["v2", name] if method == Method::GET => Self::plain(match *name {
+                "meta" => Endpoint::Meta,
+                "access-token" => Endpoint::AccessToken,
+                "user" => Endpoint::User,
+                "organizations" => Endpoint::Organizations,
+                _ => Endpoint::Unknown,
+            }),
+            _ => Self::plain(Endpoint::Unknown),
+        }
+    }
+
+    fn within(method: &Method, slug: &str, rest: &[&str]) -> Self {
+        let (endpoint, team, user) = match (method.as_str(), rest) {
+            ("GET", []) => (Endpoint::Organization, None, None),
+            ("GET", ["rate_limit"]) => (Endpoint::RateLimit, None, None),
+            ("GET", ["members"]) => (Endpoint::OrganizationMembers, None, None),
+            ("GET", ["members", user]) => (Endpoint::OrganizationMember, None, Some(*user)),
+            ("GET", ["teams"]) => (Endpoint::Teams, None, None),
+            ("GET", ["teams", team]) => (Endpoint::Team, Some(*team), None),
+            ("GET", ["teams", team, "members"]) => (Endpoint::TeamMembers, Some(*team), None),
+            ("POST", ["teams", team, "members"]) => (Endpoint::AddTeamMember, Some(*team), None),
+            ("GET", ["teams", team, "members", user]) => (Endpoint::TeamMember, Some(*team), Some(*user)),
+            ("PATCH", ["teams", team, "members", user]) => (Endpoint::ChangeTeamMember, Some(*team), Some(*user)),
+            ("DELETE", ["teams", team, "members", user]) => (Endpoint::RemoveTeamMember, Some(*team), Some(*user)),
+            _ => (Endpoint::Unknown, None, None),
+        };
+        Self {
+            endpoint,
+            organization: Some(slug.to_owned()),
+            team: team.and_then(uuid),
+            user: user.and_then(uuid),
+        }
+    }
+
+    fn plain(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            organization: None,
+            team: None,
+            user: None,
+        }
+    }
+}
+
+/// Only the hyphenated form is an id to Buildkite.
+pub(super) fn uuid(text: &str) -> Option<Uuid> {
+    (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
+}

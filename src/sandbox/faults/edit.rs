@@ -1,0 +1,133 @@
+//! Rows that move while a list is being read: each edit applied to the list that the request reads.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::Edit;
+use crate::sandbox::endpoint::{Endpoint, Target};
+use crate::sandbox::habits::Order;
+use crate::sandbox::organization::{MemberRows, Membership, Organization, Person, Team, TeamRole};
+
+/// Makes the edit.
+pub(in crate::sandbox) fn make(edit: &Edit, organization: &mut Organization, target: &Target, order: Order) {
+    if let Edit::With(change) = edit {
+        change(organization);
+        return;
+    }
+    match (target.endpoint, target.team) {
+        (Endpoint::Teams, _) => move_teams(edit, organization, order),
+        (Endpoint::OrganizationMembers, _) => move_people(edit, organization, order),
+        (Endpoint::TeamMembers, Some(team)) => move_members(edit, organization, team, order),
+        _ => {}
+    }
+}
+
+/// The row that a list shows first.
+fn first<'r, T>(mut rows: impl DoubleEndedIterator<Item = &'r T>, order: Order) -> Option<&'r T> {
+    match order {
+        Order::OldestFirst => rows.next(),
+        Order::NewestFirst => rows.next_back(),
+    }
+}
+
+fn move_teams(edit: &Edit, organization: &mut Organization, order: Order) {
+    let first = first(organization.teams().iter(), order).map(|team| team.id);
+    match edit {
+        Edit::RemoveAhead => {
+            first.and_then(|id| organization.remove_team(id));
+        }
+        Edit::RemoveAndAddAgain => {
+            if let Some(mut team) = first.and_then(|id| organization.remove_team(id)) {
+                team.created_at = Timestamp::now();
+                organization.add_team(team);
+            }
+        }
+        Edit::InsertAhead => {
+            let id = Uuid::new_v4();
+            let team = Team {
+                id,
+                ..Team::new(&format!("new-{}", id.simple()), "New team")
+            };
+            match order {
+                Order::OldestFirst => organization.add_team_ahead(team),
+                Order::NewestFirst => {
+                    organization.add_team(team);
+                }
+            }
+        }
+        Edit::With(_) => {}
+    }
+}
+
+fn move_people(edit: &Edit, organization: &mut Organization, order: Order) {
+    // Not the owner of the default token: it would stop working, which is another fault than rows that move.
+    let owner = organization.owner().map(|person| person.id);
+    let others = organization.people().iter().filter(|person| Some(person.id) != owner);
+    let first = first(others, order).cloned();
+    match (edit, first) {
+        (Edit::RemoveAhead, Some(person)) => {
+            organization.remove_person(person.id, MemberRows::Dropped);
+        }
+        (Edit::RemoveAndAddAgain, Some(person)) => {
+            // The memberships stay: it is the list of people that moves.
+            organization.remove_person(person.id, MemberRows::Kept);
+            organization.add_person(person);
+        }
+        (Edit::InsertAhead, _) => {
+            let id = Uuid::new_v4();
+            let person = Person {
+                id,
+                ..Person::new("New person", &format!("new-{}@example.com", id.simple()))
+            };
+            match order {
+                Order::OldestFirst => organization.add_person_ahead(person),
+                Order::NewestFirst => {
+                    organization.add_person(person);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn move_members(edit: &Edit, organization: &mut Organization, team: Uuid, order: Order) {
+    let now = Timestamp::now();
+    // Somebody who is in the organization and not yet in the team; if everybody is, somebody new.
+    let newcomer = match (edit, organization.team(team)) {
+        (Edit::InsertAhead, Some(team)) => {
+            let outside = organization
+                .people()
+                .iter()
+                .find(|person| team.member(person.id).is_none());
+            let outside = outside.map(|person| person.id);
+            Some(outside.unwrap_or_else(|| organization.add_person(Person::new("New person", "new@example.com"))))
+        }
+        _ => None,
+    };
+    let Some(team) = organization.team_mut(team) else {
+        return;
+    };
+    let first = first(team.members().iter(), order).copied();
+    match (edit, first, newcomer) {
+        (Edit::RemoveAhead, Some(row), _) => {
+            team.remove_member(row.user);
+        }
+        (Edit::RemoveAndAddAgain, Some(row), _) => {
+            team.remove_member(row.user);
+            team.set_member(row.user, row.role, now);
+        }
+        (Edit::InsertAhead, _, Some(user)) => match order {
+            Order::OldestFirst => {
+                team.set_member_ahead(Membership {
+                    user,
+                    role: TeamRole::Member,
+                    created_at: now,
+                });
+            }
+            Order::NewestFirst => {
+                team.set_member(user, TeamRole::Member, now);
+            }
+        },
+        _ => {}
+    }
+}

@@ -1,0 +1,334 @@
+//! The two rate limits: each request counts against the organization and against the token's user, in fixed windows
+//! (section 4 of the REST reference). Refused requests count too, which is how `Remaining` gets below zero.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::answers::Answer;
+use super::habits::ResetRounding;
+
+/// One of the two limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bucket {
+    /// Everything that is asked about the organization, whoever asks.
+    Organization,
+    /// Everything that one user asks, with any token.
+    User,
+}
+
+impl Bucket {
+    /// Its name in headers and bodies.
+    #[must_use]
+    pub fn scope(self) -> &'static str {
+        match self {
+            Self::Organization => "rest",
+            Self::User => "rest_user",
+        }
+    }
+
+    fn header(self, suffix: &str) -> Option<HeaderName> {
+        let prefix = match self {
+            Self::Organization => "ratelimit",
+            Self::User => "ratelimit-user",
+        };
+        HeaderName::try_from(format!("{prefix}-{suffix}")).ok()
+    }
+}
+
+impl fmt::Display for Bucket {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.scope())
+    }
+}
+
+/// The limits and their windows.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitOptions {
+    /// Requests a window for the organization; none: unlimited, and without headers.
+    pub organization: Option<u32>,
+    /// Requests a window for each user; none: unlimited, and without headers.
+    pub user: Option<u32>,
+    /// Length of a window.
+    pub window: Duration,
+    /// How far into a window of the organization the sandbox starts; none: windows begin with the clock's minutes.
+    pub organization_offset: Option<Duration>,
+    /// The same for the users' windows.
+    pub user_offset: Option<Duration>,
+}
+
+impl Default for LimitOptions {
+    fn default() -> Self {
+        Self {
+            organization: Some(200),
+            user: Some(50),
+            window: Duration::from_secs(60),
+            organization_offset: None,
+            user_offset: None,
+        }
+    }
+}
+
+impl LimitOptions {
+    /// No limits at all.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self {
+            organization: None,
+            user: None,
+            ..Self::default()
+        }
+    }
+}
+
+/// How full a bucket is, after the request in question was counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Level {
+    limit: u32,
+    current: u64,
+    until_reset: Duration,
+}
+
+impl Level {
+    fn refuses(&self) -> bool {
+        self.current > u64::from(self.limit)
+    }
+
+    fn remaining(&self) -> i64 {
+        i64::from(self.limit).saturating_sub(i64::try_from(self.current).unwrap_or(i64::MAX))
+    }
+
+    fn reset(&self, rounding: ResetRounding) -> u64 {
+        let whole = self.until_reset.as_secs();
+        let part = self.until_reset.subsec_nanos();
+        match rounding {
+            ResetRounding::Floor => whole,
+            ResetRounding::Ceil => whole + u64::from(part > 0),
+            ResetRounding::Round => whole + u64::from(part >= 500_000_000),
+        }
+    }
+}
+
+/// Both levels as one request found them; a bucket that does not apply is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    pub(super) organization: Option<Level>,
+    pub(super) user: Option<Level>,
+}
+
+impl Standing {
+    /// The bucket that refuses the request.
+    pub(super) fn refused_by(&self) -> Option<Bucket> {
+        self.buckets()
+            .find_map(|(bucket, level)| level.refuses().then_some(bucket))
+    }
+
+    /// Writes the headers of both buckets.
+    pub(super) fn write(&self, headers: &mut HeaderMap, rounding: ResetRounding) {
+        for (bucket, level) in self.buckets() {
+            let mut set = |suffix, value: HeaderValue| {
+                if let Some(name) = bucket.header(suffix) {
+                    headers.insert(name, value);
+                }
+            };
+            set("scope", HeaderValue::from_static(bucket.scope()));
+            set("remaining", level.remaining().into());
+            set("limit", level.limit.into());
+            set("reset", level.reset(rounding).into());
+            if level.remaining() <= 0 {
+                set("warning", HeaderValue::from_static("The rate limit is exhausted"));
+            }
+        }
+    }
+
+    /// The documented 429 of a bucket: five fields.
+    pub(super) fn refusal(&self, bucket: Bucket, rounding: ResetRounding) -> Answer {
+        let level = match bucket {
+            Bucket::Organization => self.organization,
+            Bucket::User => self.user,
+        };
+        let (limit, current, reset) =
+            level.map_or((0, 0, 60), |level| (level.limit, level.current, level.reset(rounding)));
+        let body = json!({
+            "message": format!("You have exceeded the {bucket} rate limit. Please wait {reset} seconds before making more requests."),
+            "scope": bucket.scope(),
+            "limit": limit,
+            "current": current,
+            "reset": reset,
+        });
+        Answer::json(StatusCode::TOO_MANY_REQUESTS, &body)
+    }
+
+    fn buckets(&self) -> impl Iterator<Item = (Bucket, Level)> {
+        let organization = self.organization.map(|level| (Bucket::Organization, level));
+        organization
+            .into_iter()
+            .chain(self.user.map(|level| (Bucket::User, level)))
+    }
+}
+
+/// Fixed windows, one after the other.
+#[derive(Clone, Copy, Debug)]
+struct Windows {
+    origin: Instant,
+    offset: Duration,
+    length: Duration,
+}
+
+impl Windows {
+    /// The number of the current window, and the time until the next.
+    fn at(&self, now: Instant) -> (u128, Duration) {
+        let length = self.length.as_nanos().max(1);
+        let since = now
+            .saturating_duration_since(self.origin)
+            .saturating_add(self.offset)
+            .as_nanos();
+        let left = length - since % length;
+        (
+            since / length,
+            Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counter {
+    window: u128,
+    current: u64,
+}
+
+impl Counter {
+    fn add(&mut self, window: u128, requests: u64) -> u64 {
+        if self.window != window {
+            *self = Self { window, current: 0 };
+        }
+        self.current = self.current.saturating_add(requests);
+        self.current
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    organization: Counter,
+    users: HashMap<Uuid, Counter>,
+    refused_organization: u64,
+    refused_user: u64,
+}
+
+/// The counters of both limits.
+#[derive(Debug)]
+pub(super) struct Limits {
+    options: LimitOptions,
+    organization: Windows,
+    user: Windows,
+    counters: Mutex<Counters>,
+}
+
+impl Limits {
+    pub(super) fn new(options: LimitOptions) -> Self {
+        let origin = Instant::now();
+        let since_epoch = Duration::try_from(Timestamp::now().as_duration()).unwrap_or_default();
+        let windows = |offset: Option<Duration>| Windows {
+            origin,
+            offset: offset.unwrap_or(since_epoch),
+            length: options.window,
+        };
+        Self {
+            options,
+            organization: windows(options.organization_offset),
+            user: windows(options.user_offset),
+            counters: Mutex::default(),
+        }
+    }
+
+    /// Counts a request and says how things stand then.
+    pub(super) fn count(&self, user: Uuid, of_organization: bool) -> Standing {
+        let standing = Standing {
+            organization: of_organization.then(|| self.spend_organization(1)).flatten(),
+            user: self.spend_user(user, 1),
+        };
+        match standing.refused_by() {
+            Some(Bucket::Organization) => self.counters().refused_organization += 1,
+            Some(Bucket::User) => self.counters().refused_user += 1,
+            None => {}
+        }
+        standing
+    }
+
+    pub(super) fn spend_organization(&self, requests: u64) -> Option<Level> {
+        let limit = self.options.organization?;
+        let (window, until_reset) = self.organization.at(Instant::now());
+        let current = self.counters().organization.add(window, requests);
+        Some(Level {
+            limit,
+            current,
+            until_reset,
+        })
+    }
+
+    pub(super) fn spend_user(&self, user: Uuid, requests: u64) -> Option<Level> {
+        let limit = self.options.user?;
+        let (window, until_reset) = self.user.at(Instant::now());
+        let current = self.counters().users.entry(user).or_default().add(window, requests);
+        Some(Level {
+            limit,
+            current,
+            until_reset,
+        })
+    }
+
+    pub(super) fn refused(&self, bucket: Bucket) -> u64 {
+        match bucket {
+            Bucket::Organization => self.counters().refused_organization,
+            Bucket::User => self.counters().refused_user,
+        }
+    }
+
+    /// The same standing as if this bucket had just been used up.
+    pub(super) fn exhausted(&self, mut standing: Standing, bucket: Bucket) -> Standing {
+        let (slot, limit) = match bucket {
+            Bucket::Organization => (&mut standing.organization, 200),
+            Bucket::User => (&mut standing.user, 50),
+        };
+        let level = slot.get_or_insert(Level {
+            limit,
+            current: 0,
+            until_reset: self.options.window,
+        });
+        level.current = level.current.max(u64::from(level.limit) + 1);
+        standing
+    }
+
+    /// The body of the `rate_limit` endpoint. Nothing of it is per user, and GraphQL is never used here.
+    pub(super) fn document(&self, rounding: ResetRounding) -> serde_json::Value {
+        let scope = |limit: u32, current: u64, reset: u64, enforced: bool| {
+            let at = Timestamp::now()
+                .checked_add(Duration::from_secs(reset))
+                .unwrap_or(Timestamp::MAX);
+            json!({
+                "limit": limit,
+                "current": current,
+                "reset": reset,
+                "reset_at": at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+                "enforced": enforced,
+            })
+        };
+        let level = self.spend_organization(0);
+        let rest = level.map_or_else(
+            || scope(0, 0, self.options.window.as_secs(), false),
+            |level| scope(level.limit, level.current, level.reset(rounding), true),
+        );
+        json!({ "scopes": { "rest": rest, "graphql": scope(50_000, 0, 300, true) } })
+    }
+
+    fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

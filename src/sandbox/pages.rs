@@ -1,0 +1,143 @@
+//! Pages of a list: `page`, `per_page` and the `Link` header (section 3.1 of the REST reference), as far as the habits
+//! let a list honour them.
+
+use std::fmt::Write;
+
+use http::{HeaderValue, header};
+use serde::Serialize;
+use url::form_urlencoded;
+
+use super::answers::Answer;
+use super::habits::{Habits, Link, Order, Paging};
+
+/// Rows a page holds when nothing is said.
+const DEFAULT_PER_PAGE: usize = 30;
+
+/// What the query of a request asks for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    parameters: Vec<(String, String)>,
+}
+
+impl Asked {
+    pub(super) fn from_query(query: &str) -> Self {
+        Self {
+            parameters: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+        }
+    }
+
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters
+            .iter()
+            .find_map(|(key, value)| (key == name).then_some(value.as_str()))
+    }
+
+    /// The page asked for, from 1; what is no such number is page 1.
+    pub(super) fn page(&self) -> usize {
+        self.number("page").unwrap_or(1)
+    }
+
+    /// Asks for page 1 in place of whatever was asked for.
+    pub(super) fn rewind(&mut self) {
+        self.parameters.retain(|(key, _)| key != "page");
+    }
+
+    fn per_page(&self, cap: u32) -> usize {
+        self.number("per_page")
+            .unwrap_or(DEFAULT_PER_PAGE)
+            .min(usize::try_from(cap).unwrap_or(usize::MAX))
+            .max(1)
+    }
+
+    fn number(&self, name: &str) -> Option<usize> {
+        self.parameter(name)?.parse().ok().filter(|&number| number > 0)
+    }
+
+    /// The same query for another page.
+    fn query_for(&self, page: usize) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(self.parameters.iter().filter(|(key, _)| key != "page"));
+        query.append_pair("page", &page.to_string()).finish()
+    }
+}
+
+/// A list about to be served.
+pub(super) struct Listing<'a> {
+    pub(super) asked: &'a Asked,
+    pub(super) paging: Paging,
+    pub(super) habits: &'a Habits,
+    /// The list's absolute URL, without a query.
+    pub(super) url: &'a str,
+    /// Only so many rows of the page are shown, if a fault says so.
+    pub(super) shown: Option<usize>,
+}
+
+impl Listing<'_> {
+    /// Answers with the page asked for. Only its own rows are turned into JSON.
+    pub(super) fn of<'r, R, D: Serialize>(&self, rows: &'r [R], document: impl Fn(&'r R) -> D) -> Answer {
+        let (page, per_page) = self.window(rows.len());
+        let start = (page - 1).saturating_mul(per_page);
+        let shown = self.shown.map_or(per_page, |shown| shown.min(per_page));
+        let documents: Vec<D> = match self.habits.order {
+            Order::OldestFirst => rows.iter().skip(start).take(shown).map(document).collect(),
+            Order::NewestFirst => rows.iter().rev().skip(start).take(shown).map(document).collect(),
+        };
+        let mut answer = Answer::ok(&documents);
+        if let Some(link) = self.link(page, rows.len().div_ceil(per_page).max(1)) {
+            answer.headers.insert(header::LINK, link);
+        }
+        answer
+    }
+
+    /// The page and its size that the list takes the request to mean.
+    fn window(&self, rows: usize) -> (usize, usize) {
+        match self.paging {
+            Paging::Paged => (self.asked.page(), self.asked.per_page(self.habits.per_page_cap)),
+            Paging::PerPageIgnored => (self.asked.page(), DEFAULT_PER_PAGE),
+            Paging::PageIgnored => (1, self.asked.per_page(self.habits.per_page_cap)),
+            Paging::Complete => (1, rows.max(1)),
+        }
+    }
+
+    fn link(&self, page: usize, pages: usize) -> Option<HeaderValue> {
+        // A list that knows no pages has none to link to.
+        if matches!(self.paging, Paging::Complete | Paging::PageIgnored) {
+            return None;
+        }
+        match self.habits.link {
+            Link::Never => return None,
+            Link::OnlyWhenMore | Link::ForeignHost if pages == 1 => return None,
+            Link::OnlyWhenMore | Link::ForeignHost | Link::Always | Link::WrongNext => {}
+        }
+        let next = (page < pages || self.habits.link == Link::WrongNext).then_some(page + 1);
+        let prev = (page > 1).then(|| page - 1);
+        let entries = [
+            ("next", next),
+            ("prev", prev),
+            ("first", Some(1)),
+            ("last", Some(pages)),
+        ];
+        let mut value = String::new();
+        for (relation, page) in entries
+            .into_iter()
+            .filter_map(|(relation, page)| page.map(|page| (relation, page)))
+        {
+            let separator = if value.is_empty() { "" } else { ", " };
+            let url = self.url_of(page);
+            // Writing to a string cannot fail.
+            let _ = write!(value, "{separator}<{url}>; rel=\"{relation}\"");
+        }
+        HeaderValue::try_from(value).ok()
+    }
+
+    fn url_of(&self, page: usize) -> String {
+        let query = self.asked.query_for(page);
+        if self.habits.link != Link::ForeignHost {
+            return format!("{}?{query}", self.url);
+        }
+        let path = url::Url::parse(self.url)
+            .map(|url| url.path().to_owned())
+            .unwrap_or_default();
+        format!("https://elsewhere.invalid{path}?{query}")
+    }
+}

@@ -1,0 +1,79 @@
+//! Rows in the order in which they came, found by id without a search. Lists are served as slices of it, so a page costs
+//! what the page holds and not what the list holds.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+/// What identifies a row within its list.
+pub(super) trait Keyed {
+    fn key(&self) -> Uuid;
+}
+
+/// An ordered list with an index by id. Adding and finding are constant; removing is linear, which is rare and cheap enough.
+#[derive(Clone, Debug)]
+pub(super) struct Rows<T> {
+    rows: Vec<T>,
+    places: HashMap<Uuid, usize>,
+}
+
+impl<T> Default for Rows<T> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            places: HashMap::new(),
+        }
+    }
+}
+
+impl<T: Keyed> Rows<T> {
+    pub(super) fn as_slice(&self) -> &[T] {
+        &self.rows
+    }
+
+    pub(super) fn get(&self, key: Uuid) -> Option<&T> {
+        self.places.get(&key).and_then(|&place| self.rows.get(place))
+    }
+
+    pub(super) fn get_mut(&mut self, key: Uuid) -> Option<&mut T> {
+        self.places.get(&key).and_then(|&place| self.rows.get_mut(place))
+    }
+
+    pub(super) fn contains(&self, key: Uuid) -> bool {
+        self.places.contains_key(&key)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.rows.iter_mut()
+    }
+
+    /// Adds a row at the end; a row of the same id is replaced where it stands.
+    pub(super) fn push(&mut self, row: T) {
+        if let Some(present) = self.get_mut(row.key()) {
+            *present = row;
+            return;
+        }
+        self.places.insert(row.key(), self.rows.len());
+        self.rows.push(row);
+    }
+
+    /// Adds a row before all others.
+    pub(super) fn push_front(&mut self, row: T) {
+        self.remove(row.key());
+        self.rows.insert(0, row);
+        self.index_from(0);
+    }
+
+    pub(super) fn remove(&mut self, key: Uuid) -> Option<T> {
+        let place = self.places.remove(&key)?;
+        let row = self.rows.remove(place);
+        self.index_from(place);
+        Some(row)
+    }
+
+    fn index_from(&mut self, start: usize) {
+        for (place, row) in self.rows.iter().enumerate().skip(start) {
+            self.places.insert(row.key(), place);
+        }
+    }
+}

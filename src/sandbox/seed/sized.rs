@@ -1,0 +1,119 @@
+//! Organizations of any size.
+
+use super::dice::{Dice, moment};
+use crate::sandbox::organization::{Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole};
+
+const GIVEN: [&str; 16] = [
+    "Ada", "Björn", "Chiara", "Daniyar", "Eszter", "Fatima", "Goran", "Hana", "Ioana", "João", "Kwame", "Lucía",
+    "Miren", "Nguyên", "Ólafur", "Priya",
+];
+const FAMILY: [&str; 12] = [
+    "Okafor",
+    "Lindqvist",
+    "Moretti",
+    "Sato",
+    "Núñez",
+    "Haddad",
+    "Kowalska",
+    "Ng",
+    "Petrov",
+    "Silva",
+    "Özdemir",
+    "Walsh",
+];
+
+/// How large an organization to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Teams; may be zero.
+    pub teams: usize,
+    /// Members of each team; no more than there are people.
+    pub members_per_team: usize,
+    /// People; at least one, who is the admin that owns the default token.
+    pub people: usize,
+    /// Another number makes other ids.
+    pub seed: u64,
+}
+
+pub(super) fn organization(size: Size) -> Organization {
+    let mut dice = Dice::new(size.seed);
+    let mut organization = Organization::new(dice.uuid(), "sized", "Sized", moment(0));
+    let mut people = Vec::with_capacity(size.people.max(1));
+    for number in 0..size.people.max(1) {
+        let person = person(&mut dice, number);
+        people.push(person.id);
+        organization.add_person(person);
+    }
+    let owner = people.first().copied();
+    for number in 0..size.teams {
+        let mut team = team(&mut dice, number);
+        team.created_by = owner;
+        let start = dice.below(people.len());
+        let step = coprime_step(&mut dice, people.len());
+        for place in 0..size.members_per_team.min(people.len()) {
+            // A step that shares no factor with the number of people meets each of them once.
+            let chosen = (start + place * step) % people.len();
+            let role = if place % 10 == 0 {
+                TeamRole::Maintainer
+            } else {
+                TeamRole::Member
+            };
+            if let Some(&user) = people.get(chosen) {
+                team.set_member(user, role, moment(size.people + number + place));
+            }
+        }
+        organization.add_team(team);
+    }
+    organization
+}
+
+fn person(dice: &mut Dice, number: usize) -> Person {
+    let given = GIVEN.get(dice.below(GIVEN.len())).copied().unwrap_or_default();
+    let family = FAMILY.get(dice.below(FAMILY.len())).copied().unwrap_or_default();
+    Person {
+        id: dice.uuid(),
+        name: format!("{given} {family}"),
+        email: format!("person-{number}@sized.example"),
+        role: if number == 0 {
+            OrganizationRole::Admin
+        } else {
+            OrganizationRole::Member
+        },
+        sso_mode: if number % 50 == 1 {
+            SsoMode::Optional
+        } else {
+            SsoMode::Required
+        },
+        created_at: moment(number),
+    }
+}
+
+fn team(dice: &mut Dice, number: usize) -> Team {
+    Team {
+        id: dice.uuid(),
+        description: (!number.is_multiple_of(3)).then(|| format!("Generated team {number}")),
+        privacy: if number % 20 == 19 {
+            Privacy::Secret
+        } else {
+            Privacy::Visible
+        },
+        created_at: moment(number),
+        ..Team::new(&format!("team-{number}"), &format!("Team {number}"))
+    }
+}
+
+fn coprime_step(dice: &mut Dice, people: usize) -> usize {
+    let mut step = dice.below(people).max(1);
+    while common_divisor(step, people) != 1 {
+        step += 1;
+    }
+    step
+}
+
+fn common_divisor(left: usize, right: usize) -> usize {
+    if right == 0 {
+        left
+    } else {
+        common_divisor(right, left % right)
+    }
+}
