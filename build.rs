@@ -30,10 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.open_files(FILES)?;
 
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
-    fs::write(
-        out.join("descriptors.bin"),
-        compiler.encode_file_descriptor_set(),
-    )?;
+    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
 
     // Clients find out what an `Any` holds by its type URL, which prost writes without a domain
     // unless it is told one.

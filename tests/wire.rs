@@ -35,9 +35,7 @@ fn described() -> BTreeSet<String> {
 }
 
 fn count(rows: &BTreeSet<String>, kind: &str) -> usize {
-    rows.iter()
-        .filter(|row| row.split(' ').next() == Some(kind))
-        .count()
+    rows.iter().filter(|row| row.split(' ').next() == Some(kind)).count()
 }
 
 #[test]

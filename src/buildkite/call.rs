@@ -64,7 +64,11 @@ impl Call {
     /// A call on a lane, without a deadline.
     #[must_use]
     pub fn new(lane: Lane) -> Self {
-        Self { lane, deadline: None, spent: Arc::default() }
+        Self {
+            lane,
+            deadline: None,
+            spent: Arc::default(),
+        }
     }
 
     /// The same call, to be given up at `deadline`.

@@ -93,7 +93,14 @@ impl Client {
             http = http.no_proxy();
         }
         let door = Door::new(options.max_wait);
-        Ok(Self { http: http.build()?, origin, organization, token, options, door })
+        Ok(Self {
+            http: http.build()?,
+            origin,
+            organization,
+            token,
+            options,
+            door,
+        })
     }
 
     /// The organization that is governed.
@@ -220,7 +227,9 @@ impl Client {
     /// # Errors
     /// As every call: [`ApiError`]. The write is sent once; whether it was applied is for the caller to find out.
     pub async fn remove_member(&self, team: TeamId, user: UserId, call: &Call) -> Result<(), ApiError> {
-        self.write(Endpoint::RemoveMember(team, user), None, call).await.map(|_: Option<serde::de::IgnoredAny>| ())
+        self.write(Endpoint::RemoveMember(team, user), None, call)
+            .await
+            .map(|_: Option<serde::de::IgnoredAny>| ())
     }
 
     async fn list<R: Row + DeserializeOwned>(
@@ -230,12 +239,24 @@ impl Client {
         enough: usize,
         call: &Call,
     ) -> Result<Batch<R>, ApiError> {
-        pages::read(&Listing { client: self, endpoint, call }, position, enough).await
+        pages::read(
+            &Listing {
+                client: self,
+                endpoint,
+                call,
+            },
+            position,
+            enough,
+        )
+        .await
     }
 
     /// A read: transient trouble is ridden out, since asking twice changes nothing.
     async fn read<T: DeserializeOwned>(&self, endpoint: Endpoint, call: &Call) -> Result<T, ApiError> {
-        self.patiently(call, || async { self.attempt(endpoint, None, None, call).await?.decode(endpoint) }).await
+        self.patiently(call, || async {
+            self.attempt(endpoint, None, None, call).await?.decode(endpoint)
+        })
+        .await
     }
 
     /// A write, sent once. What Buildkite echoes is believed where it is a member row; any other 2xx is an unread echo.
@@ -261,7 +282,10 @@ impl Client {
             .with_min_delay(FIRST_PAUSE)
             .with_max_delay(LONGEST_PAUSE)
             .without_max_times();
-        attempt.retry(pauses).when(|error| error.is_transient() && Instant::now() < until).await
+        attempt
+            .retry(pauses)
+            .when(|error| error.is_transient() && Instant::now() < until)
+            .await
     }
 
     /// One request, sent again only where it was certainly not executed: a 429 is refused beforehand.
@@ -274,11 +298,18 @@ impl Client {
     ) -> Result<Answered, ApiError> {
         loop {
             let refused = match self.send(endpoint, window, body, call).await {
-                Err(ApiError { trouble: Trouble::RateLimited(closed), .. }) => closed,
+                Err(ApiError {
+                    trouble: Trouble::RateLimited(closed),
+                    ..
+                }) => closed,
                 other => return other,
             };
             // The bucket is closed now, so the door either waits for its reset or says that it is too far.
-            tracing::info!(call = endpoint.name(), bucket = refused.bucket.map(super::budget::Bucket::as_str), "rate limited");
+            tracing::info!(
+                call = endpoint.name(),
+                bucket = refused.bucket.map(super::budget::Bucket::as_str),
+                "rate limited"
+            );
         }
     }
 
@@ -290,10 +321,15 @@ impl Client {
         call: &Call,
     ) -> Result<Answered, ApiError> {
         let fail = |trouble| ApiError::new(endpoint, trouble);
-        let admission =
-            self.door.enter(call).await.map_err(|closed| fail(beyond_patience(closed, call)))?;
+        let admission = self
+            .door
+            .enter(call)
+            .await
+            .map_err(|closed| fail(beyond_patience(closed, call)))?;
         let timeout = call.deadline().map_or(self.options.attempt_timeout, |deadline| {
-            deadline.saturating_duration_since(Instant::now()).min(self.options.attempt_timeout)
+            deadline
+                .saturating_duration_since(Instant::now())
+                .min(self.options.attempt_timeout)
         });
         let exchange = tokio::time::timeout(timeout, self.exchange(endpoint, window, body));
         let received = match exchange.await {
@@ -316,7 +352,11 @@ impl Client {
         let closed = admission.answered(received.status, &received.headers, body);
         match outcome::classify(&received, || closed.unwrap_or_else(Closed::unknown)) {
             Ok(()) => Ok(Answered(received)),
-            Err(trouble) => Err(ApiError { endpoint, trouble, message: outcome::message(&received) }),
+            Err(trouble) => Err(ApiError {
+                endpoint,
+                trouble,
+                message: outcome::message(&received),
+            }),
         }
     }
 
@@ -327,7 +367,9 @@ impl Client {
         body: Option<&serde_json::Value>,
     ) -> Result<Received, Cause> {
         let path = endpoint.path(&self.organization);
-        let mut request = self.http.request(endpoint.method(), self.origin.url(path.iter().map(String::as_str)));
+        let mut request = self
+            .http
+            .request(endpoint.method(), self.origin.url(path.iter().map(String::as_str)));
         if let Ok(authorization) = self.token.authorization() {
             request = request.header(http::header::AUTHORIZATION, authorization);
         }
@@ -340,7 +382,11 @@ impl Client {
         }
         let response = request.send().await.map_err(|error| cause(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Received { status, headers, body: read_body(response).await })
+        Ok(Received {
+            status,
+            headers,
+            body: read_body(response).await,
+        })
     }
 }
 
@@ -398,8 +444,14 @@ struct Listing<'a> {
 impl<R: Row + DeserializeOwned> Windows<R> for Listing<'_> {
     async fn window(&self, window: Window) -> Result<Answer<R>, ApiError> {
         let ask = || async {
-            let answered = self.client.attempt(self.endpoint, Some(window), None, self.call).await?;
-            Ok(Answer { link: pages::Link::read(answered.headers()), rows: answered.decode(self.endpoint)? })
+            let answered = self
+                .client
+                .attempt(self.endpoint, Some(window), None, self.call)
+                .await?;
+            Ok(Answer {
+                link: pages::Link::read(answered.headers()),
+                rows: answered.decode(self.endpoint)?,
+            })
         };
         self.client.patiently(self.call, ask).await
     }

@@ -117,7 +117,10 @@ mod tests {
     #[test]
     fn each_other_kind_is_told_by_its_prefix_alone() {
         for (prefix, _) in OTHER_KINDS {
-            let sentence = format!("{prefix}s3cr3ts3cr3t").parse::<ApiToken>().unwrap_err().to_string();
+            let sentence = format!("{prefix}s3cr3ts3cr3t")
+                .parse::<ApiToken>()
+                .unwrap_err()
+                .to_string();
             assert!(sentence.contains(prefix) && !sentence.contains("s3cr3t"), "{sentence}");
         }
     }

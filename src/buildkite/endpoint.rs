@@ -21,7 +21,12 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope that the connector can make use of.
-    pub const ALL: [Self; 4] = [Self::ReadUser, Self::ReadOrganizations, Self::ReadTeams, Self::WriteTeams];
+    pub const ALL: [Self; 4] = [
+        Self::ReadUser,
+        Self::ReadOrganizations,
+        Self::ReadTeams,
+        Self::WriteTeams,
+    ];
 
     /// The scope as Buildkite spells it.
     #[must_use]
@@ -132,7 +137,10 @@ impl Endpoint {
                 vec!["teams".into(), team.to_string(), "members".into(), user.to_string()]
             }
         };
-        ["organizations".to_owned(), organization.to_string()].into_iter().chain(below).collect()
+        ["organizations".to_owned(), organization.to_string()]
+            .into_iter()
+            .chain(below)
+            .collect()
     }
 }
 

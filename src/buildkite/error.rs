@@ -76,7 +76,11 @@ pub struct ApiError {
 
 impl ApiError {
     pub(super) fn new(endpoint: Endpoint, trouble: Trouble) -> Self {
-        Self { endpoint, trouble, message: None }
+        Self {
+            endpoint,
+            trouble,
+            message: None,
+        }
     }
 
     /// Whether the same call may succeed a moment later.

@@ -151,7 +151,10 @@ impl FromStr for Role {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(IdError::NotRole)
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(IdError::NotRole)
     }
 }
 

@@ -142,7 +142,11 @@ mod tests {
     #[case(200, "", Err(Trouble::Unavailable(Cause::CutShort)))]
     #[case(200, "[1,", Err(Trouble::Unavailable(Cause::CutShort)))]
     #[case(200, "ok", Err(Trouble::Unavailable(Cause::CutShort)))]
-    fn each_row_of_the_table_holds(#[case] status: u16, #[case] body: &'static str, #[case] expected: Result<Vec<u8>, Trouble>) {
+    fn each_row_of_the_table_holds(
+        #[case] status: u16,
+        #[case] body: &'static str,
+        #[case] expected: Result<Vec<u8>, Trouble>,
+    ) {
         assert_eq!(class(&received(status, body)), expected);
     }
 
@@ -161,7 +165,11 @@ mod tests {
         assert_eq!(message(&quoted).unwrap(), "token [redacted] is not allowed");
         assert_eq!(message(&received(403, "Forbidden")).unwrap(), "Forbidden");
         assert_eq!(message(&received(403, "")), None);
-        assert!(!message(&received(403, "<html>secret</html>")).unwrap().contains("secret"));
+        assert!(
+            !message(&received(403, "<html>secret</html>"))
+                .unwrap()
+                .contains("secret")
+        );
     }
 
     proptest! {

@@ -15,7 +15,10 @@ const REDACTED: &str = "[redacted]";
 #[must_use]
 pub fn redact(text: &str) -> String {
     let mut clean = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+    for word in text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+    {
         if !clean.is_empty() {
             clean.push(' ');
         }
@@ -49,11 +52,16 @@ fn redact_word(word: &str) -> String {
 
 fn is_secret(candidate: &str) -> bool {
     // Both of Buildkite's prefixed families, JWTs, and the bare 40-character tokens from before 2023.
-    let prefixed = candidate.find("bk").and_then(|start| candidate.get(start..)).is_some_and(|found| {
-        found.split_once('_').is_some_and(|(prefix, body)| {
-            (4..=5).contains(&prefix.len()) && prefix.chars().all(|c| c.is_ascii_lowercase()) && body.len() >= SHORTEST_SECRET
-        })
-    });
+    let prefixed = candidate
+        .find("bk")
+        .and_then(|start| candidate.get(start..))
+        .is_some_and(|found| {
+            found.split_once('_').is_some_and(|(prefix, body)| {
+                (4..=5).contains(&prefix.len())
+                    && prefix.chars().all(|c| c.is_ascii_lowercase())
+                    && body.len() >= SHORTEST_SECRET
+            })
+        });
     let jwt = candidate.starts_with("eyJ") && candidate.len() >= SHORTEST_SECRET;
     let bare = candidate.len() >= 40
         && !candidate.contains(['-', '.', '_'])
@@ -75,7 +83,12 @@ mod tests {
     #[case("eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2ln")]
     #[case("0123456789abcdef0123456789abcdef01234567")]
     fn every_known_form_is_redacted_wherever_it_stands(#[case] secret: &str) {
-        for text in [secret.to_owned(), format!("?api_key={secret}&a=b"), format!("(\"{secret}\")"), format!("a {secret}, b")] {
+        for text in [
+            secret.to_owned(),
+            format!("?api_key={secret}&a=b"),
+            format!("(\"{secret}\")"),
+            format!("a {secret}, b"),
+        ] {
             let clean = redact(&text);
             assert!(!clean.contains(secret) && clean.contains(REDACTED), "{clean}");
         }

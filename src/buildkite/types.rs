@@ -217,7 +217,8 @@ mod tests {
 
     #[test]
     fn older_tokens_have_scopes_alone() {
-        let token: AccessToken = serde_json::from_value(json!({"uuid": ID, "scopes": ["read_teams", "read_build"]})).unwrap();
+        let token: AccessToken =
+            serde_json::from_value(json!({"uuid": ID, "scopes": ["read_teams", "read_build"]})).unwrap();
         assert_eq!(token.scopes, ["read_teams", "read_build"]);
         assert_eq!((token.user, token.expires_at), (None, None));
     }

@@ -24,19 +24,12 @@ pub(crate) fn rows() -> BTreeSet<String> {
     }
     for kind in pool.all_enums().filter(|kind| ours(kind.package_name())) {
         rows.insert(format!("enum {}", kind.full_name()));
-        rows.extend(kind.values().map(|value| {
-            format!(
-                "value {} {} {}",
-                kind.full_name(),
-                value.number(),
-                value.name()
-            )
-        }));
+        rows.extend(
+            kind.values()
+                .map(|value| format!("value {} {} {}", kind.full_name(), value.number(), value.name())),
+        );
     }
-    for service in pool
-        .services()
-        .filter(|service| ours(service.package_name()))
-    {
+    for service in pool.services().filter(|service| ours(service.package_name())) {
         rows.insert(format!("service {}", service.full_name()));
         rows.extend(service.methods().map(|method| method_row(&method)));
     }

@@ -1,9 +1,9 @@
 //! Encodings spelled out by hand, and type URLs.
 
 use buildkite_connector::proto::c1::connector::v2::{
-    Entitlement, EntitlementExclusionGroup, Grant, GrantReplaced, GrantSources,
-    RateLimitDescription, Resource, ResourceId, ResourceType, SkipEntitlementsAndGrants, UserTrait,
-    grant_sources::GrantSource, rate_limit_description, resource_type::Trait, user_trait,
+    Entitlement, EntitlementExclusionGroup, Grant, GrantReplaced, GrantSources, RateLimitDescription, Resource,
+    ResourceId, ResourceType, SkipEntitlementsAndGrants, UserTrait, grant_sources::GrantSource, rate_limit_description,
+    resource_type::Trait, user_trait,
 };
 use buildkite_connector::proto::c1::ratelimit::v1 as ratelimit;
 use buildkite_connector::proto::connector::health::v1::{ScopeCheck, ScopeState};
@@ -12,10 +12,7 @@ use prost_types::{Any, Timestamp};
 use rstest::rstest;
 
 #[rstest]
-#[case(
-    GrantReplaced::type_url(),
-    "type.googleapis.com/c1.connector.v2.GrantReplaced"
-)]
+#[case(GrantReplaced::type_url(), "type.googleapis.com/c1.connector.v2.GrantReplaced")]
 #[case(
     RateLimitDescription::type_url(),
     "type.googleapis.com/c1.connector.v2.RateLimitDescription"
@@ -28,10 +25,7 @@ use rstest::rstest;
     user_trait::Status::type_url(),
     "type.googleapis.com/c1.connector.v2.UserTrait.Status"
 )]
-#[case(
-    ScopeCheck::type_url(),
-    "type.googleapis.com/connector.health.v1.ScopeCheck"
-)]
+#[case(ScopeCheck::type_url(), "type.googleapis.com/connector.health.v1.ScopeCheck")]
 fn a_message_names_itself_as_clients_look_it_up(#[case] url: String, #[case] expected: &str) {
     assert_eq!(url, expected);
 }
@@ -42,10 +36,7 @@ fn a_packed_annotation_can_be_told_by_its_type_url_and_read_back() {
         replaced_grant_id: "g".into(),
     };
     let packed = Any::from_msg(&replaced).unwrap();
-    assert_eq!(
-        packed.type_url,
-        "type.googleapis.com/c1.connector.v2.GrantReplaced"
-    );
+    assert_eq!(packed.type_url, "type.googleapis.com/c1.connector.v2.GrantReplaced");
     assert_eq!(packed.value, b"\x0a\x01g");
     assert_eq!(packed.to_msg::<GrantReplaced>().unwrap(), replaced);
 }
@@ -86,10 +77,7 @@ fn the_sources_of_a_grant_encode_as_a_map() {
     let sources = GrantSources {
         sources: [("e".to_owned(), GrantSource { is_direct: true })].into(),
     };
-    assert_eq!(
-        sources.encode_to_vec(),
-        b"\x0a\x07\x0a\x01e\x12\x02\x08\x01"
-    );
+    assert_eq!(sources.encode_to_vec(), b"\x0a\x07\x0a\x01e\x12\x02\x08\x01");
 }
 
 #[test]
@@ -100,10 +88,7 @@ fn traits_of_a_type_encode_as_one_packed_run() {
         sourced_externally: true,
         ..ResourceType::default()
     };
-    assert_eq!(
-        kind.encode_to_vec(),
-        b"\x0a\x04team\x1a\x02\x02\x0c\x30\x01"
-    );
+    assert_eq!(kind.encode_to_vec(), b"\x0a\x04team\x1a\x02\x02\x0c\x30\x01");
 }
 
 #[test]
@@ -132,10 +117,7 @@ fn an_exclusion_group_encodes_to_the_bytes_of_the_protocol() {
         is_default: true,
         scope_to_resource: true,
     };
-    assert_eq!(
-        group.encode_to_vec(),
-        b"\x0a\x01x\x10\xac\x02\x18\x01\x20\x01"
-    );
+    assert_eq!(group.encode_to_vec(), b"\x0a\x01x\x10\xac\x02\x18\x01\x20\x01");
 }
 
 #[test]
@@ -144,15 +126,9 @@ fn a_rate_limit_encodes_to_the_bytes_of_the_protocol() {
         status: rate_limit_description::Status::Overlimit.into(),
         limit: 200,
         remaining: 0,
-        reset_at: Some(Timestamp {
-            seconds: 5,
-            nanos: 0,
-        }),
+        reset_at: Some(Timestamp { seconds: 5, nanos: 0 }),
     };
-    assert_eq!(
-        limit.encode_to_vec(),
-        b"\x08\x02\x10\xc8\x01\x22\x02\x08\x05"
-    );
+    assert_eq!(limit.encode_to_vec(), b"\x08\x02\x10\xc8\x01\x22\x02\x08\x05");
 }
 
 #[test]
@@ -176,10 +152,7 @@ fn a_scope_check_encodes_to_the_bytes_of_the_protocol() {
         state: ScopeState::NotRequired.into(),
         ..ScopeCheck::default()
     };
-    assert_eq!(
-        check.encode_to_vec(),
-        b"\x0a\x01i\x12\x0aread_teams\x18\x05"
-    );
+    assert_eq!(check.encode_to_vec(), b"\x0a\x01i\x12\x0aread_teams\x18\x05");
 }
 
 fn resource(kind: &str, id: &str) -> Resource {

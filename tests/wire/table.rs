@@ -39,11 +39,9 @@ fn entry_row(package: &str, (kind, owner): (&str, &str), entry: &[&str]) -> Stri
             full(request),
             full(answer)
         ),
-        ("service", [name, request, answer]) => format!(
-            "method /{package}.{owner}/{name} {} {}",
-            full(request),
-            full(answer)
-        ),
+        ("service", [name, request, answer]) => {
+            format!("method /{package}.{owner}/{name} {} {}", full(request), full(answer))
+        }
         ("message", [number, name, shape @ ..]) => {
             let shape = match shape {
                 [kind] => full(kind),

@@ -33,7 +33,11 @@ impl Bucket {
     fn headers(self) -> [&'static str; 3] {
         match self {
             Self::Organization => ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
-            Self::User => ["ratelimit-user-limit", "ratelimit-user-remaining", "ratelimit-user-reset"],
+            Self::User => [
+                "ratelimit-user-limit",
+                "ratelimit-user-remaining",
+                "ratelimit-user-reset",
+            ],
         }
     }
 }
@@ -54,7 +58,11 @@ impl Reading {
     #[must_use]
     pub fn of(bucket: Bucket, headers: &HeaderMap) -> Option<Self> {
         let [limit, remaining, reset] = bucket.headers().map(|name| number(headers, name));
-        (limit.is_some() || remaining.is_some() || reset.is_some()).then_some(Self { limit, remaining, reset })
+        (limit.is_some() || remaining.is_some() || reset.is_some()).then_some(Self {
+            limit,
+            remaining,
+            reset,
+        })
     }
 }
 
@@ -84,7 +92,9 @@ impl Refusal {
     #[must_use]
     pub fn read(headers: &HeaderMap, body: &[u8]) -> Self {
         let body: RefusalBody = serde_json::from_slice(body).unwrap_or_default();
-        let bucket = Bucket::ALL.into_iter().find(|bucket| body.scope.as_deref() == Some(bucket.as_str()));
+        let bucket = Bucket::ALL
+            .into_iter()
+            .find(|bucket| body.scope.as_deref() == Some(bucket.as_str()));
         let header = |bucket| Reading::of(bucket, headers).and_then(|reading| reading.reset);
         let told = match bucket {
             Some(bucket) => header(bucket),
@@ -98,7 +108,10 @@ impl Refusal {
     #[must_use]
     pub fn wait(self) -> Duration {
         // A header counts in whole seconds and may have been rounded down: one more is the earliest certain moment.
-        let seconds = self.reset.and_then(|reset| u64::try_from(reset).ok()).map_or(WINDOW.as_secs(), |reset| reset + 1);
+        let seconds = self
+            .reset
+            .and_then(|reset| u64::try_from(reset).ok())
+            .map_or(WINDOW.as_secs(), |reset| reset + 1);
         Duration::from_secs(seconds.clamp(1, WINDOW.as_secs() + 1))
     }
 }
@@ -114,17 +127,34 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect()
     }
 
     const BOTH: [(&str, &str); 2] = [("RateLimit-Reset", "7"), ("RateLimit-User-Reset", "40")];
 
     #[test]
     fn each_bucket_is_read_from_its_own_headers_in_any_case() {
-        let headers = headers(&[("Ratelimit-Limit", "200"), ("RATELIMIT-REMAINING", "-14"), ("RateLimit-User-Reset", "7")]);
-        let organization = Reading { limit: Some(200), remaining: Some(-14), reset: None };
+        let headers = headers(&[
+            ("Ratelimit-Limit", "200"),
+            ("RATELIMIT-REMAINING", "-14"),
+            ("RateLimit-User-Reset", "7"),
+        ]);
+        let organization = Reading {
+            limit: Some(200),
+            remaining: Some(-14),
+            reset: None,
+        };
         assert_eq!(Reading::of(Bucket::Organization, &headers), Some(organization));
-        assert_eq!(Reading::of(Bucket::User, &headers), Some(Reading { reset: Some(7), ..Reading::default() }));
+        assert_eq!(
+            Reading::of(Bucket::User, &headers),
+            Some(Reading {
+                reset: Some(7),
+                ..Reading::default()
+            })
+        );
         assert_eq!(Reading::of(Bucket::User, &HeaderMap::new()), None);
     }
 
@@ -140,7 +170,10 @@ mod tests {
         #[case] bucket: Option<Bucket>,
         #[case] reset: Option<i64>,
     ) {
-        assert_eq!(Refusal::read(&headers(&BOTH), body.as_bytes()), Refusal { bucket, reset });
+        assert_eq!(
+            Refusal::read(&headers(&BOTH), body.as_bytes()),
+            Refusal { bucket, reset }
+        );
     }
 
     #[rstest]

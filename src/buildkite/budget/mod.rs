@@ -35,7 +35,11 @@ impl Closed {
     /// A limit of which nothing is known.
     #[must_use]
     pub fn unknown() -> Self {
-        Self { bucket: None, limit: None, opens_at: None }
+        Self {
+            bucket: None,
+            limit: None,
+            opens_at: None,
+        }
     }
 }
 
@@ -51,7 +55,11 @@ impl Door {
     /// A door that lets nobody wait longer than `max_wait` for a window to end.
     #[must_use]
     pub fn new(max_wait: Duration) -> Self {
-        Self { in_flight: Semaphore::new(IN_FLIGHT), closed: Mutex::default(), max_wait }
+        Self {
+            in_flight: Semaphore::new(IN_FLIGHT),
+            closed: Mutex::default(),
+            max_wait,
+        }
     }
 
     /// Waits until the call may send one request.
@@ -65,7 +73,10 @@ impl Door {
                 return Err(Closed::unknown());
             };
             let Some((closed, opens_at)) = self.closed_now() else {
-                return Ok(Admission { door: self, _permit: permit });
+                return Ok(Admission {
+                    door: self,
+                    _permit: permit,
+                });
             };
             drop(permit);
             let patience = arrived + self.max_wait;
@@ -86,8 +97,15 @@ impl Door {
 
     fn close(&self, headers: &HeaderMap, body: &[u8]) -> Closed {
         let refusal = Refusal::read(headers, body);
-        let limit = refusal.bucket.and_then(|bucket| Reading::of(bucket, headers)).and_then(|reading| reading.limit);
-        let closed = Closed { bucket: refusal.bucket, limit, opens_at: Some(Instant::now() + refusal.wait()) };
+        let limit = refusal
+            .bucket
+            .and_then(|bucket| Reading::of(bucket, headers))
+            .and_then(|reading| reading.limit);
+        let closed = Closed {
+            bucket: refusal.bucket,
+            limit,
+            opens_at: Some(Instant::now() + refusal.wait()),
+        };
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(closed);
         closed
     }
@@ -102,6 +120,7 @@ pub struct Admission<'door> {
 
 impl Admission<'_> {
     /// Tells the door what came back; for a 429, what it closed.
+    #[must_use]
     pub fn answered(self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Closed> {
         (status == StatusCode::TOO_MANY_REQUESTS).then(|| self.door.close(headers, body))
     }

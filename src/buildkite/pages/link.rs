@@ -20,7 +20,11 @@ impl Link {
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Self {
         let mut link = Self::default();
-        for value in headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok()) {
+        for value in headers
+            .get_all(header::LINK)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+        {
             for (target, parameters) in entries(value) {
                 link.present = true;
                 for relation in relations(parameters) {
@@ -64,7 +68,9 @@ fn relations(parameters: &str) -> impl Iterator<Item = &str> {
 
 fn page(target: &str) -> Option<u32> {
     let url = Url::parse(target).ok()?;
-    url.query_pairs().find(|(name, _)| name == "page").and_then(|(_, value)| value.parse().ok())
+    url.query_pairs()
+        .find(|(name, _)| name == "page")
+        .and_then(|(_, value)| value.parse().ok())
 }
 
 #[cfg(test)]
@@ -79,9 +85,17 @@ mod tests {
     }
 
     #[rstest]
-    #[case(r#"<https://api.buildkite.com/v2/x?page=2>; rel="next", <https://api.buildkite.com/v2/x?page=9>; rel="last""#, true, Some(9))]
+    #[case(
+        r#"<https://api.buildkite.com/v2/x?page=2>; rel="next", <https://api.buildkite.com/v2/x?page=9>; rel="last""#,
+        true,
+        Some(9)
+    )]
     #[case(r#"<https://a.b/x?api_key=a,b&page=3>;rel=next;title="a, b""#, true, None)]
-    #[case(r#"<https://a.b/x?page=1>; rel="first prev", <https://a.b/x?per_page=5&page=4>; REL="last""#, false, Some(4))]
+    #[case(
+        r#"<https://a.b/x?page=1>; rel="first prev", <https://a.b/x?per_page=5&page=4>; REL="last""#,
+        false,
+        Some(4)
+    )]
     #[case("<not a url>; rel=last", false, None)]
     #[case("garbage", false, None)]
     #[case("<https://a.b/x?page=99999999999>; rel=\"last\"", false, None)]

@@ -65,7 +65,11 @@ struct Reader<'s, R, S> {
 impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
     fn new(source: &'s S, position: Position) -> Self {
         let (covered, largest, last) = match position {
-            Position::Behind { covered, largest, anchors } => (covered, largest, anchors),
+            Position::Behind {
+                covered,
+                largest,
+                anchors,
+            } => (covered, largest, anchors),
             Position::Start | Position::After(_) => (0, Window::LARGEST, Vec::new()),
         };
         Self {
@@ -82,7 +86,11 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
     }
 
     fn batch(self, more: bool) -> Outcome<R> {
-        let next = more.then_some(Position::Behind { covered: self.covered, largest: self.largest, anchors: self.last });
+        let next = more.then_some(Position::Behind {
+            covered: self.covered,
+            largest: self.largest,
+            anchors: self.last,
+        });
         Outcome::Batch(Batch { rows: self.rows, next })
     }
 
@@ -108,7 +116,11 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         }
         if window.offset() > 0 && !self.shares_an_anchor(&answer) {
             self.steps_back += 1;
-            return if self.steps_back > STEPS_BACK { Err(self.moving()) } else { Ok(Step::Further) };
+            return if self.steps_back > STEPS_BACK {
+                Err(self.moving())
+            } else {
+                Ok(Step::Further)
+            };
         }
         self.accept(answer, window)
     }
@@ -127,9 +139,15 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         if !self.repeats(&again, window) {
             self.repeated = false;
         } else if std::mem::replace(&mut self.repeated, true) {
-            return Err(self.source.trouble(Trouble::Unexpected("the same page at two offsets of a list".to_owned())));
+            return Err(self
+                .source
+                .trouble(Trouble::Unexpected("the same page at two offsets of a list".to_owned())));
         }
-        Ok(if again.rows.len() < answer.rows.len() { answer } else { again })
+        Ok(if again.rows.len() < answer.rows.len() {
+            answer
+        } else {
+            again
+        })
     }
 
     fn accept(&mut self, answer: Answer<R>, window: Window) -> Result<Step<R>, ApiError> {
@@ -150,7 +168,11 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         self.covered = window.offset() + held;
         self.steps_back = 0;
         self.keep(answer.rows);
-        let end = if full { answer.link.ends_at(window.page) } else { !default_size && !(more && news) };
+        let end = if full {
+            answer.link.ends_at(window.page)
+        } else {
+            !(default_size || more && news)
+        };
         Ok(if end { Step::End } else { Step::Further })
     }
 
@@ -167,11 +189,19 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
 
     /// No rows, and yet a next page is named: the next page tells which of the two is wrong.
     async fn empty_but_linked(&self) -> Result<Step<R>, ApiError> {
-        let next = self.source.window(Window { page: 2, per_page: self.largest }).await?;
+        let next = self
+            .source
+            .window(Window {
+                page: 2,
+                per_page: self.largest,
+            })
+            .await?;
         if next.rows.is_empty() {
             return Ok(Step::End);
         }
-        Err(self.source.trouble(Trouble::Unexpected("an empty first page of a list that goes on".to_owned())))
+        Err(self.source.trouble(Trouble::Unexpected(
+            "an empty first page of a list that goes on".to_owned(),
+        )))
     }
 
     /// More rows than were asked for: `per_page` is not heard, and whether `page` is must be found out.
@@ -183,9 +213,15 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         }
         let probe = if first {
             self.keep(answer.rows);
-            Window { page: 2, per_page: Window::LARGEST }
+            Window {
+                page: 2,
+                per_page: Window::LARGEST,
+            }
         } else if self.starts_like_the_last(&answer) {
-            Window { page: 1, per_page: (window.per_page / 2).max(1) }
+            Window {
+                page: 1,
+                per_page: (window.per_page / 2).max(1),
+            }
         } else {
             return Ok(Step::FixedSize(size));
         };
@@ -194,9 +230,9 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         match (unpaged, first) {
             (true, _) => Ok(Step::Whole(again.rows)),
             (false, true) => Ok(Step::FixedSize(size)),
-            (false, false) => {
-                Err(self.source.trouble(Trouble::Unexpected("the same page at two offsets of a list".to_owned())))
-            }
+            (false, false) => Err(self
+                .source
+                .trouble(Trouble::Unexpected("the same page at two offsets of a list".to_owned()))),
         }
     }
 
@@ -205,7 +241,11 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
     }
 
     fn holds_news(&self, answer: &Answer<R>) -> bool {
-        answer.rows.iter().map(Anchor::of).any(|anchor| !self.last.contains(&anchor) && !self.seen.contains(&anchor))
+        answer
+            .rows
+            .iter()
+            .map(Anchor::of)
+            .any(|anchor| !self.last.contains(&anchor) && !self.seen.contains(&anchor))
     }
 
     /// Whether a window at a higher offset begins with the rows of the last one.
@@ -214,7 +254,12 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
     }
 
     fn starts_like_the_last(&self, answer: &Answer<R>) -> bool {
-        answer.rows.iter().map(Anchor::of).zip(&self.last).all(|(anchor, last)| anchor == *last)
+        answer
+            .rows
+            .iter()
+            .map(Anchor::of)
+            .zip(&self.last)
+            .all(|(anchor, last)| anchor == *last)
     }
 
     fn moving(&self) -> ApiError {

@@ -31,7 +31,12 @@ async fn pass<R: Row, S: Windows<R>>(source: &S, size: usize) -> Result<Vec<R>, 
     let mut rows: Vec<R> = Vec::new();
     let mut last: Vec<Anchor> = Vec::new();
     for page in 1..=PAGES {
-        let answer = source.window(Window { page, per_page: Window::LARGEST }).await?;
+        let answer = source
+            .window(Window {
+                page,
+                per_page: Window::LARGEST,
+            })
+            .await?;
         let anchors: Vec<Anchor> = answer.rows.iter().map(Anchor::of).collect();
         if !anchors.is_empty() && anchors == last {
             return Err(source.trouble(Trouble::Unexpected("the same page at two offsets of a list".to_owned())));

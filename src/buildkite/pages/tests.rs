@@ -63,7 +63,15 @@ struct Server {
 
 impl Server {
     fn new(rows: usize, paging: Paging, linking: Linking) -> Self {
-        let mut server = Self { rows: vec![], paging, linking, newest_first: false, edits: vec![], made: 0, asked: 0 };
+        let mut server = Self {
+            rows: vec![],
+            paging,
+            linking,
+            newest_first: false,
+            edits: vec![],
+            made: 0,
+            asked: 0,
+        };
         for _ in 0..rows {
             let row = server.make();
             server.rows.push(row);
@@ -75,7 +83,10 @@ impl Server {
         self.made += 1;
         // Ids that do not follow the order of the list, so that sorting by id and reading in order differ.
         let id = Uuid::new_v5(&Uuid::nil(), &self.made.to_be_bytes());
-        Entry { id, since: format!("t{}", self.made) }
+        Entry {
+            id,
+            since: format!("t{}", self.made),
+        }
     }
 
     fn edit(&mut self, edit: &Edit) {
@@ -83,7 +94,11 @@ impl Server {
             Edit::Insert(at) => {
                 let row = self.make();
                 // Inserted at the end that new rows go to, or anywhere: the reader's premise is only that others stay in order.
-                let at = if self.newest_first { 0 } else { at % (self.rows.len() + 1) };
+                let at = if self.newest_first {
+                    0
+                } else {
+                    at % (self.rows.len() + 1)
+                };
                 self.rows.insert(at, row);
             }
             Edit::Delete(at) if !self.rows.is_empty() => {
@@ -102,7 +117,13 @@ impl Server {
 
     fn answer(&mut self, window: Window) -> Answer<Entry> {
         self.asked += 1;
-        assert!(self.asked < 5_000, "an endless reading of {} rows: {:?}, {:?}", self.rows.len(), self.paging, self.linking);
+        assert!(
+            self.asked < 5_000,
+            "an endless reading of {} rows: {:?}, {:?}",
+            self.rows.len(),
+            self.paging,
+            self.linking
+        );
         if let Some(edit) = self.edits.pop() {
             self.edit(&edit);
         }
@@ -117,9 +138,17 @@ impl Server {
         let rows: Vec<Entry> = self.rows.iter().skip(offset).take(per_page as usize).cloned().collect();
         let more = offset + rows.len() < self.rows.len();
         let link = match self.linking {
-            Linking::Right => Link { present: true, next: more, last: None },
+            Linking::Right => Link {
+                present: true,
+                next: more,
+                last: None,
+            },
             Linking::Never => Link::default(),
-            Linking::AlwaysNext => Link { present: true, next: true, last: None },
+            Linking::AlwaysNext => Link {
+                present: true,
+                next: true,
+                last: None,
+            },
         };
         Answer { rows, link }
     }
@@ -225,7 +254,11 @@ fn every_row_that_stayed_is_read(
 ) -> Result<(), TestCaseError> {
     // A capped server without a Link shows its cap by nothing: a short page is then all that there is to see.
     prop_assume!(!(matches!(paging, Paging::CappedAt(_)) && linking == Linking::Never));
-    let mut server = Server { newest_first, edits, ..Server::new(rows, paging, linking) };
+    let mut server = Server {
+        newest_first,
+        edits,
+        ..Server::new(rows, paging, linking)
+    };
     if newest_first {
         server.rows.reverse();
     }
@@ -237,7 +270,12 @@ fn every_row_that_stayed_is_read(
     };
     let stayed: Vec<Entry> = before.into_iter().filter(|row| server.rows.contains(row)).collect();
     let missing: Vec<_> = ids(&stayed).difference(&ids(&read)).copied().collect();
-    prop_assert!(missing.is_empty(), "{} of {} rows that stayed are missing", missing.len(), stayed.len());
+    prop_assert!(
+        missing.is_empty(),
+        "{} of {} rows that stayed are missing",
+        missing.len(),
+        stayed.len()
+    );
     Ok(())
 }
 
@@ -268,8 +306,17 @@ proptest! {
 fn failures_are_rare_where_a_few_rows_move() {
     let mut failures = 0;
     for start in 0..200usize {
-        let edits = (0..12).map(|step| if step % 2 == 0 { Edit::Delete((start * 7 + step) % 90) } else { Edit::Insert(start * step) });
-        let server = Server { edits: edits.collect(), ..Server::new(300 + start, Paging::Honoured, Linking::Right) };
+        let edits = (0..12).map(|step| {
+            if step % 2 == 0 {
+                Edit::Delete((start * 7 + step) % 90)
+            } else {
+                Edit::Insert(start * step)
+            }
+        });
+        let server = Server {
+            edits: edits.collect(),
+            ..Server::new(300 + start, Paging::Honoured, Linking::Right)
+        };
         failures += usize::from(read_all(server, 10_000).0.is_err());
     }
     assert_eq!(failures, 0);

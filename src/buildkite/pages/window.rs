@@ -30,10 +30,16 @@ impl Window {
     #[must_use]
     pub fn furthest(covered: u32, largest: u32) -> Option<Self> {
         let Some(latest_offset) = covered.checked_sub(1) else {
-            return Some(Self { page: 1, per_page: largest });
+            return Some(Self {
+                page: 1,
+                per_page: largest,
+            });
         };
         (1..=largest)
-            .map(|per_page| Self { page: latest_offset / per_page + 1, per_page })
+            .map(|per_page| Self {
+                page: latest_offset / per_page + 1,
+                per_page,
+            })
             .max_by_key(|window| window.end())
             .filter(|window| window.end() > covered)
     }
