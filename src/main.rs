@@ -1,3 +1,11 @@
 //! The `buildkite-connector` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use buildkite_connector::cli::Cli;
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    Cli::parse().run().await
+}

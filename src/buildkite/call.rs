@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::endpoint::Endpoint;
 
@@ -57,6 +58,7 @@ pub struct Spent {
 pub struct Call {
     lane: Lane,
     deadline: Option<Instant>,
+    abandoned: CancellationToken,
     spent: Arc<Mutex<Spent>>,
 }
 
@@ -67,6 +69,7 @@ impl Call {
         Self {
             lane,
             deadline: None,
+            abandoned: CancellationToken::new(),
             spent: Arc::default(),
         }
     }
@@ -76,6 +79,28 @@ impl Call {
     pub fn until(mut self, deadline: Option<Instant>) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    /// While the guard lives, somebody waits for this call. Once it is dropped, no write of the call is begun.
+    #[must_use]
+    pub fn waited_for(&self) -> DropGuard {
+        self.abandoned.clone().drop_guard()
+    }
+
+    /// Whether nobody waits for the call any more.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.is_cancelled()
+    }
+
+    /// The same call once it has to be finished whoever waits: a deadline of its own, the same ledger.
+    #[must_use]
+    pub fn to_be_finished_by(&self, deadline: Instant) -> Self {
+        Self {
+            abandoned: CancellationToken::new(),
+            deadline: Some(deadline),
+            ..self.clone()
+        }
     }
 
     /// The lane that the call's requests take.

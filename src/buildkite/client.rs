@@ -326,11 +326,14 @@ impl Client {
             .enter(call)
             .await
             .map_err(|closed| fail(beyond_patience(closed, call)))?;
-        let timeout = call.deadline().map_or(self.options.attempt_timeout, |deadline| {
-            deadline
+        let timeout = match call.deadline() {
+            // A write that was begun is waited for: cut off, nobody would know what became of it.
+            _ if endpoint.is_write() && call.is_abandoned() => return Err(fail(Trouble::Abandoned)),
+            Some(deadline) if !endpoint.is_write() => deadline
                 .saturating_duration_since(Instant::now())
-                .min(self.options.attempt_timeout)
-        });
+                .min(self.options.attempt_timeout),
+            _ => self.options.attempt_timeout,
+        };
         let exchange = tokio::time::timeout(timeout, self.exchange(endpoint, window, body));
         let received = match exchange.await {
             Ok(Ok(received)) => received,

@@ -34,6 +34,9 @@ pub enum Trouble {
     /// The caller's own deadline passed.
     #[error("the caller's deadline passed")]
     DeadlineExceeded,
+    /// Whoever asked for a write is gone, and it was not begun.
+    #[error("the caller is gone, and nothing was changed")]
+    Abandoned,
 }
 
 /// Why there was no answer.

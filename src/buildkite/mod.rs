@@ -15,6 +15,7 @@ mod origin;
 mod outcome;
 pub mod pages;
 mod redact;
+mod time;
 mod types;
 
 pub use call::{Call, Lane, Spent};
@@ -24,5 +25,6 @@ pub use endpoint::{Endpoint, Scope};
 pub use error::{ApiError, Trouble};
 pub use ids::{IdError, OrganizationSlug, Role, TeamId, UserId};
 pub use origin::{ApiOrigin, OriginError};
-pub use redact::redact;
+pub use redact::{mask, redact};
+pub use time::timestamp;
 pub use types::{AccessToken, ListedRole, Organization, OrganizationMember, Owner, Team, TeamMember, TokenOwner};

@@ -14,30 +14,21 @@ const REDACTED: &str = "[redacted]";
 /// The text with secrets replaced, control characters removed and the length bounded to a sentence or two.
 #[must_use]
 pub fn redact(text: &str) -> String {
-    let mut clean = String::new();
-    for word in text
+    let words = text
         .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-    {
-        if !clean.is_empty() {
-            clean.push(' ');
-        }
-        clean.push_str(&redact_word(word));
-    }
+        .filter(|word| !word.is_empty());
+    let clean = mask(&words.collect::<Vec<_>>().join(" "));
     match clean.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", clean.get(..end).unwrap_or_default()),
         None => clean,
     }
 }
 
-/// A token's alphabet: base64url, and the dots of a JWT.
-fn is_token_character(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
-}
-
-fn redact_word(word: &str) -> String {
-    let mut out = String::with_capacity(word.len());
-    let mut rest = word;
+/// The text as it is, with secrets replaced.
+#[must_use]
+pub fn mask(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
     while !rest.is_empty() {
         let run = rest.find(|c| !is_token_character(c)).unwrap_or(rest.len());
         let (candidate, after) = rest.split_at(run);
@@ -48,6 +39,11 @@ fn redact_word(word: &str) -> String {
         rest = tail;
     }
     out
+}
+
+/// A token's alphabet: base64url, and the dots of a JWT.
+fn is_token_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
 
 fn is_secret(candidate: &str) -> bool {

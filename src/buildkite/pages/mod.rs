@@ -119,6 +119,22 @@ pub enum Position {
     After(Uuid),
 }
 
+/// More rows than any organization has people; a position beyond was not made by reading a list.
+const LONGEST_LIST: u32 = 10_000_000;
+
+impl Position {
+    /// Whether reading a list can have come to this position.
+    #[must_use]
+    pub fn is_plausible(&self) -> bool {
+        match self {
+            Self::Start | Self::After(_) => true,
+            Self::Behind { covered, largest, .. } => {
+                (1..=LONGEST_LIST).contains(covered) && (1..=Window::LARGEST).contains(largest)
+            }
+        }
+    }
+}
+
 /// Some rows of a list.
 #[derive(Debug)]
 pub struct Batch<R> {

@@ -1,0 +1,214 @@
+//! Referential closure: whoever holds a grant is listed.
+//!
+//! Buildkite's organization list may lack somebody whom a member row names (they joined meanwhile, or the row outlived
+//! them). The grant is still reported, with the row's name for its principal, and the person is added to the people listings
+//! that follow in this process, until a sync that saw every team finds no row that names them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use crate::buildkite::{TeamId, UserId};
+
+/// Syncs that are remembered at once; a platform runs one, and a second while the first one ends.
+const SYNCS: usize = 8;
+
+/// Names somebody whom the organization's list did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unlisted {
+    pub(super) user: UserId,
+    pub(super) name: Option<String>,
+}
+
+/// What this process saw of people and member rows.
+#[derive(Debug, Default)]
+pub(super) struct Closure {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    unlisted: BTreeMap<UserId, Option<String>>,
+    /// By sync id, the empty one for clients that send none; the oldest is forgotten first.
+    syncs: HashMap<String, Sync>,
+    begun: u64,
+}
+
+#[derive(Debug, Default)]
+struct Sync {
+    begun: u64,
+    people: HashSet<UserId>,
+    people_begun: bool,
+    people_complete: bool,
+    teams: HashSet<TeamId>,
+    teams_complete: bool,
+    read: HashSet<TeamId>,
+    named: HashSet<UserId>,
+}
+
+impl Closure {
+    /// Notes a part of the people list. At its end, names those who have to be added to it.
+    pub(super) fn people(
+        &self,
+        sync: &str,
+        first: bool,
+        last: bool,
+        people: impl Iterator<Item = UserId>,
+    ) -> Vec<Unlisted> {
+        self.with(sync, |unlisted, sync| {
+            if first {
+                sync.people.clear();
+                sync.people_begun = true;
+                sync.people_complete = false;
+            }
+            sync.people.extend(people);
+            // A list that another process began is not known whole, so nobody can be said to be missing from it.
+            if !(last && sync.people_begun) {
+                return Vec::new();
+            }
+            sync.people_complete = true;
+            unlisted.retain(|user, _| !sync.people.contains(user));
+            unlisted
+                .iter()
+                .map(|(user, name)| Unlisted {
+                    user: *user,
+                    name: name.clone(),
+                })
+                .collect()
+        })
+    }
+
+    /// Notes a part of the team list.
+    pub(super) fn teams(&self, sync: &str, last: bool, teams: impl Iterator<Item = TeamId>) {
+        self.with(sync, |_, sync| {
+            sync.teams.extend(teams);
+            sync.teams_complete |= last;
+        });
+    }
+
+    /// Notes a part of a team's members; counts those whom this sync's people list did not hold.
+    pub(super) fn members<'a>(
+        &self,
+        sync: &str,
+        team: TeamId,
+        last: bool,
+        members: impl Iterator<Item = (UserId, Option<&'a str>)>,
+    ) -> usize {
+        self.with(sync, |unlisted, sync| {
+            let mut strangers = 0;
+            for (user, name) in members {
+                sync.named.insert(user);
+                if sync.people_complete && !sync.people.contains(&user) {
+                    strangers += 1;
+                    unlisted.insert(user, name.map(str::to_owned));
+                }
+            }
+            if last {
+                sync.read.insert(team);
+            }
+            strangers
+        })
+    }
+
+    /// Forgets a sync. One that read every team's members also tells who is named no more.
+    pub(super) fn end(&self, sync: &str) {
+        let mut state = self.lock();
+        let Some(ended) = state.syncs.remove(sync) else {
+            return;
+        };
+        let saw_all = ended.people_complete && ended.teams_complete && ended.teams.is_subset(&ended.read);
+        if saw_all {
+            state.unlisted.retain(|user, _| ended.named.contains(user));
+        }
+    }
+
+    fn with<T>(&self, id: &str, look: impl FnOnce(&mut BTreeMap<UserId, Option<String>>, &mut Sync) -> T) -> T {
+        let mut state = self.lock();
+        let State { unlisted, syncs, begun } = &mut *state;
+        if !syncs.contains_key(id) && syncs.len() >= SYNCS {
+            let oldest = syncs
+                .iter()
+                .min_by_key(|(_, sync)| sync.begun)
+                .map(|(id, _)| id.clone());
+            oldest.and_then(|oldest| syncs.remove(&oldest));
+        }
+        *begun += 1;
+        let begun = *begun;
+        look(
+            unlisted,
+            syncs.entry(id.to_owned()).or_insert_with(|| Sync {
+                begun,
+                ..Sync::default()
+            }),
+        )
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn user(number: u128) -> UserId {
+        Uuid::from_u128(number).into()
+    }
+
+    fn team(number: u128) -> TeamId {
+        Uuid::from_u128(number).into()
+    }
+
+    /// A whole sync of one team with `members`, in an organization whose list holds `people`; whom the list was given.
+    fn sync(closure: &Closure, id: &str, people: &[u128], members: &[u128]) -> Vec<UserId> {
+        let added = closure.people(id, true, true, people.iter().copied().map(user));
+        closure.teams(id, true, [team(1)].into_iter());
+        closure.members(
+            id,
+            team(1),
+            true,
+            members.iter().map(|number| (user(*number), Some("Ada"))),
+        );
+        closure.end(id);
+        added.into_iter().map(|unlisted| unlisted.user).collect()
+    }
+
+    #[test]
+    fn somebody_in_a_team_but_not_in_the_list_is_listed_from_the_next_sync_on() {
+        let closure = Closure::default();
+        assert_eq!(sync(&closure, "1", &[1, 2], &[1, 9]), []);
+        assert_eq!(sync(&closure, "2", &[1, 2], &[1, 9]), [user(9)]);
+    }
+
+    #[test]
+    fn they_are_dropped_once_no_row_names_them_or_the_list_has_them() {
+        let closure = Closure::default();
+        sync(&closure, "1", &[1], &[9]);
+        sync(&closure, "2", &[1], &[1]);
+        assert_eq!(sync(&closure, "3", &[1], &[9]), []);
+        assert_eq!(sync(&closure, "4", &[1, 9], &[9]), []);
+        assert_eq!(sync(&closure, "5", &[1, 9], &[9]), []);
+    }
+
+    #[test]
+    fn a_sync_that_did_not_see_every_team_drops_nobody() {
+        let closure = Closure::default();
+        sync(&closure, "1", &[1], &[9]);
+        closure.people("2", true, true, [user(1)].into_iter());
+        closure.teams("2", true, [team(1), team(2)].into_iter());
+        closure.members("2", team(2), true, std::iter::empty());
+        closure.end("2");
+        assert_eq!(sync(&closure, "3", &[1], &[1]), [user(9)]);
+    }
+
+    #[test]
+    fn a_client_that_opens_syncs_without_end_is_bounded() {
+        let closure = Closure::default();
+        for number in 0..1_000 {
+            closure.people(&number.to_string(), true, false, [user(1)].into_iter());
+        }
+        assert_eq!(closure.lock().syncs.len(), SYNCS);
+    }
+}

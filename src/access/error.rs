@@ -1,0 +1,180 @@
+//! What can go wrong, in the words of governance: one variant a row of the design's error table.
+//!
+//! [`crate::connector`] turns each into a gRPC status in one place. A message is one sentence that tells an operator what to
+//! do; it holds no token and no address.
+
+use crate::access::page_token::PageTokenError;
+use crate::buildkite::budget::Closed;
+use crate::buildkite::{ApiError, Endpoint, Scope, TeamId, Trouble, UserId};
+
+/// Why a question was not answered or a request not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// 401.
+    #[error(
+        "buildkite rejects the api token (wrong, expired or revoked): create a new one and set BUILDKITE_API_TOKEN"
+    )]
+    TokenRejected,
+    /// 403, and the token is known to lack the scope.
+    #[error("{call}: the api token lacks the scope `{scope}`: create a token that has it")]
+    MissingScope {
+        /// The scope that is missing.
+        scope: Scope,
+        /// What was asked.
+        call: Endpoint,
+    },
+    /// 403 for another reason.
+    #[error("{call}: buildkite forbids it{}: check the owner's role, the plan and the ip allowlists", quoted(.message.as_ref()))]
+    Forbidden {
+        /// What was asked.
+        call: Endpoint,
+        /// Buildkite's own words.
+        message: Option<String>,
+    },
+    /// 404 on the organization.
+    #[error(
+        "the organization `{organization}` is not reachable with this token: check the slug (its case counts) and that the token was made for it"
+    )]
+    OrganizationUnreachable {
+        /// The configured slug.
+        organization: String,
+    },
+    /// A list answered 404 while the organization is readable.
+    #[error("{call}: buildkite answers 404 although the organization is readable: enable teams for it")]
+    TeamsUnavailable {
+        /// What was asked.
+        call: Endpoint,
+    },
+    /// The token's owner is no organization admin.
+    #[error(
+        "the token's owner {owner} is no organization admin and is not shown secret teams: use an admin's token, or set --partial-visibility allow"
+    )]
+    PartialVisibility {
+        /// The owner's e-mail or name.
+        owner: String,
+    },
+    /// A team that answers 404 and is not proven gone.
+    #[error("team {team} answers 404 and is not proven gone: it may be hidden from the token's owner")]
+    TeamUnreachable {
+        /// The team.
+        team: TeamId,
+    },
+    /// A team proven absent.
+    #[error("team {team} does not exist any more: sync again")]
+    TeamNotFound {
+        /// The team.
+        team: TeamId,
+    },
+    /// A person proven absent.
+    #[error("user {user} is not in the organization: sync again")]
+    UserNotFound {
+        /// The person.
+        user: UserId,
+    },
+    /// A grant to somebody outside.
+    #[error("{person} is not in the buildkite organization: invite them first")]
+    UserNotInOrganization {
+        /// The person's e-mail or id.
+        person: String,
+    },
+    /// An e-mail that does not lead to one person.
+    #[error("{} in the buildkite organization: name the person by their user id", nobody_or_several(.email, *.holders))]
+    AmbiguousPrincipal {
+        /// The address.
+        email: String,
+        /// How many have it.
+        holders: usize,
+    },
+    /// Writes are off.
+    #[error("provisioning is off: start the connector with --provisioning or BUILDKITE_CONNECTOR_PROVISIONING=true")]
+    ProvisioningDisabled,
+    /// A refusal by Buildkite that reading again did not explain.
+    #[error("{call}: buildkite refuses it{}", quoted(.message.as_ref()))]
+    Rejected {
+        /// What was asked.
+        call: Endpoint,
+        /// Buildkite's own words.
+        message: Option<String>,
+    },
+    /// The budget is used up for longer than the call can wait.
+    #[error("the buildkite rate limit is used up: wait for its reset")]
+    RateLimited(Closed),
+    /// Buildkite could not be asked.
+    #[error("{call}: {why}: try again, and see https://www.buildkitestatus.com if it lasts")]
+    Unavailable {
+        /// What was asked.
+        call: Endpoint,
+        /// Why.
+        why: String,
+    },
+    /// An answer of another shape than documented.
+    #[error("{call}: {what}: check the api base and the proxies in between, and report it if both are right")]
+    Unexpected {
+        /// What was asked.
+        call: Endpoint,
+        /// What came.
+        what: String,
+    },
+    /// The caller's deadline passed.
+    #[error("the caller's deadline passed before buildkite was done: allow the call more time")]
+    DeadlineExceeded,
+    /// Whoever asked for a write is gone, and it was not begun.
+    #[error("the caller is gone, and nothing was changed")]
+    Abandoned,
+    /// The caller sent something wrong.
+    #[error("{problem}")]
+    Invalid {
+        /// The field of the request.
+        field: &'static str,
+        /// What is wrong with it and what would be right.
+        problem: String,
+    },
+}
+
+impl AccessError {
+    /// What an API error means where nothing more is known than the error itself. A 404 is `Unexpected` here: what it proves
+    /// is decided where it is asked ([`super::proof`]).
+    pub(super) fn plain(error: ApiError) -> Self {
+        let ApiError {
+            endpoint: call,
+            trouble,
+            message,
+        } = error;
+        match trouble {
+            Trouble::TokenRejected => Self::TokenRejected,
+            Trouble::Forbidden => Self::Forbidden { call, message },
+            Trouble::Rejected(_) => Self::Rejected { call, message },
+            Trouble::RateLimited(closed) => Self::RateLimited(closed),
+            Trouble::Unavailable(_) => Self::Unavailable {
+                call,
+                why: trouble.to_string(),
+            },
+            Trouble::NotFound | Trouble::Unexpected(_) => Self::Unexpected {
+                call,
+                what: trouble.to_string(),
+            },
+            Trouble::DeadlineExceeded => Self::DeadlineExceeded,
+            Trouble::Abandoned => Self::Abandoned,
+        }
+    }
+}
+
+impl From<PageTokenError> for AccessError {
+    fn from(error: PageTokenError) -> Self {
+        Self::Invalid {
+            field: "page_token",
+            problem: error.to_string(),
+        }
+    }
+}
+
+fn quoted(message: Option<&String>) -> String {
+    message.map(|message| format!(" (\"{message}\")")).unwrap_or_default()
+}
+
+fn nobody_or_several(email: &str, holders: usize) -> String {
+    match holders {
+        0 => format!("nobody has the e-mail {email}"),
+        several => format!("{several} people have the e-mail {email}"),
+    }
+}

@@ -1,0 +1,86 @@
+//! The governance model, in plain Rust: who can hold what, what is listed, what a grant or a revoke does, and what may be
+//! believed of an answer.
+//!
+//! This room knows nothing of gRPC: [`crate::connector`] translates. It talks to Buildkite through one trait,
+//! [`Upstream`]. Its rule above all others: trouble is never reported as absence. Every listing is complete or an error, an
+//! empty one is vouched for, and "not found" is said only of what was proven absent ([`proof`]).
+
+mod catalog;
+mod closure;
+mod error;
+mod ids;
+mod listing;
+mod page_token;
+mod proof;
+pub mod provisioning;
+mod standing;
+mod upstream;
+
+use std::sync::Arc;
+
+pub use catalog::{EntitlementTexts, ResourceKind};
+pub use error::AccessError;
+pub use ids::{EntitlementId, GrantId, Principal, ResourceId};
+pub use listing::{Holder, Page};
+pub use page_token::PageTokenError;
+pub use standing::{OwnerRole, Standing};
+pub use upstream::Upstream;
+
+use closure::Closure;
+use provisioning::Provisioning;
+use standing::Scopes;
+
+/// What to do where the token's owner is shown only part of the teams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PartialVisibility {
+    /// Team listings fail: what is not shown would look revoked.
+    #[default]
+    Refuse,
+    /// The teams that are shown are all that is governed.
+    Allow,
+}
+
+/// What an operator decides about governance.
+#[derive(Debug, Clone, Default)]
+pub struct AccessSettings {
+    /// Whether grants and revokes are carried out.
+    pub provisioning: bool,
+    /// What a partial view of the teams means.
+    pub partial_visibility: PartialVisibility,
+}
+
+/// Everything that can be asked about, or done to, the organization's team memberships.
+#[derive(Debug)]
+pub struct Access {
+    upstream: Arc<dyn Upstream>,
+    settings: AccessSettings,
+    scopes: Scopes,
+    closure: Closure,
+    provisioning: Provisioning,
+}
+
+impl Access {
+    /// Governs the organization that `upstream` reaches.
+    #[must_use]
+    pub fn new(upstream: Arc<dyn Upstream>, settings: AccessSettings) -> Self {
+        Self {
+            upstream,
+            settings,
+            scopes: Scopes::default(),
+            closure: Closure::default(),
+            provisioning: Provisioning::default(),
+        }
+    }
+
+    /// The organization's slug.
+    #[must_use]
+    pub fn organization(&self) -> &str {
+        self.upstream.organization_slug()
+    }
+
+    /// What the operator decided.
+    #[must_use]
+    pub fn settings(&self) -> &AccessSettings {
+        &self.settings
+    }
+}

@@ -1,0 +1,82 @@
+//! What a 404 proves.
+//!
+//! Buildkite answers 404 for what is absent, hidden, disabled or out of the token's reach. So a 404 alone proves nothing: a
+//! team is gone only when a fresh, complete list of the teams, read for an owner known to be an organization admin, lacks it;
+//! a person is outside only while the organization itself is readable.
+
+use std::time::Duration;
+
+use super::{Access, AccessError, OwnerRole};
+use crate::buildkite::pages::Position;
+use crate::buildkite::{ApiError, Call, TeamId, Trouble, UserId};
+
+impl Access {
+    /// What it means that `team` answered 404: `TeamNotFound` where that is proven, `TeamUnreachable` where it is not, or
+    /// the trouble that kept us from finding out.
+    pub(super) async fn missing_team(&self, team: TeamId, call: &Call) -> AccessError {
+        match self.is_proven_gone(team, call).await {
+            Ok(true) => AccessError::TeamNotFound { team },
+            Ok(false) => AccessError::TeamUnreachable { team },
+            Err(error) => error,
+        }
+    }
+
+    async fn is_proven_gone(&self, team: TeamId, call: &Call) -> Result<bool, AccessError> {
+        // Read anew, role included: a demotion a second ago hides teams from the list that follows.
+        let standing = self.standing(Duration::ZERO, call).await?;
+        if standing.owner_role != OwnerRole::Admin {
+            return Ok(false);
+        }
+        let mut position = Some(Position::Start);
+        while let Some(from) = position {
+            let batch = match self.upstream.teams(from, usize::MAX, call).await {
+                Ok(batch) => batch,
+                Err(error) => return Err(self.explain(error, call).await),
+            };
+            if batch.rows.iter().any(|row| row.id == team) {
+                return Ok(false);
+            }
+            position = batch.next;
+        }
+        Ok(true)
+    }
+
+    /// An error about one team: a 404 is looked into.
+    pub(super) async fn about_team(&self, team: TeamId, error: ApiError, call: &Call) -> AccessError {
+        match error.trouble {
+            Trouble::NotFound => self.missing_team(team, call).await,
+            _ => self.explain(error, call).await,
+        }
+    }
+
+    /// Whether the organization has no record of the person.
+    ///
+    /// # Errors
+    /// Whatever keeps us from knowing.
+    pub(super) async fn is_outside(&self, user: UserId, call: &Call) -> Result<bool, AccessError> {
+        match self.upstream.person(user, call).await {
+            Ok(_) => Ok(false),
+            Err(ApiError {
+                trouble: Trouble::NotFound,
+                ..
+            }) => self.can_see_people(call).await,
+            Err(error) => Err(self.explain(error, call).await),
+        }
+    }
+
+    /// Whether a person's 404 can be believed: the organization is readable, and so is a record that must exist, the owner's.
+    async fn can_see_people(&self, call: &Call) -> Result<bool, AccessError> {
+        let standing = self.standing(Duration::ZERO, call).await?;
+        let Some(owner) = &standing.owner else {
+            return Ok(true);
+        };
+        match self.upstream.person(owner.id, call).await {
+            Ok(_) => Ok(true),
+            Err(ApiError {
+                trouble: Trouble::NotFound,
+                ..
+            }) => Ok(false),
+            Err(error) => Err(self.explain(error, call).await),
+        }
+    }
+}

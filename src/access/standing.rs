@@ -1,0 +1,171 @@
+//! What the token is worth: whose it is, what it may do, which organization it reaches, and what its owner is there.
+//!
+//! Read in at most four requests and kept for a minute. Other parts of this room ask it before they believe an empty list,
+//! before they call a team gone, and to name the scope that a 403 is about.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::{Access, AccessError};
+use crate::buildkite::{AccessToken, ApiError, Call, Endpoint, Organization, Owner, Scope, Trouble};
+
+/// How long what was seen of the token counts as just seen.
+pub(super) const JUST_SEEN: Duration = Duration::from_secs(60);
+
+/// What the token's owner is in the organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerRole {
+    /// Sees and governs every team.
+    Admin,
+    /// Is not shown secret teams, governs the teams they maintain.
+    Member,
+    /// Not told: an older answer, or a scope that is missing. Treated as admin, but proves nothing.
+    Unknown,
+}
+
+/// What the token was seen to be worth.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The token's own record.
+    pub token: AccessToken,
+    /// Its owner, where the scopes allow to know.
+    pub owner: Option<Owner>,
+    /// The organization.
+    pub organization: Organization,
+    /// The owner's role in it.
+    pub owner_role: OwnerRole,
+}
+
+impl Standing {
+    /// Whether the token is known to lack the scope.
+    #[must_use]
+    pub fn lacks(&self, scope: Scope) -> bool {
+        lacks(&self.token, scope)
+    }
+
+    /// The owner by e-mail or name, as far as known.
+    #[must_use]
+    pub fn owner_label(&self) -> String {
+        let from_user = self
+            .owner
+            .as_ref()
+            .and_then(|owner| owner.email.clone().or_else(|| owner.name.clone()));
+        let from_token = || {
+            self.token
+                .user
+                .as_ref()
+                .and_then(|user| user.email.clone().or_else(|| user.name.clone()))
+        };
+        from_user.or_else(from_token).unwrap_or_else(|| "(unknown)".to_owned())
+    }
+}
+
+fn lacks(token: &AccessToken, scope: Scope) -> bool {
+    !token.scopes.iter().any(|granted| granted == scope.as_str())
+}
+
+/// The last standing that was read. Whoever reads it anew holds the lock, so that many askers cost one reading.
+#[derive(Debug, Default)]
+pub(super) struct Scopes {
+    last: Mutex<Option<(Instant, Arc<Standing>)>>,
+}
+
+impl Access {
+    /// The token's standing, at most `age` old.
+    ///
+    /// # Errors
+    /// Whatever keeps the token, its scopes or the organization from being read.
+    pub async fn standing(&self, age: Duration, call: &Call) -> Result<Arc<Standing>, AccessError> {
+        let mut last = self.scopes.last.lock().await;
+        if let Some((seen, standing)) = last.as_ref()
+            && seen.elapsed() < age
+        {
+            return Ok(Arc::clone(standing));
+        }
+        // What was believed before is not believed any more, whatever comes of asking again.
+        *last = None;
+        let standing = Arc::new(self.read_standing(call).await?);
+        *last = Some((Instant::now(), Arc::clone(&standing)));
+        Ok(standing)
+    }
+
+    async fn read_standing(&self, call: &Call) -> Result<Standing, AccessError> {
+        // The token first: where it is rejected, it is sent once.
+        let token = self.upstream.access_token(call).await.map_err(AccessError::plain)?;
+        let (organization, owner) = tokio::join!(self.upstream.organization(call), self.upstream.user(call));
+        let organization = organization.map_err(|error| self.about_organization(error, Some(&token)))?;
+        let owner = match owner {
+            Ok(owner) => Some(owner),
+            Err(ApiError {
+                trouble: Trouble::Forbidden | Trouble::NotFound,
+                ..
+            }) => None,
+            Err(error) => return Err(AccessError::plain(error)),
+        };
+        let owner_role = match &owner {
+            Some(owner) => self.role_of(owner, call).await?,
+            None => OwnerRole::Unknown,
+        };
+        Ok(Standing {
+            token,
+            owner,
+            organization,
+            owner_role,
+        })
+    }
+
+    async fn role_of(&self, owner: &Owner, call: &Call) -> Result<OwnerRole, AccessError> {
+        match self.upstream.person(owner.id, call).await {
+            Ok(person) => Ok(match person.role.as_deref() {
+                Some("admin") => OwnerRole::Admin,
+                Some("member") => OwnerRole::Member,
+                _ => OwnerRole::Unknown,
+            }),
+            Err(ApiError {
+                trouble: Trouble::Forbidden | Trouble::NotFound,
+                ..
+            }) => Ok(OwnerRole::Unknown),
+            Err(error) => Err(AccessError::plain(error)),
+        }
+    }
+
+    /// An error of a call that is about the organization itself.
+    pub(super) fn about_organization(&self, error: ApiError, token: Option<&AccessToken>) -> AccessError {
+        match (&error.trouble, token) {
+            (Trouble::NotFound, _) => AccessError::OrganizationUnreachable {
+                organization: self.organization().to_owned(),
+            },
+            (Trouble::Forbidden, Some(token)) => forbidden(error, token),
+            _ => AccessError::plain(error),
+        }
+    }
+
+    /// An error of any call: names the missing scope of a 403, and finds out what a list's 404 means.
+    pub(super) async fn explain(&self, error: ApiError, call: &Call) -> AccessError {
+        match (&error.trouble, error.endpoint) {
+            (Trouble::Forbidden, _) => match self.upstream.access_token(call).await {
+                Ok(token) => forbidden(error, &token),
+                Err(_) => AccessError::plain(error),
+            },
+            (Trouble::NotFound, Endpoint::Organization) => self.about_organization(error, None),
+            (Trouble::NotFound, Endpoint::People | Endpoint::Teams) => match self.upstream.organization(call).await {
+                Ok(_) => AccessError::TeamsUnavailable { call: error.endpoint },
+                Err(about) => self.about_organization(about, None),
+            },
+            _ => AccessError::plain(error),
+        }
+    }
+}
+
+fn forbidden(error: ApiError, token: &AccessToken) -> AccessError {
+    match error.endpoint.scope() {
+        Some(scope) if lacks(token, scope) => AccessError::MissingScope {
+            scope,
+            call: error.endpoint,
+        },
+        _ => AccessError::plain(error),
+    }
+}

@@ -1,0 +1,132 @@
+//! Buildkite as governance needs it: the one seam between this room and the next.
+
+use async_trait::async_trait;
+
+use crate::buildkite::pages::{Batch, Position};
+use crate::buildkite::{
+    AccessToken, ApiError, Call, Client, Organization, OrganizationMember, Owner, Role, Team, TeamId, TeamMember,
+    UserId,
+};
+
+/// The calls that governance is made of. Each ends as the client's method of the same name does.
+#[cfg_attr(test, mockall::automock)]
+#[async_trait]
+pub trait Upstream: std::fmt::Debug + Send + Sync {
+    /// The organization's slug.
+    fn organization_slug(&self) -> &str;
+    /// The token's own record.
+    async fn access_token(&self, call: &Call) -> Result<AccessToken, ApiError>;
+    /// The token's owner.
+    async fn user(&self, call: &Call) -> Result<Owner, ApiError>;
+    /// The organization.
+    async fn organization(&self, call: &Call) -> Result<Organization, ApiError>;
+    /// People, from a position on.
+    async fn people(&self, from: Position, enough: usize, call: &Call) -> Result<Batch<OrganizationMember>, ApiError>;
+    /// One person.
+    async fn person(&self, user: UserId, call: &Call) -> Result<OrganizationMember, ApiError>;
+    /// Teams, from a position on.
+    async fn teams(&self, from: Position, enough: usize, call: &Call) -> Result<Batch<Team>, ApiError>;
+    /// One team.
+    async fn team(&self, team: TeamId, call: &Call) -> Result<Team, ApiError>;
+    /// A team's members, from a position on.
+    async fn members(
+        &self,
+        team: TeamId,
+        from: Position,
+        enough: usize,
+        call: &Call,
+    ) -> Result<Batch<TeamMember>, ApiError>;
+    /// One member.
+    async fn member(&self, team: TeamId, user: UserId, call: &Call) -> Result<TeamMember, ApiError>;
+    /// Puts somebody into a team; what Buildkite echoed, where it was readable.
+    async fn add_member(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        call: &Call,
+    ) -> Result<Option<TeamMember>, ApiError>;
+    /// Changes a role; what Buildkite echoed, where it was readable.
+    async fn change_role(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        call: &Call,
+    ) -> Result<Option<TeamMember>, ApiError>;
+    /// Takes somebody out of a team.
+    async fn remove_member(&self, team: TeamId, user: UserId, call: &Call) -> Result<(), ApiError>;
+}
+
+#[async_trait]
+impl Upstream for Client {
+    fn organization_slug(&self) -> &str {
+        self.organization_slug().as_str()
+    }
+
+    async fn access_token(&self, call: &Call) -> Result<AccessToken, ApiError> {
+        self.access_token(call).await
+    }
+
+    async fn user(&self, call: &Call) -> Result<Owner, ApiError> {
+        self.user(call).await
+    }
+
+    async fn organization(&self, call: &Call) -> Result<Organization, ApiError> {
+        self.organization(call).await
+    }
+
+    async fn people(&self, from: Position, enough: usize, call: &Call) -> Result<Batch<OrganizationMember>, ApiError> {
+        self.people(from, enough, call).await
+    }
+
+    async fn person(&self, user: UserId, call: &Call) -> Result<OrganizationMember, ApiError> {
+        self.person(user, call).await
+    }
+
+    async fn teams(&self, from: Position, enough: usize, call: &Call) -> Result<Batch<Team>, ApiError> {
+        self.teams(from, enough, call).await
+    }
+
+    async fn team(&self, team: TeamId, call: &Call) -> Result<Team, ApiError> {
+        self.team(team, call).await
+    }
+
+    async fn members(
+        &self,
+        team: TeamId,
+        from: Position,
+        enough: usize,
+        call: &Call,
+    ) -> Result<Batch<TeamMember>, ApiError> {
+        self.members(team, from, enough, call).await
+    }
+
+    async fn member(&self, team: TeamId, user: UserId, call: &Call) -> Result<TeamMember, ApiError> {
+        self.member(team, user, call).await
+    }
+
+    async fn add_member(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        call: &Call,
+    ) -> Result<Option<TeamMember>, ApiError> {
+        self.add_member(team, user, role, call).await
+    }
+
+    async fn change_role(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        call: &Call,
+    ) -> Result<Option<TeamMember>, ApiError> {
+        self.change_role(team, user, role, call).await
+    }
+
+    async fn remove_member(&self, team: TeamId, user: UserId, call: &Call) -> Result<(), ApiError> {
+        self.remove_member(team, user, call).await
+    }
+}

@@ -1,0 +1,54 @@
+//! Logs on standard error: for people on a terminal, JSON everywhere else, and no secret in either.
+
+use std::io::{self, IsTerminal, Write};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::settings::SettingError;
+use crate::buildkite::mask;
+
+/// Starts logging what `filter` lets through.
+///
+/// # Errors
+/// When the filter is malformed.
+pub(super) fn init(filter: &str) -> Result<(), SettingError> {
+    let filter = EnvFilter::try_new(filter).map_err(|_| {
+        SettingError::new(
+            "--log",
+            "BUILDKITE_CONNECTOR_LOG",
+            "give a level such as `info`, or `target=level` pairs",
+        )
+    })?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Masked);
+    // A subscriber that is set already, as in a test, is as good.
+    let _ = if io::stderr().is_terminal() {
+        subscriber.compact().try_init()
+    } else {
+        subscriber.json().flatten_event(true).try_init()
+    };
+    Ok(())
+}
+
+/// Standard error with every token of a known form masked. An event is written in one piece, so none is split.
+#[derive(Debug, Clone, Copy)]
+struct Masked;
+
+impl Write for Masked {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(mask(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl MakeWriter<'_> for Masked {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        *self
+    }
+}

@@ -1,0 +1,91 @@
+//! `serve`: the gRPC server, on a real Buildkite or on an embedded sandbox.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+
+use super::settings::{ConnectionArgs, SettingError, Settings};
+use super::{CommandError, logging, signals};
+use crate::access::Access;
+use crate::buildkite::Client;
+use crate::sandbox::{Options, Sandbox};
+use crate::server::{ListenAddress, Listener, Server};
+
+/// What `serve` can be told.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    /// Where to listen: a loopback address (port 0 takes a free one) or unix:PATH
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:50051"
+    )]
+    listen: String,
+    /// Serve an embedded Buildkite with a believable organization: no account needed
+    #[arg(long)]
+    sandbox: bool,
+    /// What is logged, for instance `info` or `buildkite_connector=debug`
+    #[arg(long, env = "BUILDKITE_CONNECTOR_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+/// Serves until a signal comes.
+pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
+    logging::init(&args.log)?;
+    let setting = |error| SettingError::new("--listen", "BUILDKITE_CONNECTOR_LISTEN", error);
+    let address = ListenAddress::from_str(&args.listen).map_err(setting)?;
+    let sandbox = if args.sandbox {
+        Some(start_sandbox().await?)
+    } else {
+        None
+    };
+    let settings = match &sandbox {
+        Some(sandbox) => for_sandbox(sandbox, &args.connection)?,
+        None => Settings::read(&args.connection, |name| std::env::var(name).ok())?,
+    };
+    let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
+    let organization = settings.organization.clone();
+    let access_settings = settings.access;
+    let client = Client::new(settings.origin, settings.organization, settings.token, settings.client)
+        .map_err(|error| failed(&error))?;
+    let access = Arc::new(Access::new(Arc::new(client), access_settings));
+    let server = Server::new(access).await.map_err(|error| failed(&error))?;
+    let ending = signals::ending().map_err(|error| failed(&error))?;
+    let listener = Listener::bind(&address).await.map_err(setting)?;
+    let bound = listener.address().map_err(|error| failed(&error))?;
+    tracing::info!(address = %bound, %organization, sandbox = args.sandbox, "serving");
+    server.run(listener, ending).await.map_err(|error| failed(&error))?;
+    if let Some(sandbox) = sandbox {
+        sandbox.stop().await;
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+async fn start_sandbox() -> Result<Sandbox, CommandError> {
+    let sandbox = Sandbox::start(Options::default())
+        .await
+        .map_err(|error| CommandError::Failed(format!("the sandbox could not start: {error}")))?;
+    tracing::info!(url = sandbox.url(), organization = sandbox.slug(), "sandbox");
+    Ok(sandbox)
+}
+
+/// The settings with the sandbox in Buildkite's place; its organization and token take that of the configured ones.
+fn for_sandbox(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
+    let failed = |error: &dyn std::error::Error| CommandError::Failed(format!("the sandbox is of no use: {error}"));
+    Ok(Settings {
+        origin: sandbox.url().parse().map_err(|error| failed(&error))?,
+        organization: sandbox.slug().parse().map_err(|error| failed(&error))?,
+        token: sandbox
+            .token()
+            .expose_secret()
+            .parse()
+            .map_err(|error| failed(&error))?,
+        client: args.client()?,
+        access: args.access()?,
+    })
+}

@@ -1,0 +1,74 @@
+//! `GrantManagerService`: what an approval turns into.
+//!
+//! Entitlement id and principal id are all that counts: the grant id may be a placeholder, and parents and profiles may be
+//! missing (protocol reference, section 3).
+
+use prost_types::Any;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{Connector, request, rows};
+use crate::access::AccessError;
+use crate::access::provisioning::{Outcome, Receipt};
+use crate::proto::c1::connector::v2::{
+    GrantAlreadyExists, GrantAlreadyRevoked, GrantManagerServiceGrantRequest, GrantManagerServiceGrantResponse,
+    GrantManagerServiceRevokeRequest, GrantManagerServiceRevokeResponse, GrantReplaced,
+    grant_manager_service_server::GrantManagerService,
+};
+
+#[async_trait]
+impl GrantManagerService for Connector {
+    async fn grant(
+        &self,
+        request: Request<GrantManagerServiceGrantRequest>,
+    ) -> Result<Response<GrantManagerServiceGrantResponse>, Status> {
+        let deadline = request::deadline(&request);
+        let request = request.into_inner();
+        let entitlement = request::entitlement(request.entitlement.as_ref())?;
+        let principal = request::principal(request.principal.as_ref())?;
+        let receipt = self.access.grant(entitlement, principal, deadline).await?;
+        let name = request
+            .principal
+            .map(|principal| principal.display_name)
+            .unwrap_or_default();
+        Ok(Response::new(GrantManagerServiceGrantResponse {
+            annotations: annotations(&receipt),
+            grants: vec![rows::grant_of(receipt.grant, name)],
+        }))
+    }
+
+    async fn revoke(
+        &self,
+        request: Request<GrantManagerServiceRevokeRequest>,
+    ) -> Result<Response<GrantManagerServiceRevokeResponse>, Status> {
+        let deadline = request::deadline(&request);
+        let grant = request
+            .into_inner()
+            .grant
+            .ok_or_else(|| request::invalid("grant", "the grant is missing"))?;
+        let entitlement = request::entitlement(grant.entitlement.as_ref())?;
+        let principal = request::principal(grant.principal.as_ref())?;
+        let annotations = match self.access.revoke(entitlement, principal, deadline).await {
+            Ok(receipt) => annotations(&receipt),
+            Err(AccessError::TeamNotFound { .. }) => vec![rows::annotation(&GrantAlreadyRevoked {})],
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Response::new(GrantManagerServiceRevokeResponse { annotations }))
+    }
+}
+
+fn annotations(receipt: &Receipt) -> Vec<Any> {
+    match receipt.outcome {
+        Outcome::AlreadyExists => vec![rows::annotation(&GrantAlreadyExists {})],
+        Outcome::AlreadyRevoked => vec![rows::annotation(&GrantAlreadyRevoked {})],
+        Outcome::Replaced(_) => receipt
+            .replaced()
+            .map(|grant| {
+                rows::annotation(&GrantReplaced {
+                    replaced_grant_id: grant.to_string(),
+                })
+            })
+            .into_iter()
+            .collect(),
+        Outcome::Granted | Outcome::Revoked | Outcome::Demoted => vec![],
+    }
+}

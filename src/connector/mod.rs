@@ -1,0 +1,60 @@
+//! `c1.connector.v2` over gRPC: one file a service, each of which translates between the wire and [`crate::access`] and
+//! decides nothing.
+//!
+//! [`rows`] writes what is listed, [`status`] what went wrong, [`request`] reads what a caller sent.
+
+mod connector_service;
+mod entitlements;
+mod grant_manager;
+mod grants;
+mod rate_limiter;
+mod request;
+mod resource_getter;
+mod resource_types;
+mod resources;
+mod rows;
+mod status;
+
+use std::sync::Arc;
+
+use tonic::service::RoutesBuilder;
+
+use crate::access::Access;
+use crate::proto::c1::connector::v2::connector_service_server::ConnectorServiceServer;
+use crate::proto::c1::connector::v2::entitlements_service_server::EntitlementsServiceServer;
+use crate::proto::c1::connector::v2::grant_manager_service_server::GrantManagerServiceServer;
+use crate::proto::c1::connector::v2::grants_service_server::GrantsServiceServer;
+use crate::proto::c1::connector::v2::resource_getter_service_server::ResourceGetterServiceServer;
+use crate::proto::c1::connector::v2::resource_types_service_server::ResourceTypesServiceServer;
+use crate::proto::c1::connector::v2::resources_service_server::ResourcesServiceServer;
+use crate::proto::c1::ratelimit::v1::rate_limiter_service_server::RateLimiterServiceServer;
+
+pub use request::Deadline;
+pub use status::deadline_exceeded;
+
+/// The services of the contract, all on the same [`Access`].
+#[derive(Debug, Clone)]
+pub struct Connector {
+    access: Arc<Access>,
+}
+
+impl Connector {
+    /// A connector that answers from `access`.
+    #[must_use]
+    pub fn new(access: Arc<Access>) -> Self {
+        Self { access }
+    }
+
+    /// Adds every service to `routes`. What is not added stays Unimplemented.
+    pub fn register(&self, routes: &mut RoutesBuilder) {
+        routes
+            .add_service(ConnectorServiceServer::new(self.clone()))
+            .add_service(ResourceTypesServiceServer::new(self.clone()))
+            .add_service(ResourcesServiceServer::new(self.clone()))
+            .add_service(ResourceGetterServiceServer::new(self.clone()))
+            .add_service(EntitlementsServiceServer::new(self.clone()))
+            .add_service(GrantsServiceServer::new(self.clone()))
+            .add_service(GrantManagerServiceServer::new(self.clone()))
+            .add_service(RateLimiterServiceServer::new(self.clone()));
+    }
+}

@@ -1,0 +1,29 @@
+//! `ResourceGetterService`: one person or one team.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::{Connector, request, rows};
+use crate::access::ResourceId;
+use crate::buildkite::Lane;
+use crate::proto::c1::connector::v2::{
+    ResourceGetterServiceGetResourceRequest, ResourceGetterServiceGetResourceResponse,
+    resource_getter_service_server::ResourceGetterService,
+};
+
+#[async_trait]
+impl ResourceGetterService for Connector {
+    async fn get_resource(
+        &self,
+        request: Request<ResourceGetterServiceGetResourceRequest>,
+    ) -> Result<Response<ResourceGetterServiceGetResourceResponse>, Status> {
+        let call = request::call(&request, Lane::Interactive);
+        let resource = match request::resource_id("resource_id", request.get_ref().resource_id.as_ref())? {
+            ResourceId::User(user) => rows::user(self.access.person(user, &call).await?),
+            ResourceId::Team(team) => rows::team(self.access.team(team, &call).await?, self.access.organization()),
+        };
+        Ok(Response::new(ResourceGetterServiceGetResourceResponse {
+            resource: Some(resource),
+            annotations: vec![],
+        }))
+    }
+}

@@ -1,0 +1,150 @@
+//! The one place where trouble becomes a gRPC status: the design's error table, row by row.
+//!
+//! The real client repeats `Unavailable` and `DeadlineExceeded` for ever, treats `NotFound` as "skip with a warning" and gives up
+//! on `ResourceExhausted` (protocol reference, section 5); the codes are chosen for what it does with them. Every status carries
+//! an `ErrorInfo`, and a `RetryInfo` where waiting helps. A spent budget also carries the protocol's own
+//! `RateLimitDescription`, which makes the client wait for the reset; that is why the details are encoded here.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use prost::{Message, Name};
+use prost_types::Any;
+use tokio::time::Instant;
+use tonic::{Code, Status};
+use tonic_types::pb;
+
+use crate::access::AccessError;
+use crate::buildkite::budget::{Closed, WINDOW};
+use crate::proto::c1::connector::v2::{RateLimitDescription, rate_limit_description};
+
+/// Whose reasons these are.
+const DOMAIN: &str = "buildkite-connector";
+
+/// How long a caller is told to wait where nothing says how long the trouble lasts.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+
+impl From<AccessError> for Status {
+    fn from(error: AccessError) -> Self {
+        let (code, reason) = row(&error);
+        let mut details = vec![error_info(reason, &error)];
+        match &error {
+            AccessError::RateLimited(closed) => {
+                let opens_in = opens_in(closed);
+                details.push(retry_info(opens_in));
+                details.push(rate_limit(closed, opens_in));
+            }
+            AccessError::Unavailable { .. } => details.push(retry_info(RETRY_DELAY)),
+            AccessError::Invalid { field, problem } => details.push(bad_request(field, problem)),
+            _ => {}
+        }
+        with_details(code, error.to_string(), details)
+    }
+}
+
+/// The table.
+fn row(error: &AccessError) -> (Code, &'static str) {
+    match error {
+        AccessError::TokenRejected => (Code::Unauthenticated, "TOKEN_REJECTED"),
+        AccessError::MissingScope { .. } => (Code::PermissionDenied, "MISSING_SCOPE"),
+        AccessError::Forbidden { .. } => (Code::PermissionDenied, "FORBIDDEN"),
+        AccessError::OrganizationUnreachable { .. } => (Code::FailedPrecondition, "ORGANIZATION_UNREACHABLE"),
+        AccessError::TeamsUnavailable { .. } => (Code::FailedPrecondition, "TEAMS_UNAVAILABLE"),
+        AccessError::PartialVisibility { .. } => (Code::FailedPrecondition, "PARTIAL_VISIBILITY"),
+        AccessError::TeamUnreachable { .. } => (Code::FailedPrecondition, "TEAM_UNREACHABLE"),
+        AccessError::TeamNotFound { .. } => (Code::NotFound, "TEAM_NOT_FOUND"),
+        AccessError::UserNotFound { .. } => (Code::NotFound, "USER_NOT_FOUND"),
+        AccessError::UserNotInOrganization { .. } => (Code::FailedPrecondition, "USER_NOT_IN_ORGANIZATION"),
+        AccessError::AmbiguousPrincipal { .. } => (Code::FailedPrecondition, "AMBIGUOUS_PRINCIPAL"),
+        AccessError::ProvisioningDisabled => (Code::FailedPrecondition, "PROVISIONING_DISABLED"),
+        AccessError::Rejected { .. } => (Code::FailedPrecondition, "REJECTED_BY_BUILDKITE"),
+        AccessError::RateLimited(_) => (Code::Unavailable, "RATE_LIMITED"),
+        AccessError::Unavailable { .. } => (Code::Unavailable, "BUILDKITE_UNAVAILABLE"),
+        AccessError::Unexpected { .. } => (Code::FailedPrecondition, "UNEXPECTED_RESPONSE"),
+        AccessError::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+        AccessError::Abandoned => (Code::Cancelled, "ABANDONED"),
+        AccessError::Invalid { .. } => (Code::InvalidArgument, "INVALID_REQUEST"),
+    }
+}
+
+/// The status of a call whose deadline passed while it was being served.
+#[must_use]
+pub fn deadline_exceeded() -> Status {
+    AccessError::DeadlineExceeded.into()
+}
+
+fn with_details(code: Code, message: String, details: Vec<Any>) -> Status {
+    let status = pb::Status {
+        code: code.into(),
+        message: message.clone(),
+        details,
+    };
+    Status::with_details(code, message, status.encode_to_vec().into())
+}
+
+fn any(type_name: &str, message: &impl Message) -> Any {
+    Any {
+        type_url: format!("type.googleapis.com/{type_name}"),
+        value: message.encode_to_vec(),
+    }
+}
+
+fn error_info(reason: &str, error: &AccessError) -> Any {
+    let mut metadata = HashMap::new();
+    match error {
+        AccessError::MissingScope { scope, .. } => {
+            metadata.insert("scope".to_owned(), scope.to_string());
+        }
+        AccessError::TeamUnreachable { team } | AccessError::TeamNotFound { team } => {
+            metadata.insert("team".to_owned(), team.to_string());
+        }
+        AccessError::UserNotFound { user } => {
+            metadata.insert("user".to_owned(), user.to_string());
+        }
+        _ => {}
+    }
+    any(
+        "google.rpc.ErrorInfo",
+        &pb::ErrorInfo {
+            reason: reason.to_owned(),
+            domain: DOMAIN.to_owned(),
+            metadata,
+        },
+    )
+}
+
+fn retry_info(delay: Duration) -> Any {
+    let retry_delay = prost_types::Duration::try_from(delay).ok();
+    any("google.rpc.RetryInfo", &pb::RetryInfo { retry_delay })
+}
+
+fn bad_request(field: &str, problem: &str) -> Any {
+    let violation = pb::bad_request::FieldViolation {
+        field: field.to_owned(),
+        description: problem.to_owned(),
+        ..Default::default()
+    };
+    any(
+        "google.rpc.BadRequest",
+        &pb::BadRequest {
+            field_violations: vec![violation],
+        },
+    )
+}
+
+fn opens_in(closed: &Closed) -> Duration {
+    closed
+        .opens_at
+        .map_or(WINDOW, |opens_at| opens_at.saturating_duration_since(Instant::now()))
+}
+
+/// What the client waits by: nothing remains for this lane, until an absolute moment.
+fn rate_limit(closed: &Closed, opens_in: Duration) -> Any {
+    let description = RateLimitDescription {
+        status: rate_limit_description::Status::Overlimit.into(),
+        limit: closed.limit.unwrap_or_default(),
+        remaining: 0,
+        reset_at: Some((SystemTime::now() + opens_in).into()),
+    };
+    any(&RateLimitDescription::full_name(), &description)
+}

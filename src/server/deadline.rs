@@ -1,0 +1,101 @@
+//! The caller's `grpc-timeout`, kept: handlers are told when their caller stops waiting, and a call that is not done by then
+//! ends as `DEADLINE_EXCEEDED`.
+
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use http::{HeaderMap, Request, Response};
+use tokio::time::{Instant, timeout_at};
+use tonic::body::Body;
+use tower::Service;
+
+use crate::connector::{Deadline, deadline_exceeded};
+
+/// Longer than any call takes; a later deadline is as good as none, and an instant cannot hold it.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The service that keeps deadlines for the one inside.
+#[derive(Debug, Clone)]
+pub(super) struct Deadlines<S> {
+    inner: S,
+}
+
+impl<S> Deadlines<S> {
+    pub(super) fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S> Service<Request<Body>> for Deadlines<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let Some(timeout) = timeout(request.headers()).filter(|timeout| *timeout <= LONGEST) else {
+            return Box::pin(self.inner.call(request));
+        };
+        let deadline = Instant::now() + timeout;
+        request.extensions_mut().insert(Deadline(deadline));
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            timeout_at(deadline, answer)
+                .await
+                .unwrap_or_else(|_| Ok(deadline_exceeded().into_http()))
+        })
+    }
+}
+
+/// Reads `grpc-timeout`: at most eight digits and a unit, as the gRPC protocol has it.
+fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(value * 3600)),
+        "M" => Some(Duration::from_secs(value * 60)),
+        "S" => Some(Duration::from_secs(value)),
+        "m" => Some(Duration::from_millis(value)),
+        "u" => Some(Duration::from_micros(value)),
+        "n" => Some(Duration::from_nanos(value)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("2H", Some(Duration::from_secs(7200)))]
+    #[case("3M", Some(Duration::from_secs(180)))]
+    #[case("5S", Some(Duration::from_secs(5)))]
+    #[case("250m", Some(Duration::from_millis(250)))]
+    #[case("9u", Some(Duration::from_micros(9)))]
+    #[case("99999999n", Some(Duration::from_nanos(99_999_999)))]
+    #[case("999999999S", None)]
+    #[case("S", None)]
+    #[case("5", None)]
+    #[case("-5S", None)]
+    #[case("5s", None)]
+    #[case("", None)]
+    fn a_timeout_is_digits_and_a_unit(#[case] text: &str, #[case] expected: Option<Duration>) {
+        let headers = HeaderMap::from_iter([("grpc-timeout".parse().unwrap(), text.parse().unwrap())]);
+        assert_eq!(timeout(&headers), expected);
+    }
+}

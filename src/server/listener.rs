@@ -1,0 +1,212 @@
+//! Where the server listens: a loopback TCP address, or a Unix socket that only its owner can open.
+
+use std::fmt;
+use std::fs::Permissions;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::str::FromStr;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// A pause where accepting fails for want of file handles, so that it does not spin.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// A TCP address; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+/// Why a listener cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The text is no address.
+    #[error("`{0}` is neither an address such as `127.0.0.1:50051` nor `unix:PATH`")]
+    NotAddress(String),
+    /// Others can reach the address, and nothing protects it.
+    #[error("{0} can be reached by others and there is no TLS: listen on loopback or on unix:PATH")]
+    Exposed(SocketAddr),
+    /// Another process listens there.
+    #[error("{0} is served by another process: end it, or choose another path")]
+    Live(String),
+    /// The path holds something that is no socket.
+    #[error("{0} exists and is no socket: choose another path")]
+    NotSocket(String),
+    /// The operating system refuses.
+    #[error("cannot listen on {address}: {error}")]
+    Refused {
+        /// Where.
+        address: String,
+        /// What it says.
+        error: io::Error,
+    },
+}
+
+impl FromStr for ListenAddress {
+    type Err = ListenError;
+
+    fn from_str(text: &str) -> Result<Self, ListenError> {
+        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+            return Ok(Self::Unix(PathBuf::from(path)));
+        }
+        let wrong = || ListenError::NotAddress(text.to_owned());
+        let address = text.to_socket_addrs().map_err(|_| wrong())?.next().ok_or_else(wrong)?;
+        if !address.ip().is_loopback() {
+            return Err(ListenError::Exposed(address));
+        }
+        Ok(Self::Tcp(address))
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// The address that is listened on, its port being the real one.
+pub type BoundAddress = ListenAddress;
+
+/// An open listener. A Unix socket's file goes when it is dropped.
+#[derive(Debug)]
+pub enum Listener {
+    /// On TCP.
+    Tcp(TcpListener),
+    /// On a Unix socket.
+    Unix(UnixListener, SocketFile),
+}
+
+impl Listener {
+    /// Opens a listener.
+    ///
+    /// # Errors
+    /// Where the address is taken, or the operating system refuses.
+    pub async fn bind(address: &ListenAddress) -> Result<Self, ListenError> {
+        let refused = |error| ListenError::Refused {
+            address: address.to_string(),
+            error,
+        };
+        match address {
+            ListenAddress::Tcp(tcp) => TcpListener::bind(tcp).await.map(Self::Tcp).map_err(refused),
+            ListenAddress::Unix(path) => {
+                make_way(path).await?;
+                let listener = UnixListener::bind(path).map_err(refused)?;
+                std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(refused)?;
+                Ok(Self::Unix(listener, SocketFile(path.clone())))
+            }
+        }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the operating system does not tell.
+    pub fn address(&self) -> io::Result<BoundAddress> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(ListenAddress::Tcp),
+            Self::Unix(_, SocketFile(path)) => Ok(ListenAddress::Unix(path.clone())),
+        }
+    }
+
+    /// The next connection. A connection that failed before it was accepted is nobody's loss and is passed over.
+    pub(super) async fn accept(&mut self) -> io::Result<Stream> {
+        loop {
+            let accepted = match self {
+                Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
+                Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+            };
+            match accepted {
+                Ok(Stream::Tcp(stream)) => {
+                    // Small messages are the rule here; waiting to fill a packet only delays them.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(Stream::Tcp(stream));
+                }
+                Ok(stream) => return Ok(stream),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(EXHAUSTED).await;
+                }
+            }
+        }
+    }
+}
+
+/// Removes the socket of a process that is gone; a live one, or a file that is no socket, is left alone.
+async fn make_way(path: &Path) -> Result<(), ListenError> {
+    let Ok(found) = std::fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    let named = || path.display().to_string();
+    if !found.file_type().is_socket() {
+        return Err(ListenError::NotSocket(named()));
+    }
+    if UnixStream::connect(path).await.is_ok() {
+        return Err(ListenError::Live(named()));
+    }
+    std::fs::remove_file(path).map_err(|error| ListenError::Refused {
+        address: named(),
+        error,
+    })
+}
+
+/// A Unix socket's file, removed when the listener goes.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Somebody may have removed it already; there is nothing left to do about it then.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}

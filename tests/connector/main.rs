@@ -1,0 +1,8 @@
+//! What a platform sees of the connector, over a real channel with real HTTP behind it.
+
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod sync;

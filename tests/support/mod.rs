@@ -1,0 +1,130 @@
+//! A sandbox, a connector on it over a real gRPC channel, and the calls that a platform makes.
+
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod platform;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildkite_connector::access::{Access, AccessSettings};
+use buildkite_connector::buildkite::{Client, ClientOptions};
+use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox, Seed, Size};
+use buildkite_connector::server::{ListenAddress, Listener, Server};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
+
+pub use platform::Platform;
+
+/// A sandbox without rate limits, so that a test is about what it is about.
+pub async fn sandbox(seed: Seed) -> Sandbox {
+    Sandbox::start(Options {
+        seed,
+        limits: LimitOptions::unlimited(),
+        ..Options::default()
+    })
+    .await
+    .unwrap()
+}
+
+/// An organization of this size.
+pub fn sized(teams: usize, members_per_team: usize, people: usize) -> Seed {
+    Seed::Sized(Size {
+        teams,
+        members_per_team,
+        people,
+        seed: 7,
+    })
+}
+
+/// How a connector under test is set up.
+#[derive(Clone)]
+pub struct Setup {
+    pub client: ClientOptions,
+    pub access: AccessSettings,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let client = ClientOptions {
+            attempt_timeout: Duration::from_secs(2),
+            retry_for: Duration::from_secs(3),
+            ..ClientOptions::default()
+        };
+        Self {
+            client,
+            access: AccessSettings {
+                provisioning: true,
+                ..AccessSettings::default()
+            },
+        }
+    }
+}
+
+/// A connector that runs in this process; ends when it is dropped.
+pub struct Connector {
+    pub address: SocketAddr,
+    end: Option<oneshot::Sender<()>>,
+    running: JoinHandle<()>,
+}
+
+impl Connector {
+    /// On `sandbox`, with its own token.
+    pub async fn on(sandbox: &Sandbox) -> Self {
+        Self::with(sandbox, sandbox.token(), Setup::default()).await
+    }
+
+    /// On `sandbox`, with a token and a setup.
+    pub async fn with(sandbox: &Sandbox, token: &SecretString, setup: Setup) -> Self {
+        let client = Client::new(
+            sandbox.url().parse().unwrap(),
+            sandbox.slug().parse().unwrap(),
+            token.expose_secret().parse().unwrap(),
+            setup.client,
+        );
+        let access = Arc::new(Access::new(Arc::new(client.unwrap()), setup.access));
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let ListenAddress::Tcp(address) = listener.address().unwrap() else {
+            panic!("not on TCP")
+        };
+        let server = Server::new(access).await.unwrap();
+        let (end, ended) = oneshot::channel();
+        let running = tokio::spawn(async move {
+            server.run(listener, async { drop(ended.await) }).await.unwrap();
+        });
+        Self {
+            address,
+            end: Some(end),
+            running,
+        }
+    }
+
+    /// A channel to it.
+    pub async fn channel(&self) -> Channel {
+        Endpoint::try_from(format!("http://{}", self.address))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    /// A platform that talks to it.
+    pub async fn platform(&self) -> Platform {
+        Platform::new(self.channel().await)
+    }
+
+    /// Ends it as a signal would, and waits until it has.
+    pub async fn stop(mut self) {
+        drop(self.end.take());
+        (&mut self.running).await.unwrap();
+    }
+}
+
+impl Drop for Connector {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
