@@ -13,10 +13,13 @@ mod listing;
 mod page_token;
 mod proof;
 pub mod provisioning;
+pub mod scopes;
 mod standing;
 mod upstream;
 
 use std::sync::Arc;
+
+use tokio::sync::Mutex;
 
 pub use catalog::{EntitlementTexts, ResourceKind};
 pub use error::AccessError;
@@ -28,7 +31,7 @@ pub use upstream::Upstream;
 
 use closure::Closure;
 use provisioning::Provisioning;
-use standing::Scopes;
+use scopes::{HealthSettings, Observed};
 
 /// What to do where the token's owner is shown only part of the teams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,14 +50,19 @@ pub struct AccessSettings {
     pub provisioning: bool,
     /// What a partial view of the teams means.
     pub partial_visibility: PartialVisibility,
+    /// How scope health is kept.
+    pub health: HealthSettings,
 }
 
 /// Everything that can be asked about, or done to, the organization's team memberships.
 #[derive(Debug)]
 pub struct Access {
+    /// Buildkite, by way of `observed`.
     upstream: Arc<dyn Upstream>,
+    observed: Arc<Observed>,
     settings: AccessSettings,
-    scopes: Scopes,
+    /// Held by whoever asks for the token's standing, so that many askers cost one asking.
+    probing: Mutex<()>,
     closure: Closure,
     provisioning: Provisioning,
 }
@@ -63,10 +71,12 @@ impl Access {
     /// Governs the organization that `upstream` reaches.
     #[must_use]
     pub fn new(upstream: Arc<dyn Upstream>, settings: AccessSettings) -> Self {
+        let observed = Arc::new(Observed::new(upstream));
         Self {
-            upstream,
+            upstream: Arc::clone(&observed) as Arc<dyn Upstream>,
+            observed,
             settings,
-            scopes: Scopes::default(),
+            probing: Mutex::default(),
             closure: Closure::default(),
             provisioning: Provisioning::default(),
         }

@@ -1,16 +1,15 @@
 //! What the token is worth: whose it is, what it may do, which organization it reaches, and what its owner is there.
 //!
-//! Read in at most four requests and kept for a minute. Other parts of this room ask it before they believe an empty list,
-//! before they call a team gone, and to name the scope that a 403 is about.
+//! Derived from what [`super::scopes`] keeps, after at most four requests. Other parts of this room ask it before they
+//! believe an empty list, before they call a team gone, and to name the scope that a 403 is about.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::time::Instant;
-
+use super::scopes::{Age, Depth};
 use super::{Access, AccessError};
-use crate::buildkite::{AccessToken, ApiError, Call, Endpoint, Organization, Owner, Scope, Trouble};
+use crate::buildkite::{
+    AccessToken, ApiError, Call, Endpoint, Organization, OrganizationMember, Owner, Scope, Trouble,
+};
 
 /// How long what was seen of the token counts as just seen.
 pub(super) const JUST_SEEN: Duration = Duration::from_secs(60);
@@ -24,6 +23,18 @@ pub enum OwnerRole {
     Member,
     /// Not told: an older answer, or a scope that is missing. Treated as admin, but proves nothing.
     Unknown,
+}
+
+impl OwnerRole {
+    /// The role that a person's record tells.
+    #[must_use]
+    pub fn of(person: &OrganizationMember) -> Self {
+        match person.role.as_deref() {
+            Some("admin") => Self::Admin,
+            Some("member") => Self::Member,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// What the token was seen to be worth.
@@ -67,77 +78,59 @@ fn lacks(token: &AccessToken, scope: Scope) -> bool {
     !token.scopes.iter().any(|granted| granted == scope.as_str())
 }
 
-/// The last standing that was read. Whoever reads it anew holds the lock, so that many askers cost one reading.
-#[derive(Debug, Default)]
-pub(super) struct Scopes {
-    last: Mutex<Option<(Instant, Arc<Standing>)>>,
-}
-
 impl Access {
     /// The token's standing, at most `age` old.
     ///
     /// # Errors
     /// Whatever keeps the token, its scopes or the organization from being read.
-    pub async fn standing(&self, age: Duration, call: &Call) -> Result<Arc<Standing>, AccessError> {
-        let mut last = self.scopes.last.lock().await;
-        if let Some((seen, standing)) = last.as_ref()
-            && seen.elapsed() < age
-        {
-            return Ok(Arc::clone(standing));
+    pub async fn standing(&self, age: Duration, call: &Call) -> Result<Standing, AccessError> {
+        let looked = self
+            .look(
+                Depth::Standing,
+                Age {
+                    good: age,
+                    bad: Duration::ZERO,
+                },
+                call,
+            )
+            .await;
+        let evidence = self.observed.evidence();
+        let token = evidence.token.and_then(|seen| seen.outcome.ok());
+        if let Err(error) = looked {
+            return Err(self.about_organization(error, token.as_ref()));
         }
-        // What was believed before is not believed any more, whatever comes of asking again.
-        *last = None;
-        let standing = Arc::new(self.read_standing(call).await?);
-        *last = Some((Instant::now(), Arc::clone(&standing)));
-        Ok(standing)
-    }
-
-    async fn read_standing(&self, call: &Call) -> Result<Standing, AccessError> {
-        // The token first: where it is rejected, it is sent once.
-        let token = self.upstream.access_token(call).await.map_err(AccessError::plain)?;
-        let (organization, owner) = tokio::join!(self.upstream.organization(call), self.upstream.user(call));
-        let organization = organization.map_err(|error| self.about_organization(error, Some(&token)))?;
-        let owner = match owner {
-            Ok(owner) => Some(owner),
-            Err(ApiError {
-                trouble: Trouble::Forbidden | Trouble::NotFound,
-                ..
-            }) => None,
-            Err(error) => return Err(AccessError::plain(error)),
-        };
+        let organization = evidence.organization.and_then(|seen| seen.outcome.ok());
+        let owner = evidence.user.and_then(|seen| seen.outcome.ok());
         let owner_role = match &owner {
-            Some(owner) => self.role_of(owner, call).await?,
+            Some(_) => evidence
+                .owner_role
+                .and_then(|seen| seen.outcome.ok())
+                .unwrap_or(OwnerRole::Unknown),
             None => OwnerRole::Unknown,
         };
-        Ok(Standing {
-            token,
-            owner,
-            organization,
-            owner_role,
-        })
-    }
-
-    async fn role_of(&self, owner: &Owner, call: &Call) -> Result<OwnerRole, AccessError> {
-        match self.upstream.person(owner.id, call).await {
-            Ok(person) => Ok(match person.role.as_deref() {
-                Some("admin") => OwnerRole::Admin,
-                Some("member") => OwnerRole::Member,
-                _ => OwnerRole::Unknown,
+        match (token, organization) {
+            (Some(token), Some(organization)) => Ok(Standing {
+                token,
+                owner,
+                organization,
+                owner_role,
             }),
-            Err(ApiError {
-                trouble: Trouble::Forbidden | Trouble::NotFound,
-                ..
-            }) => Ok(OwnerRole::Unknown),
-            Err(error) => Err(AccessError::plain(error)),
+            // Another caller saw it fail in the moment between; what it saw is as true for this one.
+            _ => Err(AccessError::Unavailable {
+                call: Endpoint::AccessToken,
+                why: "the token's standing changed while it was read".to_owned(),
+            }),
         }
     }
 
     /// An error of a call that is about the organization itself.
     pub(super) fn about_organization(&self, error: ApiError, token: Option<&AccessToken>) -> AccessError {
         match (&error.trouble, token) {
-            (Trouble::NotFound, _) => AccessError::OrganizationUnreachable {
-                organization: self.organization().to_owned(),
-            },
+            (Trouble::NotFound, _) if error.endpoint == Endpoint::Organization => {
+                AccessError::OrganizationUnreachable {
+                    organization: self.organization().to_owned(),
+                }
+            }
             (Trouble::Forbidden, Some(token)) => forbidden(error, token),
             _ => AccessError::plain(error),
         }

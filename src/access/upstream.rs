@@ -20,6 +20,8 @@ pub trait Upstream: std::fmt::Debug + Send + Sync {
     async fn user(&self, call: &Call) -> Result<Owner, ApiError>;
     /// The organization.
     async fn organization(&self, call: &Call) -> Result<Organization, ApiError>;
+    /// The organizations that the token reaches.
+    async fn organizations(&self, call: &Call) -> Result<Vec<Organization>, ApiError>;
     /// People, from a position on.
     async fn people(&self, from: Position, enough: usize, call: &Call) -> Result<Batch<OrganizationMember>, ApiError>;
     /// One person.
@@ -74,6 +76,10 @@ impl Upstream for Client {
 
     async fn organization(&self, call: &Call) -> Result<Organization, ApiError> {
         self.organization(call).await
+    }
+
+    async fn organizations(&self, call: &Call) -> Result<Vec<Organization>, ApiError> {
+        self.organizations(call).await
     }
 
     async fn people(&self, from: Position, enough: usize, call: &Call) -> Result<Batch<OrganizationMember>, ApiError> {

@@ -133,6 +133,14 @@ impl Client {
         self.read(Endpoint::Organization, call).await
     }
 
+    /// The first of the organizations that the token reaches; today's tokens reach one at most.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn organizations(&self, call: &Call) -> Result<Vec<Organization>, ApiError> {
+        self.read(Endpoint::Organizations, call).await
+    }
+
     /// One person of the organization.
     ///
     /// # Errors

@@ -55,6 +55,8 @@ pub enum Endpoint {
     User,
     /// The organization.
     Organization,
+    /// The organizations that the token reaches.
+    Organizations,
     /// The organization's people.
     People,
     /// One person of the organization.
@@ -83,6 +85,7 @@ impl Endpoint {
             Self::AccessToken => "access token",
             Self::User => "user",
             Self::Organization => "organization",
+            Self::Organizations => "organizations",
             Self::People => "organization members",
             Self::Person(_) => "organization member",
             Self::Teams => "teams",
@@ -101,7 +104,7 @@ impl Endpoint {
         match self {
             Self::AccessToken => None,
             Self::User => Some(Scope::ReadUser),
-            Self::Organization | Self::People | Self::Person(_) => Some(Scope::ReadOrganizations),
+            Self::Organization | Self::Organizations | Self::People | Self::Person(_) => Some(Scope::ReadOrganizations),
             Self::Teams | Self::Team(_) | Self::Members(_) | Self::Member(..) => Some(Scope::ReadTeams),
             Self::AddMember(_) | Self::ChangeRole(..) | Self::RemoveMember(..) => Some(Scope::WriteTeams),
         }
@@ -127,6 +130,7 @@ impl Endpoint {
         let below: Vec<String> = match self {
             Self::AccessToken => return vec!["access-token".into()],
             Self::User => return vec!["user".into()],
+            Self::Organizations => return vec!["organizations".into()],
             Self::Organization => vec![],
             Self::People => vec!["members".into()],
             Self::Person(user) => vec!["members".into(), user.to_string()],

@@ -22,7 +22,7 @@ pub use call::{Call, Lane, Spent};
 pub use client::{Client, ClientError, ClientOptions};
 pub use credential::{ApiToken, CredentialError};
 pub use endpoint::{Endpoint, Scope};
-pub use error::{ApiError, Trouble};
+pub use error::{ApiError, Cause, Trouble};
 pub use ids::{IdError, OrganizationSlug, Role, TeamId, UserId};
 pub use origin::{ApiOrigin, OriginError};
 pub use redact::{mask, redact};

@@ -169,6 +169,7 @@ impl ConnectionArgs {
         Ok(AccessSettings {
             provisioning: self.provisioning,
             partial_visibility,
+            ..AccessSettings::default()
         })
     }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{Connector, request, rows};
 use crate::access::ResourceKind;
-use crate::buildkite::{Lane, Scope};
+use crate::buildkite::{Call, Lane, Scope};
 use crate::proto::c1::connector::v2::{
     Capability, CapabilityPermission, CapabilityPermissions, ConnectorCapabilities, ConnectorMetadata,
     ConnectorServiceCleanupRequest, ConnectorServiceCleanupResponse, ConnectorServiceGetMetadataRequest,
@@ -17,8 +18,8 @@ use crate::proto::c1::connector::v2::{
 /// The protocol that is spoken. From 0.4.3 on a client sends the id of its sync, without which nothing can be read ahead.
 const SDK_VERSION: &str = "0.25.0";
 
-/// What was seen this recently is not asked again: a host may call Validate as its health check.
-const VALIDATED_FOR: Duration = Duration::from_secs(60);
+/// For how long trouble that may pass is ridden out: the client never repeats Validate, whatever it answers.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[async_trait]
 impl ConnectorService for Connector {
@@ -42,8 +43,10 @@ impl ConnectorService for Connector {
         &self,
         request: Request<ConnectorServiceValidateRequest>,
     ) -> Result<Response<ConnectorServiceValidateResponse>, Status> {
+        let patience = Instant::now() + PATIENCE;
+        let until = request::deadline(&request).map_or(patience, |deadline| deadline.min(patience));
         self.access
-            .standing(VALIDATED_FOR, &request::call(&request, Lane::Interactive))
+            .validate(&Call::new(Lane::Interactive).until(Some(until)))
             .await?;
         Ok(Response::new(ConnectorServiceValidateResponse {
             annotations: vec![],

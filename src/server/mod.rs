@@ -18,10 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tonic::body::Body;
-use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
-use tonic_health::ServingStatus;
-use tonic_health::server::{HealthReporter, health_reporter};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -29,14 +26,8 @@ pub use listener::{BoundAddress, ListenAddress, ListenError, Listener};
 
 use crate::access::Access;
 use crate::connector::Connector;
+use crate::health::Health;
 use crate::proto::FILE_DESCRIPTOR_SET;
-use crate::proto::c1::connector::v2::connector_service_server::ConnectorServiceServer;
-use crate::proto::c1::connector::v2::entitlements_service_server::EntitlementsServiceServer;
-use crate::proto::c1::connector::v2::grant_manager_service_server::GrantManagerServiceServer;
-use crate::proto::c1::connector::v2::grants_service_server::GrantsServiceServer;
-use crate::proto::c1::connector::v2::resource_getter_service_server::ResourceGetterServiceServer;
-use crate::proto::c1::connector::v2::resource_types_service_server::ResourceTypesServiceServer;
-use crate::proto::c1::connector::v2::resources_service_server::ResourcesServiceServer;
 
 /// How long calls that are under way may take to finish once the server was told to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -58,7 +49,7 @@ pub enum ServerError {
 /// Everything that is served.
 pub struct Server {
     routes: Routes,
-    health: HealthReporter,
+    health: Health,
 }
 
 impl Server {
@@ -67,13 +58,9 @@ impl Server {
     /// # Errors
     /// When reflection cannot be set up.
     pub async fn new(access: Arc<Access>) -> Result<Self, ServerError> {
-        let (health, health_service) = health_reporter();
-        for name in connector_services() {
-            health.set_service_status(name, ServingStatus::Serving).await;
-        }
         let mut routes = RoutesBuilder::default();
+        let health = Health::register(Arc::clone(&access), &mut routes).await;
         Connector::new(access).register(&mut routes);
-        routes.add_service(health_service);
         routes.add_service(reflection().build_v1()?);
         routes.add_service(reflection().build_v1alpha()?);
         Ok(Self {
@@ -109,23 +96,11 @@ impl Server {
         }
         tracing::info!("ending: no new calls, finishing those under way");
         drop(listener);
-        self.end_health().await;
+        self.health.end().await;
         if tokio::time::timeout(DRAIN, connections.shutdown()).await.is_err() {
             tracing::warn!("some calls did not finish in time and were cut off");
         }
         Ok(())
-    }
-
-    /// Cleared, not only turned: an open Watch would keep its connection for ever.
-    async fn end_health(&self) {
-        for name in connector_services() {
-            let mut health = self.health.clone();
-            health.set_service_status(name, ServingStatus::NotServing).await;
-            health.clear_service_status(name).await;
-        }
-        let mut health = self.health.clone();
-        health.set_service_status("", ServingStatus::NotServing).await;
-        health.clear_service_status("").await;
     }
 }
 
@@ -157,18 +132,4 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-}
-
-/// The contract's services, by the names that health knows them by.
-fn connector_services() -> [&'static str; 7] {
-    use Connector as C;
-    [
-        ConnectorServiceServer::<C>::NAME,
-        ResourceTypesServiceServer::<C>::NAME,
-        ResourcesServiceServer::<C>::NAME,
-        ResourceGetterServiceServer::<C>::NAME,
-        EntitlementsServiceServer::<C>::NAME,
-        GrantsServiceServer::<C>::NAME,
-        GrantManagerServiceServer::<C>::NAME,
-    ]
 }

@@ -1,0 +1,278 @@
+//! Every answer of Buildkite's is evidence: this wrapper notes what ordinary traffic shows, so that most of what health has
+//! to say costs no request.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::super::OwnerRole;
+use super::super::upstream::Upstream;
+use super::table::Check;
+use crate::buildkite::pages::{Batch, Position};
+use crate::buildkite::{
+    AccessToken, ApiError, Call, Endpoint, Lane, Organization, OrganizationMember, Owner, Role, Team, TeamId,
+    TeamMember, Trouble, UserId,
+};
+
+/// The last answer of one kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen<T> {
+    pub(crate) at: Timestamp,
+    pub(crate) since: Instant,
+    pub(crate) latency: Duration,
+    pub(crate) outcome: Result<T, ApiError>,
+}
+
+/// The last answer of each kind that a check asks about.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Evidence {
+    pub(crate) token: Option<Seen<AccessToken>>,
+    pub(crate) user: Option<Seen<Owner>>,
+    pub(crate) organization: Option<Seen<Organization>>,
+    /// The slugs of the organizations that the token reaches; asked only where the configured one is not found.
+    pub(crate) reached: Option<Seen<Vec<String>>>,
+    pub(crate) owner_role: Option<Seen<OwnerRole>>,
+    pub(crate) people: Option<Seen<()>>,
+    pub(crate) teams: Option<Seen<()>>,
+    /// When any answer last said that the token is rejected, unless a later one was accepted.
+    pub(crate) rejected: Option<Instant>,
+}
+
+/// Buildkite, watched.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    inner: Arc<dyn Upstream>,
+    evidence: Mutex<Evidence>,
+    news: Notify,
+}
+
+impl Observed {
+    pub(crate) fn new(inner: Arc<dyn Upstream>) -> Self {
+        Self {
+            inner,
+            evidence: Mutex::default(),
+            news: Notify::new(),
+        }
+    }
+
+    /// What was seen so far.
+    pub(crate) fn evidence(&self) -> Evidence {
+        self.lock().clone()
+    }
+
+    /// Resolves after the next answer that was noted. One listener at a time.
+    pub(crate) async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Evidence> {
+        self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn watch<T, F>(
+        &self,
+        call: &Call,
+        asked: F,
+        keep: impl FnOnce(&mut Evidence, Seen<&T>) + Send,
+    ) -> Result<T, ApiError>
+    where
+        T: Send,
+        F: Future<Output = Result<T, ApiError>> + Send,
+    {
+        let begun = Instant::now();
+        let outcome = asked.await;
+        if is_evidence(&outcome, call) {
+            let mut evidence = self.lock();
+            match &outcome {
+                Err(ApiError {
+                    trouble: Trouble::TokenRejected,
+                    ..
+                }) => evidence.rejected = Some(Instant::now()),
+                Err(ApiError {
+                    trouble: Trouble::Unavailable(_) | Trouble::RateLimited(_),
+                    ..
+                }) => {}
+                _ => evidence.rejected = None,
+            }
+            let outcome = outcome.as_ref().map_err(Clone::clone);
+            keep(
+                &mut evidence,
+                Seen {
+                    at: Timestamp::now(),
+                    since: Instant::now(),
+                    latency: begun.elapsed(),
+                    outcome,
+                },
+            );
+            drop(evidence);
+            // One listener, and a permit kept for it: an answer that comes while it is busy is not lost.
+            self.news.notify_one();
+        }
+        outcome
+    }
+}
+
+impl<T> Seen<&T> {
+    fn map<U>(self, value: impl FnOnce(&T) -> U) -> Seen<U> {
+        Seen {
+            at: self.at,
+            since: self.since,
+            latency: self.latency,
+            outcome: self.outcome.map(value),
+        }
+    }
+
+    fn none(self) -> Seen<()> {
+        self.map(|_| ())
+    }
+}
+
+/// Whether an outcome says something about a check, and not only about one row, one caller or a busy lane.
+fn is_evidence<T>(outcome: &Result<T, ApiError>, call: &Call) -> bool {
+    let Err(error) = outcome else {
+        return true;
+    };
+    let about_one_row = matches!(
+        error.endpoint,
+        Endpoint::Person(_) | Endpoint::Team(_) | Endpoint::Members(_) | Endpoint::Member(..)
+    ) || error.endpoint.is_write();
+    match error.trouble {
+        Trouble::DeadlineExceeded | Trouble::Abandoned => false,
+        // A sync that waits for its window is no outage.
+        Trouble::RateLimited(_) => call.lane() == Lane::Interactive,
+        Trouble::NotFound | Trouble::Rejected(_) | Trouble::Unexpected(_) => !about_one_row,
+        // What is hidden answers 404; a read's 403 is about the scope. A write's may be about that one team.
+        Trouble::Forbidden => !error.endpoint.is_write(),
+        Trouble::TokenRejected | Trouble::Unavailable(_) => true,
+    }
+}
+
+fn note(evidence: &mut Evidence, endpoint: Endpoint, seen: Seen<()>) {
+    match Check::witnessed_by(endpoint) {
+        Check::OrganizationMemberListing => evidence.people = Some(seen),
+        Check::TeamListing => evidence.teams = Some(seen),
+        // The token, its owner and the organization are kept with what they said; a write is no evidence of its own, because
+        // whether it was allowed depends on the team.
+        _ => {}
+    }
+}
+
+#[async_trait]
+impl Upstream for Observed {
+    fn organization_slug(&self) -> &str {
+        self.inner.organization_slug()
+    }
+
+    async fn access_token(&self, call: &Call) -> Result<AccessToken, ApiError> {
+        self.watch(call, self.inner.access_token(call), |evidence, seen| {
+            evidence.token = Some(seen.map(Clone::clone));
+        })
+        .await
+    }
+
+    async fn user(&self, call: &Call) -> Result<Owner, ApiError> {
+        self.watch(call, self.inner.user(call), |evidence, seen| {
+            evidence.user = Some(seen.map(Clone::clone));
+        })
+        .await
+    }
+
+    async fn organization(&self, call: &Call) -> Result<Organization, ApiError> {
+        self.watch(call, self.inner.organization(call), |evidence, seen| {
+            evidence.organization = Some(seen.map(Clone::clone));
+        })
+        .await
+    }
+
+    async fn organizations(&self, call: &Call) -> Result<Vec<Organization>, ApiError> {
+        self.watch(call, self.inner.organizations(call), |evidence, seen| {
+            evidence.reached =
+                Some(seen.map(|reached| reached.iter().map(|organization| organization.slug.clone()).collect()));
+        })
+        .await
+    }
+
+    async fn people(&self, from: Position, enough: usize, call: &Call) -> Result<Batch<OrganizationMember>, ApiError> {
+        self.watch(call, self.inner.people(from, enough, call), |evidence, seen| {
+            note(evidence, Endpoint::People, seen.none());
+        })
+        .await
+    }
+
+    async fn person(&self, user: UserId, call: &Call) -> Result<OrganizationMember, ApiError> {
+        self.watch(call, self.inner.person(user, call), |evidence, seen| {
+            let owner = evidence
+                .user
+                .as_ref()
+                .and_then(|seen| seen.outcome.as_ref().ok())
+                .map(|owner| owner.id);
+            if owner == Some(user) {
+                evidence.owner_role = Some(seen.map(OwnerRole::of));
+            }
+        })
+        .await
+    }
+
+    async fn teams(&self, from: Position, enough: usize, call: &Call) -> Result<Batch<Team>, ApiError> {
+        self.watch(call, self.inner.teams(from, enough, call), |evidence, seen| {
+            note(evidence, Endpoint::Teams, seen.none());
+        })
+        .await
+    }
+
+    async fn team(&self, team: TeamId, call: &Call) -> Result<Team, ApiError> {
+        let keep = |evidence: &mut Evidence, seen: Seen<&Team>| note(evidence, Endpoint::Team(team), seen.none());
+        self.watch(call, self.inner.team(team, call), keep).await
+    }
+
+    async fn members(
+        &self,
+        team: TeamId,
+        from: Position,
+        enough: usize,
+        call: &Call,
+    ) -> Result<Batch<TeamMember>, ApiError> {
+        self.watch(call, self.inner.members(team, from, enough, call), |evidence, seen| {
+            note(evidence, Endpoint::Members(team), seen.none());
+        })
+        .await
+    }
+
+    async fn member(&self, team: TeamId, user: UserId, call: &Call) -> Result<TeamMember, ApiError> {
+        self.watch(call, self.inner.member(team, user, call), |evidence, seen| {
+            note(evidence, Endpoint::Member(team, user), seen.none());
+        })
+        .await
+    }
+
+    async fn add_member(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        call: &Call,
+    ) -> Result<Option<TeamMember>, ApiError> {
+        self.watch(call, self.inner.add_member(team, user, role, call), |_, _| {})
+            .await
+    }
+
+    async fn change_role(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        call: &Call,
+    ) -> Result<Option<TeamMember>, ApiError> {
+        self.watch(call, self.inner.change_role(team, user, role, call), |_, _| {})
+            .await
+    }
+
+    async fn remove_member(&self, team: TeamId, user: UserId, call: &Call) -> Result<(), ApiError> {
+        self.watch(call, self.inner.remove_member(team, user, call), |_, _| {})
+            .await
+    }
+}

@@ -1,0 +1,62 @@
+//! What to do: one sentence each, with the page to open.
+
+use crate::buildkite::Scope;
+
+/// The token page with the scopes that are needed ticked already.
+#[must_use]
+pub fn token_page(provisioning: bool) -> String {
+    let scopes = Scope::ALL
+        .into_iter()
+        .filter(|scope| provisioning || *scope != Scope::WriteTeams);
+    let page = "https://buildkite.com/user/api-access-tokens/new?description=buildkite-connector".to_owned();
+    scopes.fold(page, |page, scope| page + "&scopes[]=" + scope.as_str())
+}
+
+pub(super) fn tick(scope: Scope, provisioning: bool) -> String {
+    format!(
+        "create a token with `{scope}` ticked and set it as BUILDKITE_API_TOKEN: {}",
+        token_page(provisioning)
+    )
+}
+
+pub(super) fn replace_token(provisioning: bool) -> String {
+    format!(
+        "create a new token and set it as BUILDKITE_API_TOKEN: {}",
+        token_page(provisioning)
+    )
+}
+
+pub(super) fn admin_owner() -> String {
+    "use a token whose owner is an organization admin: https://buildkite.com/organizations/~/users".to_owned()
+}
+
+pub(super) fn organization() -> String {
+    "check BUILDKITE_ORGANIZATION_SLUG (its case counts), and that the token was made for this organization: https://buildkite.com/user/api-access-tokens"
+        .to_owned()
+}
+
+pub(super) fn teams() -> String {
+    "enable teams for the organization: https://buildkite.com/docs/platform/team-management/permissions".to_owned()
+}
+
+pub(super) fn forbidden() -> String {
+    "check the owner's role, the plan, and the ip allowlists of token and organization: https://buildkite.com/user/api-access-tokens"
+        .to_owned()
+}
+
+pub(super) fn api_base() -> String {
+    "check BUILDKITE_REST_URL and the proxies in between: https://buildkite.com/docs/apis/rest-api".to_owned()
+}
+
+pub(super) fn network() -> String {
+    "check name resolution, firewall, proxy and certificates on the way to the API base: https://buildkite.com/docs/apis/rest-api"
+        .to_owned()
+}
+
+pub(super) fn outage() -> String {
+    "try again, and look at https://www.buildkitestatus.com if it lasts".to_owned()
+}
+
+pub(super) fn report() -> String {
+    "report it with the log of the call: https://buildkite.com/docs/apis/rest-api".to_owned()
+}

@@ -1,0 +1,113 @@
+//! `connector.health.v1.ScopeHealthService`: the checks as messages, asked for or watched.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use prost_types::Timestamp;
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::access::Access;
+use crate::access::scopes::{CredentialReport, Report, State, Verdict};
+use crate::buildkite::{Call, Lane};
+use crate::connector::Deadline;
+use crate::proto::connector::health::v1::scope_health_service_server::ScopeHealthService;
+use crate::proto::connector::health::v1::{
+    CheckScopesRequest, CheckScopesResponse, Credential, ScopeCheck, ScopeState, WatchScopesRequest,
+};
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct ScopeHealth {
+    access: Arc<Access>,
+    latest: watch::Receiver<Report>,
+}
+
+impl ScopeHealth {
+    pub(super) fn new(access: Arc<Access>, latest: watch::Receiver<Report>) -> Self {
+        Self { access, latest }
+    }
+}
+
+#[async_trait]
+impl ScopeHealthService for ScopeHealth {
+    async fn check_scopes(
+        &self,
+        request: Request<CheckScopesRequest>,
+    ) -> Result<Response<CheckScopesResponse>, Status> {
+        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
+        let age = if request.into_inner().fresh {
+            Duration::ZERO
+        } else {
+            self.access.settings().health.max_age
+        };
+        let report = self
+            .access
+            .health(age, &Call::new(Lane::Interactive).until(deadline))
+            .await;
+        Ok(Response::new(response(report)))
+    }
+
+    type WatchScopesStream = Pin<Box<dyn Stream<Item = Result<CheckScopesResponse, Status>> + Send>>;
+
+    async fn watch_scopes(&self, _: Request<WatchScopesRequest>) -> Result<Response<Self::WatchScopesStream>, Status> {
+        // The latest now, then every change; a watcher that is slow misses what lay between two, never the last.
+        let reports = WatchStream::new(self.latest.clone()).map(|report| Ok(response(report)));
+        Ok(Response::new(Box::pin(reports)))
+    }
+}
+
+fn response(report: Report) -> CheckScopesResponse {
+    CheckScopesResponse {
+        overall: state(report.overall).into(),
+        checks: report.checks.into_iter().map(check).collect(),
+        credentials: report.credential.map(credential).into_iter().collect(),
+        organization: report.organization,
+    }
+}
+
+fn check(verdict: Verdict) -> ScopeCheck {
+    let row = verdict.check.row();
+    ScopeCheck {
+        id: row.id.to_owned(),
+        scope: row.scope.map(|scope| scope.to_string()).unwrap_or_default(),
+        state: state(verdict.state).into(),
+        summary: verdict.summary,
+        remedy: verdict.remedy,
+        checked_at: verdict.checked_at.map(time),
+        latency: verdict
+            .latency
+            .and_then(|latency| prost_types::Duration::try_from(latency).ok()),
+    }
+}
+
+fn credential(credential: CredentialReport) -> Credential {
+    Credential {
+        owner_name: credential.owner_name,
+        owner_email: credential.owner_email,
+        scopes: credential.scopes,
+        expires_at: credential.expires_at.map(time),
+        description: credential.description,
+        purpose: credential.purpose,
+    }
+}
+
+fn time(at: jiff::Timestamp) -> Timestamp {
+    Timestamp {
+        seconds: at.as_second(),
+        nanos: at.subsec_nanosecond(),
+    }
+}
+
+fn state(state: State) -> ScopeState {
+    match state {
+        State::Healthy => ScopeState::Healthy,
+        State::Degraded => ScopeState::Degraded,
+        State::Unhealthy => ScopeState::Unhealthy,
+        State::Unknown => ScopeState::Unknown,
+        State::NotRequired => ScopeState::NotRequired,
+    }
+}
