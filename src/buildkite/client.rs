@@ -8,7 +8,7 @@ use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::budget::{Closed, Door};
+use super::budget::{BudgetOptions, Closed, Door};
 use super::call::Call;
 use super::credential::{ApiToken, CredentialError};
 use super::endpoint::Endpoint;
@@ -33,8 +33,8 @@ pub struct ClientOptions {
     pub attempt_timeout: Duration,
     /// For how long transient trouble of a read is ridden out.
     pub retry_for: Duration,
-    /// Longest wait for a rate limit's window.
-    pub max_wait: Duration,
+    /// How the rate limits are spent.
+    pub budget: BudgetOptions,
 }
 
 impl Default for ClientOptions {
@@ -42,7 +42,7 @@ impl Default for ClientOptions {
         Self {
             attempt_timeout: Duration::from_secs(15),
             retry_for: Duration::from_secs(30),
-            max_wait: Duration::from_secs(45),
+            budget: BudgetOptions::default(),
         }
     }
 }
@@ -92,7 +92,7 @@ impl Client {
             // The system's proxy is for the way out, and would see the token of a stand-in on this machine.
             http = http.no_proxy();
         }
-        let door = Door::new(options.max_wait);
+        let door = Door::new(options.budget);
         Ok(Self {
             http: http.build()?,
             origin,
@@ -107,6 +107,12 @@ impl Client {
     #[must_use]
     pub fn organization_slug(&self) -> &OrganizationSlug {
         &self.organization
+    }
+
+    /// The door that every request of this client passes: how the rate limits stand, and when there will be room.
+    #[must_use]
+    pub fn door(&self) -> &Door {
+        &self.door
     }
 
     /// The token's own record.
@@ -346,6 +352,9 @@ impl Client {
         let received = match exchange.await {
             Ok(Ok(received)) => received,
             Ok(Err(cause)) => {
+                if matches!(cause, Cause::Connect(_)) {
+                    admission.never_sent();
+                }
                 call.record(endpoint, None);
                 return Err(fail(Trouble::Unavailable(cause)));
             }

@@ -1,0 +1,358 @@
+//! One of Buildkite's two counters, and why it is never overdrawn.
+//!
+//! Windows are fixed, and nobody tells where they lie. So the bucket does not try to know which window it is; it keeps
+//! every request of ours **charged** for as long as the window that it was counted in may still be running:
+//!
+//! - a request in flight is charged, for it may be counted at any moment;
+//! - an answered one is charged to the window that its answer tells of, until that window is *surely* over: at the
+//!   latest moment that all its answers leave for its end, or when an answer comes that can only be of a later window;
+//! - one without an answer, or with an answer that names no end, was counted at a moment up to now if at all. No
+//!   window is longer than a minute, so it is charged for a minute, or until a window is over that certainly held it.
+//!
+//! When the last request of some window is sent, all that were counted in that window before are still charged. As
+//! charges never exceed the limit, neither does the window: alone, no request is refused, whatever the alignment.
+//!
+//! Others spend too, and only the answers know. The least that an answer of this window said was left, less what of ours
+//! may have been counted since, is the second bound; it alone holds when ends are told wrong, since it needs none. Ours
+//! that were counted before that answer and are not yet answered are subtracted twice, for one round trip. What was
+//! done with before the request of such an answer left is part of what it tells, and needs no charge of its own.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::call::Lane;
+use super::careful::Careful;
+use super::ends::Ends;
+use super::headers::{Bucket as Name, Reading, WINDOW};
+use super::options::BudgetOptions;
+use super::ticket::Ticket;
+use super::window::{Place, Told, Window};
+
+/// Servers need not agree on the time to the millisecond: a window is used a little after it must have begun.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// How long before the likely end of a window the reserve is released to syncs.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// No organization's limit is near this; a larger one is a mistake somewhere.
+const LARGEST_LIMIT: i64 = 1_000_000;
+
+/// After so many refusals in a row, the wait is a whole window.
+const LONGEST_ROW: u32 = 7;
+
+/// Of a bucket that no answer told of, the latest requests are enough: those that are under way when one does.
+const REMEMBERED: usize = 64;
+
+/// One rate limit as its headers tell of it.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    pub(super) name: Name,
+    options: BudgetOptions,
+    /// Whether an answer ever told of it: otherwise it is not enforced.
+    told: bool,
+    limit: Option<u32>,
+    window: Option<Window>,
+    /// Whether the window is over, and no answer has told of the next.
+    over: bool,
+    /// When requests without a known window were done with, oldest first.
+    unplaced: VecDeque<Instant>,
+    /// Grants and revokes sent since the window began: what is spent of the reserve.
+    granted: u32,
+    /// Whether others were seen to spend in this window.
+    others: bool,
+    /// When the bucket opens that a refusal closed.
+    closed_until: Option<Instant>,
+    /// Refusals in a row.
+    refusals: u32,
+    careful: Careful,
+    /// The shortest time seen between the ends of two windows: for forecasts only.
+    length: Duration,
+}
+
+impl Bucket {
+    pub(super) fn new(name: Name, options: BudgetOptions) -> Self {
+        Self {
+            name,
+            options,
+            told: false,
+            limit: None,
+            window: None,
+            over: true,
+            unplaced: VecDeque::new(),
+            granted: 0,
+            others: false,
+            closed_until: None,
+            refusals: 0,
+            careful: Careful::few(0),
+            length: WINDOW,
+        }
+    }
+
+    /// Lets time pass: what must be over by now is over. `next` is the number of the next request to be sent.
+    pub(super) fn settle(&mut self, now: Instant, next: u64) {
+        if self.closed_until.is_some_and(|until| now >= until) {
+            self.closed_until = None;
+        }
+        while self.unplaced.front().is_some_and(|done| now >= *done + WINDOW + MARGIN) {
+            self.unplaced.pop_front();
+        }
+        if self.over_at().is_some_and(|over_at| now >= over_at) {
+            self.finish(next);
+        }
+    }
+
+    /// Ends the window: what was counted in it, or certainly no later, is charged no longer.
+    fn finish(&mut self, next: u64) {
+        if let Some(window) = &self.window {
+            let ended_after = window.ends.after;
+            self.unplaced.retain(|done| *done > ended_after);
+        }
+        self.over = true;
+        self.granted = 0;
+        let others = std::mem::take(&mut self.others);
+        self.careful.restart(next, others);
+    }
+
+    /// The earliest moment at which the running window is certainly over.
+    fn over_at(&self) -> Option<Instant> {
+        self.running().map(|window| window.ends.by + MARGIN)
+    }
+
+    fn running(&self) -> Option<&Window> {
+        self.window.as_ref().filter(|_| !self.over)
+    }
+
+    /// Whether a request of this lane may leave now, with so many in flight already.
+    pub(super) fn admits(&self, lane: Lane, in_flight: u32, now: Instant) -> bool {
+        self.closed_until.is_none() && self.careful.admits(lane) && self.spendable(lane, in_flight, now) > 0
+    }
+
+    /// How many more requests of this lane the window has room for.
+    pub(super) fn spendable(&self, lane: Lane, in_flight: u32, now: Instant) -> u32 {
+        if self.closed_until.is_some() {
+            return 0;
+        }
+        self.room(in_flight).saturating_sub(self.kept_from(lane, now))
+    }
+
+    fn room(&self, in_flight: u32) -> u32 {
+        if !self.told {
+            return u32::MAX;
+        }
+        let window = self.running();
+        let counted = window.map_or(0, |window| window.counted);
+        let own = self.limit.map_or(u32::MAX, |limit| limit.saturating_sub(counted));
+        let left = window.and_then(Window::left).unwrap_or(u32::MAX);
+        own.min(left)
+            .saturating_sub(in_flight)
+            .saturating_sub(count(self.unplaced.len()))
+    }
+
+    /// What of the reserve is unspent and not yet released.
+    fn kept_from(&self, lane: Lane, now: Instant) -> u32 {
+        if lane != Lane::Sync || self.release_at().is_some_and(|at| now >= at) {
+            return 0;
+        }
+        self.reserve().saturating_sub(self.granted)
+    }
+
+    fn reserve(&self) -> u32 {
+        self.limit.map_or(0, |limit| self.options.reserve_of(limit))
+    }
+
+    fn release_at(&self) -> Option<Instant> {
+        self.running()?.ends.likely().checked_sub(RELEASE)
+    }
+
+    /// When a request of this lane, with `ahead` others before it, is likely to have its turn.
+    pub(super) fn forecast(&self, lane: Lane, ahead: u32, in_flight: u32, now: Instant) -> Instant {
+        let room = self.room(in_flight);
+        let spendable = room.saturating_sub(self.kept_from(lane, now));
+        let opens = self.closed_until.unwrap_or(now);
+        let Some(short) = ahead.checked_sub(spendable) else {
+            return opens;
+        };
+        if ahead < room {
+            return self.release_at().map_or(opens, |at| at.max(opens));
+        }
+        let freed = self.unplaced.front().map(|done| *done + WINDOW + MARGIN);
+        let next = self.closed_until.max(self.over_at()).or(freed).unwrap_or(now);
+        let a_window = match (self.limit, lane) {
+            (Some(limit), Lane::Sync) => limit.saturating_sub(self.reserve()),
+            (Some(limit), _) => limit,
+            (None, _) => u32::MAX,
+        };
+        next + self.length * (short / a_window.max(1))
+    }
+
+    /// The next moment after `now` at which time alone changes what may be sent.
+    pub(super) fn changes_at(&self, now: Instant) -> Option<Instant> {
+        let freed = self.unplaced.front().map(|done| *done + WINDOW + MARGIN);
+        [self.closed_until, self.over_at(), self.release_at(), freed]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > now)
+            .min()
+    }
+
+    pub(super) fn sent(&mut self, ticket: &Ticket) {
+        self.careful.sent();
+        if ticket.lane == Lane::Provisioning {
+            self.granted = self.granted.saturating_add(1);
+        }
+    }
+
+    /// Takes in what an answer says of this bucket; `in_flight` are those that are still under way.
+    pub(super) fn answered(&mut self, ticket: &Ticket, reading: Reading, in_flight: u32, now: Instant, next: u64) {
+        self.told = true;
+        if let Some(limit) = reading.limit.filter(|limit| (1..=LARGEST_LIMIT).contains(limit)) {
+            self.limit = u32::try_from(limit).ok();
+        }
+        let told = Told {
+            sent: ticket.sent,
+            received: now,
+            ends: Ends::told(ticket.sent, now, reading.reset),
+            remaining: reading.remaining.and_then(|remaining| self.bounded(remaining)),
+        };
+        self.careful.done(ticket);
+        let Some(place) = self.take(&told, next) else { return };
+        self.look_for_others(&told, in_flight);
+        if told.remaining.is_some() {
+            if told.ends.is_some() {
+                // What was done with before this request left is part of what its window has spent, or of an earlier one.
+                self.unplaced.retain(|done| *done > told.sent);
+            }
+            self.careful.learned(ticket, place == Place::Next);
+        }
+    }
+
+    fn bounded(&self, remaining: i64) -> Option<u32> {
+        let most = self.limit.map_or(LARGEST_LIMIT, i64::from);
+        (remaining <= LARGEST_LIMIT).then(|| u32::try_from(remaining.clamp(0, most)).unwrap_or_default())
+    }
+
+    /// Charges an answered request to its window. None where that window is over: nothing of it is charged any more.
+    fn take(&mut self, told: &Told, next: u64) -> Option<Place> {
+        let Some(ends) = told.ends else {
+            self.unplaced.push_back(told.received);
+            return Some(match &mut self.window {
+                Some(window) if !self.over => {
+                    window.note(told);
+                    Place::Here
+                }
+                _ => {
+                    self.begin(told);
+                    Place::Next
+                }
+            });
+        };
+        let place = self
+            .window
+            .as_ref()
+            .map_or(Place::Next, |window| window.place(ends, told));
+        match (place, &mut self.window) {
+            (Place::Next, _) | (_, None) => {
+                if self.running().is_some() {
+                    self.finish(next);
+                }
+                self.begin(told);
+            }
+            (Place::Before, _) => return None,
+            (Place::Here | Place::Disputed, _) if self.over => return None,
+            (Place::Here, Some(window)) => window.count(ends, told),
+            (Place::Disputed, Some(window)) => window.count_disputed(ends, told),
+        }
+        Some(place)
+    }
+
+    fn begin(&mut self, told: &Told) {
+        let window = Window::begin(told);
+        if let Some(last) = self.window.replace(window) {
+            let apart = window.ends.likely().saturating_duration_since(last.ends.likely());
+            self.length = self.length.min(apart.max(Duration::from_secs(1)));
+        }
+        self.over = false;
+    }
+
+    /// More is gone than we can have spent.
+    fn look_for_others(&mut self, told: &Told, in_flight: u32) {
+        let (Some(limit), Some(remaining), Some(window)) = (self.limit, told.remaining, self.running()) else {
+            return;
+        };
+        let ours = window.counted + in_flight + count(self.unplaced.len());
+        if limit.saturating_sub(remaining) > ours {
+            self.others = true;
+        }
+    }
+
+    /// The answer says nothing of this bucket, though it does of the other: this one does not count such requests.
+    pub(super) fn not_counted(&mut self, ticket: &Ticket) {
+        self.withdrawn(ticket);
+        if !self.told {
+            self.careful.relax();
+        }
+    }
+
+    /// There was no answer, or none that says anything: it may have been counted, up to now.
+    pub(super) fn unknown(&mut self, ticket: &Ticket, now: Instant) {
+        self.careful.done(ticket);
+        if !self.told && self.unplaced.len() >= REMEMBERED {
+            self.unplaced.pop_front();
+        }
+        self.unplaced.push_back(now);
+    }
+
+    /// An answer without any such headers: Buildkite, or whoever it is, enforces no limit that we could keep.
+    pub(super) fn silent(&mut self, ticket: &Ticket, now: Instant) {
+        self.unknown(ticket, now);
+        if !self.told {
+            self.careful.relax();
+        }
+    }
+
+    /// The request never left, or was not counted here.
+    pub(super) fn withdrawn(&mut self, ticket: &Ticket) {
+        self.careful.done(ticket);
+        if ticket.lane == Lane::Provisioning {
+            self.granted = self.granted.saturating_sub(1);
+        }
+    }
+
+    /// A refusal closes the bucket for as long as it asks, and after that one request goes first. Where that one is
+    /// refused as well, what was asked was too short: each time in a row at least twice as long, up to a window.
+    pub(super) fn close(&mut self, ticket: &Ticket, wait: Duration, now: Instant, next: u64) -> Instant {
+        if ticket.number >= self.careful.from() || self.refusals == 0 {
+            self.refusals = (self.refusals + 1).min(LONGEST_ROW);
+        }
+        let least = Duration::from_secs(1 << (self.refusals - 1)).min(WINDOW);
+        let until = self.closed_until.max(Some(now + wait.max(least)));
+        self.closed_until = until;
+        self.others = true;
+        self.careful.restart(next, true);
+        until.unwrap_or(now)
+    }
+
+    /// A request passed.
+    pub(super) fn passed(&mut self) {
+        self.refusals = 0;
+    }
+
+    pub(super) fn limit(&self) -> Option<u32> {
+        self.limit
+    }
+
+    /// When the window is over, or the bucket opens again, whichever is later; none where no answer told.
+    pub(super) fn resets_at(&self) -> Option<Instant> {
+        self.closed_until.max(self.over_at())
+    }
+
+    pub(super) fn is_told(&self) -> bool {
+        self.told
+    }
+}
+
+fn count(of: usize) -> u32 {
+    u32::try_from(of).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,220 @@
+//! The door: the [keeper](super::keeper)'s decisions, waited for.
+//!
+//! Every waiter holds a place in the queue and sleeps until it is called, or until the moment at which time alone changes
+//! something; whoever wakes asks the keeper for all that follows and calls those whom it concerns. So there is no task
+//! behind the door, and nothing to stop. A waiter that goes away leaves the queue as if it had never come.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use http::{HeaderMap, StatusCode};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::super::call::{Call, Lane};
+use super::Closed;
+use super::headers::{Bucket, Reading, Refusal};
+use super::keeper::{Admitted, Answer, Keeper, Refused, Turn};
+use super::options::BudgetOptions;
+use super::state::BudgetState;
+use super::ticket::Ticket;
+
+/// The one door to the network.
+#[derive(Debug)]
+pub struct Door {
+    desk: Mutex<Desk>,
+    /// The next moment at which time alone changes something.
+    alarm: watch::Sender<Option<Instant>>,
+    options: BudgetOptions,
+}
+
+#[derive(Debug)]
+struct Desk {
+    keeper: Keeper,
+    waiting: HashMap<u64, oneshot::Sender<Result<Admitted, Refused>>>,
+}
+
+impl Door {
+    /// A door that spends the budget as it is told to.
+    #[must_use]
+    pub fn new(options: BudgetOptions) -> Self {
+        Self {
+            desk: Mutex::new(Desk {
+                keeper: Keeper::new(options, Instant::now()),
+                waiting: HashMap::new(),
+            }),
+            alarm: watch::Sender::new(None),
+            options,
+        }
+    }
+
+    /// Waits until the call may send one request. Dropping the future gives the place up.
+    ///
+    /// # Errors
+    /// What is closed, as soon as it is known to open later than the call or the longest wait allows.
+    pub async fn enter(&self, call: &Call) -> Result<Admission<'_>, Closed> {
+        let arrived = Instant::now();
+        let patience = arrived + self.options.patience(call.lane());
+        let until = call.deadline().map_or(patience, |deadline| deadline.min(patience));
+        let decision = self.queue(call.lane(), until).decision().await;
+        let limited = match &decision {
+            Ok(admitted) => admitted.limited,
+            Err(refused) => refused.limited,
+        };
+        if limited {
+            call.waited(arrived.elapsed());
+        }
+        match decision {
+            Ok(admitted) => Ok(Admission {
+                door: self,
+                ticket: Some(admitted.ticket),
+            }),
+            Err(refused) => Err(refused.closed),
+        }
+    }
+
+    /// How the budget stands.
+    #[must_use]
+    pub fn state(&self) -> BudgetState {
+        self.desk().keeper.state(Instant::now())
+    }
+
+    /// When the last of so many requests of a lane is likely to have its turn, if nobody else comes; none where nothing
+    /// is in the way. The operator's own limit and both buckets are considered as they are known now.
+    #[must_use]
+    pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
+        let ahead = requests.saturating_sub(1);
+        self.desk().keeper.forecast(lane, ahead, Instant::now()).opens_at
+    }
+
+    fn queue(&self, lane: Lane, until: Instant) -> Place<'_> {
+        let (call, called) = oneshot::channel();
+        let mut desk = self.desk();
+        let number = desk.keeper.join(lane, until);
+        desk.waiting.insert(number, call);
+        self.serve(desk);
+        Place {
+            door: self,
+            number,
+            called,
+        }
+    }
+
+    /// Does all that follows from the state of things.
+    fn serve(&self, mut desk: MutexGuard<'_, Desk>) {
+        let now = Instant::now();
+        let alarm = loop {
+            let (number, decision) = match desk.keeper.turn(now) {
+                Turn::Admit(admitted) => (admitted.number, Ok(admitted)),
+                Turn::Refuse(refused) => (refused.number, Err(refused)),
+                Turn::Rest(until) => break until,
+            };
+            if let Some(call) = desk.waiting.remove(&number)
+                && let Err(Ok(admitted)) = call.send(decision)
+            {
+                // Its place is given up under the same lock, so nobody is called in vain; were it so, nothing is lost.
+                desk.keeper.withdrawn(&admitted.ticket);
+            }
+        };
+        drop(desk);
+        self.alarm.send_if_modified(|set| {
+            let is_new = *set != alarm;
+            *set = alarm;
+            is_new
+        });
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        // Every change of the desk is complete before anything that could panic: what was left is consistent.
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the queue.
+struct Place<'door> {
+    door: &'door Door,
+    number: u64,
+    called: oneshot::Receiver<Result<Admitted, Refused>>,
+}
+
+impl Place<'_> {
+    async fn decision(mut self) -> Result<Admitted, Refused> {
+        let mut alarm = self.door.alarm.subscribe();
+        loop {
+            let at = *alarm.borrow_and_update();
+            let rings = async {
+                match at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                decision = &mut self.called => {
+                    return decision.unwrap_or_else(|_| Err(Refused {
+                        number: self.number,
+                        closed: Closed::unknown(),
+                        limited: false,
+                    }));
+                }
+                _ = alarm.changed() => {}
+                () = rings => self.door.serve(self.door.desk()),
+            }
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut desk = self.door.desk();
+        desk.waiting.remove(&self.number);
+        desk.keeper.leave(self.number);
+        if let Ok(Ok(admitted)) = self.called.try_recv() {
+            desk.keeper.withdrawn(&admitted.ticket);
+        }
+        self.door.serve(desk);
+    }
+}
+
+/// The right to send one request. Dropped unanswered, the request counts as sent without an answer.
+#[derive(Debug)]
+pub struct Admission<'door> {
+    door: &'door Door,
+    ticket: Option<Ticket>,
+}
+
+impl Admission<'_> {
+    /// Tells the door what came back; for a 429, what it closed.
+    #[must_use]
+    pub fn answered(mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Closed> {
+        let ticket = self.ticket.take()?;
+        let answer = Answer {
+            organization: Reading::of(Bucket::Organization, headers),
+            user: Reading::of(Bucket::User, headers),
+            refusal: (status == StatusCode::TOO_MANY_REQUESTS).then(|| Refusal::read(headers, body)),
+        };
+        let mut desk = self.door.desk();
+        let closed = desk.keeper.answered(&ticket, answer, Instant::now());
+        self.door.serve(desk);
+        closed
+    }
+
+    /// Tells the door that nothing was sent, because no connection was made.
+    pub fn never_sent(mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let mut desk = self.door.desk();
+            desk.keeper.withdrawn(&ticket);
+            self.door.serve(desk);
+        }
+    }
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let mut desk = self.door.desk();
+            desk.keeper.lost(&ticket, Instant::now());
+            self.door.serve(desk);
+        }
+    }
+}

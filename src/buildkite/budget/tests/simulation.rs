@@ -1,0 +1,263 @@
+//! A keeper and a model, driven event by event: every instant is chosen by the test.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::model::{Counted, Counter, Model, Rounding};
+use crate::buildkite::budget::keeper::{Answer, Keeper, Turn};
+use crate::buildkite::budget::ticket::Ticket;
+use crate::buildkite::budget::{Bucket, BudgetOptions, Reading, Refusal};
+use crate::buildkite::call::Lane;
+
+pub(super) type Change = fn(&mut Dice, Reading) -> Reading;
+
+/// What happens in a simulation.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) model: Model,
+    pub(super) seed: u64,
+    /// Longest way to Buildkite, and back.
+    pub(super) way: Duration,
+    /// Of a thousand requests, so many are lost on the way there or back, or answered without any of the headers.
+    pub(super) lost: u64,
+    pub(super) silent: u64,
+    /// What becomes of the headers of the others.
+    pub(super) change: Change,
+    /// Sync requests that want to be sent, always; none: nothing but the grants.
+    pub(super) syncs: usize,
+    /// When somebody grants.
+    pub(super) grants: Vec<Duration>,
+    /// When others spend, which bucket, and how much.
+    pub(super) others: Vec<(Duration, Bucket, u32)>,
+    pub(super) until: Duration,
+}
+
+/// What became of one request.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    pub(super) lane: Lane,
+    pub(super) joined: Duration,
+    pub(super) left: Duration,
+    pub(super) answered: Option<Duration>,
+    pub(super) counted: Vec<(Bucket, Counted)>,
+}
+
+impl Sent {
+    pub(super) fn waited(&self) -> Duration {
+        self.left.saturating_sub(self.joined)
+    }
+
+    pub(super) fn refused_by(&self) -> Option<(Bucket, Counted)> {
+        self.counted.iter().copied().find(|(_, counted)| counted.refused)
+    }
+}
+
+/// Numbers that look random and are the same in every run.
+#[derive(Debug, Clone)]
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides.max(1)
+    }
+
+    fn up_to(&mut self, most: Duration) -> Duration {
+        Duration::from_micros(self.roll(u64::try_from(most.as_micros()).unwrap() + 1))
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Others(usize),
+    Count(usize),
+    Answer(usize),
+    Grant,
+    Wake,
+}
+
+pub(super) fn run(plan: &Plan) -> Vec<Sent> {
+    let mut simulation = Simulation::new(plan.clone());
+    simulation.run();
+    simulation.sent
+}
+
+struct Simulation {
+    plan: Plan,
+    keeper: Keeper,
+    epoch: Instant,
+    now: Duration,
+    dice: Dice,
+    events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
+    order: u64,
+    joined: HashMap<u64, (Lane, Duration)>,
+    tickets: HashMap<usize, Ticket>,
+    sent: Vec<Sent>,
+}
+
+impl Simulation {
+    fn new(plan: Plan) -> Self {
+        let epoch = Instant::now();
+        let mut simulation = Self {
+            keeper: Keeper::new(BudgetOptions::default(), epoch),
+            epoch,
+            now: Duration::ZERO,
+            dice: Dice(plan.seed),
+            events: BinaryHeap::new(),
+            order: 0,
+            joined: HashMap::new(),
+            tickets: HashMap::new(),
+            sent: Vec::new(),
+            plan,
+        };
+        for at in simulation.plan.grants.clone() {
+            simulation.schedule(at, Event::Grant);
+        }
+        for (index, (at, ..)) in simulation.plan.others.clone().into_iter().enumerate() {
+            simulation.schedule(at, Event::Others(index));
+        }
+        for _ in 0..simulation.plan.syncs {
+            simulation.join(Lane::Sync);
+        }
+        simulation.schedule(Duration::ZERO, Event::Wake);
+        simulation
+    }
+
+    fn schedule(&mut self, at: Duration, event: Event) {
+        self.order += 1;
+        self.events.push(Reverse((at, self.order, event)));
+    }
+
+    fn at(&self) -> Instant {
+        self.epoch + self.now
+    }
+
+    fn join(&mut self, lane: Lane) {
+        let patience = self.at() + Duration::from_secs(24 * 3600);
+        let number = self.keeper.join(lane, patience);
+        self.joined.insert(number, (lane, self.now));
+    }
+
+    fn run(&mut self) {
+        while let Some(Reverse((at, _, event))) = self.events.pop() {
+            if at > self.plan.until {
+                return;
+            }
+            self.now = at;
+            match event {
+                Event::Others(index) => {
+                    let (_, bucket, requests) = self.plan.others[index];
+                    self.plan.model.spend(bucket, at, requests);
+                }
+                Event::Count(index) => self.count(index),
+                Event::Answer(index) => self.answer(index),
+                Event::Grant => self.join(Lane::Provisioning),
+                Event::Wake => {}
+            }
+            self.turns();
+        }
+    }
+
+    fn turns(&mut self) {
+        loop {
+            match self.keeper.turn(self.at()) {
+                Turn::Admit(admitted) => {
+                    let (lane, joined) = self.joined.remove(&admitted.number).unwrap();
+                    self.send(lane, joined, admitted.ticket);
+                }
+                Turn::Refuse(refused) => panic!("refused {refused:?} with a day's patience"),
+                Turn::Rest(Some(until)) => {
+                    let until = until - self.epoch;
+                    assert!(until > self.now, "a moment that is over wakes nobody up later");
+                    return self.schedule(until, Event::Wake);
+                }
+                Turn::Rest(None) => return,
+            }
+        }
+    }
+
+    fn send(&mut self, lane: Lane, joined: Duration, ticket: Ticket) {
+        let index = self.sent.len();
+        self.tickets.insert(index, ticket);
+        self.sent.push(Sent {
+            lane,
+            joined,
+            left: self.now,
+            answered: None,
+            counted: Vec::new(),
+        });
+        let there = self.now + self.dice.up_to(self.plan.way);
+        let back = there + self.dice.up_to(self.plan.way);
+        let is_lost = self.dice.roll(1000) < self.plan.lost;
+        if !is_lost || self.dice.roll(2) == 0 {
+            self.schedule(there, Event::Count(index));
+        }
+        if is_lost {
+            // Given up after its time is over.
+            let given_up = back + Duration::from_secs(self.dice.roll(10));
+            self.schedule(given_up, Event::Answer(index));
+        } else {
+            self.sent[index].answered = Some(back);
+            self.schedule(back, Event::Answer(index));
+        }
+        if lane == Lane::Sync {
+            self.join(Lane::Sync);
+        }
+    }
+
+    fn count(&mut self, index: usize) {
+        for bucket in Bucket::ALL {
+            let counted = self.plan.model.spend(bucket, self.now, 1);
+            self.sent[index].counted.push((bucket, counted));
+        }
+    }
+
+    fn answer(&mut self, index: usize) {
+        let ticket = self.tickets.remove(&index).unwrap();
+        let sent = self.sent[index].clone();
+        if sent.answered.is_none() {
+            return self.keeper.lost(&ticket, self.at());
+        }
+        let mut answer = Answer::default();
+        if self.dice.roll(1000) >= self.plan.silent {
+            answer.organization = Some((self.plan.change)(&mut self.dice, sent.counted[0].1.reading));
+            answer.user = Some((self.plan.change)(&mut self.dice, sent.counted[1].1.reading));
+        }
+        answer.refusal = sent.refused_by().map(|(bucket, counted)| Refusal {
+            bucket: Some(bucket),
+            reset: counted.reading.reset,
+        });
+        let closed = self.keeper.answered(&ticket, answer, self.at());
+        assert_eq!(closed.is_some(), answer.refusal.is_some());
+    }
+}
+
+/// Limits, alignment, rounding and latency of any kind; a saturating sync.
+pub(super) fn saturated() -> impl Strategy<Value = Plan> {
+    let rounding = prop_oneof![Just(Rounding::Floor), Just(Rounding::Ceil), Just(Rounding::Nearest)];
+    let counter = |limits| {
+        (limits, 0_u64..60_000, rounding.clone())
+            .prop_map(|(limit, offset, rounding)| Counter::new(limit, Duration::from_millis(offset), rounding))
+    };
+    let model =
+        (counter(8_u32..250), counter(5_u32..120)).prop_map(|(organization, user)| Model { organization, user });
+    (model, any::<u64>(), 0_u64..400).prop_map(|(model, seed, way)| Plan {
+        model,
+        seed,
+        way: Duration::from_millis(way),
+        lost: 0,
+        silent: 0,
+        change: |_, reading| reading,
+        syncs: 20,
+        grants: Vec::new(),
+        others: Vec::new(),
+        until: Duration::from_secs(250),
+    })
+}

@@ -1,0 +1,137 @@
+//! One window of one bucket, as the answers that were counted in it tell of it.
+//!
+//! Answers overtake each other, also across the moment at which a window ends. Which window an answer is about is
+//! decided here, and it is the decision that everything else rests on: see [`Window::place`].
+
+use tokio::time::Instant;
+
+use super::ends::{Ends, Order};
+
+/// What an answer says, read and bounded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    /// When the request left.
+    pub(super) sent: Instant,
+    /// When the answer was there.
+    pub(super) received: Instant,
+    /// The end of its window, where it says so.
+    pub(super) ends: Option<Ends>,
+    /// What was left, where it says so; never more than the limit.
+    pub(super) remaining: Option<u32>,
+}
+
+/// Where an answer belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The request was counted in this window.
+    Here,
+    /// It was counted in this window, of which it tells another end: the later of the two is believed.
+    Disputed,
+    /// It was counted in a later window: this one is over.
+    Next,
+    /// It was counted in an earlier window, which is over: the answer was slow.
+    Before,
+}
+
+/// The smallest number left that a window's answers told.
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    requests: u32,
+    sent: Instant,
+    received: Instant,
+}
+
+/// A window that at least one answer told of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    pub(super) ends: Ends,
+    /// Whether an answer told its end. One that did not bounds it all the same, but shows no two answers to be of one
+    /// window, so it narrows nothing.
+    is_told: bool,
+    /// When its first answer was there: it had begun by then.
+    since: Instant,
+    /// Our requests that were certainly counted in it.
+    pub(super) counted: u32,
+    left: Option<Left>,
+}
+
+impl Window {
+    /// The window of an answer that belongs to no known one. An answer without an end is counted by the bucket.
+    pub(super) fn begin(told: &Told) -> Self {
+        let mut window = Self {
+            ends: told.ends.unwrap_or_else(|| Ends::untold(told.sent, told.received)),
+            is_told: told.ends.is_some(),
+            since: told.received,
+            counted: u32::from(told.ends.is_some()),
+            left: None,
+        };
+        window.note(told);
+        window
+    }
+
+    /// Which window the answer, which ends at `ends`, is about.
+    ///
+    /// Ends that cannot be the same are of two windows, and windows follow each other: so the later of two has begun
+    /// only when the earlier is over. An answer that would break that (a later window before this one can be over, or an
+    /// earlier one for a request sent when this one had begun) shows that one of them was told wrong.
+    ///
+    /// Within a window what is left only falls. An answer with as much left as one that was there before the request was
+    /// sent is therefore of a later window, however alike the ends look: that tells short windows apart. Where it
+    /// errs, nothing is lost, for the new window begins with what that very answer said was left.
+    pub(super) fn place(&self, ends: Ends, told: &Told) -> Place {
+        match ends.order(self.ends) {
+            Order::Earlier if told.sent < self.since => Place::Before,
+            Order::Later if told.received >= self.ends.after => Place::Next,
+            Order::Earlier | Order::Later => Place::Disputed,
+            Order::Same if self.is_refilled(told) => Place::Next,
+            Order::Same => Place::Here,
+        }
+    }
+
+    fn is_refilled(&self, told: &Told) -> bool {
+        match (self.left, told.remaining) {
+            // A counter that stops at zero says nothing when it says zero again.
+            (Some(left), Some(now)) => now > 0 && now >= left.requests && told.sent >= left.received,
+            _ => false,
+        }
+    }
+
+    /// Counts a request that was [`Place::Here`].
+    pub(super) fn count(&mut self, ends: Ends, told: &Told) {
+        self.ends = if self.is_told { self.ends.and(ends) } else { ends };
+        self.is_told = true;
+        self.counted += 1;
+        self.note(told);
+    }
+
+    /// Counts a request whose answer [`Place::Disputed`] the end.
+    pub(super) fn count_disputed(&mut self, ends: Ends, told: &Told) {
+        if ends.by > self.ends.by {
+            self.ends = ends;
+            self.is_told = true;
+        }
+        self.counted += 1;
+        self.note(told);
+    }
+
+    /// Remembers what was left, where it is the least so far; of equals the latest, which has seen most.
+    pub(super) fn note(&mut self, told: &Told) {
+        let Some(requests) = told.remaining else { return };
+        let newer = match self.left {
+            Some(left) => requests < left.requests || (requests == left.requests && told.sent > left.sent),
+            None => true,
+        };
+        if newer {
+            self.left = Some(Left {
+                requests,
+                sent: told.sent,
+                received: told.received,
+            });
+        }
+    }
+
+    /// What was left when Buildkite last said so.
+    pub(super) fn left(&self) -> Option<u32> {
+        self.left.map(|left| left.requests)
+    }
+}
