@@ -29,6 +29,7 @@ pub use page_token::PageTokenError;
 pub use standing::{OwnerRole, Standing};
 pub use upstream::Upstream;
 
+use crate::buildkite::budget::BudgetState;
 use closure::Closure;
 use provisioning::Provisioning;
 use scopes::{HealthSettings, Observed};
@@ -86,6 +87,12 @@ impl Access {
     #[must_use]
     pub fn organization(&self) -> &str {
         self.upstream.organization_slug()
+    }
+
+    /// How the request budget stands.
+    #[must_use]
+    pub fn budget(&self) -> BudgetState {
+        self.upstream.budget()
     }
 
     /// What the operator decided.

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::buildkite::budget::BudgetState;
 use crate::buildkite::pages::{Batch, Position};
 use crate::buildkite::{
     AccessToken, ApiError, Call, Client, Organization, OrganizationMember, Owner, Role, Team, TeamId, TeamMember,
@@ -14,6 +15,8 @@ use crate::buildkite::{
 pub trait Upstream: std::fmt::Debug + Send + Sync {
     /// The organization's slug.
     fn organization_slug(&self) -> &str;
+    /// How the request budget stands.
+    fn budget(&self) -> BudgetState;
     /// The token's own record.
     async fn access_token(&self, call: &Call) -> Result<AccessToken, ApiError>;
     /// The token's owner.
@@ -64,6 +67,10 @@ pub trait Upstream: std::fmt::Debug + Send + Sync {
 impl Upstream for Client {
     fn organization_slug(&self) -> &str {
         self.organization_slug().as_str()
+    }
+
+    fn budget(&self) -> BudgetState {
+        self.budget()
     }
 
     async fn access_token(&self, call: &Call) -> Result<AccessToken, ApiError> {

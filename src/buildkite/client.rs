@@ -8,7 +8,7 @@ use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::budget::{BudgetOptions, Closed, Door};
+use super::budget::{BudgetOptions, BudgetState, Closed, Door};
 use super::call::Call;
 use super::credential::{ApiToken, CredentialError};
 use super::endpoint::Endpoint;
@@ -113,6 +113,12 @@ impl Client {
     #[must_use]
     pub fn door(&self) -> &Door {
         &self.door
+    }
+
+    /// How the request budget stands.
+    #[must_use]
+    pub fn budget(&self) -> BudgetState {
+        self.door.state()
     }
 
     /// The token's own record.

@@ -1,5 +1,6 @@
 //! Commands: parse, wire, print. What they do is decided in the rooms below.
 
+mod check;
 mod logging;
 pub mod sandbox;
 mod serve;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use check::CheckArgs;
 pub use serve::ServeArgs;
 pub use settings::{ConnectionArgs, SettingError, Settings};
 
@@ -25,6 +27,8 @@ pub struct Cli {
 enum Command {
     /// Serve the connector over gRPC
     Serve(Box<ServeArgs>),
+    /// Tell what works, what does not, and what to do, per scope of the token
+    Check(Box<CheckArgs>),
     /// Run the Buildkite stand-in alone, for people who build a platform
     Sandbox(Box<sandbox::SandboxArgs>),
 }
@@ -38,13 +42,16 @@ pub enum CommandError {
     /// Something else went wrong.
     #[error("{0}")]
     Failed(String),
+    /// Something that is needed does not work, and was told of already.
+    #[error("unhealthy")]
+    Unhealthy,
 }
 
 impl CommandError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Setting(_) => ExitCode::from(2),
-            Self::Failed(_) => ExitCode::FAILURE,
+            Self::Failed(_) | Self::Unhealthy => ExitCode::FAILURE,
         }
     }
 }
@@ -54,12 +61,14 @@ impl Cli {
     pub async fn run(self) -> ExitCode {
         let done = match self.command {
             Command::Serve(args) => serve::run(&args).await,
+            Command::Check(args) => check::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args)
                 .await
                 .map_err(|error| CommandError::Failed(format!("the sandbox ended: {error}"))),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error @ CommandError::Unhealthy) => error.exit_code(),
             Err(error) => {
                 eprintln!("error: {error}");
                 error.exit_code()

@@ -2,13 +2,16 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::settings::{ConnectionArgs, SettingError, Settings};
 use super::{CommandError, logging, signals};
 use crate::access::Access;
-use crate::buildkite::Client;
+use crate::access::scopes::{Report, State};
+use crate::buildkite::{Call, Client, Lane};
 use crate::sandbox::{Options, Sandbox};
 use crate::server::{ListenAddress, Listener, Server};
 
@@ -48,22 +51,60 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         None => Settings::read(&args.connection, |name| std::env::var(name).ok())?,
     };
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
+    let interval = args.connection.health.interval()?;
     let organization = settings.organization.clone();
     let access_settings = settings.access;
     let client = Client::new(settings.origin, settings.organization, settings.token, settings.client)
         .map_err(|error| failed(&error))?;
     let access = Arc::new(Access::new(Arc::new(client), access_settings));
-    let server = Server::new(access).await.map_err(|error| failed(&error))?;
+    let server = Server::new(Arc::clone(&access)).await.map_err(|error| failed(&error))?;
     let ending = signals::ending().map_err(|error| failed(&error))?;
     let listener = Listener::bind(&address).await.map_err(setting)?;
     let bound = listener.address().map_err(|error| failed(&error))?;
     tracing::info!(address = %bound, %organization, sandbox = args.sandbox, "serving");
+    let _checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(access, interval)));
     server.run(listener, ending).await.map_err(|error| failed(&error))?;
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;
     }
     tracing::info!("ended");
     Ok(())
+}
+
+/// Checks health at the start and whenever nothing else has for a while, and says in one line what changed. A connector that
+/// starts on a bad day heals by itself.
+async fn keep_checking(access: Arc<Access>, interval: Duration) {
+    let mut told = None;
+    loop {
+        let report = access.health(interval, &Call::new(Lane::Interactive)).await;
+        if told != Some(report.overall) {
+            tell(&report);
+            told = Some(report.overall);
+        }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+fn tell(report: &Report) {
+    let worst = report
+        .checks
+        .iter()
+        .max_by_key(|verdict| verdict.state)
+        .filter(|worst| worst.state > State::Healthy);
+    match worst {
+        None => tracing::info!(
+            organization = report.organization,
+            "buildkite: everything that is needed works"
+        ),
+        Some(worst) => tracing::warn!(
+            organization = report.organization,
+            state = worst.state.as_str(),
+            check = worst.check.row().id,
+            remedy = worst.remedy,
+            "buildkite: {}",
+            worst.summary
+        ),
+    }
 }
 
 async fn start_sandbox() -> Result<Sandbox, CommandError> {

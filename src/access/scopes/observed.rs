@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::super::OwnerRole;
 use super::super::upstream::Upstream;
 use super::table::Check;
+use crate::buildkite::budget::BudgetState;
 use crate::buildkite::pages::{Batch, Position};
 use crate::buildkite::{
     AccessToken, ApiError, Call, Endpoint, Lane, Organization, OrganizationMember, Owner, Role, Team, TeamId,
@@ -165,6 +166,10 @@ fn note(evidence: &mut Evidence, endpoint: Endpoint, seen: Seen<()>) {
 impl Upstream for Observed {
     fn organization_slug(&self) -> &str {
         self.inner.organization_slug()
+    }
+
+    fn budget(&self) -> BudgetState {
+        self.inner.budget()
     }
 
     async fn access_token(&self, call: &Call) -> Result<AccessToken, ApiError> {

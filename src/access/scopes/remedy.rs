@@ -12,9 +12,12 @@ pub fn token_page(provisioning: bool) -> String {
     scopes.fold(page, |page, scope| page + "&scopes[]=" + scope.as_str())
 }
 
-pub(super) fn tick(scope: Scope, provisioning: bool) -> String {
+/// One sentence for all the scopes that are missing, so that they are ticked in one go.
+pub(super) fn tick(missing: &[Scope], provisioning: bool) -> String {
+    let named: Vec<String> = missing.iter().map(|scope| format!("`{scope}`")).collect();
     format!(
-        "create a token with `{scope}` ticked and set it as BUILDKITE_API_TOKEN: {}",
+        "create a token with {} ticked and set it as BUILDKITE_API_TOKEN: {}",
+        named.join(" and "),
         token_page(provisioning)
     )
 }

@@ -81,10 +81,10 @@ fn judge<T>(
 ) -> Verdict {
     let rejected = evidence.rejected.filter(|_| check != Check::Authentication);
     let (told, error) = match seen {
-        _ if rejected.is_some() => (
-            unknown("not asked, because the token is rejected", "see `authentication`"),
-            None,
-        ),
+        _ if rejected.is_some() => (unknown("not asked, because the token is rejected", ""), None),
+        None if organization_is_missing(evidence) => {
+            (unknown("not asked, because the organization is not found", ""), None)
+        }
         None => (
             unknown("not asked yet", "ask with `fresh`, or wait for the next check"),
             None,
@@ -140,7 +140,7 @@ fn management(evidence: &Evidence, context: &Context) -> Verdict {
             return (
                 State::Unhealthy,
                 lacking(Scope::WriteTeams),
-                remedy::tick(Scope::WriteTeams, context.provisioning),
+                remedy::tick(&missing_scopes(token, context), context.provisioning),
             );
         }
         match owner_role(evidence) {
@@ -223,12 +223,13 @@ fn failed(check: Check, error: &ApiError, evidence: &Evidence, context: &Context
             remedy::replace_token(context.provisioning),
         ),
         Trouble::Forbidden => match (scope, token) {
-            (Some(scope), Some(token)) if lacks(token, scope) => {
-                unhealthy(lacking(scope), remedy::tick(scope, context.provisioning))
-            }
+            (Some(scope), Some(token)) if lacks(token, scope) => unhealthy(
+                lacking(scope),
+                remedy::tick(&missing_scopes(token, context), context.provisioning),
+            ),
             (Some(scope), None) => unhealthy(
                 format!("buildkite forbids it; the token probably lacks the scope `{scope}`"),
-                remedy::tick(scope, context.provisioning),
+                remedy::tick(&[scope], context.provisioning),
             ),
             _ => unhealthy(
                 "buildkite forbids it although the token has the scope",
@@ -298,6 +299,27 @@ fn unreachable(evidence: &Evidence, context: &Context) -> String {
 
 fn lacks(token: &AccessToken, scope: Scope) -> bool {
     !token.scopes.iter().any(|granted| granted == scope.as_str())
+}
+
+/// Every scope that is needed and missing.
+fn missing_scopes(token: &AccessToken, context: &Context) -> Vec<Scope> {
+    let needed = |scope: &Scope| *scope != Scope::WriteTeams || context.provisioning;
+    Scope::ALL
+        .into_iter()
+        .filter(needed)
+        .filter(|scope| lacks(token, *scope))
+        .collect()
+}
+
+fn organization_is_missing(evidence: &Evidence) -> bool {
+    let outcome = evidence.organization.as_ref().map(|seen| &seen.outcome);
+    matches!(
+        outcome,
+        Some(Err(ApiError {
+            trouble: Trouble::NotFound,
+            ..
+        }))
+    )
 }
 
 fn lacking(scope: Scope) -> String {

@@ -1,5 +1,8 @@
 //! Settings: flags over environment, every value parsed here, every refusal one sentence that names both.
 
+mod budget;
+mod health;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -63,6 +66,10 @@ pub struct ConnectionArgs {
         default_value = "15s"
     )]
     request_timeout: String,
+    #[command(flatten)]
+    budget: budget::BudgetArgs,
+    #[command(flatten)]
+    pub(super) health: health::HealthArgs,
 }
 
 /// What is wrong with a setting, and what to do.
@@ -150,7 +157,7 @@ impl ConnectionArgs {
                 "BUILDKITE_CONNECTOR_REQUEST_TIMEOUT",
                 &self.request_timeout,
             )?,
-            ..ClientOptions::default()
+            budget: self.budget.read()?,
         })
     }
 
@@ -169,7 +176,7 @@ impl ConnectionArgs {
         Ok(AccessSettings {
             provisioning: self.provisioning,
             partial_visibility,
-            ..AccessSettings::default()
+            health: self.health.read()?,
         })
     }
 }

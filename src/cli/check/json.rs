@@ -1,0 +1,101 @@
+//! For scripts: the same data. Fields are only ever added; see `docs/check.md`.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::Findings;
+use crate::access::scopes::{CredentialReport, Verdict};
+use crate::buildkite::budget::BucketState;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    overall: &'a str,
+    organization: &'a str,
+    provisioning: bool,
+    checks: Vec<Check<'a>>,
+    credential: Option<Credential<'a>>,
+    rate_limits: Vec<RateLimit>,
+}
+
+#[derive(Serialize)]
+struct Check<'a> {
+    id: &'a str,
+    scope: Option<&'a str>,
+    state: &'a str,
+    summary: &'a str,
+    remedy: &'a str,
+    checked_at: Option<Timestamp>,
+    latency_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Credential<'a> {
+    owner_name: &'a str,
+    owner_email: &'a str,
+    scopes: &'a [String],
+    scopes_not_needed: &'a [String],
+    expires_at: Option<Timestamp>,
+    description: &'a str,
+}
+
+#[derive(Serialize)]
+struct RateLimit {
+    bucket: &'static str,
+    limit: Option<u32>,
+    remaining: u32,
+    resets_in_seconds: Option<u64>,
+}
+
+pub(super) fn write(findings: &Findings, out: &mut impl Write) -> io::Result<()> {
+    let report = &findings.report;
+    let document = Document {
+        overall: report.overall.as_str(),
+        organization: &report.organization,
+        provisioning: findings.provisioning,
+        checks: report.checks.iter().map(check).collect(),
+        credential: report.credential.as_ref().map(credential),
+        rate_limits: findings.budget.buckets.iter().map(rate_limit).collect(),
+    };
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}
+
+fn check(verdict: &Verdict) -> Check<'_> {
+    let row = verdict.check.row();
+    Check {
+        id: row.id,
+        scope: row.scope.map(|scope| scope.as_str()),
+        state: verdict.state.as_str(),
+        summary: &verdict.summary,
+        remedy: &verdict.remedy,
+        checked_at: verdict.checked_at,
+        latency_ms: verdict
+            .latency
+            .and_then(|latency| u64::try_from(latency.as_millis()).ok()),
+    }
+}
+
+fn credential(credential: &CredentialReport) -> Credential<'_> {
+    Credential {
+        owner_name: &credential.owner_name,
+        owner_email: &credential.owner_email,
+        scopes: &credential.scopes,
+        scopes_not_needed: &credential.not_needed,
+        expires_at: credential.expires_at,
+        description: &credential.description,
+    }
+}
+
+fn rate_limit(bucket: &BucketState) -> RateLimit {
+    RateLimit {
+        bucket: bucket.bucket.as_str(),
+        limit: bucket.limit,
+        remaining: bucket.remaining,
+        resets_in_seconds: bucket
+            .resets_at
+            .map(|at| at.saturating_duration_since(Instant::now()).as_secs()),
+    }
+}

@@ -1,0 +1,129 @@
+//! For people: what stands how, whose token it is, what is left of the rate limits, and then what to do, step by step.
+
+use std::io::{self, Write};
+
+use tokio::time::Instant;
+
+use super::Findings;
+use crate::access::scopes::{CredentialReport, Report, State, Verdict};
+use crate::buildkite::budget::{BucketState, BudgetState};
+
+pub(super) fn write(findings: &Findings, coloured: bool, out: &mut impl Write) -> io::Result<()> {
+    let Findings {
+        report,
+        budget,
+        provisioning,
+    } = findings;
+    for verdict in &report.checks {
+        row(verdict, coloured, out)?;
+    }
+    writeln!(out)?;
+    credential(report, out)?;
+    windows(budget, out)?;
+    if !provisioning {
+        writeln!(
+            out,
+            "writes         off: grants and revokes are refused (--provisioning turns them on)"
+        )?;
+    }
+    steps(report, out)
+}
+
+fn row(verdict: &Verdict, coloured: bool, out: &mut impl Write) -> io::Result<()> {
+    let row = verdict.check.row();
+    let scope = row.scope.map_or("-", |scope| scope.as_str());
+    let (mark, colour) = mark(verdict.state);
+    let mark = if coloured {
+        format!("\u{1b}[{colour}m{mark}\u{1b}[0m")
+    } else {
+        mark.to_owned()
+    };
+    let summary = &verdict.summary;
+    let without = if verdict.state == State::Unhealthy {
+        format!(" (so {})", row.without)
+    } else {
+        String::new()
+    };
+    writeln!(out, "{mark} {:<28} {scope:<19} {summary}{without}", row.id)
+}
+
+/// The mark and its colour, as a terminal is told it.
+fn mark(state: State) -> (&'static str, u8) {
+    match state {
+        State::Healthy => ("✓", 32),
+        State::Degraded => ("!", 33),
+        State::Unhealthy => ("✗", 31),
+        State::Unknown => ("?", 35),
+        State::NotRequired => ("-", 90),
+    }
+}
+
+fn credential(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "organization   {}", report.organization)?;
+    let Some(credential) = &report.credential else {
+        return writeln!(out, "token          nothing is known of it");
+    };
+    let CredentialReport {
+        owner_name,
+        owner_email,
+        scopes,
+        expires_at,
+        not_needed,
+        ..
+    } = credential;
+    let owner = match (owner_name.as_str(), owner_email.as_str()) {
+        ("", "") => "an unknown owner".to_owned(),
+        (name, "") => name.to_owned(),
+        ("", email) => email.to_owned(),
+        (name, email) => format!("{name} <{email}>"),
+    };
+    let ends = expires_at.map_or_else(|| "never expires".to_owned(), |at| format!("expires {at}"));
+    writeln!(out, "token          of {owner}, {ends}")?;
+    writeln!(out, "scopes         {}", scopes.join(" "))?;
+    if !not_needed.is_empty() {
+        writeln!(
+            out,
+            "hint           not needed here, and better left out of the next token: {}",
+            not_needed.join(" ")
+        )?;
+    }
+    Ok(())
+}
+
+fn windows(budget: &BudgetState, out: &mut impl Write) -> io::Result<()> {
+    for BucketState {
+        bucket,
+        limit,
+        remaining,
+        resets_at,
+        ..
+    } in &budget.buckets
+    {
+        let of = limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+        let reset = resets_at.map_or_else(String::new, |at| {
+            format!(
+                ", a new window in {} s",
+                at.saturating_duration_since(Instant::now()).as_secs()
+            )
+        });
+        writeln!(out, "{:<14} {remaining}{of} requests left{reset}", bucket.as_str())?;
+    }
+    Ok(())
+}
+
+fn steps(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    let mut steps: Vec<&str> = Vec::new();
+    for verdict in &report.checks {
+        if !verdict.remedy.is_empty() && !steps.contains(&verdict.remedy.as_str()) {
+            steps.push(&verdict.remedy);
+        }
+    }
+    if steps.is_empty() {
+        return writeln!(out, "\neverything that is needed works");
+    }
+    writeln!(out, "\nwhat to do")?;
+    for (number, step) in steps.iter().enumerate() {
+        writeln!(out, "{}. {step}", number + 1)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! How the request budget is spent.
+
+use std::num::NonZeroU32;
+
+use super::{SettingError, duration};
+use crate::buildkite::budget::BudgetOptions;
+
+/// The flags.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct BudgetArgs {
+    /// Longest wait for a rate limit (a grant or revoke waits up to a whole window and a margin)
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_MAX_WAIT",
+        value_name = "TIME",
+        default_value = "45s"
+    )]
+    max_wait: String,
+    /// Percent of each window that syncs leave to grants and revokes, and at least three requests
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_WRITE_RESERVE",
+        value_name = "PERCENT",
+        default_value = "10"
+    )]
+    write_reserve: String,
+    /// Spend no more than this, whatever Buildkite would allow
+    #[arg(long, env = "BUILDKITE_CONNECTOR_MAX_REQUESTS_PER_MINUTE", value_name = "N")]
+    max_requests_per_minute: Option<String>,
+}
+
+impl Default for BudgetArgs {
+    fn default() -> Self {
+        Self {
+            max_wait: "45s".to_owned(),
+            write_reserve: "10".to_owned(),
+            max_requests_per_minute: None,
+        }
+    }
+}
+
+impl BudgetArgs {
+    pub(super) fn read(&self) -> Result<BudgetOptions, SettingError> {
+        let percent = |text: &str| text.trim_end_matches('%').parse().ok().filter(|percent| *percent < 100);
+        let reserve = percent(&self.write_reserve).ok_or_else(|| {
+            let variable = "BUILDKITE_CONNECTOR_WRITE_RESERVE";
+            SettingError::new(
+                "--write-reserve",
+                variable,
+                "give a percentage from 0 to 99, such as `10`",
+            )
+        })?;
+        let given = self.max_requests_per_minute.as_deref().filter(|text| !text.is_empty());
+        let limit = given.map(str::parse::<NonZeroU32>).transpose().map_err(|_| {
+            let variable = "BUILDKITE_CONNECTOR_MAX_REQUESTS_PER_MINUTE";
+            SettingError::new(
+                "--max-requests-per-minute",
+                variable,
+                "give a whole number of at least 1, or leave it out",
+            )
+        })?;
+        Ok(BudgetOptions {
+            max_wait: duration("--max-wait", "BUILDKITE_CONNECTOR_MAX_WAIT", &self.max_wait)?,
+            reserve,
+            max_requests_per_minute: limit,
+            ..BudgetOptions::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[test]
+    fn defaults_are_the_designs() {
+        assert_eq!(BudgetArgs::default().read(), Ok(BudgetOptions::default()));
+    }
+
+    #[rstest]
+    #[case(BudgetArgs { max_wait: "soon".into(), ..BudgetArgs::default() }, "--max-wait")]
+    #[case(BudgetArgs { write_reserve: "100".into(), ..BudgetArgs::default() }, "--write-reserve")]
+    #[case(BudgetArgs { write_reserve: "-1".into(), ..BudgetArgs::default() }, "--write-reserve")]
+    #[case(BudgetArgs { max_requests_per_minute: Some("0".into()), ..BudgetArgs::default() }, "--max-requests-per-minute")]
+    fn each_refusal_names_its_flag(#[case] args: BudgetArgs, #[case] flag: &str) {
+        assert!(args.read().unwrap_err().to_string().starts_with(flag));
+    }
+}
