@@ -95,18 +95,18 @@ impl Bucket {
         if self.closed_until.is_some_and(|until| now >= until) {
             self.closed_until = None;
         }
-        while self.unplaced.front().is_some_and(|done| now >= *done + WINDOW + MARGIN) {
+        while self.freed_at().is_some_and(|at| now >= at) {
             self.unplaced.pop_front();
         }
         if self.over_at().is_some_and(|over_at| now >= over_at) {
-            self.finish(next);
+            self.finish(now, next);
         }
     }
 
-    /// Ends the window: what was counted in it, or certainly no later, is charged no longer.
-    fn finish(&mut self, next: u64) {
+    /// Ends the window, which was over at `by`: what was counted in it, or certainly no later, is charged no longer.
+    fn finish(&mut self, by: Instant, next: u64) {
         if let Some(window) = &self.window {
-            let ended_after = window.ends.after;
+            let ended_after = window.ends.after.min(by);
             self.unplaced.retain(|done| *done > ended_after);
         }
         self.over = true;
@@ -144,7 +144,7 @@ impl Bucket {
         let window = self.running();
         let counted = window.map_or(0, |window| window.counted);
         let own = self.limit.map_or(u32::MAX, |limit| limit.saturating_sub(counted));
-        let left = window.and_then(Window::left).unwrap_or(u32::MAX);
+        let left = window.and_then(|window| window.left).unwrap_or(u32::MAX);
         own.min(left)
             .saturating_sub(in_flight)
             .saturating_sub(count(self.unplaced.len()))
@@ -168,29 +168,32 @@ impl Bucket {
 
     /// When a request of this lane, with `ahead` others before it, is likely to have its turn.
     pub(super) fn forecast(&self, lane: Lane, ahead: u32, in_flight: u32, now: Instant) -> Instant {
-        let room = self.room(in_flight);
-        let spendable = room.saturating_sub(self.kept_from(lane, now));
         let opens = self.closed_until.unwrap_or(now);
-        let Some(short) = ahead.checked_sub(spendable) else {
+        let room = self.room(in_flight);
+        if ahead < room.saturating_sub(self.kept_from(lane, now)) {
             return opens;
-        };
-        if ahead < room {
-            return self.release_at().map_or(opens, |at| at.max(opens));
         }
-        let freed = self.unplaced.front().map(|done| *done + WINDOW + MARGIN);
-        let next = self.closed_until.max(self.over_at()).or(freed).unwrap_or(now);
-        let a_window = match (self.limit, lane) {
-            (Some(limit), Lane::Sync) => limit.saturating_sub(self.reserve()),
-            (Some(limit), _) => limit,
-            (None, _) => u32::MAX,
+        let Some(short) = ahead.checked_sub(room) else {
+            return self.release_at().map_or(opens, |at| at.max(opens));
         };
-        next + self.length * (short / a_window.max(1))
+        let next = self.closed_until.max(self.over_at()).or(self.freed_at()).unwrap_or(now);
+        let Some(limit) = self.limit else { return next };
+        let begins = next + self.length * (short / limit);
+        if lane == Lane::Sync && short % limit >= limit.saturating_sub(self.reserve()) {
+            // In that window, what is left of the reserve comes last.
+            return begins + self.length.saturating_sub(RELEASE);
+        }
+        begins
+    }
+
+    /// When the oldest of the requests without a known window is charged no longer.
+    fn freed_at(&self) -> Option<Instant> {
+        self.unplaced.front().map(|done| *done + WINDOW + MARGIN)
     }
 
     /// The next moment after `now` at which time alone changes what may be sent.
     pub(super) fn changes_at(&self, now: Instant) -> Option<Instant> {
-        let freed = self.unplaced.front().map(|done| *done + WINDOW + MARGIN);
-        [self.closed_until, self.over_at(), self.release_at(), freed]
+        [self.closed_until, self.over_at(), self.release_at(), self.freed_at()]
             .into_iter()
             .flatten()
             .filter(|at| *at > now)
@@ -255,7 +258,7 @@ impl Bucket {
         match (place, &mut self.window) {
             (Place::Next, _) | (_, None) => {
                 if self.running().is_some() {
-                    self.finish(next);
+                    self.finish(told.sent, next);
                 }
                 self.begin(told);
             }

@@ -33,14 +33,6 @@ pub(super) enum Place {
     Before,
 }
 
-/// The smallest number left that a window's answers told.
-#[derive(Debug, Clone, Copy)]
-struct Left {
-    requests: u32,
-    sent: Instant,
-    received: Instant,
-}
-
 /// A window that at least one answer told of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
@@ -52,7 +44,10 @@ pub(super) struct Window {
     since: Instant,
     /// Our requests that were certainly counted in it.
     pub(super) counted: u32,
-    left: Option<Left>,
+    /// The least that one of its answers said was left.
+    pub(super) left: Option<u32>,
+    /// When the latest of its answers was there.
+    latest: Instant,
 }
 
 impl Window {
@@ -64,6 +59,7 @@ impl Window {
             since: told.received,
             counted: u32::from(told.ends.is_some()),
             left: None,
+            latest: told.received,
         };
         window.note(told);
         window
@@ -75,9 +71,9 @@ impl Window {
     /// only when the earlier is over. An answer that would break that (a later window before this one can be over, or an
     /// earlier one for a request sent when this one had begun) shows that one of them was told wrong.
     ///
-    /// Within a window what is left only falls. An answer with as much left as one that was there before the request was
-    /// sent is therefore of a later window, however alike the ends look: that tells short windows apart. Where it
-    /// errs, nothing is lost, for the new window begins with what that very answer said was left.
+    /// Within a window what is left only falls. An answer with no less left than those that were there before its request
+    /// was sent is therefore of a later window, however alike the ends look: that tells short windows apart. Where it
+    /// errs, nothing is lost: what that very answer says is left has all of them in it.
     pub(super) fn place(&self, ends: Ends, told: &Told) -> Place {
         match ends.order(self.ends) {
             Order::Earlier if told.sent < self.since => Place::Before,
@@ -91,7 +87,7 @@ impl Window {
     fn is_refilled(&self, told: &Told) -> bool {
         match (self.left, told.remaining) {
             // A counter that stops at zero says nothing when it says zero again.
-            (Some(left), Some(now)) => now > 0 && now >= left.requests && told.sent >= left.received,
+            (Some(left), Some(now)) => now > 0 && now >= left && told.sent >= self.latest,
             _ => false,
         }
     }
@@ -100,8 +96,7 @@ impl Window {
     pub(super) fn count(&mut self, ends: Ends, told: &Told) {
         self.ends = if self.is_told { self.ends.and(ends) } else { ends };
         self.is_told = true;
-        self.counted += 1;
-        self.note(told);
+        self.count_in(told);
     }
 
     /// Counts a request whose answer [`Place::Disputed`] the end.
@@ -110,28 +105,24 @@ impl Window {
             self.ends = ends;
             self.is_told = true;
         }
+        self.count_in(told);
+    }
+
+    fn count_in(&mut self, told: &Told) {
         self.counted += 1;
+        self.latest = told.received;
+        if told.remaining.is_none() {
+            // It may have been counted after the least was told.
+            self.left = self.left.map(|left| left.saturating_sub(1));
+        }
         self.note(told);
     }
 
-    /// Remembers what was left, where it is the least so far; of equals the latest, which has seen most.
+    /// Remembers what was left, where it is the least so far.
     pub(super) fn note(&mut self, told: &Told) {
-        let Some(requests) = told.remaining else { return };
-        let newer = match self.left {
-            Some(left) => requests < left.requests || (requests == left.requests && told.sent > left.sent),
-            None => true,
+        self.left = match (self.left, told.remaining) {
+            (Some(left), Some(now)) => Some(left.min(now)),
+            (left, now) => left.or(now),
         };
-        if newer {
-            self.left = Some(Left {
-                requests,
-                sent: told.sent,
-                received: told.received,
-            });
-        }
-    }
-
-    /// What was left when Buildkite last said so.
-    pub(super) fn left(&self) -> Option<u32> {
-        self.left.map(|left| left.requests)
     }
 }

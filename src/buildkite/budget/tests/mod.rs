@@ -8,7 +8,10 @@
 
 mod alone;
 mod beside_others;
+mod figures;
 mod lanes;
 mod model;
+mod server;
+mod shell;
 mod simulation;
 mod strange_headers;
