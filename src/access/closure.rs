@@ -109,6 +109,13 @@ impl Closure {
         })
     }
 
+    /// How many teams of a sync were read, of how many; none while the teams are not known.
+    pub(super) fn progress(&self, sync: &str) -> Option<(usize, usize)> {
+        let state = self.lock();
+        let sync = state.syncs.get(sync).filter(|sync| sync.teams_complete)?;
+        Some((sync.read.len().min(sync.teams.len()), sync.teams.len()))
+    }
+
     /// Forgets a sync. One that read every team's members also tells who is named no more.
     pub(super) fn end(&self, sync: &str) {
         let mut state = self.lock();

@@ -87,6 +87,9 @@ impl Access {
             self.vouch_for_emptiness(call).await?;
         }
         self.closure.teams(sync, next.is_none(), rows.iter().map(|row| row.id));
+        if let Some((_, teams)) = self.closure.progress(sync) {
+            self.tell_forecast(teams);
+        }
         Ok(Page {
             rows,
             next: page_token::write(next, List::Teams, self.organization()),
@@ -119,6 +122,9 @@ impl Access {
         let strangers = self.closure.members(sync, team, next.is_none(), named);
         if strangers > 0 {
             tracing::info!(%team, strangers, "members whom the organization's list did not hold: listed from the next sync on");
+        }
+        if next.is_none() {
+            self.tell_progress(sync);
         }
         Ok(Page {
             rows: known_holders(team, rows)?,

@@ -11,6 +11,7 @@ mod error;
 mod ids;
 mod listing;
 mod page_token;
+mod progress;
 mod proof;
 pub mod provisioning;
 pub mod scopes;
@@ -31,6 +32,7 @@ pub use upstream::Upstream;
 
 use crate::buildkite::budget::BudgetState;
 use closure::Closure;
+use progress::Progress;
 use provisioning::Provisioning;
 use scopes::{HealthSettings, Observed};
 
@@ -65,6 +67,7 @@ pub struct Access {
     /// Held by whoever asks for the token's standing, so that many askers cost one asking.
     probing: Mutex<()>,
     closure: Closure,
+    progress: Progress,
     provisioning: Provisioning,
 }
 
@@ -79,6 +82,7 @@ impl Access {
             settings,
             probing: Mutex::default(),
             closure: Closure::default(),
+            progress: Progress::default(),
             provisioning: Provisioning::default(),
         }
     }

@@ -1,11 +1,12 @@
 //! Buildkite as governance needs it: the one seam between this room and the next.
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use crate::buildkite::budget::BudgetState;
 use crate::buildkite::pages::{Batch, Position};
 use crate::buildkite::{
-    AccessToken, ApiError, Call, Client, Organization, OrganizationMember, Owner, Role, Team, TeamId, TeamMember,
+    AccessToken, ApiError, Call, Client, Lane, Organization, OrganizationMember, Owner, Role, Team, TeamId, TeamMember,
     UserId,
 };
 
@@ -17,6 +18,8 @@ pub trait Upstream: std::fmt::Debug + Send + Sync {
     fn organization_slug(&self) -> &str;
     /// How the request budget stands.
     fn budget(&self) -> BudgetState;
+    /// When the last of so many requests of a lane is likely to have its turn; none where nothing is in the way.
+    fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant>;
     /// The token's own record.
     async fn access_token(&self, call: &Call) -> Result<AccessToken, ApiError>;
     /// The token's owner.
@@ -71,6 +74,10 @@ impl Upstream for Client {
 
     fn budget(&self) -> BudgetState {
         self.budget()
+    }
+
+    fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
+        self.forecast(lane, requests)
     }
 
     async fn access_token(&self, call: &Call) -> Result<AccessToken, ApiError> {

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::budget::{BudgetOptions, BudgetState, Closed, Door};
-use super::call::Call;
+use super::call::{Call, Lane};
 use super::credential::{ApiToken, CredentialError};
 use super::endpoint::Endpoint;
 use super::error::{ApiError, Cause, Trouble};
@@ -119,6 +119,12 @@ impl Client {
     #[must_use]
     pub fn budget(&self) -> BudgetState {
         self.door.state()
+    }
+
+    /// When the last of so many requests of a lane is likely to have its turn; none where nothing is in the way.
+    #[must_use]
+    pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
+        self.door.forecast(lane, requests)
     }
 
     /// The token's own record.

@@ -29,7 +29,7 @@ impl GrantsService for Connector {
         Ok(Response::new(GrantsServiceListGrantsResponse {
             list: rows.iter().map(|holder| rows::grant(team, holder)).collect(),
             next_page_token: next,
-            annotations: vec![],
+            annotations: self.spent(&call),
         }))
     }
 }

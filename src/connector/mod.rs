@@ -13,6 +13,7 @@ mod resource_getter;
 mod resource_types;
 mod resources;
 mod rows;
+mod spent;
 mod status;
 
 use std::sync::Arc;

@@ -23,7 +23,7 @@ impl ResourceGetterService for Connector {
         };
         Ok(Response::new(ResourceGetterServiceGetResourceResponse {
             resource: Some(resource),
-            annotations: vec![],
+            annotations: self.spent(&call),
         }))
     }
 }

@@ -42,7 +42,7 @@ impl ResourcesService for Connector {
         Ok(Response::new(ResourcesServiceListResourcesResponse {
             list,
             next_page_token,
-            annotations: vec![],
+            annotations: self.spent(&call),
         }))
     }
 }

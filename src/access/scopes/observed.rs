@@ -172,6 +172,10 @@ impl Upstream for Observed {
         self.inner.budget()
     }
 
+    fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
+        self.inner.forecast(lane, requests)
+    }
+
     async fn access_token(&self, call: &Call) -> Result<AccessToken, ApiError> {
         self.watch(call, self.inner.access_token(call), |evidence, seen| {
             evidence.token = Some(seen.map(Clone::clone));

@@ -115,6 +115,10 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
             return self.empty_but_linked().await;
         }
         if window.offset() > 0 && !self.shares_an_anchor(&answer) {
+            if self.largest < Window::LARGEST {
+                // A server with a size of its own, which may be the only one that it has.
+                return Ok(Step::FixedSize(self.largest as usize));
+            }
             self.steps_back += 1;
             return if self.steps_back > STEPS_BACK {
                 Err(self.moving())

@@ -279,6 +279,14 @@ fn every_row_that_stayed_is_read(
     Ok(())
 }
 
+#[test]
+fn a_last_page_that_is_smaller_than_asked_for_does_not_hide_a_fixed_size() {
+    for rows in [31, 32, 45, 59, 60, 61] {
+        let (read, server) = read_all(Server::new(rows, Paging::PerPageIgnored, Linking::Right), 100);
+        assert_eq!(ids(&read.unwrap()), ids(&server.rows));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 

@@ -1,0 +1,41 @@
+//! What a listing cost, told to the client: the time slept for rate limits, and how the windows stand.
+
+use std::time::SystemTime;
+
+use prost_types::Any;
+use tokio::time::Instant;
+
+use super::{Connector, rows};
+use crate::buildkite::Call;
+use crate::proto::c1::connector::v2::{RateLimitDescription, RateLimitWaitReport, rate_limit_description};
+
+impl Connector {
+    /// The annotations of an answer that `call` paid for.
+    pub(super) fn spent(&self, call: &Call) -> Vec<Any> {
+        let waited = call.spent().waited;
+        let slept = (!waited.is_zero()).then(|| {
+            let wait_ms = i64::try_from(waited.as_millis()).unwrap_or(i64::MAX);
+            rows::annotation(&RateLimitWaitReport { wait_ms })
+        });
+        slept.into_iter().chain(self.windows()).collect()
+    }
+
+    /// The window that leaves a sync least.
+    fn windows(&self) -> Option<Any> {
+        let buckets = self.access.budget().buckets;
+        let tightest = buckets.iter().min_by_key(|bucket| bucket.remaining_for_sync)?;
+        let reset_at = tightest
+            .resets_at
+            .map(|at| SystemTime::now() + at.saturating_duration_since(Instant::now()));
+        let status = match tightest.remaining_for_sync {
+            0 => rate_limit_description::Status::Overlimit,
+            _ => rate_limit_description::Status::Ok,
+        };
+        Some(rows::annotation(&RateLimitDescription {
+            status: status.into(),
+            limit: tightest.limit.map_or(0, i64::from),
+            remaining: i64::from(tightest.remaining_for_sync),
+            reset_at: reset_at.map(Into::into),
+        }))
+    }
+}
