@@ -6,7 +6,7 @@
 //! - a request in flight is charged, for it may be counted at any moment;
 //! - an answered one is charged to the window that its answer tells of, until that window is *surely* over: at the
 //!   latest moment that all its answers leave for its end, or when an answer comes that can only be of a later window;
-//! - one without an answer, or with an answer that names no end, was counted at a moment up to now if at all. No
+//! - one without an answer, or with one that says too little, was counted at a moment up to now if at all. No
 //!   window is longer than a minute, so it is charged for a minute, or until a window is over that certainly held it.
 //!
 //! When the last request of some window is sent, all that were counted in that window before are still charged. As
@@ -226,12 +226,14 @@ impl Bucket {
             self.length.holds(ends.after.saturating_duration_since(told.sent));
         }
         let Some(place) = self.take(&told, next) else { return };
+        if told.is_complete() {
+            // What was done with before this request left is part of what its window has spent, or of an earlier one.
+            self.unplaced.retain(|done| *done > told.sent);
+        } else {
+            self.unplaced.push_back(now);
+        }
         self.look_for_others(&told, in_flight);
         if told.remaining.is_some() {
-            if told.ends.is_some() {
-                // What was done with before this request left is part of what its window has spent, or of an earlier one.
-                self.unplaced.retain(|done| *done > told.sent);
-            }
             self.careful.learned(ticket, place == Place::Next);
         }
     }
@@ -244,7 +246,6 @@ impl Bucket {
     /// Charges an answered request to its window. None where that window is over: nothing of it is charged any more.
     fn take(&mut self, told: &Told, next: u64) -> Option<Place> {
         let Some(ends) = told.ends else {
-            self.unplaced.push_back(told.received);
             return Some(match &mut self.window {
                 Some(window) if !self.over => {
                     window.note(told);
@@ -277,7 +278,11 @@ impl Bucket {
 
     fn begin(&mut self, told: &Told) {
         let window = Window::begin(told);
-        if let Some(last) = self.window.replace(window) {
+        if let Some(last) = self
+            .window
+            .replace(window)
+            .filter(|last| last.is_told && window.is_told)
+        {
             self.length.follows(last.ends, window.ends);
         }
         self.over = false;
