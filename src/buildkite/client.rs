@@ -8,7 +8,7 @@ use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::budget::{BudgetOptions, BudgetState, Closed, Door};
+use super::budget::{Admission, BudgetOptions, BudgetState, Closed, Door};
 use super::call::{Call, Lane};
 use super::credential::{ApiToken, CredentialError};
 use super::endpoint::Endpoint;
@@ -323,7 +323,13 @@ impl Client {
         call: &Call,
     ) -> Result<Answered, ApiError> {
         loop {
-            let refused = match self.send(endpoint, window, body, call).await {
+            // What the door says is final; what Buildkite says is asked again, through the door.
+            let admission = self
+                .door
+                .enter(call)
+                .await
+                .map_err(|closed| ApiError::new(endpoint, beyond_patience(closed, call)))?;
+            let refused = match self.send(admission, endpoint, window, body, call).await {
                 Err(ApiError {
                     trouble: Trouble::RateLimited(closed),
                     ..
@@ -341,20 +347,19 @@ impl Client {
 
     async fn send(
         &self,
+        admission: Admission<'_>,
         endpoint: Endpoint,
         window: Option<Window>,
         body: Option<&serde_json::Value>,
         call: &Call,
     ) -> Result<Answered, ApiError> {
         let fail = |trouble| ApiError::new(endpoint, trouble);
-        let admission = self
-            .door
-            .enter(call)
-            .await
-            .map_err(|closed| fail(beyond_patience(closed, call)))?;
         let timeout = match call.deadline() {
             // A write that was begun is waited for: cut off, nobody would know what became of it.
-            _ if endpoint.is_write() && call.is_abandoned() => return Err(fail(Trouble::Abandoned)),
+            _ if endpoint.is_write() && call.is_abandoned() => {
+                admission.never_sent();
+                return Err(fail(Trouble::Abandoned));
+            }
             Some(deadline) if !endpoint.is_write() => deadline
                 .saturating_duration_since(Instant::now())
                 .min(self.options.attempt_timeout),

@@ -6,7 +6,7 @@
 //! - a request in flight is charged, for it may be counted at any moment;
 //! - an answered one is charged to the window that its answer tells of, until that window is *surely* over: at the
 //!   latest moment that all its answers leave for its end, or when an answer comes that can only be of a later window;
-//! - one without an answer, or with an answer that names no end, was counted at a moment up to now if at all. No
+//! - one without an answer, or with one that says too little, was counted at a moment up to now if at all. No
 //!   window is longer than a minute, so it is charged for a minute, or until a window is over that certainly held it.
 //!
 //! When the last request of some window is sent, all that were counted in that window before are still charged. As
@@ -26,6 +26,7 @@ use super::super::call::Lane;
 use super::careful::Careful;
 use super::ends::Ends;
 use super::headers::{Bucket as Name, Reading, WINDOW};
+use super::length::{Length, Outlook};
 use super::options::BudgetOptions;
 use super::ticket::Ticket;
 use super::window::{Place, Told, Window};
@@ -67,8 +68,8 @@ pub(super) struct Bucket {
     /// Refusals in a row.
     refusals: u32,
     careful: Careful,
-    /// The shortest time seen between the ends of two windows: for forecasts only.
-    length: Duration,
+    /// How long a window is, for forecasts only.
+    length: Length,
 }
 
 impl Bucket {
@@ -86,7 +87,7 @@ impl Bucket {
             closed_until: None,
             refusals: 0,
             careful: Careful::few(0),
-            length: WINDOW,
+            length: Length::default(),
         }
     }
 
@@ -167,7 +168,7 @@ impl Bucket {
     }
 
     /// When a request of this lane, with `ahead` others before it, is likely to have its turn.
-    pub(super) fn forecast(&self, lane: Lane, ahead: u32, in_flight: u32, now: Instant) -> Instant {
+    pub(super) fn forecast(&self, lane: Lane, ahead: u32, in_flight: u32, now: Instant, outlook: Outlook) -> Instant {
         let opens = self.closed_until.unwrap_or(now);
         let room = self.room(in_flight);
         if ahead < room.saturating_sub(self.kept_from(lane, now)) {
@@ -178,10 +179,11 @@ impl Bucket {
         };
         let next = self.closed_until.max(self.over_at()).or(self.freed_at()).unwrap_or(now);
         let Some(limit) = self.limit else { return next };
-        let begins = next + self.length * (short / limit);
+        let length = self.length.at(outlook);
+        let begins = next + length * (short / limit);
         if lane == Lane::Sync && short % limit >= limit.saturating_sub(self.reserve()) {
             // In that window, what is left of the reserve comes last.
-            return begins + self.length.saturating_sub(RELEASE);
+            return begins + length.saturating_sub(RELEASE);
         }
         begins
     }
@@ -220,13 +222,18 @@ impl Bucket {
             remaining: reading.remaining.and_then(|remaining| self.bounded(remaining)),
         };
         self.careful.done(ticket);
+        if let Some(ends) = told.ends {
+            self.length.holds(ends.after.saturating_duration_since(told.sent));
+        }
         let Some(place) = self.take(&told, next) else { return };
+        if told.is_complete() {
+            // What was done with before this request left is part of what its window has spent, or of an earlier one.
+            self.unplaced.retain(|done| *done > told.sent);
+        } else {
+            self.unplaced.push_back(now);
+        }
         self.look_for_others(&told, in_flight);
         if told.remaining.is_some() {
-            if told.ends.is_some() {
-                // What was done with before this request left is part of what its window has spent, or of an earlier one.
-                self.unplaced.retain(|done| *done > told.sent);
-            }
             self.careful.learned(ticket, place == Place::Next);
         }
     }
@@ -239,7 +246,6 @@ impl Bucket {
     /// Charges an answered request to its window. None where that window is over: nothing of it is charged any more.
     fn take(&mut self, told: &Told, next: u64) -> Option<Place> {
         let Some(ends) = told.ends else {
-            self.unplaced.push_back(told.received);
             return Some(match &mut self.window {
                 Some(window) if !self.over => {
                     window.note(told);
@@ -272,9 +278,12 @@ impl Bucket {
 
     fn begin(&mut self, told: &Told) {
         let window = Window::begin(told);
-        if let Some(last) = self.window.replace(window) {
-            let apart = window.ends.likely().saturating_duration_since(last.ends.likely());
-            self.length = self.length.min(apart.max(Duration::from_secs(1)));
+        if let Some(last) = self
+            .window
+            .replace(window)
+            .filter(|last| last.is_told && window.is_told)
+        {
+            self.length.follows(last.ends, window.ends);
         }
         self.over = false;
     }

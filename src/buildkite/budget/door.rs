@@ -15,6 +15,7 @@ use super::super::call::{Call, Lane};
 use super::Closed;
 use super::headers::{Bucket, Reading, Refusal};
 use super::keeper::{Admitted, Answer, Keeper, Refused, Turn};
+use super::length::Outlook;
 use super::options::BudgetOptions;
 use super::state::BudgetState;
 use super::ticket::Ticket;
@@ -84,7 +85,10 @@ impl Door {
     #[must_use]
     pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
         let ahead = requests.saturating_sub(1);
-        self.desk().keeper.forecast(lane, ahead, Instant::now()).opens_at
+        let desk = self.desk();
+        desk.keeper
+            .forecast(lane, ahead, Instant::now(), Outlook::Likely)
+            .opens_at
     }
 
     fn queue(&self, lane: Lane, until: Instant) -> Place<'_> {

@@ -14,6 +14,7 @@ use super::Closed;
 use super::bucket::Bucket;
 use super::headers::{Bucket as Name, Reading, Refusal};
 use super::lanes::{Lanes, Waiter};
+use super::length::Outlook;
 use super::options::BudgetOptions;
 use super::pace::Pace;
 use super::state::{BucketState, BudgetState};
@@ -153,7 +154,7 @@ impl Keeper {
     /// The first who cannot have their turn in time, as far as can be foreseen.
     fn refuse(&mut self, now: Instant) -> Option<Refused> {
         let (number, closed, limited) = (0_u32..).zip(self.lanes.all()).find_map(|(ahead, (lane, waiter))| {
-            let closed = self.forecast(lane, ahead, now);
+            let closed = self.forecast(lane, ahead, now, Outlook::AtBest);
             let too_late = waiter.until <= now || closed.opens_at.is_some_and(|at| at > waiter.until);
             too_late.then_some((waiter.number, closed, waiter.limited))
         })?;
@@ -166,11 +167,11 @@ impl Keeper {
     }
 
     /// What keeps a request of this lane, with `ahead` others before it, and until when; no moment where it is the crowd.
-    pub(super) fn forecast(&self, lane: Lane, ahead: u32, now: Instant) -> Closed {
+    pub(super) fn forecast(&self, lane: Lane, ahead: u32, now: Instant, outlook: Outlook) -> Closed {
         let of_buckets = self.buckets().map(|bucket| Closed {
             bucket: Some(bucket.name),
             limit: bucket.limit().map(i64::from),
-            opens_at: Some(bucket.forecast(lane, ahead, self.in_flight, now)),
+            opens_at: Some(bucket.forecast(lane, ahead, self.in_flight, now, outlook)),
         });
         let of_pace = self.pace.as_ref().map(|pace| Closed {
             bucket: None,
@@ -185,7 +186,7 @@ impl Keeper {
     }
 
     fn mark_limited(&mut self, now: Instant) {
-        let limited = |lane| self.forecast(lane, 0, now).opens_at.is_some();
+        let limited = |lane| self.forecast(lane, 0, now, Outlook::AtBest).opens_at.is_some();
         let [provisioning, interactive, sync] = Lane::ALL.map(limited);
         for (lane, waiter) in self.lanes.all_mut() {
             waiter.limited |= match lane {

@@ -13,6 +13,7 @@ mod ends;
 mod headers;
 mod keeper;
 mod lanes;
+mod length;
 mod options;
 mod pace;
 mod state;

@@ -20,6 +20,14 @@ pub(super) struct Told {
     pub(super) remaining: Option<u32>,
 }
 
+impl Told {
+    /// Whether it tells both its window and how far that is used up. One that does not is charged by the bucket: it may
+    /// have been counted after the answer that told the least.
+    pub(super) fn is_complete(&self) -> bool {
+        self.ends.is_some() && self.remaining.is_some()
+    }
+}
+
 /// Where an answer belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -39,10 +47,10 @@ pub(super) struct Window {
     pub(super) ends: Ends,
     /// Whether an answer told its end. One that did not bounds it all the same, but shows no two answers to be of one
     /// window, so it narrows nothing.
-    is_told: bool,
+    pub(super) is_told: bool,
     /// When its first answer was there: it had begun by then.
     since: Instant,
-    /// Our requests that were certainly counted in it.
+    /// Our requests that were certainly counted in it, and whose answers were complete.
     pub(super) counted: u32,
     /// The least that one of its answers said was left.
     pub(super) left: Option<u32>,
@@ -51,13 +59,13 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The window of an answer that belongs to no known one. An answer without an end is counted by the bucket.
+    /// The window of an answer that belongs to no known one.
     pub(super) fn begin(told: &Told) -> Self {
         let mut window = Self {
             ends: told.ends.unwrap_or_else(|| Ends::untold(told.sent, told.received)),
             is_told: told.ends.is_some(),
             since: told.received,
-            counted: u32::from(told.ends.is_some()),
+            counted: u32::from(told.is_complete()),
             left: None,
             latest: told.received,
         };
@@ -109,12 +117,8 @@ impl Window {
     }
 
     fn count_in(&mut self, told: &Told) {
-        self.counted += 1;
+        self.counted += u32::from(told.is_complete());
         self.latest = told.received;
-        if told.remaining.is_none() {
-            // It may have been counted after the least was told.
-            self.left = self.left.map(|left| left.saturating_sub(1));
-        }
         self.note(told);
     }
 

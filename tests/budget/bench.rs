@@ -1,0 +1,60 @@
+//! A client and the sandbox that it asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildkite_connector::buildkite::{ApiError, Call, Client, ClientOptions, Organization};
+use buildkite_connector::sandbox::{Bucket, LimitOptions, Options, Sandbox};
+use secrecy::ExposeSecret;
+use tokio::task::JoinSet;
+
+pub(crate) struct Bench {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) client: Arc<Client>,
+}
+
+impl Bench {
+    pub(crate) async fn start(options: Options) -> Self {
+        let sandbox = Sandbox::start(options).await.unwrap();
+        let client = Client::new(
+            sandbox.url().parse().unwrap(),
+            sandbox.slug().parse().unwrap(),
+            sandbox.token().expose_secret().parse().unwrap(),
+            ClientOptions::default(),
+        );
+        Self {
+            client: Arc::new(client.unwrap()),
+            sandbox,
+        }
+    }
+
+    /// So many reads at once.
+    pub(crate) async fn read(&self, times: usize, call: &Call) -> Vec<Result<Organization, ApiError>> {
+        let mut reads = JoinSet::new();
+        for _ in 0..times {
+            let (client, call) = (Arc::clone(&self.client), call.clone());
+            reads.spawn(async move { client.organization(&call).await });
+        }
+        reads.join_all().await
+    }
+
+    pub(crate) fn refused(&self) -> u64 {
+        self.sandbox.refused(Bucket::Organization) + self.sandbox.refused(Bucket::User)
+    }
+}
+
+/// Limits of the organization and of its users, in windows of which `into` is over when the sandbox starts.
+pub(crate) fn limits(organization: u32, user: u32, window: Duration, into: Duration) -> Options {
+    let limits = LimitOptions {
+        organization: Some(organization),
+        user: Some(user),
+        window,
+        organization_offset: Some(into),
+        user_offset: Some(into),
+    };
+    Options {
+        limits,
+        latency: Duration::from_millis(10),
+        ..Options::default()
+    }
+}
