@@ -335,11 +335,12 @@ impl Client {
         call: &Call,
     ) -> Result<Answered, ApiError> {
         let fail = |trouble| ApiError::new(endpoint, trouble);
-        let admission = self
-            .door
-            .enter(call)
-            .await
-            .map_err(|closed| fail(beyond_patience(closed, call)))?;
+        let admission = tokio::select! {
+            biased;
+            // A write that nobody waits for any more leaves the queue: it was not begun.
+            () = call.given_up(), if endpoint.is_write() => return Err(fail(Trouble::Abandoned)),
+            admission = self.door.enter(call) => admission.map_err(|closed| fail(beyond_patience(closed, call)))?,
+        };
         let timeout = match call.deadline() {
             // A write that was begun is waited for: cut off, nobody would know what became of it.
             _ if endpoint.is_write() && call.is_abandoned() => return Err(fail(Trouble::Abandoned)),

@@ -1,5 +1,6 @@
 //! Commands: parse, wire, print. What they do is decided in the rooms below.
 
+mod guards;
 mod logging;
 pub mod sandbox;
 mod serve;
