@@ -88,6 +88,20 @@ pub enum AccessError {
     /// Writes are off.
     #[error("provisioning is off: start the connector with --provisioning or BUILDKITE_CONNECTOR_PROVISIONING=true")]
     ProvisioningDisabled,
+    /// A guard of the operator's, or of the connector's own power, forbids the change.
+    #[error("{guard}")]
+    Protected {
+        /// What is protected, by which setting.
+        guard: String,
+    },
+    /// The audit record of a change cannot be written, so the change is not made.
+    #[error(
+        "the audit record cannot be written ({why}), so no change is made: see to --audit-file or BUILDKITE_CONNECTOR_AUDIT_FILE"
+    )]
+    AuditUnavailable {
+        /// Why.
+        why: String,
+    },
     /// A refusal by Buildkite that reading again did not explain.
     #[error("{call}: buildkite refuses it{}", quoted(.message.as_ref()))]
     Rejected {
@@ -132,6 +146,34 @@ pub enum AccessError {
 }
 
 impl AccessError {
+    /// The reason by which machines know this error: in a status' `ErrorInfo` and in the audit record.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TokenRejected => "TOKEN_REJECTED",
+            Self::MissingScope { .. } => "MISSING_SCOPE",
+            Self::Forbidden { .. } => "FORBIDDEN",
+            Self::OrganizationUnreachable { .. } => "ORGANIZATION_UNREACHABLE",
+            Self::TeamsUnavailable { .. } => "TEAMS_UNAVAILABLE",
+            Self::PartialVisibility { .. } => "PARTIAL_VISIBILITY",
+            Self::TeamUnreachable { .. } => "TEAM_UNREACHABLE",
+            Self::TeamNotFound { .. } => "TEAM_NOT_FOUND",
+            Self::UserNotFound { .. } => "USER_NOT_FOUND",
+            Self::UserNotInOrganization { .. } => "USER_NOT_IN_ORGANIZATION",
+            Self::AmbiguousPrincipal { .. } => "AMBIGUOUS_PRINCIPAL",
+            Self::ProvisioningDisabled => "PROVISIONING_DISABLED",
+            Self::Protected { .. } => "PROTECTED",
+            Self::AuditUnavailable { .. } => "AUDIT_UNAVAILABLE",
+            Self::Rejected { .. } => "REJECTED_BY_BUILDKITE",
+            Self::RateLimited(_) => "RATE_LIMITED",
+            Self::Unavailable { .. } => "BUILDKITE_UNAVAILABLE",
+            Self::Unexpected { .. } => "UNEXPECTED_RESPONSE",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::Abandoned => "ABANDONED",
+            Self::Invalid { .. } => "INVALID_REQUEST",
+        }
+    }
+
     /// What an API error means where nothing more is known than the error itself. A 404 is `Unexpected` here: what it proves
     /// is decided where it is asked ([`super::proof`]).
     pub(super) fn plain(error: ApiError) -> Self {

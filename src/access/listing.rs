@@ -53,6 +53,7 @@ impl Access {
         if rows.is_empty() && first {
             self.vouch_for_emptiness(call).await?;
         }
+        self.provisioning.names.people(&rows);
         let added = self
             .closure
             .people(sync, first, next.is_none(), rows.iter().map(|row| row.id));
@@ -86,6 +87,7 @@ impl Access {
         if rows.is_empty() && first {
             self.vouch_for_emptiness(call).await?;
         }
+        self.provisioning.names.teams(&rows);
         self.closure.teams(sync, next.is_none(), rows.iter().map(|row| row.id));
         if let Some((_, teams)) = self.closure.progress(sync) {
             self.tell_forecast(teams);

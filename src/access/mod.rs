@@ -18,6 +18,7 @@ pub mod scopes;
 mod standing;
 mod upstream;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -33,7 +34,7 @@ pub use upstream::Upstream;
 use crate::buildkite::budget::BudgetState;
 use closure::Closure;
 use progress::Progress;
-use provisioning::Provisioning;
+use provisioning::{MaintainerRevoke, Patience, Protected, Provisioning};
 use scopes::{HealthSettings, Observed};
 
 /// What to do where the token's owner is shown only part of the teams.
@@ -51,6 +52,14 @@ pub enum PartialVisibility {
 pub struct AccessSettings {
     /// Whether grants and revokes are carried out.
     pub provisioning: bool,
+    /// What becomes of a maintainer whose role is revoked.
+    pub maintainer_revoke: MaintainerRevoke,
+    /// Whom and what no grant or revoke touches.
+    pub protected: Protected,
+    /// Where changes are recorded beside the log.
+    pub audit_file: Option<PathBuf>,
+    /// How long writes are given.
+    pub patience: Patience,
     /// What a partial view of the teams means.
     pub partial_visibility: PartialVisibility,
     /// How scope health is kept.
@@ -76,6 +85,7 @@ impl Access {
     #[must_use]
     pub fn new(upstream: Arc<dyn Upstream>, settings: AccessSettings) -> Self {
         let observed = Arc::new(Observed::new(upstream));
+        let provisioning = Provisioning::new(settings.audit_file.clone());
         Self {
             upstream: Arc::clone(&observed) as Arc<dyn Upstream>,
             observed,
@@ -83,7 +93,7 @@ impl Access {
             probing: Mutex::default(),
             closure: Closure::default(),
             progress: Progress::default(),
-            provisioning: Provisioning::default(),
+            provisioning,
         }
     }
 

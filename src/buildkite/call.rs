@@ -57,6 +57,7 @@ pub struct Spent {
 #[derive(Debug, Clone)]
 pub struct Call {
     lane: Lane,
+    begun: Instant,
     deadline: Option<Instant>,
     abandoned: CancellationToken,
     spent: Arc<Mutex<Spent>>,
@@ -68,6 +69,7 @@ impl Call {
     pub fn new(lane: Lane) -> Self {
         Self {
             lane,
+            begun: Instant::now(),
             deadline: None,
             abandoned: CancellationToken::new(),
             spent: Arc::default(),
@@ -93,6 +95,11 @@ impl Call {
         self.abandoned.is_cancelled()
     }
 
+    /// Resolves once nobody waits for the call any more.
+    pub async fn given_up(&self) {
+        self.abandoned.cancelled().await;
+    }
+
     /// The same call once it has to be finished whoever waits: a deadline of its own, the same ledger.
     #[must_use]
     pub fn to_be_finished_by(&self, deadline: Instant) -> Self {
@@ -107,6 +114,12 @@ impl Call {
     #[must_use]
     pub fn lane(&self) -> Lane {
         self.lane
+    }
+
+    /// When the call came.
+    #[must_use]
+    pub fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// When the caller stops waiting, if it said so.

@@ -324,11 +324,13 @@ impl Client {
     ) -> Result<Answered, ApiError> {
         loop {
             // What the door says is final; what Buildkite says is asked again, through the door.
-            let admission = self
-                .door
-                .enter(call)
-                .await
-                .map_err(|closed| ApiError::new(endpoint, beyond_patience(closed, call)))?;
+            let admission = tokio::select! {
+                biased;
+                // A write that nobody waits for any more leaves the queue: it was not begun.
+                () = call.given_up(), if endpoint.is_write() => Err(Trouble::Abandoned),
+                admission = self.door.enter(call) => admission.map_err(|closed| beyond_patience(closed, call)),
+            }
+            .map_err(|trouble| ApiError::new(endpoint, trouble))?;
             let refused = match self.send(admission, endpoint, window, body, call).await {
                 Err(ApiError {
                     trouble: Trouble::RateLimited(closed),

@@ -1,6 +1,7 @@
 //! Commands: parse, wire, print. What they do is decided in the rooms below.
 
 mod check;
+mod guards;
 mod logging;
 pub mod sandbox;
 mod serve;

@@ -6,8 +6,7 @@
 use prost_types::Any;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Connector, request, rows};
-use crate::access::AccessError;
+use super::{Connector, asker, request, rows};
 use crate::access::provisioning::{Outcome, Receipt};
 use crate::proto::c1::connector::v2::{
     GrantAlreadyExists, GrantAlreadyRevoked, GrantManagerServiceGrantRequest, GrantManagerServiceGrantResponse,
@@ -21,38 +20,42 @@ impl GrantManagerService for Connector {
         &self,
         request: Request<GrantManagerServiceGrantRequest>,
     ) -> Result<Response<GrantManagerServiceGrantResponse>, Status> {
-        let deadline = request::deadline(&request);
-        let request = request.into_inner();
-        let entitlement = request::entitlement(request.entitlement.as_ref())?;
-        let principal = request::principal(request.principal.as_ref())?;
-        let receipt = self.access.grant(entitlement, principal, deadline).await?;
-        let name = request
-            .principal
-            .map(|principal| principal.display_name)
-            .unwrap_or_default();
-        Ok(Response::new(GrantManagerServiceGrantResponse {
-            annotations: annotations(&receipt),
-            grants: vec![rows::grant_of(receipt.grant, name)],
-        }))
+        let asker = asker::of(&request, &request.get_ref().annotations);
+        asker::answered(&asker.clone(), async {
+            let request = request.into_inner();
+            let entitlement = request::entitlement(request.entitlement.as_ref())?;
+            let principal = request::principal(request.principal.as_ref())?;
+            let receipt = self.access.grant(entitlement, principal, asker).await?;
+            let name = request
+                .principal
+                .map(|principal| principal.display_name)
+                .unwrap_or_default();
+            Ok(GrantManagerServiceGrantResponse {
+                annotations: annotations(&receipt),
+                grants: vec![rows::grant_of(receipt.grant, name)],
+            })
+        })
+        .await
     }
 
     async fn revoke(
         &self,
         request: Request<GrantManagerServiceRevokeRequest>,
     ) -> Result<Response<GrantManagerServiceRevokeResponse>, Status> {
-        let deadline = request::deadline(&request);
-        let grant = request
-            .into_inner()
-            .grant
-            .ok_or_else(|| request::invalid("grant", "the grant is missing"))?;
-        let entitlement = request::entitlement(grant.entitlement.as_ref())?;
-        let principal = request::principal(grant.principal.as_ref())?;
-        let annotations = match self.access.revoke(entitlement, principal, deadline).await {
-            Ok(receipt) => annotations(&receipt),
-            Err(AccessError::TeamNotFound { .. }) => vec![rows::annotation(&GrantAlreadyRevoked {})],
-            Err(error) => return Err(error.into()),
-        };
-        Ok(Response::new(GrantManagerServiceRevokeResponse { annotations }))
+        let asker = asker::of(&request, &request.get_ref().annotations);
+        asker::answered(&asker.clone(), async {
+            let grant = request
+                .into_inner()
+                .grant
+                .ok_or_else(|| request::invalid("grant", "the grant is missing"))?;
+            let entitlement = request::entitlement(grant.entitlement.as_ref())?;
+            let principal = request::principal(grant.principal.as_ref())?;
+            let receipt = self.access.revoke(entitlement, principal, asker).await?;
+            Ok(GrantManagerServiceRevokeResponse {
+                annotations: annotations(&receipt),
+            })
+        })
+        .await
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! [`rows`] writes what is listed, [`status`] what went wrong, [`request`] reads what a caller sent.
 
+mod asker;
 mod connector_service;
 mod entitlements;
 mod grant_manager;
@@ -30,6 +31,7 @@ use crate::proto::c1::connector::v2::resource_types_service_server::ResourceType
 use crate::proto::c1::connector::v2::resources_service_server::ResourcesServiceServer;
 use crate::proto::c1::ratelimit::v1::rate_limiter_service_server::RateLimiterServiceServer;
 
+pub use asker::Caller;
 pub use request::Deadline;
 pub use status::deadline_exceeded;
 

@@ -26,8 +26,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 impl From<AccessError> for Status {
     fn from(error: AccessError) -> Self {
-        let (code, reason) = row(&error);
-        let mut details = vec![error_info(reason, &error)];
+        let mut details = vec![error_info(&error)];
         match &error {
             AccessError::RateLimited(closed) => {
                 let opens_in = opens_in(closed);
@@ -36,34 +35,35 @@ impl From<AccessError> for Status {
             }
             AccessError::Unavailable { .. } => details.push(retry_info(RETRY_DELAY)),
             AccessError::Invalid { field, problem } => details.push(bad_request(field, problem)),
+            AccessError::Protected { guard } => details.push(intended_decline(guard)),
             _ => {}
         }
-        with_details(code, error.to_string(), details)
+        with_details(code(&error), error.to_string(), details)
     }
 }
 
-/// The table.
-fn row(error: &AccessError) -> (Code, &'static str) {
+/// The codes of the table; its reasons are the error's own.
+fn code(error: &AccessError) -> Code {
+    use AccessError as E;
     match error {
-        AccessError::TokenRejected => (Code::Unauthenticated, "TOKEN_REJECTED"),
-        AccessError::MissingScope { .. } => (Code::PermissionDenied, "MISSING_SCOPE"),
-        AccessError::Forbidden { .. } => (Code::PermissionDenied, "FORBIDDEN"),
-        AccessError::OrganizationUnreachable { .. } => (Code::FailedPrecondition, "ORGANIZATION_UNREACHABLE"),
-        AccessError::TeamsUnavailable { .. } => (Code::FailedPrecondition, "TEAMS_UNAVAILABLE"),
-        AccessError::PartialVisibility { .. } => (Code::FailedPrecondition, "PARTIAL_VISIBILITY"),
-        AccessError::TeamUnreachable { .. } => (Code::FailedPrecondition, "TEAM_UNREACHABLE"),
-        AccessError::TeamNotFound { .. } => (Code::NotFound, "TEAM_NOT_FOUND"),
-        AccessError::UserNotFound { .. } => (Code::NotFound, "USER_NOT_FOUND"),
-        AccessError::UserNotInOrganization { .. } => (Code::FailedPrecondition, "USER_NOT_IN_ORGANIZATION"),
-        AccessError::AmbiguousPrincipal { .. } => (Code::FailedPrecondition, "AMBIGUOUS_PRINCIPAL"),
-        AccessError::ProvisioningDisabled => (Code::FailedPrecondition, "PROVISIONING_DISABLED"),
-        AccessError::Rejected { .. } => (Code::FailedPrecondition, "REJECTED_BY_BUILDKITE"),
-        AccessError::RateLimited(_) => (Code::Unavailable, "RATE_LIMITED"),
-        AccessError::Unavailable { .. } => (Code::Unavailable, "BUILDKITE_UNAVAILABLE"),
-        AccessError::Unexpected { .. } => (Code::FailedPrecondition, "UNEXPECTED_RESPONSE"),
-        AccessError::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
-        AccessError::Abandoned => (Code::Cancelled, "ABANDONED"),
-        AccessError::Invalid { .. } => (Code::InvalidArgument, "INVALID_REQUEST"),
+        E::TokenRejected => Code::Unauthenticated,
+        E::MissingScope { .. } | E::Forbidden { .. } => Code::PermissionDenied,
+        E::TeamNotFound { .. } | E::UserNotFound { .. } => Code::NotFound,
+        E::OrganizationUnreachable { .. }
+        | E::TeamsUnavailable { .. }
+        | E::PartialVisibility { .. }
+        | E::TeamUnreachable { .. }
+        | E::UserNotInOrganization { .. }
+        | E::AmbiguousPrincipal { .. }
+        | E::ProvisioningDisabled
+        | E::Protected { .. }
+        | E::AuditUnavailable { .. }
+        | E::Rejected { .. }
+        | E::Unexpected { .. } => Code::FailedPrecondition,
+        E::RateLimited(_) | E::Unavailable { .. } => Code::Unavailable,
+        E::DeadlineExceeded => Code::DeadlineExceeded,
+        E::Abandoned => Code::Cancelled,
+        E::Invalid { .. } => Code::InvalidArgument,
     }
 }
 
@@ -89,7 +89,7 @@ fn any(type_name: &str, message: &impl Message) -> Any {
     }
 }
 
-fn error_info(reason: &str, error: &AccessError) -> Any {
+fn error_info(error: &AccessError) -> Any {
     let mut metadata = HashMap::new();
     match error {
         AccessError::MissingScope { scope, .. } => {
@@ -106,9 +106,21 @@ fn error_info(reason: &str, error: &AccessError) -> Any {
     any(
         "google.rpc.ErrorInfo",
         &pb::ErrorInfo {
-            reason: reason.to_owned(),
+            reason: error.reason().to_owned(),
             domain: DOMAIN.to_owned(),
             metadata,
+        },
+    )
+}
+
+/// What a Baton host reads as a deliberate refusal, not as a failure (protocol reference, section 5).
+fn intended_decline(guard: &str) -> Any {
+    any(
+        "google.rpc.ErrorInfo",
+        &pb::ErrorInfo {
+            reason: "grant_cancelled".to_owned(),
+            domain: "github.com/conductorone/baton-sdk".to_owned(),
+            metadata: HashMap::from([("reason".to_owned(), guard.to_owned())]),
         },
     )
 }

@@ -1,26 +1,41 @@
 //! Grants and revokes: the role held now is read, the table decides, one change is made, and it is confirmed by what
 //! Buildkite echoes or by reading again.
 //!
-//! [`decision`] is the table, [`carry_out`] the reading, writing and confirming, [`turns`] the order of calls about one pair,
-//! [`principal`] who is meant. A write that was begun is finished even if the caller hangs up, so it runs in a task of its own;
-//! a caller that is gone before the write begins has changed nothing.
+//! [`decision`] is the table, [`carry_out`] the reading, writing and confirming, [`refusal`] what a refused write means,
+//! [`turns`] the order of calls about one pair, [`principal`] who is meant, [`guards`] what is never touched, [`audit`] the
+//! record. A write that was begun is finished and recorded even if the caller hangs up, so it runs in a task of its own; a
+//! caller that is gone before the write begins has changed nothing.
 
+mod audit;
 mod carry_out;
 mod decision;
+mod guards;
+mod names;
+mod outcome;
+mod patience;
 mod principal;
+mod reading;
+mod refusal;
 mod turns;
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 pub use decision::{Decision, MaintainerRevoke, Request, Write, decide};
+pub use guards::Protected;
+pub use outcome::{Outcome, Receipt};
+pub use patience::Patience;
 pub use turns::Pair;
 
 use super::{Access, AccessError, EntitlementId, GrantId, Principal};
-use crate::buildkite::{Call, Lane, Role};
+use crate::buildkite::{Call, Lane};
+use audit::{Audit, Record, Subject};
 use carry_out::Work;
+use guards::Guards;
+use names::Names;
 use principal::Directory;
 use turns::Turns;
 
@@ -29,81 +44,30 @@ use turns::Turns;
 pub(super) struct Provisioning {
     turns: Turns,
     directory: Directory,
+    guards: Guards,
+    pub(super) names: Names,
+    audit: Arc<Audit>,
+    under_way: TaskTracker,
 }
 
-/// What a grant or revoke came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The role was given to somebody who held none.
-    Granted,
-    /// The role was held already.
-    AlreadyExists,
-    /// The role took the place of this one.
-    Replaced(Role),
-    /// The role was taken away.
-    Revoked,
-    /// The role was not held.
-    AlreadyRevoked,
-    /// The role was taken away, and membership left.
-    Demoted,
-}
-
-impl Outcome {
-    /// The outcome's name in logs and records.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Granted => "granted",
-            Self::AlreadyExists => "already_exists",
-            Self::Replaced(_) => "replaced",
-            Self::Revoked => "revoked",
-            Self::AlreadyRevoked => "already_revoked",
-            Self::Demoted => "demoted",
-        }
-    }
-
-    fn of(request: Request, write: Write) -> Self {
-        match (request, write) {
-            (Request::Grant(_), Write::Change { from, .. }) => Self::Replaced(from),
-            (Request::Grant(_), _) => Self::Granted,
-            (Request::Revoke(_), Write::Change { .. }) => Self::Demoted,
-            (Request::Revoke(_), _) => Self::Revoked,
-        }
-    }
-
-    fn already(request: Request) -> Self {
-        match request {
-            Request::Grant(_) => Self::AlreadyExists,
-            Request::Revoke(_) => Self::AlreadyRevoked,
+impl Provisioning {
+    pub(super) fn new(audit_file: Option<PathBuf>) -> Self {
+        Self {
+            audit: Arc::new(Audit::new(audit_file)),
+            ..Self::default()
         }
     }
 }
 
-/// A request that was carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt {
-    /// The grant that was asked for.
-    pub grant: GrantId,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
-impl Receipt {
-    /// The grant that this one took the place of.
-    #[must_use]
-    pub fn replaced(&self) -> Option<GrantId> {
-        let Outcome::Replaced(role) = self.outcome else {
-            return None;
-        };
-        let entitlement = EntitlementId {
-            role,
-            ..self.grant.entitlement
-        };
-        Some(GrantId {
-            entitlement,
-            ..self.grant
-        })
-    }
+/// Who asks, and for how long.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// Who called, as the record names them.
+    pub caller: Arc<str>,
+    /// The name of the request in both sides' records.
+    pub request_id: String,
+    /// When they stop waiting.
+    pub deadline: Option<Instant>,
 }
 
 impl Access {
@@ -115,9 +79,9 @@ impl Access {
         self: &Arc<Self>,
         entitlement: EntitlementId,
         principal: Principal,
-        deadline: Option<Instant>,
+        asker: Asker,
     ) -> Result<Receipt, AccessError> {
-        self.provision(Request::Grant(entitlement.role), entitlement, principal, deadline)
+        self.provision(Request::Grant(entitlement.role), entitlement, principal, asker)
             .await
     }
 
@@ -129,10 +93,22 @@ impl Access {
         self: &Arc<Self>,
         entitlement: EntitlementId,
         principal: Principal,
-        deadline: Option<Instant>,
+        asker: Asker,
     ) -> Result<Receipt, AccessError> {
-        self.provision(Request::Revoke(entitlement.role), entitlement, principal, deadline)
+        self.provision(Request::Revoke(entitlement.role), entitlement, principal, asker)
             .await
+    }
+
+    /// What keeps audit records from being written, if anything does.
+    #[must_use]
+    pub fn audit_trouble(&self) -> Option<String> {
+        self.provisioning.audit.trouble()
+    }
+
+    /// Resolves once every grant and revoke that was begun is finished, also those whose caller is gone.
+    pub async fn finish_changes(&self) {
+        self.provisioning.under_way.close();
+        self.provisioning.under_way.wait().await;
     }
 
     async fn provision(
@@ -140,64 +116,72 @@ impl Access {
         request: Request,
         entitlement: EntitlementId,
         principal: Principal,
-        deadline: Option<Instant>,
+        asker: Asker,
     ) -> Result<Receipt, AccessError> {
+        let deadline = asker.deadline;
+        let call = Call::new(Lane::Provisioning).until(deadline);
+        let subject = Subject {
+            asker,
+            request,
+            entitlement,
+            principal: principal.clone(),
+            team_slug: self.provisioning.names.slug(entitlement.team),
+        };
+        let mut record = Record::new(Arc::clone(&self.provisioning.audit), subject, call.clone());
+        let (pair, turn) = match self.turn(entitlement, &principal, &mut record, &call).await {
+            Ok(turn) => turn,
+            Err(error) => {
+                let failed = Err(error);
+                record.conclude(&failed).await;
+                return Err(failed.err().unwrap_or(AccessError::Abandoned));
+            }
+        };
+        let somebody_waits = call.waited_for();
+        let access = Arc::clone(self);
+        let task = self.provisioning.under_way.spawn(async move {
+            let _turn = turn;
+            let person = access.provisioning.names.person(&principal);
+            let outcome = Work::new(&access, pair, person, request, call, &mut record).run().await;
+            record.conclude(&outcome).await;
+            outcome
+        });
+        let outcome = match task.await {
+            Ok(outcome) => outcome,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The process ends.
+                Err(_) => Err(AccessError::Abandoned),
+            },
+        };
+        drop(somebody_waits);
+        Ok(Receipt {
+            grant: GrantId {
+                entitlement,
+                user: pair.user,
+            },
+            outcome: outcome?,
+        })
+    }
+
+    /// Waits for the pair's turn. Taken before the task is made, so that arrival decides the order, and a caller that hangs up
+    /// while it waits starts nothing.
+    async fn turn(
+        &self,
+        entitlement: EntitlementId,
+        principal: &Principal,
+        record: &mut Record,
+        call: &Call,
+    ) -> Result<(Pair, turns::Turn), AccessError> {
         if !self.settings.provisioning {
             return Err(AccessError::ProvisioningDisabled);
         }
-        let call = Call::new(Lane::Provisioning).until(deadline);
-        let begun = Instant::now();
-        let user = self.resolve(&principal, &call).await?;
+        let user = self.resolve(principal, call).await?;
+        record.is_about(user, self.provisioning.names.email(user));
         let pair = Pair {
             team: entitlement.team,
             user,
         };
-        // Taken before the task is made, so that arrival decides the order and a caller that hangs up here starts nothing.
-        let turn = self
-            .provisioning
-            .turns
-            .take(pair, deadline)
-            .await
-            .ok_or(AccessError::DeadlineExceeded)?;
-        let somebody_waits = call.waited_for();
-        let (access, task_call) = (Arc::clone(self), call.clone());
-        let task = tokio::spawn(async move {
-            let _turn = turn;
-            Work::new(&access, pair, request, task_call).run().await
-        });
-        let outcome = match task.await {
-            Ok(outcome) => outcome,
-            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-        };
-        drop(somebody_waits);
-        log(request, pair, &outcome, &call, begun.elapsed());
-        Ok(Receipt {
-            grant: GrantId { entitlement, user },
-            outcome: outcome?,
-        })
+        let turn = self.provisioning.turns.take(pair, call.deadline()).await;
+        Ok((pair, turn.ok_or(AccessError::DeadlineExceeded)?))
     }
-}
-
-fn log(request: Request, pair: Pair, outcome: &Result<Outcome, AccessError>, call: &Call, took: Duration) {
-    let spent = call.spent();
-    let statuses: Vec<u16> = spent
-        .attempts
-        .iter()
-        .map(|attempt| attempt.status.map_or(0, |status| status.as_u16()))
-        .collect();
-    let outcome = match outcome {
-        Ok(outcome) => outcome.as_str().to_owned(),
-        Err(error) => error.to_string(),
-    };
-    tracing::info!(
-        target: "audit",
-        operation = request.operation(),
-        role = %request.role(),
-        team = %pair.team,
-        user = %pair.user,
-        outcome,
-        ?statuses,
-        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        "provisioning"
-    );
 }

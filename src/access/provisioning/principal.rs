@@ -1,8 +1,8 @@
 //! Who is meant: a user's UUID as it is, or the one person who has an e-mail address.
 //!
-//! Addresses are compared without regard to ASCII case. The people are read once and kept for a while; whoever is not found
-//! in what was kept is looked for in a fresh list, and whoever was found is confirmed with their own record before anything
-//! is written.
+//! Addresses are compared without regard to ASCII case. The people are read once and kept for a while; an address that does
+//! not lead to one person in what was kept is looked for in a list that was read since the request came, and whoever was found
+//! is confirmed with their own record before anything is written.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,10 +17,28 @@ use crate::buildkite::{ApiError, Call, Trouble, UserId};
 /// For how long a list of people is good enough to find somebody in.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 
+/// Which list of people will do.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Freshness {
+    /// The one that is kept, unless it is too old.
+    Kept,
+    /// One whose reading began at this moment or later: many who ask for it share one reading.
+    Since(Instant),
+}
+
+impl Freshness {
+    fn accepts(self, read: Instant) -> bool {
+        match self {
+            Self::Kept => read.elapsed() < KEPT_FOR,
+            Self::Since(moment) => read >= moment,
+        }
+    }
+}
+
 /// People by e-mail, in lower case.
 type ByEmail = HashMap<String, Vec<UserId>>;
 
-/// The people that were read last.
+/// The people that were read last, and when that reading began.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     last: Mutex<Option<(Instant, ByEmail)>>,
@@ -33,29 +51,36 @@ impl Access {
             Principal::User(user) => return Ok(*user),
             Principal::Email(email) => email,
         };
-        for age in [KEPT_FOR, Duration::ZERO] {
-            let holders = self.holders_of(email, age, call).await?;
-            match holders.as_slice() {
-                [user] if self.still_has(*user, email, call).await? => return Ok(*user),
-                [] | [_] => {}
-                several => {
-                    return Err(AccessError::AmbiguousPrincipal {
-                        email: email.clone(),
-                        holders: several.len(),
-                    });
-                }
-            }
+        let kept = self.holders_of(email, Freshness::Kept, call).await?;
+        if let [user] = kept.as_slice()
+            && self.still_has(*user, email, call).await?
+        {
+            return Ok(*user);
         }
+        let anew = self.holders_of(email, Freshness::Since(call.begun()), call).await?;
+        let holders = match anew.as_slice() {
+            // Confirmed once more unless this is what was just found not to be so.
+            [user] if anew != kept && self.still_has(*user, email, call).await? => return Ok(*user),
+            [_] => 0,
+            others => others.len(),
+        };
         Err(AccessError::AmbiguousPrincipal {
             email: email.clone(),
-            holders: 0,
+            holders,
         })
     }
 
-    async fn holders_of(&self, email: &str, age: Duration, call: &Call) -> Result<Vec<UserId>, AccessError> {
+    /// Everybody who has the address.
+    pub(super) async fn holders_of(
+        &self,
+        email: &str,
+        freshness: Freshness,
+        call: &Call,
+    ) -> Result<Vec<UserId>, AccessError> {
         let mut last = self.provisioning.directory.last.lock().await;
-        if last.as_ref().is_none_or(|(read, _)| read.elapsed() >= age) {
-            *last = Some((Instant::now(), self.people_by_email(call).await?));
+        if !last.as_ref().is_some_and(|(read, _)| freshness.accepts(*read)) {
+            let begun = Instant::now();
+            *last = Some((begun, self.people_by_email(call).await?));
         }
         let found = last
             .as_ref()
@@ -71,6 +96,7 @@ impl Access {
                 Ok(batch) => batch,
                 Err(error) => return Err(self.explain(error, call).await),
             };
+            self.provisioning.names.people(&batch.rows);
             for person in batch.rows {
                 if let Some(email) = person.email {
                     let holders = people.entry(email.to_ascii_lowercase()).or_default();
@@ -84,7 +110,7 @@ impl Access {
         Ok(people)
     }
 
-    async fn still_has(&self, user: UserId, email: &str, call: &Call) -> Result<bool, AccessError> {
+    pub(super) async fn still_has(&self, user: UserId, email: &str, call: &Call) -> Result<bool, AccessError> {
         match self.upstream.person(user, call).await {
             Ok(person) => Ok(person.email.is_some_and(|has| has.eq_ignore_ascii_case(email))),
             Err(ApiError {

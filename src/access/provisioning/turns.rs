@@ -1,6 +1,6 @@
 //! Whose turn it is: calls about the same team and person run one at a time, in the order in which they came; others at once.
 //!
-//! Also remembered, for ten seconds, is what we ourselves wrote to a pair, and only in order to read again: Buildkite may
+//! Also remembered, for some seconds, is what we ourselves wrote to a pair, and only in order to read again: Buildkite may
 //! show a write late, and a read that does not show it yet is not somebody else's change.
 
 use std::collections::HashMap;
@@ -11,9 +11,6 @@ use tokio::sync::{Mutex as Turnstile, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 use crate::buildkite::{Role, TeamId, UserId};
-
-/// For how long a write of ours explains a read that does not show it.
-const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// A person and a team.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,7 +54,7 @@ impl Turns {
     }
 
     /// Remembers what a write of ours left.
-    pub(super) fn wrote(&self, pair: Pair, left: Option<Role>) {
+    pub(super) fn wrote(&self, pair: Pair, left: Option<Role>, explains: Duration) {
         let now = Instant::now();
         let mut written = lock(&self.written);
         written.retain(|_, write| write.until > now);
@@ -65,12 +62,12 @@ impl Turns {
             pair,
             OwnWrite {
                 left,
-                until: now + REMEMBERED,
+                until: now + explains,
             },
         );
     }
 
-    /// What we wrote to the pair within the last ten seconds.
+    /// What we wrote to the pair, as long as that explains a read.
     pub(super) fn recent(&self, pair: Pair) -> Option<OwnWrite> {
         lock(&self.written)
             .get(&pair)
@@ -132,10 +129,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_own_write_is_remembered_for_ten_seconds() {
         let turns = Turns::default();
-        turns.wrote(pair(1), Some(Role::Member));
+        let ten_seconds = Duration::from_secs(10);
+        turns.wrote(pair(1), Some(Role::Member), ten_seconds);
         assert_eq!(turns.recent(pair(1)).unwrap().left, Some(Role::Member));
         assert!(turns.recent(pair(2)).is_none());
-        tokio::time::advance(REMEMBERED).await;
+        tokio::time::advance(ten_seconds).await;
         assert!(turns.recent(pair(1)).is_none());
     }
 }

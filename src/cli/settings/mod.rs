@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 
+use super::guards::GuardArgs;
 use crate::access::{AccessSettings, PartialVisibility};
 use crate::buildkite::{ApiOrigin, ApiToken, ClientOptions, OrganizationSlug};
 
@@ -42,6 +43,8 @@ pub struct ConnectionArgs {
         value_parser = BoolishValueParser::new(),
     )]
     provisioning: bool,
+    #[command(flatten)]
+    guards: GuardArgs,
     /// What to do where the token's owner is shown only part of the teams: `refuse` or `allow`
     #[arg(
         long,
@@ -175,8 +178,12 @@ impl ConnectionArgs {
         };
         Ok(AccessSettings {
             provisioning: self.provisioning,
+            maintainer_revoke: self.guards.maintainer_revoke()?,
+            protected: self.guards.protected()?,
+            audit_file: self.guards.audit_file(),
             partial_visibility,
             health: self.health.read()?,
+            ..AccessSettings::default()
         })
     }
 }

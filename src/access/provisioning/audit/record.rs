@@ -1,0 +1,208 @@
+//! One attempt's record, from its beginning to its end. An attempt that ends without an outcome, because its caller hung up
+//! while it waited, leaves one too.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::super::super::{AccessError, EntitlementId, Principal};
+use super::super::decision::{Request, Write};
+use super::super::{Asker, Outcome};
+use super::Audit;
+use crate::buildkite::{Call, Role, UserId};
+
+/// Whom and what an attempt is about.
+#[derive(Debug)]
+pub(in super::super) struct Subject {
+    pub(in super::super) asker: Asker,
+    pub(in super::super) request: Request,
+    pub(in super::super) entitlement: EntitlementId,
+    pub(in super::super) principal: Principal,
+    pub(in super::super) team_slug: Option<String>,
+}
+
+/// An attempt on record.
+#[derive(Debug)]
+pub(in super::super) struct Record {
+    audit: Arc<Audit>,
+    subject: Subject,
+    user: Option<UserId>,
+    email: Option<String>,
+    before: Option<&'static str>,
+    after: Option<&'static str>,
+    intended: Option<Write>,
+    call: Call,
+    begun: Instant,
+    concluded: bool,
+}
+
+/// A line of the file. Absent is what is not known.
+#[derive(Serialize)]
+struct Line<'a> {
+    record: &'static str,
+    time: String,
+    caller: &'a str,
+    request_id: &'a str,
+    operation: &'static str,
+    role: String,
+    team_id: String,
+    team_slug: Option<&'a str>,
+    user_id: Option<String>,
+    user_email: Option<&'a str>,
+    before: Option<&'static str>,
+    after: Option<&'static str>,
+    outcome: Option<&'static str>,
+    reason: Option<&'static str>,
+    message: Option<String>,
+    calls: Vec<LineCall>,
+    duration_ms: u64,
+}
+
+#[derive(Serialize)]
+struct LineCall {
+    call: &'static str,
+    /// None where no answer came.
+    status: Option<u16>,
+}
+
+impl Record {
+    pub(in super::super) fn new(audit: Arc<Audit>, subject: Subject, call: Call) -> Self {
+        let email = match &subject.principal {
+            Principal::Email(email) => Some(email.clone()),
+            Principal::User(_) => None,
+        };
+        Self {
+            audit,
+            subject,
+            user: None,
+            email,
+            before: None,
+            after: None,
+            intended: None,
+            call,
+            begun: Instant::now(),
+            concluded: false,
+        }
+    }
+
+    /// Whom the principal turned out to be.
+    pub(in super::super) fn is_about(&mut self, user: UserId, email: Option<String>) {
+        self.user = Some(user);
+        self.email = self.email.take().or(email);
+    }
+
+    /// Notes a role that was read or confirmed: the first is what was held before, the last what is held after.
+    pub(in super::super) fn saw(&mut self, held: Option<Role>) {
+        let held = held.map_or("none", Role::as_str);
+        self.before.get_or_insert(held);
+        self.after = Some(held);
+    }
+
+    /// Puts a write on record before it is made; one that is made again is on record already.
+    pub(in super::super) async fn intend(&mut self, write: Write) -> Result<(), AccessError> {
+        if self.intended == Some(write) {
+            return Ok(());
+        }
+        let after = write.leaves().map_or("none", Role::as_str);
+        let line = self.line(&Line {
+            after: Some(after),
+            ..self.facts("intent")
+        });
+        self.audit.intend(line).await?;
+        self.intended = Some(write);
+        Ok(())
+    }
+
+    /// Puts what came of it on record.
+    pub(in super::super) async fn conclude(mut self, outcome: &Result<Outcome, AccessError>) {
+        self.concluded = true;
+        let line = self.outcome_line(outcome);
+        self.audit.conclude(line).await;
+    }
+
+    fn outcome_line(&self, outcome: &Result<Outcome, AccessError>) -> String {
+        let line = match outcome {
+            Ok(outcome) => Line {
+                outcome: Some(outcome.as_str()),
+                ..self.facts("outcome")
+            },
+            Err(error) => Line {
+                outcome: Some("failed"),
+                reason: Some(error.reason()),
+                message: Some(error.to_string()),
+                ..self.facts("outcome")
+            },
+        };
+        let text = self.line(&line);
+        tracing::info!(
+            target: "audit",
+            caller = line.caller,
+            request_id = line.request_id,
+            operation = line.operation,
+            role = line.role,
+            team_id = line.team_id,
+            team_slug = line.team_slug,
+            user_id = line.user_id,
+            user_email = line.user_email,
+            before = line.before,
+            after = line.after,
+            outcome = line.outcome,
+            reason = line.reason,
+            detail = line.message,
+            calls = serde_json::to_string(&line.calls).unwrap_or_default(),
+            duration_ms = line.duration_ms,
+            "provisioning"
+        );
+        text
+    }
+
+    fn facts(&self, record: &'static str) -> Line<'_> {
+        let attempts = self.call.spent().attempts;
+        let calls = attempts.iter().map(|attempt| LineCall {
+            call: attempt.endpoint.name(),
+            status: attempt.status.map(|status| status.as_u16()),
+        });
+        Line {
+            record,
+            time: Timestamp::now().to_string(),
+            caller: &self.subject.asker.caller,
+            request_id: &self.subject.asker.request_id,
+            operation: self.subject.request.operation(),
+            role: self.subject.request.role().to_string(),
+            team_id: self.subject.entitlement.team.to_string(),
+            team_slug: self.subject.team_slug.as_deref(),
+            user_id: self.user.map(|user| user.to_string()),
+            user_email: self.email.as_deref(),
+            before: self.before,
+            after: self.after,
+            outcome: None,
+            reason: None,
+            message: None,
+            calls: calls.collect(),
+            duration_ms: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn line(&self, line: &Line<'_>) -> String {
+        serde_json::to_string(line).unwrap_or_else(|error| {
+            // Strings, numbers and lists of them: there is nothing that cannot be written.
+            tracing::error!(%error, request_id = self.subject.asker.request_id, "a record could not be put into JSON");
+            String::new()
+        })
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.concluded {
+            return;
+        }
+        let line = self.outcome_line(&Err(AccessError::Abandoned));
+        let audit = Arc::clone(&self.audit);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { audit.conclude(line).await });
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! How long a write is given to show, and to be finished.
+
+use std::time::Duration;
+
+/// The times that provisioning waits for. The defaults are the design's; tests shrink them.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// Pauses between reads that wait for a write of ours to show; together they last longer than any lag that was ever seen.
+    pub pauses: Vec<Duration>,
+    /// Of those, how many are waited after a refusal or a lost reply before what is read is believed.
+    pub doubts: usize,
+    /// For how long a write of ours explains a read that does not show it.
+    pub own_writes: Duration,
+    /// How long a write that was begun may take to be confirmed, whoever still waits for it.
+    pub finish: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            pauses: [100, 300, 600, 1_000, 3_000, 5_000].map(Duration::from_millis).to_vec(),
+            doubts: 4,
+            own_writes: Duration::from_secs(10),
+            finish: Duration::from_secs(90),
+        }
+    }
+}
+
+impl Patience {
+    /// The pauses after which a doubt is settled.
+    pub(super) fn doubts(&self) -> &[Duration] {
+        self.pauses.get(..self.doubts).unwrap_or(&self.pauses)
+    }
+}
