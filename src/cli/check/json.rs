@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Findings;
 use crate::access::scopes::{CredentialReport, Verdict};
+use crate::buildkite::Scope;
 use crate::buildkite::budget::BucketState;
 
 #[derive(Serialize)]
@@ -67,7 +68,7 @@ fn check(verdict: &Verdict) -> Check<'_> {
     let row = verdict.check.row();
     Check {
         id: row.id,
-        scope: row.scope.map(|scope| scope.as_str()),
+        scope: row.scope.map(Scope::as_str),
         state: verdict.state.as_str(),
         summary: &verdict.summary,
         remedy: &verdict.remedy,
