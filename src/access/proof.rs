@@ -59,23 +59,10 @@ impl Access {
             Err(ApiError {
                 trouble: Trouble::NotFound,
                 ..
-            }) => self.can_see_people(call).await,
-            Err(error) => Err(self.explain(error, call).await),
-        }
-    }
-
-    /// Whether a person's 404 can be believed: the organization is readable, and so is a record that must exist, the owner's.
-    async fn can_see_people(&self, call: &Call) -> Result<bool, AccessError> {
-        let standing = self.standing(Duration::ZERO, call).await?;
-        let Some(owner) = &standing.owner else {
-            return Ok(true);
-        };
-        match self.upstream.person(owner.id, call).await {
-            Ok(_) => Ok(true),
-            Err(ApiError {
-                trouble: Trouble::NotFound,
-                ..
-            }) => Ok(false),
+            }) => match self.upstream.organization(call).await {
+                Ok(_) => Ok(true),
+                Err(error) => Err(self.explain(error, call).await),
+            },
             Err(error) => Err(self.explain(error, call).await),
         }
     }

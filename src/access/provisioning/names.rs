@@ -32,11 +32,11 @@ impl Names {
     }
 
     pub(super) fn slug(&self, team: TeamId) -> Option<String> {
-        look_up(&self.slugs, team)
+        look_up(&self.slugs, &team)
     }
 
     pub(super) fn email(&self, user: UserId) -> Option<String> {
-        look_up(&self.emails, user)
+        look_up(&self.emails, &user)
     }
 
     /// A person as a message names them: by the e-mail that the caller used or that is known, else by id.
@@ -63,6 +63,6 @@ fn keep<K: Eq + Hash>(names: &Mutex<HashMap<K, String>>, new: impl Iterator<Item
     }
 }
 
-fn look_up<K: Eq + Hash>(names: &Mutex<HashMap<K, String>>, id: K) -> Option<String> {
-    names.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+fn look_up<K: Eq + Hash>(names: &Mutex<HashMap<K, String>>, id: &K) -> Option<String> {
+    names.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
 }
