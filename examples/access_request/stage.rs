@@ -7,7 +7,7 @@ use buildkite_connector::access::{Access, AccessSettings};
 use buildkite_connector::buildkite::{Client, ClientOptions};
 use buildkite_connector::proto::c1::connector::v2::{Entitlement, Resource};
 use buildkite_connector::sandbox::{MemberRows, Options, Sandbox, TeamRole};
-use buildkite_connector::server::{Listener, Server};
+use buildkite_connector::server::{Listener, Server, ServerOptions};
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -38,7 +38,11 @@ impl Stage {
             provisioning: true,
             ..AccessSettings::default()
         };
-        let server = Server::new(Arc::new(Access::new(Arc::new(client), settings))).await?;
+        let server = Server::new(
+            Arc::new(Access::new(Arc::new(client), settings)),
+            ServerOptions::default(),
+        )
+        .await?;
         let listener = Listener::bind(&"127.0.0.1:0".parse()?).await?;
         let address = format!("http://{}", listener.address()?);
         let (end, ended) = oneshot::channel();

@@ -132,6 +132,9 @@ pub enum AccessError {
     /// The caller's deadline passed.
     #[error("the caller's deadline passed before buildkite was done: allow the call more time")]
     DeadlineExceeded,
+    /// The process ends, and the write was not begun.
+    #[error("the connector is ending and begins nothing new: try again in a moment")]
+    ShuttingDown,
     /// Whoever asked for a write is gone, and it was not begun.
     #[error("the caller is gone, and nothing was changed")]
     Abandoned,
@@ -170,6 +173,7 @@ impl AccessError {
             Self::Unexpected { .. } => "UNEXPECTED_RESPONSE",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Abandoned => "ABANDONED",
+            Self::ShuttingDown => "SHUTTING_DOWN",
             Self::Invalid { .. } => "INVALID_REQUEST",
         }
     }

@@ -83,6 +83,13 @@ impl Call {
         self
     }
 
+    /// The same call, abandoned also when `ending` is cancelled.
+    #[must_use]
+    pub fn unless(mut self, ending: &CancellationToken) -> Self {
+        self.abandoned = ending.child_token();
+        self
+    }
+
     /// While the guard lives, somebody waits for this call. Once it is dropped, no write of the call is begun.
     #[must_use]
     pub fn waited_for(&self) -> DropGuard {

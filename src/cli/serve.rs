@@ -13,7 +13,7 @@ use crate::access::Access;
 use crate::access::scopes::{Report, State};
 use crate::buildkite::{Call, Client, Lane};
 use crate::sandbox::{Options, Sandbox};
-use crate::server::{ListenAddress, Listener, Server};
+use crate::server::{ListenAddress, Listener, Server, ServerOptions};
 
 /// What `serve` can be told.
 #[derive(Debug, clap::Args)]
@@ -57,7 +57,9 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let client = Client::new(settings.origin, settings.organization, settings.token, settings.client)
         .map_err(|error| failed(&error))?;
     let access = Arc::new(Access::new(Arc::new(client), access_settings));
-    let server = Server::new(Arc::clone(&access)).await.map_err(|error| failed(&error))?;
+    let server = Server::new(Arc::clone(&access), ServerOptions::default())
+        .await
+        .map_err(|error| failed(&error))?;
     let ending = signals::ending().map_err(|error| failed(&error))?;
     let listener = Listener::bind(&address).await.map_err(setting)?;
     let bound = listener.address().map_err(|error| failed(&error))?;

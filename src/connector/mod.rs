@@ -33,7 +33,7 @@ use crate::proto::c1::ratelimit::v1::rate_limiter_service_server::RateLimiterSer
 
 pub use asker::Caller;
 pub use request::Deadline;
-pub use status::deadline_exceeded;
+pub use status::{deadline_exceeded, status_with_reason};
 
 /// The services of the contract, all on the same [`Access`].
 #[derive(Debug, Clone)]

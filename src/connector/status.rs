@@ -26,14 +26,14 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 impl From<AccessError> for Status {
     fn from(error: AccessError) -> Self {
-        let mut details = vec![error_info(&error)];
+        let mut details = vec![error_info(error.reason(), metadata(&error))];
         match &error {
             AccessError::RateLimited(closed) => {
                 let opens_in = opens_in(closed);
                 details.push(retry_info(opens_in));
                 details.push(rate_limit(closed, opens_in));
             }
-            AccessError::Unavailable { .. } => details.push(retry_info(RETRY_DELAY)),
+            AccessError::Unavailable { .. } | AccessError::ShuttingDown => details.push(retry_info(RETRY_DELAY)),
             AccessError::Invalid { field, problem } => details.push(bad_request(field, problem)),
             AccessError::Protected { guard } => details.push(intended_decline(guard)),
             _ => {}
@@ -60,7 +60,7 @@ fn code(error: &AccessError) -> Code {
         | E::AuditUnavailable { .. }
         | E::Rejected { .. }
         | E::Unexpected { .. } => Code::FailedPrecondition,
-        E::RateLimited(_) | E::Unavailable { .. } => Code::Unavailable,
+        E::RateLimited(_) | E::Unavailable { .. } | E::ShuttingDown => Code::Unavailable,
         E::DeadlineExceeded => Code::DeadlineExceeded,
         E::Abandoned => Code::Cancelled,
         E::Invalid { .. } => Code::InvalidArgument,
@@ -71,6 +71,17 @@ fn code(error: &AccessError) -> Code {
 #[must_use]
 pub fn deadline_exceeded() -> Status {
     AccessError::DeadlineExceeded.into()
+}
+
+/// A status that the server itself ends a call with, in the same form as the connector's.
+#[must_use]
+pub fn status_with_reason(code: Code, reason: &str, message: String, retry: Option<Duration>) -> Status {
+    let info = error_info(reason, HashMap::new());
+    with_details(
+        code,
+        message,
+        std::iter::once(info).chain(retry.map(retry_info)).collect(),
+    )
 }
 
 fn with_details(code: Code, message: String, details: Vec<Any>) -> Status {
@@ -89,28 +100,26 @@ fn any(type_name: &str, message: &impl Message) -> Any {
     }
 }
 
-fn error_info(error: &AccessError) -> Any {
-    let mut metadata = HashMap::new();
-    match error {
-        AccessError::MissingScope { scope, .. } => {
-            metadata.insert("scope".to_owned(), scope.to_string());
-        }
-        AccessError::TeamUnreachable { team } | AccessError::TeamNotFound { team } => {
-            metadata.insert("team".to_owned(), team.to_string());
-        }
-        AccessError::UserNotFound { user } => {
-            metadata.insert("user".to_owned(), user.to_string());
-        }
-        _ => {}
-    }
+fn error_info(reason: &str, metadata: HashMap<String, String>) -> Any {
+    let (reason, domain) = (reason.to_owned(), DOMAIN.to_owned());
     any(
         "google.rpc.ErrorInfo",
         &pb::ErrorInfo {
-            reason: error.reason().to_owned(),
-            domain: DOMAIN.to_owned(),
+            reason,
+            domain,
             metadata,
         },
     )
+}
+
+fn metadata(error: &AccessError) -> HashMap<String, String> {
+    let entry = match error {
+        AccessError::MissingScope { scope, .. } => ("scope", scope.to_string()),
+        AccessError::TeamUnreachable { team } | AccessError::TeamNotFound { team } => ("team", team.to_string()),
+        AccessError::UserNotFound { user } => ("user", user.to_string()),
+        _ => return HashMap::new(),
+    };
+    HashMap::from([(entry.0.to_owned(), entry.1)])
 }
 
 /// What a Baton host reads as a deliberate refusal, not as a failure (protocol reference, section 5).

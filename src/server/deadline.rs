@@ -11,10 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tower::Service;
 
+use super::bounds;
 use crate::connector::{Deadline, deadline_exceeded};
-
-/// Longer than any call takes; a later deadline is as good as none, and an instant cannot hold it.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The service that keeps deadlines for the one inside.
 #[derive(Debug, Clone)]
@@ -42,9 +40,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let Some(timeout) = timeout(request.headers()).filter(|timeout| *timeout <= LONGEST) else {
+        // Streams are watched for as long as their caller likes; everything else ends.
+        if request.uri().path().ends_with("/Watch") || request.uri().path().ends_with("/WatchScopes") {
             return Box::pin(self.inner.call(request));
-        };
+        }
+        let timeout = timeout(request.headers()).map_or(bounds::CALL, |timeout| timeout.min(bounds::CALL));
         let deadline = Instant::now() + timeout;
         request.extensions_mut().insert(Deadline(deadline));
         let answer = self.inner.call(request);

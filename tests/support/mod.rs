@@ -11,7 +11,7 @@ use std::time::Duration;
 use buildkite_connector::access::{Access, AccessSettings};
 use buildkite_connector::buildkite::{Client, ClientOptions};
 use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox, Seed, Size};
-use buildkite_connector::server::{ListenAddress, Listener, Server};
+use buildkite_connector::server::{ListenAddress, Listener, Server, ServerOptions};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -90,7 +90,7 @@ impl Connector {
         let ListenAddress::Tcp(address) = listener.address().unwrap() else {
             panic!("not on TCP")
         };
-        let server = Server::new(access).await.unwrap();
+        let server = Server::new(access, ServerOptions::default()).await.unwrap();
         let (end, ended) = oneshot::channel();
         let running = tokio::spawn(async move {
             server.run(listener, async { drop(ended.await) }).await.unwrap();

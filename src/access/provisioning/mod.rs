@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use decision::{Decision, MaintainerRevoke, Request, Write, decide};
@@ -48,6 +49,7 @@ pub(super) struct Provisioning {
     pub(super) names: Names,
     audit: Arc<Audit>,
     under_way: TaskTracker,
+    ending: CancellationToken,
 }
 
 impl Provisioning {
@@ -105,6 +107,11 @@ impl Access {
         self.provisioning.audit.trouble()
     }
 
+    /// From now on no write is begun: what waits for its turn or for the budget ends as `ShuttingDown`.
+    pub fn begin_no_more(&self) {
+        self.provisioning.ending.cancel();
+    }
+
     /// Resolves once every grant and revoke that was begun is finished, also those whose caller is gone.
     pub async fn finish_changes(&self) {
         self.provisioning.under_way.close();
@@ -119,7 +126,9 @@ impl Access {
         asker: Asker,
     ) -> Result<Receipt, AccessError> {
         let deadline = asker.deadline;
-        let call = Call::new(Lane::Provisioning).until(deadline);
+        let call = Call::new(Lane::Provisioning)
+            .until(deadline)
+            .unless(&self.provisioning.ending);
         let subject = Subject {
             asker,
             request,
@@ -142,6 +151,7 @@ impl Access {
             let _turn = turn;
             let person = access.provisioning.names.person(&principal);
             let outcome = Work::new(&access, pair, person, request, call, &mut record).run().await;
+            let outcome = outcome.map_err(|error| access.because_of_the_end(error));
             record.conclude(&outcome).await;
             outcome
         });
@@ -175,13 +185,28 @@ impl Access {
         if !self.settings.provisioning {
             return Err(AccessError::ProvisioningDisabled);
         }
+        if call.is_abandoned() {
+            return Err(AccessError::ShuttingDown);
+        }
         let user = self.resolve(principal, call).await?;
         record.is_about(user, self.provisioning.names.email(user));
         let pair = Pair {
             team: entitlement.team,
             user,
         };
-        let turn = self.provisioning.turns.take(pair, call.deadline()).await;
+        let turn = tokio::select! {
+            biased;
+            () = call.given_up() => return Err(AccessError::ShuttingDown),
+            turn = self.provisioning.turns.take(pair, call.deadline()) => turn,
+        };
         Ok((pair, turn.ok_or(AccessError::DeadlineExceeded)?))
+    }
+
+    /// A write that was not begun because the process ends says so, rather than that its caller is gone.
+    fn because_of_the_end(&self, error: AccessError) -> AccessError {
+        match error {
+            AccessError::Abandoned if self.provisioning.ending.is_cancelled() => AccessError::ShuttingDown,
+            other => other,
+        }
     }
 }

@@ -1,0 +1,39 @@
+//! What the server itself refuses, before or beside what the connector would say: the design's rows about callers, too much at
+//! once, and the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+
+use crate::connector::status_with_reason;
+
+/// When somebody who is turned away for the moment may come back.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+/// Why a call was not begun.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// Nothing proved who calls.
+    #[error(
+        "the caller is unknown: send `authorization: Bearer …` or a client certificate that the callers file knows"
+    )]
+    Unknown,
+    /// A reader wanted to change something.
+    #[error("the caller `{0}` is a reader: make it a provisioner in the callers file if it should grant and revoke")]
+    NotAllowed(Arc<str>),
+    /// Too many calls at once.
+    #[error("too many calls at once: send fewer, or try again in a moment")]
+    Overloaded,
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let (code, reason, retry) = match refusal {
+            Refusal::Unknown => (Code::Unauthenticated, "CALLER_UNKNOWN", None),
+            Refusal::NotAllowed(_) => (Code::PermissionDenied, "CALLER_NOT_ALLOWED", None),
+            Refusal::Overloaded => (Code::Unavailable, "OVERLOADED", Some(COME_BACK)),
+        };
+        status_with_reason(code, reason, refusal.to_string(), retry)
+    }
+}

@@ -1,0 +1,78 @@
+//! Files that are read again when they change: certificates, callers.
+//!
+//! A file is looked at every other second, so that what changed is in use within five. What cannot be read or parsed keeps
+//! what was in use before, and says so once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Something that was made from files, and is made again when they change.
+#[derive(Debug)]
+pub struct Watched<T> {
+    current: Arc<ArcSwap<T>>,
+    _watching: AbortOnDropHandle<()>,
+}
+
+/// What some files hold now; none for those that cannot be read.
+type Contents = Vec<Option<Vec<u8>>>;
+
+impl<T: Send + Sync + 'static> Watched<T> {
+    /// Makes a value from `files` and watches them. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// What `make` says of the files as they are.
+    pub fn start<E: std::fmt::Display + 'static>(
+        what: &'static str,
+        files: Vec<PathBuf>,
+        make: impl Fn() -> Result<T, E> + Send + 'static,
+    ) -> Result<Self, E> {
+        let seen = contents(&files);
+        let current = Arc::new(ArcSwap::from_pointee(make()?));
+        let watching = tokio::spawn(watch(what, files, seen, make, Arc::clone(&current)));
+        Ok(Self {
+            current,
+            _watching: AbortOnDropHandle::new(watching),
+        })
+    }
+
+    /// What is in use now.
+    pub fn current(&self) -> Arc<T> {
+        self.current.load_full()
+    }
+}
+
+async fn watch<T, E: std::fmt::Display>(
+    what: &'static str,
+    files: Vec<PathBuf>,
+    mut seen: Contents,
+    make: impl Fn() -> Result<T, E> + Send,
+    current: Arc<ArcSwap<T>>,
+) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let now = contents(&files);
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        match make() {
+            Ok(value) => {
+                current.store(Arc::new(value));
+                tracing::info!("{what}: the changed files are in use");
+            }
+            Err(error) => tracing::error!("{what}: the changed files cannot be used, and the old ones stay: {error}"),
+        }
+    }
+}
+
+/// Small files, compared whole: a clock or an inode can stay the same where the content does not.
+fn contents(files: &[PathBuf]) -> Contents {
+    files.iter().map(|file| std::fs::read(file).ok()).collect()
+}
