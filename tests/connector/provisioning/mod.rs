@@ -29,7 +29,7 @@ use model::{Answer, Asked, Pair, Role};
 /// An organization with empty teams, a connector on it and a platform that talks to it.
 pub struct World {
     pub sandbox: Sandbox,
-    pub connector: Connector,
+    _connector: Connector,
     pub platform: Platform,
     pub teams: Vec<Uuid>,
     /// Without the owner of the token.
@@ -78,7 +78,7 @@ impl World {
         });
         Self {
             sandbox,
-            connector,
+            _connector: connector,
             platform,
             teams,
             people,
