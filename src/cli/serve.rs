@@ -65,7 +65,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let listener = Listener::bind(&address).await.map_err(setting)?;
     let bound = listener.address().map_err(|error| failed(&error))?;
     tracing::info!(address = %bound, %organization, sandbox = args.sandbox, "serving");
-    let _checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(access, interval)));
+    let _checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(Arc::clone(&access), interval)));
     server.run(listener, ending).await.map_err(|error| failed(&error))?;
     if tokio::time::timeout(FINISH, access.finish_changes()).await.is_err() {
         tracing::warn!("a change could not be confirmed in time: see the audit record");

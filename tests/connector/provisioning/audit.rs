@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use buildkite_connector::proto::c1::connector::v2::{GrantManagerServiceGrantRequest, RequestId};
-use buildkite_connector::sandbox::Endpoint;
+use buildkite_connector::sandbox::{Edit, Endpoint, Fault, FaultKind};
 use prost_types::Any;
 use serde_json::{Value, json};
 use tonic::{Code, Request};
@@ -196,4 +196,19 @@ async fn a_request_is_known_by_the_callers_name_for_it_in_every_answer() {
             json!(made)
         ]
     );
+}
+
+#[tokio::test]
+async fn a_record_that_fails_after_the_change_leaves_the_answer_true() {
+    let (_directory, path) = file();
+    let world = recorded(&path).await;
+    let lost = path.clone();
+    let edit = Edit::with(move |_| {
+        std::fs::remove_file(&lost).unwrap();
+        std::fs::create_dir(&lost).unwrap();
+    });
+    let fault = Fault::new(Endpoint::AddTeamMember, FaultKind::MoveRows(edit)).once();
+    world.sandbox.faults().add(fault);
+    assert_eq!(world.ask(world.pair(), GRANT).await.unwrap(), Answer::Done);
+    assert_eq!(world.held(world.pair()), Some(Role::Member));
 }
