@@ -13,7 +13,7 @@ use crate::buildkite::mask;
 /// # Errors
 /// When the filter is malformed.
 pub(super) fn init(filter: &str) -> Result<(), SettingError> {
-    let filter = EnvFilter::try_new(filter).map_err(|_| {
+    let filter = EnvFilter::try_new(with_audit(filter)).map_err(|_| {
         SettingError::new(
             "--log",
             "BUILDKITE_CONNECTOR_LOG",
@@ -28,6 +28,15 @@ pub(super) fn init(filter: &str) -> Result<(), SettingError> {
         subscriber.json().flatten_event(true).try_init()
     };
     Ok(())
+}
+
+/// Who changed what is logged whatever else is, unless the filter speaks of it or wants nothing at all.
+fn with_audit(filter: &str) -> String {
+    if filter.contains("audit") || filter.eq_ignore_ascii_case("off") {
+        filter.to_owned()
+    } else {
+        format!("{filter},audit=info")
+    }
 }
 
 /// Standard error with every token of a known form masked. An event is written in one piece, so none is split.

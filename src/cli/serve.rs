@@ -15,6 +15,9 @@ use crate::buildkite::{Call, Client, Lane};
 use crate::sandbox::{Options, Sandbox};
 use crate::server::{ListenAddress, Listener, Server, ServerOptions};
 
+/// How long changes whose callers are gone may take to be confirmed once nobody calls any more.
+const FINISH: Duration = Duration::from_secs(10);
+
 /// What `serve` can be told.
 #[derive(Debug, clap::Args)]
 pub struct ServeArgs {
@@ -64,8 +67,11 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let listener = Listener::bind(&address).await.map_err(setting)?;
     let bound = listener.address().map_err(|error| failed(&error))?;
     tracing::info!(address = %bound, %organization, sandbox = args.sandbox, "serving");
-    let _checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(access, interval)));
+    let _checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(Arc::clone(&access), interval)));
     server.run(listener, ending).await.map_err(|error| failed(&error))?;
+    if tokio::time::timeout(FINISH, access.finish_changes()).await.is_err() {
+        tracing::warn!("a change could not be confirmed in time: see the audit record");
+    }
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;
     }

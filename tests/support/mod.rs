@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 
-pub use platform::Platform;
+pub use platform::{Platform, entitlement, entitlement_of_nobody, resource};
 
 /// A sandbox without rate limits, so that a test is about what it is about.
 pub async fn sandbox(seed: Seed) -> Sandbox {

@@ -69,9 +69,36 @@ pub fn entitlement(team: &str, role: &str) -> Entitlement {
     }
 }
 
+/// An entitlement with an id alone.
+pub fn entitlement_of_nobody(id: &str) -> Entitlement {
+    Entitlement {
+        id: id.to_owned(),
+        ..Default::default()
+    }
+}
+
 impl Platform {
     pub fn new(channel: Channel) -> Self {
         Self { channel }
+    }
+
+    /// For calls with metadata or a deadline.
+    pub fn grants_client(&self) -> GrantManagerServiceClient<Channel> {
+        GrantManagerServiceClient::new(self.channel.clone())
+    }
+
+    pub async fn grant_exactly(
+        &self,
+        entitlement: Entitlement,
+        kind: &str,
+        principal: &str,
+    ) -> Result<GrantManagerServiceGrantResponse, Status> {
+        let request = GrantManagerServiceGrantRequest {
+            entitlement: Some(entitlement),
+            principal: Some(resource(kind, principal)),
+            ..Default::default()
+        };
+        Ok(self.grants_client().grant(request).await?.into_inner())
     }
 
     pub async fn validate(&self) -> Result<ConnectorServiceValidateResponse, Status> {

@@ -16,6 +16,8 @@ mod patience;
 mod principal;
 mod reading;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use std::path::PathBuf;

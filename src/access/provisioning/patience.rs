@@ -32,3 +32,15 @@ impl Patience {
         self.pauses.get(..self.doubts).unwrap_or(&self.pauses)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_has_ten_seconds_to_show_and_a_doubt_is_settled_after_two() {
+        let patience = Patience::default();
+        assert_eq!(patience.pauses.iter().sum::<Duration>(), patience.own_writes);
+        assert_eq!(patience.doubts().iter().sum::<Duration>(), Duration::from_secs(2));
+    }
+}

@@ -84,3 +84,30 @@ impl Audit {
 fn described(file: &AuditFile, error: &std::io::Error) -> String {
     format!("{}: {error}", file.path().display())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_gap_in_the_record_is_known_until_it_is_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("missing/audit.jsonl");
+        let audit = Audit::new(Some(path.clone()));
+        assert!(audit.trouble().is_some());
+        assert!(audit.intend("1".into()).await.is_err());
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        audit.intend("2".into()).await.unwrap();
+        assert_eq!(audit.trouble(), None);
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        audit.conclude("3".into()).await;
+        assert!(audit.trouble().unwrap().contains("missing/audit.jsonl"));
+    }
+
+    #[tokio::test]
+    async fn without_a_file_the_log_is_the_record() {
+        let audit = Audit::new(None);
+        audit.intend("1".into()).await.unwrap();
+        assert_eq!(audit.trouble(), None);
+    }
+}

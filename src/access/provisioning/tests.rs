@@ -1,0 +1,168 @@
+//! What cannot be made to happen over a real network, on a Buildkite of which every answer is chosen.
+
+use std::sync::Arc;
+
+use mockall::Sequence;
+use uuid::Uuid;
+
+use super::super::upstream::MockUpstream;
+use super::*;
+use crate::access::AccessSettings;
+use crate::buildkite::{ApiError, Cause, Endpoint, ListedRole, Role, TeamId, TeamMember, Trouble, UserId};
+
+fn entitlement() -> EntitlementId {
+    EntitlementId {
+        team: Uuid::from_u128(1).into(),
+        role: Role::Member,
+    }
+}
+
+fn user() -> UserId {
+    Uuid::from_u128(2).into()
+}
+
+fn asker() -> Asker {
+    Asker {
+        caller: "platform".into(),
+        request_id: "1".to_owned(),
+        deadline: None,
+    }
+}
+
+fn member(user: UserId, role: Role) -> TeamMember {
+    TeamMember {
+        user_id: user,
+        user_name: None,
+        role: ListedRole::Known(role),
+        created_at: None,
+    }
+}
+
+fn trouble(trouble: Trouble) -> ApiError {
+    ApiError {
+        endpoint: Endpoint::AddMember(entitlement().team),
+        trouble,
+        message: None,
+    }
+}
+
+fn access(upstream: MockUpstream) -> Arc<Access> {
+    let settings = AccessSettings {
+        provisioning: true,
+        ..AccessSettings::default()
+    };
+    Arc::new(Access::new(Arc::new(upstream), settings))
+}
+
+/// Reads answer these in turn.
+fn reads(upstream: &mut MockUpstream, answers: impl IntoIterator<Item = Result<TeamMember, Trouble>>) {
+    let mut order = Sequence::new();
+    for answer in answers {
+        upstream
+            .expect_member()
+            .times(1)
+            .in_sequence(&mut order)
+            .return_once(move |_: TeamId, _, _| answer.map_err(trouble));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_shows_after_a_write_that_was_never_sent_is_somebody_elses() {
+    let mut upstream = MockUpstream::new();
+    reads(
+        &mut upstream,
+        [Err(Trouble::NotFound), Ok(member(user(), Role::Member))],
+    );
+    let refused = Cause::Connect("refused".to_owned());
+    upstream
+        .expect_add_member()
+        .times(1)
+        .return_once(|_, _, _, _| Err(trouble(Trouble::Unavailable(refused))));
+    let receipt = access(upstream)
+        .grant(entitlement(), Principal::User(user()), asker())
+        .await;
+    assert_eq!(receipt.unwrap().outcome, Outcome::AlreadyExists);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_shows_after_a_write_whose_reply_was_lost_is_ours() {
+    let mut upstream = MockUpstream::new();
+    reads(
+        &mut upstream,
+        [Err(Trouble::NotFound), Ok(member(user(), Role::Member))],
+    );
+    upstream
+        .expect_add_member()
+        .times(1)
+        .return_once(|_, _, _, _| Err(trouble(Trouble::Unavailable(Cause::Broken))));
+    let receipt = access(upstream)
+        .grant(entitlement(), Principal::User(user()), asker())
+        .await;
+    assert_eq!(receipt.unwrap().outcome, Outcome::Granted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_echo_of_another_person_confirms_nothing() {
+    let mut upstream = MockUpstream::new();
+    reads(
+        &mut upstream,
+        [Err(Trouble::NotFound), Ok(member(user(), Role::Member))],
+    );
+    upstream
+        .expect_add_member()
+        .times(1)
+        .return_once(|_, _, role, _| Ok(Some(member(Uuid::from_u128(9).into(), role))));
+    let receipt = access(upstream)
+        .grant(entitlement(), Principal::User(user()), asker())
+        .await;
+    assert_eq!(receipt.unwrap().outcome, Outcome::Granted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_record_of_another_person_decides_nothing() {
+    let mut upstream = MockUpstream::new();
+    reads(&mut upstream, [Ok(member(Uuid::from_u128(9).into(), Role::Member))]);
+    let receipt = access(upstream)
+        .grant(entitlement(), Principal::User(user()), asker())
+        .await;
+    assert_eq!(receipt.unwrap_err().reason(), "UNEXPECTED_RESPONSE");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_undid_is_believed_ten_seconds_after_our_write_and_not_before() {
+    let mut upstream = MockUpstream::new();
+    let undone = std::iter::repeat_with(|| Err(Trouble::NotFound)).take(6);
+    let first = [Err(Trouble::NotFound)];
+    reads(
+        &mut upstream,
+        first
+            .into_iter()
+            .chain(undone)
+            .chain([Ok(member(user(), Role::Member))]),
+    );
+    upstream
+        .expect_add_member()
+        .times(1)
+        .returning(|_, user, role, _| Ok(Some(member(user, role))));
+    let access = access(upstream);
+    let grant = || access.grant(entitlement(), Principal::User(user()), asker());
+    assert_eq!(grant().await.unwrap().outcome, Outcome::Granted);
+    let begun = Instant::now();
+    // It shows at the sixth reading: ours, late.
+    assert_eq!(grant().await.unwrap().outcome, Outcome::AlreadyExists);
+    assert!(begun.elapsed() <= Patience::default().own_writes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_is_unknown_here_is_left_alone() {
+    let mut upstream = MockUpstream::new();
+    let owner = TeamMember {
+        role: ListedRole::Unknown("owner".into()),
+        ..member(user(), Role::Member)
+    };
+    reads(&mut upstream, [Ok(owner)]);
+    let receipt = access(upstream)
+        .revoke(entitlement(), Principal::User(user()), asker())
+        .await;
+    assert_eq!(receipt.unwrap_err().reason(), "UNEXPECTED_RESPONSE");
+}

@@ -1,0 +1,282 @@
+//! Replies that were lost, writes that were applied and denied, reads that lie: every cell ends as the model has it, with the
+//! change made once and never claimed unseen.
+
+use std::time::Duration;
+
+use buildkite_connector::sandbox::{
+    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, LimitOptions, Options, RefusalStyle, Sandbox, TokenSpec,
+    WriteLag,
+};
+use http::StatusCode;
+use rstest::rstest;
+use serde_json::json;
+use tonic::Code;
+
+use super::model::{Answer, Asked, HELD, Role};
+use super::{WRITES, World, reason, set, setup};
+use crate::support::sized;
+
+fn impatient() -> crate::support::Setup {
+    let mut setup = setup();
+    setup.client.attempt_timeout = Duration::from_millis(500);
+    setup
+}
+
+/// Faults after which a write may or may not have been applied.
+#[rstest]
+#[case::reset_before(FaultKind::ResetBefore)]
+#[case::reset_after(FaultKind::ResetAfter)]
+#[case::applied_then_500(FaultKind::AppliedThenStatus(StatusCode::INTERNAL_SERVER_ERROR))]
+#[case::applied_then_422(FaultKind::AppliedThenStatus(StatusCode::UNPROCESSABLE_ENTITY))]
+#[case::applied_then_404(FaultKind::AppliedThenStatus(StatusCode::NOT_FOUND))]
+#[case::bad_gateway(FaultKind::Status(StatusCode::BAD_GATEWAY, BodyStyle::Html))]
+#[case::truncated(FaultKind::Truncated)]
+#[case::empty(FaultKind::EmptyBody)]
+#[case::null(FaultKind::NullBody)]
+#[case::other_shape(FaultKind::WrongShape(json!([])))]
+#[case::hang(FaultKind::Hang)]
+#[tokio::test]
+async fn a_lost_reply_ends_as_if_it_had_come(#[case] kind: FaultKind) {
+    let world = World::with(impatient()).await;
+    for asked in Asked::ALL {
+        for held in HELD {
+            let (after, answer) = asked.step(held);
+            if after == held {
+                continue;
+            }
+            let pair = world.pair();
+            world.hold(pair, held);
+            world.sandbox.faults().clear();
+            for write in WRITES {
+                world.sandbox.faults().add(Fault::new(write, kind.clone()).once());
+            }
+            let applied = world.applied();
+            let said = world.ask(pair, asked).await;
+            // A refusal after which the role is as wanted was the truth before we wrote: it may have been somebody else.
+            let refused = matches!(&kind, FaultKind::AppliedThenStatus(status) if status.is_client_error());
+            if !(refused && said.as_ref().is_ok_and(|said| *said == asked.again())) {
+                assert_eq!(said.unwrap(), answer, "{asked:?} {held:?}");
+            }
+            assert_eq!(world.held(pair), after, "{asked:?} {held:?}");
+            assert_eq!(world.applied() - applied, 1, "{asked:?} {held:?}");
+        }
+    }
+}
+
+#[rstest]
+#[case(
+    Endpoint::TeamMember,
+    FaultKind::Status(StatusCode::SERVICE_UNAVAILABLE, BodyStyle::Empty)
+)]
+#[case(Endpoint::TeamMember, FaultKind::ResetBefore)]
+#[case(Endpoint::TeamMember, FaultKind::Truncated)]
+#[case(Endpoint::TeamMember, FaultKind::Html200)]
+#[case(Endpoint::TeamMember, FaultKind::Hang)]
+#[case(Endpoint::Team, FaultKind::Status(StatusCode::SERVICE_UNAVAILABLE, BodyStyle::Empty))]
+#[tokio::test]
+async fn trouble_of_a_read_that_passes_is_ridden_out(#[case] endpoint: Endpoint, #[case] kind: FaultKind) {
+    let world = World::with(impatient()).await;
+    let pair = world.pair();
+    for asked in [
+        Asked::Grant(Role::Member),
+        Asked::Revoke(Role::Maintainer),
+        Asked::Revoke(Role::Member),
+    ] {
+        let held = world.held(pair);
+        world.sandbox.faults().add(Fault::new(endpoint, kind.clone()).once());
+        assert_eq!(world.ask(pair, asked).await.unwrap(), asked.step(held).1);
+    }
+    assert_eq!(world.applied(), 2);
+}
+
+#[tokio::test]
+async fn a_429_is_waited_out_and_the_write_made_once() {
+    let limits = LimitOptions {
+        window: Duration::from_secs(1),
+        organization_offset: Some(Duration::ZERO),
+        user_offset: Some(Duration::ZERO),
+        ..LimitOptions::default()
+    };
+    let sandbox = Sandbox::start(Options {
+        seed: sized(2, 0, 5),
+        limits,
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    let token = sandbox.token().clone();
+    let world = World::on(sandbox, &token, setup()).await;
+    let kind = FaultKind::RateLimited(Bucket::Organization, RefusalStyle::Documented);
+    world
+        .sandbox
+        .faults()
+        .add(Fault::new(Endpoint::AddTeamMember, kind).once());
+    let answer = world.ask(world.pair(), Asked::Grant(Role::Member)).await.unwrap();
+    assert_eq!((answer, world.applied()), (Answer::Done, 1));
+}
+
+/// Somebody else is quicker: between our read and our write the pair changes.
+#[rstest]
+#[tokio::test]
+async fn what_somebody_else_did_meanwhile_is_seen(
+    #[values("422", "409", "200-unchanged", "201-upsert")] post_existing: &str,
+    #[values("404", "204", "422")] delete_absent: &str,
+) {
+    let world = World::new().await;
+    world.sandbox.change_habits(|habits| {
+        habits.post_existing = post_existing.parse().unwrap();
+        habits.delete_absent = delete_absent.parse().unwrap();
+    });
+    let pair = world.pair();
+    for asked in Asked::ALL {
+        for (before, meanwhile) in HELD
+            .into_iter()
+            .flat_map(|before| HELD.map(|meanwhile| (before, meanwhile)))
+        {
+            if asked.step(before).0 == before || before == meanwhile {
+                continue;
+            }
+            world.hold(pair, before);
+            world.sandbox.faults().clear();
+            for write in WRITES {
+                let edit = Edit::with(move |organization| set(organization, pair, meanwhile));
+                world
+                    .sandbox
+                    .faults()
+                    .add(Fault::new(write, FaultKind::MoveRows(edit)).once());
+            }
+            let case = format!("{asked:?} {before:?} {meanwhile:?}");
+            let answer = world.ask(pair, asked).await.expect(&case);
+            let (after, said) = asked.step(meanwhile);
+            // What the write itself cannot tell is told as it was meant: an upsert and a DELETE that say nothing, and the
+            // DELETE that no condition can be put on, which takes the role that somebody has just been given.
+            match (asked, before, meanwhile) {
+                (Asked::Revoke(_), ..) => assert_eq!(world.held(pair), None, "{case}"),
+                (Asked::Grant(_), None, Some(_)) if post_existing == "201-upsert" => {
+                    assert_eq!(world.held(pair), after, "{case}");
+                }
+                (Asked::Grant(role), None, Some(held)) if held == role && post_existing == "200-unchanged" => {
+                    assert_eq!(world.held(pair), after, "{case}");
+                }
+                (Asked::Grant(role), Some(_), Some(held)) if held == role => {
+                    assert_eq!(world.held(pair), after, "{case}");
+                }
+                _ => assert_eq!((answer, world.held(pair)), (said, after), "{case}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_403_is_never_sent_again_and_names_the_scope() {
+    let sandbox = crate::support::sandbox(sized(4, 0, 12)).await;
+    let token = sandbox.mint(TokenSpec::owned_by(sandbox.owner()).with_scopes(&[
+        "read_user",
+        "read_organizations",
+        "read_teams",
+    ]));
+    let world = World::on(sandbox, &token, setup()).await;
+    for (asked, held) in [
+        (Asked::Grant(Role::Member), None),
+        (Asked::Grant(Role::Maintainer), Some(Role::Member)),
+        (Asked::Revoke(Role::Member), Some(Role::Member)),
+    ] {
+        world.hold(world.pair(), held);
+        let refused = world.ask(world.pair(), asked).await.unwrap_err();
+        assert_eq!(reason(&refused), (Code::PermissionDenied, "MISSING_SCOPE".to_owned()));
+    }
+    for write in WRITES {
+        assert_eq!(world.sandbox.journal().count(write), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_404_that_may_mean_hidden_is_no_absence() {
+    let world = World::new().await;
+    let pair = world.pair();
+    let not_found = FaultKind::Status(StatusCode::NOT_FOUND, BodyStyle::Message);
+    for endpoint in [Endpoint::TeamMember, Endpoint::Team] {
+        world.sandbox.faults().add(Fault::new(endpoint, not_found.clone()));
+    }
+    world.hold(pair, Some(Role::Member));
+    let refused = world.ask(pair, Asked::Revoke(Role::Member)).await.unwrap_err();
+    assert_eq!(
+        reason(&refused),
+        (Code::FailedPrecondition, "TEAM_UNREACHABLE".to_owned())
+    );
+    assert_eq!(world.held(pair), Some(Role::Member));
+}
+
+#[tokio::test]
+async fn a_write_that_is_never_shown_is_never_claimed() {
+    let world = World::new().await;
+    world.sandbox.change_habits(|habits| {
+        habits.write_lag = WriteLag::For(Duration::from_secs(60));
+        habits.echo = "empty".parse().unwrap();
+    });
+    let refused = world.ask(world.pair(), Asked::Grant(Role::Member)).await.unwrap_err();
+    assert_eq!(
+        reason(&refused),
+        (Code::Unavailable, "BUILDKITE_UNAVAILABLE".to_owned())
+    );
+    assert_eq!(world.applied(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_write_that_shows_late_is_ours_and_made_once() {
+    for fault in [
+        FaultKind::ResetAfter,
+        FaultKind::AppliedThenStatus(StatusCode::BAD_GATEWAY),
+    ] {
+        for lag in [1, 3, 6, 8] {
+            let world = World::new().await;
+            world
+                .sandbox
+                .change_habits(|habits| habits.write_lag = WriteLag::Reads(lag));
+            for write in WRITES {
+                world.sandbox.faults().add(Fault::new(write, fault.clone()).once());
+            }
+            let pair = world.pair();
+            assert_eq!(
+                world.ask(pair, Asked::Grant(Role::Member)).await.unwrap(),
+                Answer::Done,
+                "{lag}"
+            );
+            assert_eq!(
+                world.ask(pair, Asked::Grant(Role::Maintainer)).await.unwrap(),
+                Answer::Replaced,
+                "{lag}"
+            );
+            assert_eq!(
+                world.ask(pair, Asked::Revoke(Role::Maintainer)).await.unwrap(),
+                Answer::Done,
+                "{lag}"
+            );
+            assert_eq!((world.applied(), world.held(pair)), (3, None), "{lag}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reader_never_sees_a_person_absent_during_a_role_change() {
+    let world = World::new().await;
+    let pair = world.pair();
+    world.hold(pair, Some(Role::Member));
+    let changing = async {
+        for role in [Role::Maintainer, Role::Member].into_iter().cycle().take(20) {
+            assert_eq!(world.ask(pair, Asked::Grant(role)).await.unwrap(), Answer::Replaced);
+        }
+    };
+    let polling = async {
+        loop {
+            assert!(world.held(pair).is_some());
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! { () = changing => {}, () = polling => {} }
+    let journal = world.sandbox.journal();
+    assert_eq!(
+        journal.count(Endpoint::RemoveTeamMember) + journal.count(Endpoint::AddTeamMember),
+        0
+    );
+}

@@ -1,0 +1,204 @@
+//! The decision table, cell by cell, under every habit that Buildkite may have, and what each costs.
+
+use buildkite_connector::sandbox::{
+    DeleteAbsent, Echo, Endpoint, Habit, Habits, LastMaintainer, MemberRows, PatchAbsent, PostExisting, PostOutsider,
+    WriteLag,
+};
+use rstest::rstest;
+use tonic::Code;
+
+use super::model::{Answer, Asked, HELD, Role};
+use super::{Setup, World, reason, setup};
+use crate::support::entitlement_of_nobody;
+
+async fn every_cell(world: &World) {
+    for asked in Asked::ALL {
+        for held in HELD {
+            let pair = world.pair();
+            world.hold(pair, held);
+            let (after, answer) = asked.step(held);
+            let applied = world.applied();
+            assert_eq!(world.ask(pair, asked).await.unwrap(), answer, "{asked:?} {held:?}");
+            assert_eq!(world.held(pair), after, "{asked:?} {held:?}");
+            assert_eq!(
+                world.applied() - applied,
+                usize::from(after != held),
+                "{asked:?} {held:?}"
+            );
+            assert_eq!(
+                world.ask(pair, asked).await.unwrap(),
+                asked.again(),
+                "{asked:?} {held:?} again"
+            );
+            assert_eq!(world.held(pair), after, "{asked:?} {held:?} again");
+        }
+    }
+}
+
+fn all<H: Habit>() -> Vec<H> {
+    H::NAMES.iter().filter_map(|name| name.parse().ok()).collect()
+}
+
+#[rstest]
+#[case::post_existing(all::<PostExisting>().into_iter().map(|post_existing| Habits { post_existing, ..Habits::default() }).collect())]
+#[case::delete_absent(all::<DeleteAbsent>().into_iter().map(|delete_absent| Habits { delete_absent, ..Habits::default() }).collect())]
+#[case::patch_absent(all::<PatchAbsent>().into_iter().map(|patch_absent| Habits { patch_absent, ..Habits::default() }).collect())]
+#[case::echo(all::<Echo>().into_iter().map(|echo| Habits { echo, ..Habits::default() }).collect())]
+#[tokio::test]
+async fn every_cell_is_as_the_table_has_it(#[case] habits: Vec<Habits>) {
+    let world = World::new().await;
+    for habits in habits {
+        world.sandbox.change_habits(|now| *now = habits);
+        every_cell(&world).await;
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_write_that_shows_late_is_waited_for_and_made_once(
+    #[values(Echo::Full, Echo::Empty, Echo::WithoutRole, Echo::Lagging)] echo: Echo,
+) {
+    let world = World::new().await;
+    world.sandbox.change_habits(|habits| {
+        habits.write_lag = WriteLag::Reads(3);
+        habits.echo = echo;
+    });
+    let pair = world.pair();
+    // No edits behind our back here: the lag would hide our writes and show theirs.
+    let mut held = None;
+    for asked in [
+        Asked::Grant(Role::Member),
+        Asked::Grant(Role::Maintainer),
+        Asked::Revoke(Role::Member),
+        Asked::Revoke(Role::Maintainer),
+        Asked::Grant(Role::Maintainer),
+        Asked::Grant(Role::Member),
+        Asked::Revoke(Role::Maintainer),
+        Asked::Revoke(Role::Member),
+    ] {
+        let applied = world.applied();
+        let (after, answer) = asked.step(held);
+        assert_eq!(world.ask(pair, asked).await.unwrap(), answer, "{asked:?} {held:?}");
+        assert_eq!(world.held(pair), after, "{asked:?} {held:?}");
+        assert_eq!(world.applied() - applied, usize::from(after != held));
+        held = after;
+    }
+}
+
+#[rstest]
+#[case::grant(Asked::Grant(Role::Member), None, 2)]
+#[case::grant_again(Asked::Grant(Role::Member), Some(Role::Member), 1)]
+#[case::role_change(Asked::Grant(Role::Maintainer), Some(Role::Member), 2)]
+#[case::revoke(Asked::Revoke(Role::Member), Some(Role::Member), 3)]
+#[case::stale_revoke(Asked::Revoke(Role::Member), Some(Role::Maintainer), 1)]
+#[case::revoke_of_nobody(Asked::Revoke(Role::Member), None, 2)]
+#[tokio::test]
+async fn each_costs_what_it_must(#[case] asked: Asked, #[case] held: Option<Role>, #[case] requests: u64) {
+    let world = World::new().await;
+    world.hold(world.pair(), held);
+    world.ask(world.pair(), asked).await.unwrap();
+    assert_eq!(world.total(), requests);
+}
+
+#[tokio::test]
+async fn a_stale_member_revoke_never_ejects_a_maintainer() {
+    let world = World::new().await;
+    world.hold(world.pair(), Some(Role::Maintainer));
+    let answer = world.ask(world.pair(), Asked::Revoke(Role::Member)).await.unwrap();
+    assert_eq!((answer, world.applied()), (Answer::AlreadyRevoked, 0));
+}
+
+#[rstest]
+#[tokio::test]
+async fn somebody_outside_has_to_be_invited_first_and_holds_nothing(
+    #[values(PostOutsider::NotFound, PostOutsider::Unprocessable, PostOutsider::Forbidden)] habit: PostOutsider,
+) {
+    let world = World::new().await;
+    world.sandbox.change_habits(|habits| habits.post_outsider = habit);
+    let pair = world.pair();
+    world
+        .sandbox
+        .edit(|organization| organization.remove_person(pair.user, MemberRows::Dropped));
+    for role in Role::ALL {
+        let refused = world.ask(pair, Asked::Grant(role)).await.unwrap_err();
+        assert_eq!(
+            reason(&refused),
+            (Code::FailedPrecondition, "USER_NOT_IN_ORGANIZATION".to_owned())
+        );
+        assert!(refused.message().contains("invite"), "{refused}");
+        assert_eq!(
+            world.ask(pair, Asked::Revoke(role)).await.unwrap(),
+            Answer::AlreadyRevoked
+        );
+    }
+    let journal = world.sandbox.journal();
+    assert_eq!((journal.count(Endpoint::AddTeamMember), world.applied()), (2, 0));
+}
+
+#[rstest]
+#[case(Asked::Grant(Role::Member), Some(Role::Maintainer))]
+#[case(Asked::Revoke(Role::Maintainer), Some(Role::Maintainer))]
+#[tokio::test]
+async fn a_refusal_that_reading_does_not_explain_stands_in_buildkites_words(
+    #[case] asked: Asked,
+    #[case] held: Option<Role>,
+) {
+    let world = World::new().await;
+    world
+        .sandbox
+        .change_habits(|habits| habits.last_maintainer = LastMaintainer::Refused);
+    world.hold(world.pair(), held);
+    let refused = world.ask(world.pair(), asked).await.unwrap_err();
+    assert_eq!(
+        reason(&refused),
+        (Code::FailedPrecondition, "REJECTED_BY_BUILDKITE".to_owned())
+    );
+    assert!(refused.message().contains("at least one maintainer"), "{refused}");
+    let writes = world.sandbox.journal().count(Endpoint::ChangeTeamMember)
+        + world.sandbox.journal().count(Endpoint::RemoveTeamMember);
+    assert_eq!((writes, world.held(world.pair())), (1, held));
+}
+
+#[tokio::test]
+async fn a_team_that_is_gone_is_not_found_for_a_grant_and_holds_nobody_for_a_revoke() {
+    let world = World::new().await;
+    let pair = world.pair();
+    world.sandbox.edit(|organization| organization.remove_team(pair.team));
+    let refused = world.ask(pair, Asked::Grant(Role::Member)).await.unwrap_err();
+    assert_eq!(reason(&refused), (Code::NotFound, "TEAM_NOT_FOUND".to_owned()));
+    let answer = world.ask(pair, Asked::Revoke(Role::Member)).await.unwrap();
+    assert_eq!(answer, Answer::AlreadyRevoked);
+}
+
+#[tokio::test]
+async fn while_provisioning_is_off_nothing_is_asked_and_the_remedy_is_said() {
+    let mut off: Setup = setup();
+    off.access.provisioning = false;
+    let world = World::with(off).await;
+    for asked in Asked::ALL {
+        let refused = world.ask(world.pair(), asked).await.unwrap_err();
+        assert_eq!(
+            reason(&refused),
+            (Code::FailedPrecondition, "PROVISIONING_DISABLED".to_owned())
+        );
+        assert!(refused.message().contains("--provisioning"));
+    }
+    assert_eq!(world.total(), 0);
+}
+
+#[rstest]
+#[case("team", None)]
+#[case("user", Some("pipeline:x:member"))]
+#[tokio::test]
+async fn other_types_are_invalid(#[case] kind: &str, #[case] entitlement: Option<&str>) {
+    let world = World::new().await;
+    let pair = world.pair();
+    let id = entitlement.map_or_else(|| format!("team:{}:member", pair.team), str::to_owned);
+    let refused = world
+        .platform
+        .grant_exactly(entitlement_of_nobody(&id), kind, &pair.user.to_string())
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&refused), (Code::InvalidArgument, "INVALID_REQUEST".to_owned()));
+    assert_eq!(world.total(), 0);
+}

@@ -1,0 +1,133 @@
+//! Callers that hang up or run out of time, before the write starts and after.
+
+use std::time::Duration;
+
+use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantRequest;
+use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind};
+use tonic::{Code, Request};
+
+use super::model::{Answer, Asked, Role};
+use super::{World, reason, setup};
+use crate::support::{entitlement, resource};
+
+/// Longer than any of these tests waits for a condition.
+const DELAY: Duration = Duration::from_millis(400);
+
+async fn until(condition: impl Fn() -> bool) {
+    let waited = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waited)
+        .await
+        .expect("the condition never came");
+}
+
+fn delayed(endpoint: Endpoint) -> Fault {
+    Fault::new(endpoint, FaultKind::Delay(DELAY)).once()
+}
+
+fn grant_request(world: &World) -> Request<GrantManagerServiceGrantRequest> {
+    Request::new(GrantManagerServiceGrantRequest {
+        entitlement: Some(entitlement(&world.pair().team.to_string(), "member")),
+        principal: Some(resource("user", &world.pair().user.to_string())),
+        ..Default::default()
+    })
+}
+
+#[tokio::test]
+async fn a_caller_that_is_gone_before_the_write_starts_nothing() {
+    let world = World::new().await;
+    world.sandbox.faults().add(delayed(Endpoint::TeamMember));
+    let (platform, pair) = (world.platform.clone(), world.pair());
+    let caller =
+        tokio::spawn(
+            async move { super::ask(&platform, pair, &pair.user.to_string(), Asked::Grant(Role::Member)).await },
+        );
+    until(|| world.sandbox.journal().in_flight() == 1).await;
+    caller.abort();
+    until(|| world.sandbox.journal().in_flight() == 0).await;
+    // Whoever comes next has the turn at once, and finds nothing done.
+    assert_eq!(
+        world.ask(pair, Asked::Grant(Role::Maintainer)).await.unwrap(),
+        Answer::Done
+    );
+    assert_eq!(world.sandbox.journal().count(Endpoint::AddTeamMember), 1);
+}
+
+#[tokio::test]
+async fn a_caller_that_is_gone_while_it_waits_for_its_turn_starts_nothing() {
+    let world = World::new().await;
+    world.sandbox.faults().add(delayed(Endpoint::TeamMember));
+    let pair = world.pair();
+    let asking = |asked| {
+        let platform = world.platform.clone();
+        tokio::spawn(async move { super::ask(&platform, pair, &pair.user.to_string(), asked).await })
+    };
+    let first = asking(Asked::Grant(Role::Member));
+    until(|| world.sandbox.journal().in_flight() == 1).await;
+    let second = asking(Asked::Revoke(Role::Member));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    second.abort();
+    assert_eq!(first.await.unwrap().unwrap(), Answer::Done);
+    assert_eq!(
+        world.ask(pair, Asked::Grant(Role::Member)).await.unwrap(),
+        Answer::AlreadyExists
+    );
+    assert_eq!(world.sandbox.journal().count(Endpoint::RemoveTeamMember), 0);
+}
+
+#[tokio::test]
+async fn a_write_that_was_started_is_finished_and_recorded_although_its_caller_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit.jsonl");
+    let mut recorded = setup();
+    recorded.access.audit_file = Some(path.clone());
+    let world = World::with(recorded).await;
+    world.sandbox.faults().add(delayed(Endpoint::AddTeamMember));
+    // Its reply is lost as well, so that finishing takes more than the write.
+    world
+        .sandbox
+        .faults()
+        .add(Fault::new(Endpoint::AddTeamMember, FaultKind::ResetBefore).once());
+    let (platform, pair) = (world.platform.clone(), world.pair());
+    let caller =
+        tokio::spawn(
+            async move { super::ask(&platform, pair, &pair.user.to_string(), Asked::Grant(Role::Member)).await },
+        );
+    until(|| world.total() == 1 && world.sandbox.journal().in_flight() == 1).await;
+    caller.abort();
+    until(|| std::fs::read_to_string(&path).is_ok_and(|text| text.contains("\"outcome\":\"granted\""))).await;
+    assert_eq!((world.held(pair), world.applied()), (Some(Role::Member), 1));
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_is_kept_and_the_write_is_finished() {
+    let world = World::new().await;
+    world.sandbox.faults().add(delayed(Endpoint::AddTeamMember));
+    let mut request = grant_request(&world);
+    request.set_timeout(DELAY / 4);
+    let late = world.platform.grants_client().grant(request).await.unwrap_err();
+    assert_eq!(reason(&late), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
+    assert!(late.metadata().contains_key("x-request-id"));
+    until(|| world.held(world.pair()).is_some()).await;
+}
+
+#[tokio::test]
+async fn a_caller_that_waits_for_its_turn_keeps_its_deadline() {
+    let world = World::new().await;
+    world.sandbox.faults().add(delayed(Endpoint::TeamMember));
+    let (platform, pair) = (world.platform.clone(), world.pair());
+    let first =
+        tokio::spawn(
+            async move { super::ask(&platform, pair, &pair.user.to_string(), Asked::Grant(Role::Member)).await },
+        );
+    until(|| world.sandbox.journal().in_flight() == 1).await;
+    let mut request = grant_request(&world);
+    request.set_timeout(DELAY / 8);
+    let late = world.platform.grants_client().grant(request).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded);
+    assert_eq!(first.await.unwrap().unwrap(), Answer::Done);
+    assert_eq!(world.sandbox.journal().count(Endpoint::TeamMember), 1);
+}

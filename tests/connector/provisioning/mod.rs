@@ -1,0 +1,183 @@
+//! Grants and revokes over a real channel: what was approved is so, and nothing is claimed that is not.
+
+mod ambiguity;
+mod audit;
+mod cells;
+mod crash;
+mod guards;
+mod hang_ups;
+mod model;
+mod principals;
+mod races;
+mod state_machine;
+
+use std::time::Duration;
+
+use buildkite_connector::access::AccessSettings;
+use buildkite_connector::access::provisioning::Patience;
+use buildkite_connector::sandbox::{Endpoint, Organization, Sandbox, TeamRole};
+use prost::Name;
+use secrecy::SecretString;
+use tonic::{Code, Status};
+use tonic_types::pb;
+use uuid::Uuid;
+
+use crate::support::{Connector, Platform, Setup, sandbox, sized};
+use buildkite_connector::proto::c1::connector::v2::{GrantAlreadyExists, GrantAlreadyRevoked, GrantReplaced};
+use model::{Answer, Asked, Pair, Role};
+
+/// An organization with empty teams, a connector on it and a platform that talks to it.
+pub struct World {
+    pub sandbox: Sandbox,
+    _connector: Connector,
+    pub platform: Platform,
+    pub teams: Vec<Uuid>,
+    /// Without the owner of the token.
+    pub people: Vec<Uuid>,
+}
+
+/// The design's times, a fiftieth of them.
+pub fn patience() -> Patience {
+    Patience {
+        pauses: [2, 6, 12, 20, 60, 100].map(Duration::from_millis).to_vec(),
+        doubts: 4,
+        own_writes: Duration::from_millis(200),
+        finish: Duration::from_secs(20),
+    }
+}
+
+pub fn setup() -> Setup {
+    Setup {
+        access: AccessSettings {
+            provisioning: true,
+            patience: patience(),
+            ..AccessSettings::default()
+        },
+        ..Setup::default()
+    }
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(setup()).await
+    }
+
+    pub async fn with(setup: Setup) -> Self {
+        let sandbox = sandbox(sized(4, 0, 12)).await;
+        let token = sandbox.token().clone();
+        Self::on(sandbox, &token, setup).await
+    }
+
+    pub async fn on(sandbox: Sandbox, token: &SecretString, setup: Setup) -> Self {
+        let connector = Connector::with(&sandbox, token, setup).await;
+        let platform = connector.platform().await;
+        let (teams, people) = sandbox.look(|organization: &Organization| {
+            let teams = organization.teams().iter().map(|team| team.id).collect();
+            let people = organization.people().iter().map(|person| person.id).skip(1).collect();
+            (teams, people)
+        });
+        Self {
+            sandbox,
+            _connector: connector,
+            platform,
+            teams,
+            people,
+        }
+    }
+
+    pub fn pair(&self) -> Pair {
+        Pair {
+            team: self.teams[0],
+            user: self.people[0],
+        }
+    }
+
+    /// What Buildkite has.
+    pub fn held(&self, pair: Pair) -> Option<Role> {
+        self.sandbox
+            .look(|organization| organization.team(pair.team).and_then(|team| team.role_of(pair.user)))
+            .map(|role| match role {
+                TeamRole::Member => Role::Member,
+                TeamRole::Maintainer => Role::Maintainer,
+            })
+    }
+
+    /// Changes what Buildkite has behind the connector's back.
+    pub fn hold(&self, pair: Pair, held: Option<Role>) {
+        self.sandbox.edit(|organization| set(organization, pair, held));
+    }
+
+    pub async fn ask(&self, pair: Pair, asked: Asked) -> Result<Answer, Status> {
+        ask(&self.platform, pair, &pair.user.to_string(), asked).await
+    }
+
+    /// REST requests so far.
+    pub fn total(&self) -> u64 {
+        self.sandbox.journal().total()
+    }
+
+    /// Writes that changed something.
+    pub fn applied(&self) -> usize {
+        self.sandbox.requests().iter().filter(|request| request.applied).count()
+    }
+}
+
+pub fn set(organization: &mut Organization, pair: Pair, held: Option<Role>) {
+    match held {
+        None => organization.remove_membership(pair.team, pair.user),
+        Some(Role::Member) => organization.set_membership(pair.team, pair.user, TeamRole::Member),
+        Some(Role::Maintainer) => organization.set_membership(pair.team, pair.user, TeamRole::Maintainer),
+    };
+}
+
+/// Asks for a change and reads the answer's annotations; the ids that come back are checked on the way.
+pub async fn ask(platform: &Platform, pair: Pair, principal: &str, asked: Asked) -> Result<Answer, Status> {
+    let team = pair.team.to_string();
+    let (annotations, role) = match asked {
+        Asked::Grant(role) => {
+            let granted = platform.grant(&team, role.name(), principal).await?;
+            let ids: Vec<&str> = granted.grants.iter().map(|grant| grant.id.as_str()).collect();
+            assert_eq!(ids, [pair.grant_id(role)]);
+            (granted.annotations, role)
+        }
+        Asked::Revoke(role) => (platform.revoke(&team, role.name(), principal).await?.annotations, role),
+    };
+    assert!(annotations.len() <= 1, "{annotations:?}");
+    let Some(annotation) = annotations.first() else {
+        return Ok(Answer::Done);
+    };
+    Ok(if annotation.type_url == GrantAlreadyExists::type_url() {
+        Answer::AlreadyExists
+    } else if annotation.type_url == GrantAlreadyRevoked::type_url() {
+        Answer::AlreadyRevoked
+    } else {
+        let replaced: GrantReplaced = annotation.to_msg().unwrap();
+        assert_eq!(replaced.replaced_grant_id, pair.grant_id(role.other()));
+        Answer::Replaced
+    })
+}
+
+/// A status' code and the reason that the connector gives.
+pub fn reason(status: &Status) -> (Code, String) {
+    let infos = error_infos(status);
+    assert_eq!(infos.first().unwrap().domain, "buildkite-connector");
+    (status.code(), infos.first().unwrap().reason.clone())
+}
+
+pub fn error_infos(status: &Status) -> Vec<pb::ErrorInfo> {
+    use prost::Message;
+    let details = pb::Status::decode(status.details()).unwrap().details;
+    let infos = details
+        .iter()
+        .filter(|any| any.type_url.ends_with("google.rpc.ErrorInfo"));
+    infos
+        .map(|any| pb::ErrorInfo::decode(any.value.as_slice()).unwrap())
+        .collect()
+}
+
+/// The endpoints that change something.
+pub const WRITES: [Endpoint; 3] = [
+    Endpoint::AddTeamMember,
+    Endpoint::ChangeTeamMember,
+    Endpoint::RemoveTeamMember,
+];
