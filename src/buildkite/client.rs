@@ -8,7 +8,7 @@ use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::budget::{Closed, Door};
+use super::budget::{Admission, Closed, Door};
 use super::call::Call;
 use super::credential::{ApiToken, CredentialError};
 use super::endpoint::Endpoint;
@@ -296,8 +296,14 @@ impl Client {
         body: Option<&serde_json::Value>,
         call: &Call,
     ) -> Result<Answered, ApiError> {
+        let arrived = Instant::now();
         loop {
-            let refused = match self.send(endpoint, window, body, call).await {
+            let admission = self
+                .door
+                .enter(call, arrived)
+                .await
+                .map_err(|closed| ApiError::new(endpoint, beyond_patience(closed, call)))?;
+            let refused = match self.send(admission, endpoint, window, body, call).await {
                 Err(ApiError {
                     trouble: Trouble::RateLimited(closed),
                     ..
@@ -315,17 +321,13 @@ impl Client {
 
     async fn send(
         &self,
+        admission: Admission<'_>,
         endpoint: Endpoint,
         window: Option<Window>,
         body: Option<&serde_json::Value>,
         call: &Call,
     ) -> Result<Answered, ApiError> {
         let fail = |trouble| ApiError::new(endpoint, trouble);
-        let admission = self
-            .door
-            .enter(call)
-            .await
-            .map_err(|closed| fail(beyond_patience(closed, call)))?;
         let timeout = match call.deadline() {
             // A write that was begun is waited for: cut off, nobody would know what became of it.
             _ if endpoint.is_write() && call.is_abandoned() => return Err(fail(Trouble::Abandoned)),

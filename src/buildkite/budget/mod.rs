@@ -62,12 +62,12 @@ impl Door {
         }
     }
 
-    /// Waits until the call may send one request.
+    /// Waits until the call may send one request, which was ready to be sent at `arrived`: a request that was refused and
+    /// comes again is not given a new patience.
     ///
     /// # Errors
     /// The closed limit, at once, where it opens later than the call or `max_wait` allows.
-    pub async fn enter(&self, call: &Call) -> Result<Admission<'_>, Closed> {
-        let arrived = Instant::now();
+    pub async fn enter(&self, call: &Call, arrived: Instant) -> Result<Admission<'_>, Closed> {
         loop {
             let Ok(permit) = self.in_flight.acquire().await else {
                 return Err(Closed::unknown());
