@@ -322,13 +322,18 @@ impl Client {
         body: Option<&serde_json::Value>,
         call: &Call,
     ) -> Result<Answered, ApiError> {
+        // A request that was refused and comes again is not given a new patience.
+        let patience = Instant::now() + self.options.budget.patience(call.lane());
+        let turn = call.clone().until(Some(
+            call.deadline().map_or(patience, |deadline| deadline.min(patience)),
+        ));
         loop {
             // What the door says is final; what Buildkite says is asked again, through the door.
             let admission = tokio::select! {
                 biased;
                 // A write that nobody waits for any more leaves the queue: it was not begun.
                 () = call.given_up(), if endpoint.is_write() => Err(Trouble::Abandoned),
-                admission = self.door.enter(call) => admission.map_err(|closed| beyond_patience(closed, call)),
+                admission = self.door.enter(&turn) => admission.map_err(|closed| beyond_patience(closed, call)),
             }
             .map_err(|trouble| ApiError::new(endpoint, trouble))?;
             let refused = match self.send(admission, endpoint, window, body, call).await {

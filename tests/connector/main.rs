@@ -5,5 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod matrix;
 mod provisioning;
 mod sync;
+mod windows;

@@ -2,7 +2,10 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod listing;
 pub mod platform;
+pub mod recorder;
+pub mod told;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +20,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 
+pub use listing::{Listing, ROWS, first_team};
 pub use platform::{Platform, entitlement, entitlement_of_nobody, resource};
+pub use told::told;
 
 /// A sandbox without rate limits, so that a test is about what it is about.
 pub async fn sandbox(seed: Seed) -> Sandbox {

@@ -158,8 +158,8 @@ impl Platform {
             if page.next_page_token.is_empty() {
                 return Ok(rows);
             }
-            assert_ne!(
-                page.next_page_token, token,
+            assert!(
+                page.next_page_token != token,
                 "a token that does not move loops the real client for ever"
             );
             token = page.next_page_token;
@@ -219,8 +219,8 @@ impl Platform {
             if page.next_page_token.is_empty() {
                 return Ok(rows);
             }
-            assert_ne!(
-                page.next_page_token, token,
+            assert!(
+                page.next_page_token != token,
                 "a token that does not move loops the real client for ever"
             );
             token = page.next_page_token;

@@ -35,7 +35,7 @@ impl Default for BudgetOptions {
 
 impl BudgetOptions {
     /// How long a request of this lane may wait.
-    pub(super) fn patience(&self, lane: Lane) -> Duration {
+    pub(in super::super) fn patience(&self, lane: Lane) -> Duration {
         match lane {
             Lane::Provisioning => self.provisioning_max_wait,
             Lane::Interactive | Lane::Sync => self.max_wait,

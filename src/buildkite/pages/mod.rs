@@ -3,7 +3,9 @@
 //! Buildkite pages by offset. When a row ahead of the reader is deleted between two pages, every later row moves up by one
 //! and the row at the boundary is in neither page: it looks revoked. So a list is read in **overlapping windows**. The next
 //! window begins at least one row before the end of what is covered, and two neighbours must share an **anchor**: a row
-//! with the same id and the same `created_at` (a person who was removed and added again is therefore none).
+//! with the same id and the same `created_at` (a member who was removed and added again is therefore none). Rows of people
+//! do not tell when they began: one of them is an anchor only as the first row of the later window, since who comes again
+//! comes where new rows do, and not into the middle of the list.
 //!
 //! **Premise:** rows that stay keep their relative order (rows are inserted anywhere, deleted anywhere, but not moved).
 //!
@@ -18,7 +20,11 @@
 //! times, then fails. A window full of rows already known is no end, since rows may have been inserted ahead. The same
 //! window answered at two higher offsets is a server that ignores `page`: an error, unless it ignores `per_page` too and so
 //! shows that it always answers the whole list. A server whose pages have a fixed size of their own cannot overlap; its list is
-//! read until two passes agree ([`passes`]).
+//! read until two passes agree ([`passes`]). It shows by pages that are larger than asked for, or by a first page that was
+//! short and has no anchor in common with what follows. A short window that names a next page is asked again; if it brings
+//! nothing new either, the page behind it decides whether the list ends or the Link.
+//!
+//! A position that is handed on always lies further than the one that was read from, so no caller is sent in circles.
 
 mod link;
 mod overlap;
@@ -120,7 +126,7 @@ pub enum Position {
 }
 
 /// More rows than any organization has people; a position beyond was not made by reading a list.
-const LONGEST_LIST: u32 = 10_000_000;
+const LONGEST_LIST: u32 = 1_000_000;
 
 impl Position {
     /// Whether reading a list can have come to this position.
@@ -166,7 +172,7 @@ pub async fn read<R: Row, S: Windows<R>>(source: &S, position: Position, enough:
         }
         overlap::Outcome::Batch(batch) => batch.rows,
         overlap::Outcome::Whole(rows) => rows,
-        overlap::Outcome::FixedSize(size) => passes::read(source, size).await?,
+        overlap::Outcome::FixedSize => passes::read(source).await?,
     };
     Ok(slice(whole, after, enough))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::error::{ApiError, Cause, Trouble};
-use super::{Anchor, Answer, Batch, Position, Row, Window, Windows};
+use super::{Anchor, Answer, Batch, LONGEST_LIST, Position, Row, Window, Windows};
 
 /// How often the reader steps back for one anchor; each time twice as far, so that the last one spans a whole window.
 const STEPS_BACK: u32 = 4;
@@ -12,14 +12,26 @@ const FIRST_STEP: u32 = 12;
 /// How many windows in a row may hold nothing new: as many rows may have been inserted ahead meanwhile, and no more.
 const KNOWN_WINDOWS: u32 = 8;
 
+/// How often an anchor may be found by stepping back before the reading gets beyond where it was: a list that has one and
+/// loses it again each time contradicts itself.
+const RESCUES: u32 = 3;
+
 /// What the reading of windows came to.
 pub(super) enum Outcome<R> {
     /// Rows, and where to go on.
     Batch(Batch<R>),
     /// The server ignores paging and answered the whole list.
     Whole(Vec<R>),
-    /// The server's pages have this size, whatever was asked for: windows cannot overlap.
-    FixedSize(usize),
+    /// The server's pages have a size of their own, whatever was asked for: windows cannot overlap.
+    FixedSize,
+}
+
+/// Whether a window is the last.
+enum End {
+    No,
+    Yes,
+    /// By its rows it is, by its Link it is not.
+    AgainstLink,
 }
 
 /// What one window came to.
@@ -27,7 +39,7 @@ enum Step<R> {
     Further,
     End,
     Whole(Vec<R>),
-    FixedSize(usize),
+    FixedSize,
 }
 
 pub(super) async fn read<R: Row, S: Windows<R>>(
@@ -39,10 +51,11 @@ pub(super) async fn read<R: Row, S: Windows<R>>(
     loop {
         match reader.step().await {
             Ok(Step::Further) if reader.rows.len() < enough => {}
-            Ok(Step::Further) => return Ok(reader.batch(true)),
+            Ok(Step::Further) if reader.has_advanced() => return Ok(reader.batch(true)),
+            Ok(Step::Further) => return Err(reader.moving()),
             Ok(Step::End) => return Ok(reader.batch(false)),
             Ok(Step::Whole(rows)) => return Ok(Outcome::Whole(rows)),
-            Ok(Step::FixedSize(size)) => return Ok(Outcome::FixedSize(size)),
+            Ok(Step::FixedSize) => return Ok(Outcome::FixedSize),
             Err(error) if reader.may_be_resumed(&error) => return Ok(reader.batch(true)),
             Err(error) => return Err(error),
         }
@@ -51,6 +64,9 @@ pub(super) async fn read<R: Row, S: Windows<R>>(
 
 struct Reader<'s, R, S> {
     source: &'s S,
+    /// Rows that were covered before this reading: a position that is handed on lies beyond, or the caller would come
+    /// back to it for ever.
+    start: u32,
     covered: u32,
     largest: u32,
     /// The rows of the last window, in order.
@@ -58,6 +74,9 @@ struct Reader<'s, R, S> {
     seen: HashSet<Anchor>,
     rows: Vec<R>,
     steps_back: u32,
+    /// The most rows that were ever covered, and how often the reader stepped back with success since.
+    furthest: u32,
+    rescues: u32,
     known_windows: u32,
     repeated: bool,
 }
@@ -74,12 +93,15 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         };
         Self {
             source,
+            start: covered,
             covered,
             largest,
             last,
             seen: HashSet::new(),
             rows: Vec::new(),
             steps_back: 0,
+            furthest: covered,
+            rescues: 0,
             known_windows: 0,
             repeated: false,
         }
@@ -94,9 +116,13 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         Outcome::Batch(Batch { rows: self.rows, next })
     }
 
+    fn has_advanced(&self) -> bool {
+        self.covered > self.start
+    }
+
     /// Rows that were read are kept where the next call can go on behind them.
     fn may_be_resumed(&self, error: &ApiError) -> bool {
-        !self.rows.is_empty() && (error.is_transient() || matches!(error.trouble, Trouble::RateLimited(_)))
+        self.has_advanced() && (error.is_transient() || matches!(error.trouble, Trouble::RateLimited(_)))
     }
 
     async fn step(&mut self) -> Result<Step<R>, ApiError> {
@@ -105,7 +131,7 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
             Some(before) => self.covered.saturating_sub(FIRST_STEP << before),
         };
         let Some(window) = Window::furthest(reach, self.largest) else {
-            return Ok(Step::FixedSize(self.largest as usize));
+            return Ok(Step::FixedSize);
         };
         let answer = self.ask(window).await?;
         if answer.rows.len() > window.per_page as usize {
@@ -115,25 +141,39 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
             return self.empty_but_linked().await;
         }
         if window.offset() > 0 && !self.shares_an_anchor(&answer) {
-            if self.largest < Window::LARGEST {
-                // A server with a size of its own, which may be the only one that it has.
-                return Ok(Step::FixedSize(self.largest as usize));
-            }
             self.steps_back += 1;
             return if self.steps_back > STEPS_BACK {
-                Err(self.moving())
+                self.unanchored()
             } else {
                 Ok(Step::Further)
             };
         }
-        self.accept(answer, window)
+        if window.offset() == 0 && self.steps_back > 0 && self.largest < Window::LARGEST {
+            return self.unanchored();
+        }
+        let ends = self.accept(&answer, window)?;
+        self.keep(answer.rows);
+        match ends {
+            End::No => Ok(Step::Further),
+            End::Yes => Ok(Step::End),
+            End::AgainstLink => self.end_against_link(window).await,
+        }
+    }
+
+    /// No anchor anywhere. A server that showed a page size of its own may hear nothing of `per_page`: its windows lie
+    /// elsewhere than asked for.
+    fn unanchored(&self) -> Result<Step<R>, ApiError> {
+        if self.largest < Window::LARGEST {
+            return Ok(Step::FixedSize);
+        }
+        Err(self.moving())
     }
 
     /// Asks for a window, and once more where its answer looks cut or repeated: one odd answer is no habit.
     async fn ask(&mut self, window: Window) -> Result<Answer<R>, ApiError> {
         let answer = self.source.window(window).await?;
         let short = answer.rows.len() < window.per_page as usize;
-        let cut = short && answer.link.names_more_than(window.page) && self.holds_news(&answer);
+        let cut = short && answer.link.names_more_than(window.page);
         let repeated = self.repeats(&answer, window);
         if !cut && !repeated {
             self.repeated = false;
@@ -143,9 +183,7 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         if !self.repeats(&again, window) {
             self.repeated = false;
         } else if std::mem::replace(&mut self.repeated, true) {
-            return Err(self
-                .source
-                .trouble(Trouble::Unexpected("the same page at two offsets of a list".to_owned())));
+            return Err(self.unexpected("the same page at two offsets of a list"));
         }
         Ok(if again.rows.len() < answer.rows.len() {
             answer
@@ -154,11 +192,11 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         })
     }
 
-    fn accept(&mut self, answer: Answer<R>, window: Window) -> Result<Step<R>, ApiError> {
+    fn accept(&mut self, answer: &Answer<R>, window: Window) -> Result<End, ApiError> {
         let held = u32::try_from(answer.rows.len()).unwrap_or(u32::MAX);
         let more = answer.link.names_more_than(window.page);
         let first = window.offset() == 0;
-        let news = self.holds_news(&answer);
+        let news = self.holds_news(answer);
         let full = held == window.per_page;
         // Some servers page by the default size, hear nothing of `per_page`, and send no Link to say so.
         let default_size = first && held == Window::DEFAULT && !answer.link.present;
@@ -170,14 +208,36 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
             return Err(self.moving());
         }
         self.covered = window.offset() + held;
+        if self.covered > LONGEST_LIST {
+            return Err(self.unexpected("a list without an end"));
+        }
+        self.rescues += u32::from(self.steps_back > 0);
         self.steps_back = 0;
-        self.keep(answer.rows);
-        let end = if full {
-            answer.link.ends_at(window.page)
-        } else {
-            !(default_size || more && news)
+        if self.covered > self.furthest {
+            (self.furthest, self.rescues) = (self.covered, 0);
+        } else if self.rescues > RESCUES {
+            return Err(self.moving());
+        }
+        Ok(match (full, more) {
+            (true, _) if answer.link.ends_at(window.page) => End::Yes,
+            (true, _) => End::No,
+            (false, _) if default_size => End::No,
+            (false, true) if news => End::No,
+            (false, true) => End::AgainstLink,
+            (false, false) => End::Yes,
+        })
+    }
+
+    /// A window that brought nothing new and is short, and yet a next page is named: the next page tells which is wrong.
+    async fn end_against_link(&self, window: Window) -> Result<Step<R>, ApiError> {
+        let next = Window {
+            page: window.page + 1,
+            ..window
         };
-        Ok(if end { Step::End } else { Step::Further })
+        if self.holds_news(&self.source.window(next).await?) {
+            return Err(self.unexpected("a short page of a list that goes on"));
+        }
+        Ok(Step::End)
     }
 
     fn keep(&mut self, rows: Vec<R>) {
@@ -203,14 +263,11 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         if next.rows.is_empty() {
             return Ok(Step::End);
         }
-        Err(self.source.trouble(Trouble::Unexpected(
-            "an empty first page of a list that goes on".to_owned(),
-        )))
+        Err(self.unexpected("an empty first page of a list that goes on"))
     }
 
     /// More rows than were asked for: `per_page` is not heard, and whether `page` is must be found out.
     async fn oversized(&mut self, answer: Answer<R>, window: Window) -> Result<Step<R>, ApiError> {
-        let size = answer.rows.len();
         let first = window.offset() == 0;
         if first && !answer.link.names_more_than(window.page) {
             return Ok(Step::Whole(answer.rows));
@@ -227,21 +284,22 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
                 per_page: (window.per_page / 2).max(1),
             }
         } else {
-            return Ok(Step::FixedSize(size));
+            return Ok(Step::FixedSize);
         };
         let again = self.source.window(probe).await?;
         let unpaged = again.rows.len() > probe.per_page as usize && self.starts_like_the_last(&again);
         match (unpaged, first) {
             (true, _) => Ok(Step::Whole(again.rows)),
-            (false, true) => Ok(Step::FixedSize(size)),
-            (false, false) => Err(self
-                .source
-                .trouble(Trouble::Unexpected("the same page at two offsets of a list".to_owned()))),
+            (false, true) => Ok(Step::FixedSize),
+            (false, false) => Err(self.unexpected("the same page at two offsets of a list")),
         }
     }
 
+    /// A row that does not tell its beginning may have been removed and added again, elsewhere: it is an anchor only where
+    /// the window begins with it, as the place is then its old one.
     fn shares_an_anchor(&self, answer: &Answer<R>) -> bool {
-        answer.rows.iter().any(|row| self.last.contains(&Anchor::of(row)))
+        let held = |row: &R| self.last.contains(&Anchor::of(row));
+        answer.rows.first().is_some_and(held) || answer.rows.iter().any(|row| row.since().is_some() && held(row))
     }
 
     fn holds_news(&self, answer: &Answer<R>) -> bool {
@@ -254,7 +312,11 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
 
     /// Whether a window at a higher offset begins with the rows of the last one.
     fn repeats(&self, answer: &Answer<R>, window: Window) -> bool {
-        window.offset() > 0 && self.last.len() > 1 && answer.rows.len() > 1 && self.starts_like_the_last(answer)
+        let last_offset = (self.covered as usize).saturating_sub(self.last.len());
+        window.offset() as usize > last_offset
+            && self.last.len() > 1
+            && answer.rows.len() > 1
+            && self.starts_like_the_last(answer)
     }
 
     fn starts_like_the_last(&self, answer: &Answer<R>) -> bool {
@@ -264,6 +326,10 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
             .map(Anchor::of)
             .zip(&self.last)
             .all(|(anchor, last)| anchor == *last)
+    }
+
+    fn unexpected(&self, what: &str) -> ApiError {
+        self.source.trouble(Trouble::Unexpected(what.to_owned()))
     }
 
     fn moving(&self) -> ApiError {

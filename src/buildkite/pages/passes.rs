@@ -2,6 +2,7 @@
 //!
 //! A row that slipped past a pass did so because another one ahead of it was deleted after it had been read; that one is in
 //! this pass and not in the next, so the two do not agree. Two passes that hold the same rows missed none that stayed.
+//! That holds for pages that lie next to each other: one of another size before the last is an error.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +15,10 @@ const PASSES: usize = 3;
 /// Pages of one pass at most: far above the largest organization, and an end to a server that never ends.
 const PAGES: u32 = 10_000;
 
-pub(super) async fn read<R: Row, S: Windows<R>>(source: &S, size: usize) -> Result<Vec<R>, ApiError> {
+pub(super) async fn read<R: Row, S: Windows<R>>(source: &S) -> Result<Vec<R>, ApiError> {
     let mut before: Option<BTreeSet<Anchor>> = None;
     for _ in 0..PASSES {
-        let rows = pass(source, size).await?;
+        let rows = pass(source).await?;
         let anchors: BTreeSet<Anchor> = rows.iter().map(Anchor::of).collect();
         if before.as_ref() == Some(&anchors) {
             return Ok(rows);
@@ -27,9 +28,12 @@ pub(super) async fn read<R: Row, S: Windows<R>>(source: &S, size: usize) -> Resu
     Err(source.trouble(Trouble::Unavailable(Cause::Moving)))
 }
 
-async fn pass<R: Row, S: Windows<R>>(source: &S, size: usize) -> Result<Vec<R>, ApiError> {
+async fn pass<R: Row, S: Windows<R>>(source: &S) -> Result<Vec<R>, ApiError> {
     let mut rows: Vec<R> = Vec::new();
     let mut last: Vec<Anchor> = Vec::new();
+    // The first page shows the size; where it is the only one, an empty one follows.
+    let mut size = None;
+    let mut was_short = false;
     for page in 1..=PAGES {
         let answer = source
             .window(Window {
@@ -41,6 +45,11 @@ async fn pass<R: Row, S: Windows<R>>(source: &S, size: usize) -> Result<Vec<R>, 
         if !anchors.is_empty() && anchors == last {
             return Err(source.trouble(Trouble::Unexpected("the same page at two offsets of a list".to_owned())));
         }
+        let size = *size.get_or_insert(answer.rows.len());
+        if answer.rows.len() > size || (was_short && !answer.rows.is_empty()) {
+            return Err(source.trouble(Trouble::Unexpected("pages of several sizes in one list".to_owned())));
+        }
+        was_short = answer.rows.len() < size;
         let more = answer.link.names_more_than(page);
         let end = answer.rows.is_empty() || (answer.rows.len() < size && !more);
         rows.extend(answer.rows);

@@ -12,6 +12,8 @@ use super::*;
 struct Entry {
     id: Uuid,
     since: String,
+    /// Whether the row tells when it began, as rows of people do not.
+    dated: bool,
 }
 
 impl Row for Entry {
@@ -20,7 +22,7 @@ impl Row for Entry {
     }
 
     fn since(&self) -> Option<&str> {
-        Some(&self.since)
+        self.dated.then_some(&self.since)
     }
 }
 
@@ -47,7 +49,11 @@ enum Edit {
     Nothing,
     Insert(usize),
     Delete(usize),
+    /// So many rows from a place on.
+    DeleteMany(usize, usize),
     ReAdd(usize),
+    /// Rows go from the front, and the row behind them goes too and comes again at the end.
+    DeleteManyAndReAdd(usize),
 }
 
 #[derive(Debug)]
@@ -56,6 +62,7 @@ struct Server {
     paging: Paging,
     linking: Linking,
     newest_first: bool,
+    dated: bool,
     edits: Vec<Edit>,
     made: u128,
     asked: usize,
@@ -68,6 +75,7 @@ impl Server {
             paging,
             linking,
             newest_first: false,
+            dated: true,
             edits: vec![],
             made: 0,
             asked: 0,
@@ -86,6 +94,7 @@ impl Server {
         Entry {
             id,
             since: format!("t{}", self.made),
+            dated: self.dated,
         }
     }
 
@@ -103,6 +112,15 @@ impl Server {
             }
             Edit::Delete(at) if !self.rows.is_empty() => {
                 self.rows.remove(at % self.rows.len());
+            }
+            Edit::DeleteMany(at, many) => {
+                let start = at % (self.rows.len() + 1);
+                let end = self.rows.len().min(start + many);
+                self.rows.drain(start..end);
+            }
+            Edit::DeleteManyAndReAdd(many) => {
+                self.edit(&Edit::DeleteMany(0, many));
+                self.edit(&Edit::ReAdd(0));
             }
             Edit::ReAdd(at) if !self.rows.is_empty() => {
                 let mut row = self.rows.remove(at % self.rows.len());
@@ -212,6 +230,33 @@ fn thirty_rows_without_a_link_are_looked_at_twice_and_other_sizes_are_not() {
 }
 
 #[test]
+fn every_short_list_that_does_not_move_is_read_whatever_the_server_hears_and_links() {
+    for paging in [Paging::Honoured, Paging::PerPageIgnored, Paging::BothIgnored] {
+        for linking in [Linking::Right, Linking::Never, Linking::AlwaysNext] {
+            for rows in 3..135 {
+                let (read, server) = read_all(Server::new(rows, paging, linking), 10_000);
+                let read = read.unwrap_or_else(|error| panic!("{rows} rows, {paging:?}, {linking:?}: {error}"));
+                assert_eq!(ids(&read), ids(&server.rows), "{rows} rows, {paging:?}, {linking:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn somebody_who_comes_again_at_the_end_hides_nobody() {
+    // 51 rows go from the front, and the 52nd leaves and comes again: the window behind begins after 51 rows that nobody
+    // read, and ends with somebody known.
+    for dated in [true, false] {
+        for gone in 1..100 {
+            let edits = vec![Edit::DeleteManyAndReAdd(gone), Edit::Nothing];
+            let stayed =
+                every_row_that_stayed_is_read(200, Paging::Honoured, Linking::Right, (false, dated), edits, 10_000);
+            stayed.unwrap_or_else(|missing| panic!("{gone} rows gone, dated {dated}: {missing}"));
+        }
+    }
+}
+
+#[test]
 fn a_server_that_answers_one_page_for_ever_is_an_error() {
     for rows in [100, 250] {
         let (read, _) = read_all(Server::new(rows, Paging::PageIgnored, Linking::Never), 1_000);
@@ -240,6 +285,8 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
         2 => (0usize..60).prop_map(Edit::Delete),
         1 => any::<usize>().prop_map(Edit::Delete),
         1 => any::<usize>().prop_map(Edit::ReAdd),
+        1 => (0usize..300, 1usize..260).prop_map(|(at, many)| Edit::DeleteMany(at, many)),
+        1 => (1usize..90).prop_map(Edit::DeleteManyAndReAdd),
     ];
     proptest::collection::vec(edit, 0..60)
 }
@@ -248,7 +295,7 @@ fn every_row_that_stayed_is_read(
     rows: usize,
     paging: Paging,
     linking: Linking,
-    newest_first: bool,
+    (newest_first, dated): (bool, bool),
     edits: Vec<Edit>,
     enough: usize,
 ) -> Result<(), TestCaseError> {
@@ -256,9 +303,13 @@ fn every_row_that_stayed_is_read(
     prop_assume!(!(matches!(paging, Paging::CappedAt(_)) && linking == Linking::Never));
     let mut server = Server {
         newest_first,
+        dated,
         edits,
         ..Server::new(rows, paging, linking)
     };
+    for row in &mut server.rows {
+        row.dated = dated;
+    }
     if newest_first {
         server.rows.reverse();
     }
@@ -292,10 +343,10 @@ proptest! {
 
     #[test]
     fn no_row_that_stayed_is_ever_missing(
-        rows in 0usize..700, paging in paging(), linking in linking(), newest_first in any::<bool>(), edits in edits(),
+        rows in 0usize..700, paging in paging(), linking in linking(), shape in any::<(bool, bool)>(), edits in edits(),
         enough in prop_oneof![Just(100usize), Just(250), Just(10_000)],
     ) {
-        every_row_that_stayed_is_read(rows, paging, linking, newest_first, edits, enough)?;
+        every_row_that_stayed_is_read(rows, paging, linking, shape, edits, enough)?;
     }
 
     #[test]
