@@ -39,14 +39,14 @@ async fn run() -> Result<(), Box<dyn Error>> {
     tell::setting(&stage);
 
     tell::step("Validate", "can the connector do its work with this token?");
-    let check = bill.open(&stage);
+    let check = Bill::open(&stage);
     platform.validate().await?;
     tell::line("answer", "OK");
     // One for each of the six health checks.
     bill.close("validate", &stage, check, 6);
 
     tell::step("Sync", "who is there, which teams are there, who is what in them?");
-    let check = bill.open(&stage);
+    let check = Bill::open(&stage);
     let synced = platform.sync(&tell::progress_bar()).await?;
     tell::synced(&synced, check.elapsed());
     // All lists are shorter than a page here: one of people, one of teams, and one of members for each team.
@@ -103,7 +103,7 @@ impl Scene<'_> {
         person: &Resource,
         needed: usize,
     ) -> Result<(), Box<dyn Error>> {
-        let (check, before) = (bill.open(self.stage), self.stage.role_of(person, entitlement));
+        let (check, before) = (Bill::open(self.stage), self.stage.role_of(person, entitlement));
         let response = self.platform.grant(entitlement, person).await?;
         tell::change(before, self.stage.role_of(person, entitlement));
         tell::annotations(&response.annotations)?;
@@ -119,7 +119,7 @@ impl Scene<'_> {
         person: &Resource,
         needed: usize,
     ) -> Result<(), Box<dyn Error>> {
-        let (check, before) = (bill.open(self.stage), self.stage.role_of(person, entitlement));
+        let (check, before) = (Bill::open(self.stage), self.stage.role_of(person, entitlement));
         let response = self.platform.revoke(entitlement, person).await?;
         tell::change(before, self.stage.role_of(person, entitlement));
         tell::annotations(&response.annotations)?;
@@ -135,7 +135,7 @@ impl Scene<'_> {
         person: &Resource,
         needed: usize,
     ) -> Result<(), Box<dyn Error>> {
-        let (check, before) = (bill.open(self.stage), self.stage.role_of(person, entitlement));
+        let (check, before) = (Bill::open(self.stage), self.stage.role_of(person, entitlement));
         let Err(status) = self.platform.grant(entitlement, person).await else {
             return Err(format!("{} was granted although they left", person.display_name).into());
         };

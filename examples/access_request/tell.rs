@@ -142,7 +142,7 @@ impl Open {
 }
 
 impl Bill {
-    pub(crate) fn open(&self, stage: &Stage) -> Open {
+    pub(crate) fn open(stage: &Stage) -> Open {
         Open {
             requests: stage.requests(),
             begun: Instant::now(),

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::signals;
 use crate::sandbox::{Fault, LimitOptions, Options, Organization, OrganizationRole, Sandbox, Seed, Size, TokenSpec};
 
 pub use habits::HabitArgs;
@@ -92,13 +92,10 @@ impl SandboxArgs {
 /// When it cannot listen, or standard output is closed.
 pub async fn run(args: &SandboxArgs) -> io::Result<()> {
     // Listened for before anything is printed, so that who waits for the print can rely on it.
-    let mut terminate = signal(SignalKind::terminate())?;
+    let ending = signals::ending()?;
     let sandbox = Sandbox::start(args.options()).await?;
     introduce(&sandbox, &mut io::stdout().lock())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminate.recv() => {}
-    }
+    ending.await;
     sandbox.stop().await;
     Ok(())
 }

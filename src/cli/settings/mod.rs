@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
-
 use super::guards::GuardArgs;
 use crate::access::{AccessSettings, PartialVisibility};
 use crate::buildkite::{ApiOrigin, ApiToken, ClientOptions, OrganizationSlug};
@@ -38,11 +36,9 @@ pub struct ConnectionArgs {
         require_equals = true,
         default_missing_value = "true",
         default_value = "false",
-        hide_default_value = true,
-        hide_possible_values = true,
-        value_parser = BoolishValueParser::new(),
+        hide_default_value = true
     )]
-    provisioning: bool,
+    provisioning: String,
     #[command(flatten)]
     guards: GuardArgs,
     /// What to do where the token's owner is shown only part of the teams: `refuse` or `allow`
@@ -177,7 +173,7 @@ impl ConnectionArgs {
             }
         };
         Ok(AccessSettings {
-            provisioning: self.provisioning,
+            provisioning: switch("--provisioning", "BUILDKITE_CONNECTOR_PROVISIONING", &self.provisioning)?,
             maintainer_revoke: self.guards.maintainer_revoke()?,
             protected: self.guards.protected()?,
             audit_file: self.guards.audit_file(),
@@ -197,6 +193,14 @@ fn duration(flag: &'static str, name: &'static str, text: &str) -> Result<Durati
         .ok()
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| SettingError::new(flag, name, "give a time such as `30s` or `2m`, longer than none"))
+}
+
+fn switch(flag: &'static str, name: &'static str, text: &str) -> Result<bool, SettingError> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" | "" => Ok(false),
+        _ => Err(SettingError::new(flag, name, "say `true` or `false`")),
+    }
 }
 
 fn token(file: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> Result<ApiToken, SettingError> {
@@ -259,6 +263,7 @@ mod tests {
     #[case(ConnectionArgs { api_url: "http://api.buildkite.com".into(), ..args() }, "--api-url (BUILDKITE_REST_URL)")]
     #[case(ConnectionArgs { api_url: "https://x/y".into(), ..args() }, "--api-url (BUILDKITE_REST_URL)")]
     #[case(ConnectionArgs { partial_visibility: "maybe".into(), ..args() }, "--partial-visibility (BUILDKITE_CONNECTOR_PARTIAL_VISIBILITY)")]
+    #[case(ConnectionArgs { provisioning: "perhaps".into(), ..args() }, "--provisioning (BUILDKITE_CONNECTOR_PROVISIONING)")]
     #[case(ConnectionArgs { retry_for: "soon".into(), ..args() }, "--retry-for (BUILDKITE_CONNECTOR_RETRY_FOR)")]
     #[case(ConnectionArgs { request_timeout: "0s".into(), ..args() }, "--request-timeout (BUILDKITE_CONNECTOR_REQUEST_TIMEOUT)")]
     #[case(ConnectionArgs { api_token_file: Some("/tmp/x".into()), ..args() }, "--api-token-file (BUILDKITE_API_TOKEN_FILE)")]

@@ -1,0 +1,11 @@
+//! The binary as an operator meets it: what it refuses, what it prints, what it answers, how it ends.
+
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod help;
+mod logs;
+mod process;
+mod refusals;
+mod sandbox;
+mod services;
+mod serving;

@@ -1,0 +1,107 @@
+//! `serve`: it answers, it ends with 0, and a Unix socket is its owner's alone.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+
+use buildkite_connector::proto::c1::connector::v2::ConnectorServiceValidateRequest;
+use buildkite_connector::proto::c1::connector::v2::connector_service_client::ConnectorServiceClient;
+use rstest::rstest;
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
+
+use super::process::{Running, connector};
+
+pub fn serve_sandbox(listen: &str) -> Running {
+    Running::start(connector(&["serve", "--sandbox", "--listen", listen]))
+}
+
+/// A channel to an address, as the log writes it.
+pub async fn channel(address: &str) -> Channel {
+    let uri = if address.starts_with("unix:") {
+        address.to_owned()
+    } else {
+        format!("http://{address}")
+    };
+    Endpoint::try_from(uri).unwrap().connect().await.unwrap()
+}
+
+async fn validate(address: &str) {
+    let mut connector = ConnectorServiceClient::new(channel(address).await);
+    connector
+        .validate(ConnectorServiceValidateRequest::default())
+        .await
+        .unwrap();
+}
+
+#[rstest]
+#[case("TERM")]
+#[case("INT")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_sandboxed_server_validates_and_ends_with_0(#[case] signal: &str) {
+    let mut server = serve_sandbox("127.0.0.1:0");
+    validate(&server.address()).await;
+    server.signal(signal);
+    let ended = server.ended();
+    assert_eq!(ended.status.code(), Some(0), "{:#?}", ended.printed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_unix_socket_is_its_owners_and_goes_with_the_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let mut server = serve_sandbox(&format!("unix:{}", path.display()));
+    validate(&server.address()).await;
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(server.terminate().status.code(), Some(0));
+    assert!(!path.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_socket_of_a_process_that_is_gone_is_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    let mut server = serve_sandbox(&format!("unix:{}", path.display()));
+    validate(&server.address()).await;
+    assert_eq!(server.terminate().status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_address_that_is_taken_is_refused_with_2() {
+    let mut server = serve_sandbox("127.0.0.1:0");
+    let address = server.address();
+    let second = serve_sandbox(&address).ended();
+    assert_eq!(second.status.code(), Some(2));
+    let begin = format!("error: --listen (BUILDKITE_CONNECTOR_LISTEN): cannot listen on {address}: ");
+    assert!(
+        second.printed.iter().any(|line| line.starts_with(&begin)),
+        "{:#?}",
+        second.printed
+    );
+    assert_eq!(server.terminate().status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_server_whose_buildkite_is_not_there_starts_all_the_same() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut command = connector(&["serve", "--listen", "127.0.0.1:0", "--retry-for", "1ms"]);
+    command
+        .env("BUILDKITE_ORGANIZATION_SLUG", "acme")
+        .env("BUILDKITE_API_TOKEN", "bkua_0123456789abcdef")
+        .env("BUILDKITE_REST_URL", format!("http://{gone}"));
+    let mut server = Running::start(command);
+    let mut connector = ConnectorServiceClient::new(channel(&server.address()).await);
+    let mut request = tonic::Request::new(ConnectorServiceValidateRequest::default());
+    request.set_timeout(std::time::Duration::from_secs(2));
+    let status = connector.validate(request).await.unwrap_err();
+    assert!(
+        matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded),
+        "{status:?}"
+    );
+    assert_eq!(server.terminate().status.code(), Some(0));
+}
