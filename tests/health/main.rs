@@ -5,9 +5,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../cli/process.rs"]
+mod process;
+
 mod bench;
+mod check;
 mod expiry;
+mod grpc_health;
 mod hints;
 mod missing_scopes;
+mod readme;
+mod starting;
 mod traffic;
 mod troubles;
+mod validate;
+mod watch;

@@ -54,7 +54,7 @@ impl Default for HealthSettings {
             max_age: Duration::from_secs(60),
             expiry_warning: Duration::from_secs(7 * 24 * 60 * 60),
             at_least: Duration::from_secs(5),
-            patience: Duration::from_secs(10),
+            patience: Duration::from_secs(5),
             // Its client never repeats it, whatever it answers.
             ride_out: Duration::from_secs(20),
         }
@@ -123,6 +123,9 @@ impl Access {
             let report = self.health(self.settings.health.max_age, Some(until)).await;
             if report.overall.works() {
                 return Ok(());
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(AccessError::DeadlineExceeded);
             }
             let error = report
                 .first_failure()

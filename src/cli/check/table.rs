@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Findings;
 use crate::access::scopes::{CredentialReport, Expiry, Report, State, Verdict, moment};
-use crate::buildkite::budget::{BucketState, BudgetState};
+use crate::buildkite::budget::{Bucket, BudgetState};
 
 pub(super) fn write(findings: &Findings, coloured: bool, out: &mut impl Write) -> io::Result<()> {
     let Findings {
@@ -103,22 +103,17 @@ fn ends(expiry: Expiry, now: Timestamp) -> String {
 }
 
 fn windows(budget: &BudgetState, out: &mut impl Write) -> io::Result<()> {
-    for BucketState {
-        bucket,
-        limit,
-        remaining,
-        resets_at,
-        ..
-    } in &budget.buckets
-    {
-        let of = limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
-        let reset = resets_at.map_or_else(String::new, |at| {
-            format!(
-                ", a new window in {} s",
-                at.saturating_duration_since(Instant::now()).as_secs()
-            )
+    for state in &budget.buckets {
+        let whose = match state.bucket {
+            Bucket::Organization => "organization",
+            Bucket::User => "token's owner",
+        };
+        let of = state.limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+        let reset = state.resets_at.map_or_else(String::new, |at| {
+            let left = at.saturating_duration_since(Instant::now()).as_secs();
+            format!(", a new window in {left} s")
         });
-        writeln!(out, "{:<14} {remaining}{of} requests left{reset}", bucket.as_str())?;
+        writeln!(out, "rate limit     {whose}: {}{of} requests left{reset}", state.remaining)?;
     }
     Ok(())
 }
