@@ -56,7 +56,7 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     options.retry_for = options.retry_for.min(RETRY);
     options.budget.max_wait = options.budget.max_wait.min(RETRY);
     let provisioning = settings.access.provisioning;
-    let client = Client::new(settings.origin, settings.organization, settings.token, options)
+    let client = Client::with_credential(settings.origin, settings.organization, settings.credential, options)
         .map_err(|error| CommandError::Failed(error.to_string()))?;
     let access = Access::new(Arc::new(client), settings.access);
     let call = Call::new(Lane::Interactive).until(Some(Instant::now() + WHOLE));

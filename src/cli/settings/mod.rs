@@ -2,15 +2,18 @@
 
 mod budget;
 mod health;
+mod listener;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub(super) use listener::ListenerArgs;
+
 use super::guards::GuardArgs;
 use crate::access::{AccessSettings, PartialVisibility};
-use crate::buildkite::{ApiOrigin, ApiToken, ClientOptions, OrganizationSlug};
+use crate::buildkite::{ApiOrigin, ApiToken, ClientOptions, Credential, OrganizationSlug};
 
 /// The environment variable of the token; there is no flag, since a secret is never an argument.
 const TOKEN: &str = "BUILDKITE_API_TOKEN";
@@ -116,7 +119,7 @@ pub struct Settings {
     /// The organization that is governed.
     pub organization: OrganizationSlug,
     /// With what it is asked.
-    pub token: ApiToken,
+    pub credential: Credential,
     /// How it is asked.
     pub client: ClientOptions,
     /// What is allowed.
@@ -140,7 +143,7 @@ impl Settings {
                 .parse()
                 .map_err(|error| SettingError::new("--api-url", "BUILDKITE_REST_URL", error))?,
             organization: organization.parse().map_err(|error| self::organization(&error))?,
-            token: token(args.api_token_file.as_deref(), &variable)?,
+            credential: credential(args.api_token_file.as_deref(), &variable)?,
             client: args.client()?,
             access: args.access()?,
         })
@@ -203,22 +206,17 @@ fn switch(flag: &'static str, name: &'static str, text: &str) -> Result<bool, Se
     }
 }
 
-fn token(file: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> Result<ApiToken, SettingError> {
+fn credential(file: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> Result<Credential, SettingError> {
     let given = variable(TOKEN).filter(|token| !token.is_empty());
     let file = file.filter(|file| !file.as_os_str().is_empty());
     let from_file = |problem: String| SettingError::new("--api-token-file", "BUILDKITE_API_TOKEN_FILE", problem);
     match (given, file) {
         (Some(_), Some(_)) => Err(from_file(format!("set either this or {TOKEN}, not both"))),
-        (Some(token), None) => ApiToken::from_str(&token).map_err(SettingError::token),
-        (None, Some(file)) => {
-            let text = std::fs::read_to_string(file).map_err(|error| {
-                from_file(format!(
-                    "{} cannot be read ({error}): check path and owner",
-                    file.display()
-                ))
-            })?;
-            ApiToken::from_str(&text).map_err(|error| from_file(format!("{}: {error}", file.display())))
+        (Some(token), None) => {
+            let token = ApiToken::from_str(&token).map_err(SettingError::token)?;
+            Ok(token.into())
         }
+        (None, Some(file)) => Credential::from_file(file.to_owned()).map_err(|error| from_file(error.to_string())),
         (None, None) => Err(SettingError::token(
             "set it to an API access token from https://buildkite.com/user/api-access-tokens, or give --api-token-file (BUILDKITE_API_TOKEN_FILE)",
         )),
