@@ -13,12 +13,12 @@ use serde_json::json;
 use tonic::Code;
 
 use super::model::{Answer, Asked, HELD, Role};
-use super::{WRITES, World, reason, set, setup};
+use super::{WRITES, World, lagging, reason, set, setup};
 use crate::support::sized;
 
 fn impatient() -> crate::support::Setup {
     let mut setup = setup();
-    setup.client.attempt_timeout = Duration::from_millis(500);
+    setup.client.attempt_timeout = Duration::from_millis(300);
     setup
 }
 
@@ -229,7 +229,7 @@ async fn a_lost_write_that_shows_late_is_ours_and_made_once() {
         FaultKind::AppliedThenStatus(StatusCode::BAD_GATEWAY),
     ] {
         for lag in [1, 3, 6, 8] {
-            let world = World::new().await;
+            let world = World::with(lagging()).await;
             world
                 .sandbox
                 .change_habits(|habits| habits.write_lag = WriteLag::Reads(lag));

@@ -36,12 +36,13 @@ pub struct World {
     pub people: Vec<Uuid>,
 }
 
-/// The design's times, a fiftieth of them.
+/// The design's times, a fiftieth of them; edits behind our back come at once here, where they would be seconds apart in the
+/// world, so that a write of ours explains even less.
 pub fn patience() -> Patience {
     Patience {
         pauses: [2, 6, 12, 20, 60, 100].map(Duration::from_millis).to_vec(),
         doubts: 4,
-        own_writes: Duration::from_millis(200),
+        own_writes: Duration::from_millis(20),
         finish: Duration::from_secs(20),
     }
 }
@@ -55,6 +56,13 @@ pub fn setup() -> Setup {
         },
         ..Setup::default()
     }
+}
+
+/// For a Buildkite that shows writes late, and of which nothing is edited behind our back.
+pub fn lagging() -> Setup {
+    let mut setup = setup();
+    setup.access.patience.own_writes = Duration::from_secs(10);
+    setup
 }
 
 impl World {
