@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use buildkite_connector::sandbox::{
-    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, LimitOptions, Options, RefusalStyle, Sandbox, TokenSpec,
-    WriteLag,
+    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, RefusalStyle, TokenSpec, WriteLag,
 };
 use http::StatusCode;
 use rstest::rstest;
@@ -13,7 +12,7 @@ use serde_json::json;
 use tonic::Code;
 
 use super::model::{Answer, Asked, HELD, Role};
-use super::{WRITES, World, lagging, reason, set, setup};
+use super::{WRITES, World, lagging, limited, reason, set, setup};
 use crate::support::sized;
 
 fn impatient() -> crate::support::Setup {
@@ -91,19 +90,7 @@ async fn trouble_of_a_read_that_passes_is_ridden_out(#[case] endpoint: Endpoint,
 
 #[tokio::test]
 async fn a_429_is_waited_out_and_the_write_made_once() {
-    let limits = LimitOptions {
-        window: Duration::from_secs(1),
-        organization_offset: Some(Duration::ZERO),
-        user_offset: Some(Duration::ZERO),
-        ..LimitOptions::default()
-    };
-    let sandbox = Sandbox::start(Options {
-        seed: sized(2, 0, 5),
-        limits,
-        ..Options::default()
-    })
-    .await
-    .unwrap();
+    let sandbox = limited().await;
     let token = sandbox.token().clone();
     let world = World::on(sandbox, &token, setup()).await;
     let kind = FaultKind::RateLimited(Bucket::Organization, RefusalStyle::Documented);

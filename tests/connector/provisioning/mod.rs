@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use buildkite_connector::access::AccessSettings;
 use buildkite_connector::access::provisioning::Patience;
-use buildkite_connector::sandbox::{Endpoint, Organization, Sandbox, TeamRole};
+use buildkite_connector::sandbox::{Endpoint, LimitOptions, Options, Organization, Sandbox, TeamRole};
 use prost::Name;
 use secrecy::SecretString;
 use tonic::{Code, Status};
@@ -63,6 +63,22 @@ pub fn lagging() -> Setup {
     let mut setup = setup();
     setup.access.patience.own_writes = Duration::from_secs(10);
     setup
+}
+
+/// A sandbox whose rate limits begin anew every second.
+pub async fn limited() -> Sandbox {
+    let limits = LimitOptions {
+        window: Duration::from_secs(1),
+        organization_offset: Some(Duration::ZERO),
+        user_offset: Some(Duration::ZERO),
+        ..LimitOptions::default()
+    };
+    let options = Options {
+        seed: sized(2, 0, 5),
+        limits,
+        ..Options::default()
+    };
+    Sandbox::start(options).await.unwrap()
 }
 
 impl World {
