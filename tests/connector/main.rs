@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod believing;
+mod closure;
 mod matrix;
 mod sync;
 mod windows;

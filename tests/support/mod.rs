@@ -22,7 +22,7 @@ use tonic::transport::{Channel, Endpoint};
 
 pub use listing::{Listing, ROWS, first_team};
 pub use platform::Platform;
-pub use told::told;
+pub use told::{reason, told};
 
 /// A sandbox without rate limits, so that a test is about what it is about.
 pub async fn sandbox(seed: Seed) -> Sandbox {
