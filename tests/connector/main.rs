@@ -7,6 +7,8 @@ mod support;
 
 mod believing;
 mod closure;
+mod deadlines;
 mod matrix;
+mod page_tokens;
 mod sync;
 mod windows;
