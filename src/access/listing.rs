@@ -7,7 +7,7 @@ use super::page_token::{self, List};
 use super::standing::JUST_SEEN;
 use super::{Access, AccessError, OwnerRole, PartialVisibility};
 use crate::buildkite::pages::{Batch, Position};
-use crate::buildkite::{ApiError, Call, OrganizationMember, Role, Team, TeamId, TeamMember, Trouble, UserId};
+use crate::buildkite::{ApiError, Call, Endpoint, OrganizationMember, Role, Team, TeamId, TeamMember, Trouble, UserId};
 
 /// Rows of one answer to a platform: a few windows of Buildkite's, and, at the longest names that the wire allows, well
 /// under its 4 MiB.
@@ -51,7 +51,7 @@ impl Access {
             Err(error) => return Err(self.explain(error, call).await),
         };
         if rows.is_empty() && first {
-            self.vouch_for_emptiness(call).await?;
+            self.vouch_for_nobody(call).await?;
         }
         self.provisioning.names.people(&rows);
         let added = self
@@ -176,6 +176,18 @@ impl Access {
         self.standing(JUST_SEEN, call).await.map(|_| ())
     }
 
+    /// An organization without people is a contradiction where the token's owner was just seen to be one of them.
+    async fn vouch_for_nobody(&self, call: &Call) -> Result<(), AccessError> {
+        let standing = self.standing(JUST_SEEN, call).await?;
+        if standing.owner_role == OwnerRole::Unknown {
+            return Ok(());
+        }
+        Err(AccessError::Unexpected {
+            call: Endpoint::People,
+            what: "an empty list, though the token's owner is in the organization".to_owned(),
+        })
+    }
+
     async fn refuse_partial_view(&self, age: Duration, call: &Call) -> Result<(), AccessError> {
         let standing = self.standing(age, call).await?;
         match (standing.owner_role, self.settings.partial_visibility) {
@@ -212,7 +224,7 @@ fn known_holders(team: TeamId, rows: Vec<TeamMember>) -> Result<Vec<Holder>, Acc
     }
     if unknown > 0 && holders.is_empty() {
         return Err(AccessError::Unexpected {
-            call: crate::buildkite::Endpoint::Members(team),
+            call: Endpoint::Members(team),
             what: format!("team {team} has {listed} members and none with a role that is known here"),
         });
     }

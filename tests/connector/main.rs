@@ -5,7 +5,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod believing;
+mod closure;
+mod deadlines;
 mod matrix;
+mod origin;
+mod page_tokens;
 mod provisioning;
+mod secrets;
 mod sync;
+mod tolerance;
 mod windows;

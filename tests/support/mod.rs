@@ -5,6 +5,7 @@
 pub mod listing;
 pub mod platform;
 pub mod recorder;
+pub mod scripted;
 pub mod told;
 
 use std::net::SocketAddr;
@@ -22,7 +23,7 @@ use tonic::transport::{Channel, Endpoint};
 
 pub use listing::{Listing, ROWS, first_team};
 pub use platform::{Platform, entitlement, entitlement_of_nobody, resource};
-pub use told::told;
+pub use told::{reason, told};
 
 /// A sandbox without rate limits, so that a test is about what it is about.
 pub async fn sandbox(seed: Seed) -> Sandbox {
@@ -84,9 +85,14 @@ impl Connector {
 
     /// On `sandbox`, with a token and a setup.
     pub async fn with(sandbox: &Sandbox, token: &SecretString, setup: Setup) -> Self {
+        Self::at(sandbox.url(), sandbox.slug(), token, setup).await
+    }
+
+    /// On any server.
+    pub async fn at(url: &str, slug: &str, token: &SecretString, setup: Setup) -> Self {
         let client = Client::new(
-            sandbox.url().parse().unwrap(),
-            sandbox.slug().parse().unwrap(),
+            url.parse().unwrap(),
+            slug.parse().unwrap(),
             token.expose_secret().parse().unwrap(),
             setup.client,
         );
