@@ -6,12 +6,14 @@
 mod support;
 
 mod believing;
+mod budget;
 mod closure;
 mod deadlines;
 mod matrix;
 mod origin;
 mod page_tokens;
 mod provisioning;
+mod rest;
 mod secrets;
 mod sync;
 mod tolerance;
