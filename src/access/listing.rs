@@ -11,7 +11,7 @@ use crate::buildkite::{ApiError, Call, Endpoint, OrganizationMember, Role, Team,
 
 /// Rows of one answer to a platform: a few windows of Buildkite's, and, at the longest names that the wire allows, well
 /// under its 4 MiB.
-const ENOUGH: usize = 500;
+pub(super) const ENOUGH: usize = 500;
 
 /// A part of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +89,7 @@ impl Access {
         }
         self.provisioning.names.teams(&rows);
         self.closure.teams(sync, next.is_none(), rows.iter().map(|row| row.id));
+        self.read_ahead.teams(sync, first, rows.iter().map(|row| row.id));
         if let Some((_, teams)) = self.closure.progress(sync) {
             self.tell_forecast(teams);
         }
@@ -112,7 +113,17 @@ impl Access {
     ) -> Result<Page<Holder>, AccessError> {
         let from = page_token::read(page_token, List::Members(team), self.organization())?;
         let first = from == Position::Start;
-        let Batch { rows, next } = match self.upstream.members(team, from, ENOUGH, call).await {
+        let ahead = if first {
+            self.read_ahead.take(sync, team, call).await
+        } else {
+            Ok(None)
+        };
+        let batch = match ahead {
+            Ok(None) => self.upstream.members(team, from, ENOUGH, call).await,
+            Ok(Some(batch)) => Ok(batch),
+            Err(error) => Err(error),
+        };
+        let Batch { rows, next } = match batch {
             Ok(batch) => batch,
             Err(error) => return Err(self.about_team(team, error, call).await),
         };
@@ -168,6 +179,7 @@ impl Access {
 
     /// Frees what a sync held.
     pub fn end_sync(&self, sync: &str) {
+        self.read_ahead.end(sync);
         self.closure.end(sync);
     }
 

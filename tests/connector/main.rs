@@ -13,6 +13,7 @@ mod matrix;
 mod origin;
 mod page_tokens;
 mod provisioning;
+mod read_ahead;
 mod rest;
 mod secrets;
 mod sync;

@@ -68,6 +68,9 @@ pub struct ConnectionArgs {
         default_value = "15s"
     )]
     request_timeout: String,
+    /// Teams whose members are read ahead at once within a sync; 0 reads nothing ahead
+    #[arg(long, env = "BUILDKITE_CONNECTOR_READ_AHEAD", value_name = "N", default_value = "16")]
+    read_ahead: String,
     #[command(flatten)]
     budget: budget::BudgetArgs,
     #[command(flatten)]
@@ -163,6 +166,18 @@ impl ConnectionArgs {
         })
     }
 
+    fn read_ahead(&self) -> Result<usize, SettingError> {
+        let wrong = || {
+            let problem = "give a whole number from 0 to 64";
+            SettingError::new("--read-ahead", "BUILDKITE_CONNECTOR_READ_AHEAD", problem)
+        };
+        self.read_ahead
+            .parse()
+            .ok()
+            .filter(|teams| *teams <= 64)
+            .ok_or_else(wrong)
+    }
+
     pub(super) fn access(&self) -> Result<AccessSettings, SettingError> {
         let partial_visibility = match self.partial_visibility.as_str() {
             "refuse" => PartialVisibility::Refuse,
@@ -182,6 +197,7 @@ impl ConnectionArgs {
             audit_file: self.guards.audit_file(),
             partial_visibility,
             health: self.health.read()?,
+            read_ahead: self.read_ahead()?,
             ..AccessSettings::default()
         })
     }
@@ -234,6 +250,7 @@ mod tests {
             organization: Some("Acme".into()),
             api_url: ApiOrigin::DEFAULT.into(),
             partial_visibility: "refuse".into(),
+            read_ahead: "16".into(),
             retry_for: "30s".into(),
             request_timeout: "15s".into(),
             ..ConnectionArgs::default()
