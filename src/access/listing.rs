@@ -7,11 +7,11 @@ use super::page_token::{self, List};
 use super::standing::JUST_SEEN;
 use super::{Access, AccessError, OwnerRole, PartialVisibility};
 use crate::buildkite::pages::{Batch, Position};
-use crate::buildkite::{ApiError, Call, OrganizationMember, Role, Team, TeamId, TeamMember, Trouble, UserId};
+use crate::buildkite::{ApiError, Call, Endpoint, OrganizationMember, Role, Team, TeamId, TeamMember, Trouble, UserId};
 
 /// Rows of one answer to a platform: a few windows of Buildkite's, and, at the longest names that the wire allows, well
 /// under its 4 MiB.
-const ENOUGH: usize = 500;
+pub(super) const ENOUGH: usize = 500;
 
 /// A part of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Access {
             Err(error) => return Err(self.explain(error, call).await),
         };
         if rows.is_empty() && first {
-            self.vouch_for_emptiness(call).await?;
+            self.vouch_for_nobody(call).await?;
         }
         self.provisioning.names.people(&rows);
         let added = self
@@ -89,6 +89,7 @@ impl Access {
         }
         self.provisioning.names.teams(&rows);
         self.closure.teams(sync, next.is_none(), rows.iter().map(|row| row.id));
+        self.read_ahead.teams(sync, first, rows.iter().map(|row| row.id));
         if let Some((_, teams)) = self.closure.progress(sync) {
             self.tell_forecast(teams);
         }
@@ -112,7 +113,17 @@ impl Access {
     ) -> Result<Page<Holder>, AccessError> {
         let from = page_token::read(page_token, List::Members(team), self.organization())?;
         let first = from == Position::Start;
-        let Batch { rows, next } = match self.upstream.members(team, from, ENOUGH, call).await {
+        let ahead = if first {
+            self.read_ahead.take(sync, team, call).await
+        } else {
+            Ok(None)
+        };
+        let batch = match ahead {
+            Ok(None) => self.upstream.members(team, from, ENOUGH, call).await,
+            Ok(Some(batch)) => Ok(batch),
+            Err(error) => Err(error),
+        };
+        let Batch { rows, next } = match batch {
             Ok(batch) => batch,
             Err(error) => return Err(self.about_team(team, error, call).await),
         };
@@ -168,12 +179,25 @@ impl Access {
 
     /// Frees what a sync held.
     pub fn end_sync(&self, sync: &str) {
+        self.read_ahead.end(sync);
         self.closure.end(sync);
     }
 
     /// An empty list is believed only when the token and the organization were just seen to be in order.
     async fn vouch_for_emptiness(&self, call: &Call) -> Result<(), AccessError> {
         self.standing(JUST_SEEN, call).await.map(|_| ())
+    }
+
+    /// An organization without people is a contradiction where the token's owner was just seen to be one of them.
+    async fn vouch_for_nobody(&self, call: &Call) -> Result<(), AccessError> {
+        let standing = self.standing(JUST_SEEN, call).await?;
+        if standing.owner_role == OwnerRole::Unknown {
+            return Ok(());
+        }
+        Err(AccessError::Unexpected {
+            call: Endpoint::People,
+            what: "an empty list, though the token's owner is in the organization".to_owned(),
+        })
     }
 
     async fn refuse_partial_view(&self, age: Duration, call: &Call) -> Result<(), AccessError> {
@@ -212,7 +236,7 @@ fn known_holders(team: TeamId, rows: Vec<TeamMember>) -> Result<Vec<Holder>, Acc
     }
     if unknown > 0 && holders.is_empty() {
         return Err(AccessError::Unexpected {
-            call: crate::buildkite::Endpoint::Members(team),
+            call: Endpoint::Members(team),
             what: format!("team {team} has {listed} members and none with a role that is known here"),
         });
     }

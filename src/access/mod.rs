@@ -14,6 +14,7 @@ mod page_token;
 mod progress;
 mod proof;
 pub mod provisioning;
+mod read_ahead;
 pub mod scopes;
 mod standing;
 mod upstream;
@@ -35,6 +36,7 @@ use crate::buildkite::budget::BudgetState;
 use closure::Closure;
 use progress::Progress;
 use provisioning::{MaintainerRevoke, Patience, Protected, Provisioning};
+use read_ahead::ReadAhead;
 use scopes::{HealthSettings, Observed};
 
 /// What to do where the token's owner is shown only part of the teams.
@@ -48,7 +50,7 @@ pub enum PartialVisibility {
 }
 
 /// What an operator decides about governance.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct AccessSettings {
     /// Whether grants and revokes are carried out.
     pub provisioning: bool,
@@ -64,6 +66,23 @@ pub struct AccessSettings {
     pub partial_visibility: PartialVisibility,
     /// How scope health is kept.
     pub health: HealthSettings,
+    /// Teams whose members are read ahead at once within a sync; zero for none.
+    pub read_ahead: usize,
+}
+
+impl Default for AccessSettings {
+    fn default() -> Self {
+        Self {
+            provisioning: false,
+            maintainer_revoke: MaintainerRevoke::default(),
+            protected: Protected::default(),
+            audit_file: None,
+            patience: Patience::default(),
+            partial_visibility: PartialVisibility::default(),
+            health: HealthSettings::default(),
+            read_ahead: 16,
+        }
+    }
 }
 
 /// Everything that can be asked about, or done to, the organization's team memberships.
@@ -77,6 +96,7 @@ pub struct Access {
     probing: Mutex<()>,
     closure: Closure,
     progress: Progress,
+    read_ahead: ReadAhead,
     provisioning: Provisioning,
 }
 
@@ -86,6 +106,7 @@ impl Access {
     pub fn new(upstream: Arc<dyn Upstream>, settings: AccessSettings) -> Self {
         let observed = Arc::new(Observed::new(upstream));
         let provisioning = Provisioning::new(settings.audit_file.clone());
+        let read_ahead = ReadAhead::new(Arc::clone(&observed) as Arc<dyn Upstream>, settings.read_ahead);
         Self {
             upstream: Arc::clone(&observed) as Arc<dyn Upstream>,
             observed,
@@ -93,6 +114,7 @@ impl Access {
             probing: Mutex::default(),
             closure: Closure::default(),
             progress: Progress::default(),
+            read_ahead,
             provisioning,
         }
     }

@@ -163,7 +163,8 @@ impl Call {
         self.ledger(|spent| spent.attempts.push(Attempt { endpoint, status }));
     }
 
-    pub(super) fn waited(&self, time: Duration) {
+    /// Adds time slept because a rate limit left no room.
+    pub fn waited(&self, time: Duration) {
         self.ledger(|spent| spent.waited += time);
     }
 

@@ -1,5 +1,6 @@
 //! The HTTP client: one typed method an endpoint, every request through the one door.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -19,6 +20,7 @@ use super::ids::{OrganizationSlug, Role, TeamId, UserId};
 use super::origin::ApiOrigin;
 use super::outcome::{self, BodyTrouble, Received};
 use super::pages::{self, Answer, Batch, Position, Row, Window, Windows};
+use super::rotation::Credential;
 use super::types::{AccessToken, Organization, OrganizationMember, Owner, Team, TeamMember};
 
 /// A body larger than this is no page of rows: 10,000 rows of the longest names that Buildkite allows stay below it.
@@ -69,7 +71,7 @@ pub struct Client {
     http: reqwest::Client,
     origin: ApiOrigin,
     organization: OrganizationSlug,
-    token: ApiToken,
+    credential: Arc<Credential>,
     options: ClientOptions,
     door: Door,
     clock: Clock,
@@ -86,7 +88,21 @@ impl Client {
         token: ApiToken,
         options: ClientOptions,
     ) -> Result<Self, ClientError> {
-        token.authorization()?;
+        Self::with_credential(origin, organization, token.into(), options)
+    }
+
+    /// A client whose token may be replaced while it is in use.
+    ///
+    /// # Errors
+    /// As for a token that stays.
+    pub fn with_credential(
+        origin: ApiOrigin,
+        organization: OrganizationSlug,
+        credential: Credential,
+        options: ClientOptions,
+    ) -> Result<Self, ClientError> {
+        let credential = Arc::new(credential);
+        credential.current().authorization()?;
         let mut http = reqwest::Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -103,11 +119,17 @@ impl Client {
             http: http.build()?,
             origin,
             organization,
-            token,
+            credential,
             options,
             door,
             clock: Clock::default(),
         })
+    }
+
+    /// The credential in use.
+    #[must_use]
+    pub fn credential(&self) -> Arc<Credential> {
+        Arc::clone(&self.credential)
     }
 
     /// The organization that is governed.
@@ -328,7 +350,8 @@ impl Client {
             .await
     }
 
-    /// One request, sent again only where it was certainly not executed: a 429 is refused beforehand.
+    /// One request, sent again only where it was certainly not executed: a 429 is refused beforehand, and so is a token that
+    /// was replaced meanwhile.
     async fn attempt(
         &self,
         endpoint: Endpoint,
@@ -350,11 +373,16 @@ impl Client {
                 admission = self.door.enter(&turn) => admission.map_err(|closed| beyond_patience(closed, call)),
             }
             .map_err(|trouble| ApiError::new(endpoint, trouble))?;
-            let refused = match self.send(admission, endpoint, window, body, call).await {
+            let token = self.credential.current();
+            let refused = match self.send(admission, endpoint, window, body, call, &token).await {
                 Err(ApiError {
                     trouble: Trouble::RateLimited(closed),
                     ..
                 }) => closed,
+                Err(ApiError {
+                    trouble: Trouble::TokenRejected,
+                    ..
+                }) if self.credential.has_another_than(&token) => continue,
                 other => return other,
             };
             // The bucket is closed now, so the door either waits for its reset or says that it is too far.
@@ -373,6 +401,7 @@ impl Client {
         window: Option<Window>,
         body: Option<&serde_json::Value>,
         call: &Call,
+        token: &ApiToken,
     ) -> Result<Answered, ApiError> {
         let fail = |trouble| ApiError::new(endpoint, trouble);
         let timeout = match call.deadline() {
@@ -386,7 +415,7 @@ impl Client {
                 .min(self.options.attempt_timeout),
             _ => self.options.attempt_timeout,
         };
-        let exchange = tokio::time::timeout(timeout, self.exchange(endpoint, window, body));
+        let exchange = tokio::time::timeout(timeout, self.exchange(endpoint, window, body, token));
         let received = match exchange.await {
             Ok(Ok(received)) => received,
             Ok(Err(cause)) => {
@@ -424,12 +453,13 @@ impl Client {
         endpoint: Endpoint,
         window: Option<Window>,
         body: Option<&serde_json::Value>,
+        token: &ApiToken,
     ) -> Result<Received, Cause> {
         let path = endpoint.path(&self.organization);
         let mut request = self
             .http
             .request(endpoint.method(), self.origin.url(path.iter().map(String::as_str)));
-        if let Ok(authorization) = self.token.authorization() {
+        if let Ok(authorization) = token.authorization() {
             request = request.header(http::header::AUTHORIZATION, authorization);
         }
         request = request.header(http::header::ACCEPT, "application/json");

@@ -58,6 +58,13 @@ impl ApiToken {
     }
 }
 
+impl ApiToken {
+    /// Whether both are the same secret.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
 impl FromStr for ApiToken {
     type Err = CredentialError;
 

@@ -16,6 +16,7 @@ mod origin;
 mod outcome;
 pub mod pages;
 mod redact;
+mod rotation;
 mod time;
 mod types;
 
@@ -27,5 +28,6 @@ pub use error::{ApiError, Cause, Trouble};
 pub use ids::{IdError, OrganizationSlug, Role, TeamId, UserId};
 pub use origin::{ApiOrigin, OriginError};
 pub use redact::{mask, redact};
+pub use rotation::{Credential, TokenFileError};
 pub use time::timestamp;
 pub use types::{AccessToken, ListedRole, Organization, OrganizationMember, Owner, Team, TeamMember, TokenOwner};

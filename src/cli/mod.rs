@@ -1,5 +1,6 @@
 //! Commands: parse, wire, print. What they do is decided in the rooms below.
 
+mod caller;
 mod check;
 mod guards;
 mod logging;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use caller::CallerArgs;
 pub use check::CheckArgs;
 pub use serve::ServeArgs;
 pub use settings::{ConnectionArgs, SettingError, Settings};
@@ -28,6 +30,8 @@ pub struct Cli {
 enum Command {
     /// Serve the connector over gRPC
     Serve(Box<ServeArgs>),
+    /// Make a bearer for a caller, and its entry for the callers file
+    Caller(CallerArgs),
     /// Tell what works, what does not, and what to do, per scope of the token
     Check(Box<CheckArgs>),
     /// Run the Buildkite stand-in alone, for people who build a platform
@@ -62,6 +66,7 @@ impl Cli {
     pub async fn run(self) -> ExitCode {
         let done = match self.command {
             Command::Serve(args) => serve::run(&args).await,
+            Command::Caller(args) => caller::run(&args),
             Command::Check(args) => check::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args)
                 .await

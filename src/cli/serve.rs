@@ -1,22 +1,18 @@
 //! `serve`: the gRPC server, on a real Buildkite or on an embedded sandbox.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::settings::{ConnectionArgs, SettingError, Settings};
+use super::settings::{ConnectionArgs, ListenerArgs, SettingError, Settings};
 use super::{CommandError, logging, signals};
 use crate::access::Access;
 use crate::access::scopes::{Report, State};
-use crate::buildkite::Client;
+use crate::buildkite::{ApiToken, Client};
 use crate::sandbox::{Options, Sandbox};
-use crate::server::{ListenAddress, Listener, Server, ServerOptions};
-
-/// How long changes whose callers are gone may take to be confirmed once nobody calls any more.
-const FINISH: Duration = Duration::from_secs(10);
+use crate::server::{Listener, Server};
 
 /// Between two checks while Buildkite cannot be asked.
 const UNKNOWN: Duration = Duration::from_secs(30);
@@ -26,14 +22,8 @@ const UNKNOWN: Duration = Duration::from_secs(30);
 pub struct ServeArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// Where to listen: a loopback address (port 0 takes a free one) or unix:PATH
-    #[arg(
-        long,
-        env = "BUILDKITE_CONNECTOR_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:50051"
-    )]
-    listen: String,
+    #[command(flatten)]
+    listener: ListenerArgs,
     /// Serve an embedded Buildkite with a believable organization: no account needed
     #[arg(long)]
     sandbox: bool,
@@ -45,8 +35,6 @@ pub struct ServeArgs {
 /// Serves until a signal comes.
 pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     logging::init(&args.log)?;
-    let setting = |error| SettingError::new("--listen", "BUILDKITE_CONNECTOR_LISTEN", error);
-    let address = ListenAddress::from_str(&args.listen).map_err(setting)?;
     let sandbox = if args.sandbox {
         Some(start_sandbox().await?)
     } else {
@@ -56,25 +44,33 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         Some(sandbox) => for_sandbox(sandbox, &args.connection)?,
         None => Settings::read(&args.connection, |name| std::env::var(name).ok())?,
     };
+    let address = args.listener.address(settings.access.provisioning)?;
+    let protection = args.listener.options()?;
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
     let interval = args.connection.health.interval()?;
     let organization = settings.organization.clone();
     let access_settings = settings.access;
-    let client = Client::new(settings.origin, settings.organization, settings.token, settings.client)
-        .map_err(|error| failed(&error))?;
+    let client = Client::with_credential(
+        settings.origin,
+        settings.organization,
+        settings.credential,
+        settings.client,
+    )
+    .map_err(|error| failed(&error))?;
+    let credential = client.credential();
+    let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await }));
     let access = Arc::new(Access::new(Arc::new(client), access_settings));
-    let server = Server::new(Arc::clone(&access), ServerOptions::default())
+    let server = Server::new(Arc::clone(&access), protection)
         .await
         .map_err(|error| failed(&error))?;
     let ending = signals::ending().map_err(|error| failed(&error))?;
-    let listener = Listener::bind(&address).await.map_err(setting)?;
+    let listener = Listener::bind(&address)
+        .await
+        .map_err(|error| SettingError::new("--listen", "BUILDKITE_CONNECTOR_LISTEN", error))?;
     let bound = listener.address().map_err(|error| failed(&error))?;
     tracing::info!(address = %bound, %organization, sandbox = args.sandbox, "serving");
     let _checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(Arc::clone(&access), interval)));
     server.run(listener, ending).await.map_err(|error| failed(&error))?;
-    if tokio::time::timeout(FINISH, access.finish_changes()).await.is_err() {
-        tracing::warn!("a change could not be confirmed in time: see the audit record");
-    }
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;
     }
@@ -134,14 +130,15 @@ async fn start_sandbox() -> Result<Sandbox, CommandError> {
 /// The settings with the sandbox in Buildkite's place; its organization and token take that of the configured ones.
 fn for_sandbox(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
     let failed = |error: &dyn std::error::Error| CommandError::Failed(format!("the sandbox is of no use: {error}"));
+    let token: ApiToken = sandbox
+        .token()
+        .expose_secret()
+        .parse()
+        .map_err(|error| failed(&error))?;
     Ok(Settings {
         origin: sandbox.url().parse().map_err(|error| failed(&error))?,
         organization: sandbox.slug().parse().map_err(|error| failed(&error))?,
-        token: sandbox
-            .token()
-            .expose_secret()
-            .parse()
-            .map_err(|error| failed(&error))?,
+        credential: token.into(),
         client: args.client()?,
         access: args.access()?,
     })

@@ -25,6 +25,17 @@ pub enum CallerRole {
     Provisioner,
 }
 
+impl CallerRole {
+    /// The role as the callers file spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Provisioner => "provisioner",
+        }
+    }
+}
+
 /// Who was recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {

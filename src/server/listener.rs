@@ -1,4 +1,4 @@
-//! Where the server listens: a loopback TCP address, or a Unix socket that only its owner can open.
+//! Where the server listens: a TCP address, or a Unix socket that only its owner can open.
 
 use std::fmt;
 use std::fs::Permissions;
@@ -32,9 +32,6 @@ pub enum ListenError {
     /// The text is no address.
     #[error("`{0}` is neither an address such as `127.0.0.1:50051` nor `unix:PATH`")]
     NotAddress(String),
-    /// Others can reach the address, and nothing protects it.
-    #[error("{0} can be reached by others and there is no TLS: listen on loopback or on unix:PATH")]
-    Exposed(SocketAddr),
     /// Another process listens there.
     #[error("{0} is served by another process: end it, or choose another path")]
     Live(String),
@@ -60,10 +57,18 @@ impl FromStr for ListenAddress {
         }
         let wrong = || ListenError::NotAddress(text.to_owned());
         let address = text.to_socket_addrs().map_err(|_| wrong())?.next().ok_or_else(wrong)?;
-        if !address.ip().is_loopback() {
-            return Err(ListenError::Exposed(address));
-        }
         Ok(Self::Tcp(address))
+    }
+}
+
+impl ListenAddress {
+    /// Whether others than this machine's users can reach it.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        match self {
+            Self::Tcp(address) => !address.ip().is_loopback(),
+            Self::Unix(_) => false,
+        }
     }
 }
 

@@ -43,6 +43,7 @@ impl<T: Send + Sync + 'static> Watched<T> {
     }
 
     /// What is in use now.
+    #[must_use]
     pub fn current(&self) -> Arc<T> {
         self.current.load_full()
     }

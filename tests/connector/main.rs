@@ -5,7 +5,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod believing;
+mod budget;
+mod closure;
+mod deadlines;
 mod matrix;
+mod origin;
+mod page_tokens;
 mod provisioning;
+mod read_ahead;
+mod rest;
+mod secrets;
 mod sync;
+mod tolerance;
 mod windows;

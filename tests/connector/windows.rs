@@ -1,11 +1,12 @@
 //! Lists that move while they are read, and servers that page in ways of their own: every row that stayed is in the
 //! answer, or the listing fails.
 
-use buildkite_connector::sandbox::{Edit, Fault, FaultKind, Habits, Link, Order, Organization, Paging};
+use buildkite_connector::sandbox::{Edit, Fault, FaultKind, Habits, Link, Order, Organization, Paging, TeamRole};
 use futures::{StreamExt, stream};
 use rstest::rstest;
 use tonic::Code;
 
+use crate::support::platform::resource;
 use crate::support::{Connector, Listing, ROWS, first_team, sandbox, told};
 
 const AT_ONCE: usize = 16;
@@ -100,6 +101,25 @@ async fn a_list_that_loses_more_rows_than_a_window_holds_is_whole_or_an_error(
         Ok(rows) => assert!(listing.truth(&sandbox).is_subset(&rows), "{} rows", rows.len()),
         Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_role_that_changes_between_two_readings_of_its_row_is_the_later_one_and_only_that() {
+    let sandbox = sandbox(Listing::Members.seed(150)).await;
+    let team = first_team(&sandbox);
+    // The hundredth row is the last of the first window and the first of the second.
+    let promoted = sandbox.look(|organization| organization.team(team).unwrap().members()[99].user);
+    let promote = Edit::with(move |organization| {
+        organization.set_membership(team, promoted, TeamRole::Maintainer);
+    });
+    let moved = Fault::new(Listing::Members.endpoint(), FaultKind::MoveRows(promote)).on_page(2);
+    let moved = sandbox.faults().add(moved);
+    let connector = Connector::on(&sandbox).await;
+    let team = resource("team", &team.to_string());
+    let grants = connector.platform().await.grants(&team).await.unwrap();
+    let theirs = grants.iter().filter(|grant| grant.id.ends_with(&promoted.to_string()));
+    let roles: Vec<_> = theirs.map(|grant| grant.entitlement.clone().unwrap().slug).collect();
+    assert_eq!((roles, moved.fired()), (vec!["maintainer".to_owned()], 1));
 }
 
 /// One server with habits of its own. A server that answers the first page for ever cannot be read beyond it.

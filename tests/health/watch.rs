@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use buildkite_connector::proto::connector::health::v1::CheckScopesResponse;
-use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RefusalStyle, Sandbox};
+use buildkite_connector::sandbox::{
+    BodyStyle, Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RefusalStyle, Sandbox,
+};
 use futures::future::join_all;
 use http::StatusCode;
 use rstest::rstest;
@@ -112,7 +114,10 @@ async fn a_rate_limit_that_is_used_up_is_told_once_and_its_reset_too() {
     let token = sandbox.token().clone();
     let bench = Bench::on(sandbox, &token, setup()).await;
     let limited = FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented);
-    bench.sandbox.faults().add(Fault::new(Endpoint::AccessToken, limited).once());
+    bench
+        .sandbox
+        .faults()
+        .add(Fault::new(Endpoint::AccessToken, limited).once());
     bench.fresh().await;
     let mut watching = bench.watch().await;
     let mut asked = 1;

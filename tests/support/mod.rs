@@ -1,10 +1,18 @@
 //! A sandbox, a connector on it over a real gRPC channel, and the calls that a platform makes.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 pub mod listing;
 pub mod platform;
 pub mod recorder;
+pub mod scripted;
 pub mod told;
 
 use std::net::SocketAddr;
@@ -22,7 +30,7 @@ use tonic::transport::{Channel, Endpoint};
 
 pub use listing::{Listing, ROWS, first_team};
 pub use platform::{Platform, entitlement, entitlement_of_nobody, resource};
-pub use told::told;
+pub use told::{reason, told};
 
 /// A sandbox without rate limits, so that a test is about what it is about.
 pub async fn sandbox(seed: Seed) -> Sandbox {
@@ -87,7 +95,7 @@ impl Connector {
         Self::at(sandbox.url(), sandbox.slug(), token, setup).await
     }
 
-    /// On whatever answers at `url`.
+    /// On any server.
     pub async fn at(url: &str, slug: &str, token: &SecretString, setup: Setup) -> Self {
         let client = Client::new(
             url.parse().unwrap(),

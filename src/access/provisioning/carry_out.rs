@@ -4,28 +4,34 @@
 //!
 //! | came back | what is done |
 //! | --- | --- |
-//! | 2xx that echoes the wanted role | done |
+//! | 2xx that echoes the wanted role | done; a POST that echoes a row from long before found what was there already |
 //! | 2xx that does not | read again until it shows; claimed only then; where something else shows, decide once more |
 //! | no connection | nothing was sent: decide once more |
 //! | nothing, 5xx, a cut answer | may have been applied: read again; if it shows it was ours, else decide once more |
 //! | 404, 409, 422 | may mean "already so": read again and decide once more; if nothing changed, the refusal stands |
 //! | 403, 401, no budget | stands, after a 403 on a POST was checked for a person outside the organization |
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::super::{Access, AccessError};
 use super::audit::Record;
 use super::decision::{Decision, Request, Write, decide};
 use super::{Outcome, Pair};
-use crate::buildkite::{ApiError, Call, Endpoint, Role, TeamMember, Trouble};
+use crate::buildkite::{ApiError, Call, Endpoint, Role, TeamMember, Trouble, timestamp};
 
 /// Writes that one request may send: the first, and again where the one before is seen not to have been applied.
 const WRITES: usize = 5;
+
+/// More than this machine's clock and Buildkite's ever differ.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
 
 /// What came back from a write.
 enum Sent {
     /// The echo is what was asked for.
     Shown,
+    /// So it is, and the row is older than this request: the read that did not show it was wrong.
+    Found,
     /// There is no echo, or one of something else.
     Unshown(Option<Role>),
     Unsent(ApiError),
@@ -84,7 +90,11 @@ impl<'a> Work<'a> {
             };
             self.permit(write).await?;
             match self.send(write).await? {
-                Sent::Shown => return Ok(self.done(write)),
+                Sent::Found if self.lost.is_none() => {
+                    self.record.saw(write.leaves());
+                    return Ok(Outcome::already(self.request));
+                }
+                Sent::Shown | Sent::Found => return Ok(self.done(write)),
                 Sent::Unshown(echo) => {
                     let before = held;
                     held = self.see(write, before, echo).await?;
@@ -163,11 +173,14 @@ impl<'a> Work<'a> {
     async fn send(&mut self, write: Write) -> Result<Sent, AccessError> {
         let Pair { team, user } = self.pair;
         let upstream = &self.access.upstream;
+        // Both before and after: a sync that reads the team meanwhile may see it either way, and must not keep the older.
+        self.access.read_ahead.forget(team);
         let echo = match write {
             Write::Add(role) => upstream.add_member(team, user, role, &self.call).await,
             Write::Change { to, .. } => upstream.change_role(team, user, to, &self.call).await,
             Write::Remove(_) => upstream.remove_member(team, user, &self.call).await.map(|()| None),
         };
+        self.access.read_ahead.forget(team);
         let unsent = matches!(&echo, Err(error) if !error.may_have_applied());
         if !unsent {
             // Something may have changed: from here on the rest is finished whoever waits for it.
@@ -177,8 +190,10 @@ impl<'a> Work<'a> {
         }
         match echo {
             Ok(echo) => Ok(match echo.as_ref().and_then(|row| echoed(row, self.pair)) {
-                Some(role) if Some(role) == write.leaves() => Sent::Shown,
-                other => Sent::Unshown(other),
+                Some(role) if Some(role) != write.leaves() => Sent::Unshown(Some(role)),
+                Some(_) if matches!(write, Write::Add(_)) && echo.as_ref().is_some_and(is_old) => Sent::Found,
+                Some(_) => Sent::Shown,
+                None => Sent::Unshown(None),
             }),
             Err(error) => match error.trouble {
                 Trouble::NotFound | Trouble::Rejected(_) => Ok(Sent::Refused(error)),
@@ -239,4 +254,10 @@ impl<'a> Work<'a> {
 /// The role that an echo shows of this pair.
 fn echoed(row: &TeamMember, pair: Pair) -> Option<Role> {
     (row.user_id == pair.user).then(|| row.role.known()).flatten()
+}
+
+/// Whether a row began long before now, by more than clocks differ.
+fn is_old(row: &TeamMember) -> bool {
+    let began = row.created_at.as_deref().and_then(timestamp);
+    began.is_some_and(|began| Timestamp::now().duration_since(began) > CLOCKS_DIFFER)
 }

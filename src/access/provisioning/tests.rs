@@ -166,3 +166,19 @@ async fn a_role_that_is_unknown_here_is_left_alone() {
         .await;
     assert_eq!(receipt.unwrap_err().reason(), "UNEXPECTED_RESPONSE");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_row_from_long_ago_in_the_echo_of_a_post_was_there_already() {
+    let mut upstream = MockUpstream::new();
+    reads(&mut upstream, [Err(Trouble::NotFound)]);
+    upstream.expect_add_member().times(1).return_once(|_, user, role, _| {
+        Ok(Some(TeamMember {
+            created_at: Some("2023-03-14T00:45:16.215Z".to_owned()),
+            ..member(user, role)
+        }))
+    });
+    let receipt = access(upstream)
+        .grant(entitlement(), Principal::User(user()), asker())
+        .await;
+    assert_eq!(receipt.unwrap().outcome, Outcome::AlreadyExists);
+}

@@ -179,6 +179,8 @@ pub async fn read<R: Row, S: Windows<R>>(source: &S, position: Position, enough:
 
 /// The part of a whole list that lies behind `after` in the order of ids.
 fn slice<R: Row>(mut rows: Vec<R>, after: Option<Uuid>, enough: usize) -> Batch<R> {
+    // Of rows with the same id the later one is kept.
+    rows.reverse();
     rows.sort_by_key(Row::id);
     rows.dedup_by_key(|row| row.id());
     if let Some(after) = after {

@@ -1,6 +1,6 @@
 //! Overlapping windows: the argument stands at the head of [`super`].
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::super::error::{ApiError, Cause, Trouble};
 use super::{Anchor, Answer, Batch, LONGEST_LIST, Position, Row, Window, Windows};
@@ -71,7 +71,8 @@ struct Reader<'s, R, S> {
     largest: u32,
     /// The rows of the last window, in order.
     last: Vec<Anchor>,
-    seen: HashSet<Anchor>,
+    /// Where the rows that were read are in `rows`.
+    seen: HashMap<Anchor, usize>,
     rows: Vec<R>,
     steps_back: u32,
     /// The most rows that were ever covered, and how often the reader stepped back with success since.
@@ -97,7 +98,7 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
             covered,
             largest,
             last,
-            seen: HashSet::new(),
+            seen: HashMap::new(),
             rows: Vec::new(),
             steps_back: 0,
             furthest: covered,
@@ -245,7 +246,11 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         for row in rows {
             let anchor = Anchor::of(&row);
             self.last.push(anchor);
-            if self.seen.insert(anchor) {
+            // Of two readings of a row the later one holds: a role may have been changed in between.
+            if let Some(earlier) = self.seen.get(&anchor).and_then(|at| self.rows.get_mut(*at)) {
+                *earlier = row;
+            } else {
+                self.seen.insert(anchor, self.rows.len());
                 self.rows.push(row);
             }
         }
@@ -307,7 +312,7 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
             .rows
             .iter()
             .map(Anchor::of)
-            .any(|anchor| !self.last.contains(&anchor) && !self.seen.contains(&anchor))
+            .any(|anchor| !self.last.contains(&anchor) && !self.seen.contains_key(&anchor))
     }
 
     /// Whether a window at a higher offset begins with the rows of the last one.

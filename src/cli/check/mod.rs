@@ -63,7 +63,7 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     let mut access = settings.access;
     access.health.patience = PATIENCE;
     let provisioning = access.provisioning;
-    let client = Client::new(settings.origin, settings.organization, settings.token, options)
+    let client = Client::with_credential(settings.origin, settings.organization, settings.credential, options)
         .map_err(|error| CommandError::Failed(error.to_string()))?;
     let access = Arc::new(Access::new(Arc::new(client), access));
     let report = access.health(Duration::ZERO, Some(Instant::now() + WHOLE)).await;

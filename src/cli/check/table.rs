@@ -113,7 +113,11 @@ fn windows(budget: &BudgetState, out: &mut impl Write) -> io::Result<()> {
             let left = at.saturating_duration_since(Instant::now()).as_secs();
             format!(", a new window in {left} s")
         });
-        writeln!(out, "rate limit     {whose}: {}{of} requests left{reset}", state.remaining)?;
+        writeln!(
+            out,
+            "rate limit     {whose}: {}{of} requests left{reset}",
+            state.remaining
+        )?;
     }
     Ok(())
 }

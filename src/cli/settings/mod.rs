@@ -2,15 +2,18 @@
 
 mod budget;
 mod health;
+mod listener;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub(super) use listener::ListenerArgs;
+
 use super::guards::GuardArgs;
 use crate::access::{AccessSettings, PartialVisibility};
-use crate::buildkite::{ApiOrigin, ApiToken, ClientOptions, OrganizationSlug};
+use crate::buildkite::{ApiOrigin, ApiToken, ClientOptions, Credential, OrganizationSlug};
 
 /// The environment variable of the token; there is no flag, since a secret is never an argument.
 const TOKEN: &str = "BUILDKITE_API_TOKEN";
@@ -65,6 +68,9 @@ pub struct ConnectionArgs {
         default_value = "15s"
     )]
     request_timeout: String,
+    /// Teams whose members are read ahead at once within a sync; 0 reads nothing ahead
+    #[arg(long, env = "BUILDKITE_CONNECTOR_READ_AHEAD", value_name = "N", default_value = "16")]
+    read_ahead: String,
     #[command(flatten)]
     budget: budget::BudgetArgs,
     #[command(flatten)]
@@ -116,7 +122,7 @@ pub struct Settings {
     /// The organization that is governed.
     pub organization: OrganizationSlug,
     /// With what it is asked.
-    pub token: ApiToken,
+    pub credential: Credential,
     /// How it is asked.
     pub client: ClientOptions,
     /// What is allowed.
@@ -140,7 +146,7 @@ impl Settings {
                 .parse()
                 .map_err(|error| SettingError::new("--api-url", "BUILDKITE_REST_URL", error))?,
             organization: organization.parse().map_err(|error| self::organization(&error))?,
-            token: token(args.api_token_file.as_deref(), &variable)?,
+            credential: credential(args.api_token_file.as_deref(), &variable)?,
             client: args.client()?,
             access: args.access()?,
         })
@@ -158,6 +164,18 @@ impl ConnectionArgs {
             )?,
             budget: self.budget.read()?,
         })
+    }
+
+    fn read_ahead(&self) -> Result<usize, SettingError> {
+        let wrong = || {
+            let problem = "give a whole number from 0 to 64";
+            SettingError::new("--read-ahead", "BUILDKITE_CONNECTOR_READ_AHEAD", problem)
+        };
+        self.read_ahead
+            .parse()
+            .ok()
+            .filter(|teams| *teams <= 64)
+            .ok_or_else(wrong)
     }
 
     pub(super) fn access(&self) -> Result<AccessSettings, SettingError> {
@@ -179,6 +197,7 @@ impl ConnectionArgs {
             audit_file: self.guards.audit_file(),
             partial_visibility,
             health: self.health.read()?,
+            read_ahead: self.read_ahead()?,
             ..AccessSettings::default()
         })
     }
@@ -203,22 +222,17 @@ fn switch(flag: &'static str, name: &'static str, text: &str) -> Result<bool, Se
     }
 }
 
-fn token(file: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> Result<ApiToken, SettingError> {
+fn credential(file: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> Result<Credential, SettingError> {
     let given = variable(TOKEN).filter(|token| !token.is_empty());
     let file = file.filter(|file| !file.as_os_str().is_empty());
     let from_file = |problem: String| SettingError::new("--api-token-file", "BUILDKITE_API_TOKEN_FILE", problem);
     match (given, file) {
         (Some(_), Some(_)) => Err(from_file(format!("set either this or {TOKEN}, not both"))),
-        (Some(token), None) => ApiToken::from_str(&token).map_err(SettingError::token),
-        (None, Some(file)) => {
-            let text = std::fs::read_to_string(file).map_err(|error| {
-                from_file(format!(
-                    "{} cannot be read ({error}): check path and owner",
-                    file.display()
-                ))
-            })?;
-            ApiToken::from_str(&text).map_err(|error| from_file(format!("{}: {error}", file.display())))
+        (Some(token), None) => {
+            let token = ApiToken::from_str(&token).map_err(SettingError::token)?;
+            Ok(token.into())
         }
+        (None, Some(file)) => Credential::from_file(file.to_owned()).map_err(|error| from_file(error.to_string())),
         (None, None) => Err(SettingError::token(
             "set it to an API access token from https://buildkite.com/user/api-access-tokens, or give --api-token-file (BUILDKITE_API_TOKEN_FILE)",
         )),
@@ -236,6 +250,7 @@ mod tests {
             organization: Some("Acme".into()),
             api_url: ApiOrigin::DEFAULT.into(),
             partial_visibility: "refuse".into(),
+            read_ahead: "16".into(),
             retry_for: "30s".into(),
             request_timeout: "15s".into(),
             ..ConnectionArgs::default()

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use buildkite_connector::buildkite::ClientOptions;
+use buildkite_connector::buildkite::budget::BudgetOptions;
 use buildkite_connector::sandbox::{Fault, FaultKind, LimitOptions, Options, Sandbox};
 use futures::{StreamExt, stream};
 use tonic::{Code, Status};
@@ -28,7 +29,10 @@ fn hasty(trouble: &Trouble) -> Setup {
     let client = ClientOptions {
         attempt_timeout: Duration::from_millis(if silent { 600 } else { 6_000 }),
         retry_for: Duration::from_millis(1_200),
-        max_wait: Duration::from_secs(4),
+        budget: BudgetOptions {
+            max_wait: Duration::from_secs(4),
+            ..BudgetOptions::default()
+        },
     };
     Setup {
         client,

@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use buildkite_connector::sandbox::{
-    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, LimitOptions, Options, RefusalStyle, Sandbox, TokenSpec,
-    WriteLag,
+    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, RefusalStyle, TokenSpec, WriteLag,
 };
 use http::StatusCode;
 use rstest::rstest;
@@ -13,12 +12,12 @@ use serde_json::json;
 use tonic::Code;
 
 use super::model::{Answer, Asked, HELD, Role};
-use super::{WRITES, World, reason, set, setup};
+use super::{WRITES, World, lagging, limited, reason, set, setup};
 use crate::support::sized;
 
 fn impatient() -> crate::support::Setup {
     let mut setup = setup();
-    setup.client.attempt_timeout = Duration::from_millis(500);
+    setup.client.attempt_timeout = Duration::from_millis(300);
     setup
 }
 
@@ -91,19 +90,7 @@ async fn trouble_of_a_read_that_passes_is_ridden_out(#[case] endpoint: Endpoint,
 
 #[tokio::test]
 async fn a_429_is_waited_out_and_the_write_made_once() {
-    let limits = LimitOptions {
-        window: Duration::from_secs(1),
-        organization_offset: Some(Duration::ZERO),
-        user_offset: Some(Duration::ZERO),
-        ..LimitOptions::default()
-    };
-    let sandbox = Sandbox::start(Options {
-        seed: sized(2, 0, 5),
-        limits,
-        ..Options::default()
-    })
-    .await
-    .unwrap();
+    let sandbox = limited().await;
     let token = sandbox.token().clone();
     let world = World::on(sandbox, &token, setup()).await;
     let kind = FaultKind::RateLimited(Bucket::Organization, RefusalStyle::Documented);
@@ -229,7 +216,7 @@ async fn a_lost_write_that_shows_late_is_ours_and_made_once() {
         FaultKind::AppliedThenStatus(StatusCode::BAD_GATEWAY),
     ] {
         for lag in [1, 3, 6, 8] {
-            let world = World::new().await;
+            let world = World::with(lagging()).await;
             world
                 .sandbox
                 .change_habits(|habits| habits.write_lag = WriteLag::Reads(lag));

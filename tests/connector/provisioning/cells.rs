@@ -8,7 +8,7 @@ use rstest::rstest;
 use tonic::Code;
 
 use super::model::{Answer, Asked, HELD, Role};
-use super::{Setup, World, reason, setup};
+use super::{Setup, World, lagging, reason, setup};
 use crate::support::entitlement_of_nobody;
 
 async fn every_cell(world: &World) {
@@ -58,7 +58,7 @@ async fn every_cell_is_as_the_table_has_it(#[case] habits: Vec<Habits>) {
 async fn a_write_that_shows_late_is_waited_for_and_made_once(
     #[values(Echo::Full, Echo::Empty, Echo::WithoutRole, Echo::Lagging)] echo: Echo,
 ) {
-    let world = World::new().await;
+    let world = World::with(lagging()).await;
     world.sandbox.change_habits(|habits| {
         habits.write_lag = WriteLag::Reads(3);
         habits.echo = echo;

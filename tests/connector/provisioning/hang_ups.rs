@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantRequest;
-use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind};
+use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, RefusalStyle};
 use tonic::{Code, Request};
 
 use super::model::{Answer, Asked, Role};
-use super::{World, reason, setup};
+use super::{World, limited, reason, setup};
 use crate::support::{entitlement, resource};
 
 /// Longer than any of these tests waits for a condition.
@@ -130,4 +130,30 @@ async fn a_caller_that_waits_for_its_turn_keeps_its_deadline() {
     assert_eq!(late.code(), Code::DeadlineExceeded);
     assert_eq!(first.await.unwrap().unwrap(), Answer::Done);
     assert_eq!(world.sandbox.journal().count(Endpoint::TeamMember), 1);
+}
+
+#[tokio::test]
+async fn a_caller_that_is_gone_while_it_waits_for_the_rate_limit_starts_nothing() {
+    let sandbox = limited().await;
+    let token = sandbox.token().clone();
+    let world = World::on(sandbox, &token, setup()).await;
+    let refused = FaultKind::RateLimited(Bucket::Organization, RefusalStyle::Documented);
+    let fault = world
+        .sandbox
+        .faults()
+        .add(Fault::new(Endpoint::AddTeamMember, refused).once());
+    let (platform, pair) = (world.platform.clone(), world.pair());
+    let caller =
+        tokio::spawn(
+            async move { super::ask(&platform, pair, &pair.user.to_string(), Asked::Grant(Role::Member)).await },
+        );
+    until(|| fault.fired() == 1 && world.sandbox.journal().in_flight() == 0).await;
+    caller.abort();
+    // The next one waits for the same window, and finds that nothing was done in it.
+    let answer = world.ask(pair, Asked::Revoke(Role::Member)).await.unwrap();
+    assert_eq!(answer, Answer::AlreadyRevoked);
+    assert_eq!(
+        (world.sandbox.journal().count(Endpoint::AddTeamMember), world.applied()),
+        (1, 0)
+    );
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use buildkite_connector::access::AccessSettings;
 use buildkite_connector::access::provisioning::Patience;
-use buildkite_connector::sandbox::{Endpoint, Organization, Sandbox, TeamRole};
+use buildkite_connector::sandbox::{Endpoint, LimitOptions, Options, Organization, Sandbox, TeamRole};
 use prost::Name;
 use secrecy::SecretString;
 use tonic::{Code, Status};
@@ -36,12 +36,13 @@ pub struct World {
     pub people: Vec<Uuid>,
 }
 
-/// The design's times, a fiftieth of them.
+/// The design's times, a fiftieth of them; edits behind our back come at once here, where they would be seconds apart in the
+/// world, so that a write of ours explains even less.
 pub fn patience() -> Patience {
     Patience {
         pauses: [2, 6, 12, 20, 60, 100].map(Duration::from_millis).to_vec(),
         doubts: 4,
-        own_writes: Duration::from_millis(200),
+        own_writes: Duration::from_millis(20),
         finish: Duration::from_secs(20),
     }
 }
@@ -55,6 +56,29 @@ pub fn setup() -> Setup {
         },
         ..Setup::default()
     }
+}
+
+/// For a Buildkite that shows writes late, and of which nothing is edited behind our back.
+pub fn lagging() -> Setup {
+    let mut setup = setup();
+    setup.access.patience.own_writes = Duration::from_secs(10);
+    setup
+}
+
+/// A sandbox whose rate limits begin anew every second.
+pub async fn limited() -> Sandbox {
+    let limits = LimitOptions {
+        window: Duration::from_secs(1),
+        organization_offset: Some(Duration::ZERO),
+        user_offset: Some(Duration::ZERO),
+        ..LimitOptions::default()
+    };
+    let options = Options {
+        seed: sized(2, 0, 5),
+        limits,
+        ..Options::default()
+    };
+    Sandbox::start(options).await.unwrap()
 }
 
 impl World {

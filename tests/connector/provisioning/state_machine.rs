@@ -11,7 +11,8 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::model::{Answer, Asked, HELD, Model, Pair, Role};
-use super::{World, reason, setup};
+use super::{World, lagging, reason, setup};
+use crate::support::Setup;
 use buildkite_connector::sandbox::Endpoint;
 
 /// Sequences; each is a world of its own, with habits of its own.
@@ -116,11 +117,8 @@ struct Machine {
 }
 
 impl Machine {
-    async fn new(habits: Habits) -> Self {
-        let mut setup = setup();
-        setup.client.attempt_timeout = Duration::from_millis(400);
-        // Edits behind our back come at once here, where in the world they would be ten seconds and more apart.
-        setup.access.patience.own_writes = Duration::from_millis(40);
+    async fn new(habits: Habits, mut setup: Setup) -> Self {
+        setup.client.attempt_timeout = Duration::from_millis(300);
         let world = World::with(setup).await;
         world.sandbox.change_habits(|now| *now = habits);
         Self {
@@ -234,7 +232,7 @@ fn whatever_happens_the_state_is_the_models_and_the_answers_are_true() {
     TestRunner::new(config)
         .run(&sequences, |(habits, steps)| {
             runtime.block_on(async {
-                let mut machine = Machine::new(habits).await;
+                let mut machine = Machine::new(habits, setup()).await;
                 for step in &steps {
                     machine.run(step).await;
                 }
@@ -267,10 +265,13 @@ fn writes_that_show_late_change_nothing_about_it() {
     TestRunner::new(config)
         .run(&(habits(), 1..5u32, asks), |(habits, lag, asks)| {
             runtime.block_on(async {
-                let mut machine = Machine::new(Habits {
-                    write_lag: WriteLag::Reads(lag),
-                    ..habits
-                })
+                let mut machine = Machine::new(
+                    Habits {
+                        write_lag: WriteLag::Reads(lag),
+                        ..habits
+                    },
+                    lagging(),
+                )
                 .await;
                 for (asked, trouble) in asks {
                     let step = trouble.map_or(Step::Ask(0, 0, asked), |trouble| Step::Struck(0, 0, asked, trouble));
@@ -285,7 +286,7 @@ fn writes_that_show_late_change_nothing_about_it() {
 /// A team that is made anew is another team.
 #[tokio::test]
 async fn a_team_of_the_same_slug_is_another_team() {
-    let mut machine = Machine::new(Habits::default()).await;
+    let mut machine = Machine::new(Habits::default(), setup()).await;
     machine.run(&Step::DeleteTeam(0)).await;
     machine
         .world

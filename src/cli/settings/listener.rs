@@ -1,0 +1,196 @@
+//! Where the connector listens, what protects the listener, and who may call.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{SettingError, duration};
+use crate::server::{Callers, ListenAddress, ServerOptions, TlsFiles};
+
+const LISTEN: [&str; 2] = ["--listen", "BUILDKITE_CONNECTOR_LISTEN"];
+const CERTIFICATE: [&str; 2] = ["--tls-cert", "BUILDKITE_CONNECTOR_TLS_CERT"];
+const CALLERS: [&str; 2] = ["--callers", "BUILDKITE_CONNECTOR_CALLERS"];
+
+/// The flags.
+#[derive(Debug, Clone, clap::Args)]
+pub(in crate::cli) struct ListenerArgs {
+    /// Where to listen: an address (port 0 takes a free one) or unix:PATH
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:50051"
+    )]
+    listen: String,
+    /// The server's certificate chain, PEM; read again when it changes
+    #[arg(long, env = "BUILDKITE_CONNECTOR_TLS_CERT", value_name = "PATH")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, env = "BUILDKITE_CONNECTOR_TLS_KEY", value_name = "PATH")]
+    tls_key: Option<PathBuf>,
+    /// Require a client certificate of this CA, PEM
+    #[arg(long, env = "BUILDKITE_CONNECTOR_TLS_CLIENT_CA", value_name = "PATH")]
+    tls_client_ca: Option<PathBuf>,
+    /// Listen where others can reach it, without TLS: whoever is on the way reads and changes what is said
+    #[arg(long, env = "BUILDKITE_CONNECTOR_INSECURE_LISTEN")]
+    insecure_listen: bool,
+    /// Who may call, as TOML; read again when it changes
+    #[arg(long, env = "BUILDKITE_CONNECTOR_CALLERS", value_name = "PATH")]
+    callers: Option<PathBuf>,
+    /// How long calls under way may take to finish at the end
+    #[arg(long, env = "BUILDKITE_CONNECTOR_DRAIN", value_name = "TIME", default_value = "20s")]
+    drain: String,
+}
+
+impl Default for ListenerArgs {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:50051".to_owned(),
+            tls_cert: None,
+            tls_key: None,
+            tls_client_ca: None,
+            insecure_listen: false,
+            callers: None,
+            drain: "20s".to_owned(),
+        }
+    }
+}
+
+impl ListenerArgs {
+    /// The address to listen on, where what protects it suffices for whoever can reach it.
+    pub(in crate::cli) fn address(&self, provisioning: bool) -> Result<ListenAddress, SettingError> {
+        let [flag, variable] = LISTEN;
+        let address: ListenAddress = self
+            .listen
+            .parse()
+            .map_err(|error| SettingError::new(flag, variable, error))?;
+        if !address.is_exposed() {
+            return Ok(address);
+        }
+        if given(self.tls_cert.as_ref()).is_none() && !self.insecure_listen {
+            let problem = format!(
+                "{address} can be reached by others and there is no TLS: give --tls-cert and --tls-key, listen on loopback or unix:PATH, or say --insecure-listen"
+            );
+            return Err(SettingError::new(flag, variable, problem));
+        }
+        if provisioning && given(self.callers.as_ref()).is_none() {
+            let [flag, variable] = CALLERS;
+            let problem = format!(
+                "{address} can be reached by others and writes are on: name who may call in a callers file (`buildkite-connector caller` makes an entry)"
+            );
+            return Err(SettingError::new(flag, variable, problem));
+        }
+        Ok(address)
+    }
+
+    /// What protects the listener. Must be called within a runtime, since files are watched.
+    pub(in crate::cli) fn options(&self) -> Result<ServerOptions, SettingError> {
+        let files = self.tls_files()?;
+        let certificates = files.as_ref().is_some_and(|files| files.client_ca.is_some());
+        let [flag, variable] = CERTIFICATE;
+        let tls = files
+            .map(TlsFiles::watch)
+            .transpose()
+            .map_err(|error| SettingError::new(flag, variable, error))?;
+        let [flag, variable] = CALLERS;
+        let callers = given(self.callers.as_ref())
+            .map(|file| Callers::watch(file.clone(), certificates))
+            .transpose();
+        Ok(ServerOptions {
+            tls,
+            callers: callers.map_err(|error| SettingError::new(flag, variable, error))?,
+            drain: self.drain()?,
+        })
+    }
+
+    fn tls_files(&self) -> Result<Option<TlsFiles>, SettingError> {
+        let [flag, variable] = CERTIFICATE;
+        match (given(self.tls_cert.as_ref()), given(self.tls_key.as_ref())) {
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                client_ca: given(self.tls_client_ca.as_ref()).cloned(),
+            })),
+            (None, None) if given(self.tls_client_ca.as_ref()).is_none() => Ok(None),
+            _ => Err(SettingError::new(
+                flag,
+                variable,
+                "TLS needs both --tls-cert and --tls-key (BUILDKITE_CONNECTOR_TLS_KEY), with or without --tls-client-ca",
+            )),
+        }
+    }
+
+    fn drain(&self) -> Result<Duration, SettingError> {
+        duration("--drain", "BUILDKITE_CONNECTOR_DRAIN", &self.drain)
+    }
+}
+
+/// A path that was given and not left empty, as an unset variable of a container is.
+fn given(path: Option<&PathBuf>) -> Option<&PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn on(listen: &str) -> ListenerArgs {
+        ListenerArgs {
+            listen: listen.into(),
+            ..ListenerArgs::default()
+        }
+    }
+
+    #[rstest]
+    #[case("127.0.0.1:0")]
+    #[case("[::1]:50051")]
+    #[case("localhost:50051")]
+    #[case("unix:/run/connector.sock")]
+    fn what_only_this_machine_reaches_needs_nothing(#[case] listen: &str) {
+        assert!(on(listen).address(true).is_ok());
+    }
+
+    #[test]
+    fn what_others_reach_needs_tls_or_the_word_and_callers_for_writes() {
+        let open = on("0.0.0.0:50051");
+        assert!(
+            open.address(false)
+                .unwrap_err()
+                .to_string()
+                .contains("--insecure-listen")
+        );
+        let said = ListenerArgs {
+            insecure_listen: true,
+            ..open.clone()
+        };
+        assert!(said.address(false).is_ok());
+        assert!(said.address(true).unwrap_err().to_string().starts_with("--callers"));
+        let named = ListenerArgs {
+            callers: Some("callers.toml".into()),
+            ..said
+        };
+        assert!(named.address(true).is_ok());
+        let tls = ListenerArgs {
+            tls_cert: Some("a".into()),
+            tls_key: Some("b".into()),
+            ..open
+        };
+        assert!(tls.address(false).is_ok());
+    }
+
+    #[test]
+    fn half_of_tls_is_refused() {
+        let half = ListenerArgs {
+            tls_cert: Some("a".into()),
+            ..on("127.0.0.1:0")
+        };
+        assert!(half.tls_files().unwrap_err().to_string().contains("--tls-key"));
+        let ca = ListenerArgs {
+            tls_client_ca: Some("a".into()),
+            ..on("127.0.0.1:0")
+        };
+        assert!(ca.tls_files().is_err());
+        assert_eq!(on("127.0.0.1:0").tls_files(), Ok(None));
+    }
+}

@@ -1,0 +1,143 @@
+//! The budget over a real channel: a sync that uses the windows to the full, approvals that pass it, and not one refusal.
+
+use std::time::{Duration, Instant};
+
+use buildkite_connector::proto::c1::connector::v2::{RateLimitDescription, RateLimitWaitReport};
+use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RefusalStyle, Sandbox};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use prost::Name;
+use rstest::rstest;
+use tonic::Code;
+
+use crate::support::platform::id_of;
+use crate::support::{Connector, Setup, sized, told};
+
+/// Windows short enough for a test, and long enough for resets told in whole seconds.
+const WINDOW: Duration = Duration::from_secs(5);
+
+async fn limited(teams: usize, user: u32) -> Sandbox {
+    let limits = LimitOptions {
+        organization: Some(200),
+        user: Some(user),
+        window: WINDOW,
+        ..LimitOptions::default()
+    };
+    Sandbox::start(Options {
+        seed: sized(teams, 3, 20),
+        limits,
+        ..Options::default()
+    })
+    .await
+    .unwrap()
+}
+
+async fn on(sandbox: &Sandbox) -> Connector {
+    Connector::with(sandbox, sandbox.token(), Setup::default()).await
+}
+
+#[tokio::test]
+async fn a_sync_waits_for_windows_and_approvals_during_it_do_not() {
+    let sandbox = limited(60, 30).await;
+    let connector = on(&sandbox).await;
+    let platform = connector.platform().await;
+    let (team, outsider) = sandbox.look(|organization| {
+        let team = organization.teams().first().unwrap();
+        let free = organization
+            .people()
+            .iter()
+            .find(|person| team.role_of(person.id).is_none())
+            .unwrap();
+        (team.id.to_string(), free.id.to_string())
+    });
+
+    let teams = platform.resources("team").await.unwrap();
+    let begun = Instant::now();
+    let mut reading: FuturesUnordered<_> = teams.iter().map(|team| platform.grants_page(team, "")).collect();
+    let mut answers = Vec::new();
+    // Once the sync has spent what is its own, an approval still passes.
+    while answers.len() < 15 {
+        answers.push(reading.next().await.unwrap().unwrap());
+    }
+    let asked = Instant::now();
+    let grant = async {
+        platform.grant(&team, "member", &outsider).await.unwrap();
+        asked.elapsed()
+    };
+    let rest = async {
+        while let Some(answer) = reading.next().await {
+            answers.push(answer.unwrap());
+        }
+    };
+    let (granted_in, ()) = tokio::join!(grant, rest);
+
+    assert_eq!(answers.len(), teams.len());
+    assert!(granted_in < WINDOW, "the grant took {granted_in:?}");
+    assert!(begun.elapsed() > WINDOW, "60 requests do not fit into a window of 30");
+    assert_eq!(
+        (sandbox.refused(Bucket::User), sandbox.refused(Bucket::Organization)),
+        (0, 0)
+    );
+
+    let told = |name: String| move |any: &&prost_types::Any| any.type_url.ends_with(&name);
+    let slept: i64 = answers
+        .iter()
+        .filter_map(|answer| answer.annotations.iter().find(told(RateLimitWaitReport::full_name())))
+        .map(|any| any.to_msg::<RateLimitWaitReport>().unwrap().wait_ms)
+        .max()
+        .unwrap();
+    assert!(slept > 0 && slept <= 2 * 5_000 + 2_000, "{slept} ms");
+    let described = answers.iter().all(|answer| {
+        answer
+            .annotations
+            .iter()
+            .any(|any| told(RateLimitDescription::full_name())(&any))
+    });
+    assert!(described, "every answer tells how the windows stand");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_refusal_of_either_bucket_is_waited_out(#[values(Bucket::Organization, Bucket::User)] bucket: Bucket) {
+    let sandbox = limited(3, 50).await;
+    let connector = on(&sandbox).await;
+    let platform = connector.platform().await;
+    let teams = platform.resources("team").await.unwrap();
+    let refusal = FaultKind::RateLimited(bucket, RefusalStyle::Documented);
+    let fault = sandbox.faults().add(Fault::new(Endpoint::TeamMembers, refusal).once());
+    let begun = Instant::now();
+    for team in &teams {
+        assert_eq!(platform.grants(team).await.unwrap().len(), 3, "{}", id_of(team));
+    }
+    assert_eq!(fault.fired(), 1);
+    assert!(begun.elapsed() < WINDOW * 3, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_limit_beyond_the_patience_is_told_with_its_reset_and_is_over_with_it() {
+    let sandbox = limited(3, 50).await;
+    let mut setup = Setup::default();
+    setup.client.budget.max_wait = Duration::from_millis(300);
+    let connector = Connector::with(&sandbox, sandbox.token(), setup).await;
+    let platform = connector.platform().await;
+    let teams = platform.resources("team").await.unwrap();
+    sandbox.spend(Bucket::User, 500);
+    let (code, reason) = loop {
+        // What was known of the window may still let one request through, which then finds it closed.
+        if let Err(status) = platform.grants(&teams[0]).await {
+            let told = told(&status);
+            assert!(
+                told.rate_limit
+                    .is_some_and(|limit| limit.remaining == 0 && limit.reset_at.is_some())
+            );
+            assert!(told.retry.is_some());
+            break (status.code(), told.reason);
+        }
+    };
+    assert_eq!((code, reason.as_str()), (Code::Unavailable, "RATE_LIMITED"));
+    let begun = Instant::now();
+    while platform.grants(&teams[0]).await.is_err() {
+        assert!(begun.elapsed() < WINDOW * 3, "the limit is never over");
+        tokio::task::yield_now().await;
+    }
+}

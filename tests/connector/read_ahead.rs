@@ -1,0 +1,169 @@
+//! Read-ahead over a real channel: faster for a client that asks one by one, and never stale, doubled or left over.
+
+use std::time::{Duration, Instant};
+
+use buildkite_connector::proto::c1::connector::v2::Resource;
+use buildkite_connector::sandbox::{Endpoint, LimitOptions, Options, Sandbox};
+use rstest::rstest;
+
+use crate::support::platform::{SYNC, id_of};
+use crate::support::{Connector, Setup, sized};
+
+const TEAMS: usize = 80;
+
+async fn far_away(latency: Duration) -> Sandbox {
+    let limits = LimitOptions::unlimited();
+    Sandbox::start(Options {
+        seed: sized(TEAMS, 5, 60),
+        limits,
+        latency,
+        ..Options::default()
+    })
+    .await
+    .unwrap()
+}
+
+/// The teams of a sync that was begun, in an order in which a client may ask.
+async fn begun(connector: &Connector, order: Order) -> Vec<Resource> {
+    let mut teams = connector.platform().await.resources("team").await.unwrap();
+    match order {
+        Order::Listed => {}
+        Order::ListedBackwards => teams.reverse(),
+        Order::Sorted => teams.sort_by_key(id_of),
+        Order::SortedBackwards => teams.sort_by_key(|team| std::cmp::Reverse(id_of(team))),
+        // A stride that is coprime to the number of teams visits each once, none beside its neighbour.
+        Order::Scattered => teams = (0..TEAMS).map(|at| teams[at * 33 % TEAMS].clone()).collect(),
+    }
+    teams
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Listed,
+    ListedBackwards,
+    Sorted,
+    SortedBackwards,
+    Scattered,
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_team_is_read_once_and_true_in_whatever_order(
+    #[values(
+        Order::Listed,
+        Order::ListedBackwards,
+        Order::Sorted,
+        Order::SortedBackwards,
+        Order::Scattered
+    )]
+    order: Order,
+) {
+    let sandbox = far_away(Duration::from_millis(5)).await;
+    let connector = Connector::on(&sandbox).await;
+    let teams = begun(&connector, order).await;
+    let platform = connector.platform().await;
+    for team in &teams {
+        let read = platform.grants(team).await.unwrap().len();
+        let id: uuid::Uuid = id_of(team).parse().unwrap();
+        assert_eq!(
+            read,
+            sandbox.look(|organization| organization.team(id).unwrap().members().len())
+        );
+    }
+    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), TEAMS as u64);
+    assert!(sandbox.journal().peak_in_flight() > 4, "nothing was read ahead");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_one_by_one_does_not_wait_for_each_round_trip() {
+    let latency = Duration::from_millis(25);
+    let sandbox = far_away(latency).await;
+    let connector = Connector::on(&sandbox).await;
+    let teams = begun(&connector, Order::SortedBackwards).await;
+    let platform = connector.platform().await;
+    let began = Instant::now();
+    for team in &teams {
+        platform.grants(team).await.unwrap();
+    }
+    let serial = latency * u32::try_from(TEAMS).unwrap();
+    assert!(began.elapsed() < serial / 2, "{:?} of {serial:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_single_team_is_read_alone() {
+    let sandbox = far_away(Duration::ZERO).await;
+    let connector = Connector::on(&sandbox).await;
+    let teams = begun(&connector, Order::Listed).await;
+    let platform = connector.platform().await;
+    platform.grants(&teams[3]).await.unwrap();
+    platform.grants(&teams[3]).await.unwrap();
+    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 2);
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_grant_is_not_served_after_it() {
+    let sandbox = far_away(Duration::ZERO).await;
+    let connector = Connector::on(&sandbox).await;
+    let teams = begun(&connector, Order::Listed).await;
+    let platform = connector.platform().await;
+    platform.grants(&teams[0]).await.unwrap();
+    platform.grants(&teams[1]).await.unwrap();
+    let ahead = id_of(&teams[2]);
+    while !sandbox
+        .requests()
+        .iter()
+        .any(|request| request.path.contains(&format!("{ahead}/members")))
+    {
+        tokio::task::yield_now().await;
+    }
+    let newcomer = sandbox.look(|organization| {
+        let team = organization.team(ahead.parse().unwrap()).unwrap();
+        organization
+            .people()
+            .iter()
+            .find(|person| team.role_of(person.id).is_none())
+            .unwrap()
+            .id
+    });
+    platform.grant(&ahead, "member", &newcomer.to_string()).await.unwrap();
+    let grants = platform.grants(&teams[2]).await.unwrap();
+    assert!(
+        grants.iter().any(|grant| grant.id.ends_with(&newcomer.to_string())),
+        "the grant is missing"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_stops_asking_leaves_a_bounded_number_of_reads_and_cleanup_ends_them() {
+    let sandbox = far_away(Duration::from_millis(50)).await;
+    let connector = Connector::on(&sandbox).await;
+    let teams = begun(&connector, Order::Listed).await;
+    let platform = connector.platform().await;
+    platform.grants(&teams[0]).await.unwrap();
+    platform.grants(&teams[1]).await.unwrap();
+    platform.cleanup(SYNC).await.unwrap();
+    let read = sandbox.journal().count(Endpoint::TeamMembers);
+    assert!(read <= 2 + 16, "{read} teams were read for two that were asked for");
+    while sandbox.journal().in_flight() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        sandbox.journal().count(Endpoint::TeamMembers),
+        read,
+        "something was read after the end"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_read_ahead_where_the_operator_says_so() {
+    let sandbox = far_away(Duration::from_millis(5)).await;
+    let mut setup = Setup::default();
+    setup.access.read_ahead = 0;
+    let connector = Connector::with(&sandbox, sandbox.token(), setup).await;
+    let teams = begun(&connector, Order::Listed).await;
+    let platform = connector.platform().await;
+    for team in teams.iter().take(6) {
+        platform.grants(team).await.unwrap();
+    }
+    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 6);
+}

@@ -1,0 +1,162 @@
+//! Each endpoint of the REST client, against real HTTP.
+
+use buildkite_connector::buildkite::pages::Position;
+use buildkite_connector::buildkite::{Call, Client, ClientOptions, Endpoint, Lane, Role, TeamId, Trouble, UserId};
+use buildkite_connector::sandbox::{Sandbox, Seed};
+use secrecy::ExposeSecret;
+use uuid::Uuid;
+
+use crate::support::sandbox;
+
+struct Bench {
+    sandbox: Sandbox,
+    client: Client,
+    call: Call,
+    /// Somebody in a team, and somebody who is not.
+    team: TeamId,
+    member: UserId,
+    stranger: UserId,
+}
+
+async fn bench() -> Bench {
+    let sandbox = sandbox(Seed::Believable).await;
+    let token = sandbox.token().expose_secret().parse().unwrap();
+    let (url, slug) = (sandbox.url().parse().unwrap(), sandbox.slug().parse().unwrap());
+    let client = Client::new(url, slug, token, ClientOptions::default()).unwrap();
+    let (team, member, stranger) = sandbox.look(|organization| {
+        let team = organization.team_by_slug("platform").unwrap();
+        let free = organization
+            .people()
+            .iter()
+            .find(|person| team.role_of(person.id).is_none())
+            .unwrap();
+        (team.id, team.members()[0].user, free.id)
+    });
+    Bench {
+        sandbox,
+        client,
+        call: Call::new(Lane::Interactive),
+        team: team.into(),
+        member: member.into(),
+        stranger: stranger.into(),
+    }
+}
+
+#[tokio::test]
+async fn the_token_its_owner_and_the_organization_are_read() {
+    let Bench {
+        sandbox, client, call, ..
+    } = bench().await;
+    let token = client.access_token(&call).await.unwrap();
+    assert!(token.scopes.iter().any(|scope| scope == "read_teams"));
+    assert_eq!(client.user(&call).await.unwrap().id.uuid(), sandbox.owner());
+    assert_eq!(client.organization(&call).await.unwrap().slug, sandbox.slug());
+    assert_eq!(client.organizations(&call).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn people_teams_and_members_are_listed_and_read_one_by_one() {
+    let Bench {
+        sandbox,
+        client,
+        call,
+        team,
+        member,
+        ..
+    } = bench().await;
+    let people = client.people(Position::Start, 1_000, &call).await.unwrap();
+    let teams = client.teams(Position::Start, 1_000, &call).await.unwrap();
+    let members = client.members(team, Position::Start, 1_000, &call).await.unwrap();
+    let (in_organization, in_team) = sandbox.look(|organization| {
+        let team = organization.team(team.uuid()).unwrap();
+        (organization.people().len(), team.members().len())
+    });
+    assert_eq!((people.rows.len(), members.rows.len()), (in_organization, in_team));
+    assert!(people.next.is_none() && teams.next.is_none() && members.next.is_none());
+    assert_eq!(client.person(member, &call).await.unwrap().id, member);
+    assert_eq!(
+        client.team(team, &call).await.unwrap().slug.as_deref(),
+        Some("platform")
+    );
+    assert_eq!(client.member(team, member, &call).await.unwrap().user_id, member);
+}
+
+#[tokio::test]
+async fn a_member_is_added_changed_and_removed() {
+    let Bench {
+        sandbox,
+        client,
+        call,
+        team,
+        stranger,
+        ..
+    } = bench().await;
+    let held = || {
+        sandbox.look(|organization| {
+            organization
+                .team(team.uuid())
+                .unwrap()
+                .role_of(stranger.uuid())
+                .is_some()
+        })
+    };
+    let added = client
+        .add_member(team, stranger, Role::Member, &call)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((added.user_id, added.role.known()), (stranger, Some(Role::Member)));
+    let changed = client
+        .change_role(team, stranger, Role::Maintainer, &call)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(changed.role.known(), Some(Role::Maintainer));
+    assert!(held());
+    client.remove_member(team, stranger, &call).await.unwrap();
+    assert!(!held());
+}
+
+#[tokio::test]
+async fn an_error_keeps_the_call_its_class_and_buildkites_words() {
+    let Bench {
+        sandbox: _sandbox,
+        client,
+        call,
+        ..
+    } = bench().await;
+    let nobody: TeamId = Uuid::from_u128(1).into();
+    let error = client.team(nobody, &call).await.unwrap_err();
+    assert_eq!(
+        (error.endpoint, &error.trouble),
+        (Endpoint::Team(nobody), &Trouble::NotFound)
+    );
+    assert!(error.message.is_some_and(|message| !message.is_empty()));
+    let statuses: Vec<_> = call
+        .spent()
+        .attempts
+        .iter()
+        .map(|attempt| attempt.status.unwrap().as_u16())
+        .collect();
+    assert_eq!(statuses, [404], "a 404 is asked once");
+}
+
+#[tokio::test]
+async fn requests_say_who_asks_and_what_they_accept() {
+    let recorder = crate::support::recorder::Recorder::start().await;
+    let token = "bkua_0123456789abcdef0123456789abcdef01234567".parse().unwrap();
+    let client = Client::new(
+        recorder.url("").parse().unwrap(),
+        "acme".parse().unwrap(),
+        token,
+        ClientOptions::default(),
+    );
+    let _ = client.unwrap().organization(&Call::new(Lane::Interactive)).await;
+    let asked = recorder.requests().join("\n").to_ascii_lowercase();
+    assert!(asked.contains("get /v2/organizations/acme "), "{asked}");
+    assert!(
+        asked.contains(concat!("user-agent: buildkite-connector/", env!("CARGO_PKG_VERSION"))),
+        "{asked}"
+    );
+    assert!(asked.contains("accept-encoding:") && asked.contains("gzip"), "{asked}");
+}
