@@ -47,12 +47,12 @@ pub(super) fn told(check: Check, error: &ApiError, evidence: &Evidence, context:
 
 /// What to do about a check that failed; for those that depend on it.
 pub(super) fn remedy_of(cause: Check, evidence: &Evidence, context: &Context) -> String {
-    let error = match cause {
-        Check::OrganizationAccess => evidence.organization.as_ref().and_then(Seen::error),
-        _ => {
-            let rejected = evidence.rejected.as_ref().and_then(Seen::error);
-            rejected.or_else(|| evidence.token.as_ref().and_then(Seen::error))
-        }
+    let rejected = || evidence.rejected.as_ref().and_then(Seen::error);
+    let token = || evidence.token.as_ref().and_then(Seen::error);
+    let error = if cause == Check::OrganizationAccess {
+        evidence.organization.as_ref().and_then(Seen::error)
+    } else {
+        rejected().or_else(token)
     };
     error.map_or_else(String::new, |error| told(cause, error, evidence, context).remedy)
 }

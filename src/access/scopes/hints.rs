@@ -12,13 +12,15 @@ const NAMED: usize = 6;
 
 /// That a token may do more than is needed here.
 pub(super) fn least_privilege(not_needed: &[String]) -> Option<String> {
-    let more = not_needed.len().saturating_sub(NAMED);
     let named: Vec<String> = not_needed
         .iter()
         .take(NAMED)
         .map(|scope| format!("`{scope}`"))
         .collect();
-    let more = (more > 0).then(|| format!(" and {more} more")).unwrap_or_default();
+    let more = match not_needed.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
     (!named.is_empty()).then(|| {
         format!(
             "the token may do more than is needed here: leave {}{more} out of the next one",

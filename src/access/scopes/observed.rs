@@ -99,10 +99,9 @@ fn is_evidence<T>(outcome: &Result<T, ApiError>, call: &Call) -> bool {
         Endpoint::Person(_) | Endpoint::Team(_) | Endpoint::Members(_) | Endpoint::Member(..)
     ) || error.endpoint.is_write();
     match error.trouble {
-        // A caller's own end. A probe has none: where Buildkite is silent too long for it, that is `Unavailable`.
-        Trouble::DeadlineExceeded | Trouble::Abandoned => false,
-        // A list that moves is a list that can be read.
-        Trouble::Unavailable(Cause::Moving) => false,
+        // A caller's own end (a probe has none: where Buildkite is silent too long for it, that is `Unavailable`), or a list
+        // that moves, and so can be read.
+        Trouble::DeadlineExceeded | Trouble::Abandoned | Trouble::Unavailable(Cause::Moving) => false,
         // A sync that waits for its window is no outage.
         Trouble::RateLimited(_) => call.lane() == Lane::Interactive,
         Trouble::NotFound | Trouble::Rejected(_) | Trouble::Unexpected(_) => !about_one_row,
