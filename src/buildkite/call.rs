@@ -147,6 +147,11 @@ impl Call {
         self.deadline.into_iter().chain(self.patience).min()
     }
 
+    /// Until when Buildkite is waited for, where that is not left to the caller's deadline.
+    pub(super) fn patience(&self) -> Option<Instant> {
+        self.patience
+    }
+
     /// Whether the caller's own deadline passed.
     #[must_use]
     pub fn is_overdue(&self) -> bool {

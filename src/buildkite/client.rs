@@ -345,8 +345,11 @@ impl Client {
             .without_max_times();
         attempt
             .retry(pauses)
-            .when(ApiError::is_transient)
-            .adjust(|_, pause| within(pause?, until.saturating_duration_since(Instant::now())))
+            .when(|error: &ApiError| error.is_transient() && Instant::now() < until)
+            .adjust(|_, pause| match call.patience() {
+                Some(_) => within(pause?, until.saturating_duration_since(Instant::now())),
+                None => pause,
+            })
             .await
     }
 
@@ -488,7 +491,7 @@ fn beyond_patience(closed: Closed, call: &Call) -> Trouble {
     }
 }
 
-/// The pause before the next attempt in what is `left` of the patience. The last attempt comes just before its end, and has
+/// The pause before the next attempt in what is `left` of a call's own patience. The last attempt comes just before its end, and has
 /// time to be answered; past it, the trouble itself is told rather than that time ran out.
 fn within(pause: Duration, left: Duration) -> Option<Duration> {
     match left.checked_sub(LAST_ATTEMPT) {

@@ -46,7 +46,7 @@ pub fn setup() -> Setup {
         },
         ..Setup::default()
     };
-    setup.access.health.patience = Duration::from_secs(5);
+    setup.access.health.patience = Duration::from_secs(10);
     setup.access.health.at_least = Duration::ZERO;
     setup.access.health.ride_out = Duration::from_millis(600);
     setup.client.budget.max_wait = Duration::from_millis(100);

@@ -14,6 +14,7 @@ mod remedy;
 mod report;
 mod table;
 mod verdict;
+mod working;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ pub use table::{Check, Row, State};
 pub use verdict::Verdict;
 
 use super::{Access, AccessError};
-use crate::buildkite::{Call, Endpoint, Lane};
+use crate::buildkite::Endpoint;
 use verdict::Context;
 
 /// How health is kept.
@@ -54,7 +55,7 @@ impl Default for HealthSettings {
             max_age: Duration::from_secs(60),
             expiry_warning: Duration::from_secs(7 * 24 * 60 * 60),
             at_least: Duration::from_secs(5),
-            patience: Duration::from_secs(5),
+            patience: Duration::from_secs(10),
             // Its client never repeats it, whatever it answers.
             ride_out: Duration::from_secs(20),
         }
@@ -97,11 +98,8 @@ impl Access {
             bad: at_least,
         };
         let asking = tokio::spawn(async move {
-            let _one_at_a_time = access.probing.lock().await;
-            let patience = Instant::now() + access.settings.health.patience;
-            let call = Call::new(Lane::Interactive).patient_until(patience);
             // What failed is in the evidence; the report is made of that.
-            let _ = access.look_now(Depth::Everything, age, &call).await;
+            let _ = access.look_for_health(age, access.settings.health.patience).await;
         });
         // It fails by a panic, which was reported, or because the process ends; either way what is known is told.
         match until {

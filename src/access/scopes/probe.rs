@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::super::Access;
 use super::evidence::{Evidence, Seen};
 use crate::buildkite::pages::Position;
-use crate::buildkite::{ApiError, Call, Trouble};
+use crate::buildkite::{ApiError, Call, Lane, Trouble};
 
 /// How much is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,16 +49,26 @@ impl Access {
     /// The first call that failed and that everything after it depends on.
     pub(in super::super) async fn look(&self, depth: Depth, age: Age, call: &Call) -> Result<(), ApiError> {
         let _one_at_a_time = self.probing.lock().await;
-        self.look_now(depth, age, call).await
-    }
-
-    /// The same for who holds the turn to ask.
-    pub(super) async fn look_now(&self, depth: Depth, age: Age, call: &Call) -> Result<(), ApiError> {
         let seen = self.observed.evidence();
         self.look_at_token(&seen, age, call).await?;
+        self.look_at_the_rest(&seen, depth, age, call).await
+    }
+
+    /// The same for everything, by the connector's own patience: half of it is for the token, on which all else waits.
+    pub(super) async fn look_for_health(&self, age: Age, patience: Duration) -> Result<(), ApiError> {
+        let _one_at_a_time = self.probing.lock().await;
+        let begun = Instant::now();
+        let patient = |time| Call::new(Lane::Interactive).patient_until(begun + time);
+        let seen = self.observed.evidence();
+        self.look_at_token(&seen, age, &patient(patience / 2)).await?;
+        self.look_at_the_rest(&seen, Depth::Everything, age, &patient(patience))
+            .await
+    }
+
+    async fn look_at_the_rest(&self, seen: &Evidence, depth: Depth, age: Age, call: &Call) -> Result<(), ApiError> {
         let (organization, owner) = tokio::join!(
-            self.look_at_organization(&seen, age, call),
-            self.look_at_owner(&seen, age, call)
+            self.look_at_organization(seen, age, call),
+            self.look_at_owner(seen, age, call)
         );
         // A scope that is missing for one says nothing about the lists, and each is told on its own.
         let in_order = organization
@@ -64,8 +76,8 @@ impl Access {
             .map_or_else(|error| error.trouble == Trouble::Forbidden, |()| true);
         if depth == Depth::Everything && in_order && self.observed.evidence().rejected.is_none() {
             tokio::join!(
-                self.look_at_people(&seen, age, call),
-                self.look_at_teams(&seen, age, call)
+                self.look_at_people(seen, age, call),
+                self.look_at_teams(seen, age, call)
             );
         }
         organization.and(owner)

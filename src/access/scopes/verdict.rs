@@ -1,6 +1,6 @@
 //! From evidence to a verdict: a pure function of what was seen, so that every sentence can be read and tested.
 //!
-//! What works is said here, what failed in [`super::failure`]. No sentence holds a number that changes by itself, such as
+//! What works is said in [`super::working`], what failed in [`super::failure`]. No sentence holds a number that changes by itself, such as
 //! the time that is left: a watcher is told of what changed, not of time passing.
 
 use std::time::Duration;
@@ -8,14 +8,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::super::{AccessError, OwnerRole, PartialVisibility};
+use super::super::{AccessError, PartialVisibility};
 use super::evidence::{Evidence, Seen};
-use super::expiry::{Expiry, moment};
-use super::failure::{self, lacking, lacks, missing_scopes};
 use super::report::not_needed;
 use super::table::{Check, State};
-use super::{hints, remedy};
-use crate::buildkite::{AccessToken, Endpoint, Scope, Trouble};
+use super::{failure, hints, working};
+use crate::buildkite::Trouble;
 
 /// How one check stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +112,7 @@ pub(crate) fn verdict(check: Check, evidence: &Evidence, context: &Context) -> V
         Check::OrganizationMemberListing => {
             judge.by(evidence.people.as_ref(), |()| Told::healthy("people can be listed"))
         }
-        Check::TeamListing => judge.by(evidence.teams.as_ref(), |()| visibility(evidence, context)),
+        Check::TeamListing => judge.by(evidence.teams.as_ref(), |()| working::visibility(evidence, context)),
         Check::TeamMembershipManagement => judge.management(),
     }
 }
@@ -131,7 +129,9 @@ impl Judge<'_> {
         if let Some(rejected) = &self.evidence.rejected {
             return self.by(Some(rejected), |()| Told::healthy(""));
         }
-        let mut verdict = self.by(self.evidence.token.as_ref(), |token| expiry(token, self.context));
+        let mut verdict = self.by(self.evidence.token.as_ref(), |token| {
+            working::expiry(token, self.context)
+        });
         let token = self.evidence.token();
         let too_much = token.and_then(|token| hints::least_privilege(&not_needed(token, self.context.provisioning)));
         verdict.hints = too_much
@@ -157,7 +157,7 @@ impl Judge<'_> {
         });
         match unread {
             Some(told) if self.evidence.rejected.is_none() => self.told(None::<&Seen<()>>, told),
-            _ => self.by(seen, |token| management(token, self.evidence, self.context)),
+            _ => self.by(seen, |token| working::management(token, self.evidence, self.context)),
         }
     }
 
@@ -229,93 +229,5 @@ impl Judge<'_> {
             latency: seen.map(|seen| seen.latency),
             error: told.error,
         }
-    }
-}
-
-fn management(token: &AccessToken, evidence: &Evidence, context: &Context) -> Told {
-    if lacks(token, Scope::WriteTeams) {
-        let missing = missing_scopes(token, context);
-        let told = Told::new(
-            State::Unhealthy,
-            lacking(Scope::WriteTeams),
-            remedy::tick(&missing, context.provisioning),
-        );
-        return told.because_of(AccessError::MissingScope {
-            scope: Scope::WriteTeams,
-            call: Endpoint::AddMember(uuid::Uuid::nil().into()),
-        });
-    }
-    if let Some(why) = &context.audit_trouble {
-        return Told::new(
-            State::Degraded,
-            format!("no change is made while the audit record cannot be written: {why}"),
-            remedy::audit(),
-        );
-    }
-    match evidence.owner_role() {
-        Some(OwnerRole::Member) => Told::new(
-            State::Degraded,
-            "the token's owner is no organization admin: only teams they maintain can be changed",
-            remedy::admin_owner(),
-        ),
-        Some(OwnerRole::Admin) => Told::healthy("team members can be changed"),
-        Some(OwnerRole::Unknown) | None => {
-            Told::healthy("the token may change team members (the owner's organization role is not told)")
-        }
-    }
-}
-
-fn expiry(token: &AccessToken, context: &Context) -> Told {
-    let expiry = Expiry::of(token);
-    let summary = match expiry {
-        Expiry::Never => return Told::healthy("the token is accepted and never expires"),
-        Expiry::Unreadable => {
-            let text = token.expires_at.as_deref().unwrap_or_default();
-            let text = crate::buildkite::redact(text);
-            return Told::healthy(format!(
-                "the token is accepted (when it expires cannot be read: `{text}`)"
-            ));
-        }
-        Expiry::At(at) if !expiry.is_within(context.expiry_warning, context.now) => {
-            return Told::healthy(format!("the token is accepted until {}", moment(at)));
-        }
-        Expiry::At(at) if at <= context.now => format!(
-            "the token is still accepted although it expired at {}: it may end at any moment",
-            moment(at)
-        ),
-        Expiry::At(at) => format!("the token expires soon, at {}", moment(at)),
-    };
-    Told::new(State::Degraded, summary, remedy::replace_token(context.provisioning))
-}
-
-fn visibility(evidence: &Evidence, context: &Context) -> Told {
-    match (evidence.owner_role(), context.partial_visibility) {
-        (Some(OwnerRole::Member), PartialVisibility::Refuse) => {
-            let owner = evidence.user.as_ref().and_then(Seen::value);
-            let owner = owner.and_then(|owner| owner.email.clone().or_else(|| owner.name.clone()));
-            Told::new(
-                State::Unhealthy,
-                "the token's owner is no organization admin and is not shown secret teams, so team listings are refused",
-                remedy::admin_owner_or_partial_view(),
-            )
-            .because_of(AccessError::PartialVisibility {
-                owner: owner.unwrap_or_else(|| "(unknown)".to_owned()),
-            })
-        }
-        (Some(OwnerRole::Member), PartialVisibility::Allow) => Told::new(
-            State::Degraded,
-            "teams can be listed, without the secret ones: the token's owner is no organization admin",
-            remedy::admin_owner(),
-        ),
-        (Some(OwnerRole::Admin), _) => Told::healthy("teams can be listed, all of them"),
-        (Some(OwnerRole::Unknown) | None, _) => match evidence.owner_role_trouble() {
-            Some(error) => Told::new(
-                State::Unknown,
-                "teams can be listed, but whether all of them are shown is not known: the owner's role could not be asked",
-                "ask again in a moment",
-            )
-            .because_of(AccessError::plain(error.clone())),
-            None => Told::healthy("teams can be listed (the owner's organization role is not told, and is treated as admin)"),
-        },
     }
 }
