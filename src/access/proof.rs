@@ -64,11 +64,15 @@ impl Access {
         }
     }
 
-    /// Whether a person's 404 can be believed: the organization is readable, and so is a record that must exist, the owner's.
+    /// Whether a person's 404 can be believed: the organization is readable, and so is a record that must exist: the
+    /// owner's, or anybody's where the scopes do not tell who that is.
     async fn can_see_people(&self, call: &Call) -> Result<bool, AccessError> {
         let standing = self.standing(Duration::ZERO, call).await?;
         let Some(owner) = &standing.owner else {
-            return Ok(true);
+            return match self.upstream.people(Position::Start, 1, call).await {
+                Ok(people) => Ok(!people.rows.is_empty()),
+                Err(error) => Err(self.explain(error, call).await),
+            };
         };
         match self.upstream.person(owner.id, call).await {
             Ok(_) => Ok(true),
