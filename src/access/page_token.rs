@@ -114,7 +114,7 @@ mod tests {
         let token = write(Some(after()), List::Teams, "acme");
         assert_eq!(
             token,
-            "1.eyJsaXN0IjoiYWNtZS90ZWFtcyIsInBvc2l0aW9uIjp7IkFmdGVyIjoiMDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDA3In19.b41b0d91c8a8593180ba3cbde21cfb8f"
+            "1.eyJsaXN0IjoiYWNtZS90ZWFtcyIsInBvc2l0aW9uIjp7IkFmdGVyIjoiMDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDA3In19.c32ae8937c16557c80f76bd48f8eebde"
         );
     }
 
