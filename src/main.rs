@@ -1,11 +1,24 @@
 //! The `buildkite-connector` binary.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use buildkite_connector::cli::Cli;
 use clap::Parser;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    Cli::parse().run().await
+/// How long what nobody waits for any more may take: a name that is being resolved cannot be given up, only left behind.
+const LEFT_BEHIND: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime could not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(cli.run());
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    ended
 }

@@ -1,6 +1,7 @@
 //! Buildkite as governance needs it: the one seam between this room and the next.
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use crate::buildkite::budget::BudgetState;
@@ -18,6 +19,8 @@ pub trait Upstream: std::fmt::Debug + Send + Sync {
     fn organization_slug(&self) -> &str;
     /// How the request budget stands.
     fn budget(&self) -> BudgetState;
+    /// How far Buildkite's clock is ahead of this machine's, where known.
+    fn clock_ahead(&self) -> Option<SignedDuration>;
     /// When the last of so many requests of a lane is likely to have its turn; none where nothing is in the way.
     fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant>;
     /// The token's own record.
@@ -74,6 +77,10 @@ impl Upstream for Client {
 
     fn budget(&self) -> BudgetState {
         self.budget()
+    }
+
+    fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.clock_ahead()
     }
 
     fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {

@@ -59,6 +59,8 @@ pub struct Call {
     lane: Lane,
     begun: Instant,
     deadline: Option<Instant>,
+    /// For how long Buildkite is waited for where no caller's deadline says it.
+    patience: Option<Instant>,
     abandoned: CancellationToken,
     spent: Arc<Mutex<Spent>>,
 }
@@ -71,6 +73,7 @@ impl Call {
             lane,
             begun: Instant::now(),
             deadline: None,
+            patience: None,
             abandoned: CancellationToken::new(),
             spent: Arc::default(),
         }
@@ -80,6 +83,14 @@ impl Call {
     #[must_use]
     pub fn until(mut self, deadline: Option<Instant>) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// The same call, in which Buildkite is waited for until `patience`: past it Buildkite was silent, and no caller's
+    /// deadline passed.
+    #[must_use]
+    pub fn patient_until(mut self, patience: Instant) -> Self {
+        self.patience = Some(patience);
         self
     }
 
@@ -113,6 +124,7 @@ impl Call {
         Self {
             abandoned: CancellationToken::new(),
             deadline: Some(deadline),
+            patience: None,
             ..self.clone()
         }
     }
@@ -129,10 +141,16 @@ impl Call {
         self.begun
     }
 
-    /// When the caller stops waiting, if it said so.
+    /// When the call is given up, if ever: the caller's deadline, or the end of patience.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.deadline.into_iter().chain(self.patience).min()
+    }
+
+    /// Whether the caller's own deadline passed.
+    #[must_use]
+    pub fn is_overdue(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
     /// What the call has cost so far.

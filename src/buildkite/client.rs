@@ -6,11 +6,13 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::budget::{Admission, BudgetOptions, BudgetState, Closed, Door};
 use super::call::{Call, Lane};
+use super::clock::Clock;
 use super::credential::{ApiToken, CredentialError};
 use super::endpoint::Endpoint;
 use super::error::{ApiError, Cause, Trouble};
@@ -27,6 +29,9 @@ const LARGEST_BODY: usize = 32 << 20;
 /// The first pause before an attempt is repeated; each further one doubles, with jitter, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// An attempt that has less time than this is not made.
+const LAST_ATTEMPT: Duration = Duration::from_millis(500);
 
 /// How the client behaves; see the settings of the same names.
 #[derive(Debug, Clone)]
@@ -69,6 +74,7 @@ pub struct Client {
     credential: Arc<Credential>,
     options: ClientOptions,
     door: Door,
+    clock: Clock,
 }
 
 impl Client {
@@ -116,6 +122,7 @@ impl Client {
             credential,
             options,
             door,
+            clock: Clock::default(),
         })
     }
 
@@ -141,6 +148,12 @@ impl Client {
     #[must_use]
     pub fn budget(&self) -> BudgetState {
         self.door.state()
+    }
+
+    /// How far Buildkite's clock is ahead of this machine's; none before its first answer.
+    #[must_use]
+    pub fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.clock.ahead()
     }
 
     /// When the last of so many requests of a lane is likely to have its turn; none where nothing is in the way.
@@ -332,7 +345,8 @@ impl Client {
             .without_max_times();
         attempt
             .retry(pauses)
-            .when(|error| error.is_transient() && Instant::now() < until)
+            .when(ApiError::is_transient)
+            .adjust(|_, pause| within(pause?, until.saturating_duration_since(Instant::now())))
             .await
     }
 
@@ -405,13 +419,13 @@ impl Client {
         let received = match exchange.await {
             Ok(Ok(received)) => received,
             Ok(Err(cause)) => {
-                if matches!(cause, Cause::Connect(_)) {
+                if cause.is_before_sending() {
                     admission.never_sent();
                 }
                 call.record(endpoint, None);
                 return Err(fail(Trouble::Unavailable(cause)));
             }
-            Err(_) if timeout < self.options.attempt_timeout => {
+            Err(_) if timeout < self.options.attempt_timeout && call.is_overdue() => {
                 call.record(endpoint, None);
                 return Err(fail(Trouble::DeadlineExceeded));
             }
@@ -421,6 +435,7 @@ impl Client {
             }
         };
         call.record(endpoint, Some(received.status));
+        self.clock.compare(&received.headers, Timestamp::now());
         let body = received.body.as_deref().unwrap_or_default();
         let closed = admission.answered(received.status, &received.headers, body);
         match outcome::classify(&received, || closed.unwrap_or_else(Closed::unknown)) {
@@ -466,9 +481,19 @@ impl Client {
 
 /// A limit that opens too late is the caller's deadline only where Buildkite was never the reason.
 fn beyond_patience(closed: Closed, call: &Call) -> Trouble {
-    match call.deadline() {
-        Some(deadline) if deadline <= Instant::now() => Trouble::DeadlineExceeded,
-        _ => Trouble::RateLimited(closed),
+    if call.is_overdue() {
+        Trouble::DeadlineExceeded
+    } else {
+        Trouble::RateLimited(closed)
+    }
+}
+
+/// The pause before the next attempt in what is `left` of the patience. The last attempt comes just before its end, and has
+/// time to be answered; past it, the trouble itself is told rather than that time ran out.
+fn within(pause: Duration, left: Duration) -> Option<Duration> {
+    match left.checked_sub(LAST_ATTEMPT) {
+        Some(before) => Some(pause.min(before)).filter(|pause| *pause >= FIRST_PAUSE),
+        None => None,
     }
 }
 
@@ -477,11 +502,31 @@ fn cause(error: &reqwest::Error) -> Cause {
     if !error.is_connect() {
         return Cause::Broken;
     }
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
+    let chain = || {
+        std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
+            error.source()
+        })
+    };
+    let text = super::redact(&chain().last().map(ToString::to_string).unwrap_or_default());
+    if chain().any(|error| error.to_string() == "dns error") {
+        return Cause::Resolve(text);
     }
-    Cause::Connect(super::redact(&innermost.to_string()))
+    if chain().any(is_tls) {
+        return Cause::Tls(text);
+    }
+    Cause::Connect(text)
+}
+
+/// Whether the handshake failed: the TLS library says so inside an I/O error, which may be inside another.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    while let Some(error) = inner {
+        if error.is::<rustls::Error>() || error.to_string().starts_with("tls handshake") {
+            return true;
+        }
+        inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    }
+    false
 }
 
 async fn read_body(mut response: reqwest::Response) -> Result<Bytes, BodyTrouble> {

@@ -45,9 +45,15 @@ pub enum Cause {
     /// 5xx or 408.
     #[error("status {0}")]
     Status(StatusCode),
+    /// The API base's name is unknown to this machine: nothing was sent.
+    #[error("its name does not resolve ({0})")]
+    Resolve(String),
     /// No connection was made: nothing was sent.
     #[error("no connection ({0})")]
     Connect(String),
+    /// The other side could not be trusted, or speaks no TLS: nothing was sent.
+    #[error("no TLS connection ({0})")]
+    Tls(String),
     /// The connection broke after something was sent.
     #[error("the connection broke")]
     Broken,
@@ -63,6 +69,13 @@ pub enum Cause {
     /// A list whose rows moved faster than it could be read.
     #[error("the list kept changing while it was read")]
     Moving,
+}
+
+impl Cause {
+    /// Whether certainly nothing was sent.
+    pub(super) fn is_before_sending(&self) -> bool {
+        matches!(self, Self::Resolve(_) | Self::Connect(_) | Self::Tls(_))
+    }
 }
 
 /// A failed call: which one, how, and what Buildkite said.
@@ -96,8 +109,8 @@ impl ApiError {
     #[must_use]
     pub fn may_have_applied(&self) -> bool {
         match &self.trouble {
-            Trouble::Unavailable(Cause::Connect(_)) => false,
-            Trouble::Unavailable(_) | Trouble::Unexpected(_) | Trouble::DeadlineExceeded => true,
+            Trouble::Unavailable(cause) => !cause.is_before_sending(),
+            Trouble::Unexpected(_) | Trouble::DeadlineExceeded => true,
             _ => false,
         }
     }

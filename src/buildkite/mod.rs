@@ -7,6 +7,7 @@
 pub mod budget;
 mod call;
 mod client;
+mod clock;
 mod credential;
 mod endpoint;
 mod error;

@@ -10,9 +10,12 @@ use super::settings::{ConnectionArgs, ListenerArgs, SettingError, Settings};
 use super::{CommandError, logging, signals};
 use crate::access::Access;
 use crate::access::scopes::{Report, State};
-use crate::buildkite::{ApiToken, Call, Client, Lane};
+use crate::buildkite::{ApiToken, Client};
 use crate::sandbox::{Options, Sandbox};
 use crate::server::{Listener, Server};
+
+/// Between two checks while Buildkite cannot be asked.
+const UNKNOWN: Duration = Duration::from_secs(30);
 
 /// What `serve` can be told.
 #[derive(Debug, clap::Args)]
@@ -76,38 +79,43 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
 }
 
 /// Checks health at the start and whenever nothing else has for a while, and says in one line what changed. A connector that
-/// starts on a bad day heals by itself.
+/// starts on a bad day heals by itself: while Buildkite cannot be asked, it is tried more often.
 async fn keep_checking(access: Arc<Access>, interval: Duration) {
     let mut told = None;
     loop {
-        let report = access.health(interval, &Call::new(Lane::Interactive)).await;
-        if told != Some(report.overall) {
+        let report = access.health(interval, None).await;
+        let now = report.worst_check().map(|worst| (worst.check, worst.state));
+        if told != Some(now) {
             tell(&report);
-            told = Some(report.overall);
+            told = Some(now);
         }
-        tokio::time::sleep(interval).await;
+        let pause = match report.overall {
+            State::Unknown => interval.min(UNKNOWN),
+            _ => interval,
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 
+/// One line: the first of the worst, with what to do. Where all is well, what would be better otherwise is told once.
 fn tell(report: &Report) {
-    let worst = report
-        .checks
-        .iter()
-        .max_by_key(|verdict| verdict.state)
-        .filter(|worst| worst.state > State::Healthy);
-    match worst {
-        None => tracing::info!(
-            organization = report.organization,
-            "buildkite: everything that is needed works"
-        ),
-        Some(worst) => tracing::warn!(
+    if let Some(worst) = report.worst_check() {
+        tracing::warn!(
             organization = report.organization,
             state = worst.state.as_str(),
             check = worst.check.row().id,
             remedy = worst.remedy,
             "buildkite: {}",
             worst.summary
-        ),
+        );
+        return;
+    }
+    tracing::info!(
+        organization = report.organization,
+        "buildkite: everything that is needed works"
+    );
+    for hint in report.hints() {
+        tracing::info!(organization = report.organization, "hint: {hint}");
     }
 }
 

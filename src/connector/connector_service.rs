@@ -1,13 +1,10 @@
 //! `ConnectorService`: what this connector is, whether its credential works, and the end of a sync.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{Connector, request, rows};
 use crate::access::ResourceKind;
-use crate::buildkite::{Call, Lane, Scope};
+use crate::buildkite::Scope;
 use crate::proto::c1::connector::v2::{
     Capability, CapabilityPermission, CapabilityPermissions, ConnectorCapabilities, ConnectorMetadata,
     ConnectorServiceCleanupRequest, ConnectorServiceCleanupResponse, ConnectorServiceGetMetadataRequest,
@@ -17,9 +14,6 @@ use crate::proto::c1::connector::v2::{
 
 /// The protocol that is spoken. From 0.4.3 on a client sends the id of its sync, without which nothing can be read ahead.
 const SDK_VERSION: &str = "0.25.0";
-
-/// For how long trouble that may pass is ridden out: the client never repeats Validate, whatever it answers.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 #[async_trait]
 impl ConnectorService for Connector {
@@ -43,11 +37,7 @@ impl ConnectorService for Connector {
         &self,
         request: Request<ConnectorServiceValidateRequest>,
     ) -> Result<Response<ConnectorServiceValidateResponse>, Status> {
-        let patience = Instant::now() + PATIENCE;
-        let until = request::deadline(&request).map_or(patience, |deadline| deadline.min(patience));
-        self.access
-            .validate(&Call::new(Lane::Interactive).until(Some(until)))
-            .await?;
+        self.access.validate(request::deadline(&request)).await?;
         Ok(Response::new(ConnectorServiceValidateResponse {
             annotations: vec![],
             sdk_version: SDK_VERSION.to_owned(),

@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::ready;
+use futures::stream::once;
 use futures::{Stream, StreamExt};
 use prost_types::Timestamp;
 use tokio::sync::watch;
@@ -12,12 +14,14 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::access::Access;
 use crate::access::scopes::{CredentialReport, Report, State, Verdict};
-use crate::buildkite::{Call, Lane};
 use crate::connector::Deadline;
 use crate::proto::connector::health::v1::scope_health_service_server::ScopeHealthService;
 use crate::proto::connector::health::v1::{
     CheckScopesRequest, CheckScopesResponse, Credential, ScopeCheck, ScopeState, WatchScopesRequest,
 };
+
+/// By how much a caller's deadline is kept early.
+const EARLY: Duration = Duration::from_millis(50);
 
 /// The service.
 #[derive(Debug)]
@@ -38,24 +42,33 @@ impl ScopeHealthService for ScopeHealth {
         &self,
         request: Request<CheckScopesRequest>,
     ) -> Result<Response<CheckScopesResponse>, Status> {
-        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
+        // A little early: what is known by then is an answer, and a deadline that passed is none.
+        let deadline = request.extensions().get::<Deadline>();
+        let deadline = deadline.and_then(|deadline| deadline.0.checked_sub(EARLY));
         let age = if request.into_inner().fresh {
             Duration::ZERO
         } else {
             self.access.settings().health.max_age
         };
-        let report = self
-            .access
-            .health(age, &Call::new(Lane::Interactive).until(deadline))
-            .await;
+        let report = self.access.health(age, deadline).await;
         Ok(Response::new(response(report)))
     }
 
     type WatchScopesStream = Pin<Box<dyn Stream<Item = Result<CheckScopesResponse, Status>> + Send>>;
 
     async fn watch_scopes(&self, _: Request<WatchScopesRequest>) -> Result<Response<Self::WatchScopesStream>, Status> {
-        // The latest now, then every change; a watcher that is slow misses what lay between two, never the last.
-        let reports = WatchStream::new(self.latest.clone()).map(|report| Ok(response(report)));
+        // Subscribed before the latest is looked at, so that nothing is missed between the two. A watcher that is slow misses
+        // what lay between two changes, never the last.
+        let changes = WatchStream::from_changes(self.latest.clone());
+        let first = self.access.latest_health();
+        let mut told = first.essence();
+        let changes = changes.filter_map(move |report| {
+            let essence = report.essence();
+            let is_news = essence != told;
+            told = essence;
+            ready(is_news.then_some(report))
+        });
+        let reports = once(ready(first)).chain(changes).map(|report| Ok(response(report)));
         Ok(Response::new(Box::pin(reports)))
     }
 }
@@ -75,7 +88,7 @@ fn check(verdict: Verdict) -> ScopeCheck {
         id: row.id.to_owned(),
         scope: row.scope.map(|scope| scope.to_string()).unwrap_or_default(),
         state: state(verdict.state).into(),
-        summary: verdict.summary,
+        summary: summary(&verdict),
         remedy: verdict.remedy,
         checked_at: verdict.checked_at.map(time),
         latency: verdict
@@ -84,12 +97,19 @@ fn check(verdict: Verdict) -> ScopeCheck {
     }
 }
 
+/// A hint has no field of its own: it is said with what it belongs to.
+fn summary(verdict: &Verdict) -> String {
+    let said = [&verdict.summary].into_iter().chain(&verdict.hints);
+    said.map(String::as_str).collect::<Vec<_>>().join("; ")
+}
+
 fn credential(credential: CredentialReport) -> Credential {
+    let expires_at = credential.expires_at().map(time);
     Credential {
         owner_name: credential.owner_name,
         owner_email: credential.owner_email,
         scopes: credential.scopes,
-        expires_at: credential.expires_at.map(time),
+        expires_at,
         description: credential.description,
         purpose: credential.purpose,
     }

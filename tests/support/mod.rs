@@ -1,6 +1,13 @@
 //! A sandbox, a connector on it over a real gRPC channel, and the calls that a platform makes.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 pub mod listing;
 pub mod platform;

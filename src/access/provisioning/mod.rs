@@ -155,6 +155,8 @@ impl Access {
             let outcome = Work::new(&access, pair, person, request, call, &mut record).run().await;
             let outcome = outcome.map_err(|error| access.because_of_the_end(error));
             record.conclude(&outcome).await;
+            // Whether the record could be written is part of health.
+            access.observed.stir();
             outcome
         });
         let outcome = match task.await {

@@ -2,46 +2,22 @@
 //! to say costs no request.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::OwnerRole;
 use super::super::upstream::Upstream;
+use super::evidence::{Evidence, Seen};
 use super::table::Check;
 use crate::buildkite::budget::BudgetState;
 use crate::buildkite::pages::{Batch, Position};
 use crate::buildkite::{
-    AccessToken, ApiError, Call, Endpoint, Lane, Organization, OrganizationMember, Owner, Role, Team, TeamId,
+    AccessToken, ApiError, Call, Cause, Endpoint, Lane, Organization, OrganizationMember, Owner, Role, Team, TeamId,
     TeamMember, Trouble, UserId,
 };
-
-/// The last answer of one kind.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen<T> {
-    pub(crate) at: Timestamp,
-    pub(crate) since: Instant,
-    pub(crate) latency: Duration,
-    pub(crate) outcome: Result<T, ApiError>,
-}
-
-/// The last answer of each kind that a check asks about.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Evidence {
-    pub(crate) token: Option<Seen<AccessToken>>,
-    pub(crate) user: Option<Seen<Owner>>,
-    pub(crate) organization: Option<Seen<Organization>>,
-    /// The slugs of the organizations that the token reaches; asked only where the configured one is not found.
-    pub(crate) reached: Option<Seen<Vec<String>>>,
-    pub(crate) owner_role: Option<Seen<OwnerRole>>,
-    pub(crate) people: Option<Seen<()>>,
-    pub(crate) teams: Option<Seen<()>>,
-    /// When any answer last said that the token is rejected, unless a later one was accepted.
-    pub(crate) rejected: Option<Instant>,
-}
 
 /// Buildkite, watched.
 #[derive(Debug)]
@@ -63,6 +39,11 @@ impl Observed {
     /// What was seen so far.
     pub(crate) fn evidence(&self) -> Evidence {
         self.lock().clone()
+    }
+
+    /// Something changed that no answer shows: the listener looks again.
+    pub(crate) fn stir(&self) {
+        self.news.notify_one();
     }
 
     /// Resolves after the next answer that was noted. One listener at a time.
@@ -87,48 +68,24 @@ impl Observed {
         let begun = Instant::now();
         let outcome = asked.await;
         if is_evidence(&outcome, call) {
-            let mut evidence = self.lock();
-            match &outcome {
-                Err(ApiError {
-                    trouble: Trouble::TokenRejected,
-                    ..
-                }) => evidence.rejected = Some(Instant::now()),
-                Err(ApiError {
-                    trouble: Trouble::Unavailable(_) | Trouble::RateLimited(_),
-                    ..
-                }) => {}
-                _ => evidence.rejected = None,
-            }
-            let outcome = outcome.as_ref().map_err(Clone::clone);
-            keep(
-                &mut evidence,
-                Seen {
-                    at: Timestamp::now(),
-                    since: Instant::now(),
-                    latency: begun.elapsed(),
-                    outcome,
-                },
-            );
-            drop(evidence);
-            // One listener, and a permit kept for it: an answer that comes while it is busy is not lost.
-            self.news.notify_one();
+            self.keep(&outcome, begun, keep);
         }
         outcome
     }
-}
 
-impl<T> Seen<&T> {
-    fn map<U>(self, value: impl FnOnce(&T) -> U) -> Seen<U> {
-        Seen {
-            at: self.at,
-            since: self.since,
-            latency: self.latency,
-            outcome: self.outcome.map(value),
-        }
-    }
-
-    fn none(self) -> Seen<()> {
-        self.map(|_| ())
+    fn keep<T>(&self, outcome: &Result<T, ApiError>, begun: Instant, keep: impl FnOnce(&mut Evidence, Seen<&T>)) {
+        let seen = || Seen {
+            at: Timestamp::now(),
+            since: Instant::now(),
+            latency: begun.elapsed(),
+            outcome: outcome.as_ref().map_err(Clone::clone),
+        };
+        let mut evidence = self.lock();
+        evidence.note_acceptance(&seen().none(), begun);
+        keep(&mut evidence, seen());
+        drop(evidence);
+        // One listener, and a permit kept for it: an answer that comes while it is busy is not lost.
+        self.news.notify_one();
     }
 }
 
@@ -142,7 +99,9 @@ fn is_evidence<T>(outcome: &Result<T, ApiError>, call: &Call) -> bool {
         Endpoint::Person(_) | Endpoint::Team(_) | Endpoint::Members(_) | Endpoint::Member(..)
     ) || error.endpoint.is_write();
     match error.trouble {
-        Trouble::DeadlineExceeded | Trouble::Abandoned => false,
+        // A caller's own end (a probe has none: where Buildkite is silent too long for it, that is `Unavailable`), or a list
+        // that moves, and so can be read.
+        Trouble::DeadlineExceeded | Trouble::Abandoned | Trouble::Unavailable(Cause::Moving) => false,
         // A sync that waits for its window is no outage.
         Trouble::RateLimited(_) => call.lane() == Lane::Interactive,
         Trouble::NotFound | Trouble::Rejected(_) | Trouble::Unexpected(_) => !about_one_row,
@@ -172,13 +131,20 @@ impl Upstream for Observed {
         self.inner.budget()
     }
 
+    fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.inner.clock_ahead()
+    }
+
     fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
         self.inner.forecast(lane, requests)
     }
 
     async fn access_token(&self, call: &Call) -> Result<AccessToken, ApiError> {
         self.watch(call, self.inner.access_token(call), |evidence, seen| {
-            evidence.token = Some(seen.map(Clone::clone));
+            let is_rejected = matches!(&seen.outcome, Err(error) if error.trouble == Trouble::TokenRejected);
+            if !is_rejected {
+                evidence.token = Some(seen.map(Clone::clone));
+            }
         })
         .await
     }
@@ -213,17 +179,24 @@ impl Upstream for Observed {
     }
 
     async fn person(&self, user: UserId, call: &Call) -> Result<OrganizationMember, ApiError> {
-        self.watch(call, self.inner.person(user, call), |evidence, seen| {
-            let owner = evidence
-                .user
-                .as_ref()
-                .and_then(|seen| seen.outcome.as_ref().ok())
-                .map(|owner| owner.id);
-            if owner == Some(user) {
-                evidence.owner_role = Some(seen.map(OwnerRole::of));
-            }
-        })
-        .await
+        let begun = Instant::now();
+        let outcome = self.inner.person(user, call).await;
+        let owner = self.lock().user.as_ref().and_then(Seen::value).map(|owner| owner.id);
+        // The owner's own record is what their role is read from: that it is absent or odd says that the role is not told.
+        let is_told = |error: &ApiError| {
+            matches!(
+                error.trouble,
+                Trouble::NotFound | Trouble::Rejected(_) | Trouble::Unexpected(_)
+            )
+        };
+        if is_evidence(&outcome, call) || (owner == Some(user) && outcome.as_ref().is_err_and(is_told)) {
+            self.keep(&outcome, begun, |evidence, seen| {
+                if owner == Some(user) {
+                    evidence.owner_role = Some(seen.map(OwnerRole::of));
+                }
+            });
+        }
+        outcome
     }
 
     async fn teams(&self, from: Position, enough: usize, call: &Call) -> Result<Batch<Team>, ApiError> {

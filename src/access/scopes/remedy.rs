@@ -1,6 +1,6 @@
 //! What to do: one sentence each, with the page to open.
 
-use crate::buildkite::Scope;
+use crate::buildkite::{Cause, Scope};
 
 /// The token page with the scopes that are needed ticked already.
 #[must_use]
@@ -33,6 +33,34 @@ pub(super) fn admin_owner() -> String {
     "use a token whose owner is an organization admin: https://buildkite.com/organizations/~/users".to_owned()
 }
 
+pub(super) fn admin_owner_or_partial_view() -> String {
+    format!("{}, or set --partial-visibility allow", admin_owner())
+}
+
+pub(super) fn audit() -> String {
+    "see to the path, the rights and the disk of --audit-file (BUILDKITE_CONNECTOR_AUDIT_FILE)".to_owned()
+}
+
+pub(super) fn rate_limit() -> String {
+    "wait for its reset, a minute at most, and give the connector a token of its own user if it happens often: https://buildkite.com/docs/apis/rest-api/limits"
+        .to_owned()
+}
+
+pub(super) fn unavailable(cause: &Cause) -> String {
+    match cause {
+        Cause::Resolve(_) => "check this machine's name resolution, and BUILDKITE_REST_URL".to_owned(),
+        Cause::Tls(_) => {
+            "check BUILDKITE_REST_URL, this machine's clock, and its certificates: the CA of a proxy that opens TLS has to be among the system's"
+                .to_owned()
+        }
+        Cause::Connect(_) | Cause::Broken => {
+            "check firewall and proxy on the way to the API base, and https://www.buildkitestatus.com".to_owned()
+        }
+        Cause::Html | Cause::CutShort => api_base(),
+        Cause::Status(_) | Cause::Silent(_) | Cause::Moving => outage(),
+    }
+}
+
 pub(super) fn organization() -> String {
     "check BUILDKITE_ORGANIZATION_SLUG (its case counts), and that the token was made for this organization: https://buildkite.com/user/api-access-tokens"
         .to_owned()
@@ -49,11 +77,6 @@ pub(super) fn forbidden() -> String {
 
 pub(super) fn api_base() -> String {
     "check BUILDKITE_REST_URL and the proxies in between: https://buildkite.com/docs/apis/rest-api".to_owned()
-}
-
-pub(super) fn network() -> String {
-    "check name resolution, firewall, proxy and certificates on the way to the API base: https://buildkite.com/docs/apis/rest-api"
-        .to_owned()
 }
 
 pub(super) fn outage() -> String {

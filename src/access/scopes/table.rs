@@ -26,11 +26,26 @@ pub struct Row {
     pub id: &'static str,
     /// The scope that it stands for; the token's own record needs none.
     pub scope: Option<Scope>,
+    /// What is asked to find out.
+    pub probe: &'static str,
     /// What does not work without it.
     pub without: &'static str,
+    /// When it works, but.
+    pub degraded: &'static str,
+    /// The services of the contract that need it, without their package.
+    pub services: &'static [&'static str],
     /// Whether it is needed only while writes are on.
     pub for_writes: bool,
 }
+
+/// Every service that asks Buildkite anything.
+const ALL_THAT_ASK: &[&str] = &[
+    "ConnectorService",
+    "ResourcesService",
+    "ResourceGetterService",
+    "GrantsService",
+    "GrantManagerService",
+];
 
 impl Check {
     /// Every check, in the order in which they build on each other.
@@ -46,33 +61,60 @@ impl Check {
     /// The check's row.
     #[must_use]
     pub fn row(self) -> Row {
-        let row = |id, scope, without| Row {
-            id,
-            scope,
-            without,
-            for_writes: false,
-        };
         match self {
-            Self::Authentication => row("authentication", None, "nothing works"),
-            Self::UserIdentity => row("user_identity", Some(Scope::ReadUser), "the token's owner is unknown"),
-            Self::OrganizationAccess => row(
-                "organization_access",
-                Some(Scope::ReadOrganizations),
-                "the organization is out of reach",
-            ),
-            Self::OrganizationMemberListing => row(
-                "organization_member_listing",
-                Some(Scope::ReadOrganizations),
-                "no users and no e-mails are listed",
-            ),
-            Self::TeamListing => row("team_listing", Some(Scope::ReadTeams), "no team is synced"),
+            Self::Authentication => Row {
+                id: "authentication",
+                scope: None,
+                probe: "GET /v2/access-token",
+                without: "nothing works",
+                degraded: "the token expires within 7 days (`--token-expiry-warning`)",
+                services: ALL_THAT_ASK,
+                for_writes: false,
+            },
+            Self::UserIdentity => Row {
+                id: "user_identity",
+                scope: Some(Scope::ReadUser),
+                probe: "GET /v2/user",
+                without: "the token's owner is unknown",
+                degraded: "",
+                services: &["ConnectorService"],
+                for_writes: false,
+            },
+            Self::OrganizationAccess => Row {
+                id: "organization_access",
+                scope: Some(Scope::ReadOrganizations),
+                probe: "GET /v2/organizations/{slug}",
+                without: "the organization is out of reach",
+                degraded: "",
+                services: ALL_THAT_ASK,
+                for_writes: false,
+            },
+            Self::OrganizationMemberListing => Row {
+                id: "organization_member_listing",
+                scope: Some(Scope::ReadOrganizations),
+                probe: "GET /v2/organizations/{slug}/members",
+                without: "no users and no e-mails are listed",
+                degraded: "",
+                services: &["ConnectorService", "ResourcesService", "ResourceGetterService"],
+                for_writes: false,
+            },
+            Self::TeamListing => Row {
+                id: "team_listing",
+                scope: Some(Scope::ReadTeams),
+                probe: "GET /v2/organizations/{slug}/teams",
+                without: "no team is synced",
+                degraded: "the token's owner is no organization admin, and `--partial-visibility allow` is set",
+                services: ALL_THAT_ASK,
+                for_writes: false,
+            },
             Self::TeamMembershipManagement => Row {
+                id: "team_membership_management",
+                scope: Some(Scope::WriteTeams),
+                probe: "none: the token's scopes and the owner's role tell",
+                without: "no grant or revoke is carried out",
+                degraded: "the token's owner is no organization admin, or the audit record cannot be written",
+                services: &["ConnectorService", "GrantManagerService"],
                 for_writes: true,
-                ..row(
-                    "team_membership_management",
-                    Some(Scope::WriteTeams),
-                    "no grant or revoke is carried out",
-                )
             },
         }
     }
@@ -92,17 +134,10 @@ impl Check {
         }
     }
 
-    /// The checks on which a service of the contract depends, by the service's name without its package.
+    /// Whether a service of the contract needs the check; `service` is its name without the package.
     #[must_use]
-    pub fn needed_by(service: &str) -> &'static [Self] {
-        match service {
-            "ConnectorService" => &[Self::Authentication, Self::OrganizationAccess],
-            "ResourcesService" | "ResourceGetterService" => &[Self::OrganizationMemberListing, Self::TeamListing],
-            "GrantsService" => &[Self::TeamListing],
-            "GrantManagerService" => &[Self::TeamListing, Self::TeamMembershipManagement],
-            // Types and entitlements are told without asking Buildkite.
-            _ => &[],
-        }
+    pub fn is_needed_by(self, service: &str) -> bool {
+        self.row().services.contains(&service)
     }
 }
 

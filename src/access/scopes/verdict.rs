@@ -1,14 +1,21 @@
-//! From evidence to a verdict: a pure function of what was seen, so that every sentence can be read and tested here.
+//! From evidence to a verdict: a pure function of what was seen, so that every sentence can be read and tested.
+//!
+//! What works is said here, what failed in [`super::failure`]. No sentence holds a number that changes by itself, such as
+//! the time that is left: a watcher is told of what changed, not of time passing.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use super::super::{AccessError, OwnerRole, PartialVisibility};
-use super::observed::{Evidence, Seen};
-use super::remedy;
+use super::evidence::{Evidence, Seen};
+use super::expiry::{Expiry, moment};
+use super::failure::{self, lacking, lacks, missing_scopes};
+use super::report::not_needed;
 use super::table::{Check, State};
-use crate::buildkite::{AccessToken, ApiError, Cause, Scope, Trouble, timestamp};
+use super::{hints, remedy};
+use crate::buildkite::{AccessToken, Endpoint, Scope, Trouble};
 
 /// How one check stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +28,8 @@ pub struct Verdict {
     pub summary: String,
     /// One sentence about what to do; empty where there is nothing to do.
     pub remedy: String,
+    /// What would be better otherwise although it is no fault.
+    pub hints: Vec<String>,
     /// When it was seen, where it was.
     pub checked_at: Option<Timestamp>,
     /// How long the answer took.
@@ -36,304 +45,277 @@ pub(crate) struct Context {
     pub(crate) provisioning: bool,
     pub(crate) partial_visibility: PartialVisibility,
     pub(crate) expiry_warning: Duration,
+    /// What keeps changes from being recorded.
+    pub(crate) audit_trouble: Option<String>,
+    /// How far Buildkite's clock is ahead.
+    pub(crate) clock_ahead: Option<SignedDuration>,
+    /// Whether somebody asks right now.
+    pub(crate) asking: bool,
     pub(crate) now: Timestamp,
 }
 
-/// A state with its two sentences.
-type Told = (State, String, String);
-
-pub(crate) fn verdict(check: Check, evidence: &Evidence, context: &Context) -> Verdict {
-    match check {
-        Check::Authentication => judge(check, evidence.token.as_ref(), evidence, context, |token| {
-            expiry(token, context)
-        }),
-        Check::UserIdentity => judge(check, evidence.user.as_ref(), evidence, context, |owner| {
-            let who = owner
-                .email
-                .as_deref()
-                .or(owner.name.as_deref())
-                .unwrap_or("a user without a name");
-            healthy(format!("the token belongs to {who}"))
-        }),
-        Check::OrganizationAccess => judge(
-            check,
-            evidence.organization.as_ref(),
-            evidence,
-            context,
-            |organization| healthy(format!("the token reaches {}", organization.slug)),
-        ),
-        Check::OrganizationMemberListing => judge(check, evidence.people.as_ref(), evidence, context, |()| {
-            healthy("people can be listed")
-        }),
-        Check::TeamListing => judge(check, evidence.teams.as_ref(), evidence, context, |()| {
-            visibility(evidence, context)
-        }),
-        Check::TeamMembershipManagement => management(evidence, context),
-    }
+/// A state with its two sentences, and the failure behind it.
+pub(super) struct Told {
+    pub(super) state: State,
+    pub(super) summary: String,
+    pub(super) remedy: String,
+    pub(super) error: Option<AccessError>,
 }
 
-fn judge<T>(
-    check: Check,
-    seen: Option<&Seen<T>>,
-    evidence: &Evidence,
-    context: &Context,
-    works: impl FnOnce(&T) -> Told,
-) -> Verdict {
-    let rejected = evidence.rejected.filter(|_| check != Check::Authentication);
-    let (told, error) = match seen {
-        _ if rejected.is_some() => (unknown("not asked, because the token is rejected", ""), None),
-        None if organization_is_missing(evidence) => {
-            (unknown("not asked, because the organization is not found", ""), None)
-        }
-        None => (
-            unknown("not asked yet", "ask with `fresh`, or wait for the next check"),
-            None,
-        ),
-        Some(Seen { outcome: Ok(value), .. }) => (works(value), None),
-        Some(Seen {
-            outcome: Err(error), ..
-        }) => {
-            let token = evidence.token.as_ref().and_then(|seen| seen.outcome.as_ref().ok());
-            (
-                failed(check, error, evidence, context),
-                Some(meaning(check, error, token, context)),
-            )
-        }
-    };
-    let error = match told.0 {
-        State::Unhealthy if error.is_none() => Some(partial_view(evidence)),
-        _ => error,
-    };
-    let (state, summary, remedy) = told;
-    let (checked_at, latency) = seen.map(|seen| (seen.at, seen.latency)).unzip();
-    Verdict {
-        check,
-        state,
-        summary,
-        remedy,
-        checked_at,
-        latency,
-        error,
-    }
-}
-
-/// Writes are never made to find out: the token's scopes and the owner's role tell.
-fn management(evidence: &Evidence, context: &Context) -> Verdict {
-    let check = Check::TeamMembershipManagement;
-    if !context.provisioning {
-        return Verdict {
-            check,
-            state: State::NotRequired,
-            summary: "writes are off".to_owned(),
-            remedy: String::new(),
-            checked_at: None,
-            latency: None,
+impl Told {
+    pub(super) fn new(state: State, summary: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            state,
+            summary: summary.into(),
+            remedy: remedy.into(),
             error: None,
-        };
+        }
     }
-    let missing = AccessError::MissingScope {
-        scope: Scope::WriteTeams,
-        call: crate::buildkite::Endpoint::AddMember(uuid::Uuid::nil().into()),
+
+    pub(super) fn healthy(summary: impl Into<String>) -> Self {
+        Self::new(State::Healthy, summary, "")
+    }
+
+    pub(super) fn because_of(self, error: AccessError) -> Self {
+        Self {
+            error: Some(error),
+            ..self
+        }
+    }
+}
+
+/// How a check stands by what was seen.
+pub(crate) fn verdict(check: Check, evidence: &Evidence, context: &Context) -> Verdict {
+    let judge = Judge {
+        check,
+        evidence,
+        context,
     };
-    let mut verdict = judge(check, evidence.token.as_ref(), evidence, context, |token| {
-        if lacks(token, Scope::WriteTeams) {
-            return (
-                State::Unhealthy,
-                lacking(Scope::WriteTeams),
-                remedy::tick(&missing_scopes(token, context), context.provisioning),
-            );
+    match check {
+        Check::Authentication => judge.authentication(),
+        Check::UserIdentity => judge.by(evidence.user.as_ref(), |owner| {
+            let who = owner.email.as_deref().or(owner.name.as_deref());
+            Told::healthy(format!(
+                "the token belongs to {}",
+                who.unwrap_or("a user without a name")
+            ))
+        }),
+        Check::OrganizationAccess => {
+            let mut verdict = judge.by(evidence.organization.as_ref(), |organization| {
+                Told::healthy(format!("the token reaches `{}`", organization.slug))
+            });
+            let organization = evidence.organization.as_ref().and_then(Seen::value);
+            verdict.hints = organization
+                .and_then(|organization| hints::slug(&context.organization, organization))
+                .into_iter()
+                .collect();
+            verdict
         }
-        match owner_role(evidence) {
-            Some(OwnerRole::Member) => (
-                State::Degraded,
-                "the token's owner is no organization admin: only teams they maintain can be changed".to_owned(),
-                remedy::admin_owner(),
-            ),
-            Some(OwnerRole::Admin) => healthy("team members can be changed"),
-            Some(OwnerRole::Unknown) | None => {
-                healthy("the token may change team members (the owner's organization role is not told)")
-            }
+        Check::OrganizationMemberListing => {
+            judge.by(evidence.people.as_ref(), |()| Told::healthy("people can be listed"))
         }
-    });
-    if verdict.state == State::Unhealthy {
-        verdict.error = Some(missing);
+        Check::TeamListing => judge.by(evidence.teams.as_ref(), |()| visibility(evidence, context)),
+        Check::TeamMembershipManagement => judge.management(),
     }
-    verdict
+}
+
+/// One check, before the evidence.
+struct Judge<'a> {
+    check: Check,
+    evidence: &'a Evidence,
+    context: &'a Context,
+}
+
+impl Judge<'_> {
+    fn authentication(&self) -> Verdict {
+        if let Some(rejected) = &self.evidence.rejected {
+            return self.by(Some(rejected), |()| Told::healthy(""));
+        }
+        let mut verdict = self.by(self.evidence.token.as_ref(), |token| expiry(token, self.context));
+        let token = self.evidence.token();
+        let too_much = token.and_then(|token| hints::least_privilege(&not_needed(token, self.context.provisioning)));
+        verdict.hints = too_much
+            .into_iter()
+            .chain(hints::clock(self.context.clock_ahead))
+            .collect();
+        verdict
+    }
+
+    /// Writes are never made to find out: the token's scopes and the owner's role tell.
+    fn management(&self) -> Verdict {
+        if !self.context.provisioning {
+            return self.told(None::<&Seen<()>>, Told::new(State::NotRequired, "writes are off", ""));
+        }
+        let seen = self.evidence.token.as_ref();
+        let unread = seen.filter(|seen| seen.outcome.is_err()).map(|_| {
+            let remedy = failure::remedy_of(Check::Authentication, self.evidence, self.context);
+            Told::new(
+                State::Unknown,
+                "not known, because the token's own record could not be read",
+                remedy,
+            )
+        });
+        match unread {
+            Some(told) if self.evidence.rejected.is_none() => self.told(None::<&Seen<()>>, told),
+            _ => self.by(seen, |token| management(token, self.evidence, self.context)),
+        }
+    }
+
+    /// What a kind of evidence means: that it works, that it failed, or that it was not asked and why.
+    fn by<T>(&self, seen: Option<&Seen<T>>, works: impl FnOnce(&T) -> Told) -> Verdict {
+        let since = seen.map(|seen| seen.since);
+        if let Some(told) = self.not_asked(since) {
+            return self.told(None::<&Seen<T>>, told);
+        }
+        let told = match seen.map(|seen| &seen.outcome) {
+            None if self.context.asking => Told::new(
+                State::Unknown,
+                "being asked, and not answered yet",
+                "ask again in a moment",
+            ),
+            None => Told::new(
+                State::Unknown,
+                "not asked yet",
+                "ask with `fresh`, or wait for the next check",
+            ),
+            Some(Ok(value)) => works(value),
+            Some(Err(error)) => failure::told(self.check, error, self.evidence, self.context),
+        };
+        self.told(seen, told)
+    }
+
+    /// Why the check was not made, or was made before what it depends on failed.
+    fn not_asked(&self, own: Option<Instant>) -> Option<Told> {
+        if self.check == Check::Authentication {
+            return None;
+        }
+        let unknown = |because: &str, cause: Check| {
+            let remedy = failure::remedy_of(cause, self.evidence, self.context);
+            Told::new(State::Unknown, format!("not asked, because {because}"), remedy)
+        };
+        if self.evidence.rejected.is_some() {
+            return Some(unknown("the token is rejected", Check::Authentication));
+        }
+        let is_later = |since: Instant| own.is_none_or(|own| own < since);
+        let token = self.evidence.token.as_ref();
+        if token.is_some_and(|seen| seen.outcome.is_err() && is_later(seen.since)) {
+            return Some(unknown(
+                "the token's own record could not be read",
+                Check::Authentication,
+            ));
+        }
+        let is_list = matches!(self.check, Check::OrganizationMemberListing | Check::TeamListing);
+        let organization = self.evidence.organization.as_ref().filter(|_| is_list)?;
+        match organization.error().map(|error| &error.trouble)? {
+            _ if !is_later(organization.since) => None,
+            // The lists are asked all the same.
+            Trouble::Forbidden => None,
+            Trouble::NotFound => Some(unknown("the organization is not found", Check::OrganizationAccess)),
+            _ => Some(unknown(
+                "the organization could not be asked",
+                Check::OrganizationAccess,
+            )),
+        }
+    }
+
+    fn told<T>(&self, seen: Option<&Seen<T>>, told: Told) -> Verdict {
+        Verdict {
+            check: self.check,
+            state: told.state,
+            summary: told.summary,
+            remedy: told.remedy,
+            hints: Vec::new(),
+            checked_at: seen.map(|seen| seen.at),
+            latency: seen.map(|seen| seen.latency),
+            error: told.error,
+        }
+    }
+}
+
+fn management(token: &AccessToken, evidence: &Evidence, context: &Context) -> Told {
+    if lacks(token, Scope::WriteTeams) {
+        let missing = missing_scopes(token, context);
+        let told = Told::new(
+            State::Unhealthy,
+            lacking(Scope::WriteTeams),
+            remedy::tick(&missing, context.provisioning),
+        );
+        return told.because_of(AccessError::MissingScope {
+            scope: Scope::WriteTeams,
+            call: Endpoint::AddMember(uuid::Uuid::nil().into()),
+        });
+    }
+    if let Some(why) = &context.audit_trouble {
+        return Told::new(
+            State::Degraded,
+            format!("no change is made while the audit record cannot be written: {why}"),
+            remedy::audit(),
+        );
+    }
+    match evidence.owner_role() {
+        Some(OwnerRole::Member) => Told::new(
+            State::Degraded,
+            "the token's owner is no organization admin: only teams they maintain can be changed",
+            remedy::admin_owner(),
+        ),
+        Some(OwnerRole::Admin) => Told::healthy("team members can be changed"),
+        Some(OwnerRole::Unknown) | None => {
+            Told::healthy("the token may change team members (the owner's organization role is not told)")
+        }
+    }
 }
 
 fn expiry(token: &AccessToken, context: &Context) -> Told {
-    let Some(text) = token.expires_at.as_deref() else {
-        return healthy("the token is accepted and never expires");
+    let expiry = Expiry::of(token);
+    let summary = match expiry {
+        Expiry::Never => return Told::healthy("the token is accepted and never expires"),
+        Expiry::Unreadable => {
+            let text = token.expires_at.as_deref().unwrap_or_default();
+            let text = crate::buildkite::redact(text);
+            return Told::healthy(format!(
+                "the token is accepted (when it expires cannot be read: `{text}`)"
+            ));
+        }
+        Expiry::At(at) if !expiry.is_within(context.expiry_warning, context.now) => {
+            return Told::healthy(format!("the token is accepted until {}", moment(at)));
+        }
+        Expiry::At(at) if at <= context.now => format!(
+            "the token is still accepted although it expired at {}: it may end at any moment",
+            moment(at)
+        ),
+        Expiry::At(at) => format!("the token expires soon, at {}", moment(at)),
     };
-    let Some(expires_at) = timestamp(text) else {
-        return healthy(format!("the token is accepted (its expiry `{text}` cannot be read)"));
-    };
-    let left = Duration::try_from(expires_at.duration_since(context.now)).unwrap_or_default();
-    if left < context.expiry_warning {
-        let when = humantime::format_duration(Duration::from_secs(left.as_secs() / 60 * 60));
-        let summary = format!("the token is accepted and expires in {when} ({expires_at})");
-        return (State::Degraded, summary, remedy::replace_token(context.provisioning));
-    }
-    healthy(format!("the token is accepted until {expires_at}"))
+    Told::new(State::Degraded, summary, remedy::replace_token(context.provisioning))
 }
 
 fn visibility(evidence: &Evidence, context: &Context) -> Told {
-    match (owner_role(evidence), context.partial_visibility) {
-        (Some(OwnerRole::Member), PartialVisibility::Refuse) => (
-            State::Unhealthy,
-            "the token's owner is no organization admin and is not shown secret teams, so team listings are refused"
-                .to_owned(),
-            format!("{}, or set --partial-visibility allow", remedy::admin_owner()),
-        ),
-        (Some(OwnerRole::Member), PartialVisibility::Allow) => (
+    match (evidence.owner_role(), context.partial_visibility) {
+        (Some(OwnerRole::Member), PartialVisibility::Refuse) => {
+            let owner = evidence.user.as_ref().and_then(Seen::value);
+            let owner = owner.and_then(|owner| owner.email.clone().or_else(|| owner.name.clone()));
+            Told::new(
+                State::Unhealthy,
+                "the token's owner is no organization admin and is not shown secret teams, so team listings are refused",
+                remedy::admin_owner_or_partial_view(),
+            )
+            .because_of(AccessError::PartialVisibility {
+                owner: owner.unwrap_or_else(|| "(unknown)".to_owned()),
+            })
+        }
+        (Some(OwnerRole::Member), PartialVisibility::Allow) => Told::new(
             State::Degraded,
-            "teams can be listed, without the secret ones: the token's owner is no organization admin".to_owned(),
+            "teams can be listed, without the secret ones: the token's owner is no organization admin",
             remedy::admin_owner(),
         ),
-        (Some(OwnerRole::Admin), _) => healthy("teams can be listed, all of them"),
-        (Some(OwnerRole::Unknown) | None, _) => {
-            healthy("teams can be listed (the owner's organization role is not told, and is treated as admin)")
-        }
-    }
-}
-
-fn owner_role(evidence: &Evidence) -> Option<OwnerRole> {
-    evidence
-        .owner_role
-        .as_ref()
-        .and_then(|seen| seen.outcome.as_ref().ok())
-        .copied()
-}
-
-fn partial_view(evidence: &Evidence) -> AccessError {
-    let owner = evidence.user.as_ref().and_then(|seen| seen.outcome.as_ref().ok());
-    let owner = owner.and_then(|owner| owner.email.clone().or_else(|| owner.name.clone()));
-    AccessError::PartialVisibility {
-        owner: owner.unwrap_or_else(|| "(unknown)".to_owned()),
-    }
-}
-
-/// What failed, in a sentence of its own for each way of failing.
-fn failed(check: Check, error: &ApiError, evidence: &Evidence, context: &Context) -> Told {
-    let scope = check.row().scope;
-    let token = evidence.token.as_ref().and_then(|seen| seen.outcome.as_ref().ok());
-    match &error.trouble {
-        Trouble::TokenRejected => unhealthy(
-            "buildkite rejects the token: it is wrong, expired or revoked",
-            remedy::replace_token(context.provisioning),
-        ),
-        Trouble::Forbidden => match (scope, token) {
-            (Some(scope), Some(token)) if lacks(token, scope) => unhealthy(
-                lacking(scope),
-                remedy::tick(&missing_scopes(token, context), context.provisioning),
-            ),
-            (Some(scope), None) => unhealthy(
-                format!("buildkite forbids it; the token probably lacks the scope `{scope}`"),
-                remedy::tick(&[scope], context.provisioning),
-            ),
-            _ => unhealthy(
-                "buildkite forbids it although the token has the scope",
-                remedy::forbidden(),
-            ),
-        },
-        Trouble::NotFound if check == Check::OrganizationAccess => {
-            unhealthy(unreachable(evidence, context), remedy::organization())
-        }
-        Trouble::NotFound => unhealthy("buildkite answers 404 for this list", remedy::teams()),
-        Trouble::Rejected(status) => {
-            unhealthy(format!("buildkite refuses the request with {status}"), remedy::report())
-        }
-        Trouble::Unexpected(what) => unhealthy(
-            format!("an answer that is not Buildkite's came back: {what}"),
-            remedy::api_base(),
-        ),
-        Trouble::RateLimited(_) => unknown(
-            "not asked: the rate limit is used up",
-            "wait for its reset, a minute at most",
-        ),
-        Trouble::DeadlineExceeded | Trouble::Abandoned => unknown("not answered in time", "ask again"),
-        Trouble::Unavailable(cause) => unknown(
-            format!("buildkite could not be asked: {cause}"),
-            match cause {
-                Cause::Html | Cause::CutShort => remedy::api_base(),
-                Cause::Connect(_) | Cause::Broken => remedy::network(),
-                Cause::Status(_) | Cause::Silent(_) | Cause::Moving => remedy::outage(),
-            },
-        ),
-    }
-}
-
-/// The same failure as the error that a call would end with.
-fn meaning(check: Check, error: &ApiError, token: Option<&AccessToken>, context: &Context) -> AccessError {
-    match (&error.trouble, error.endpoint.scope(), token) {
-        (Trouble::NotFound, ..) if check == Check::OrganizationAccess => AccessError::OrganizationUnreachable {
-            organization: context.organization.clone(),
-        },
-        (Trouble::NotFound, ..) => AccessError::TeamsUnavailable { call: error.endpoint },
-        (Trouble::Forbidden, Some(scope), Some(token)) if lacks(token, scope) => AccessError::MissingScope {
-            scope,
-            call: error.endpoint,
-        },
-        _ => AccessError::plain(error.clone()),
-    }
-}
-
-/// A slug that is not found, compared with those that the token reaches.
-fn unreachable(evidence: &Evidence, context: &Context) -> String {
-    let wanted = &context.organization;
-    let reached = evidence.reached.as_ref().and_then(|seen| seen.outcome.as_ref().ok());
-    match reached.map(Vec::as_slice) {
-        None => format!("buildkite answers 404 for the organization `{wanted}`"),
-        Some([]) => {
-            format!("the token reaches no organization: it was made for another than `{wanted}`, or removed from it")
-        }
-        Some(slugs) => match slugs.iter().find(|slug| slug.eq_ignore_ascii_case(wanted)) {
-            Some(slug) => format!("the organization is called `{slug}`, not `{wanted}`: the case of a slug counts"),
-            None => format!(
-                "the token reaches `{}`, not `{wanted}`: another organization, or a new slug",
-                slugs.join("`, `")
-            ),
+        (Some(OwnerRole::Admin), _) => Told::healthy("teams can be listed, all of them"),
+        (Some(OwnerRole::Unknown) | None, _) => match evidence.owner_role_trouble() {
+            Some(error) => Told::new(
+                State::Unknown,
+                "teams can be listed, but whether all of them are shown is not known: the owner's role could not be asked",
+                "ask again in a moment",
+            )
+            .because_of(AccessError::plain(error.clone())),
+            None => Told::healthy("teams can be listed (the owner's organization role is not told, and is treated as admin)"),
         },
     }
-}
-
-fn lacks(token: &AccessToken, scope: Scope) -> bool {
-    !token.scopes.iter().any(|granted| granted == scope.as_str())
-}
-
-/// Every scope that is needed and missing.
-fn missing_scopes(token: &AccessToken, context: &Context) -> Vec<Scope> {
-    let needed = |scope: &Scope| *scope != Scope::WriteTeams || context.provisioning;
-    Scope::ALL
-        .into_iter()
-        .filter(needed)
-        .filter(|scope| lacks(token, *scope))
-        .collect()
-}
-
-fn organization_is_missing(evidence: &Evidence) -> bool {
-    let outcome = evidence.organization.as_ref().map(|seen| &seen.outcome);
-    matches!(
-        outcome,
-        Some(Err(ApiError {
-            trouble: Trouble::NotFound,
-            ..
-        }))
-    )
-}
-
-fn lacking(scope: Scope) -> String {
-    format!("the token lacks the scope `{scope}`")
-}
-
-fn healthy(summary: impl Into<String>) -> Told {
-    (State::Healthy, summary.into(), String::new())
-}
-
-fn unhealthy(summary: impl Into<String>, remedy: impl Into<String>) -> Told {
-    (State::Unhealthy, summary.into(), remedy.into())
-}
-
-fn unknown(summary: impl Into<String>, remedy: impl Into<String>) -> Told {
-    (State::Unknown, summary.into(), remedy.into())
 }

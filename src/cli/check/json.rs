@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Findings;
-use crate::access::scopes::{CredentialReport, Verdict};
+use crate::access::scopes::{CredentialReport, Expiry, Verdict};
 use crate::buildkite::Scope;
 use crate::buildkite::budget::BucketState;
 
@@ -28,6 +28,7 @@ struct Check<'a> {
     state: &'a str,
     summary: &'a str,
     remedy: &'a str,
+    hints: &'a [String],
     checked_at: Option<Timestamp>,
     latency_ms: Option<u64>,
 }
@@ -38,6 +39,7 @@ struct Credential<'a> {
     owner_email: &'a str,
     scopes: &'a [String],
     scopes_not_needed: &'a [String],
+    expiry: &'static str,
     expires_at: Option<Timestamp>,
     description: &'a str,
 }
@@ -72,6 +74,7 @@ fn check(verdict: &Verdict) -> Check<'_> {
         state: verdict.state.as_str(),
         summary: &verdict.summary,
         remedy: &verdict.remedy,
+        hints: &verdict.hints,
         checked_at: verdict.checked_at,
         latency_ms: verdict
             .latency
@@ -85,7 +88,12 @@ fn credential(credential: &CredentialReport) -> Credential<'_> {
         owner_email: &credential.owner_email,
         scopes: &credential.scopes,
         scopes_not_needed: &credential.not_needed,
-        expires_at: credential.expires_at,
+        expires_at: credential.expires_at(),
+        expiry: match credential.expiry {
+            Expiry::Never => "never",
+            Expiry::At(_) => "at",
+            Expiry::Unreadable => "unreadable",
+        },
         description: &credential.description,
     }
 }

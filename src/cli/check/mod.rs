@@ -7,17 +7,21 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::CommandError;
 use super::settings::{ConnectionArgs, Settings};
 use crate::access::Access;
 use crate::access::scopes::Report;
+use crate::buildkite::Client;
 use crate::buildkite::budget::BudgetState;
-use crate::buildkite::{Call, Client, Lane};
 
 /// The command answers within 15 s whatever happens; this leaves time to print.
 const WHOLE: Duration = Duration::from_secs(14);
+
+/// How long Buildkite is waited for: shorter, so that what it did not answer is told as that.
+const PATIENCE: Duration = Duration::from_secs(13);
 
 /// One attempt, and how long trouble is ridden out: short, since somebody looks at the screen.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -46,6 +50,7 @@ struct Findings {
     report: Report,
     budget: BudgetState,
     provisioning: bool,
+    now: Timestamp,
 }
 
 /// Checks everything once and prints it.
@@ -55,19 +60,18 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     options.attempt_timeout = options.attempt_timeout.min(ATTEMPT);
     options.retry_for = options.retry_for.min(RETRY);
     options.budget.max_wait = options.budget.max_wait.min(RETRY);
-    let provisioning = settings.access.provisioning;
+    let mut access = settings.access;
+    access.health.patience = PATIENCE;
+    let provisioning = access.provisioning;
     let client = Client::with_credential(settings.origin, settings.organization, settings.credential, options)
         .map_err(|error| CommandError::Failed(error.to_string()))?;
-    let access = Access::new(Arc::new(client), settings.access);
-    let call = Call::new(Lane::Interactive).until(Some(Instant::now() + WHOLE));
-    let report = match timeout(WHOLE, access.health(Duration::ZERO, &call)).await {
-        Ok(report) => report,
-        Err(_) => access.latest_health(),
-    };
+    let access = Arc::new(Access::new(Arc::new(client), access));
+    let report = access.health(Duration::ZERO, Some(Instant::now() + WHOLE)).await;
     let findings = Findings {
         report,
         budget: access.budget(),
         provisioning,
+        now: Timestamp::now(),
     };
     print(&findings, args.format)
         .map_err(|error| CommandError::Failed(format!("the result cannot be printed: {error}")))?;

@@ -1,30 +1,36 @@
 //! For people: what stands how, whose token it is, what is left of the rate limits, and then what to do, step by step.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Findings;
-use crate::access::scopes::{CredentialReport, Report, State, Verdict};
-use crate::buildkite::budget::{BucketState, BudgetState};
+use crate::access::scopes::{CredentialReport, Expiry, Report, State, Verdict, moment};
+use crate::buildkite::budget::{Bucket, BudgetState};
 
 pub(super) fn write(findings: &Findings, coloured: bool, out: &mut impl Write) -> io::Result<()> {
     let Findings {
         report,
         budget,
         provisioning,
+        now,
     } = findings;
     for verdict in &report.checks {
         row(verdict, coloured, out)?;
     }
     writeln!(out)?;
-    credential(report, out)?;
+    credential(report, *now, out)?;
     windows(budget, out)?;
     if !provisioning {
         writeln!(
             out,
             "writes         off: grants and revokes are refused (--provisioning turns them on)"
         )?;
+    }
+    for hint in report.hints() {
+        writeln!(out, "hint           {hint}")?;
     }
     steps(report, out)
 }
@@ -58,7 +64,7 @@ fn mark(state: State) -> (&'static str, u8) {
     }
 }
 
-fn credential(report: &Report, out: &mut impl Write) -> io::Result<()> {
+fn credential(report: &Report, now: Timestamp, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "organization   {}", report.organization)?;
     let Some(credential) = &report.credential else {
         return writeln!(out, "token          nothing is known of it");
@@ -67,8 +73,7 @@ fn credential(report: &Report, out: &mut impl Write) -> io::Result<()> {
         owner_name,
         owner_email,
         scopes,
-        expires_at,
-        not_needed,
+        expiry,
         ..
     } = credential;
     let owner = match (owner_name.as_str(), owner_email.as_str()) {
@@ -77,36 +82,42 @@ fn credential(report: &Report, out: &mut impl Write) -> io::Result<()> {
         ("", email) => email.to_owned(),
         (name, email) => format!("{name} <{email}>"),
     };
-    let ends = expires_at.map_or_else(|| "never expires".to_owned(), |at| format!("expires {at}"));
-    writeln!(out, "token          of {owner}, {ends}")?;
-    writeln!(out, "scopes         {}", scopes.join(" "))?;
-    if !not_needed.is_empty() {
-        writeln!(
-            out,
-            "hint           not needed here, and better left out of the next token: {}",
-            not_needed.join(" ")
-        )?;
+    writeln!(out, "token          of {owner}, {}", ends(*expiry, now))?;
+    writeln!(out, "scopes         {}", scopes.join(" "))
+}
+
+fn ends(expiry: Expiry, now: Timestamp) -> String {
+    let at = match expiry {
+        Expiry::Never => return "never expires".to_owned(),
+        Expiry::Unreadable => return "expires at a time that cannot be read".to_owned(),
+        Expiry::At(at) => at,
+    };
+    let moment = moment(at);
+    let left = Duration::try_from(at.duration_since(now));
+    match left.map(|left| left.as_secs() / 60) {
+        Err(_) => format!("expired at {moment}"),
+        Ok(minutes @ 0..=119) => format!("expires at {moment}, in {minutes} minutes"),
+        Ok(minutes @ 120..=2_879) => format!("expires at {moment}, in {} hours", minutes / 60),
+        Ok(minutes) => format!("expires at {moment}, in {} days", minutes / 1_440),
     }
-    Ok(())
 }
 
 fn windows(budget: &BudgetState, out: &mut impl Write) -> io::Result<()> {
-    for BucketState {
-        bucket,
-        limit,
-        remaining,
-        resets_at,
-        ..
-    } in &budget.buckets
-    {
-        let of = limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
-        let reset = resets_at.map_or_else(String::new, |at| {
-            format!(
-                ", a new window in {} s",
-                at.saturating_duration_since(Instant::now()).as_secs()
-            )
+    for state in &budget.buckets {
+        let whose = match state.bucket {
+            Bucket::Organization => "organization",
+            Bucket::User => "token's owner",
+        };
+        let of = state.limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+        let reset = state.resets_at.map_or_else(String::new, |at| {
+            let left = at.saturating_duration_since(Instant::now()).as_secs();
+            format!(", a new window in {left} s")
         });
-        writeln!(out, "{:<14} {remaining}{of} requests left{reset}", bucket.as_str())?;
+        writeln!(
+            out,
+            "rate limit     {whose}: {}{of} requests left{reset}",
+            state.remaining
+        )?;
     }
     Ok(())
 }

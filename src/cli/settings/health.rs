@@ -54,6 +54,7 @@ impl HealthArgs {
                 &self.health_max_age,
             )?,
             expiry_warning: duration("--token-expiry-warning", warning, &self.token_expiry_warning)?,
+            ..HealthSettings::default()
         })
     }
 

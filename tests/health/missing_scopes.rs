@@ -1,0 +1,107 @@
+//! A scope that is missing is named, alone and in pairs, with the link that ticks all that are needed.
+
+use buildkite_connector::sandbox::ALL_SCOPES;
+use rstest::rstest;
+
+use crate::bench::{Bench, CHECKS, Degraded, Healthy, NotRequired, Unhealthy, admin, ordinary, setup};
+use crate::support::told::reason;
+use tonic::Code;
+
+/// The checks that fail without a scope.
+fn without(scope: &str) -> &'static [&'static str] {
+    match scope {
+        "read_user" => &["user_identity"],
+        "read_organizations" => &["organization_access", "organization_member_listing"],
+        "read_teams" => &["team_listing"],
+        "write_teams" => &["team_membership_management"],
+        _ => unreachable!(),
+    }
+}
+
+#[rstest]
+#[case(&[])]
+#[case(&["read_user"])]
+#[case(&["read_organizations"])]
+#[case(&["read_teams"])]
+#[case(&["write_teams"])]
+#[case(&["read_user", "read_organizations"])]
+#[case(&["read_user", "read_teams"])]
+#[case(&["read_user", "write_teams"])]
+#[case(&["read_organizations", "read_teams"])]
+#[case(&["read_organizations", "write_teams"])]
+#[case(&["read_teams", "write_teams"])]
+#[case(&["read_user", "read_organizations", "read_teams", "write_teams"])]
+#[tokio::test]
+async fn each_missing_scope_is_named_by_its_checks_alone(#[case] missing: &[&str]) {
+    let granted: Vec<&str> = ALL_SCOPES
+        .into_iter()
+        .filter(|scope| !missing.contains(scope))
+        .collect();
+    let bench = Bench::with_token(|sandbox| admin(sandbox).with_scopes(&granted)).await;
+    let told = bench.fresh().await;
+    told.assert_well_told();
+    assert!(bench.requests() <= 6, "{} requests", bench.requests());
+    for id in CHECKS {
+        let scope = missing.iter().find(|scope| without(scope).contains(&id));
+        let Some(scope) = scope else {
+            assert_eq!(told.state(id), Healthy, "{:?}", told.of(id));
+            continue;
+        };
+        let check = told.of(id);
+        assert_eq!(check.state(), Unhealthy, "{check:?}");
+        assert_eq!(
+            (check.scope.as_str(), check.summary.as_str()),
+            (*scope, format!("the token lacks the scope `{scope}`").as_str())
+        );
+        for missing in missing {
+            assert!(check.remedy.contains(&format!("`{missing}`")), "{check:?}");
+        }
+        for needed in ALL_SCOPES {
+            assert!(check.remedy.contains(&format!("&scopes[]={needed}")), "{check:?}");
+        }
+    }
+    let first = CHECKS.iter().find(|id| told.state(id) == Unhealthy);
+    let validated = bench.platform().validate().await;
+    match first {
+        None => assert!(validated.is_ok()),
+        Some(_) => assert_eq!(
+            reason(&validated.unwrap_err()),
+            (Code::PermissionDenied, "MISSING_SCOPE".to_owned())
+        ),
+    }
+}
+
+#[tokio::test]
+async fn while_writes_are_off_their_scope_is_not_required() {
+    let mut setup = setup();
+    setup.access.provisioning = false;
+    let scopes = ["read_user", "read_organizations", "read_teams"];
+    let bench = Bench::with(|sandbox| sandbox.mint(admin(sandbox).with_scopes(&scopes)), setup).await;
+    let told = bench.fresh().await;
+    told.assert_well_told();
+    assert_eq!(told.state("team_membership_management"), NotRequired);
+    assert_eq!(told.0.overall(), Healthy);
+    bench.platform().validate().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_owner_who_is_no_admin_fails_the_team_listing_until_a_partial_view_is_allowed() {
+    let bench = Bench::with_token(ordinary).await;
+    let told = bench.fresh().await;
+    told.assert_well_told();
+    assert_eq!(told.state("team_listing"), Unhealthy);
+    assert_eq!(told.state("team_membership_management"), Degraded);
+    let refused = bench.platform().validate().await.unwrap_err();
+    assert_eq!(
+        reason(&refused),
+        (Code::FailedPrecondition, "PARTIAL_VISIBILITY".to_owned())
+    );
+
+    let mut setup = setup();
+    setup.access.partial_visibility = buildkite_connector::access::PartialVisibility::Allow;
+    let bench = Bench::with(|sandbox| sandbox.mint(ordinary(sandbox)), setup).await;
+    let told = bench.fresh().await;
+    told.assert_well_told();
+    assert_eq!((told.state("team_listing"), told.0.overall()), (Degraded, Degraded));
+    bench.platform().validate().await.unwrap();
+}
