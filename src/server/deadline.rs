@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tower::Service;
 
-use super::bounds;
+use super::bounds::{self, Kind};
 use crate::connector::{Deadline, deadline_exceeded};
 
 /// The service that keeps deadlines for the one inside.
@@ -41,7 +41,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         // Streams are watched for as long as their caller likes; everything else ends.
-        if request.uri().path().ends_with("/Watch") || request.uri().path().ends_with("/WatchScopes") {
+        if matches!(Kind::of(request.uri().path()), Kind::Stream | Kind::Watch) {
             return Box::pin(self.inner.call(request));
         }
         let timeout = timeout(request.headers()).map_or(bounds::CALL, |timeout| timeout.min(bounds::CALL));
