@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tower::Service;
 
+use super::arrival::Arriving;
 use super::bounds::{self, Kind};
 use crate::connector::{Deadline, deadline_exceeded};
 
@@ -47,7 +48,7 @@ where
         let timeout = timeout(request.headers()).map_or(bounds::CALL, |timeout| timeout.min(bounds::CALL));
         let deadline = Instant::now() + timeout;
         request.extensions_mut().insert(Deadline(deadline));
-        let answer = self.inner.call(request);
+        let answer = self.inner.call(request.map(|body| Body::new(Arriving::soon(body))));
         Box::pin(async move {
             timeout_at(deadline, answer)
                 .await

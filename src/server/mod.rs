@@ -5,6 +5,7 @@
 //! `DEADLINE_EXCEEDED` (tonic's come out as `CANCELLED`).
 
 mod admission;
+mod arrival;
 mod bounds;
 mod callers;
 mod connection;

@@ -22,6 +22,9 @@ pub(super) enum Refusal {
     /// A reader wanted to change something.
     #[error("the caller `{0}` is a reader: make it a provisioner in the callers file if it should grant and revoke")]
     NotAllowed(Arc<str>),
+    /// A method that the table of rules does not have.
+    #[error("there is no such method for callers")]
+    NoRule,
     /// Too many calls at once.
     #[error("too many calls at once: send fewer, or try again in a moment")]
     Overloaded,
@@ -36,6 +39,7 @@ impl From<Refusal> for Status {
             Refusal::Unknown => (Code::Unauthenticated, "CALLER_UNKNOWN", None),
             Refusal::NotAllowed(_) => (Code::PermissionDenied, "CALLER_NOT_ALLOWED", None),
             Refusal::Ending => (Code::Unavailable, "SHUTTING_DOWN", Some(COME_BACK)),
+            Refusal::NoRule => return Self::unimplemented(refusal.to_string()),
             Refusal::Overloaded => (Code::Unavailable, "OVERLOADED", Some(COME_BACK)),
         };
         status_with_reason(code, reason, refusal.to_string(), retry)
