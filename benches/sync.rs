@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox};
-use comfy_table::{Table, presets::ASCII_MARKDOWN};
+use comfy_table::Table;
 use secrecy::ExposeSecret;
 use support::{Platform, sized};
 use tonic::transport::Endpoint;
@@ -83,7 +83,6 @@ impl Drop for Served {
 async fn main() {
     let quick = std::env::args().any(|argument| argument == "quick");
     let mut table = Table::new();
-    table.load_preset(ASCII_MARKDOWN);
     table.set_header([
         "organization",
         "latency",
