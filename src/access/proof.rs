@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Access, AccessError, OwnerRole};
 use crate::buildkite::pages::Position;
-use crate::buildkite::{ApiError, Call, TeamId, Trouble, UserId};
+use crate::buildkite::{ApiError, Call, Endpoint, TeamId, Trouble, UserId};
 
 impl Access {
     /// What it means that `team` answered 404: `TeamNotFound` where that is proven, `TeamUnreachable` where it is not, or
@@ -59,10 +59,33 @@ impl Access {
             Err(ApiError {
                 trouble: Trouble::NotFound,
                 ..
-            }) => match self.upstream.organization(call).await {
-                Ok(_) => Ok(true),
-                Err(error) => Err(self.explain(error, call).await),
-            },
+            }) => self.can_see_people(user, call).await,
+            Err(error) => Err(self.explain(error, call).await),
+        }
+    }
+
+    /// Whether a person's 404 can be believed: a record that must exist is shown in the same place, the token's owner's, or
+    /// anybody's where the owner is not known or is the one in question.
+    async fn can_see_people(&self, user: UserId, call: &Call) -> Result<bool, AccessError> {
+        let owner = match self.observed.evidence().user.and_then(|seen| seen.outcome.ok()) {
+            Some(owner) => Some(owner),
+            None => self.upstream.user(call).await.ok(),
+        };
+        let shown = match owner.filter(|owner| owner.id != user) {
+            Some(owner) => self.upstream.person(owner.id, call).await.map(|_| true),
+            None => self
+                .upstream
+                .people(Position::Start, 1, call)
+                .await
+                .map(|people| !people.rows.is_empty()),
+        };
+        match shown {
+            Ok(shown) => Ok(shown),
+            Err(ApiError {
+                trouble: Trouble::NotFound,
+                endpoint: Endpoint::Person(_),
+                ..
+            }) => Ok(false),
             Err(error) => Err(self.explain(error, call).await),
         }
     }

@@ -121,6 +121,7 @@ impl ReadAhead {
             return Ok(None);
         };
         let (slept_before, asked_at) = (read.call.spent().waited, Instant::now());
+        let had_ended = read.task.is_finished();
         let outcome = read.task.await;
         let slept = read.call.spent().waited.saturating_sub(slept_before);
         call.waited(slept.min(asked_at.elapsed()));
@@ -129,8 +130,8 @@ impl ReadAhead {
                 let generation = self.lock().generations.get(&team).copied().unwrap_or_default();
                 Ok((generation == read.generation).then(|| held.batch.take()).flatten())
             }
-            Ok(Err(error)) if matches!(error.trouble, Trouble::RateLimited(_)) => Err(error),
-            // What else failed is asked for again by the call that needs it, which then tells why.
+            Ok(Err(error)) if matches!(error.trouble, Trouble::RateLimited(_)) && !had_ended => Err(error),
+            // What else failed, or failed before anybody asked, is asked for again by the call that needs it, which then tells why.
             Ok(Err(_)) | Err(_) => Ok(None),
         }
     }

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -41,6 +42,7 @@ pub enum TokenFileError {
 pub struct Credential {
     current: ArcSwap<ApiToken>,
     file: Option<PathBuf>,
+    in_trouble: AtomicBool,
 }
 
 impl From<ApiToken> for Credential {
@@ -48,6 +50,7 @@ impl From<ApiToken> for Credential {
         Self {
             current: ArcSwap::from_pointee(token),
             file: None,
+            in_trouble: AtomicBool::new(false),
         }
     }
 }
@@ -61,6 +64,7 @@ impl Credential {
         Ok(Self {
             current: ArcSwap::from_pointee(read(&file)?),
             file: Some(file),
+            in_trouble: AtomicBool::new(false),
         })
     }
 
@@ -87,14 +91,17 @@ impl Credential {
         let Some(file) = &self.file else {
             return;
         };
-        match read(file) {
+        let read = read(file);
+        let was_in_trouble = self.in_trouble.swap(read.is_err(), Ordering::Relaxed);
+        match read {
             Ok(token) if token.is_same_as(&self.current()) => {}
             Ok(token) => {
                 self.current.store(Arc::new(token));
                 tracing::info!("the token file changed: the new token is in use");
             }
-            // Told at every look it would fill the log; who looks for it finds it at this level, and health tells the rest.
-            Err(error) => tracing::debug!(%error, "the token in use stays"),
+            // Once is enough: told at every look, it would fill the log.
+            Err(_) if was_in_trouble => {}
+            Err(error) => tracing::error!(%error, "the token file cannot be used, and the token in use stays"),
         }
     }
 }

@@ -176,6 +176,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::json;
 
@@ -221,5 +222,54 @@ mod tests {
             serde_json::from_value(json!({"uuid": ID, "scopes": ["read_teams", "read_build"]})).unwrap();
         assert_eq!(token.scopes, ["read_teams", "read_build"]);
         assert_eq!((token.user, token.expires_at), (None, None));
+    }
+
+    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(json!(null)),
+            any::<bool>().prop_map(|value| json!(value)),
+            any::<f64>().prop_map(|value| json!(value)),
+            "\\PC{0,12}".prop_map(|value| json!(value)),
+            Just(json!(ID)),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(|values| json!(values)),
+                proptest::collection::hash_map("[a-z_]{1,8}", inner, 0..4).prop_map(|fields| json!(fields)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_with_an_id_is_read_whatever_its_other_fields_hold(
+            fields in proptest::collection::hash_map(
+                prop_oneof![
+                    Just("name"), Just("email"), Just("role"), Just("sso_mode"), Just("slug"), Just("description"),
+                    Just("privacy"), Just("default"), Just("created_at"), Just("user_name"), Just("created_by"), Just("x"),
+                ],
+                any_json(),
+                0..12,
+            ),
+        ) {
+            let mut row = json!(fields);
+            row["id"] = json!(ID);
+            row["user_id"] = json!(ID);
+            let body = row.to_string();
+            prop_assert!(serde_json::from_str::<Team>(&body).is_ok());
+            prop_assert!(serde_json::from_str::<TeamMember>(&body).is_ok());
+            prop_assert!(serde_json::from_str::<OrganizationMember>(&body).is_ok());
+            prop_assert!(serde_json::from_str::<Owner>(&body).is_ok());
+        }
+
+        #[test]
+        fn no_body_makes_its_reader_panic(body in any_json()) {
+            let body = body.to_string();
+            let _ = serde_json::from_str::<Vec<Team>>(&body);
+            let _ = serde_json::from_str::<Vec<TeamMember>>(&body);
+            let _ = serde_json::from_str::<Vec<OrganizationMember>>(&body);
+            let _ = serde_json::from_str::<Organization>(&body);
+            let _ = serde_json::from_str::<AccessToken>(&body);
+        }
     }
 }

@@ -35,6 +35,10 @@ pub use asker::Caller;
 pub use request::Deadline;
 pub use status::{deadline_exceeded, status_with_reason};
 
+/// The largest message that is read. Requests are a few hundred bytes, entitlements with all their annotations a few thousand;
+/// as many calls as may be under way at once, all this large, still fit into memory.
+pub const MESSAGE_SIZE: usize = 256 * 1024;
+
 /// The services of the contract, all on the same [`Access`].
 #[derive(Debug, Clone)]
 pub struct Connector {
@@ -51,13 +55,13 @@ impl Connector {
     /// Adds every service to `routes`. What is not added stays Unimplemented.
     pub fn register(&self, routes: &mut RoutesBuilder) {
         routes
-            .add_service(ConnectorServiceServer::new(self.clone()))
-            .add_service(ResourceTypesServiceServer::new(self.clone()))
-            .add_service(ResourcesServiceServer::new(self.clone()))
-            .add_service(ResourceGetterServiceServer::new(self.clone()))
-            .add_service(EntitlementsServiceServer::new(self.clone()))
-            .add_service(GrantsServiceServer::new(self.clone()))
-            .add_service(GrantManagerServiceServer::new(self.clone()))
-            .add_service(RateLimiterServiceServer::new(self.clone()));
+            .add_service(ConnectorServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(ResourceTypesServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(ResourcesServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(ResourceGetterServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(EntitlementsServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(GrantsServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(GrantManagerServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(RateLimiterServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE));
     }
 }

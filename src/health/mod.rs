@@ -12,6 +12,7 @@ use tonic_health::server::health_reporter;
 
 use crate::access::Access;
 use crate::access::scopes::Report;
+use crate::connector::MESSAGE_SIZE;
 use crate::proto::connector::health::v1::scope_health_service_server::ScopeHealthServiceServer;
 
 use process::ProcessHealth;
@@ -22,6 +23,8 @@ use scope_health::ScopeHealth;
 pub struct Health {
     process: ProcessHealth,
     publishing: AbortOnDropHandle<()>,
+    /// Kept, so that whoever watches hears of the end from the server, and not that there is nothing more to tell.
+    _publisher: Arc<watch::Sender<Report>>,
 }
 
 impl Health {
@@ -32,24 +35,30 @@ impl Health {
         let report = access.latest_health();
         process.tell(&report).await;
         let (publisher, latest) = watch::channel(report);
-        routes.add_service(service);
-        routes.add_service(ScopeHealthServiceServer::new(ScopeHealth::new(
-            Arc::clone(&access),
-            latest,
-        )));
-        let publishing = AbortOnDropHandle::new(tokio::spawn(publish(access, publisher, process.clone())));
-        Self { process, publishing }
+        let publisher = Arc::new(publisher);
+        let scopes = ScopeHealthServiceServer::new(ScopeHealth::new(Arc::clone(&access), latest));
+        routes
+            .add_service(service.max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(scopes.max_decoding_message_size(MESSAGE_SIZE));
+        let publishing = AbortOnDropHandle::new(tokio::spawn(publish(access, Arc::clone(&publisher), process.clone())));
+        Self {
+            process,
+            publishing,
+            _publisher: publisher,
+        }
     }
 
-    /// Ends every stream, and tells probes that nothing is served any more.
-    pub async fn end(self) {
+    /// Tells probes, and whoever watches, that nothing is served any more.
+    pub async fn end(&mut self) {
         self.publishing.abort();
+        // Once it is gone, nothing that it was about to tell can come after this.
+        let _ = (&mut self.publishing).await;
         self.process.end().await;
     }
 }
 
 /// Tells of every change, but not of answers that changed nothing.
-async fn publish(access: Arc<Access>, publisher: watch::Sender<Report>, process: ProcessHealth) {
+async fn publish(access: Arc<Access>, publisher: Arc<watch::Sender<Report>>, process: ProcessHealth) {
     loop {
         access.health_news().await;
         let report = access.latest_health();

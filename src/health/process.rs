@@ -54,19 +54,15 @@ impl ProcessHealth {
         }
     }
 
-    /// Turned first, for who watches; then cleared, since an open watch would keep its connection for ever.
+    /// Nothing is served any more. Who watches is told so, and let go by the server.
     pub(super) async fn end(&self) {
         let scopes = Scope::ALL.map(scope_name);
         let names = SERVICES
             .into_iter()
             .chain(scopes.iter().map(String::as_str))
             .chain([PROCESS]);
-        let mut reporter = self.reporter.clone();
         for name in names {
-            reporter.set_service_status(name, ServingStatus::NotServing).await;
-            if name != PROCESS {
-                reporter.clear_service_status(name).await;
-            }
+            self.reporter.set_service_status(name, ServingStatus::NotServing).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who may call what: one rule a service, and none for what is not in the table.
+//! Who may call what: one rule a method, and none for what is not in the table.
 //!
 //! Without a callers file everybody who reaches the listener may call everything; where others can reach it, the settings
 //! insist on the file. With it, `grpc.health.v1` stays open to probes, everything else is for callers, and what changes
@@ -8,11 +8,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::{BoxFuture, FutureExt, ready};
 use http::{Request, Response, header};
 use rustls::pki_types::CertificateDer;
 use tonic::body::Body;
 use tower::Service;
+use tracing::Instrument;
 
 use super::callers::{CallerRole, Callers, Known};
 use super::refusal::Refusal;
@@ -31,24 +32,26 @@ pub enum Rule {
 /// The rule of a method, by its path; none for a method that nobody thought of, which nobody may call.
 #[must_use]
 pub fn rule(path: &str) -> Option<Rule> {
-    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
-    let reader = Some(Rule::Caller(CallerRole::Reader));
-    match (service, method) {
-        ("grpc.health.v1.Health", _) => Some(Rule::Open),
-        ("c1.connector.v2.GrantManagerService", _) => Some(Rule::Caller(CallerRole::Provisioner)),
-        (
-            "c1.connector.v2.ConnectorService"
-            | "c1.connector.v2.ResourceTypesService"
-            | "c1.connector.v2.ResourcesService"
-            | "c1.connector.v2.ResourceGetterService"
-            | "c1.connector.v2.EntitlementsService"
-            | "c1.connector.v2.GrantsService"
-            | "c1.ratelimit.v1.RateLimiterService"
-            | "connector.health.v1.ScopeHealthService"
-            | "grpc.reflection.v1.ServerReflection"
-            | "grpc.reflection.v1alpha.ServerReflection",
-            _,
-        ) => reader,
+    match path.strip_prefix('/')? {
+        "grpc.health.v1.Health/Check" | "grpc.health.v1.Health/Watch" => Some(Rule::Open),
+        "c1.connector.v2.GrantManagerService/Grant" | "c1.connector.v2.GrantManagerService/Revoke" => {
+            Some(Rule::Caller(CallerRole::Provisioner))
+        }
+        "c1.connector.v2.ConnectorService/GetMetadata"
+        | "c1.connector.v2.ConnectorService/Validate"
+        | "c1.connector.v2.ConnectorService/Cleanup"
+        | "c1.connector.v2.ResourceTypesService/ListResourceTypes"
+        | "c1.connector.v2.ResourcesService/ListResources"
+        | "c1.connector.v2.ResourceGetterService/GetResource"
+        | "c1.connector.v2.EntitlementsService/ListEntitlements"
+        | "c1.connector.v2.EntitlementsService/ListStaticEntitlements"
+        | "c1.connector.v2.GrantsService/ListGrants"
+        | "c1.ratelimit.v1.RateLimiterService/Do"
+        | "c1.ratelimit.v1.RateLimiterService/Report"
+        | "connector.health.v1.ScopeHealthService/CheckScopes"
+        | "connector.health.v1.ScopeHealthService/WatchScopes"
+        | "grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+        | "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Some(Rule::Caller(CallerRole::Reader)),
         _ => None,
     }
 }
@@ -88,8 +91,12 @@ impl<S> Admission<S> {
                 Some(known) => Err(Refusal::NotAllowed(known.name)),
                 None => Err(Refusal::Unknown),
             },
-            // Who may know that there is no such method is a caller.
-            None => known.map(Some).ok_or(Refusal::Unknown),
+            // Who may know that there is no such method is a caller. One that is served, but was forgotten here, stays shut.
+            None => Err(if known.is_some() {
+                Refusal::NoRule
+            } else {
+                Refusal::Unknown
+            }),
         }
     }
 }
@@ -118,15 +125,17 @@ where
             Ok(known) => {
                 // What proved the caller goes no further than this.
                 request.headers_mut().remove(header::AUTHORIZATION);
-                if let Some(known) = known {
-                    request.extensions_mut().insert(Caller(known.name));
-                }
-                self.inner.call(request).boxed()
+                let Some(Known { name, .. }) = known else {
+                    return self.inner.call(request).boxed();
+                };
+                // Whatever is logged on the way says who called.
+                let span = tracing::info_span!("call", caller = &*name, path = request.uri().path());
+                request.extensions_mut().insert(Caller(name));
+                self.inner.call(request).instrument(span).boxed()
             }
             Err(refusal) => {
-                tracing::warn!(path = request.uri().path(), "{refusal}");
-                let response = tonic::Status::from(refusal).into_http();
-                async move { Ok(response) }.boxed()
+                tracing::warn!(path = request.uri().path(), "a call was refused: {refusal}");
+                ready(Ok(tonic::Status::from(refusal).into_http())).boxed()
             }
         }
     }
@@ -157,7 +166,7 @@ mod tests {
     #[test]
     fn only_a_provisioner_changes_anything_and_only_probes_are_open() {
         let provisioner = Some(Rule::Caller(CallerRole::Provisioner));
-        for method in ["Grant", "Revoke", "AnythingAddedLater"] {
+        for method in ["Grant", "Revoke"] {
             assert_eq!(
                 rule(&format!("/c1.connector.v2.GrantManagerService/{method}")),
                 provisioner
@@ -166,7 +175,7 @@ mod tests {
         assert_eq!(rule("/grpc.health.v1.Health/Check"), Some(Rule::Open));
         for path in [
             "/connector.health.v1.ScopeHealthService/CheckScopes",
-            "/grpc.reflection.v1.ServerReflection/X",
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         ] {
             assert_eq!(rule(path), Some(Rule::Caller(CallerRole::Reader)));
         }
@@ -175,6 +184,7 @@ mod tests {
             "/",
             "x",
             "/c1.connector.v2.GrantManagerService",
+            "/c1.connector.v2.GrantManagerService/AddedLater",
             "/c1.connector.v2.EventService/ListEvents",
         ] {
             assert_eq!(rule(path), None, "{path}");

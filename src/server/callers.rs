@@ -127,6 +127,9 @@ impl Callers {
                 name: entry.name.clone(),
                 problem,
             };
+            if entry.name.trim().is_empty() {
+                return Err(wrong("needs a name"));
+            }
             let proof =
                 match (&entry.token_sha256, &entry.certificate_san) {
                     (Some(hex), None) => Proof::Bearer(sha256(hex).ok_or_else(|| {
@@ -143,9 +146,6 @@ impl Callers {
                     }
                     _ => return Err(wrong("needs either token_sha256 or certificate_san")),
                 };
-            if entry.name.trim().is_empty() {
-                return Err(wrong("needs a name"));
-            }
             callers.known.push((
                 Known {
                     name: entry.name.as_str().into(),
@@ -153,6 +153,9 @@ impl Callers {
                 },
                 proof,
             ));
+        }
+        if callers.known.is_empty() {
+            tracing::warn!(file = named(), "the callers file names nobody, so nobody may call");
         }
         Ok(callers)
     }

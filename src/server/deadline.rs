@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tower::Service;
 
-use super::bounds;
+use super::arrival::Arriving;
+use super::bounds::{self, Kind};
 use crate::connector::{Deadline, deadline_exceeded};
 
 /// The service that keeps deadlines for the one inside.
@@ -41,13 +42,13 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         // Streams are watched for as long as their caller likes; everything else ends.
-        if request.uri().path().ends_with("/Watch") || request.uri().path().ends_with("/WatchScopes") {
+        if matches!(Kind::of(request.uri().path()), Kind::Stream | Kind::Watch) {
             return Box::pin(self.inner.call(request));
         }
         let timeout = timeout(request.headers()).map_or(bounds::CALL, |timeout| timeout.min(bounds::CALL));
         let deadline = Instant::now() + timeout;
         request.extensions_mut().insert(Deadline(deadline));
-        let answer = self.inner.call(request);
+        let answer = self.inner.call(request.map(|body| Body::new(Arriving::soon(body))));
         Box::pin(async move {
             timeout_at(deadline, answer)
                 .await

@@ -1,11 +1,9 @@
 //! Where the server listens: a TCP address, or a Unix socket that only its owner can open.
 
 use std::fmt;
-use std::fs::Permissions;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Context, Poll};
@@ -13,6 +11,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use super::socket::{self, SocketFile};
 
 /// A pause where accepting fails for want of file handles, so that it does not spin.
 const EXHAUSTED: Duration = Duration::from_millis(100);
@@ -106,10 +106,10 @@ impl Listener {
         match address {
             ListenAddress::Tcp(tcp) => TcpListener::bind(tcp).await.map(Self::Tcp).map_err(refused),
             ListenAddress::Unix(path) => {
-                make_way(path).await?;
-                let listener = UnixListener::bind(path).map_err(refused)?;
-                std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(refused)?;
-                Ok(Self::Unix(listener, SocketFile(path.clone())))
+                socket::make_way(path).await?;
+                socket::bind(path)
+                    .map(|(listener, file)| Self::Unix(listener, file))
+                    .map_err(refused)
             }
         }
     }
@@ -121,7 +121,7 @@ impl Listener {
     pub fn address(&self) -> io::Result<BoundAddress> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(ListenAddress::Tcp),
-            Self::Unix(_, SocketFile(path)) => Ok(ListenAddress::Unix(path.clone())),
+            Self::Unix(_, file) => Ok(ListenAddress::Unix(file.path().to_owned())),
         }
     }
 
@@ -145,35 +145,6 @@ impl Listener {
                 }
             }
         }
-    }
-}
-
-/// Removes the socket of a process that is gone; a live one, or a file that is no socket, is left alone.
-async fn make_way(path: &Path) -> Result<(), ListenError> {
-    let Ok(found) = std::fs::symlink_metadata(path) else {
-        return Ok(());
-    };
-    let named = || path.display().to_string();
-    if !found.file_type().is_socket() {
-        return Err(ListenError::NotSocket(named()));
-    }
-    if UnixStream::connect(path).await.is_ok() {
-        return Err(ListenError::Live(named()));
-    }
-    std::fs::remove_file(path).map_err(|error| ListenError::Refused {
-        address: named(),
-        error,
-    })
-}
-
-/// A Unix socket's file, removed when the listener goes.
-#[derive(Debug)]
-pub struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // Somebody may have removed it already; there is nothing left to do about it then.
-        let _ = std::fs::remove_file(&self.0);
     }
 }
 

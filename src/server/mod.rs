@@ -5,48 +5,42 @@
 //! `DEADLINE_EXCEEDED` (tonic's come out as `CANCELLED`).
 
 mod admission;
+mod arrival;
 mod bounds;
 mod callers;
+mod connection;
 mod deadline;
 mod listener;
+mod places;
 mod refusal;
+mod socket;
 mod tls;
 mod watched;
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
+use hyper_util::server::graceful::GracefulShutdown;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tonic::body::Body;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tonic::service::{Routes, RoutesBuilder};
-use tower::{Service, ServiceBuilder, ServiceExt};
-use tower_http::catch_panic::CatchPanicLayer;
 
 pub use admission::{Rule, rule};
 pub use callers::{CallerRole, Callers, CallersError, Known, NewBearer};
 pub use listener::{BoundAddress, ListenAddress, ListenError, Listener};
+pub use socket::SocketFile;
 pub use tls::{TlsError, TlsFiles};
 pub use watched::Watched;
 
 use crate::access::Access;
-use crate::connector::Connector;
+use crate::connector::{Connector, MESSAGE_SIZE};
 use crate::health::Health;
 use crate::proto::FILE_DESCRIPTOR_SET;
-use admission::{Admission, PeerCertificate};
-use bounds::Calls;
-use listener::Stream;
+use places::Places;
 
 /// What a server is protected by, and how it ends.
 #[derive(Debug)]
@@ -90,7 +84,8 @@ struct Door {
     routes: Routes,
     tls: Option<Watched<ServerConfig>>,
     callers: Option<Arc<Watched<Callers>>>,
-    calls: Calls,
+    places: Places,
+    ending: CancellationToken,
 }
 
 impl Server {
@@ -102,13 +97,15 @@ impl Server {
         let mut routes = RoutesBuilder::default();
         let health = Health::register(Arc::clone(&access), &mut routes).await;
         Connector::new(Arc::clone(&access)).register(&mut routes);
-        routes.add_service(reflection().build_v1()?);
-        routes.add_service(reflection().build_v1alpha()?);
+        routes.add_service(reflection().build_v1()?.max_decoding_message_size(MESSAGE_SIZE));
+        routes.add_service(reflection().build_v1alpha()?.max_decoding_message_size(MESSAGE_SIZE));
+        let ending = CancellationToken::new();
         let door = Door {
             routes: routes.routes(),
             tls: options.tls,
             callers: options.callers.map(Arc::new),
-            calls: Calls::new(),
+            places: Places::until(ending.clone()),
+            ending,
         };
         Ok(Self {
             access,
@@ -122,7 +119,7 @@ impl Server {
     ///
     /// # Errors
     /// When the listener fails for good.
-    pub async fn run(self, mut listener: Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    pub async fn run(mut self, mut listener: Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let connections = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(bounds::CONNECTIONS));
         let mut shutdown = std::pin::pin!(shutdown.fuse());
@@ -135,86 +132,36 @@ impl Server {
                 tracing::warn!("too many connections: one more was dropped");
                 continue;
             };
-            tokio::spawn(connect(Arc::clone(&self.door), stream, connections.watcher(), place));
+            let (door, watcher) = (Arc::clone(&self.door), connections.watcher());
+            tokio::spawn(async move { connection::connect(&door, stream, watcher, place).await });
         }
         tracing::info!("ending: nothing new is begun, what is under way is finished");
         self.access.begin_no_more();
         drop(listener);
         self.health.end().await;
-        let finished = async {
-            tokio::join!(connections.shutdown(), self.access.finish_changes());
-        };
-        if timeout(self.drain, finished).await.is_err() {
+        self.door.ending.cancel();
+        let finished = timeout(self.drain, self.finish(connections)).await;
+        if finished.is_err() {
             tracing::warn!("some calls did not finish in time and were cut off");
         }
         Ok(())
     }
-}
 
-/// Shakes hands where TLS is spoken, then serves the connection to its end.
-async fn connect(door: Arc<Door>, stream: Stream, watcher: Watcher, _place: OwnedSemaphorePermit) {
-    let Some(tls) = &door.tls else {
-        return serve(&door, stream, None, watcher).await;
-    };
-    let handshake = TlsAcceptor::from(tls.current()).accept(stream);
-    match timeout(bounds::HANDSHAKE, handshake).await {
-        Ok(Ok(stream)) => {
-            let certificates = stream.get_ref().1.peer_certificates();
-            let certificate = certificates
-                .and_then(<[_]>::first)
-                .map(|first| PeerCertificate(first.clone().into_owned()));
-            serve(&door, stream, certificate, watcher).await;
+    /// Resolves once every change and every call is finished and the connections are closed. Those that are stuck, with
+    /// nothing under way, are not waited for.
+    async fn finish(&self, connections: GracefulShutdown) {
+        let closed = async {
+            tokio::join!(connections.shutdown(), self.access.finish_changes());
+        };
+        let idle = async {
+            tokio::join!(self.door.places.free(), self.access.finish_changes());
+            sleep(bounds::GOODBYE).await;
+        };
+        tokio::select! {
+            () = closed => {}
+            () = idle => {}
         }
-        Ok(Err(error)) => tracing::info!(%error, "a TLS handshake failed"),
-        Err(_) => tracing::info!("a TLS handshake took too long"),
     }
-}
-
-async fn serve<S>(door: &Door, stream: S, certificate: Option<PeerCertificate>, watcher: Watcher)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .keep_alive_interval(bounds::KEEP_ALIVE)
-        .max_concurrent_streams(bounds::CALLS_PER_CONNECTION)
-        .max_header_list_size(bounds::HEADERS)
-        .serve_connection(
-            TokioIo::new(stream),
-            TowerToHyperService::new(layered(door, certificate)),
-        );
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection ended");
-    }
-}
-
-fn layered(
-    door: &Door,
-    certificate: Option<PeerCertificate>,
-) -> impl Service<
-    Request<Incoming>,
-    Response = Response<Body>,
-    Error = Infallible,
-    Future: Future<Output = Result<Response<Body>, Infallible>> + Send,
-> + Clone
-+ Send
-+ 'static {
-    let callers = door.callers.clone();
-    let calls = door.calls.clone();
-    ServiceBuilder::new()
-        .layer(CatchPanicLayer::custom(panicked))
-        .map_request(|request: Request<Incoming>| request.map(Body::new))
-        .layer_fn(move |inner| Admission::new(inner, callers.clone(), certificate.clone()))
-        .layer_fn(move |inner| calls.bound(inner))
-        .layer_fn(deadline::Deadlines::new)
-        .service(door.routes.clone())
-        .map_response(|response: Response<_>| response.map(Body::new))
-}
-
-/// A panic ends its call, and says so without saying what was in it.
-fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
-    tracing::error!("a call ended in a panic");
-    tonic::Status::internal("the connector failed in this call: see its log").into_http()
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

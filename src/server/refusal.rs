@@ -22,9 +22,15 @@ pub(super) enum Refusal {
     /// A reader wanted to change something.
     #[error("the caller `{0}` is a reader: make it a provisioner in the callers file if it should grant and revoke")]
     NotAllowed(Arc<str>),
+    /// A method that the table of rules does not have.
+    #[error("there is no such method for callers")]
+    NoRule,
     /// Too many calls at once.
     #[error("too many calls at once: send fewer, or try again in a moment")]
     Overloaded,
+    /// The process was told to end.
+    #[error("the connector is ending: nothing was begun; try again where it runs next")]
+    Ending,
 }
 
 impl From<Refusal> for Status {
@@ -32,6 +38,8 @@ impl From<Refusal> for Status {
         let (code, reason, retry) = match refusal {
             Refusal::Unknown => (Code::Unauthenticated, "CALLER_UNKNOWN", None),
             Refusal::NotAllowed(_) => (Code::PermissionDenied, "CALLER_NOT_ALLOWED", None),
+            Refusal::Ending => (Code::Unavailable, "SHUTTING_DOWN", Some(COME_BACK)),
+            Refusal::NoRule => return Self::unimplemented(refusal.to_string()),
             Refusal::Overloaded => (Code::Unavailable, "OVERLOADED", Some(COME_BACK)),
         };
         status_with_reason(code, reason, refusal.to_string(), retry)

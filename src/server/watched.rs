@@ -1,7 +1,8 @@
 //! Files that are read again when they change: certificates, callers.
 //!
-//! A file is looked at every other second, so that what changed is in use within five. What cannot be read or parsed keeps
-//! what was in use before, and says so once.
+//! A file is looked at every second, and what changed is used once two looks agree on it, so that a file that is still being
+//! written is left alone and a new one is in use within five seconds. What cannot be read or parsed keeps what was in use
+//! before, and says so once.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use arc_swap::ArcSwap;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Between two looks.
-const EVERY: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_secs(1);
 
 /// Something that was made from files, and is made again when they change.
 #[derive(Debug)]
@@ -56,13 +57,16 @@ async fn watch<T, E: std::fmt::Display>(
     make: impl Fn() -> Result<T, E> + Send,
     current: Arc<ArcSwap<T>>,
 ) {
+    let mut last = seen.clone();
     loop {
         tokio::time::sleep(EVERY).await;
         let now = contents(&files);
-        if now == seen {
+        let settled = now == last;
+        last = now;
+        if !settled || last == seen {
             continue;
         }
-        seen = now;
+        seen.clone_from(&last);
         match make() {
             Ok(value) => {
                 current.store(Arc::new(value));

@@ -264,3 +264,20 @@ async fn somebody_is_not_found_only_while_the_organization_shows_its_people() {
     assert_eq!(code, FailedPrecondition);
     assert!(hidden.fired() >= 2);
 }
+
+#[tokio::test]
+async fn somebody_is_not_found_by_a_token_of_unknown_owner_only_while_it_is_shown_anybody() {
+    let sandbox = sandbox(sized(1, 1, 2)).await;
+    let spec = TokenSpec::owned_by(sandbox.owner()).with_scopes(&["read_organizations", "read_teams"]);
+    let (_connector, platform) = platform(&sandbox, &sandbox.mint(spec), Setup::default()).await;
+    assert_eq!(
+        refused(platform.resource("user", NOBODY).await),
+        (NotFound, "USER_NOT_FOUND".into())
+    );
+    for endpoint in [Endpoint::OrganizationMember, Endpoint::OrganizationMembers] {
+        sandbox.faults().add(Fault::new(endpoint, always(404)));
+    }
+    let somebody = sandbox.owner().to_string();
+    let (code, _) = refused(platform.resource("user", &somebody).await);
+    assert_eq!(code, FailedPrecondition);
+}

@@ -1,6 +1,6 @@
 //! The budget over a real channel: a sync that uses the windows to the full, approvals that pass it, and not one refusal.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use buildkite_connector::proto::c1::connector::v2::{RateLimitDescription, RateLimitWaitReport};
 use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RefusalStyle, Sandbox};
@@ -94,6 +94,36 @@ async fn a_sync_waits_for_windows_and_approvals_during_it_do_not() {
             .any(|any| told(RateLimitDescription::full_name())(&any))
     });
     assert!(described, "every answer tells how the windows stand");
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_the_resets_it_is_told_meets_few_of_them() {
+    let sandbox = limited(50, 20).await;
+    let mut setup = Setup::default();
+    setup.client.budget.max_wait = Duration::from_millis(300);
+    let connector = Connector::with(&sandbox, sandbox.token(), setup).await;
+    let platform = connector.platform().await;
+    let teams = platform.resources("team").await.unwrap();
+    let (begun, mut sent_away) = (Instant::now(), 0);
+    for team in &teams {
+        while let Err(status) = platform.grants(team).await {
+            let limit = told(&status).rate_limit.unwrap();
+            let reset_at = SystemTime::try_from(limit.reset_at.unwrap()).unwrap();
+            sent_away += 1;
+            // As the real client does: until the reset, and then the same call again.
+            tokio::time::sleep(reset_at.duration_since(SystemTime::now()).unwrap_or_default()).await;
+        }
+    }
+    let windows = begun.elapsed().as_secs() / WINDOW.as_secs() + 1;
+    assert!(windows <= 5, "{windows} windows for 56 requests at 20 a window");
+    assert!(
+        sent_away <= 3 * windows,
+        "sent away {sent_away} times in {windows} windows"
+    );
+    assert_eq!(
+        (sandbox.refused(Bucket::User), sandbox.refused(Bucket::Organization)),
+        (0, 0)
+    );
 }
 
 #[rstest]

@@ -66,6 +66,8 @@ fn hasty() -> Setup {
     let mut setup = Setup::default();
     setup.client.attempt_timeout = Duration::from_millis(300);
     setup.client.retry_for = Duration::from_millis(300);
+    setup.client.budget.max_wait = Duration::from_millis(300);
+    setup.client.budget.provisioning_max_wait = Duration::from_millis(300);
     setup
 }
 

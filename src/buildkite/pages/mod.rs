@@ -4,10 +4,12 @@
 //! and the row at the boundary is in neither page: it looks revoked. So a list is read in **overlapping windows**. The next
 //! window begins at least one row before the end of what is covered, and two neighbours must share an **anchor**: a row
 //! with the same id and the same `created_at` (a member who was removed and added again is therefore none). Rows of people
-//! do not tell when they began: one of them is an anchor only as the first row of the later window, since who comes again
-//! comes where new rows do, and not into the middle of the list.
+//! do not tell when they began: one is an anchor only where the later window begins with it and holds most of what followed
+//! it, which does not come along when somebody leaves and comes again.
 //!
-//! **Premise:** rows that stay keep their relative order (rows are inserted anywhere, deleted anywhere, but not moved).
+//! **Premise:** rows that stay keep their relative order (rows are inserted anywhere, deleted anywhere, but not moved). Of
+//! people, somebody who leaves and comes again between two windows is moved; that is seen for anybody but the very last row
+//! of a window, and for that one unless just as many others leave as let the next window begin with it.
 //!
 //! **Claim:** every row that was there throughout is in the union of the windows. Say that a row is *passed* once it, or its
 //! place in the order, lies before the end of a window that was read. The first window starts at offset 0, so whatever

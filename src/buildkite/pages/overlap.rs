@@ -1,6 +1,6 @@
 //! Overlapping windows: the argument stands at the head of [`super`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::error::{ApiError, Cause, Trouble};
 use super::{Anchor, Answer, Batch, LONGEST_LIST, Position, Row, Window, Windows};
@@ -300,11 +300,22 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         }
     }
 
-    /// A row that does not tell its beginning may have been removed and added again, elsewhere: it is an anchor only where
-    /// the window begins with it, as the place is then its old one.
     fn shares_an_anchor(&self, answer: &Answer<R>) -> bool {
-        let held = |row: &R| self.last.contains(&Anchor::of(row));
-        answer.rows.first().is_some_and(held) || answer.rows.iter().any(|row| row.since().is_some() && held(row))
+        let dated = |row: &R| row.since().is_some() && self.last.contains(&Anchor::of(row));
+        answer.rows.iter().any(dated) || self.goes_on_from_the_last(answer)
+    }
+
+    /// Whether the window begins with a row of the last one and holds most of those that followed it. A row that does not
+    /// tell its beginning may have been removed and added again elsewhere; what followed it did not come along.
+    fn goes_on_from_the_last(&self, answer: &Answer<R>) -> bool {
+        let first = answer.rows.first().map(Anchor::of);
+        let Some(place) = self.last.iter().position(|anchor| Some(*anchor) == first) else {
+            return false;
+        };
+        let followers = self.last.get(place..).unwrap_or_default();
+        let held: HashSet<Anchor> = answer.rows.iter().map(Anchor::of).collect();
+        let there = followers.iter().filter(|anchor| held.contains(anchor)).count();
+        there * 2 >= followers.len()
     }
 
     fn holds_news(&self, answer: &Answer<R>) -> bool {

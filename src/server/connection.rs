@@ -1,0 +1,125 @@
+//! One connection, from its handshake to its end.
+
+use std::convert::Infallible;
+use std::io::{self, Cursor};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::either::Either;
+use tonic::body::Body;
+use tower::{Service, ServiceBuilder, ServiceExt};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::admission::{Admission, PeerCertificate};
+use super::listener::Stream;
+use super::{Door, bounds, deadline};
+
+/// The first bytes of every HTTP/2 client.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Opens the connection, then serves it to its end. One that is still being opened when the server ends is dropped.
+pub(super) async fn connect(door: &Door, stream: Stream, watcher: Watcher, _place: OwnedSemaphorePermit) {
+    let opened = tokio::select! {
+        biased;
+        () = door.ending.cancelled() => return,
+        opened = timeout(bounds::OPENING, open(door, stream)) => opened,
+    };
+    match opened {
+        Ok(Ok((stream, certificate))) => serve(door, stream, certificate, watcher).await,
+        Ok(Err(error)) => tracing::info!(%error, "a connection was not opened"),
+        Err(_) => tracing::info!("a connection took too long to open"),
+    }
+}
+
+/// Shakes hands where TLS is spoken, and waits for HTTP/2's first bytes: a client that says nothing holds no place for long.
+async fn open(
+    door: &Door,
+    stream: Stream,
+) -> io::Result<(
+    impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Option<PeerCertificate>,
+)> {
+    let (mut stream, certificate) = match &door.tls {
+        None => (Either::Left(stream), None),
+        Some(tls) => {
+            let stream = TlsAcceptor::from(tls.current()).accept(stream).await?;
+            let certificates = stream.get_ref().1.peer_certificates();
+            let certificate = certificates
+                .and_then(<[_]>::first)
+                .map(|first| PeerCertificate(first.clone().into_owned()));
+            (Either::Right(stream), certificate)
+        }
+    };
+    let mut head = [0; PREFACE.len()];
+    stream.read_exact(&mut head).await?;
+    if head != *PREFACE {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the client speaks no HTTP/2 here: is it set up for TLS, and the listener not?",
+        ));
+    }
+    let (rest, out) = tokio::io::split(stream);
+    Ok((tokio::io::join(Cursor::new(head).chain(rest), out), certificate))
+}
+
+async fn serve<S>(door: &Door, stream: S, certificate: Option<PeerCertificate>, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(bounds::KEEP_ALIVE)
+        .keep_alive_timeout(bounds::KEEP_ALIVE_ANSWER)
+        .max_concurrent_streams(bounds::CALLS_PER_CONNECTION)
+        .max_pending_accept_reset_streams(bounds::RESETS)
+        .max_header_list_size(bounds::HEADERS)
+        .serve_connection(
+            TokioIo::new(stream),
+            TowerToHyperService::new(layered(door, certificate, door.routes.clone())),
+        );
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// What every call passes on its way to `inner`, the outermost first.
+fn layered<S>(
+    door: &Door,
+    certificate: Option<PeerCertificate>,
+    inner: S,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future: Future<Output = Result<Response<Body>, Infallible>> + Send,
+> + Clone
++ Send
++ 'static
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let callers = door.callers.clone();
+    let places = door.places.clone();
+    ServiceBuilder::new()
+        .layer(CatchPanicLayer::custom(panicked))
+        .map_request(|request: Request<Incoming>| request.map(Body::new))
+        .layer_fn(move |inner| Admission::new(inner, callers.clone(), certificate.clone()))
+        .layer_fn(move |inner| places.bound(inner))
+        .layer_fn(deadline::Deadlines::new)
+        .service(inner)
+        .map_response(|response: Response<_>| response.map(Body::new))
+}
+
+/// A panic ends its call, and says so without saying what was in it.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
+    tracing::error!("a call ended in a panic");
+    tonic::Status::internal("the connector failed in this call: see its log").into_http()
+}

@@ -1,0 +1,152 @@
+//! Who may call what: every role, every method that is served.
+
+use buildkite_connector::proto::FILE_DESCRIPTOR_SET;
+use buildkite_connector::server::{Callers, NewBearer, ServerOptions};
+use prost::Message;
+use tonic::Code;
+use tonic::metadata::MetadataMap;
+
+use super::house::{House, bearer, call, received};
+use super::pki::{Authority, Files};
+use super::process::connector;
+use super::support::{sandbox, sized};
+
+/// Every method of every service, by path, from the descriptors that reflection tells of.
+fn methods() -> Vec<String> {
+    let sets = [
+        FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    let mut methods = vec![];
+    for set in sets {
+        for file in prost_types::FileDescriptorSet::decode(set).unwrap().file {
+            for service in &file.service {
+                for method in &service.method {
+                    methods.push(format!("/{}.{}/{}", file.package(), service.name(), method.name()));
+                }
+            }
+        }
+    }
+    methods.sort();
+    methods.dedup();
+    methods
+}
+
+fn entry(name: &str, role: &str, made: &NewBearer) -> String {
+    format!(
+        "[[caller]]\nname = \"{name}\"\nrole = \"{role}\"\ntoken_sha256 = \"{}\"\n",
+        made.token_sha256
+    )
+}
+
+#[tokio::test]
+async fn each_role_calls_what_is_its_own_on_every_method_of_every_service() {
+    let (reader, provisioner) = (NewBearer::make().unwrap(), NewBearer::make().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("callers.toml");
+    let both = entry("nightly", "reader", &reader) + &entry("platform", "provisioner", &provisioner);
+    std::fs::write(&file, both).unwrap();
+    let sandbox = sandbox(sized(1, 1, 3)).await;
+    let options = ServerOptions {
+        callers: Some(Callers::watch(file, false).unwrap()),
+        ..ServerOptions::default()
+    };
+    let house = House::open(&sandbox, options).await;
+    let channel = house.channel().await;
+
+    let methods = methods();
+    assert!(methods.len() >= 18, "{methods:?}");
+    for path in methods {
+        let open = path.starts_with("/grpc.health.v1.");
+        let changes = path.starts_with("/c1.connector.v2.GrantManagerService/");
+        let unknown = if open { "let in" } else { "CALLER_UNKNOWN" };
+        let wrong_scheme = {
+            let mut metadata = MetadataMap::new();
+            metadata.insert(
+                "authorization",
+                format!("Basic {}", provisioner.bearer).parse().unwrap(),
+            );
+            metadata
+        };
+        let cases = [
+            ("nobody", MetadataMap::new(), unknown),
+            ("a wrong bearer", bearer("bm9ib2R5"), unknown),
+            ("the digest", bearer(&provisioner.token_sha256), unknown),
+            ("another scheme", wrong_scheme, unknown),
+            (
+                "a reader",
+                bearer(&reader.bearer),
+                if changes { "CALLER_NOT_ALLOWED" } else { "let in" },
+            ),
+            ("a provisioner", bearer(&provisioner.bearer), "let in"),
+        ];
+        for (who, shown, expected) in cases {
+            let answer = call(&channel, &path, &shown).await;
+            assert_eq!(received(&answer), expected, "{who} on {path}: {answer:?}");
+            let code = answer.as_ref().err().map(tonic::Status::code);
+            match expected {
+                "CALLER_UNKNOWN" => assert_eq!(code, Some(Code::Unauthenticated)),
+                "CALLER_NOT_ALLOWED" => assert_eq!(code, Some(Code::PermissionDenied)),
+                _ => {}
+            }
+        }
+    }
+    let absent = "/c1.connector.v2.EventService/ListEvents";
+    let strangers = call(&channel, absent, &MetadataMap::new()).await;
+    assert_eq!(received(&strangers), "CALLER_UNKNOWN");
+    let callers = call(&channel, absent, &bearer(&provisioner.bearer)).await;
+    assert_eq!(received(&callers), "unimplemented");
+}
+
+#[tokio::test]
+async fn a_certificate_proves_a_caller_by_its_uri_or_its_dns_name() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let files = Files::new(&authority, Some(&clients));
+    let file = files.write(
+        "callers.toml",
+        "[[caller]]\nname = \"nightly\"\nrole = \"reader\"\ncertificate_san = \"spiffe://acme/nightly\"\n\
+         [[caller]]\nname = \"platform\"\nrole = \"provisioner\"\ncertificate_san = \"platform.acme.example\"\n",
+    );
+    let sandbox = sandbox(sized(1, 1, 3)).await;
+    let options = ServerOptions {
+        callers: Some(Callers::watch(file, true).unwrap()),
+        ..files.options()
+    };
+    let house = House::open(&sandbox, options).await;
+    let (read, change) = (
+        "/c1.connector.v2.GrantsService/ListGrants",
+        "/c1.connector.v2.GrantManagerService/Grant",
+    );
+    for (names, reads, changes) in [
+        (&["spiffe://acme/nightly"][..], "let in", "CALLER_NOT_ALLOWED"),
+        (&["platform.acme.example"], "let in", "let in"),
+        (&["spiffe://acme/nightly", "platform.acme.example"], "let in", "let in"),
+        (&["spiffe://acme/nightly/2"], "CALLER_UNKNOWN", "CALLER_UNKNOWN"),
+        (&["acme.example"], "CALLER_UNKNOWN", "CALLER_UNKNOWN"),
+        (&[], "CALLER_UNKNOWN", "CALLER_UNKNOWN"),
+    ] {
+        let channel = house.tls(authority.client(Some(&clients.issue(names))));
+        let nothing = MetadataMap::new();
+        assert_eq!(received(&call(&channel, read, &nothing).await), reads, "{names:?}");
+        assert_eq!(received(&call(&channel, change, &nothing).await), changes, "{names:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_command_prints_is_an_entry_and_its_bearer() {
+    let output = connector(&["caller", "access-platform", "--role", "provisioner"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("callers.toml");
+    std::fs::write(&file, &output.stdout).unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    let shown = told.trim().rsplit(' ').next().unwrap();
+    let callers = Callers::watch(file, false).unwrap().current();
+    let known = callers.recognise(Some(shown.as_bytes()), None).unwrap();
+    assert_eq!((&*known.name, known.role.as_str()), ("access-platform", "provisioner"));
+    assert!(!String::from_utf8_lossy(&output.stdout).contains(shown));
+}
