@@ -118,7 +118,9 @@ pub fn bearer(token: &str) -> MetadataMap {
 /// Calls any method with an empty message: the first answer, or the status.
 pub async fn call(channel: &Channel, path: &str, metadata: &MetadataMap) -> Result<(), Status> {
     let mut grpc = Grpc::new(channel.clone());
-    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    grpc.ready()
+        .await
+        .map_err(|error| Status::unavailable(error.to_string()))?;
     let mut request = Request::new(());
     *request.metadata_mut() = metadata.clone();
     let codec: ProstCodec<(), ()> = ProstCodec::default();
