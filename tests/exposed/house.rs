@@ -150,7 +150,7 @@ pub fn received(answer: &Result<(), Status>) -> String {
 }
 
 /// Polls until it is so, for as long as a change of a file may take.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
+pub async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + BOUND;
     while !so().await {
         assert!(Instant::now() < end, "not in time: {what}");
