@@ -4,12 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use buildkite_connector::proto::c1::connector::v2::ConnectorServiceValidateRequest;
-use buildkite_connector::proto::c1::connector::v2::connector_service_client::ConnectorServiceClient;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::process::{Running, connector};
+use super::support::Platform;
 use super::support::scripted::Scripted;
 
 fn serve(url: &str, arguments: &[&str]) -> Running {
@@ -39,8 +38,7 @@ async fn with_a_call_that_waits(arguments: &[&str]) -> (Running, std::net::TcpLi
     let endpoint = tonic::transport::Endpoint::try_from(format!("http://{}", server.address())).unwrap();
     let channel = endpoint.connect().await.unwrap();
     let call = tokio::spawn(async move {
-        let mut connector = ConnectorServiceClient::new(channel);
-        let _ = connector.validate(ConnectorServiceValidateRequest::default()).await;
+        let _ = Platform::new(channel).resources("user").await;
     });
     // The second connection is the call's; the first is the process's own look at health.
     for _ in 0..2 {
