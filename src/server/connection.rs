@@ -73,6 +73,8 @@ async fn serve<S>(door: &Door, stream: S, certificate: Option<PeerCertificate>, 
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let calls = layered(door, certificate, door.routes.clone())
+        .map_request(|request: Request<Incoming>| request.map(Body::new));
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(bounds::KEEP_ALIVE)
@@ -80,10 +82,7 @@ where
         .max_concurrent_streams(bounds::CALLS_PER_CONNECTION)
         .max_pending_accept_reset_streams(bounds::RESETS)
         .max_header_list_size(bounds::HEADERS)
-        .serve_connection(
-            TokioIo::new(stream),
-            TowerToHyperService::new(layered(door, certificate, door.routes.clone())),
-        );
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(calls));
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended");
     }
@@ -95,7 +94,7 @@ fn layered<S>(
     certificate: Option<PeerCertificate>,
     inner: S,
 ) -> impl Service<
-    Request<Incoming>,
+    Request<Body>,
     Response = Response<Body>,
     Error = Infallible,
     Future: Future<Output = Result<Response<Body>, Infallible>> + Send,
@@ -110,7 +109,6 @@ where
     let places = door.places.clone();
     ServiceBuilder::new()
         .layer(CatchPanicLayer::custom(panicked))
-        .map_request(|request: Request<Incoming>| request.map(Body::new))
         .layer_fn(move |inner| Admission::new(inner, callers.clone(), certificate.clone()))
         .layer_fn(move |inner| places.bound(inner))
         .layer_fn(deadline::Deadlines::new)
@@ -122,4 +120,58 @@ where
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
     tracing::error!("a call ended in a panic");
     tonic::Status::internal("the connector failed in this call: see its log").into_http()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+    use tonic::service::Routes;
+    use tower::service_fn;
+
+    use super::*;
+    use crate::server::places::Places;
+
+    fn door(ending: &CancellationToken) -> Door {
+        Door {
+            routes: Routes::default(),
+            tls: None,
+            callers: None,
+            places: Places::until(ending.clone()),
+            ending: ending.clone(),
+        }
+    }
+
+    fn to(path: &str) -> Request<Body> {
+        Request::post(path).body(Body::empty()).unwrap()
+    }
+
+    fn status(response: &Response<Body>) -> &str {
+        response.headers()["grpc-status"].to_str().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_one_call_as_internal_and_gives_its_place_back() {
+        let ending = CancellationToken::new();
+        let door = door(&ending);
+        let inner = service_fn(async |request: Request<Body>| {
+            assert!(request.uri().path() != "/panic", "at the disco");
+            Ok(Response::new(Body::empty()))
+        });
+        let service = layered(&door, None, inner);
+        let answer = service.clone().oneshot(to("/panic")).await.unwrap();
+        assert_eq!(status(&answer), "13");
+        assert!(!format!("{:?}", answer.headers()).contains("disco"));
+        assert!(service.oneshot(to("/calm")).await.unwrap().headers().is_empty());
+        door.places.free().await;
+    }
+
+    #[tokio::test]
+    async fn a_call_that_comes_after_the_end_has_begun_is_told_so() {
+        let ending = CancellationToken::new();
+        let door = door(&ending);
+        ending.cancel();
+        let inner = service_fn(async |_: Request<Body>| Ok(Response::new(Body::empty())));
+        let answer = layered(&door, None, inner).oneshot(to("/late")).await.unwrap();
+        assert_eq!(status(&answer), "14");
+    }
 }

@@ -92,9 +92,14 @@ impl Running {
         self.event("serving")["address"].as_str().unwrap().to_owned()
     }
 
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
-        let process = self.child.id().to_string();
+        let process = self.id().to_string();
         let sent = Command::new("kill")
             .args([format!("-{name}"), process])
             .status()

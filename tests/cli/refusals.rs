@@ -114,7 +114,8 @@ fn refusal(mut command: Command) -> String {
     "--listen",
     "0.0.0.0:50051",
     LISTEN,
-    "0.0.0.0:50051 can be reached by others and there is no TLS: listen on loopback or on unix:PATH"
+    "0.0.0.0:50051 can be reached by others and there is no TLS: give --tls-cert and --tls-key, \
+     listen on loopback or unix:PATH, or say --insecure-listen"
 )]
 #[case::no_address(
     "--listen",

@@ -1,15 +1,18 @@
 //! Who may call what: every role, every method that is served.
 
 use buildkite_connector::proto::FILE_DESCRIPTOR_SET;
+use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantRequest;
+use buildkite_connector::proto::c1::connector::v2::grant_manager_service_client::GrantManagerServiceClient;
 use buildkite_connector::server::{Callers, NewBearer, ServerOptions};
 use prost::Message;
-use tonic::Code;
 use tonic::metadata::MetadataMap;
+use tonic::transport::Endpoint;
+use tonic::{Code, Request};
 
 use super::house::{House, bearer, call, received};
 use super::pki::{Authority, Files};
-use super::process::connector;
-use super::support::{sandbox, sized};
+use super::process::{Running, connector};
+use super::support::{entitlement, resource, sandbox, sized};
 
 /// Every method of every service, by path, from the descriptors that reflection tells of.
 fn methods() -> Vec<String> {
@@ -149,4 +152,38 @@ async fn what_the_command_prints_is_an_entry_and_its_bearer() {
     let known = callers.recognise(Some(shown.as_bytes()), None).unwrap();
     assert_eq!((&*known.name, known.role.as_str()), ("access-platform", "provisioner"));
     assert!(!String::from_utf8_lossy(&output.stdout).contains(shown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_record_of_changes_and_the_log_name_the_caller_and_no_bearer() {
+    let (reader, provisioner) = (NewBearer::make().unwrap(), NewBearer::make().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("callers.toml");
+    let both = entry("nightly", "reader", &reader) + &entry("platform", "provisioner", &provisioner);
+    std::fs::write(&file, both).unwrap();
+    let mut command = connector(&["serve", "--sandbox", "--provisioning", "--listen", "127.0.0.1:0"]);
+    command.arg("--callers").arg(&file);
+    let mut server = Running::start(command);
+    let endpoint = Endpoint::try_from(format!("http://{}", server.address())).unwrap();
+    let channel = endpoint.connect().await.unwrap();
+    let mut manager = GrantManagerServiceClient::new(channel);
+    let mut grant = async |token: &str| {
+        let mut request = Request::new(GrantManagerServiceGrantRequest {
+            entitlement: Some(entitlement("057158a4-74eb-4bdd-8bc1-64bf737aa703", "member")),
+            principal: Some(resource("user", "priya@northwind-rail.example")),
+            ..Default::default()
+        });
+        *request.metadata_mut() = bearer(token);
+        manager.grant(request).await
+    };
+    assert!(grant(&reader.bearer).await.is_err());
+    let refused = server.line("a call was refused");
+    assert!(refused.contains("`nightly`"), "{refused}");
+    grant(&provisioner.bearer).await.unwrap();
+    let record = server.line("\"target\":\"audit\"");
+    assert!(record.contains("\"caller\":\"platform\""), "{record}");
+    let ended = server.terminate();
+    for made in [reader, provisioner] {
+        assert!(!ended.printed.concat().contains(&made.bearer));
+    }
 }

@@ -118,7 +118,9 @@ pub fn bearer(token: &str) -> MetadataMap {
 /// Calls any method with an empty message: the first answer, or the status.
 pub async fn call(channel: &Channel, path: &str, metadata: &MetadataMap) -> Result<(), Status> {
     let mut grpc = Grpc::new(channel.clone());
-    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    grpc.ready()
+        .await
+        .map_err(|error| Status::unavailable(error.to_string()))?;
     let mut request = Request::new(());
     *request.metadata_mut() = metadata.clone();
     let codec: ProstCodec<(), ()> = ProstCodec::default();
@@ -148,7 +150,7 @@ pub fn received(answer: &Result<(), Status>) -> String {
 }
 
 /// Polls until it is so, for as long as a change of a file may take.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
+pub async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + BOUND;
     while !so().await {
         assert!(Instant::now() < end, "not in time: {what}");

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use buildkite_connector::server::{ServerOptions, TlsFiles};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+    date_time_ymd,
 };
 use tempfile::TempDir;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};

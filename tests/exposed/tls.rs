@@ -27,7 +27,11 @@ async fn tls_is_served_to_who_trusts_its_authority_and_to_nobody_in_the_clear() 
     let house = House::open(&small().await, files.options()).await;
     read(&house.tls(authority.client(None))).await.unwrap();
     assert!(read(&house.tls(Authority::new().client(None))).await.is_err());
-    assert!(read(&house.tls(authority.client(None).domain_name("other.example"))).await.is_err());
+    assert!(
+        read(&house.tls(authority.client(None).domain_name("other.example")))
+            .await
+            .is_err()
+    );
     let plain = Endpoint::try_from(format!("http://{}", house.address)).unwrap();
     assert!(read(&plain.connect_lazy()).await.is_err());
 }
