@@ -1,0 +1,209 @@
+//! One typed method an endpoint (reference, section 1).
+
+use serde::de::DeserializeOwned;
+
+use super::super::call::Call;
+use super::super::endpoint::Endpoint;
+use super::super::error::{ApiError, Trouble};
+use super::super::ids::{Role, TeamId, UserId};
+use super::super::pages::{self, Answer, Batch, Position, Row, Window, Windows};
+use super::super::types::{AccessToken, Organization, OrganizationMember, Owner, Team, TeamMember};
+use super::Client;
+
+impl Client {
+    /// The token's own record.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn access_token(&self, call: &Call) -> Result<AccessToken, ApiError> {
+        self.read(Endpoint::AccessToken, call).await
+    }
+
+    /// The token's owner.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn user(&self, call: &Call) -> Result<Owner, ApiError> {
+        self.read(Endpoint::User, call).await
+    }
+
+    /// The organization.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn organization(&self, call: &Call) -> Result<Organization, ApiError> {
+        self.read(Endpoint::Organization, call).await
+    }
+
+    /// The first of the organizations that the token reaches; today's tokens reach one at most.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn organizations(&self, call: &Call) -> Result<Vec<Organization>, ApiError> {
+        self.read(Endpoint::Organizations, call).await
+    }
+
+    /// One person of the organization.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn person(&self, user: UserId, call: &Call) -> Result<OrganizationMember, ApiError> {
+        self.read(Endpoint::Person(user), call).await
+    }
+
+    /// One team.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn team(&self, team: TeamId, call: &Call) -> Result<Team, ApiError> {
+        self.read(Endpoint::Team(team), call).await
+    }
+
+    /// One member of a team.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn member(&self, team: TeamId, user: UserId, call: &Call) -> Result<TeamMember, ApiError> {
+        self.read(Endpoint::Member(team, user), call).await
+    }
+
+    /// The organization's people from `position` on, `enough` rows or a little more.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn people(
+        &self,
+        position: Position,
+        enough: usize,
+        call: &Call,
+    ) -> Result<Batch<OrganizationMember>, ApiError> {
+        self.list(Endpoint::People, position, enough, call).await
+    }
+
+    /// The organization's teams from `position` on, `enough` rows or a little more.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn teams(&self, position: Position, enough: usize, call: &Call) -> Result<Batch<Team>, ApiError> {
+        self.list(Endpoint::Teams, position, enough, call).await
+    }
+
+    /// A team's members from `position` on, `enough` rows or a little more.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`].
+    pub async fn members(
+        &self,
+        team: TeamId,
+        position: Position,
+        enough: usize,
+        call: &Call,
+    ) -> Result<Batch<TeamMember>, ApiError> {
+        self.list(Endpoint::Members(team), position, enough, call).await
+    }
+
+    /// Puts a person into a team. The role is always sent: what Buildkite takes for a missing one is documented nowhere.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`]. The write is sent once; whether it was applied is for the caller to find out.
+    pub async fn add_member(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        call: &Call,
+    ) -> Result<Option<TeamMember>, ApiError> {
+        let body = serde_json::json!({ "user_id": user.to_string(), "role": role });
+        self.write(Endpoint::AddMember(team), Some(body), call).await
+    }
+
+    /// Changes a member's role.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`]. The write is sent once; whether it was applied is for the caller to find out.
+    pub async fn change_role(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        call: &Call,
+    ) -> Result<Option<TeamMember>, ApiError> {
+        let body = serde_json::json!({ "role": role });
+        self.write(Endpoint::ChangeRole(team, user), Some(body), call).await
+    }
+
+    /// Takes a person out of a team.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`]. The write is sent once; whether it was applied is for the caller to find out.
+    pub async fn remove_member(&self, team: TeamId, user: UserId, call: &Call) -> Result<(), ApiError> {
+        self.write(Endpoint::RemoveMember(team, user), None, call)
+            .await
+            .map(|_: Option<serde::de::IgnoredAny>| ())
+    }
+
+    async fn list<R: Row + DeserializeOwned>(
+        &self,
+        endpoint: Endpoint,
+        position: Position,
+        enough: usize,
+        call: &Call,
+    ) -> Result<Batch<R>, ApiError> {
+        pages::read(
+            &Listing {
+                client: self,
+                endpoint,
+                call,
+            },
+            position,
+            enough,
+        )
+        .await
+    }
+
+    /// A read: transient trouble is ridden out, since asking twice changes nothing.
+    async fn read<T: DeserializeOwned>(&self, endpoint: Endpoint, call: &Call) -> Result<T, ApiError> {
+        self.patiently(call, || async {
+            self.attempt(endpoint, None, None, call).await?.decode(endpoint)
+        })
+        .await
+    }
+
+    /// A write, sent once. What Buildkite echoes is believed where it is a member row; any other 2xx is an unread echo.
+    async fn write<T: DeserializeOwned>(
+        &self,
+        endpoint: Endpoint,
+        body: Option<serde_json::Value>,
+        call: &Call,
+    ) -> Result<Option<T>, ApiError> {
+        let answered = self.attempt(endpoint, None, body.as_ref(), call).await?;
+        Ok(answered.decode(endpoint).ok())
+    }
+}
+
+/// A list endpoint, as something that windows can be read from.
+struct Listing<'a> {
+    client: &'a Client,
+    endpoint: Endpoint,
+    call: &'a Call,
+}
+
+impl<R: Row + DeserializeOwned> Windows<R> for Listing<'_> {
+    async fn window(&self, window: Window) -> Result<Answer<R>, ApiError> {
+        let ask = || async {
+            let answered = self
+                .client
+                .attempt(self.endpoint, Some(window), None, self.call)
+                .await?;
+            Ok(Answer {
+                link: pages::Link::read(answered.headers()),
+                rows: answered.decode(self.endpoint)?,
+            })
+        };
+        self.client.patiently(self.call, ask).await
+    }
+
+    fn trouble(&self, trouble: Trouble) -> ApiError {
+        ApiError::new(self.endpoint, trouble)
+    }
+}
