@@ -3,6 +3,7 @@
 mod json;
 mod table;
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,9 +88,35 @@ fn print(findings: &Findings, format: Format) -> io::Result<()> {
     match format {
         Format::Json => json::write(findings, &mut out),
         Format::Table => {
-            let coloured = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            let coloured = is_coloured(out.is_terminal(), std::env::var_os("NO_COLOR").as_deref());
             table::write(findings, coloured, &mut out)
         }
     }?;
     out.flush()
+}
+
+/// Colours are for terminals, and not for who set `NO_COLOR` to anything (<https://no-color.org>).
+fn is_coloured(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(true, None, true)]
+    #[case(true, Some(""), true)]
+    #[case(true, Some("1"), false)]
+    #[case(true, Some("0"), false)]
+    #[case(false, None, false)]
+    fn colours_are_for_terminals_that_want_them(
+        #[case] is_terminal: bool,
+        #[case] no_color: Option<&str>,
+        #[case] coloured: bool,
+    ) {
+        assert_eq!(is_coloured(is_terminal, no_color.map(OsStr::new)), coloured);
+    }
 }

@@ -123,10 +123,15 @@ fn windows(budget: &BudgetState, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn steps(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    let remedies: Vec<&str> = report.checks.iter().map(|verdict| verdict.remedy.as_str()).collect();
     let mut steps: Vec<&str> = Vec::new();
-    for verdict in &report.checks {
-        if !verdict.remedy.is_empty() && !steps.contains(&verdict.remedy.as_str()) {
-            steps.push(&verdict.remedy);
+    for remedy in remedies.iter().copied().filter(|remedy| !remedy.is_empty()) {
+        // One that another says and goes on is said by it.
+        let is_part = remedies
+            .iter()
+            .any(|other| *other != remedy && other.starts_with(remedy));
+        if !is_part && !steps.contains(&remedy) {
+            steps.push(remedy);
         }
     }
     if steps.is_empty() {
