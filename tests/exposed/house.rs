@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use buildkite_connector::access::Access;
-use buildkite_connector::buildkite::{Client, Credential};
+use buildkite_connector::buildkite::{ApiToken, Client, Credential};
 use buildkite_connector::sandbox::Sandbox;
 use buildkite_connector::server::{ListenAddress, Listener, Server, ServerOptions};
 use futures::StreamExt;
@@ -35,8 +35,8 @@ pub struct House {
 impl House {
     /// On `sandbox` with its own token.
     pub async fn open(sandbox: &Sandbox, options: ServerOptions) -> Self {
-        let credential = Credential::from_file(write_token(sandbox).1).unwrap();
-        Self::with(sandbox, credential, options).await
+        let token: ApiToken = sandbox.token().expose_secret().parse().unwrap();
+        Self::with(sandbox, token.into(), options).await
     }
 
     /// With a token that may change.
@@ -100,7 +100,7 @@ impl Drop for House {
     }
 }
 
-/// The sandbox's token in a file. The directory is left to the system: it has to outlive the server.
+/// The sandbox's token in a file, and the directory that holds it.
 pub fn write_token(sandbox: &Sandbox) -> (tempfile::TempDir, std::path::PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("token");

@@ -32,7 +32,7 @@ impl Authority {
 
     /// A certificate with these names; those with `://` are URIs.
     pub fn issue(&self, names: &[&str]) -> Pair {
-        self.sign(params(names))
+        self.sign(&params(names))
     }
 
     /// One that has expired long ago.
@@ -40,10 +40,10 @@ impl Authority {
         let mut params = params(names);
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Pair {
+    fn sign(&self, params: &CertificateParams) -> Pair {
         let key = KeyPair::generate().unwrap();
         Pair {
             certificate: params.signed_by(&key, &self.0).unwrap().pem(),
