@@ -35,9 +35,9 @@ pub use asker::Caller;
 pub use request::Deadline;
 pub use status::{deadline_exceeded, status_with_reason};
 
-/// The largest message that is read. Requests are a few hundred bytes, entitlements with all their annotations a few thousand;
-/// as many calls as may be under way at once, all this large, still fit into memory.
-pub const MESSAGE_SIZE: usize = 256 * 1024;
+/// The largest message that is read: the largest page token of the protocol (section 6) with room for the rest. Real requests
+/// are a few hundred bytes; one that is wrong but within the protocol is still told what is wrong with it.
+pub const MESSAGE_SIZE: usize = 2 * 1024 * 1024;
 
 /// The services of the contract, all on the same [`Access`].
 #[derive(Debug, Clone)]

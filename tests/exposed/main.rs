@@ -9,7 +9,6 @@
     reason = "a test that cannot go on has failed"
 )]
 
-#[allow(unused_imports, reason = "it serves several test programs")]
 #[path = "../support/mod.rs"]
 mod support;
 
