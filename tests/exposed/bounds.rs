@@ -20,7 +20,7 @@ const PROBE: &str = "/grpc.health.v1.Health/Check";
 /// A message of a mebibyte.
 async fn oversized(channel: tonic::transport::Channel) -> Status {
     let request = ResourcesServiceListResourcesRequest {
-        page_token: "x".repeat(1 << 20),
+        page_token: "x".repeat(3 << 20),
         ..Default::default()
     };
     ResourcesServiceClient::new(channel)
