@@ -1,46 +1,33 @@
 //! A page token that was not made here is refused, and never leads to a request.
 #![no_main]
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use async_trait::async_trait;
-use buildkite_connector::access::{Access, AccessError, AccessSettings, Upstream};
-use buildkite_connector::buildkite::pages::{Batch, Position};
-use buildkite_connector::buildkite::{
-    AccessToken, ApiError, Call, Lane, Organization, OrganizationMember, Owner, Role, Team, TeamId, TeamMember, UserId,
-};
+use buildkite_connector::access::{Access, AccessError, AccessSettings};
+use buildkite_connector::buildkite::{Call, Client, ClientOptions, Lane};
 use libfuzzer_sys::fuzz_target;
+use tokio::runtime::Runtime;
 
-/// A Buildkite that nobody may ask.
-#[derive(Debug)]
-struct Nobody;
-
-#[async_trait]
-#[rustfmt::skip]
-impl Upstream for Nobody {
-    fn organization_slug(&self) -> &str { "acme" }
-    async fn access_token(&self, _: &Call) -> Result<AccessToken, ApiError> { unreachable!() }
-    async fn user(&self, _: &Call) -> Result<Owner, ApiError> { unreachable!() }
-    async fn organization(&self, _: &Call) -> Result<Organization, ApiError> { unreachable!() }
-    async fn people(&self, _: Position, _: usize, _: &Call) -> Result<Batch<OrganizationMember>, ApiError> { unreachable!() }
-    async fn person(&self, _: UserId, _: &Call) -> Result<OrganizationMember, ApiError> { unreachable!() }
-    async fn teams(&self, _: Position, _: usize, _: &Call) -> Result<Batch<Team>, ApiError> { unreachable!() }
-    async fn team(&self, _: TeamId, _: &Call) -> Result<Team, ApiError> { unreachable!() }
-    async fn members(&self, _: TeamId, _: Position, _: usize, _: &Call) -> Result<Batch<TeamMember>, ApiError> { unreachable!() }
-    async fn member(&self, _: TeamId, _: UserId, _: &Call) -> Result<TeamMember, ApiError> { unreachable!() }
-    async fn add_member(&self, _: TeamId, _: UserId, _: Role, _: &Call) -> Result<Option<TeamMember>, ApiError> { unreachable!() }
-    async fn change_role(&self, _: TeamId, _: UserId, _: Role, _: &Call) -> Result<Option<TeamMember>, ApiError> { unreachable!() }
-    async fn remove_member(&self, _: TeamId, _: UserId, _: &Call) -> Result<(), ApiError> { unreachable!() }
+/// An organization behind a port where nobody listens: whatever is asked there fails, and is no refusal of the token.
+fn nobody() -> &'static (Runtime, Access) {
+    static NOBODY: OnceLock<(Runtime, Access)> = OnceLock::new();
+    NOBODY.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let (origin, slug) = ("http://127.0.0.1:9".parse().unwrap(), "acme".parse().unwrap());
+        let token = "bkua_0123456789abcdef".parse().unwrap();
+        let client = Client::new(origin, slug, token, ClientOptions::default()).unwrap();
+        (runtime, Access::new(Arc::new(client), AccessSettings::default()))
+    })
 }
 
 fuzz_target!(|token: &str| {
     if token.is_empty() {
         return;
     }
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else {
-        return;
-    };
-    let access = Access::new(Arc::new(Nobody), AccessSettings::default());
+    let (runtime, access) = nobody();
     let refused = runtime.block_on(access.people(token, "", &Call::new(Lane::Sync)));
     assert!(matches!(
         refused,
