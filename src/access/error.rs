@@ -5,7 +5,7 @@
 
 use crate::access::page_token::PageTokenError;
 use crate::buildkite::budget::Closed;
-use crate::buildkite::{ApiError, Endpoint, Scope, TeamId, Trouble, UserId};
+use crate::buildkite::{AccessToken, ApiError, Endpoint, Scope, TeamId, Trouble, UserId};
 
 /// Why a question was not answered or a request not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -175,6 +175,17 @@ impl AccessError {
             Self::Abandoned => "ABANDONED",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::Invalid { .. } => "INVALID_REQUEST",
+        }
+    }
+
+    /// What a 403 means: a missing scope where the token's own record says so.
+    pub(super) fn forbidden(error: ApiError, token: Option<&AccessToken>) -> Self {
+        match (error.endpoint.scope(), token) {
+            (Some(scope), Some(token)) if token.lacks(scope) => Self::MissingScope {
+                scope,
+                call: error.endpoint,
+            },
+            _ => Self::plain(error),
         }
     }
 

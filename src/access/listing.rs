@@ -99,6 +99,21 @@ impl Access {
         })
     }
 
+    /// The whole list of the teams that the token is shown, read now.
+    pub(super) async fn every_team(&self, call: &Call) -> Result<Vec<Team>, AccessError> {
+        let mut teams = Vec::new();
+        let mut position = Some(Position::Start);
+        while let Some(from) = position {
+            let batch = match self.upstream.teams(from, usize::MAX, call).await {
+                Ok(batch) => batch,
+                Err(error) => return Err(self.explain(error, call).await),
+            };
+            teams.extend(batch.rows);
+            position = batch.next;
+        }
+        Ok(teams)
+    }
+
     /// Who holds what in a team, from `page_token` on.
     ///
     /// # Errors

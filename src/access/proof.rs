@@ -27,18 +27,8 @@ impl Access {
         if standing.owner_role != OwnerRole::Admin {
             return Ok(false);
         }
-        let mut position = Some(Position::Start);
-        while let Some(from) = position {
-            let batch = match self.upstream.teams(from, usize::MAX, call).await {
-                Ok(batch) => batch,
-                Err(error) => return Err(self.explain(error, call).await),
-            };
-            if batch.rows.iter().any(|row| row.id == team) {
-                return Ok(false);
-            }
-            position = batch.next;
-        }
-        Ok(true)
+        let teams = self.every_team(call).await?;
+        Ok(teams.iter().all(|listed| listed.id != team))
     }
 
     /// An error about one team: a 404 is looked into.

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use super::scopes::{Age, Depth};
 use super::{Access, AccessError};
-use crate::buildkite::{
-    AccessToken, ApiError, Call, Endpoint, Organization, OrganizationMember, Owner, Scope, Trouble,
-};
+use crate::buildkite::{AccessToken, ApiError, Call, Endpoint, Organization, OrganizationMember, Owner, Trouble};
 
 /// How long what was seen of the token counts as just seen.
 pub(super) const JUST_SEEN: Duration = Duration::from_secs(60);
@@ -51,12 +49,6 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Whether the token is known to lack the scope.
-    #[must_use]
-    pub fn lacks(&self, scope: Scope) -> bool {
-        lacks(&self.token, scope)
-    }
-
     /// The owner by e-mail or name, as far as known.
     #[must_use]
     pub fn owner_label(&self) -> String {
@@ -72,10 +64,6 @@ impl Standing {
         };
         from_user.or_else(from_token).unwrap_or_else(|| "(unknown)".to_owned())
     }
-}
-
-fn lacks(token: &AccessToken, scope: Scope) -> bool {
-    !token.scopes.iter().any(|granted| granted == scope.as_str())
 }
 
 impl Access {
@@ -131,7 +119,7 @@ impl Access {
                     organization: self.organization().to_owned(),
                 }
             }
-            (Trouble::Forbidden, Some(token)) => forbidden(error, token),
+            (Trouble::Forbidden, token) => AccessError::forbidden(error, token),
             _ => AccessError::plain(error),
         }
     }
@@ -139,10 +127,10 @@ impl Access {
     /// An error of any call: names the missing scope of a 403, and finds out what a list's 404 means.
     pub(super) async fn explain(&self, error: ApiError, call: &Call) -> AccessError {
         match (&error.trouble, error.endpoint) {
-            (Trouble::Forbidden, _) => match self.upstream.access_token(call).await {
-                Ok(token) => forbidden(error, &token),
-                Err(_) => AccessError::plain(error),
-            },
+            (Trouble::Forbidden, _) => {
+                let token = self.upstream.access_token(call).await.ok();
+                AccessError::forbidden(error, token.as_ref())
+            }
             (Trouble::NotFound, Endpoint::Organization) => self.about_organization(error, None),
             (Trouble::NotFound, Endpoint::People | Endpoint::Teams) => match self.upstream.organization(call).await {
                 Ok(_) => AccessError::TeamsUnavailable { call: error.endpoint },
@@ -150,15 +138,5 @@ impl Access {
             },
             _ => AccessError::plain(error),
         }
-    }
-}
-
-fn forbidden(error: ApiError, token: &AccessToken) -> AccessError {
-    match error.endpoint.scope() {
-        Some(scope) if lacks(token, scope) => AccessError::MissingScope {
-            scope,
-            call: error.endpoint,
-        },
-        _ => AccessError::plain(error),
     }
 }

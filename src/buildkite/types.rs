@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Deserializer};
 
+use super::endpoint::Scope;
 use super::ids::{Role, TeamId, UserId};
 
 /// `GET /v2/access-token`.
@@ -22,6 +23,14 @@ pub struct AccessToken {
     /// Whose it is, without an id.
     #[serde(default, deserialize_with = "tolerant")]
     pub user: Option<TokenOwner>,
+}
+
+impl AccessToken {
+    /// Whether the token's own record leaves the scope out.
+    #[must_use]
+    pub fn lacks(&self, scope: Scope) -> bool {
+        !self.scopes.iter().any(|granted| granted == scope.as_str())
+    }
 }
 
 /// The owner as the token's record names them.

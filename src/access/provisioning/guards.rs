@@ -15,7 +15,6 @@ use super::super::{Access, AccessError, OwnerRole};
 use super::decision::Write;
 use super::principal::Freshness;
 use super::turns::Pair;
-use crate::buildkite::pages::Position;
 use crate::buildkite::{Call, Role, TeamId, TokenOwner, UserId};
 
 /// For how long the lists that names were looked up in are good enough.
@@ -128,18 +127,12 @@ impl Access {
     }
 
     async fn slugs(&self, call: &Call) -> Result<Vec<(TeamId, String)>, AccessError> {
-        let mut slugs = Vec::new();
-        let mut position = Some(Position::Start);
-        while let Some(from) = position {
-            let batch = match self.upstream.teams(from, usize::MAX, call).await {
-                Ok(batch) => batch,
-                Err(error) => return Err(self.explain(error, call).await),
-            };
-            self.provisioning.names.teams(&batch.rows);
-            slugs.extend(batch.rows.into_iter().filter_map(|team| Some((team.id, team.slug?))));
-            position = batch.next;
-        }
-        Ok(slugs)
+        let teams = self.every_team(call).await?;
+        self.provisioning.names.teams(&teams);
+        Ok(teams
+            .into_iter()
+            .filter_map(|team| Some((team.id, team.slug?)))
+            .collect())
     }
 
     /// The token's owner stays maintainer where they govern the team by that alone: nobody could give it back through us.

@@ -67,7 +67,7 @@ fn forbidden(check: Check, error: &ApiError, evidence: &Evidence, context: &Cont
             format!("buildkite forbids to read the token's own record{words}"),
             remedy::forbidden(),
         ),
-        (Some(scope), Some(token)) if lacks(token, scope) => unhealthy(
+        (Some(scope), Some(token)) if token.lacks(scope) => unhealthy(
             lacking(scope),
             remedy::tick(&missing_scopes(token, context), context.provisioning),
         ),
@@ -108,13 +108,7 @@ fn meaning(check: Check, error: &ApiError, token: Option<&AccessToken>, context:
         (Trouble::NotFound, Check::OrganizationMemberListing | Check::TeamListing) => {
             AccessError::TeamsUnavailable { call: error.endpoint }
         }
-        (Trouble::Forbidden, _) => match (error.endpoint.scope(), token) {
-            (Some(scope), Some(token)) if lacks(token, scope) => AccessError::MissingScope {
-                scope,
-                call: error.endpoint,
-            },
-            _ => AccessError::plain(error.clone()),
-        },
+        (Trouble::Forbidden, _) => AccessError::forbidden(error.clone(), token),
         _ => AccessError::plain(error.clone()),
     }
 }
@@ -141,17 +135,13 @@ fn unreachable(evidence: &Evidence, context: &Context) -> String {
     }
 }
 
-pub(super) fn lacks(token: &AccessToken, scope: Scope) -> bool {
-    !token.scopes.iter().any(|granted| granted == scope.as_str())
-}
-
 /// Every scope that is needed and missing.
 pub(super) fn missing_scopes(token: &AccessToken, context: &Context) -> Vec<Scope> {
     let needed = |scope: &Scope| *scope != Scope::WriteTeams || context.provisioning;
     Scope::ALL
         .into_iter()
         .filter(needed)
-        .filter(|scope| lacks(token, *scope))
+        .filter(|scope| token.lacks(*scope))
         .collect()
 }
 

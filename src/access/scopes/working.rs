@@ -4,7 +4,7 @@
 use super::super::{AccessError, OwnerRole, PartialVisibility};
 use super::evidence::{Evidence, Seen};
 use super::expiry::{Expiry, moment};
-use super::failure::{lacking, lacks, missing_scopes};
+use super::failure::{lacking, missing_scopes};
 use super::remedy;
 use super::table::State;
 use super::verdict::{Context, Told};
@@ -12,7 +12,7 @@ use crate::buildkite::{AccessToken, Endpoint, Scope};
 
 /// Whether members may be changed, by the token's scopes, the record and the owner's role.
 pub(super) fn management(token: &AccessToken, evidence: &Evidence, context: &Context) -> Told {
-    if lacks(token, Scope::WriteTeams) {
+    if token.lacks(Scope::WriteTeams) {
         let missing = missing_scopes(token, context);
         let told = Told::new(
             State::Unhealthy,
