@@ -6,12 +6,8 @@ use std::time::Duration;
 use super::page_token::{self, List};
 use super::standing::JUST_SEEN;
 use super::{Access, AccessError, OwnerRole, PartialVisibility};
-use crate::buildkite::pages::{Batch, Position};
+use crate::buildkite::pages::{Batch, PART, Position};
 use crate::buildkite::{ApiError, Call, Endpoint, OrganizationMember, Role, Team, TeamId, TeamMember, Trouble, UserId};
-
-/// Rows of one answer to a platform: a few windows of Buildkite's, and, at the longest names that the wire allows, well
-/// under its 4 MiB.
-pub(super) const ENOUGH: usize = 500;
 
 /// A part of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +42,7 @@ impl Access {
     ) -> Result<Page<OrganizationMember>, AccessError> {
         let from = page_token::read(page_token, List::People, self.organization())?;
         let first = from == Position::Start;
-        let Batch { mut rows, next } = match self.upstream.people(from, ENOUGH, call).await {
+        let Batch { mut rows, next, .. } = match self.read_ahead.people(sync, from, call).await {
             Ok(batch) => batch,
             Err(error) => return Err(self.explain(error, call).await),
         };
@@ -80,7 +76,7 @@ impl Access {
         // Later pages belong to a view that was looked at when the first was read, unless another process read it.
         self.refuse_partial_view(if first { JUST_SEEN } else { Duration::MAX }, call)
             .await?;
-        let Batch { rows, next } = match self.upstream.teams(from, ENOUGH, call).await {
+        let Batch { rows, next, .. } = match self.read_ahead.teams(sync, from, call).await {
             Ok(batch) => batch,
             Err(error) => return Err(self.explain(error, call).await),
         };
@@ -89,7 +85,6 @@ impl Access {
         }
         self.provisioning.names.teams(&rows);
         self.closure.teams(sync, next.is_none(), rows.iter().map(|row| row.id));
-        self.read_ahead.teams(sync, first, rows.iter().map(|row| row.id));
         if let Some((_, teams)) = self.closure.progress(sync) {
             self.tell_forecast(teams);
         }
@@ -103,8 +98,9 @@ impl Access {
     pub(super) async fn every_team(&self, call: &Call) -> Result<Vec<Team>, AccessError> {
         let mut teams = Vec::new();
         let mut position = Some(Position::Start);
+        let together = self.read_ahead.together(call);
         while let Some(from) = position {
-            let batch = match self.upstream.teams(from, usize::MAX, call).await {
+            let batch = match self.upstream.teams(from, usize::MAX, &together).await {
                 Ok(batch) => batch,
                 Err(error) => return Err(self.explain(error, call).await),
             };
@@ -128,17 +124,11 @@ impl Access {
     ) -> Result<Page<Holder>, AccessError> {
         let from = page_token::read(page_token, List::Members(team), self.organization())?;
         let first = from == Position::Start;
-        let ahead = if first {
-            self.read_ahead.take(sync, team, call).await
-        } else {
-            Ok(None)
+        let batch = match from {
+            Position::Start => self.read_ahead.members(sync, team, call).await,
+            further => self.upstream.members(team, further, PART, &self.read_ahead.together(call)).await,
         };
-        let batch = match ahead {
-            Ok(None) => self.upstream.members(team, from, ENOUGH, call).await,
-            Ok(Some(batch)) => Ok(batch),
-            Err(error) => Err(error),
-        };
-        let Batch { rows, next } = match batch {
+        let Batch { rows, next, .. } = match batch {
             Ok(batch) => batch,
             Err(error) => return Err(self.about_team(team, error, call).await),
         };

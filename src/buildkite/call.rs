@@ -62,7 +62,15 @@ pub struct Call {
     /// For how long Buildkite is waited for where no caller's deadline says it.
     patience: Option<Instant>,
     abandoned: CancellationToken,
-    spent: Arc<Mutex<Spent>>,
+    together: usize,
+    ledger: Arc<Mutex<Ledger>>,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    spent: Spent,
+    /// Until when time slept is counted.
+    waited_until: Option<Instant>,
 }
 
 impl Call {
@@ -75,8 +83,16 @@ impl Call {
             deadline: None,
             patience: None,
             abandoned: CancellationToken::new(),
-            spent: Arc::default(),
+            together: 1,
+            ledger: Arc::default(),
         }
+    }
+
+    /// The same call, in which so many windows of a list may be asked for together.
+    #[must_use]
+    pub fn asking_together(mut self, windows: usize) -> Self {
+        self.together = windows.max(1);
+        self
     }
 
     /// The same call, to be given up at `deadline`.
@@ -105,6 +121,12 @@ impl Call {
     #[must_use]
     pub fn waited_for(&self) -> DropGuard {
         self.abandoned.clone().drop_guard()
+    }
+
+    /// How many windows of a list may be asked for together; one at least.
+    #[must_use]
+    pub fn together(&self) -> usize {
+        self.together
     }
 
     /// Whether nobody waits for the call any more.
@@ -161,20 +183,31 @@ impl Call {
     /// What the call has cost so far.
     #[must_use]
     pub fn spent(&self) -> Spent {
-        self.ledger(|spent| spent.clone())
+        self.ledger(|ledger| ledger.spent.clone())
     }
 
     pub(super) fn record(&self, endpoint: Endpoint, status: Option<StatusCode>) {
-        self.ledger(|spent| spent.attempts.push(Attempt { endpoint, status }));
+        self.ledger(|ledger| ledger.spent.attempts.push(Attempt { endpoint, status }));
     }
 
-    /// Adds time slept because a rate limit left no room.
+    /// Adds time slept elsewhere on behalf of this call.
     pub fn waited(&self, time: Duration) {
-        self.ledger(|spent| spent.waited += time);
+        self.ledger(|ledger| ledger.spent.waited += time);
     }
 
-    fn ledger<T>(&self, look: impl FnOnce(&mut Spent) -> T) -> T {
+    /// Adds the time since `begun`, slept because a rate limit left no room. What several requests of the call slept
+    /// through side by side counts once.
+    pub(super) fn slept_since(&self, begun: Instant) {
+        let now = Instant::now();
+        self.ledger(|ledger| {
+            let from = ledger.waited_until.map_or(begun, |until| until.max(begun));
+            ledger.spent.waited += now.saturating_duration_since(from);
+            ledger.waited_until = Some(now);
+        });
+    }
+
+    fn ledger<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
         // A ledger is plain numbers: a panic elsewhere while it was locked left nothing half done.
-        look(&mut self.spent.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.ledger.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

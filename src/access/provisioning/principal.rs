@@ -91,8 +91,9 @@ impl Access {
     async fn people_by_email(&self, call: &Call) -> Result<ByEmail, AccessError> {
         let mut people = ByEmail::new();
         let mut position = Some(Position::Start);
+        let together = self.read_ahead.together(call);
         while let Some(from) = position {
-            let batch = match self.upstream.people(from, usize::MAX, call).await {
+            let batch = match self.upstream.people(from, usize::MAX, &together).await {
                 Ok(batch) => batch,
                 Err(error) => return Err(self.explain(error, call).await),
             };

@@ -66,20 +66,21 @@ impl Access {
     }
 
     async fn look_at_the_rest(&self, seen: &Evidence, depth: Depth, age: Age, call: &Call) -> Result<(), ApiError> {
-        let (organization, owner) = tokio::join!(
-            self.look_at_organization(seen, age, call),
-            self.look_at_owner(seen, age, call)
-        );
-        // A scope that is missing for one says nothing about the lists, and each is told on its own.
-        let in_order = organization
-            .as_ref()
-            .map_or_else(|error| error.trouble == Trouble::Forbidden, |()| true);
-        if depth == Depth::Everything && in_order && self.observed.evidence().rejected.is_none() {
-            tokio::join!(
-                self.look_at_people(seen, age, call),
-                self.look_at_teams(seen, age, call)
-            );
-        }
+        let organization = async {
+            let organization = self.look_at_organization(seen, age, call).await;
+            // A scope that is missing for one says nothing about the lists, and each is told on its own.
+            let in_order = organization
+                .as_ref()
+                .map_or_else(|error| error.trouble == Trouble::Forbidden, |()| true);
+            if depth == Depth::Everything && in_order && self.observed.evidence().rejected.is_none() {
+                tokio::join!(
+                    self.look_at_people(seen, age, call),
+                    self.look_at_teams(seen, age, call)
+                );
+            }
+            organization
+        };
+        let (organization, owner) = tokio::join!(organization, self.look_at_owner(seen, age, call));
         organization.and(owner)
     }
 

@@ -63,7 +63,7 @@ impl Door {
             Err(refused) => refused.limited,
         };
         if limited {
-            call.waited(arrived.elapsed());
+            call.slept_since(arrived);
         }
         match decision {
             Ok(admitted) => Ok(Admission {

@@ -189,6 +189,10 @@ struct Listing<'a> {
 }
 
 impl<R: Row + DeserializeOwned> Windows<R> for Listing<'_> {
+    fn together(&self) -> usize {
+        self.call.together()
+    }
+
     async fn window(&self, window: Window) -> Result<Answer<R>, ApiError> {
         let ask = || async {
             let answered = self

@@ -16,7 +16,9 @@
 //! precedes its last row is in it. Let a later window hold an anchor `r` of its predecessor. A row that stays either precedes
 //! `r`, and was passed before; or follows `r`, and then stands in this window, which is contiguous from `r` on, or behind its
 //! end. Nothing is between two windows. The last window is shorter than was asked for, so nothing is behind it. Only the
-//! order of rows is used, never the time between windows, so windows may be asked one after the other or at once.
+//! order of rows is used, never the time between windows, so windows may be asked one after the other or together ([`ahead`]).
+//! What leaves and comes again meanwhile did not stay: asked together, a window may be older than the one before it, and who
+//! went from the one to the end of the list is in neither; the next reading has them.
 //!
 //! Where no anchor is shared, more rows moved than overlapped: the reader steps back and reads again, a bounded number of
 //! times, then fails. A window full of rows already known is no end, since rows may have been inserted ahead. The same
@@ -28,6 +30,7 @@
 //!
 //! A position that is handed on always lies further than the one that was read from, so no caller is sent in circles.
 
+mod ahead;
 mod link;
 mod overlap;
 mod passes;
@@ -101,6 +104,9 @@ pub struct Answer<R> {
 
 /// A list endpoint that can be asked for windows.
 pub trait Windows<R: Row>: Sync {
+    /// How many windows may be asked for together.
+    fn together(&self) -> usize;
+
     /// Asks for one window.
     fn window(&self, window: Window) -> impl Future<Output = Result<Answer<R>, ApiError>> + Send;
 
@@ -122,6 +128,9 @@ pub enum Position {
         largest: u32,
         /// The rows of the last window.
         anchors: Vec<Anchor>,
+        /// Rows that the list was said to hold, at least; tokens of older releases do not tell.
+        #[serde(default)]
+        known: u32,
     },
     /// Behind the row with this id, of a list that can only be read as a whole and is handed on in the order of ids.
     After(Uuid),
@@ -143,6 +152,9 @@ impl Position {
     }
 }
 
+/// Rows of a part.
+pub const PART: usize = 500;
+
 /// Some rows of a list.
 #[derive(Debug)]
 pub struct Batch<R> {
@@ -150,6 +162,36 @@ pub struct Batch<R> {
     pub rows: Vec<R>,
     /// Where to go on; none at the end of the list.
     pub next: Option<Position>,
+    /// Where it can be parted: behind how many rows, and where to go on there.
+    stops: Vec<(usize, Position)>,
+}
+
+impl<R> Default for Batch<R> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            next: None,
+            stops: Vec::new(),
+        }
+    }
+}
+
+impl<R> Batch<R> {
+    /// The same rows in parts of about [`PART`], each with its own place to go on.
+    pub fn parts(self) -> impl Iterator<Item = Self> {
+        let mut rows = self.rows.into_iter();
+        let (mut taken, total) = (0, rows.len());
+        let stops = self.stops.into_iter().map(|(behind, next)| (behind, Some(next)));
+        stops.chain([(total, self.next)]).map(move |(behind, next)| {
+            let part = rows.by_ref().take(behind - taken).collect();
+            taken = behind;
+            Batch {
+                rows: part,
+                next,
+                stops: Vec::new(),
+            }
+        })
+    }
 }
 
 /// Reads on from `position` until there are `enough` rows, or a little more, or the list ends.
@@ -191,7 +233,12 @@ fn slice<R: Row>(mut rows: Vec<R>, after: Option<Uuid>, enough: usize) -> Batch<
     let rest = rows.len() > enough;
     rows.truncate(enough);
     let next = rows.last().filter(|_| rest).map(|row| Position::After(row.id()));
-    Batch { rows, next }
+    let behind = |part: &[R]| part.last().map(|row| Position::After(row.id()));
+    let ends = rows.chunks(PART).map(behind);
+    let mut stops: Vec<_> = (1..).zip(ends).filter_map(|(part, end)| Some((part * PART, end?))).collect();
+    // The last part ends where the batch does.
+    stops.pop();
+    Batch { rows, next, stops }
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::error::{ApiError, Cause, Trouble};
-use super::{Anchor, Answer, Batch, LONGEST_LIST, Position, Row, Window, Windows};
+use super::ahead::Ahead;
+use super::{Anchor, Answer, Batch, LONGEST_LIST, PART, Position, Row, Window, Windows};
 
 /// How often the reader steps back for one anchor; each time twice as far, so that the last one spans a whole window.
 const STEPS_BACK: u32 = 4;
@@ -47,8 +48,9 @@ pub(super) async fn read<R: Row, S: Windows<R>>(
     position: Position,
     enough: usize,
 ) -> Result<Outcome<R>, ApiError> {
-    let mut reader = Reader::new(source, position);
+    let mut reader = Reader::new(source, position, enough);
     loop {
+        reader.look_ahead();
         match reader.step().await {
             Ok(Step::Further) if reader.rows.len() < enough => {}
             Ok(Step::Further) if reader.has_advanced() => return Ok(reader.batch(true)),
@@ -64,16 +66,22 @@ pub(super) async fn read<R: Row, S: Windows<R>>(
 
 struct Reader<'s, R, S> {
     source: &'s S,
+    ahead: Ahead<'s, R, S>,
+    enough: usize,
     /// Rows that were covered before this reading: a position that is handed on lies beyond, or the caller would come
     /// back to it for ever.
     start: u32,
     covered: u32,
     largest: u32,
+    /// Rows that the list was said to hold, at least.
+    known: u32,
     /// The rows of the last window, in order.
     last: Vec<Anchor>,
     /// Where the rows that were read are in `rows`.
     seen: HashMap<Anchor, usize>,
     rows: Vec<R>,
+    /// Where what was read can be parted.
+    stops: Vec<(usize, Position)>,
     steps_back: u32,
     /// The most rows that were ever covered, and how often the reader stepped back with success since.
     furthest: u32,
@@ -82,24 +90,29 @@ struct Reader<'s, R, S> {
     repeated: bool,
 }
 
-impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
-    fn new(source: &'s S, position: Position) -> Self {
-        let (covered, largest, last) = match position {
+impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
+    fn new(source: &'s S, position: Position, enough: usize) -> Self {
+        let (covered, largest, last, known) = match position {
             Position::Behind {
                 covered,
                 largest,
                 anchors,
-            } => (covered, largest, anchors),
-            Position::Start | Position::After(_) => (0, Window::LARGEST, Vec::new()),
+                known,
+            } => (covered, largest, anchors, known),
+            Position::Start | Position::After(_) => (0, Window::LARGEST, Vec::new(), 0),
         };
         Self {
             source,
+            ahead: Ahead::of(source),
+            enough,
             start: covered,
             covered,
             largest,
+            known,
             last,
             seen: HashMap::new(),
             rows: Vec::new(),
+            stops: Vec::new(),
             steps_back: 0,
             furthest: covered,
             rescues: 0,
@@ -108,13 +121,35 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         }
     }
 
-    fn batch(self, more: bool) -> Outcome<R> {
-        let next = more.then_some(Position::Behind {
+    fn batch(mut self, more: bool) -> Outcome<R> {
+        let next = more.then(|| self.position());
+        // A stop behind the last row is the batch's own end.
+        self.stops.pop_if(|(behind, _)| *behind == self.rows.len());
+        Outcome::Batch(Batch {
+            rows: self.rows,
+            next,
+            stops: self.stops,
+        })
+    }
+
+    fn position(&self) -> Position {
+        Position::Behind {
             covered: self.covered,
             largest: self.largest,
-            anchors: self.last,
-        });
-        Outcome::Batch(Batch { rows: self.rows, next })
+            anchors: self.last.clone(),
+            known: self.known,
+        }
+    }
+
+    /// Notes that a part ends here, where there are enough rows for one and the reading got further.
+    fn stop(&mut self) {
+        let (behind, covered) = match self.stops.last() {
+            Some((behind, Position::Behind { covered, .. })) => (*behind, *covered),
+            _ => (0, self.start),
+        };
+        if self.rows.len() >= behind + PART && self.covered > covered {
+            self.stops.push((self.rows.len(), self.position()));
+        }
     }
 
     fn has_advanced(&self) -> bool {
@@ -124,6 +159,17 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
     /// Rows that were read are kept where the next call can go on behind them.
     fn may_be_resumed(&self, error: &ApiError) -> bool {
         self.has_advanced() && (error.is_transient() || matches!(error.trouble, Trouble::RateLimited(_)))
+    }
+
+    /// Asks for the windows behind what is covered, as far as the list is known to go and rows are wanted. A server with a
+    /// page size of its own is read more carefully.
+    fn look_ahead(&mut self) {
+        if self.steps_back > 0 || self.largest < Window::LARGEST {
+            return;
+        }
+        let missing = self.enough.saturating_sub(self.rows.len());
+        let wanted = self.covered.saturating_add(u32::try_from(missing).unwrap_or(u32::MAX));
+        self.ahead.go_on(self.covered, self.known.min(wanted));
     }
 
     async fn step(&mut self) -> Result<Step<R>, ApiError> {
@@ -155,7 +201,10 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         let ends = self.accept(&answer, window)?;
         self.keep(answer.rows);
         match ends {
-            End::No => Ok(Step::Further),
+            End::No => {
+                self.stop();
+                Ok(Step::Further)
+            }
             End::Yes => Ok(Step::End),
             End::AgainstLink => self.end_against_link(window).await,
         }
@@ -172,7 +221,7 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
 
     /// Asks for a window, and once more where its answer looks cut or repeated: one odd answer is no habit.
     async fn ask(&mut self, window: Window) -> Result<Answer<R>, ApiError> {
-        let answer = self.source.window(window).await?;
+        let answer = self.ahead.take(window).await?;
         let short = answer.rows.len() < window.per_page as usize;
         let cut = short && answer.link.names_more_than(window.page);
         let repeated = self.repeats(&answer, window);
@@ -204,6 +253,7 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
         if first && !full && (more || default_size) {
             self.largest = held;
         }
+        self.known = answer.link.known_rows(window.page, window.per_page.min(held));
         self.known_windows = if news { 0 } else { self.known_windows + 1 };
         if self.known_windows > KNOWN_WINDOWS {
             return Err(self.moving());
@@ -230,12 +280,13 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
     }
 
     /// A window that brought nothing new and is short, and yet a next page is named: the next page tells which is wrong.
-    async fn end_against_link(&self, window: Window) -> Result<Step<R>, ApiError> {
+    async fn end_against_link(&mut self, window: Window) -> Result<Step<R>, ApiError> {
         let next = Window {
             page: window.page + 1,
             ..window
         };
-        if self.holds_news(&self.source.window(next).await?) {
+        let behind = self.source.window(next).await?;
+        if self.holds_news(&behind) {
             return Err(self.unexpected("a short page of a list that goes on"));
         }
         Ok(Step::End)
@@ -257,7 +308,7 @@ impl<'s, R: Row, S: Windows<R>> Reader<'s, R, S> {
     }
 
     /// No rows, and yet a next page is named: the next page tells which of the two is wrong.
-    async fn empty_but_linked(&self) -> Result<Step<R>, ApiError> {
+    async fn empty_but_linked(&mut self) -> Result<Step<R>, ApiError> {
         let next = self
             .source
             .window(Window {

@@ -39,6 +39,8 @@ enum Paging {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Linking {
     Right,
+    /// The last page is named as well, so that the length is known.
+    WithLast,
     Never,
     AlwaysNext,
 }
@@ -155,7 +157,13 @@ impl Server {
         let offset = (page - 1) as usize * per_page as usize;
         let rows: Vec<Entry> = self.rows.iter().skip(offset).take(per_page as usize).cloned().collect();
         let more = offset + rows.len() < self.rows.len();
+        let length = u32::try_from(self.rows.len()).unwrap();
         let link = match self.linking {
+            Linking::WithLast => Link {
+                present: true,
+                next: more,
+                last: Some(length.div_ceil(per_page).max(1)),
+            },
             Linking::Right => Link {
                 present: true,
                 next: more,
@@ -172,11 +180,22 @@ impl Server {
     }
 }
 
-struct Shared(Mutex<Server>);
+/// A server that is asked for several windows together, and answers them in an order of its own.
+struct Shared {
+    server: Mutex<Server>,
+    together: usize,
+}
 
 impl Windows<Entry> for Shared {
+    fn together(&self) -> usize {
+        self.together
+    }
+
     async fn window(&self, window: Window) -> Result<Answer<Entry>, ApiError> {
-        Ok(self.0.lock().unwrap().answer(window))
+        for _ in 0..window.page * 7 % 5 {
+            tokio::task::yield_now().await;
+        }
+        Ok(self.server.lock().unwrap().answer(window))
     }
 
     fn trouble(&self, trouble: Trouble) -> ApiError {
@@ -186,21 +205,29 @@ impl Windows<Entry> for Shared {
 
 /// Reads the whole list in batches, each position having gone through its serialised form.
 fn read_all(server: Server, enough: usize) -> (Result<Vec<Entry>, ApiError>, Server) {
-    let shared = Shared(Mutex::new(server));
+    read_together(server, 1, enough)
+}
+
+fn read_together(server: Server, together: usize, enough: usize) -> (Result<Vec<Entry>, ApiError>, Server) {
+    let server = Mutex::new(server);
+    let shared = Shared { server, together };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let rows = runtime.block_on(async {
         let mut rows = Vec::new();
         let mut position = Position::Start;
         loop {
-            let batch = read(&shared, position, enough).await?;
-            rows.extend(batch.rows);
-            match batch.next {
+            let mut next = None;
+            for part in read(&shared, position, enough).await?.parts() {
+                rows.extend(part.rows);
+                next = part.next;
+            }
+            match next {
                 Some(next) => position = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap(),
                 None => return Ok(rows),
             }
         }
     });
-    (rows, shared.0.into_inner().unwrap())
+    (rows, shared.server.into_inner().unwrap())
 }
 
 fn ids(rows: &[Entry]) -> std::collections::BTreeSet<Uuid> {
@@ -219,6 +246,48 @@ fn a_quiet_list_is_read_whole_for_few_requests(#[case] rows: usize, #[case] requ
     let (read, server) = read_all(Server::new(rows, Paging::Honoured, Linking::Right), 1_000_000);
     assert_eq!(ids(&read.unwrap()), ids(&server.rows));
     assert!(server.asked <= requests, "{} requests for {rows} rows", server.asked);
+}
+
+#[rstest::rstest]
+#[case(Paging::Honoured, Linking::WithLast)]
+#[case(Paging::Honoured, Linking::Right)]
+#[case(Paging::CappedAt(40), Linking::WithLast)]
+#[case(Paging::PerPageIgnored, Linking::WithLast)]
+fn windows_asked_for_together_cost_no_request_more(#[case] paging: Paging, #[case] linking: Linking) {
+    for rows in (0..700).step_by(33) {
+        for enough in [150, 500, 10_000] {
+            let (one_by_one, alone) = read_all(Server::new(rows, paging, linking), enough);
+            let (together, crowded) = read_together(Server::new(rows, paging, linking), 16, enough);
+            assert_eq!(ids(&together.unwrap()), ids(&one_by_one.unwrap()));
+            assert_eq!(crowded.asked, alone.asked, "{rows} rows, {enough} enough");
+        }
+    }
+}
+
+#[rstest::rstest]
+fn a_list_can_be_gone_on_with_behind_any_part(
+    #[values(Paging::Honoured, Paging::BothIgnored, Paging::PerPageIgnored)] paging: Paging,
+) {
+    let shared = Shared {
+        server: Mutex::new(Server::new(2_345, paging, Linking::WithLast)),
+        together: 16,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let parts: Vec<_> = read(&shared, Position::Start, 10_000).await.unwrap().parts().collect();
+        assert!((4..=5).contains(&parts.len()), "{} parts", parts.len());
+        let mut before = std::collections::BTreeSet::new();
+        for part in parts {
+            assert!(part.rows.len() <= PART + 100);
+            before.extend(ids(&part.rows));
+            let rest = match part.next {
+                Some(next) => read(&shared, next, 10_000).await.unwrap().rows,
+                None => vec![],
+            };
+            let all = before.union(&ids(&rest)).count();
+            assert_eq!(all, 2_345);
+        }
+    });
 }
 
 #[test]
@@ -250,7 +319,7 @@ fn somebody_who_comes_again_at_the_end_hides_nobody() {
         for gone in 1..99 {
             let edits = vec![Edit::DeleteManyAndReAdd(gone), Edit::Nothing];
             let stayed =
-                every_row_that_stayed_is_read(200, Paging::Honoured, Linking::Right, (false, dated), edits, 10_000);
+                every_row_that_stayed_is_read(200, Paging::Honoured, Linking::Right, (false, dated), edits, (1, 10_000));
             stayed.unwrap_or_else(|missing| panic!("{gone} of {rows} rows gone, dated {dated}: {missing}"));
         }
     }
@@ -274,7 +343,12 @@ fn paging() -> impl Strategy<Value = Paging> {
 }
 
 fn linking() -> impl Strategy<Value = Linking> {
-    prop_oneof![Just(Linking::Right), Just(Linking::Never), Just(Linking::AlwaysNext)]
+    prop_oneof![
+        Just(Linking::Right),
+        Just(Linking::WithLast),
+        Just(Linking::Never),
+        Just(Linking::AlwaysNext)
+    ]
 }
 
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
@@ -297,7 +371,7 @@ fn every_row_that_stayed_is_read(
     linking: Linking,
     (newest_first, dated): (bool, bool),
     edits: Vec<Edit>,
-    enough: usize,
+    (together, enough): (usize, usize),
 ) -> Result<(), TestCaseError> {
     // A capped server without a Link shows its cap by nothing: a short page is then all that there is to see.
     prop_assume!(!(matches!(paging, Paging::CappedAt(_)) && linking == Linking::Never));
@@ -317,7 +391,7 @@ fn every_row_that_stayed_is_read(
         server.rows.reverse();
     }
     let before = server.rows.clone();
-    let (read, server) = read_all(server, enough);
+    let (read, server) = read_together(server, together, enough);
     let Ok(read) = read else {
         // An honest failure loses nothing; `failures_are_rare` shows that it is no way out.
         return Ok(());
@@ -347,19 +421,21 @@ proptest! {
     #[test]
     fn no_row_that_stayed_is_ever_missing(
         rows in 0usize..700, paging in paging(), linking in linking(), shape in any::<(bool, bool)>(), edits in edits(),
+        together in prop_oneof![Just(1usize), Just(3), Just(16)],
         enough in prop_oneof![Just(100usize), Just(250), Just(10_000)],
     ) {
-        every_row_that_stayed_is_read(rows, paging, linking, shape, edits, enough)?;
+        every_row_that_stayed_is_read(rows, paging, linking, shape, edits, (together, enough))?;
     }
 
     #[test]
     fn a_list_that_does_not_move_is_always_read(
-        rows in 0usize..700, paging in paging(), linking in linking(), enough in prop_oneof![Just(100usize), Just(10_000)],
+        rows in 0usize..700, paging in paging(), linking in linking(),
+        together in prop_oneof![Just(1usize), Just(16)], enough in prop_oneof![Just(100usize), Just(10_000)],
     ) {
         prop_assume!(!(matches!(paging, Paging::CappedAt(_)) && linking == Linking::Never));
         // One or two rows, for ever, with a next page always named: nothing tells that from a page that repeats.
         prop_assume!(!(rows < 3 && paging == Paging::BothIgnored && linking == Linking::AlwaysNext));
-        let (read, server) = read_all(Server::new(rows, paging, linking), enough);
+        let (read, server) = read_together(Server::new(rows, paging, linking), together, enough);
         prop_assert_eq!(ids(&read.unwrap()), ids(&server.rows));
     }
 }

@@ -21,7 +21,8 @@ impl Window {
         (self.page - 1) * self.per_page
     }
 
-    fn end(self) -> u32 {
+    /// Rows before the window's end, if it is full.
+    pub(super) fn end(self) -> u32 {
         self.offset() + self.per_page
     }
 

@@ -1,0 +1,106 @@
+//! A list that is read on while its parts are handed out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::super::Upstream;
+use super::reading::Reading;
+use super::{FAR, ReadAhead, Sync};
+use crate::buildkite::pages::{Batch, PART, Position, Row};
+use crate::buildkite::{ApiError, Call, OrganizationMember, Team};
+
+/// A row of a list that a sync asks for part by part.
+pub(super) trait Listed: Row + Sized + 'static {
+    /// Reads some rows of the list.
+    fn read(
+        upstream: Arc<dyn Upstream>,
+        from: Position,
+        enough: usize,
+        call: Call,
+    ) -> impl Future<Output = Result<Batch<Self>, ApiError>> + Send + 'static;
+}
+
+impl Listed for OrganizationMember {
+    async fn read(
+        upstream: Arc<dyn Upstream>,
+        from: Position,
+        enough: usize,
+        call: Call,
+    ) -> Result<Batch<Self>, ApiError> {
+        upstream.people(from, enough, &call).await
+    }
+}
+
+impl Listed for Team {
+    async fn read(
+        upstream: Arc<dyn Upstream>,
+        from: Position,
+        enough: usize,
+        call: Call,
+    ) -> Result<Batch<Self>, ApiError> {
+        upstream.teams(from, enough, &call).await
+    }
+}
+
+/// What was read of a list and not asked for yet, and what is being read behind it.
+#[derive(Debug)]
+pub(super) struct Run<R> {
+    /// What the next part is asked for with.
+    at: Position,
+    ready: VecDeque<Batch<R>>,
+    coming: Option<Reading<R>>,
+}
+
+impl<R> Default for Run<R> {
+    fn default() -> Self {
+        Self {
+            at: Position::Start,
+            ready: VecDeque::new(),
+            coming: None,
+        }
+    }
+}
+
+impl ReadAhead {
+    /// The part of a list that begins at `from`; what is kept of the list is in its `place`.
+    pub(super) async fn part<R: Listed>(
+        &self,
+        sync: &str,
+        from: Position,
+        call: &Call,
+        place: impl Fn(&mut Sync) -> &mut Option<Run<R>>,
+    ) -> Result<Batch<R>, ApiError> {
+        let goes_on = |run: &mut Run<R>| {
+            let awaited = run.coming.as_ref().filter(|_| run.ready.is_empty());
+            run.at == from && !awaited.is_some_and(|reading| self.is_too_late_for(reading, call))
+        };
+        let kept = self.with(sync, |sync, _| place(sync).take_if(goes_on));
+        let Some(kept) = kept else {
+            return R::read(Arc::clone(&self.upstream), from, PART, self.together(call)).await;
+        };
+        let Run { mut ready, mut coming, .. } = kept.unwrap_or_default();
+        if ready.is_empty()
+            && let Some(reading) = coming.take()
+            && let Some(batch) = reading.outcome(call).await?
+        {
+            ready.extend(batch.parts());
+        }
+        if ready.is_empty() {
+            let batch = R::read(Arc::clone(&self.upstream), from, FAR, self.together(call)).await?;
+            ready.extend(batch.parts());
+        }
+        let part = ready.pop_front().unwrap_or_default();
+        if let Some(at) = part.next.clone() {
+            let end = ready.back().map_or(Some(&at), |last| last.next.as_ref());
+            let coming = coming.or_else(|| self.read_on(end?.clone()));
+            self.with(sync, |sync, _| *place(sync) = Some(Run { at, ready, coming }));
+        }
+        Ok(part)
+    }
+
+    fn read_on<R: Listed>(&self, from: Position) -> Option<Reading<R>> {
+        let upstream = Arc::clone(&self.upstream);
+        let read = |call| R::read(upstream, from, FAR, call);
+        (!self.held.is_full()).then(|| Reading::begin(&self.held, self.limit, read))
+    }
+}

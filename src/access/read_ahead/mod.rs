@@ -1,0 +1,195 @@
+//! Read-ahead: while a platform asks for one thing after the other, what it will ask for next is read already.
+//!
+//! Within a sync, the lists of people and of teams are read on while their parts are handed out ([`list`]), and the members of
+//! the teams to come are read several at once ([`members`]). What is held is bounded in rows, and dropped at the sync's end
+//! or when it goes quiet. A grant or revoke of ours makes a newer generation of its team: what was read, or being read,
+//! before is not served. A process that knows nothing of a sync, because it was restarted in the middle of one, answers each
+//! call by reading for it alone.
+
+mod list;
+mod members;
+mod reading;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Upstream;
+use crate::buildkite::pages::{Batch, PART, Position};
+use crate::buildkite::{ApiError, Call, Lane, OrganizationMember, Team, TeamId, TeamMember};
+use list::Run;
+use members::Members;
+use reading::{HeldRows, Reading};
+
+/// Rows of a list that are read at once: some parts, so that their windows can be asked for together.
+const FAR: usize = 3 * PART;
+
+/// A sync that asks for nothing for so long is over, or stopped.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Syncs that are read ahead for; the one that was quiet for longest gives way. A platform runs one, and a second while the
+/// first one ends.
+const SYNCS: usize = 8;
+
+/// What is read ahead, by sync.
+#[derive(Debug)]
+pub(super) struct ReadAhead {
+    upstream: Arc<dyn Upstream>,
+    /// Requests that are under way at once, for each sync; zero reads nothing ahead.
+    limit: usize,
+    held: HeldRows,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    syncs: HashMap<String, Sync>,
+    generations: HashMap<TeamId, u64>,
+}
+
+/// One sync.
+#[derive(Debug)]
+struct Sync {
+    people: Option<Run<OrganizationMember>>,
+    teams: Option<Run<Team>>,
+    members: Members,
+    touched: Instant,
+}
+
+impl ReadAhead {
+    pub(super) fn new(upstream: Arc<dyn Upstream>, limit: usize) -> Self {
+        Self {
+            upstream,
+            limit,
+            held: HeldRows::default(),
+            state: Arc::default(),
+        }
+    }
+
+    /// A call's requests for the windows of a list may be under way together, as many as are read ahead.
+    pub(super) fn together(&self, call: &Call) -> Call {
+        call.clone().asking_together(self.limit)
+    }
+
+    /// A part of the people list.
+    ///
+    /// # Errors
+    /// As for reading it without looking ahead.
+    pub(super) async fn people(
+        &self,
+        sync: &str,
+        from: Position,
+        call: &Call,
+    ) -> Result<Batch<OrganizationMember>, ApiError> {
+        self.part(sync, from, call, |sync| &mut sync.people).await
+    }
+
+    /// A part of the team list. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// As for reading it without looking ahead.
+    pub(super) async fn teams(&self, sync: &str, from: Position, call: &Call) -> Result<Batch<Team>, ApiError> {
+        let first = from == Position::Start;
+        let part = self.part(sync, from, call, |sync| &mut sync.teams).await?;
+        self.with(sync, |sync, _| {
+            sync.members.listed(first, part.rows.iter().map(|row| row.id));
+        });
+        Ok(part)
+    }
+
+    /// The first part of a team's members.
+    ///
+    /// # Errors
+    /// As for reading it without looking ahead.
+    pub(super) async fn members(&self, sync: &str, team: TeamId, call: &Call) -> Result<Batch<TeamMember>, ApiError> {
+        let read = self.with(sync, |sync, generations| {
+            sync.members.asked(self, generations, team, call)
+        });
+        if let Some((generation, reading)) = read.flatten()
+            && let Some(batch) = reading.outcome(call).await?
+            && generation == self.generation(team)
+        {
+            return Ok(batch);
+        }
+        self.upstream
+            .members(team, Position::Start, PART, &self.together(call))
+            .await
+    }
+
+    /// Nothing that was read of the team so far is served any more.
+    pub(super) fn forget(&self, team: TeamId) {
+        *self.lock().generations.entry(team).or_default() += 1;
+    }
+
+    /// Frees what a sync held.
+    pub(super) fn end(&self, sync: &str) {
+        self.lock().syncs.remove(sync);
+    }
+
+    /// Whether whoever waits for `reading` would do so in vain, as far as can be foreseen: they are told at once, and what
+    /// is read for them is there when they come again.
+    fn is_too_late_for<R: Send + 'static>(&self, reading: &Reading<R>, call: &Call) -> bool {
+        let Some(deadline) = call.deadline().filter(|_| !reading.has_ended()) else {
+            return false;
+        };
+        let turn = self.upstream.forecast(Lane::Sync, 1);
+        turn.is_some_and(|turn| turn > deadline)
+    }
+
+    fn generation(&self, team: TeamId) -> u64 {
+        self.lock().generations.get(&team).copied().unwrap_or_default()
+    }
+
+    /// Looks at a sync, of which something may be known; none where nothing is read ahead.
+    fn with<T>(&self, id: &str, look: impl FnOnce(&mut Sync, &HashMap<TeamId, u64>) -> T) -> Option<T> {
+        if self.limit == 0 || id.is_empty() {
+            return None;
+        }
+        let mut state = self.lock();
+        let State { syncs, generations } = &mut *state;
+        if syncs.is_empty() {
+            tokio::spawn(sweep(Arc::downgrade(&self.state)));
+        }
+        if !syncs.contains_key(id) && syncs.len() >= SYNCS {
+            let quietest = syncs.iter().min_by_key(|(_, sync)| sync.touched);
+            let quietest = quietest.map(|(id, _)| id.clone());
+            quietest.and_then(|quietest| syncs.remove(&quietest));
+        }
+        let sync = syncs.entry(id.to_owned()).or_default();
+        sync.touched = Instant::now();
+        Some(look(sync, generations))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change of the state is complete before anything that could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        Self {
+            people: None,
+            teams: None,
+            members: Members::default(),
+            touched: Instant::now(),
+        }
+    }
+}
+
+/// Frees what syncs held that went quiet, until there is none.
+async fn sweep(state: Weak<Mutex<State>>) {
+    loop {
+        tokio::time::sleep(QUIET / 4).await;
+        let Some(state) = state.upgrade() else {
+            return;
+        };
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.syncs.retain(|_, sync| sync.touched.elapsed() < QUIET);
+        if state.syncs.is_empty() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Rows that are read before they are asked for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::buildkite::pages::Batch;
+use crate::buildkite::{ApiError, Call, Lane, Trouble};
+
+/// Rows that are held at most: a few megabytes.
+const MOST: usize = 20_000;
+
+/// How many rows are held, of all lists together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HeldRows(Arc<AtomicUsize>);
+
+impl HeldRows {
+    /// Whether so many are held that no more are read ahead.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= MOST
+    }
+
+    /// Counts `rows` for as long as the claim lives.
+    fn claim(&self, rows: usize) -> Claim {
+        self.0.fetch_add(rows, Ordering::Relaxed);
+        Claim {
+            rows,
+            counted_in: self.clone(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Claim {
+    rows: usize,
+    counted_in: HeldRows,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.counted_in.0.fetch_sub(self.rows, Ordering::Relaxed);
+    }
+}
+
+/// Rows that are read, or being read. Dropping it ends the reading.
+#[derive(Debug)]
+pub(super) struct Reading<R> {
+    /// What the reading costs, the time that it sleeps included.
+    call: Call,
+    task: AbortOnDropHandle<Result<(Batch<R>, Claim), ApiError>>,
+}
+
+impl<R: Send + 'static> Reading<R> {
+    /// Begins to read, on the lane of syncs and with so many windows of a list together. Must be called within a runtime.
+    pub(super) fn begin<F>(held: &HeldRows, together: usize, read: impl FnOnce(Call) -> F) -> Self
+    where
+        F: Future<Output = Result<Batch<R>, ApiError>> + Send + 'static,
+    {
+        let call = Call::new(Lane::Sync).asking_together(together);
+        let (held, rows) = (held.clone(), read(call.clone()));
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            let batch = rows.await?;
+            let claim = held.claim(batch.rows.len());
+            Ok((batch, claim))
+        }));
+        Self { call, task }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Waits for the rows on behalf of `call`; none where the reading failed in a way that the call had better see for
+    /// itself, by asking again.
+    ///
+    /// # Errors
+    /// Where the reading waited for a rate limit in vain: who asks now has waited with it, and waits no second time.
+    pub(super) async fn outcome(self, call: &Call) -> Result<Option<Batch<R>>, ApiError> {
+        let (slept_before, asked_at) = (self.call.spent().waited, Instant::now());
+        let had_ended = self.has_ended();
+        let outcome = self.task.await;
+        let slept = self.call.spent().waited.saturating_sub(slept_before);
+        call.waited(slept.min(asked_at.elapsed()));
+        match outcome {
+            Ok(Ok((batch, _))) => Ok(Some(batch)),
+            Ok(Err(error)) if matches!(error.trouble, Trouble::RateLimited(_)) && !had_ended => Err(error),
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
+    }
+}
