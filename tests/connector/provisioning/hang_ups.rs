@@ -11,7 +11,7 @@ use super::{World, limited, reason, setup};
 use crate::support::{entitlement, resource};
 
 /// Longer than any of these tests waits for a condition.
-const DELAY: Duration = Duration::from_millis(400);
+const DELAY: Duration = Duration::from_millis(1_200);
 
 async fn until(condition: impl Fn() -> bool) {
     let waited = async {
@@ -125,7 +125,7 @@ async fn a_caller_that_waits_for_its_turn_keeps_its_deadline() {
         );
     until(|| world.sandbox.journal().in_flight() == 1).await;
     let mut request = grant_request(&world);
-    request.set_timeout(DELAY / 8);
+    request.set_timeout(DELAY / 4);
     let late = world.platform.grants_client().grant(request).await.unwrap_err();
     assert_eq!(late.code(), Code::DeadlineExceeded);
     assert_eq!(first.await.unwrap().unwrap(), Answer::Done);
