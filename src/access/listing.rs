@@ -126,7 +126,11 @@ impl Access {
         let first = from == Position::Start;
         let batch = match from {
             Position::Start => self.read_ahead.members(sync, team, call).await,
-            further => self.upstream.members(team, further, PART, &self.read_ahead.together(call)).await,
+            further => {
+                self.upstream
+                    .members(team, further, PART, &self.read_ahead.together(call))
+                    .await
+            }
         };
         let Batch { rows, next, .. } = match batch {
             Ok(batch) => batch,

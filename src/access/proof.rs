@@ -22,6 +22,7 @@ impl Access {
     }
 
     async fn is_proven_gone(&self, team: TeamId, call: &Call) -> Result<bool, AccessError> {
+        let call = &call.deciding();
         // Read anew, role included: a demotion a second ago hides teams from the list that follows.
         let standing = self.standing(Duration::ZERO, call).await?;
         if standing.owner_role != OwnerRole::Admin {

@@ -63,6 +63,7 @@ pub struct Call {
     patience: Option<Instant>,
     abandoned: CancellationToken,
     together: usize,
+    apart: bool,
     ledger: Arc<Mutex<Ledger>>,
 }
 
@@ -84,6 +85,7 @@ impl Call {
             patience: None,
             abandoned: CancellationToken::new(),
             together: 1,
+            apart: lane == Lane::Provisioning,
             ledger: Arc::default(),
         }
     }
@@ -127,6 +129,21 @@ impl Call {
     #[must_use]
     pub fn together(&self) -> usize {
         self.together
+    }
+
+    /// The same call, every answer of which was asked for since: what it reads decides something. Grants and revokes are of
+    /// this kind from the start.
+    #[must_use]
+    pub fn deciding(&self) -> Self {
+        Self {
+            apart: true,
+            ..self.clone()
+        }
+    }
+
+    /// Whether an answer will do that somebody else asked for a moment ago and that is still to come.
+    pub(super) fn joins_others(&self) -> bool {
+        !self.apart
     }
 
     /// Whether nobody waits for the call any more.

@@ -16,6 +16,7 @@ mod provisioning;
 mod read_ahead;
 mod rest;
 mod secrets;
+mod shared_reads;
 mod sync;
 mod tolerance;
 mod windows;

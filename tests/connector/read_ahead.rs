@@ -141,7 +141,10 @@ async fn a_client_that_stops_asking_leaves_a_bounded_number_of_reads_and_cleanup
     platform.grants(&teams[1]).await.unwrap();
     platform.cleanup(SYNC).await.unwrap();
     let read = sandbox.journal().count(Endpoint::TeamMembers);
-    assert!(read <= 2 * (1 + 16), "{read} teams were read for two that were asked for");
+    assert!(
+        read <= 2 * (1 + 16),
+        "{read} teams were read for two that were asked for"
+    );
     while sandbox.journal().in_flight() > 0 {
         tokio::task::yield_now().await;
     }

@@ -78,7 +78,9 @@ impl ReadAhead {
         let Some(kept) = kept else {
             return R::read(Arc::clone(&self.upstream), from, PART, self.together(call)).await;
         };
-        let Run { mut ready, mut coming, .. } = kept.unwrap_or_default();
+        let Run {
+            mut ready, mut coming, ..
+        } = kept.unwrap_or_default();
         if ready.is_empty()
             && let Some(reading) = coming.take()
             && let Some(batch) = reading.outcome(call).await?

@@ -67,7 +67,8 @@ impl Members {
         };
         let waiting = self.reads.values().filter(|(_, reading)| reading.has_ended()).count();
         let under_way = self.reads.len() - waiting;
-        let room = (ahead.limit.saturating_sub(under_way)).min((ahead.limit * HELD_PER_REQUEST).saturating_sub(waiting));
+        let room =
+            (ahead.limit.saturating_sub(under_way)).min((ahead.limit * HELD_PER_REQUEST).saturating_sub(waiting));
         if ahead.held.is_full() {
             return;
         }

@@ -5,7 +5,7 @@
 //! behind the door, and nothing to stop. A waiter that goes away leaves the queue as if it had never come.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, StatusCode};
 use tokio::sync::{oneshot, watch};
@@ -23,6 +23,12 @@ use super::ticket::Ticket;
 /// The one door to the network.
 #[derive(Debug)]
 pub struct Door {
+    hall: Arc<Hall>,
+}
+
+/// What lies behind the door, for as long as somebody is there.
+#[derive(Debug)]
+struct Hall {
     desk: Mutex<Desk>,
     /// The next moment at which time alone changes something.
     alarm: watch::Sender<Option<Instant>>,
@@ -39,25 +45,26 @@ impl Door {
     /// A door that spends the budget as it is told to.
     #[must_use]
     pub fn new(options: BudgetOptions) -> Self {
-        Self {
+        let hall = Hall {
             desk: Mutex::new(Desk {
                 keeper: Keeper::new(options, Instant::now()),
                 waiting: HashMap::new(),
             }),
             alarm: watch::Sender::new(None),
             options,
-        }
+        };
+        Self { hall: Arc::new(hall) }
     }
 
     /// Waits until the call may send one request. Dropping the future gives the place up.
     ///
     /// # Errors
     /// What is closed, as soon as it is known to open later than the call or the longest wait allows.
-    pub async fn enter(&self, call: &Call) -> Result<Admission<'_>, Closed> {
+    pub async fn enter(&self, call: &Call) -> Result<Admission, Closed> {
         let arrived = Instant::now();
-        let patience = arrived + self.options.patience(call.lane());
+        let patience = arrived + self.hall.options.patience(call.lane());
         let until = call.deadline().map_or(patience, |deadline| deadline.min(patience));
-        let decision = self.queue(call.lane(), until).decision().await;
+        let decision = self.hall.queue(call.lane(), until).decision().await;
         let limited = match &decision {
             Ok(admitted) => admitted.limited,
             Err(refused) => refused.limited,
@@ -67,7 +74,7 @@ impl Door {
         }
         match decision {
             Ok(admitted) => Ok(Admission {
-                door: self,
+                hall: Arc::clone(&self.hall),
                 ticket: Some(admitted.ticket),
             }),
             Err(refused) => Err(refused.closed),
@@ -77,7 +84,7 @@ impl Door {
     /// How the budget stands.
     #[must_use]
     pub fn state(&self) -> BudgetState {
-        self.desk().keeper.state(Instant::now())
+        self.hall.desk().keeper.state(Instant::now())
     }
 
     /// When the last of so many requests of a lane is likely to have its turn, if nobody else comes; none where nothing
@@ -85,12 +92,14 @@ impl Door {
     #[must_use]
     pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
         let ahead = requests.saturating_sub(1);
-        let desk = self.desk();
+        let desk = self.hall.desk();
         desk.keeper
             .forecast(lane, ahead, Instant::now(), Outlook::Likely)
             .opens_at
     }
+}
 
+impl Hall {
     fn queue(&self, lane: Lane, until: Instant) -> Place<'_> {
         let (call, called) = oneshot::channel();
         let mut desk = self.desk();
@@ -98,7 +107,7 @@ impl Door {
         desk.waiting.insert(number, call);
         self.serve(desk);
         Place {
-            door: self,
+            hall: self,
             number,
             called,
         }
@@ -135,15 +144,15 @@ impl Door {
 }
 
 /// A place in the queue.
-struct Place<'door> {
-    door: &'door Door,
+struct Place<'hall> {
+    hall: &'hall Hall,
     number: u64,
     called: oneshot::Receiver<Result<Admitted, Refused>>,
 }
 
 impl Place<'_> {
     async fn decision(mut self) -> Result<Admitted, Refused> {
-        let mut alarm = self.door.alarm.subscribe();
+        let mut alarm = self.hall.alarm.subscribe();
         loop {
             let at = *alarm.borrow_and_update();
             let rings = async {
@@ -162,7 +171,7 @@ impl Place<'_> {
                     }));
                 }
                 _ = alarm.changed() => {}
-                () = rings => self.door.serve(self.door.desk()),
+                () = rings => self.hall.serve(self.hall.desk()),
             }
         }
     }
@@ -170,24 +179,24 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut desk = self.door.desk();
+        let mut desk = self.hall.desk();
         desk.waiting.remove(&self.number);
         desk.keeper.leave(self.number);
         if let Ok(Ok(admitted)) = self.called.try_recv() {
             desk.keeper.withdrawn(&admitted.ticket);
         }
-        self.door.serve(desk);
+        self.hall.serve(desk);
     }
 }
 
 /// The right to send one request. Dropped unanswered, the request counts as sent without an answer.
 #[derive(Debug)]
-pub struct Admission<'door> {
-    door: &'door Door,
+pub struct Admission {
+    hall: Arc<Hall>,
     ticket: Option<Ticket>,
 }
 
-impl Admission<'_> {
+impl Admission {
     /// Tells the door what came back; for a 429, what it closed.
     #[must_use]
     pub fn answered(mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Closed> {
@@ -197,28 +206,28 @@ impl Admission<'_> {
             user: Reading::of(Bucket::User, headers),
             refusal: (status == StatusCode::TOO_MANY_REQUESTS).then(|| Refusal::read(headers, body)),
         };
-        let mut desk = self.door.desk();
+        let mut desk = self.hall.desk();
         let closed = desk.keeper.answered(&ticket, answer, Instant::now());
-        self.door.serve(desk);
+        self.hall.serve(desk);
         closed
     }
 
     /// Tells the door that nothing was sent, because no connection was made.
     pub fn never_sent(mut self) {
         if let Some(ticket) = self.ticket.take() {
-            let mut desk = self.door.desk();
+            let mut desk = self.hall.desk();
             desk.keeper.withdrawn(&ticket);
-            self.door.serve(desk);
+            self.hall.serve(desk);
         }
     }
 }
 
-impl Drop for Admission<'_> {
+impl Drop for Admission {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            let mut desk = self.door.desk();
+            let mut desk = self.hall.desk();
             desk.keeper.lost(&ticket, Instant::now());
-            self.door.serve(desk);
+            self.hall.serve(desk);
         }
     }
 }

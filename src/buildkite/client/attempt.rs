@@ -1,26 +1,22 @@
-//! One request on its way: through the door, over the network, and into its class; and again, where that is safe and may help.
+//! One request's turn: shared with whoever asks the same, or through the door; and again, where that is safe and may help.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use bytes::{Bytes, BytesMut};
+use futures::future::FutureExt;
 use http::HeaderMap;
-use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::super::budget::{Admission, Bucket, Closed};
+use super::super::budget::Closed;
 use super::super::call::Call;
-use super::super::credential::ApiToken;
 use super::super::endpoint::Endpoint;
 use super::super::error::{ApiError, Cause, Trouble};
-use super::super::outcome::{self, BodyTrouble, Received};
-use super::super::pages::Window;
-use super::super::redact;
+use super::super::outcome::{self, Received};
 use super::Client;
-
-/// A body larger than this is no page of rows: 10,000 rows of the longest names that Buildkite allows stay below it.
-const LARGEST_BODY: usize = 32 << 20;
+use super::shared::Answer;
+use super::wire::{Asked, Sent};
 
 /// The first pause before an attempt is repeated; each further one doubles, with jitter, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -53,11 +49,10 @@ impl Client {
     }
 
     /// One request, sent again only where it was certainly not executed: a 429 is refused beforehand, and so is a token that
-    /// was replaced meanwhile.
+    /// was replaced meanwhile. A read may be answered by a request that somebody else sent.
     pub(super) async fn attempt(
         &self,
-        endpoint: Endpoint,
-        window: Option<Window>,
+        asked: Asked,
         body: Option<&serde_json::Value>,
         call: &Call,
     ) -> Result<Answered, ApiError> {
@@ -67,117 +62,84 @@ impl Client {
             call.deadline().map_or(patience, |deadline| deadline.min(patience)),
         ));
         loop {
-            // What the door says is final; what Buildkite says is asked again, through the door.
-            let admission = tokio::select! {
-                biased;
-                // A write that nobody waits for any more leaves the queue: it was not begun.
-                () = call.given_up(), if endpoint.is_write() => Err(Trouble::Abandoned),
-                admission = self.door.enter(&turn) => admission.map_err(|closed| beyond_patience(closed, call)),
-            }
-            .map_err(|trouble| ApiError::new(endpoint, trouble))?;
-            let token = self.credential.current();
-            let refused = match self.send(admission, endpoint, window, body, call, &token).await {
+            let sent = if asked.endpoint.is_write() {
+                self.write_once(asked, body, &turn, call).await
+            } else {
+                self.read_together(asked, &turn, call).await
+            };
+            let sent = sent.map_err(|trouble| ApiError::new(asked.endpoint, trouble))?;
+            match sent.outcome {
+                Ok(received) => return Ok(Answered(received)),
+                // The bucket is closed now, so the door either waits for its reset or says that it is too far.
                 Err(ApiError {
-                    trouble: Trouble::RateLimited(closed),
+                    trouble: Trouble::RateLimited(_),
                     ..
-                }) => closed,
+                }) => {}
                 Err(ApiError {
                     trouble: Trouble::TokenRejected,
                     ..
-                }) if self.credential.has_another_than(&token) => continue,
-                other => return other,
-            };
-            // The bucket is closed now, so the door either waits for its reset or says that it is too far.
-            tracing::info!(
-                call = endpoint.name(),
-                bucket = refused.bucket.map(Bucket::as_str),
-                "rate limited"
-            );
+                }) if self.credential.has_another_than(&sent.token) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 
-    async fn send(
+    /// A write that nobody waits for any more is not begun. One that was begun is waited for: cut off, nobody would know
+    /// what became of it.
+    async fn write_once(
         &self,
-        admission: Admission<'_>,
-        endpoint: Endpoint,
-        window: Option<Window>,
+        asked: Asked,
         body: Option<&serde_json::Value>,
+        turn: &Call,
         call: &Call,
-        token: &ApiToken,
-    ) -> Result<Answered, ApiError> {
-        let fail = |trouble| ApiError::new(endpoint, trouble);
-        let timeout = match call.deadline() {
-            // A write that was begun is waited for: cut off, nobody would know what became of it.
-            _ if endpoint.is_write() && call.is_abandoned() => {
-                admission.never_sent();
-                return Err(fail(Trouble::Abandoned));
-            }
-            Some(deadline) if !endpoint.is_write() => deadline
-                .saturating_duration_since(Instant::now())
-                .min(self.options.attempt_timeout),
-            _ => self.options.attempt_timeout,
+    ) -> Result<Sent, Trouble> {
+        let admission = tokio::select! {
+            biased;
+            () = call.given_up() => return Err(Trouble::Abandoned),
+            admission = self.door.enter(turn) => admission.map_err(|closed| beyond_patience(closed, call))?,
         };
-        let exchange = tokio::time::timeout(timeout, self.exchange(endpoint, window, body, token));
-        let received = match exchange.await {
-            Ok(Ok(received)) => received,
-            Ok(Err(cause)) => {
-                if cause.is_before_sending() {
-                    admission.never_sent();
-                }
-                call.record(endpoint, None);
-                return Err(fail(Trouble::Unavailable(cause)));
-            }
-            Err(_) if timeout < self.options.attempt_timeout && call.is_overdue() => {
-                call.record(endpoint, None);
-                return Err(fail(Trouble::DeadlineExceeded));
-            }
-            Err(_) => {
-                call.record(endpoint, None);
-                return Err(fail(Trouble::Unavailable(Cause::Silent(timeout))));
-            }
-        };
-        call.record(endpoint, Some(received.status));
-        self.clock.compare(&received.headers, Timestamp::now());
-        let body = received.body.as_deref().unwrap_or_default();
-        let closed = admission.answered(received.status, &received.headers, body);
-        match outcome::classify(&received, || closed.unwrap_or_else(Closed::unknown)) {
-            Ok(()) => Ok(Answered(received)),
-            Err(trouble) => Err(ApiError {
-                endpoint,
-                trouble,
-                message: outcome::message(&received),
-            }),
-        }
+        let token = self.credential.current();
+        let sent = Arc::clone(&self.wire)
+            .send(admission, asked, body.cloned(), token)
+            .await;
+        self.reads.changed();
+        call.record(asked.endpoint, sent.status);
+        Ok(sent)
     }
 
-    async fn exchange(
-        &self,
-        endpoint: Endpoint,
-        window: Option<Window>,
-        body: Option<&serde_json::Value>,
-        token: &ApiToken,
-    ) -> Result<Received, Cause> {
-        let path = endpoint.path(&self.organization);
-        let mut request = self
-            .http
-            .request(endpoint.method(), self.origin.url(path.iter().map(String::as_str)));
-        if let Ok(authorization) = token.authorization() {
-            request = request.header(http::header::AUTHORIZATION, authorization);
+    /// What the door says is final; what Buildkite says is asked again, through the door.
+    async fn read_together(&self, asked: Asked, turn: &Call, call: &Call) -> Result<Sent, Trouble> {
+        let spot = self.reads.spot(asked);
+        let admission = tokio::select! {
+            biased;
+            answer = spot.asked(), if call.joins_others() => return Self::within_patience(answer, call).await,
+            admission = self.door.enter(turn) => admission.map_err(|closed| beyond_patience(closed, call))?,
+        };
+        let send = |admission| {
+            let wire = Arc::clone(&self.wire);
+            wire.send(admission, asked, None, self.credential.current()).boxed()
+        };
+        let (answer, unused) = spot.ask(admission, call.joins_others(), send);
+        if let Some(admission) = unused {
+            admission.never_sent();
+            return Self::within_patience(answer, call).await;
         }
-        request = request.header(http::header::ACCEPT, "application/json");
-        if let Some(window) = window {
-            request = request.query(&[("page", window.page), ("per_page", window.per_page)]);
+        let sent = Self::within_patience(answer, call).await;
+        call.record(asked.endpoint, sent.as_ref().ok().and_then(|sent| sent.status));
+        sent
+    }
+
+    /// Waits for an answer for as long as the call does.
+    async fn within_patience(answer: Answer, call: &Call) -> Result<Sent, Trouble> {
+        let Some(deadline) = call.deadline() else {
+            return Ok(answer.await);
+        };
+        let begun = Instant::now();
+        match tokio::time::timeout_at(deadline, answer).await {
+            Ok(sent) => Ok(sent),
+            Err(_) if call.is_overdue() => Err(Trouble::DeadlineExceeded),
+            Err(_) => Err(Trouble::Unavailable(Cause::Silent(begun.elapsed()))),
         }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = request.send().await.map_err(|error| cause(&error))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Received {
-            status,
-            headers,
-            body: read_body(response).await,
-        })
     }
 }
 
@@ -199,51 +161,8 @@ fn within(pause: Duration, left: Duration) -> Option<Duration> {
     }
 }
 
-/// The transport's failure without its URL: a query is nobody's business, and the call names itself.
-fn cause(error: &reqwest::Error) -> Cause {
-    if !error.is_connect() {
-        return Cause::Broken;
-    }
-    let chain = || {
-        std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
-            error.source()
-        })
-    };
-    let text = redact(&chain().last().map(ToString::to_string).unwrap_or_default());
-    if chain().any(|error| error.to_string() == "dns error") {
-        return Cause::Resolve(text);
-    }
-    if chain().any(is_tls) {
-        return Cause::Tls(text);
-    }
-    Cause::Connect(text)
-}
-
-/// Whether the handshake failed: the TLS library says so inside an I/O error, which may be inside another.
-fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    while let Some(error) = inner {
-        if error.is::<rustls::Error>() || error.to_string().starts_with("tls handshake") {
-            return true;
-        }
-        inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    }
-    false
-}
-
-async fn read_body(mut response: reqwest::Response) -> Result<Bytes, BodyTrouble> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| BodyTrouble::Cut)? {
-        if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(BodyTrouble::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
 /// A 2xx answer whose body is still to be read.
-pub(super) struct Answered(Received);
+pub(super) struct Answered(Arc<Received>);
 
 impl Answered {
     pub(super) fn decode<T: DeserializeOwned>(&self, endpoint: Endpoint) -> Result<T, ApiError> {

@@ -9,6 +9,7 @@ use super::super::ids::{Role, TeamId, UserId};
 use super::super::pages::{self, Answer, Batch, Position, Row, Window, Windows};
 use super::super::types::{AccessToken, Organization, OrganizationMember, Owner, Team, TeamMember};
 use super::Client;
+use super::wire::Asked;
 
 impl Client {
     /// The token's own record.
@@ -164,7 +165,9 @@ impl Client {
     /// A read: transient trouble is ridden out, since asking twice changes nothing.
     async fn read<T: DeserializeOwned>(&self, endpoint: Endpoint, call: &Call) -> Result<T, ApiError> {
         self.patiently(call, || async {
-            self.attempt(endpoint, None, None, call).await?.decode(endpoint)
+            self.attempt(Asked { endpoint, window: None }, None, call)
+                .await?
+                .decode(endpoint)
         })
         .await
     }
@@ -176,7 +179,8 @@ impl Client {
         body: Option<serde_json::Value>,
         call: &Call,
     ) -> Result<Option<T>, ApiError> {
-        let answered = self.attempt(endpoint, None, body.as_ref(), call).await?;
+        let asked = Asked { endpoint, window: None };
+        let answered = self.attempt(asked, body.as_ref(), call).await?;
         Ok(answered.decode(endpoint).ok())
     }
 }
@@ -195,10 +199,11 @@ impl<R: Row + DeserializeOwned> Windows<R> for Listing<'_> {
 
     async fn window(&self, window: Window) -> Result<Answer<R>, ApiError> {
         let ask = || async {
-            let answered = self
-                .client
-                .attempt(self.endpoint, Some(window), None, self.call)
-                .await?;
+            let asked = Asked {
+                endpoint: self.endpoint,
+                window: Some(window),
+            };
+            let answered = self.client.attempt(asked, None, self.call).await?;
             Ok(Answer {
                 link: pages::Link::read(answered.headers()),
                 rows: answered.decode(self.endpoint)?,

@@ -1,7 +1,10 @@
-//! The HTTP client: [`endpoints`] has one typed method an endpoint, [`attempt`] sends each request through the one door.
+//! The HTTP client: [`endpoints`] has one typed method an endpoint, [`attempt`] gives each request its turn at the one door,
+//! [`shared`] makes one of those that ask the same, [`wire`] sends it.
 
 mod attempt;
 mod endpoints;
+mod shared;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +19,8 @@ use super::credential::{ApiToken, CredentialError};
 use super::ids::OrganizationSlug;
 use super::origin::ApiOrigin;
 use super::rotation::Credential;
+use shared::SharedReads;
+use wire::Wire;
 
 /// How the client behaves; see the settings of the same names.
 #[derive(Debug, Clone)]
@@ -52,13 +57,11 @@ pub enum ClientError {
 /// Buildkite's REST API for one organization, with one token.
 #[derive(Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    origin: ApiOrigin,
-    organization: OrganizationSlug,
+    wire: Arc<Wire>,
     credential: Arc<Credential>,
     options: ClientOptions,
     door: Door,
-    clock: Clock,
+    reads: SharedReads,
 }
 
 impl Client {
@@ -98,15 +101,19 @@ impl Client {
             // The system's proxy is for the way out, and would see the token of a stand-in on this machine.
             http = http.no_proxy();
         }
-        let door = Door::new(options.budget);
-        Ok(Self {
+        let wire = Wire {
             http: http.build()?,
             origin,
             organization,
-            credential,
-            options,
-            door,
+            timeout: options.attempt_timeout,
             clock: Clock::default(),
+        };
+        Ok(Self {
+            wire: Arc::new(wire),
+            credential,
+            door: Door::new(options.budget),
+            reads: SharedReads::default(),
+            options,
         })
     }
 
@@ -119,7 +126,7 @@ impl Client {
     /// The organization that is governed.
     #[must_use]
     pub fn organization_slug(&self) -> &OrganizationSlug {
-        &self.organization
+        &self.wire.organization
     }
 
     /// The door that every request of this client passes: how the rate limits stand, and when there will be room.
@@ -137,7 +144,7 @@ impl Client {
     /// How far Buildkite's clock is ahead of this machine's; none before its first answer.
     #[must_use]
     pub fn clock_ahead(&self) -> Option<SignedDuration> {
-        self.clock.ahead()
+        self.wire.clock.ahead()
     }
 
     /// When the last of so many requests of a lane is likely to have its turn; none where nothing is in the way.

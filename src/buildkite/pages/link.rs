@@ -48,7 +48,11 @@ impl Link {
     /// Rows that the list holds at least, for pages of `size` rows: those of every page before the last, and one more.
     #[must_use]
     pub fn known_rows(self, page: u32, size: u32) -> u32 {
-        let full = self.last.unwrap_or(page).max(page + u32::from(self.next)).saturating_sub(1);
+        let full = self
+            .last
+            .unwrap_or(page)
+            .max(page + u32::from(self.next))
+            .saturating_sub(1);
         full.saturating_mul(size).saturating_add(1)
     }
 

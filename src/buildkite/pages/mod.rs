@@ -235,7 +235,10 @@ fn slice<R: Row>(mut rows: Vec<R>, after: Option<Uuid>, enough: usize) -> Batch<
     let next = rows.last().filter(|_| rest).map(|row| Position::After(row.id()));
     let behind = |part: &[R]| part.last().map(|row| Position::After(row.id()));
     let ends = rows.chunks(PART).map(behind);
-    let mut stops: Vec<_> = (1..).zip(ends).filter_map(|(part, end)| Some((part * PART, end?))).collect();
+    let mut stops: Vec<_> = (1..)
+        .zip(ends)
+        .filter_map(|(part, end)| Some((part * PART, end?)))
+        .collect();
     // The last part ends where the batch does.
     stops.pop();
     Batch { rows, next, stops }

@@ -318,8 +318,14 @@ fn somebody_who_comes_again_at_the_end_hides_nobody() {
     for (dated, rows) in [(true, 200), (false, 200), (true, 105), (false, 105), (false, 199)] {
         for gone in 1..99 {
             let edits = vec![Edit::DeleteManyAndReAdd(gone), Edit::Nothing];
-            let stayed =
-                every_row_that_stayed_is_read(200, Paging::Honoured, Linking::Right, (false, dated), edits, (1, 10_000));
+            let stayed = every_row_that_stayed_is_read(
+                200,
+                Paging::Honoured,
+                Linking::Right,
+                (false, dated),
+                edits,
+                (1, 10_000),
+            );
             stayed.unwrap_or_else(|missing| panic!("{gone} of {rows} rows gone, dated {dated}: {missing}"));
         }
     }

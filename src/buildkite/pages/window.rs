@@ -1,7 +1,7 @@
 //! Where windows lie.
 
 /// One window, as `page` and `per_page` address it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Counted from 1.
     pub page: u32,

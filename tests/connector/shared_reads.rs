@@ -1,0 +1,154 @@
+//! Identical reads in flight are one request, whoever began it, and whoever hangs up.
+
+use std::time::Duration;
+
+use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Sandbox};
+use futures::future::join_all;
+
+use crate::support::platform::{id_of, resource};
+use crate::support::{Connector, Platform, entitlement, first_team, sandbox, sized};
+
+const DELAY: Duration = Duration::from_millis(600);
+
+async fn world() -> (Sandbox, Connector, Platform) {
+    let sandbox = sandbox(sized(3, 8, 40)).await;
+    let connector = Connector::on(&sandbox).await;
+    let platform = connector.platform().await;
+    // What is asked about the token before anything else is known by now.
+    platform.validate().await.unwrap();
+    (sandbox, connector, platform)
+}
+
+fn slow(sandbox: &Sandbox, endpoint: Endpoint) {
+    sandbox
+        .faults()
+        .add(Fault::new(endpoint, FaultKind::Delay(DELAY)).once());
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn many_who_ask_the_same_at_once_cost_one_request() {
+    let (sandbox, _connector, platform) = world().await;
+    slow(&sandbox, Endpoint::TeamMembers);
+    let team = resource("team", &first_team(&sandbox).to_string());
+    let answers = join_all((0..20).map(|_| platform.grants(&team))).await;
+    let first = answers[0].as_ref().unwrap();
+    assert_eq!(first.len(), 8);
+    assert!(answers.iter().all(|answer| answer.as_ref().unwrap() == first));
+    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 1);
+}
+
+#[tokio::test]
+async fn the_others_are_answered_although_the_first_caller_hangs_up() {
+    let (sandbox, _connector, platform) = world().await;
+    slow(&sandbox, Endpoint::TeamMembers);
+    let team = resource("team", &first_team(&sandbox).to_string());
+    let asking = || {
+        let (platform, team) = (platform.clone(), team.clone());
+        tokio::spawn(async move { platform.grants(&team).await })
+    };
+    let first = asking();
+    until(|| sandbox.journal().in_flight() == 1).await;
+    let others: Vec<_> = (0..3).map(|_| asking()).collect();
+    tokio::time::sleep(DELAY / 4).await;
+    first.abort();
+    for other in others {
+        assert_eq!(other.await.unwrap().unwrap().len(), 8);
+    }
+    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_waits_for_any_more_ends() {
+    let (sandbox, _connector, platform) = world().await;
+    slow(&sandbox, Endpoint::TeamMembers);
+    let team = resource("team", &first_team(&sandbox).to_string());
+    let asking = || {
+        let (platform, team) = (platform.clone(), team.clone());
+        tokio::spawn(async move { platform.grants(&team).await })
+    };
+    let callers = [asking(), asking()];
+    until(|| sandbox.journal().in_flight() == 1).await;
+    callers.iter().for_each(tokio::task::JoinHandle::abort);
+    // Who comes after it asks anew: nothing is left of it.
+    tokio::time::sleep(DELAY / 4).await;
+    assert_eq!(platform.grants(&team).await.unwrap().len(), 8);
+    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_asked_for_before_our_write_is_not_for_those_who_ask_after_it() {
+    let (sandbox, _connector, platform) = world().await;
+    slow(&sandbox, Endpoint::TeamMembers);
+    let team = first_team(&sandbox);
+    let newcomer = sandbox.look(|organization| {
+        let team = organization.team(team).unwrap();
+        let outside = organization
+            .people()
+            .iter()
+            .find(|person| team.role_of(person.id).is_none());
+        outside.unwrap().id
+    });
+    let team = resource("team", &team.to_string());
+    let before = {
+        let (platform, team) = (platform.clone(), team.clone());
+        tokio::spawn(async move { platform.grants(&team).await })
+    };
+    until(|| sandbox.journal().in_flight() == 1).await;
+    platform
+        .grant(&id_of(&team), "member", &newcomer.to_string())
+        .await
+        .unwrap();
+    assert!(!before.is_finished(), "the reading was to be slower than the write");
+    let after = platform.grants(&team).await.unwrap();
+    let id = format!("{}:user:{newcomer}", entitlement(&id_of(&team), "member").id);
+    assert!(after.iter().any(|grant| grant.id == id), "the grant is missing");
+    before.await.unwrap().unwrap();
+    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 2);
+}
+
+#[tokio::test]
+async fn what_decides_a_grant_joins_no_reading_of_others() {
+    let (sandbox, _connector, platform) = world().await;
+    let (user, email) = sandbox.look(|organization| {
+        let person = &organization.people()[7];
+        (person.id, person.email.clone())
+    });
+    slow(&sandbox, Endpoint::OrganizationMember);
+    let before = sandbox.journal().count(Endpoint::OrganizationMember);
+    let reading = {
+        let platform = platform.clone();
+        tokio::spawn(async move { platform.resource("user", &user.to_string()).await })
+    };
+    until(|| sandbox.journal().in_flight() == 1).await;
+    let team = first_team(&sandbox).to_string();
+    platform.grant(&team, "maintainer", &email).await.unwrap();
+    assert!(!reading.is_finished(), "the reading was to be slower than the grant");
+    reading.await.unwrap().unwrap();
+    assert_eq!(sandbox.journal().count(Endpoint::OrganizationMember) - before, 2);
+}
+
+#[tokio::test]
+async fn two_syncs_at_once_share_what_both_ask_for_at_the_same_time() {
+    let (sandbox, _connector, platform) = world().await;
+    slow(&sandbox, Endpoint::OrganizationMembers);
+    slow(&sandbox, Endpoint::Teams);
+    let before = sandbox.journal().total();
+    let alike = |sync: &'static str| {
+        let platform = platform.clone();
+        async move {
+            let people = platform.resources_page("user", "", sync).await.unwrap().list;
+            let teams = platform.resources_page("team", "", sync).await.unwrap().list;
+            (people, teams)
+        }
+    };
+    let (one, other) = tokio::join!(alike("one"), alike("other"));
+    assert_eq!(one, other);
+    assert_eq!((one.0.len(), one.1.len()), (40, 3));
+    assert_eq!(sandbox.journal().total() - before, 2);
+}
