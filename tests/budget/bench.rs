@@ -28,11 +28,11 @@ impl Bench {
         }
     }
 
-    /// So many reads at once.
+    /// So many reads at once, each a request of its own.
     pub(crate) async fn read(&self, times: usize, call: &Call) -> Vec<Result<Organization, ApiError>> {
         let mut reads = JoinSet::new();
         for _ in 0..times {
-            let (client, call) = (Arc::clone(&self.client), call.clone());
+            let (client, call) = (Arc::clone(&self.client), call.deciding());
             reads.spawn(async move { client.organization(&call).await });
         }
         reads.join_all().await
