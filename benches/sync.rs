@@ -22,9 +22,6 @@ use tonic::transport::Endpoint;
 /// Teams, members of each, people.
 const SIZES: [(usize, usize, usize); 2] = [(250, 20, 2_000), (2_000, 150, 50_000)];
 
-/// Ticks of `/proc/<pid>/stat` in a second, on every Linux that this runs on.
-const TICKS: f64 = 100.0;
-
 struct Served {
     child: Child,
     address: String,
@@ -59,10 +56,14 @@ impl Served {
         }
     }
 
+    /// Seconds that the process' threads have run.
     fn cpu(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / TICKS
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let nanoseconds: u64 = threads
+            .map(|thread| fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap())
+            .map(|stat| stat.split(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum();
+        Duration::from_nanos(nanoseconds).as_secs_f64()
     }
 
     fn peak_megabytes(&self) -> f64 {
@@ -122,7 +123,7 @@ async fn main() {
                     read_ahead.to_string()
                 },
                 format!("{:.2} s", wall.as_secs_f64()),
-                format!("{cpu:.2} s"),
+                format!("{cpu:.3} s"),
                 format!("{:.1} MB", served.peak_megabytes()),
                 sandbox.journal().total().to_string(),
             ]);
