@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::buildkite::pages::Batch;
-use crate::buildkite::{ApiError, Call, Lane, Trouble};
+use crate::buildkite::{ApiError, Call, Lane};
 
 /// Rows that are held at most: a few megabytes.
 const MOST: usize = 20_000;
@@ -72,11 +72,11 @@ impl<R: Send + 'static> Reading<R> {
         self.task.is_finished()
     }
 
-    /// Waits for the rows on behalf of `call`; none where the reading failed in a way that the call had better see for
-    /// itself, by asking again.
+    /// Waits for the rows on behalf of `call`; none where the reading had failed before anybody waited for it, so that it is
+    /// better made again.
     ///
     /// # Errors
-    /// Where the reading waited for a rate limit in vain: who asks now has waited with it, and waits no second time.
+    /// Where the reading fails while it is waited for, as one made for the call would have.
     pub(super) async fn outcome(self, call: &Call) -> Result<Option<Batch<R>>, ApiError> {
         let (slept_before, asked_at) = (self.call.spent().waited, Instant::now());
         let had_ended = self.has_ended();
@@ -85,7 +85,7 @@ impl<R: Send + 'static> Reading<R> {
         call.waited(slept.min(asked_at.elapsed()));
         match outcome {
             Ok(Ok((batch, _))) => Ok(Some(batch)),
-            Ok(Err(error)) if matches!(error.trouble, Trouble::RateLimited(_)) && !had_ended => Err(error),
+            Ok(Err(error)) if !had_ended => Err(error),
             Ok(Err(_)) | Err(_) => Ok(None),
         }
     }

@@ -83,6 +83,8 @@ struct Reader<'s, R, S> {
     /// Where what was read can be parted.
     stops: Vec<(usize, Position)>,
     steps_back: u32,
+    /// Whether the reader ever had to step back.
+    moved: bool,
     /// The most rows that were ever covered, and how often the reader stepped back with success since.
     furthest: u32,
     rescues: u32,
@@ -114,6 +116,7 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
             rows: Vec::new(),
             stops: Vec::new(),
             steps_back: 0,
+            moved: false,
             furthest: covered,
             rescues: 0,
             known_windows: 0,
@@ -161,10 +164,10 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
         self.has_advanced() && (error.is_transient() || matches!(error.trouble, Trouble::RateLimited(_)))
     }
 
-    /// Asks for the windows behind what is covered, as far as the list is known to go and rows are wanted. A server with a
-    /// page size of its own is read more carefully.
+    /// Asks for the windows behind what is covered, as far as the list is known to go and rows are wanted. A list that moved,
+    /// or a server with a page size of its own, is read more carefully.
     fn look_ahead(&mut self) {
-        if self.steps_back > 0 || self.largest < Window::LARGEST {
+        if self.moved || self.largest < Window::LARGEST {
             return;
         }
         let missing = self.enough.saturating_sub(self.rows.len());
@@ -189,6 +192,7 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
         }
         if window.offset() > 0 && !self.shares_an_anchor(&answer) {
             self.steps_back += 1;
+            self.moved = true;
             return if self.steps_back > STEPS_BACK {
                 self.unanchored()
             } else {
