@@ -1,13 +1,15 @@
 //! Read-ahead over a real channel: faster for a client that asks one by one, and never stale, doubled or left over.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use buildkite_connector::proto::c1::connector::v2::Resource;
 use buildkite_connector::sandbox::{Endpoint, LimitOptions, Options, Sandbox};
+use futures::future::join_all;
 use rstest::rstest;
 
 use crate::support::platform::{SYNC, id_of};
-use crate::support::{Connector, Setup, sized};
+use crate::support::{Connector, Setup, sandbox, sized, told};
 
 const TEAMS: usize = 80;
 
@@ -21,6 +23,11 @@ async fn far_away(latency: Duration) -> Sandbox {
     })
     .await
     .unwrap()
+}
+
+/// How many member rows there are.
+fn memberships(sandbox: &Sandbox) -> usize {
+    sandbox.look(|organization| organization.teams().iter().map(|team| team.members().len()).sum())
 }
 
 /// The teams of a sync that was begun, in an order in which a client may ask.
@@ -72,6 +79,131 @@ async fn every_team_is_read_once_and_true_in_whatever_order(
     }
     assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), TEAMS as u64);
     assert!(sandbox.journal().peak_in_flight() > 4, "nothing was read ahead");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_all_at_once_is_told_the_truth_too() {
+    let sandbox = far_away(Duration::from_millis(5)).await;
+    let connector = Connector::on(&sandbox).await;
+    let teams = begun(&connector, Order::Scattered).await;
+    let platform = connector.platform().await;
+    let all = join_all(teams.iter().map(|team| platform.grants(team))).await;
+    let read: usize = all.iter().map(|grants| grants.as_ref().unwrap().len()).sum();
+    assert_eq!(read, memberships(&sandbox));
+    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), TEAMS as u64);
+    assert!(sandbox.journal().peak_in_flight() <= 16 + 2);
+}
+
+#[tokio::test]
+async fn two_syncs_at_once_are_each_whole() {
+    let sandbox = far_away(Duration::from_millis(5)).await;
+    let connector = Connector::on(&sandbox).await;
+    let platform = connector.platform().await;
+    let sync = |sync: &'static str, backwards: bool| {
+        let platform = platform.clone();
+        async move {
+            let people = platform.resources_in(sync, "user").await.unwrap().len();
+            let mut teams = platform.resources_in(sync, "team").await.unwrap();
+            if backwards {
+                teams.reverse();
+            }
+            let mut grants = 0;
+            for team in &teams {
+                grants += platform.grants_in(sync, team).await.unwrap().len();
+            }
+            platform.cleanup(sync).await.unwrap();
+            (people, teams.len(), grants)
+        }
+    };
+    let (one, other) = tokio::join!(sync("one", false), sync("other", true));
+    let truth = (60, TEAMS, memberships(&sandbox));
+    assert_eq!((one, other), (truth, truth));
+    assert!(sandbox.journal().peak_in_flight() <= 16 + 2);
+    assert!(sandbox.journal().count(Endpoint::TeamMembers) <= 2 * TEAMS as u64);
+}
+
+#[tokio::test]
+async fn a_client_goes_on_with_its_sync_after_the_connector_was_restarted() {
+    let sandbox = sandbox(sized(TEAMS, 5, 1_600)).await;
+    let (first, second) = (Connector::on(&sandbox).await, Connector::on(&sandbox).await);
+    let (before, after) = (first.platform().await, second.platform().await);
+    let part = before.resources_page("user", "", SYNC).await.unwrap();
+    let mut people: BTreeSet<_> = part.list.iter().map(id_of).collect();
+    let teams = before.resources("team").await.unwrap();
+    let mut grants = before.grants(&teams[0]).await.unwrap().len();
+    first.stop().await;
+    let mut token = part.next_page_token;
+    while !token.is_empty() {
+        let part = after.resources_page("user", &token, SYNC).await.unwrap();
+        people.extend(part.list.iter().map(id_of));
+        token = part.next_page_token;
+    }
+    for team in &teams[1..] {
+        grants += after.grants(team).await.unwrap().len();
+    }
+    after.cleanup(SYNC).await.unwrap();
+    assert_eq!((people.len(), grants), (1_600, memberships(&sandbox)));
+}
+
+#[tokio::test]
+async fn the_windows_of_a_long_list_are_asked_for_together_and_none_twice() {
+    let limits = LimitOptions::unlimited();
+    let sandbox = Sandbox::start(Options {
+        seed: sized(1, 1, 4_000),
+        limits,
+        latency: Duration::from_millis(20),
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    let connector = Connector::on(&sandbox).await;
+    let platform = connector.platform().await;
+    let mut tokens = vec![String::new()];
+    let mut people = BTreeSet::new();
+    while let Some(token) = tokens.last().filter(|token| tokens.len() == 1 || !token.is_empty()) {
+        let part = platform.resources_page("user", token, SYNC).await.unwrap();
+        people.extend(part.list.iter().map(id_of));
+        tokens.push(part.next_page_token);
+    }
+    let requests = sandbox.journal().count(Endpoint::OrganizationMembers);
+    assert_eq!((people.len(), requests), (4_000, 46));
+    let peak = sandbox.journal().peak_in_flight();
+    assert!((8..=16).contains(&peak), "{peak} at once");
+    // A client whose reply was lost asks for a part again, and is given it.
+    let again = platform.resources_page("user", &tokens[2], SYNC).await.unwrap();
+    assert!(!again.list.is_empty() && !again.next_page_token.is_empty());
+    assert!(again.list.iter().all(|person| people.contains(&id_of(person))));
+}
+
+#[tokio::test]
+async fn who_cannot_wait_for_what_is_read_ahead_is_told_at_once_that_the_limit_is_used_up() {
+    let limits = LimitOptions {
+        user: Some(30),
+        organization_offset: Some(Duration::ZERO),
+        user_offset: Some(Duration::ZERO),
+        ..LimitOptions::default()
+    };
+    let sandbox = Sandbox::start(Options {
+        seed: sized(TEAMS, 5, 60),
+        limits,
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    let connector = Connector::on(&sandbox).await;
+    let platform = connector.platform().await;
+    let teams = platform.resources("team").await.unwrap();
+    for team in &teams {
+        match platform.grants_within(Duration::from_secs(5), team).await {
+            Ok(grants) => assert_eq!(grants.len(), 5),
+            Err(status) => {
+                assert_eq!(told(&status).reason, "RATE_LIMITED");
+                assert!(sandbox.journal().total() >= 20, "there was room left");
+                return;
+            }
+        }
+    }
+    panic!("no limit was reached");
 }
 
 #[tokio::test]

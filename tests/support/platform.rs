@@ -1,6 +1,7 @@
 //! What a platform does: the calls of the real client, in its order, with the fields that it fills.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use buildkite_connector::proto::c1::connector::v2::connector_service_client::ConnectorServiceClient;
 use buildkite_connector::proto::c1::connector::v2::entitlements_service_client::EntitlementsServiceClient;
@@ -17,8 +18,8 @@ use buildkite_connector::proto::c1::connector::v2::{
     ResourceGetterServiceGetResourceRequest, ResourceId, ResourceTypesServiceListResourceTypesRequest,
     ResourcesServiceListResourcesRequest, ResourcesServiceListResourcesResponse,
 };
-use tonic::Status;
 use tonic::transport::Channel;
+use tonic::{Request, Status};
 
 /// A 27-character sync id, as the client makes them.
 pub const SYNC: &str = "2abcdefghijklmnopqrstuvwxyz";
@@ -151,9 +152,13 @@ impl Platform {
     }
 
     pub async fn resources(&self, kind: &str) -> Result<Vec<Resource>, Status> {
+        self.resources_in(SYNC, kind).await
+    }
+
+    pub async fn resources_in(&self, sync: &str, kind: &str) -> Result<Vec<Resource>, Status> {
         let (mut rows, mut token) = (vec![], String::new());
         loop {
-            let page = self.resources_page(kind, &token, SYNC).await?;
+            let page = self.resources_page(kind, &token, sync).await?;
             rows.extend(page.list);
             if page.next_page_token.is_empty() {
                 return Ok(rows);
@@ -201,20 +206,43 @@ impl Platform {
         resource: &Resource,
         token: &str,
     ) -> Result<GrantsServiceListGrantsResponse, Status> {
+        self.grants_page_in(SYNC, resource, token, None).await
+    }
+
+    async fn grants_page_in(
+        &self,
+        sync: &str,
+        resource: &Resource,
+        token: &str,
+        timeout: Option<Duration>,
+    ) -> Result<GrantsServiceListGrantsResponse, Status> {
         let mut client = GrantsServiceClient::new(self.channel.clone());
-        let request = GrantsServiceListGrantsRequest {
+        let mut request = Request::new(GrantsServiceListGrantsRequest {
             resource: Some(resource.clone()),
             page_token: token.to_owned(),
-            active_sync_id: SYNC.into(),
+            active_sync_id: sync.to_owned(),
             ..Default::default()
-        };
+        });
+        if let Some(timeout) = timeout {
+            request.set_timeout(timeout);
+        }
         Ok(client.list_grants(request).await?.into_inner())
     }
 
     pub async fn grants(&self, resource: &Resource) -> Result<Vec<Grant>, Status> {
+        self.grants_in(SYNC, resource).await
+    }
+
+    /// The first page, by a client that stops waiting after a while.
+    pub async fn grants_within(&self, timeout: Duration, resource: &Resource) -> Result<Vec<Grant>, Status> {
+        let page = self.grants_page_in(SYNC, resource, "", Some(timeout)).await?;
+        Ok(page.list)
+    }
+
+    pub async fn grants_in(&self, sync: &str, resource: &Resource) -> Result<Vec<Grant>, Status> {
         let (mut rows, mut token) = (vec![], String::new());
         loop {
-            let page = self.grants_page(resource, &token).await?;
+            let page = self.grants_page_in(sync, resource, &token, None).await?;
             rows.extend(page.list);
             if page.next_page_token.is_empty() {
                 return Ok(rows);

@@ -9,17 +9,20 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::buildkite::pages::Batch;
 use crate::buildkite::{ApiError, Call, Lane};
 
-/// Rows that are held at most: a few megabytes.
-const MOST: usize = 20_000;
-
 /// How many rows are held, of all lists together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct HeldRows(Arc<AtomicUsize>);
 
 impl HeldRows {
-    /// Whether so many are held that no more are read ahead.
+    /// Once so many are held, nothing more is begun: a few megabytes.
+    pub(super) const MOST: usize = 20_000;
+
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
     pub(super) fn is_full(&self) -> bool {
-        self.0.load(Ordering::Relaxed) >= MOST
+        self.count() >= Self::MOST
     }
 
     /// Counts `rows` for as long as the claim lives.

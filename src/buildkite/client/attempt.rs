@@ -115,11 +115,11 @@ impl Client {
             answer = spot.asked(), if call.joins_others() => return Self::within_patience(answer, call).await,
             admission = self.door.enter(turn) => admission.map_err(|closed| beyond_patience(closed, call))?,
         };
-        let send = |admission| {
+        let begin = |admission| {
             let wire = Arc::clone(&self.wire);
             wire.send(admission, asked, None, self.credential.current()).boxed()
         };
-        let (answer, unused) = spot.ask(admission, call.joins_others(), send);
+        let (answer, unused) = spot.ask(admission, call.joins_others(), begin);
         if let Some(admission) = unused {
             admission.never_sent();
             return Self::within_patience(answer, call).await;
