@@ -21,6 +21,7 @@ mod upstream;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -62,11 +63,13 @@ pub struct AccessSettings {
     pub audit_file: Option<PathBuf>,
     /// How long writes are given.
     pub patience: Patience,
+    /// How old the lists may be in which e-mails, and names that are protected, are looked up.
+    pub directory_max_age: Duration,
     /// What a partial view of the teams means.
     pub partial_visibility: PartialVisibility,
     /// How scope health is kept.
     pub health: HealthSettings,
-    /// Teams whose members are read ahead at once within a sync; zero for none.
+    /// Requests that read ahead at once within a sync; zero for none.
     pub read_ahead: usize,
 }
 
@@ -78,6 +81,7 @@ impl Default for AccessSettings {
             protected: Protected::default(),
             audit_file: None,
             patience: Patience::default(),
+            directory_max_age: Duration::from_secs(600),
             partial_visibility: PartialVisibility::default(),
             health: HealthSettings::default(),
             read_ahead: 16,

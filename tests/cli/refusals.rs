@@ -66,6 +66,12 @@ fn refusal(mut command: Command) -> String {
     "--maintainer-revoke (BUILDKITE_CONNECTOR_MAINTAINER_REVOKE)",
     "say `remove` or `demote`"
 )]
+#[case::directory_max_age(
+    "--directory-max-age",
+    "soon",
+    "--directory-max-age (BUILDKITE_CONNECTOR_DIRECTORY_MAX_AGE)",
+    "give a time such as"
+)]
 #[case::protected_user(
     "--protect-user",
     "ada",

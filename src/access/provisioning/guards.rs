@@ -1,6 +1,6 @@
 //! What is never written to, whatever was approved: protected teams, protected people, and the connector's own power.
 //!
-//! Slugs and e-mails are turned into ids from whole lists, which are read again only when they are older than ten minutes. An
+//! Slugs and e-mails are turned into ids from whole lists, which are read again only when they are older than `--directory-max-age`. An
 //! id that a name once led to stays protected for as long as this process lives, so that renaming a team takes no protection
 //! away. A name that leads to nothing, after a typing error or a renaming that another process saw, protects nothing and must
 //! not do so silently: until it is corrected, no write is made at all.
@@ -16,9 +16,6 @@ use super::decision::Write;
 use super::principal::Freshness;
 use super::turns::Pair;
 use crate::buildkite::{Call, Role, TeamId, TokenOwner, UserId};
-
-/// For how long the lists that names were looked up in are good enough.
-const KEPT_FOR: Duration = Duration::from_secs(600);
 
 /// For how long a name that led to nothing is not looked up again.
 const UNKNOWN_FOR: Duration = Duration::from_secs(15);
@@ -54,8 +51,12 @@ struct Known {
 }
 
 impl Known {
-    fn is_good(&self) -> bool {
-        let age = if self.unknown.is_some() { UNKNOWN_FOR } else { KEPT_FOR };
+    fn is_good(&self, max_age: Duration) -> bool {
+        let age = if self.unknown.is_some() {
+            UNKNOWN_FOR.min(max_age)
+        } else {
+            max_age
+        };
         self.read.is_some_and(|read| read.elapsed() < age)
     }
 }
@@ -77,7 +78,7 @@ impl Access {
 
     async fn guard_protected(&self, pair: Pair, call: &Call) -> Result<(), AccessError> {
         let mut known = self.provisioning.guards.known.lock().await;
-        if !known.is_good() {
+        if !known.is_good(self.settings.directory_max_age) {
             self.look_up_protected(&mut known, call).await?;
         }
         let guard = if let Some(slug) = known.teams.get(&pair.team) {

@@ -5,7 +5,6 @@
 //! is confirmed with their own record before anything is written.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -14,25 +13,13 @@ use super::super::{Access, AccessError, Principal};
 use crate::buildkite::pages::Position;
 use crate::buildkite::{ApiError, Call, Trouble, UserId};
 
-/// For how long a list of people is good enough to find somebody in.
-const KEPT_FOR: Duration = Duration::from_secs(600);
-
 /// Which list of people will do.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Freshness {
-    /// The one that is kept, unless it is too old.
+    /// The one that is kept, unless it is older than the setting allows.
     Kept,
     /// One whose reading began at this moment or later: many who ask for it share one reading.
     Since(Instant),
-}
-
-impl Freshness {
-    fn accepts(self, read: Instant) -> bool {
-        match self {
-            Self::Kept => read.elapsed() < KEPT_FOR,
-            Self::Since(moment) => read >= moment,
-        }
-    }
 }
 
 /// People by e-mail, in lower case.
@@ -77,8 +64,12 @@ impl Access {
         freshness: Freshness,
         call: &Call,
     ) -> Result<Vec<UserId>, AccessError> {
+        let accepts = |read: Instant| match freshness {
+            Freshness::Kept => read.elapsed() < self.settings.directory_max_age,
+            Freshness::Since(moment) => read >= moment,
+        };
         let mut last = self.provisioning.directory.last.lock().await;
-        if !last.as_ref().is_some_and(|(read, _)| freshness.accepts(*read)) {
+        if !last.as_ref().is_some_and(|(read, _)| accepts(*read)) {
             let begun = Instant::now();
             *last = Some((begun, self.people_by_email(call).await?));
         }

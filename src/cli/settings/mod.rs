@@ -68,9 +68,17 @@ pub struct ConnectionArgs {
         default_value = "15s"
     )]
     request_timeout: String,
-    /// Teams whose members are read ahead at once within a sync; 0 reads nothing ahead
+    /// Requests that read ahead at once within a sync; 0 reads nothing ahead
     #[arg(long, env = "BUILDKITE_CONNECTOR_READ_AHEAD", value_name = "N", default_value = "16")]
     read_ahead: String,
+    /// How old the lists may be in which e-mails and protected names are looked up; whoever is not found is looked for again
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_DIRECTORY_MAX_AGE",
+        value_name = "TIME",
+        default_value = "10m"
+    )]
+    directory_max_age: String,
     #[command(flatten)]
     budget: budget::BudgetArgs,
     #[command(flatten)]
@@ -195,6 +203,11 @@ impl ConnectionArgs {
             maintainer_revoke: self.guards.maintainer_revoke()?,
             protected: self.guards.protected()?,
             audit_file: self.guards.audit_file(),
+            directory_max_age: duration(
+                "--directory-max-age",
+                "BUILDKITE_CONNECTOR_DIRECTORY_MAX_AGE",
+                &self.directory_max_age,
+            )?,
             partial_visibility,
             health: self.health.read()?,
             read_ahead: self.read_ahead()?,
@@ -251,6 +264,7 @@ mod tests {
             api_url: ApiOrigin::DEFAULT.into(),
             partial_visibility: "refuse".into(),
             read_ahead: "16".into(),
+            directory_max_age: "10m".into(),
             retry_for: "30s".into(),
             request_timeout: "15s".into(),
             ..ConnectionArgs::default()

@@ -1,5 +1,7 @@
 //! Who is meant: a UUID, or an e-mail that exactly one person has.
 
+use std::time::Duration;
+
 use buildkite_connector::sandbox::{Endpoint, MemberRows, Person};
 use tonic::Code;
 use uuid::Uuid;
@@ -47,6 +49,22 @@ async fn an_email_is_found_whatever_its_case_and_confirmed_with_that_persons_rec
         ),
         (1, 3)
     );
+}
+
+#[tokio::test]
+async fn people_are_read_again_once_what_is_kept_of_them_is_too_old() {
+    let mut setup = super::setup();
+    setup.access.directory_max_age = Duration::from_millis(200);
+    let world = World::with(setup).await;
+    let ada = pair(&world, join(&world, "ada@example.com"));
+    let lists = || world.sandbox.journal().count(Endpoint::OrganizationMembers);
+    for asked in [GRANT, REVOKE] {
+        ask(&world.platform, ada, "ada@example.com", asked).await.unwrap();
+    }
+    let before = lists();
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    ask(&world.platform, ada, "ada@example.com", GRANT).await.unwrap();
+    assert_eq!(lists(), before + 1);
 }
 
 #[tokio::test]
