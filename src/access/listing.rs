@@ -88,7 +88,8 @@ impl Access {
             self.vouch_for_emptiness(call).await?;
         }
         self.provisioning.names.teams(&rows);
-        self.closure.teams(sync, next.is_none(), rows.iter().map(|row| row.id));
+        self.closure
+            .teams(sync, first, next.is_none(), rows.iter().map(|row| row.id));
         self.read_ahead.teams(sync, first, rows.iter().map(|row| row.id));
         if let Some((_, teams)) = self.closure.progress(sync) {
             self.tell_forecast(teams);
@@ -146,8 +147,9 @@ impl Access {
             // Seen once in this process is enough here: an outage or a lost scope is an error, never an empty 200.
             self.standing(Duration::MAX, call).await?;
         }
+        let holders = known_holders(team, &rows)?;
         let named = rows.iter().map(|row| (row.user_id, row.user_name.as_deref()));
-        let strangers = self.closure.members(sync, team, next.is_none(), named);
+        let strangers = self.closure.members(sync, team, first, next.is_none(), named);
         if strangers > 0 {
             tracing::info!(%team, strangers, "members whom the organization's list did not hold: listed from the next sync on");
         }
@@ -155,7 +157,7 @@ impl Access {
             self.tell_progress(sync);
         }
         Ok(Page {
-            rows: known_holders(team, rows)?,
+            rows: holders,
             next: page_token::write(next, List::Members(team), self.organization()),
         })
     }
@@ -227,7 +229,7 @@ impl Access {
 }
 
 /// The rows with a role that we govern, one a person: of two rows about one person the later one is what holds now.
-fn known_holders(team: TeamId, rows: Vec<TeamMember>) -> Result<Vec<Holder>, AccessError> {
+fn known_holders(team: TeamId, rows: &[TeamMember]) -> Result<Vec<Holder>, AccessError> {
     let listed = rows.len();
     let mut at: HashMap<UserId, usize> = HashMap::with_capacity(listed);
     let mut holders: Vec<Holder> = Vec::with_capacity(listed);
@@ -239,7 +241,7 @@ fn known_holders(team: TeamId, rows: Vec<TeamMember>) -> Result<Vec<Holder>, Acc
         };
         let holder = Holder {
             user: row.user_id,
-            name: row.user_name,
+            name: row.user_name.clone(),
             role,
         };
         if let Some(earlier) = at.get(&holder.user).and_then(|at| holders.get_mut(*at)) {
