@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::page_token::{self, List};
 use super::standing::JUST_SEEN;
 use super::{Access, AccessError, OwnerRole, PartialVisibility};
 use crate::buildkite::pages::{Batch, Position};
 use crate::buildkite::{ApiError, Call, Endpoint, OrganizationMember, Role, Team, TeamId, TeamMember, Trouble, UserId};
+use crate::metrics::SYNC_LAST_SUCCESS;
 
 /// Rows of one answer to a platform: a few windows of Buildkite's, and, at the longest names that the wire allows, well
 /// under its 4 MiB.
@@ -197,7 +200,11 @@ impl Access {
     /// Frees what a sync held.
     pub fn end_sync(&self, sync: &str) {
         self.read_ahead.end(sync);
-        self.closure.end(sync);
+        let is_whole = self.closure.end(sync);
+        // Without an id, what several callers read at any time would be taken for one sync.
+        if is_whole && !sync.is_empty() {
+            SYNC_LAST_SUCCESS.set_to([], Timestamp::now());
+        }
     }
 
     /// An empty list is believed only when the token and the organization were just seen to be in order.

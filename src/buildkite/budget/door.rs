@@ -19,6 +19,7 @@ use super::length::Outlook;
 use super::options::BudgetOptions;
 use super::state::BudgetState;
 use super::ticket::Ticket;
+use crate::metrics::LANE_WAIT;
 
 /// The one door to the network.
 #[derive(Debug)]
@@ -66,10 +67,13 @@ impl Door {
             call.waited(arrived.elapsed());
         }
         match decision {
-            Ok(admitted) => Ok(Admission {
-                door: self,
-                ticket: Some(admitted.ticket),
-            }),
+            Ok(admitted) => {
+                LANE_WAIT.took([call.lane().as_str()], arrived.elapsed());
+                Ok(Admission {
+                    door: self,
+                    ticket: Some(admitted.ticket),
+                })
+            }
             Err(refused) => Err(refused.closed),
         }
     }

@@ -18,6 +18,7 @@ use super::super::outcome::{self, BodyTrouble, Received};
 use super::super::pages::Window;
 use super::super::redact;
 use super::Client;
+use super::measured::Measured;
 
 /// A body larger than this is no page of rows: 10,000 rows of the longest names that Buildkite allows stay below it.
 const LARGEST_BODY: usize = 32 << 20;
@@ -117,6 +118,7 @@ impl Client {
                 .min(self.options.attempt_timeout),
             _ => self.options.attempt_timeout,
         };
+        let measured = Measured::sent(endpoint);
         let exchange = tokio::time::timeout(timeout, self.exchange(endpoint, window, body, token));
         let received = match exchange.await {
             Ok(Ok(received)) => received,
@@ -137,6 +139,7 @@ impl Client {
             }
         };
         call.record(endpoint, Some(received.status));
+        measured.answered(received.status);
         self.clock.compare(&received.headers, Timestamp::now());
         let body = received.body.as_deref().unwrap_or_default();
         let closed = admission.answered(received.status, &received.headers, body);

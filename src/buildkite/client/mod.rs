@@ -2,6 +2,7 @@
 
 mod attempt;
 mod endpoints;
+mod measured;
 
 use std::sync::Arc;
 use std::time::Duration;
