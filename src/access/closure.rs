@@ -37,12 +37,37 @@ struct State {
 struct Sync {
     begun: u64,
     people: HashSet<UserId>,
-    people_begun: bool,
-    people_complete: bool,
+    people_reading: Reading,
     teams: HashSet<TeamId>,
-    teams_complete: bool,
+    teams_reading: Reading,
+    member_readings: HashMap<TeamId, Reading>,
+    /// Teams whose members were read whole.
     read: HashSet<TeamId>,
     named: HashSet<UserId>,
+}
+
+/// How much of a list this process has read. One that another process began is never known whole.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    #[default]
+    Unread,
+    Begun,
+    Whole,
+}
+
+impl Reading {
+    fn note(&mut self, first: bool, last: bool) {
+        if first {
+            *self = Self::Begun;
+        }
+        if last && *self == Self::Begun {
+            *self = Self::Whole;
+        }
+    }
+
+    fn is_whole(self) -> bool {
+        self == Self::Whole
+    }
 }
 
 impl Closure {
@@ -57,15 +82,13 @@ impl Closure {
         self.with(sync, |unlisted, sync| {
             if first {
                 sync.people.clear();
-                sync.people_begun = true;
-                sync.people_complete = false;
             }
+            sync.people_reading.note(first, last);
             sync.people.extend(people);
-            // A list that another process began is not known whole, so nobody can be said to be missing from it.
-            if !(last && sync.people_begun) {
+            // Nobody can be said to be missing from a list that is not known whole.
+            if !(last && sync.people_reading.is_whole()) {
                 return Vec::new();
             }
-            sync.people_complete = true;
             unlisted.retain(|user, _| !sync.people.contains(user));
             unlisted
                 .iter()
@@ -78,10 +101,10 @@ impl Closure {
     }
 
     /// Notes a part of the team list.
-    pub(super) fn teams(&self, sync: &str, last: bool, teams: impl Iterator<Item = TeamId>) {
+    pub(super) fn teams(&self, sync: &str, first: bool, last: bool, teams: impl Iterator<Item = TeamId>) {
         self.with(sync, |_, sync| {
+            sync.teams_reading.note(first, last);
             sync.teams.extend(teams);
-            sync.teams_complete |= last;
         });
     }
 
@@ -90,6 +113,7 @@ impl Closure {
         &self,
         sync: &str,
         team: TeamId,
+        first: bool,
         last: bool,
         members: impl Iterator<Item = (UserId, Option<&'a str>)>,
     ) -> usize {
@@ -97,12 +121,14 @@ impl Closure {
             let mut strangers = 0;
             for (user, name) in members {
                 sync.named.insert(user);
-                if sync.people_complete && !sync.people.contains(&user) {
+                if sync.people_reading.is_whole() && !sync.people.contains(&user) {
                     strangers += 1;
                     unlisted.insert(user, name.map(str::to_owned));
                 }
             }
-            if last {
+            let reading = sync.member_readings.entry(team).or_default();
+            reading.note(first, last);
+            if reading.is_whole() {
                 sync.read.insert(team);
             }
             strangers
@@ -112,20 +138,23 @@ impl Closure {
     /// How many teams of a sync were read, of how many; none while the teams are not known.
     pub(super) fn progress(&self, sync: &str) -> Option<(usize, usize)> {
         let state = self.lock();
-        let sync = state.syncs.get(sync).filter(|sync| sync.teams_complete)?;
+        let sync = state.syncs.get(sync).filter(|sync| sync.teams_reading.is_whole())?;
         Some((sync.read.len().min(sync.teams.len()), sync.teams.len()))
     }
 
-    /// Forgets a sync. One that read every team's members also tells who is named no more.
-    pub(super) fn end(&self, sync: &str) {
+    /// Forgets a sync. One that read people, teams and every team's members also tells who is named no more; whether it did is
+    /// the answer.
+    pub(super) fn end(&self, sync: &str) -> bool {
         let mut state = self.lock();
         let Some(ended) = state.syncs.remove(sync) else {
-            return;
+            return false;
         };
-        let saw_all = ended.people_complete && ended.teams_complete && ended.teams.is_subset(&ended.read);
+        let saw_all =
+            ended.people_reading.is_whole() && ended.teams_reading.is_whole() && ended.teams.is_subset(&ended.read);
         if saw_all {
             state.unlisted.retain(|user, _| ended.named.contains(user));
         }
+        saw_all
     }
 
     fn with<T>(&self, id: &str, look: impl FnOnce(&mut BTreeMap<UserId, Option<String>>, &mut Sync) -> T) -> T {
@@ -171,10 +200,11 @@ mod tests {
     /// A whole sync of one team with `members`, in an organization whose list holds `people`; whom the list was given.
     fn sync(closure: &Closure, id: &str, people: &[u128], members: &[u128]) -> Vec<UserId> {
         let added = closure.people(id, true, true, people.iter().copied().map(user));
-        closure.teams(id, true, [team(1)].into_iter());
+        closure.teams(id, true, true, [team(1)].into_iter());
         closure.members(
             id,
             team(1),
+            true,
             true,
             members.iter().map(|number| (user(*number), Some("Ada"))),
         );
@@ -204,10 +234,33 @@ mod tests {
         let closure = Closure::default();
         sync(&closure, "1", &[1], &[9]);
         closure.people("2", true, true, [user(1)].into_iter());
-        closure.teams("2", true, [team(1), team(2)].into_iter());
-        closure.members("2", team(2), true, std::iter::empty());
+        closure.teams("2", true, true, [team(1), team(2)].into_iter());
+        closure.members("2", team(2), true, true, std::iter::empty());
         closure.end("2");
         assert_eq!(sync(&closure, "3", &[1], &[1]), [user(9)]);
+    }
+
+    #[test]
+    fn only_a_sync_whose_every_list_this_process_read_from_its_beginning_is_whole() {
+        let [first, last] = [true; 2];
+        let people = |closure: &Closure| drop(closure.people("1", first, last, [user(1)].into_iter()));
+        let members = |closure: &Closure, first| closure.members("1", team(1), first, last, std::iter::empty());
+        let closure = Closure::default();
+        people(&closure);
+        closure.teams("1", first, last, [team(1)].into_iter());
+        members(&closure, first);
+        assert!(closure.end("1"));
+        assert!(!closure.end("1"), "what is forgotten is not told twice");
+
+        people(&closure);
+        closure.teams("1", !first, last, [team(1)].into_iter());
+        members(&closure, first);
+        assert!(!closure.end("1"));
+
+        people(&closure);
+        closure.teams("1", first, last, [team(1)].into_iter());
+        members(&closure, !first);
+        assert!(!closure.end("1"));
     }
 
     #[test]

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::page_token::{self, List};
 use super::standing::JUST_SEEN;
 use super::{Access, AccessError, OwnerRole, PartialVisibility};
 use crate::buildkite::pages::{Batch, PART, Position};
 use crate::buildkite::{ApiError, Call, Endpoint, OrganizationMember, Role, Team, TeamId, TeamMember, Trouble, UserId};
+use crate::metrics::SYNC_LAST_SUCCESS;
 
 /// A part of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +87,8 @@ impl Access {
             self.vouch_for_emptiness(call).await?;
         }
         self.provisioning.names.teams(&rows);
-        self.closure.teams(sync, next.is_none(), rows.iter().map(|row| row.id));
+        self.closure
+            .teams(sync, first, next.is_none(), rows.iter().map(|row| row.id));
         if let Some((_, teams)) = self.closure.progress(sync) {
             self.tell_forecast(teams);
         }
@@ -140,8 +144,9 @@ impl Access {
             // Seen once in this process is enough here: an outage or a lost scope is an error, never an empty 200.
             self.standing(Duration::MAX, call).await?;
         }
+        let holders = known_holders(team, &rows)?;
         let named = rows.iter().map(|row| (row.user_id, row.user_name.as_deref()));
-        let strangers = self.closure.members(sync, team, next.is_none(), named);
+        let strangers = self.closure.members(sync, team, first, next.is_none(), named);
         if strangers > 0 {
             tracing::info!(%team, strangers, "members whom the organization's list did not hold: listed from the next sync on");
         }
@@ -149,7 +154,7 @@ impl Access {
             self.tell_progress(sync);
         }
         Ok(Page {
-            rows: known_holders(team, rows)?,
+            rows: holders,
             next: page_token::write(next, List::Members(team), self.organization()),
         })
     }
@@ -189,7 +194,11 @@ impl Access {
     /// Frees what a sync held.
     pub fn end_sync(&self, sync: &str) {
         self.read_ahead.end(sync);
-        self.closure.end(sync);
+        let is_whole = self.closure.end(sync);
+        // Without an id, what several callers read at any time would be taken for one sync.
+        if is_whole && !sync.is_empty() {
+            SYNC_LAST_SUCCESS.set_to([], Timestamp::now());
+        }
     }
 
     /// An empty list is believed only when the token and the organization were just seen to be in order.
@@ -221,7 +230,7 @@ impl Access {
 }
 
 /// The rows with a role that we govern, one a person: of two rows about one person the later one is what holds now.
-fn known_holders(team: TeamId, rows: Vec<TeamMember>) -> Result<Vec<Holder>, AccessError> {
+fn known_holders(team: TeamId, rows: &[TeamMember]) -> Result<Vec<Holder>, AccessError> {
     let listed = rows.len();
     let mut at: HashMap<UserId, usize> = HashMap::with_capacity(listed);
     let mut holders: Vec<Holder> = Vec::with_capacity(listed);
@@ -233,7 +242,7 @@ fn known_holders(team: TeamId, rows: Vec<TeamMember>) -> Result<Vec<Holder>, Acc
         };
         let holder = Holder {
             user: row.user_id,
-            name: row.user_name,
+            name: row.user_name.clone(),
             role,
         };
         if let Some(earlier) = at.get(&holder.user).and_then(|at| holders.get_mut(*at)) {

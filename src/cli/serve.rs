@@ -6,13 +6,13 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::settings::{ConnectionArgs, ListenerArgs, SettingError, Settings};
+use super::settings::{ConnectionArgs, ListenerArgs, SettingError, Settings, metrics_problem};
 use super::{CommandError, logging, signals};
 use crate::access::Access;
 use crate::access::scopes::{Report, State};
 use crate::buildkite::{ApiToken, Client};
 use crate::sandbox::{Options, Sandbox};
-use crate::server::{Listener, Server};
+use crate::server::{Listener, Monitoring, Server};
 
 /// Between two checks while Buildkite cannot be asked.
 const UNKNOWN: Duration = Duration::from_secs(30);
@@ -47,6 +47,10 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let address = args.listener.address(settings.access.provisioning)?;
     let protection = args.listener.options()?;
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
+    let monitoring = match args.listener.metrics_address(&address)? {
+        Some(address) => Some(Monitoring::open(&address).await.map_err(metrics_problem)?),
+        None => None,
+    };
     let interval = args.connection.health.interval()?;
     let organization = settings.organization.clone();
     let access_settings = settings.access;
@@ -68,7 +72,14 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         .await
         .map_err(|error| SettingError::new("--listen", "BUILDKITE_CONNECTOR_LISTEN", error))?;
     let bound = listener.address().map_err(|error| failed(&error))?;
-    tracing::info!(address = %bound, %organization, sandbox = args.sandbox, "serving");
+    let monitored = monitoring.as_ref().map(Monitoring::address).transpose();
+    let monitored = monitored.map_err(|error| failed(&error))?;
+    let metrics = monitored.as_ref().map(tracing::field::display);
+    tracing::info!(address = %bound, metrics, %organization, sandbox = args.sandbox, "serving");
+    let _monitored = monitoring.map(|monitoring| {
+        let serving = monitoring.serve(Arc::clone(&access), server.ending());
+        AbortOnDropHandle::new(tokio::spawn(serving))
+    });
     let _checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(Arc::clone(&access), interval)));
     server.run(listener, ending).await.map_err(|error| failed(&error))?;
     if let Some(sandbox) = sandbox {

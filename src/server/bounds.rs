@@ -41,6 +41,15 @@ pub(super) const ARRIVAL: Duration = Duration::from_secs(20);
 /// Time that connections without a call are given at the end to take the goodbye; who is stuck does not.
 pub(super) const GOODBYE: Duration = Duration::from_secs(1);
 
+/// Connections of monitors open at once, each for one request: a scraper and a few probes. More are dropped.
+pub(super) const MONITORS: usize = 64;
+
+/// Time for a monitor's connection, from its opening to its answer's last byte: who dawdles holds a place.
+pub(super) const MONITOR: Duration = Duration::from_secs(10);
+
+/// Bytes of a monitor's request.
+pub(super) const MONITOR_HEADERS: usize = 16 * 1024;
+
 /// How a method is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {

@@ -18,6 +18,7 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::admission::{Admission, PeerCertificate};
+use super::counted::Counted;
 use super::listener::Stream;
 use super::{Door, bounds, deadline};
 
@@ -108,12 +109,13 @@ where
     let callers = door.callers.clone();
     let places = door.places.clone();
     ServiceBuilder::new()
+        .layer_fn(Counted::new)
+        .map_response(|response: Response<_>| response.map(Body::new))
         .layer(CatchPanicLayer::custom(panicked))
         .layer_fn(move |inner| Admission::new(inner, callers.clone(), certificate.clone()))
         .layer_fn(move |inner| places.bound(inner))
         .layer_fn(deadline::Deadlines::new)
         .service(inner)
-        .map_response(|response: Response<_>| response.map(Body::new))
 }
 
 /// A panic ends its call, and says so without saying what was in it.
@@ -124,6 +126,7 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
     use tokio_util::sync::CancellationToken;
     use tonic::service::Routes;
     use tower::service_fn;
@@ -163,6 +166,23 @@ mod tests {
         assert!(!format!("{:?}", answer.headers()).contains("disco"));
         assert!(service.oneshot(to("/calm")).await.unwrap().headers().is_empty());
         door.places.free().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_turned_away_or_panics_is_counted_as_what_its_caller_was_told() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let ending = CancellationToken::new();
+        let door = door(&ending);
+        let inner = service_fn(async |_: Request<Body>| -> Result<Response<Body>, _> { panic!("at the disco") });
+        let service = layered(&door, None, inner);
+        let _ = service.clone().oneshot(to("/panic")).await;
+        ending.cancel();
+        let _ = service.oneshot(to("/late")).await;
+        let text = recorder.handle().render();
+        for code in ["INTERNAL", "UNAVAILABLE"] {
+            assert!(text.contains(&format!("code=\"{code}\"}} 1")), "{text}");
+        }
     }
 
     #[tokio::test]

@@ -70,6 +70,12 @@ impl ListenAddress {
             Self::Unix(_) => false,
         }
     }
+
+    /// Whether the operating system chooses the port.
+    #[must_use]
+    pub fn is_free_port(&self) -> bool {
+        matches!(self, Self::Tcp(address) if address.port() == 0)
+    }
 }
 
 impl fmt::Display for ListenAddress {

@@ -1,4 +1,5 @@
-//! The gRPC server: listeners, TLS, who may call what, deadlines, bounds, reflection, and a clean end.
+//! The gRPC server: listeners, TLS, who may call what, deadlines, bounds, reflection, and a clean end; and beside it the listener
+//! for monitors.
 //!
 //! The server is given its listener and the future that ends it, so that a test owns both. It runs on hyper rather than on
 //! tonic's own transport, because certificates change while it runs, and because deadlines have to end as
@@ -9,8 +10,10 @@ mod arrival;
 mod bounds;
 mod callers;
 mod connection;
+mod counted;
 mod deadline;
 mod listener;
+mod monitoring;
 mod places;
 mod refusal;
 mod socket;
@@ -32,6 +35,7 @@ use tonic::service::{Routes, RoutesBuilder};
 pub use admission::{Rule, rule};
 pub use callers::{CallerRole, Callers, CallersError, Known, NewBearer};
 pub use listener::{BoundAddress, ListenAddress, ListenError, Listener};
+pub use monitoring::{Monitoring, MonitoringError};
 pub use socket::SocketFile;
 pub use tls::{TlsError, TlsFiles};
 pub use watched::Watched;
@@ -113,6 +117,12 @@ impl Server {
             door: Arc::new(door),
             drain: options.drain,
         })
+    }
+
+    /// Cancelled once the server was told to end.
+    #[must_use]
+    pub fn ending(&self) -> CancellationToken {
+        self.door.ending.clone()
     }
 
     /// Serves until `shutdown` resolves, then begins nothing new and finishes what is under way, within the drain.

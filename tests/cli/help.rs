@@ -6,7 +6,7 @@ use super::process::connector;
 
 #[rstest]
 #[case::commands(&["--help"], &["serve", "check", "sandbox"])]
-#[case::serve(&["serve", "--help"], &["--organization", "BUILDKITE_ORGANIZATION_SLUG", "BUILDKITE_API_TOKEN", "--listen", "--provisioning", "--sandbox"])]
+#[case::serve(&["serve", "--help"], &["--organization", "BUILDKITE_ORGANIZATION_SLUG", "BUILDKITE_API_TOKEN", "--listen", "--metrics-listen", "--provisioning", "--sandbox"])]
 #[case::sandbox(&["sandbox", "--help"], &["--teams", "--fault", "--user-limit"])]
 fn help_names_what_there_is(#[case] arguments: &[&str], #[case] named: &[&str]) {
     let output = connector(arguments).output().unwrap();

@@ -157,6 +157,15 @@ pub enum State {
 }
 
 impl State {
+    /// Every state, the best first.
+    pub const ALL: [Self; 5] = [
+        Self::NotRequired,
+        Self::Healthy,
+        Self::Degraded,
+        Self::Unknown,
+        Self::Unhealthy,
+    ];
+
     /// The state's name in the wire's enum and in JSON, without prefix.
     #[must_use]
     pub fn as_str(self) -> &'static str {

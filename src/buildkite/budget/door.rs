@@ -19,6 +19,7 @@ use super::length::Outlook;
 use super::options::BudgetOptions;
 use super::state::BudgetState;
 use super::ticket::Ticket;
+use crate::metrics::LANE_WAIT;
 
 /// The one door to the network.
 #[derive(Debug)]
@@ -73,10 +74,13 @@ impl Door {
             call.slept_since(arrived);
         }
         match decision {
-            Ok(admitted) => Ok(Admission {
-                hall: Arc::clone(&self.hall),
-                ticket: Some(admitted.ticket),
-            }),
+            Ok(admitted) => {
+                LANE_WAIT.took([call.lane().as_str()], arrived.elapsed());
+                Ok(Admission {
+                    hall: Arc::clone(&self.hall),
+                    ticket: Some(admitted.ticket),
+                })
+            }
             Err(refused) => Err(refused.closed),
         }
     }

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod endpoints;
+mod measured;
 mod shared;
 mod wire;
 

@@ -17,6 +17,7 @@ use super::super::origin::ApiOrigin;
 use super::super::outcome::{self, BodyTrouble, Received};
 use super::super::pages::Window;
 use super::super::redact;
+use super::measured::Measured;
 
 /// A body larger than this is no page of rows: 10,000 rows of the longest names that Buildkite allows stay below it.
 const LARGEST_BODY: usize = 32 << 20;
@@ -58,6 +59,7 @@ impl Wire {
         body: Option<serde_json::Value>,
         token: Arc<ApiToken>,
     ) -> Sent {
+        let measured = Measured::sent(asked.endpoint);
         let exchange = tokio::time::timeout(self.timeout, self.exchange(asked, body, &token)).await;
         let received = match exchange.unwrap_or(Err(Cause::Silent(self.timeout))) {
             Ok(received) => received,
@@ -72,6 +74,7 @@ impl Wire {
                 };
             }
         };
+        measured.answered(received.status);
         self.clock.compare(&received.headers, Timestamp::now());
         let body = received.body.as_deref().unwrap_or_default();
         let closed = admission.answered(received.status, &received.headers, body);

@@ -1,5 +1,6 @@
 //! Where the connector listens, what protects the listener, and who may call.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use super::{SettingError, duration};
 use crate::server::{Callers, ListenAddress, ServerOptions, TlsFiles};
 
 const LISTEN: [&str; 2] = ["--listen", "BUILDKITE_CONNECTOR_LISTEN"];
+const METRICS: [&str; 2] = ["--metrics-listen", "BUILDKITE_CONNECTOR_METRICS_LISTEN"];
 const CERTIFICATE: [&str; 2] = ["--tls-cert", "BUILDKITE_CONNECTOR_TLS_CERT"];
 const CALLERS: [&str; 2] = ["--callers", "BUILDKITE_CONNECTOR_CALLERS"];
 
@@ -21,6 +23,9 @@ pub(in crate::cli) struct ListenerArgs {
         default_value = "127.0.0.1:50051"
     )]
     listen: String,
+    /// Where monitors read /metrics, /livez and /readyz, over plain HTTP: an address (port 0 takes a free one) or unix:PATH
+    #[arg(long, env = "BUILDKITE_CONNECTOR_METRICS_LISTEN", value_name = "ADDRESS")]
+    metrics_listen: Option<String>,
     /// The server's certificate chain, PEM; read again when it changes
     #[arg(long, env = "BUILDKITE_CONNECTOR_TLS_CERT", value_name = "PATH")]
     tls_cert: Option<PathBuf>,
@@ -45,6 +50,7 @@ impl Default for ListenerArgs {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:50051".to_owned(),
+            metrics_listen: None,
             tls_cert: None,
             tls_key: None,
             tls_client_ca: None,
@@ -80,6 +86,29 @@ impl ListenerArgs {
             return Err(SettingError::new(flag, variable, problem));
         }
         Ok(address)
+    }
+
+    /// The address to listen on for monitors, if at all; `listen` is where callers are listened for.
+    pub(in crate::cli) fn metrics_address(
+        &self,
+        listen: &ListenAddress,
+    ) -> Result<Option<ListenAddress>, SettingError> {
+        let Some(text) = self.metrics_listen.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let address: ListenAddress = text.parse().map_err(metrics_problem)?;
+        if address == *listen && !address.is_free_port() {
+            let [flag, variable] = LISTEN;
+            let problem = format!("{address} is where callers are listened for ({flag}, {variable}): give another");
+            return Err(metrics_problem(problem));
+        }
+        if address.is_exposed() && !self.insecure_listen {
+            let problem = format!(
+                "{address} can be reached by others and metrics are told without TLS: listen on loopback or unix:PATH, or say --insecure-listen"
+            );
+            return Err(metrics_problem(problem));
+        }
+        Ok(Some(address))
     }
 
     /// What protects the listener. Must be called within a runtime, since files are watched.
@@ -122,6 +151,12 @@ impl ListenerArgs {
     fn drain(&self) -> Result<Duration, SettingError> {
         duration("--drain", "BUILDKITE_CONNECTOR_DRAIN", &self.drain)
     }
+}
+
+/// What is wrong with where monitors are listened for.
+pub(in crate::cli) fn metrics_problem(problem: impl Display) -> SettingError {
+    let [flag, variable] = METRICS;
+    SettingError::new(flag, variable, problem)
 }
 
 /// A path that was given and not left empty, as an unset variable of a container is.
@@ -177,6 +212,52 @@ mod tests {
             ..open
         };
         assert!(tls.address(false).is_ok());
+    }
+
+    fn monitored_on(listen: &str, metrics_listen: &str) -> Result<Option<ListenAddress>, SettingError> {
+        let args = ListenerArgs {
+            metrics_listen: Some(metrics_listen.into()),
+            ..on(listen)
+        };
+        args.metrics_address(&listen.parse().unwrap())
+    }
+
+    #[rstest]
+    #[case("127.0.0.1:50051", "127.0.0.1:9090")]
+    #[case("127.0.0.1:0", "127.0.0.1:0")]
+    #[case("127.0.0.1:50051", "unix:/run/metrics.sock")]
+    fn monitors_have_a_listener_of_their_own(#[case] listen: &str, #[case] metrics: &str) {
+        assert_eq!(monitored_on(listen, metrics), Ok(Some(metrics.parse().unwrap())));
+    }
+
+    #[test]
+    fn without_an_address_there_are_no_metrics() {
+        let listen = "127.0.0.1:50051".parse().unwrap();
+        assert_eq!(on("127.0.0.1:50051").metrics_address(&listen), Ok(None));
+        assert_eq!(monitored_on("127.0.0.1:50051", ""), Ok(None));
+    }
+
+    #[rstest]
+    #[case("127.0.0.1:50051", "9090")]
+    #[case("127.0.0.1:50051", "127.0.0.1:50051")]
+    #[case("unix:/run/a.sock", "unix:/run/a.sock")]
+    #[case("127.0.0.1:50051", "0.0.0.0:9090")]
+    fn an_address_that_will_not_do_for_monitors_is_refused(#[case] listen: &str, #[case] metrics: &str) {
+        let error = monitored_on(listen, metrics).unwrap_err().to_string();
+        assert!(
+            error.starts_with("--metrics-listen (BUILDKITE_CONNECTOR_METRICS_LISTEN): "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn monitors_may_come_from_elsewhere_where_it_is_said() {
+        let args = ListenerArgs {
+            metrics_listen: Some("0.0.0.0:9090".into()),
+            insecure_listen: true,
+            ..on("127.0.0.1:50051")
+        };
+        assert!(args.metrics_address(&"127.0.0.1:50051".parse().unwrap()).is_ok());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-pub(super) use listener::ListenerArgs;
+pub(super) use listener::{ListenerArgs, metrics_problem};
 
 use super::guards::GuardArgs;
 use crate::access::{AccessSettings, PartialVisibility};

@@ -12,6 +12,7 @@ use super::super::decision::{Request, Write};
 use super::super::{Asker, Outcome};
 use super::Audit;
 use crate::buildkite::{Call, Role, UserId};
+use crate::metrics::PROVISIONING;
 
 /// Whom and what an attempt is about.
 #[derive(Debug)]
@@ -123,6 +124,10 @@ impl Record {
     }
 
     fn outcome_line(&self, outcome: &Result<Outcome, AccessError>) -> String {
+        let word = outcome
+            .as_ref()
+            .map_or_else(AccessError::reason, |outcome| outcome.as_str());
+        PROVISIONING.count([self.subject.request.operation(), word]);
         let line = match outcome {
             Ok(outcome) => Line {
                 outcome: Some(outcome.as_str()),
