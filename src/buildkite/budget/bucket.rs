@@ -61,8 +61,9 @@ pub(super) struct Bucket {
     unplaced: VecDeque<Instant>,
     /// Grants and revokes sent since the window began: what is spent of the reserve.
     granted: u32,
-    /// Whether others were seen to spend in this window.
-    others: bool,
+    others: Others,
+    /// Whether this window's reserve was released to syncs.
+    released: bool,
     /// When the bucket opens that a refusal closed.
     closed_until: Option<Instant>,
     /// Refusals in a row.
@@ -70,6 +71,15 @@ pub(super) struct Bucket {
     careful: Careful,
     /// How long a window is, for forecasts only.
     length: Length,
+}
+
+/// Whether others were seen to spend.
+#[derive(Debug, Default)]
+struct Others {
+    /// In this window.
+    now: bool,
+    /// In the one before it.
+    before: bool,
 }
 
 impl Bucket {
@@ -83,7 +93,8 @@ impl Bucket {
             over: true,
             unplaced: VecDeque::new(),
             granted: 0,
-            others: false,
+            others: Others::default(),
+            released: false,
             closed_until: None,
             refusals: 0,
             careful: Careful::few(0),
@@ -102,6 +113,18 @@ impl Bucket {
         if self.over_at().is_some_and(|over_at| now >= over_at) {
             self.finish(now, next);
         }
+        if !self.released && self.release_at().is_some_and(|at| now >= at) {
+            self.release(next);
+        }
+    }
+
+    /// Syncs may have what is left of the reserve. Nothing was told of it since they spent theirs, most of a window ago: where
+    /// others are about, a single request finds out whether it is still there.
+    fn release(&mut self, next: u64) {
+        self.released = true;
+        if self.others.now || self.others.before {
+            self.careful.restart(next, true);
+        }
     }
 
     /// Ends the window, which was over at `by`: what was counted in it, or certainly no later, is charged no longer.
@@ -112,8 +135,12 @@ impl Bucket {
         }
         self.over = true;
         self.granted = 0;
-        let others = std::mem::take(&mut self.others);
-        self.careful.restart(next, others);
+        self.released = false;
+        self.others = Others {
+            now: false,
+            before: self.others.now,
+        };
+        self.careful.restart(next, self.others.before);
     }
 
     /// The earliest moment at which the running window is certainly over.
@@ -295,7 +322,7 @@ impl Bucket {
         };
         let ours = window.counted + in_flight + count(self.unplaced.len());
         if limit.saturating_sub(remaining) > ours {
-            self.others = true;
+            self.others.now = true;
         }
     }
 
@@ -341,7 +368,7 @@ impl Bucket {
         let least = Duration::from_secs(1 << (self.refusals - 1)).min(WINDOW);
         let until = self.closed_until.max(Some(now + wait.max(least)));
         self.closed_until = until;
-        self.others = true;
+        self.others.now = true;
         self.careful.restart(next, true);
         until.unwrap_or(now)
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::simulation::{Plan, run, saturated};
+use super::model::{Counter, Model, Rounding};
+use super::simulation::{Plan, Sent, run, saturated};
 use crate::buildkite::budget::Bucket;
 
 fn others() -> impl Strategy<Value = Vec<(Duration, Bucket, u32)>> {
@@ -12,6 +13,35 @@ fn others() -> impl Strategy<Value = Vec<(Duration, Bucket, u32)>> {
     let spending = (0_u64..250_000, bucket, 1_u32..60)
         .prop_map(|(at, bucket, requests)| (Duration::from_millis(at), bucket, requests));
     proptest::collection::vec(spending, 1..80)
+}
+
+#[test]
+fn what_others_left_of_the_reserve_is_found_out_by_a_single_request() {
+    let counter = |limit| Counter::new(limit, Duration::ZERO, Rounding::Floor);
+    let model = Model {
+        organization: counter(200),
+        user: counter(50),
+    };
+    // Half a minute after the syncs spent theirs, others take the reserve.
+    let others = (0..5).map(|minute| (Duration::from_secs(minute * 60 + 30), Bucket::User, 5));
+    let sent = run(&Plan {
+        model,
+        others: others.collect(),
+        seed: 1,
+        way: Duration::from_millis(50),
+        lost: 0,
+        silent: 0,
+        change: |_, reading| reading,
+        syncs: 20,
+        grants: Vec::new(),
+        until: Duration::from_secs(250),
+    });
+    let refused_in = |window| {
+        let refused = sent.iter().filter_map(Sent::refused_by);
+        refused.filter(|(_, counted)| counted.window == window).count()
+    };
+    // In the first window nobody knows of others yet.
+    assert_eq!([1, 2, 3].map(refused_in), [1, 1, 1]);
 }
 
 proptest! {

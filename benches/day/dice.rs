@@ -1,0 +1,35 @@
+//! Numbers that look random and are the same in every run.
+
+use std::time::Duration;
+
+/// A generator of them: `SplitMix64`.
+#[derive(Debug, Clone)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Another that does not move this one any more.
+    pub(crate) fn fork(&mut self) -> Self {
+        Self(self.next())
+    }
+
+    /// From `least` to `most`, both included.
+    pub(crate) fn between(&mut self, least: u32, most: u32) -> u32 {
+        least + u32::try_from(self.next() % u64::from(most - least + 1)).unwrap()
+    }
+
+    /// A moment before `end`, to the millisecond.
+    pub(crate) fn before(&mut self, end: Duration) -> Duration {
+        Duration::from_millis(self.next() % u64::try_from(end.as_millis()).unwrap())
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
