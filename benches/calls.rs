@@ -66,7 +66,7 @@ async fn main() {
 async fn starts(sandbox: &Sandbox) -> Table {
     let (mut said, mut answered, mut memory) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..STARTS {
-        let served = Served::start(sandbox);
+        let served = Served::start(sandbox, &[]);
         said.push(served.said_after.as_secs_f64() * 1_000.0);
         check(connect(&served).await).await;
         answered.push(served.spawned.elapsed().as_secs_f64() * 1_000.0);
@@ -89,7 +89,7 @@ async fn starts(sandbox: &Sandbox) -> Table {
 }
 
 async fn calls(sandbox: &Sandbox) -> Table {
-    let served = Served::start(sandbox);
+    let served = Served::start(sandbox, &[]);
     let channel = connect(&served).await;
     scopes(channel.clone()).await;
     let requests = sandbox.journal().total();

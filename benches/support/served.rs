@@ -1,5 +1,7 @@
 //! The real binary in a process of its own, on a sandbox.
 
+#![allow(dead_code, reason = "each bench measures something else of it")]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -19,10 +21,12 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    pub(crate) fn start(sandbox: &Sandbox) -> Self {
+    /// Serves on a free port, with these flags as well.
+    pub(crate) fn start(sandbox: &Sandbox, flags: &[&str]) -> Self {
         let spawned = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_buildkite-connector"))
             .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(flags)
             .env("BUILDKITE_REST_URL", sandbox.url())
             .env("BUILDKITE_ORGANIZATION_SLUG", sandbox.slug())
             .env("BUILDKITE_API_TOKEN", sandbox.token().expose_secret())

@@ -70,7 +70,7 @@ fn refusal(mut command: Command) -> String {
     "--directory-max-age",
     "soon",
     "--directory-max-age (BUILDKITE_CONNECTOR_DIRECTORY_MAX_AGE)",
-    "give a time such as"
+    "give a time such as `30s` or `2m`, longer than none"
 )]
 #[case::protected_user(
     "--protect-user",

@@ -106,17 +106,16 @@ async fn each_check_is_in_one_state() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_is_counted_by_lane() {
-    let sandbox = sandbox(sized(1, 1, 2)).await;
+    let sandbox = sandbox(sized(40, 1, 2)).await;
     let monitored = Monitored::on(&sandbox, &["--read-ahead", "0"]);
-    sandbox
-        .faults()
-        .add(Fault::new(Endpoint::OrganizationMembers, FaultKind::Hang));
+    let platform = monitored.platform().await;
+    let teams = platform.resources("team").await.unwrap();
+    sandbox.faults().add(Fault::new(Endpoint::TeamMembers, FaultKind::Hang));
     // More than are let through at once.
     let mut calls = JoinSet::new();
-    let platform = monitored.platform().await;
-    for _ in 0..40 {
+    for team in teams {
         let platform = platform.clone();
-        calls.spawn(async move { platform.resources("user").await });
+        calls.spawn(async move { platform.grants(&team).await });
     }
     let scrape = monitored
         .until("somebody who waits", |scrape| {

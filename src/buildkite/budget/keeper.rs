@@ -77,7 +77,7 @@ impl Keeper {
         Self {
             organization: Bucket::new(Name::Organization, options),
             user: Bucket::new(Name::User, options),
-            pace: options.max_requests_per_minute.and_then(|limit| Pace::new(limit, now)),
+            pace: options.max_requests_per_minute.map(|limit| Pace::new(limit, now)),
             lanes: Lanes::default(),
             in_flight: 0,
             tickets: 0,
@@ -120,9 +120,6 @@ impl Keeper {
 
     fn admit(&mut self, now: Instant) -> Option<Admitted> {
         let lane = self.lanes.next(|lane| self.has_room(lane, now))?;
-        if self.pace.as_mut().is_some_and(|pace| !pace.take(now)) {
-            return None;
-        }
         let waiter = self.lanes.take(lane)?;
         let ticket = Ticket {
             number: self.tickets,
@@ -133,6 +130,9 @@ impl Keeper {
         self.in_flight += 1;
         for bucket in self.buckets_mut() {
             bucket.sent(&ticket);
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.sent(now);
         }
         Some(Admitted {
             number: waiter.number,
@@ -148,7 +148,9 @@ impl Keeper {
             Lane::Interactive => IN_FLIGHT + 2,
             Lane::Provisioning => IN_FLIGHT + 8,
         };
-        self.in_flight < most && self.buckets().all(|bucket| bucket.admits(lane, self.in_flight, now))
+        self.in_flight < most
+            && self.buckets().all(|bucket| bucket.admits(lane, self.in_flight, now))
+            && self.pace.as_ref().is_none_or(|pace| pace.admits(lane, now))
     }
 
     /// The first who cannot have their turn in time, as far as can be foreseen.
@@ -176,7 +178,7 @@ impl Keeper {
         let of_pace = self.pace.as_ref().map(|pace| Closed {
             bucket: None,
             limit: Some(i64::from(pace.limit())),
-            opens_at: Some(pace.forecast(ahead, now)),
+            opens_at: Some(pace.forecast(lane, ahead, now)),
         });
         of_buckets
             .chain(of_pace)
@@ -255,6 +257,9 @@ impl Keeper {
         self.in_flight = self.in_flight.saturating_sub(1);
         for bucket in self.buckets_mut() {
             bucket.withdrawn(ticket);
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.withdrawn();
         }
     }
 

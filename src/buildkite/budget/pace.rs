@@ -1,89 +1,145 @@
 //! The operator's own limit, `--max-requests-per-minute`.
 //!
 //! It is a promise about every minute, wherever one begins to count, so it has nothing of Buildkite's windows: a burst
-//! of a tenth, then one request after the other, and no minute has more than was allowed.
+//! of a tenth, then one request after the other, and no minute has more than was allowed. The last few of the burst are
+//! kept from syncs, so that a grant finds them whenever it comes.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use governor::clock::Clock;
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
+
+use super::super::call::Lane;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A clock that shows what it is told: the keeper passes the time in.
-#[derive(Debug, Clone, Default)]
-struct Hand(Arc<AtomicU64>);
-
-impl Clock for Hand {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
-    }
-}
+/// What a grant or a revoke takes: as many are kept from syncs, where the burst is larger.
+const KEPT: u32 = 3;
 
 /// So many requests in any minute.
 #[derive(Debug)]
 pub(super) struct Pace {
-    limiter: RateLimiter<NotKeyed, InMemoryState, Hand, NoOpMiddleware<Duration>>,
-    hand: Hand,
-    epoch: Instant,
     limit: NonZeroU32,
+    burst: u32,
     each: Duration,
-    /// When the next may go, once that was asked in vain.
-    ready: Option<Instant>,
+    /// When the whole burst is there again: every request puts it off by `each`.
+    whole: Instant,
 }
 
 impl Pace {
-    /// At most `limit` requests in any minute after `epoch`. None if that cannot be kept, which no limit causes.
-    pub(super) fn new(limit: NonZeroU32, epoch: Instant) -> Option<Self> {
-        let burst = NonZeroU32::new(limit.get() / 10).unwrap_or(NonZeroU32::MIN);
+    /// At most `limit` requests in any minute after `epoch`.
+    pub(super) fn new(limit: NonZeroU32, epoch: Instant) -> Self {
+        let burst = (limit.get() / 10).max(1);
         // A minute that begins with the whole burst holds one more for each time that `each` fits into it.
-        let each = MINUTE.div_f64(f64::from(limit.get() - burst.get() + 1));
-        let quota = Quota::with_period(each)?.allow_burst(burst);
-        let hand = Hand::default();
-        Some(Self {
-            limiter: RateLimiter::direct_with_clock(quota, hand.clone()),
-            hand,
-            epoch,
+        let each = MINUTE / (limit.get() - burst + 1) + Duration::from_nanos(1);
+        Self {
             limit,
+            burst,
             each,
-            ready: None,
-        })
+            whole: epoch,
+        }
     }
 
-    /// Takes the right to one request, if there is one now.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
-        if self.ready.is_some_and(|ready| now < ready) {
-            return false;
-        }
-        let since = now.saturating_duration_since(self.epoch);
-        self.hand
-            .0
-            .store(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.ready = match self.limiter.check() {
-            Ok(()) => None,
-            Err(not_until) => Some(now + not_until.wait_time_from(since).max(Duration::from_millis(1))),
-        };
-        self.ready.is_none()
+    /// Whether a request of this lane may go now.
+    pub(super) fn admits(&self, lane: Lane, now: Instant) -> bool {
+        self.wait(lane, 0, now).is_zero()
+    }
+
+    /// A request goes.
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.whole = self.whole.max(now) + self.each;
+    }
+
+    /// A request that was to go never left.
+    pub(super) fn withdrawn(&mut self) {
+        self.whole = self.whole.checked_sub(self.each).unwrap_or(self.whole);
     }
 
     /// When the one with `ahead` others before it may go.
-    pub(super) fn forecast(&self, ahead: u32, now: Instant) -> Instant {
-        self.ready.map_or(now, |ready| ready.max(now) + self.each * ahead)
+    pub(super) fn forecast(&self, lane: Lane, ahead: u32, now: Instant) -> Instant {
+        now + self.wait(lane, ahead, now)
     }
 
+    /// The next moment at which a lane has room that has none now.
     pub(super) fn changes_at(&self, now: Instant) -> Option<Instant> {
-        self.ready.filter(|ready| *ready > now)
+        let waits = Lane::ALL.map(|lane| self.wait(lane, 0, now));
+        let shortest = waits.into_iter().filter(|wait| !wait.is_zero()).min();
+        shortest.map(|wait| now + wait)
     }
 
     pub(super) fn limit(&self) -> u32 {
         self.limit.get()
+    }
+
+    fn wait(&self, lane: Lane, ahead: u32, now: Instant) -> Duration {
+        let kept = match lane {
+            Lane::Sync => KEPT,
+            Lane::Provisioning | Lane::Interactive => 0,
+        };
+        let usable = self.burst.saturating_sub(kept).max(1);
+        let missing = self.whole.saturating_duration_since(now) + self.each * ahead;
+        missing.saturating_sub(self.each * (usable - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pace(limit: u32, now: Instant) -> Pace {
+        Pace::new(NonZeroU32::new(limit).unwrap(), now)
+    }
+
+    #[test]
+    fn a_grant_finds_room_however_busy_a_sync_is() {
+        let mut now = Instant::now();
+        let mut pace = pace(100, now);
+        for _ in 0..500 {
+            while pace.admits(Lane::Sync, now) {
+                pace.sent(now);
+            }
+            now = pace.forecast(Lane::Sync, 0, now);
+        }
+        for _ in 0..KEPT {
+            assert!(pace.admits(Lane::Provisioning, now));
+            pace.sent(now);
+        }
+        assert!(!pace.admits(Lane::Sync, now));
+    }
+
+    #[test]
+    fn what_never_left_is_given_back() {
+        let now = Instant::now();
+        let mut pace = pace(1, now);
+        pace.sent(now);
+        assert!(!pace.admits(Lane::Provisioning, now));
+        pace.withdrawn();
+        assert!(pace.admits(Lane::Sync, now));
+    }
+
+    proptest! {
+        #[test]
+        fn no_minute_has_more_than_was_allowed(
+            limit in 1u32..200, pauses in proptest::collection::vec(0u64..90, 1..4),
+        ) {
+            let start = Instant::now();
+            let mut pace = pace(limit, start);
+            let (mut now, mut sent) = (start, Vec::<Instant>::new());
+            for pause in pauses {
+                now += Duration::from_secs(pause);
+                for _ in 0..limit {
+                    now = pace.forecast(Lane::Sync, 0, now);
+                    prop_assert!(pace.admits(Lane::Sync, now));
+                    pace.sent(now);
+                    sent.push(now);
+                }
+            }
+            for (first, from) in sent.iter().enumerate() {
+                let minute = sent.iter().skip(first).take_while(|at| **at < *from + MINUTE);
+                prop_assert!(minute.count() <= limit as usize);
+            }
+        }
     }
 }

@@ -192,14 +192,15 @@ async fn no_minute_has_more_than_the_operator_allows() {
     for _ in 0..100 {
         let admission = door.enter(&call).await.unwrap();
         sent.push(Instant::now());
-        admission.never_sent();
+        // Sent, as far as anybody knows.
+        drop(admission);
     }
     for (index, from) in sent.iter().enumerate() {
         let within = sent[index..].iter().filter(|at| **at - *from < SECOND * 60).count();
         assert!(within <= 20, "{within} within a minute");
     }
     let took = *sent.last().unwrap() - sent[0];
-    assert!(took < SECOND * 310 && call.spent().waited > SECOND * 200, "{took:?}");
+    assert!(took < SECOND * 315 && call.spent().waited > SECOND * 200, "{took:?}");
     let closed = Call::new(Lane::Sync).until(Some(Instant::now() + Duration::from_millis(5)));
     assert_eq!(server.ask(&door, &closed).await.unwrap_err().limit, Some(20));
 }
