@@ -1,5 +1,7 @@
 //! What is listed, as rows of the wire. Texts are brought within the contract's limits here; ids never need it.
 
+use std::fmt::Display;
+
 use email_address::{EmailAddress, Options};
 use prost::Name;
 use prost_types::{Any, Struct, Timestamp, Value, value::Kind};
@@ -68,7 +70,7 @@ pub(super) fn user(person: OrganizationMember) -> Resource {
     let known = [("organization_role", role), ("sso_mode", sso_mode)];
     Resource {
         id: Some(user_id(id)),
-        display_name: name_of([name.as_deref(), email.as_deref()], &id.to_string()),
+        display_name: name_of([name.as_deref(), email.as_deref()], id),
         annotations: vec![annotation(&user), annotation(&SkipEntitlementsAndGrants {})],
         profile: Some(profile(
             known
@@ -109,7 +111,7 @@ pub(super) fn team(team: Team, organization: &str) -> Resource {
         .filter_map(|(key, value)| Some((key, Kind::StringValue(value?))));
     Resource {
         id: Some(team_id(id)),
-        display_name: name_of([name.as_deref(), slug.as_deref()], &id.to_string()),
+        display_name: name_of([name.as_deref(), slug.as_deref()], id),
         annotations,
         description: shortened(description.as_deref().unwrap_or_default(), LONGEST_DESCRIPTION),
         profile: Some(profile(
@@ -124,7 +126,7 @@ pub(super) fn team(team: Team, organization: &str) -> Resource {
 }
 
 pub(super) fn entitlement(team: &Resource, id: EntitlementId) -> Entitlement {
-    let named = name_of([Some(team.display_name.as_str())], &id.team.to_string());
+    let named = name_of([Some(team.display_name.as_str())], id.team);
     let texts = EntitlementTexts::of(id.role, &named);
     let group = EntitlementExclusionGroup {
         exclusion_group_id: format!("team:{}", id.team),
@@ -156,7 +158,7 @@ pub(super) fn grant(team: TeamId, holder: &Holder) -> Grant {
         },
         user: holder.user,
     };
-    grant_of(id, name_of([holder.name.as_deref()], &holder.user.to_string()))
+    grant_of(id, name_of([holder.name.as_deref()], holder.user))
 }
 
 /// A grant by its id; the principal's name may be empty where nothing tells it.
@@ -213,17 +215,20 @@ fn profile(fields: impl Iterator<Item = (&'static str, Kind)>) -> Struct {
 }
 
 /// The first name that says something, within the wire's limit; else the id.
-fn name_of<'a>(names: impl IntoIterator<Item = Option<&'a str>>, id: &str) -> String {
+fn name_of<'a>(names: impl IntoIterator<Item = Option<&'a str>>, id: impl Display) -> String {
     names
         .into_iter()
         .flatten()
         .map(|name| shortened(name, LONGEST_NAME))
         .find(|name| !name.trim().is_empty())
-        .unwrap_or_else(|| id.to_owned())
+        .unwrap_or_else(|| id.to_string())
 }
 
 /// The text without control characters, cut at a character's boundary where it is longer than `longest` bytes.
 fn shortened(text: &str, longest: usize) -> String {
+    if text.len() <= longest && !text.chars().any(char::is_control) {
+        return text.to_owned();
+    }
     let mut bytes = 0;
     let within = |c: &char| {
         bytes += c.len_utf8();
