@@ -43,6 +43,7 @@ struct Sync {
     member_readings: HashMap<TeamId, Reading>,
     /// Teams whose members were read whole.
     read: HashSet<TeamId>,
+    /// Whom member rows name and the people list does not.
     named: HashSet<UserId>,
 }
 
@@ -119,9 +120,13 @@ impl Closure {
     ) -> usize {
         self.with(sync, |unlisted, sync| {
             let mut strangers = 0;
+            let is_whole = sync.people_reading.is_whole();
             for (user, name) in members {
+                if is_whole && sync.people.contains(&user) {
+                    continue;
+                }
                 sync.named.insert(user);
-                if sync.people_reading.is_whole() && !sync.people.contains(&user) {
+                if is_whole {
                     strangers += 1;
                     unlisted.insert(user, name.map(str::to_owned));
                 }

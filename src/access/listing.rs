@@ -52,7 +52,9 @@ impl Access {
         if rows.is_empty() && first {
             self.vouch_for_nobody(call).await?;
         }
-        self.provisioning.names.people(&rows);
+        if self.settings.provisioning {
+            self.provisioning.names.people(&rows);
+        }
         let added = self
             .closure
             .people(sync, first, next.is_none(), rows.iter().map(|row| row.id));
