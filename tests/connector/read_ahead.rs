@@ -146,6 +146,27 @@ async fn a_client_goes_on_with_its_sync_after_the_connector_was_restarted() {
 }
 
 #[tokio::test]
+async fn a_client_that_was_restarted_begins_its_sync_again() {
+    let sandbox = sandbox(sized(TEAMS, 5, 1_600)).await;
+    let connector = Connector::on(&sandbox).await;
+    for asked in [3, 20, TEAMS] {
+        let platform = connector.platform().await;
+        platform.resources_page("user", "", SYNC).await.unwrap();
+        let people: BTreeSet<_> = platform.resources("user").await.unwrap().iter().map(id_of).collect();
+        let teams = platform.resources("team").await.unwrap();
+        let mut grants = 0;
+        for team in teams.iter().take(asked) {
+            grants += platform.grants(team).await.unwrap().len();
+        }
+        assert_eq!((people.len(), teams.len(), grants), (1_600, TEAMS, asked * 5));
+    }
+    connector.platform().await.cleanup(SYNC).await.unwrap();
+    while sandbox.journal().in_flight() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn the_windows_of_a_long_list_are_asked_for_together_and_none_twice() {
     let limits = LimitOptions::unlimited();
     let sandbox = Sandbox::start(Options {
