@@ -2,19 +2,27 @@
 //!
 //! The file is read again every other second, so that a new token is used within five, and at once when Buildkite rejects
 //! the one in use. A request ends with the token that it began with. A file that cannot be read, or holds no token, keeps the
-//! token in use, and says so once.
+//! token in use, and says so once. It is read beside the runtime's own thread: a share that hangs, or a pipe that nobody writes
+//! to, holds up no call.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
 
 use super::credential::{ApiToken, CredentialError};
 
 /// Between two looks at the file.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// How long a look is waited for. One that takes longer goes on, and what it finds is used.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Why a token file is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -40,17 +48,26 @@ pub enum TokenFileError {
 /// The token in use, and where the next one comes from.
 #[derive(Debug)]
 pub struct Credential {
-    current: ArcSwap<ApiToken>,
-    file: Option<PathBuf>,
+    in_use: Arc<InUse>,
+    /// Where the next token comes from, if it may change. Whoever reads it holds this, so that a file that hangs holds up one
+    /// thread and no more.
+    file: Option<Arc<Mutex<PathBuf>>>,
+}
+
+#[derive(Debug)]
+struct InUse {
+    token: ArcSwap<ApiToken>,
     in_trouble: AtomicBool,
 }
 
 impl From<ApiToken> for Credential {
     fn from(token: ApiToken) -> Self {
         Self {
-            current: ArcSwap::from_pointee(token),
+            in_use: Arc::new(InUse {
+                token: ArcSwap::from_pointee(token),
+                in_trouble: AtomicBool::new(false),
+            }),
             file: None,
-            in_trouble: AtomicBool::new(false),
         }
     }
 }
@@ -61,47 +78,66 @@ impl Credential {
     /// # Errors
     /// When it holds none now.
     pub fn from_file(file: PathBuf) -> Result<Self, TokenFileError> {
+        let token = read(&file)?;
         Ok(Self {
-            current: ArcSwap::from_pointee(read(&file)?),
-            file: Some(file),
-            in_trouble: AtomicBool::new(false),
+            file: Some(Arc::new(Mutex::new(file))),
+            ..Self::from(token)
         })
     }
 
     /// The token to begin a request with.
     pub(super) fn current(&self) -> Arc<ApiToken> {
-        self.current.load_full()
+        self.in_use.token.load_full()
     }
 
     /// Reads the file again; whether the token is now another one than `used`.
-    pub(super) fn has_another_than(&self, used: &ApiToken) -> bool {
-        self.look();
+    pub(super) async fn has_another_than(&self, used: &ApiToken) -> bool {
+        self.look().await;
         !self.current().is_same_as(used)
     }
 
     /// Looks at the file for as long as it is polled; never resolves.
     pub async fn watch(&self) {
         loop {
-            tokio::time::sleep(EVERY).await;
-            self.look();
+            sleep(EVERY).await;
+            self.look().await;
         }
     }
 
-    fn look(&self) {
+    async fn look(&self) {
         let Some(file) = &self.file else {
             return;
         };
-        let read = read(file);
-        let was_in_trouble = self.in_trouble.swap(read.is_err(), Ordering::Relaxed);
+        let looked = async {
+            let file = Arc::clone(file).lock_owned().await;
+            let in_use = Arc::clone(&self.in_use);
+            spawn_blocking(move || in_use.found(read(&file))).await
+        };
+        if timeout(LOOK, looked).await.is_err() {
+            self.in_use.in_doubt(&"it cannot be read in time");
+        }
+    }
+}
+
+impl InUse {
+    /// The file was read.
+    fn found(&self, read: Result<ApiToken, TokenFileError>) {
         match read {
-            Ok(token) if token.is_same_as(&self.current()) => {}
             Ok(token) => {
-                self.current.store(Arc::new(token));
-                tracing::info!("the token file changed: the new token is in use");
+                self.in_trouble.store(false, Ordering::Relaxed);
+                if !token.is_same_as(&self.token.load()) {
+                    self.token.store(Arc::new(token));
+                    tracing::info!("the token file changed: the new token is in use");
+                }
             }
-            // Once is enough: told at every look, it would fill the log.
-            Err(_) if was_in_trouble => {}
-            Err(error) => tracing::error!(%error, "the token file cannot be used, and the token in use stays"),
+            Err(error) => self.in_doubt(&error),
+        }
+    }
+
+    /// The file is of no use. Once is enough: told at every look, it would fill the log.
+    fn in_doubt(&self, why: &dyn Display) {
+        if !self.in_trouble.swap(true, Ordering::Relaxed) {
+            tracing::error!(error = %why, "the token file cannot be used, and the token in use stays");
         }
     }
 }
@@ -117,30 +153,50 @@ fn read(file: &Path) -> Result<ApiToken, TokenFileError> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_file_that_changes_is_used_and_one_that_breaks_keeps_the_token() {
+    #[tokio::test]
+    async fn a_file_that_changes_is_used_and_one_that_breaks_keeps_the_token() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("token");
         std::fs::write(&file, "bkua_0000000000000000\n").unwrap();
         let credential = Credential::from_file(file.clone()).unwrap();
         let first = credential.current();
-        assert!(!credential.has_another_than(&first));
+        assert!(!credential.has_another_than(&first).await);
 
         std::fs::write(&file, "bkua_1111111111111111\n").unwrap();
-        assert!(credential.has_another_than(&first));
+        assert!(credential.has_another_than(&first).await);
 
         let second = credential.current();
         for broken in ["", "two words"] {
             std::fs::write(&file, broken).unwrap();
-            assert!(!credential.has_another_than(&second));
+            assert!(!credential.has_another_than(&second).await);
         }
         std::fs::remove_file(&file).unwrap();
-        assert!(!credential.has_another_than(&second));
+        assert!(!credential.has_another_than(&second).await);
     }
 
-    #[test]
-    fn a_token_without_a_file_stays() {
+    #[tokio::test]
+    async fn a_token_without_a_file_stays() {
         let token: ApiToken = "bkua_0000000000000000".parse().unwrap();
-        assert!(!Credential::from(token.clone()).has_another_than(&token));
+        assert!(!Credential::from(token.clone()).has_another_than(&token).await);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_hangs_holds_up_nobody_and_is_used_once_it_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("token");
+        std::fs::write(&file, "bkua_0000000000000000\n").unwrap();
+        let credential = Credential::from_file(file.clone()).unwrap();
+        let first = credential.current();
+        std::fs::remove_file(&file).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
+        assert!(made.success());
+        for _ in 0..2 {
+            assert!(!credential.has_another_than(&first).await);
+        }
+        // Whoever opens the pipe to write lets the one look go on that waits for it.
+        std::fs::write(&file, "bkua_1111111111111111\n").unwrap();
+        while credential.current().is_same_as(&first) {
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 }

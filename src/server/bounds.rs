@@ -41,10 +41,10 @@ pub(super) const ARRIVAL: Duration = Duration::from_secs(20);
 /// Time that connections without a call are given at the end to take the goodbye; who is stuck does not.
 pub(super) const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Connections of monitors open at once, each for one request: a scraper and a few probes. More are dropped.
+/// Connections of monitors open at once, each for one request: a scraper and a few probes. One more takes the oldest's place.
 pub(super) const MONITORS: usize = 64;
 
-/// Time for a monitor's connection, from its opening to its answer's last byte: who dawdles holds a place.
+/// Time for a monitor's connection, from its opening to its answer's last byte.
 pub(super) const MONITOR: Duration = Duration::from_secs(10);
 
 /// Bytes of a monitor's request.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::{PathBuf, absolute};
 use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Context, Poll};
@@ -71,10 +71,20 @@ impl ListenAddress {
         }
     }
 
-    /// Whether the operating system chooses the port.
+    /// Whether nobody can listen on both at once. A port that the operating system chooses is another one each time.
     #[must_use]
-    pub fn is_free_port(&self) -> bool {
-        matches!(self, Self::Tcp(address) if address.port() == 0)
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(one), Self::Tcp(other)) => {
+                let same_port = one.port() == other.port() && one.port() != 0;
+                let (one, other) = (one.ip(), other.ip());
+                // Who listens on every address of IPv6 listens on those of IPv4 too.
+                let covers = |every: IpAddr, one: IpAddr| every.is_unspecified() && (every.is_ipv6() || one.is_ipv4());
+                same_port && (one == other || covers(one, other) || covers(other, one))
+            }
+            (Self::Unix(one), Self::Unix(other)) => absolute(one).ok() == absolute(other).ok(),
+            _ => false,
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! A file is looked at every second, and what changed is used once two looks agree on it, so that a file that is still being
 //! written is left alone and a new one is in use within five seconds. What cannot be read or parsed keeps what was in use
-//! before, and says so once.
+//! before, and says so once. Files are read beside the runtime's own thread: a share that hangs holds up no call.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::task::spawn_blocking;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Between two looks.
@@ -32,7 +33,7 @@ impl<T: Send + Sync + 'static> Watched<T> {
     pub fn start<E: std::fmt::Display + 'static>(
         what: &'static str,
         files: Vec<PathBuf>,
-        make: impl Fn() -> Result<T, E> + Send + 'static,
+        make: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     ) -> Result<Self, E> {
         let seen = contents(&files);
         let current = Arc::new(ArcSwap::from_pointee(make()?));
@@ -50,24 +51,30 @@ impl<T: Send + Sync + 'static> Watched<T> {
     }
 }
 
-async fn watch<T, E: std::fmt::Display>(
+async fn watch<T: Send + 'static, E: std::fmt::Display>(
     what: &'static str,
     files: Vec<PathBuf>,
     mut seen: Contents,
-    make: impl Fn() -> Result<T, E> + Send,
+    make: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     current: Arc<ArcSwap<T>>,
 ) {
+    let (files, make) = (Arc::new(files), Arc::new(make));
     let mut last = seen.clone();
     loop {
         tokio::time::sleep(EVERY).await;
-        let now = contents(&files);
+        let looking = Arc::clone(&files);
+        let Ok(now) = spawn_blocking(move || contents(&looking)).await else {
+            continue;
+        };
         let settled = now == last;
         last = now;
         if !settled || last == seen {
             continue;
         }
         seen.clone_from(&last);
-        match make() {
+        let making = Arc::clone(&make);
+        let outcome = spawn_blocking(move || making().map_err(|error| error.to_string())).await;
+        match outcome.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(value) => {
                 current.store(Arc::new(value));
                 tracing::info!("{what}: the changed files are in use");

@@ -60,6 +60,12 @@ fn refusal(mut command: Command) -> String {
     "--provisioning (BUILDKITE_CONNECTOR_PROVISIONING)",
     "say `true` or `false`"
 )]
+#[case::insecure_listen(
+    "--insecure-listen",
+    "perhaps",
+    "--insecure-listen (BUILDKITE_CONNECTOR_INSECURE_LISTEN)",
+    "say `true` or `false`"
+)]
 #[case::maintainer_revoke(
     "--maintainer-revoke",
     "eject",

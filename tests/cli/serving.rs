@@ -105,3 +105,34 @@ async fn a_server_whose_buildkite_is_not_there_starts_all_the_same() {
     );
     assert_eq!(server.terminate().status.code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn files_that_hang_hold_up_no_call_and_no_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = ["token", "callers.toml"].map(|name| directory.path().join(name));
+    // A callers file that names nobody.
+    for (file, holding) in files.iter().zip(["bkua_0123456789abcdef", ""]) {
+        std::fs::write(file, holding).unwrap();
+    }
+    let [token, callers] = &files;
+    let mut command = connector(&["serve", "--listen", "127.0.0.1:0", "--organization", "acme"]);
+    command
+        .args(["--api-url", "http://127.0.0.1:1", "--api-token-file"])
+        .arg(token);
+    command.arg("--callers").arg(callers);
+    let mut server = Running::start(command);
+    let address = server.address();
+    for file in &files {
+        std::fs::remove_file(file).unwrap();
+    }
+    // Pipes that nobody writes to.
+    let made = std::process::Command::new("mkfifo").args(&files).status().unwrap();
+    assert!(made.success());
+    server.event("the token file cannot be used");
+    let mut connector = ConnectorServiceClient::new(channel(&address).await);
+    let mut request = tonic::Request::new(ConnectorServiceValidateRequest::default());
+    request.set_timeout(std::time::Duration::from_secs(10));
+    let status = connector.validate(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
+    assert_eq!(server.terminate().status.code(), Some(0));
+}

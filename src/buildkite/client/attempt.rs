@@ -78,7 +78,7 @@ impl Client {
                 Err(ApiError {
                     trouble: Trouble::TokenRejected,
                     ..
-                }) if self.credential.has_another_than(&sent.token) => {}
+                }) if self.credential.has_another_than(&sent.token).await => {}
                 Err(error) => return Err(error),
             }
         }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{SettingError, duration};
+use super::{SettingError, duration, switch};
 use crate::server::{Callers, ListenAddress, ServerOptions, TlsFiles};
 
 const LISTEN: [&str; 2] = ["--listen", "BUILDKITE_CONNECTOR_LISTEN"];
@@ -36,8 +36,17 @@ pub(in crate::cli) struct ListenerArgs {
     #[arg(long, env = "BUILDKITE_CONNECTOR_TLS_CLIENT_CA", value_name = "PATH")]
     tls_client_ca: Option<PathBuf>,
     /// Listen where others can reach it, without TLS: whoever is on the way reads and changes what is said
-    #[arg(long, env = "BUILDKITE_CONNECTOR_INSECURE_LISTEN")]
-    insecure_listen: bool,
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_INSECURE_LISTEN",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true
+    )]
+    insecure_listen: String,
     /// Who may call, as TOML; read again when it changes
     #[arg(long, env = "BUILDKITE_CONNECTOR_CALLERS", value_name = "PATH")]
     callers: Option<PathBuf>,
@@ -54,7 +63,7 @@ impl Default for ListenerArgs {
             tls_cert: None,
             tls_key: None,
             tls_client_ca: None,
-            insecure_listen: false,
+            insecure_listen: "false".to_owned(),
             callers: None,
             drain: "20s".to_owned(),
         }
@@ -64,6 +73,7 @@ impl Default for ListenerArgs {
 impl ListenerArgs {
     /// The address to listen on, where what protects it suffices for whoever can reach it.
     pub(in crate::cli) fn address(&self, provisioning: bool) -> Result<ListenAddress, SettingError> {
+        let insecure = self.insecure()?;
         let [flag, variable] = LISTEN;
         let address: ListenAddress = self
             .listen
@@ -72,7 +82,7 @@ impl ListenerArgs {
         if !address.is_exposed() {
             return Ok(address);
         }
-        if given(self.tls_cert.as_ref()).is_none() && !self.insecure_listen {
+        if given(self.tls_cert.as_ref()).is_none() && !insecure {
             let problem = format!(
                 "{address} can be reached by others and there is no TLS: give --tls-cert and --tls-key, listen on loopback or unix:PATH, or say --insecure-listen"
             );
@@ -97,12 +107,12 @@ impl ListenerArgs {
             return Ok(None);
         };
         let address: ListenAddress = text.parse().map_err(metrics_problem)?;
-        if address == *listen && !address.is_free_port() {
+        if address.overlaps(listen) {
             let [flag, variable] = LISTEN;
-            let problem = format!("{address} is where callers are listened for ({flag}, {variable}): give another");
+            let problem = format!("{listen} is where callers are listened for ({flag}, {variable}): give another");
             return Err(metrics_problem(problem));
         }
-        if address.is_exposed() && !self.insecure_listen {
+        if address.is_exposed() && !self.insecure()? {
             let problem = format!(
                 "{address} can be reached by others and metrics are told without TLS: listen on loopback or unix:PATH, or say --insecure-listen"
             );
@@ -129,6 +139,11 @@ impl ListenerArgs {
             callers: callers.map_err(|error| SettingError::new(flag, variable, error))?,
             drain: self.drain()?,
         })
+    }
+
+    fn insecure(&self) -> Result<bool, SettingError> {
+        let variable = "BUILDKITE_CONNECTOR_INSECURE_LISTEN";
+        switch("--insecure-listen", variable, &self.insecure_listen)
     }
 
     fn tls_files(&self) -> Result<Option<TlsFiles>, SettingError> {
@@ -196,7 +211,7 @@ mod tests {
                 .contains("--insecure-listen")
         );
         let said = ListenerArgs {
-            insecure_listen: true,
+            insecure_listen: "true".into(),
             ..open.clone()
         };
         assert!(said.address(false).is_ok());
@@ -225,6 +240,7 @@ mod tests {
     #[rstest]
     #[case("127.0.0.1:50051", "127.0.0.1:9090")]
     #[case("127.0.0.1:0", "127.0.0.1:0")]
+    #[case("127.0.0.1:50051", "[::1]:50051")]
     #[case("127.0.0.1:50051", "unix:/run/metrics.sock")]
     fn monitors_have_a_listener_of_their_own(#[case] listen: &str, #[case] metrics: &str) {
         assert_eq!(monitored_on(listen, metrics), Ok(Some(metrics.parse().unwrap())));
@@ -240,7 +256,11 @@ mod tests {
     #[rstest]
     #[case("127.0.0.1:50051", "9090")]
     #[case("127.0.0.1:50051", "127.0.0.1:50051")]
+    #[case("0.0.0.0:50051", "127.0.0.1:50051")]
+    #[case("[::]:50051", "127.0.0.1:50051")]
+    #[case("[::1]:50051", "[::]:50051")]
     #[case("unix:/run/a.sock", "unix:/run/a.sock")]
+    #[case("unix:/run/a.sock", "unix:/run/./a.sock")]
     #[case("127.0.0.1:50051", "0.0.0.0:9090")]
     fn an_address_that_will_not_do_for_monitors_is_refused(#[case] listen: &str, #[case] metrics: &str) {
         let error = monitored_on(listen, metrics).unwrap_err().to_string();
@@ -254,7 +274,7 @@ mod tests {
     fn monitors_may_come_from_elsewhere_where_it_is_said() {
         let args = ListenerArgs {
             metrics_listen: Some("0.0.0.0:9090".into()),
-            insecure_listen: true,
+            insecure_listen: "true".into(),
             ..on("127.0.0.1:50051")
         };
         assert!(args.metrics_address(&"127.0.0.1:50051".parse().unwrap()).is_ok());

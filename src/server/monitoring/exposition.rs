@@ -63,10 +63,11 @@ fn recorder() -> Result<PrometheusRecorder, BuildError> {
 fn set_budget(budget: &BudgetState) {
     for bucket in &budget.buckets {
         let name = bucket.bucket.as_str();
+        // What is left of a window whose size nobody told is as good as endless, and so no number.
         if let Some(limit) = bucket.limit {
             REST_WINDOW_LIMIT.set([name], limit);
+            REST_WINDOW_REMAINING.set([name], bucket.remaining);
         }
-        REST_WINDOW_REMAINING.set([name], bucket.remaining);
     }
     for (lane, waiting) in budget.waiting {
         LANE_WAITING.set([lane.as_str()], u32::try_from(waiting).unwrap_or(u32::MAX));
@@ -82,5 +83,26 @@ fn set_health(report: &Report) {
     }
     if let Some(end) = report.credential.as_ref().and_then(CredentialReport::expires_at) {
         TOKEN_EXPIRY.set_to([], end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, StatusCode};
+
+    use super::*;
+    use crate::buildkite::budget::{BudgetOptions, Door};
+    use crate::buildkite::{Call, Lane};
+
+    #[tokio::test]
+    async fn what_is_left_of_a_window_of_unknown_size_is_absent() {
+        let door = Door::new(BudgetOptions::default());
+        let admission = door.enter(&Call::new(Lane::Sync)).await.unwrap();
+        let headers = HeaderMap::from_iter([("ratelimit-reset".parse().unwrap(), HeaderValue::from(30))]);
+        assert!(admission.answered(StatusCode::OK, &headers, b"").is_none());
+        let recorder = recorder().unwrap();
+        ::metrics::with_local_recorder(&recorder, || set_budget(&door.state()));
+        let text = recorder.handle().render();
+        assert!(!text.contains(REST_WINDOW_REMAINING.description().name), "{text}");
     }
 }

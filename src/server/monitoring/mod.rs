@@ -4,6 +4,7 @@
 mod exposition;
 mod pages;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,9 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::BuildError;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::bounds;
 use super::listener::{BoundAddress, ListenAddress, ListenError, Listener};
@@ -70,7 +71,8 @@ impl Monitoring {
         } = self;
         let exposition = Arc::new(exposition);
         let pages = pages::router(Arc::clone(&exposition), access, ending);
-        let places = Arc::new(Semaphore::new(bounds::MONITORS));
+        // The oldest first.
+        let mut answering = VecDeque::new();
         let mut tidy = interval(TIDY);
         loop {
             let stream = tokio::select! {
@@ -87,15 +89,12 @@ impl Monitoring {
                     return;
                 }
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                tracing::warn!("too many monitors: a connection was dropped");
-                continue;
-            };
-            let pages = pages.clone();
-            tokio::spawn(async move {
-                answer(stream, pages).await;
-                drop(place);
-            });
+            answering.retain(|answer: &AbortOnDropHandle<()>| !answer.is_finished());
+            if answering.len() >= bounds::MONITORS {
+                // Who dawdles makes room, so that a supervisor's probe is answered in a flood too.
+                answering.pop_front();
+            }
+            answering.push_back(AbortOnDropHandle::new(tokio::spawn(answer(stream, pages.clone()))));
         }
     }
 }
