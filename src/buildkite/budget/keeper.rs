@@ -259,7 +259,7 @@ impl Keeper {
             bucket.withdrawn(ticket);
         }
         if let Some(pace) = &mut self.pace {
-            pace.withdrawn();
+            pace.withdrawn(ticket.sent);
         }
     }
 
