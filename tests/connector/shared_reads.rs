@@ -196,3 +196,21 @@ async fn who_waits_to_ask_alone_keeps_no_request_that_nobody_waits_for_any_more(
     assert_eq!(client.budget().in_flight, 0);
     assert!(!alone.is_finished());
 }
+
+#[tokio::test]
+async fn all_who_waited_for_a_limit_are_told_so_whoever_asked_in_the_end() {
+    let (sandbox, client) = limited(Duration::from_secs(3)).await;
+    let call = Call::new(Lane::Interactive);
+    for _ in 0..5 {
+        client.user(&call).await.unwrap();
+    }
+    let before = sandbox.journal().total();
+    let calls = [Call::new(Lane::Interactive), Call::new(Lane::Interactive)];
+    for answer in join_all(calls.iter().map(|call| client.organization(call))).await {
+        answer.unwrap();
+    }
+    assert_eq!(sandbox.journal().total() - before, 1);
+    for call in &calls {
+        assert!(call.spent().waited > Duration::ZERO, "the wait of one is not told");
+    }
+}
