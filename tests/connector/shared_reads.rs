@@ -1,9 +1,12 @@
 //! Identical reads in flight are one request, whoever began it, and whoever hangs up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Sandbox};
+use buildkite_connector::buildkite::{Call, Client, ClientOptions, Lane};
+use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, LimitOptions, Options, Sandbox};
 use futures::future::join_all;
+use secrecy::ExposeSecret;
 
 use crate::support::platform::{id_of, resource};
 use crate::support::{Connector, Platform, entitlement, first_team, sandbox, sized};
@@ -151,4 +154,63 @@ async fn two_syncs_at_once_share_what_both_ask_for_at_the_same_time() {
     assert_eq!(one, other);
     assert_eq!((one.0.len(), one.1.len()), (40, 3));
     assert_eq!(sandbox.journal().total() - before, 2);
+}
+
+/// A client of a Buildkite whose limit of a few requests opens again after some seconds.
+async fn limited(window: Duration) -> (Sandbox, Arc<Client>) {
+    let limits = LimitOptions {
+        user: Some(5),
+        window,
+        user_offset: Some(Duration::ZERO),
+        ..LimitOptions::default()
+    };
+    let sandbox = Sandbox::start(Options {
+        limits,
+        ..Options::default()
+    });
+    let sandbox = sandbox.await.unwrap();
+    let token = sandbox.token().expose_secret().parse().unwrap();
+    let (url, slug) = (sandbox.url().parse().unwrap(), sandbox.slug().parse().unwrap());
+    let client = Client::new(url, slug, token, ClientOptions::default()).unwrap();
+    (sandbox, Arc::new(client))
+}
+
+#[tokio::test]
+async fn who_waits_to_ask_alone_keeps_no_request_that_nobody_waits_for_any_more() {
+    let (sandbox, client) = limited(Duration::from_secs(30)).await;
+    let call = Call::new(Lane::Interactive);
+    for _ in 0..4 {
+        client.user(&call).await.unwrap();
+    }
+    slow(&sandbox, Endpoint::Organization);
+    let asking = |call: Call| {
+        let client = Arc::clone(&client);
+        tokio::spawn(async move { client.organization(&call).await })
+    };
+    let first = asking(call.clone());
+    until(|| sandbox.journal().in_flight() == 1).await;
+    let alone = asking(call.deciding());
+    until(|| client.budget().waiting.iter().any(|(_, waiting)| *waiting == 1)).await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    assert_eq!(client.budget().in_flight, 0);
+    assert!(!alone.is_finished());
+}
+
+#[tokio::test]
+async fn all_who_waited_for_a_limit_are_told_so_whoever_asked_in_the_end() {
+    let (sandbox, client) = limited(Duration::from_secs(3)).await;
+    let call = Call::new(Lane::Interactive);
+    for _ in 0..5 {
+        client.user(&call).await.unwrap();
+    }
+    let before = sandbox.journal().total();
+    let calls = [Call::new(Lane::Interactive), Call::new(Lane::Interactive)];
+    for answer in join_all(calls.iter().map(|call| client.organization(call))).await {
+        answer.unwrap();
+    }
+    assert_eq!(sandbox.journal().total() - before, 1);
+    for call in &calls {
+        assert!(call.spent().waited > Duration::ZERO, "the wait of one is not told");
+    }
 }

@@ -65,7 +65,7 @@ impl Door {
         let arrived = Instant::now();
         let patience = arrived + self.hall.options.patience(call.lane());
         let until = call.deadline().map_or(patience, |deadline| deadline.min(patience));
-        let decision = self.hall.queue(call.lane(), until).decision().await;
+        let decision = self.hall.queue(call, arrived, until).decision().await;
         let limited = match &decision {
             Ok(admitted) => admitted.limited,
             Err(refused) => refused.limited,
@@ -104,14 +104,16 @@ impl Door {
 }
 
 impl Hall {
-    fn queue(&self, lane: Lane, until: Instant) -> Place<'_> {
-        let (call, called) = oneshot::channel();
+    fn queue<'a>(&'a self, call: &'a Call, arrived: Instant, until: Instant) -> Place<'a> {
+        let (decide, called) = oneshot::channel();
         let mut desk = self.desk();
-        let number = desk.keeper.join(lane, until);
-        desk.waiting.insert(number, call);
+        let number = desk.keeper.join(call.lane(), until);
+        desk.waiting.insert(number, decide);
         self.serve(desk);
         Place {
             hall: self,
+            call,
+            arrived,
             number,
             called,
         }
@@ -148,8 +150,10 @@ impl Hall {
 }
 
 /// A place in the queue.
-struct Place<'hall> {
-    hall: &'hall Hall,
+struct Place<'a> {
+    hall: &'a Hall,
+    call: &'a Call,
+    arrived: Instant,
     number: u64,
     called: oneshot::Receiver<Result<Admitted, Refused>>,
 }
@@ -185,11 +189,16 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut desk = self.hall.desk();
         desk.waiting.remove(&self.number);
-        desk.keeper.leave(self.number);
+        let mut limited = desk.keeper.leave(self.number);
         if let Ok(Ok(admitted)) = self.called.try_recv() {
             desk.keeper.withdrawn(&admitted.ticket);
+            limited |= admitted.limited;
         }
         self.hall.serve(desk);
+        if limited {
+            // Whoever goes because another's answer will do has waited for the limit all the same.
+            self.call.slept_since(self.arrived);
+        }
     }
 }
 

@@ -97,9 +97,9 @@ impl Keeper {
         self.waiters
     }
 
-    /// Somebody waits no longer.
-    pub(super) fn leave(&mut self, number: u64) {
-        self.lanes.leave(number);
+    /// Somebody waits no longer; whether a rate limit had made them wait.
+    pub(super) fn leave(&mut self, number: u64) -> bool {
+        self.lanes.leave(number).is_some_and(|waiter| waiter.limited)
     }
 
     /// What follows now. To be asked until it is [`Turn::Rest`].
@@ -259,7 +259,7 @@ impl Keeper {
             bucket.withdrawn(ticket);
         }
         if let Some(pace) = &mut self.pace {
-            pace.withdrawn();
+            pace.withdrawn(ticket.sent);
         }
     }
 

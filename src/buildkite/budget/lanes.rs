@@ -57,10 +57,12 @@ impl Lanes {
         self.row_mut(lane).waiters.push_back(waiter);
     }
 
-    pub(super) fn leave(&mut self, number: u64) {
-        for lane in Lane::ALL {
-            self.row_mut(lane).waiters.retain(|waiter| waiter.number != number);
-        }
+    pub(super) fn leave(&mut self, number: u64) -> Option<Waiter> {
+        Lane::ALL.into_iter().find_map(|lane| {
+            let waiters = &mut self.row_mut(lane).waiters;
+            let place = waiters.iter().position(|waiter| waiter.number == number)?;
+            waiters.remove(place)
+        })
     }
 
     pub(super) fn waiting(&self, lane: Lane) -> usize {

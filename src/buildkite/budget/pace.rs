@@ -4,6 +4,7 @@
 //! of a tenth, then one request after the other, and no minute has more than was allowed. The last few of the burst are
 //! kept from syncs, so that a grant finds them whenever it comes.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(super) struct Pace {
     each: Duration,
     /// When the whole burst is there again: every request puts it off by `each`.
     whole: Instant,
+    /// The requests of the last minute, oldest first.
+    latest: VecDeque<Instant>,
 }
 
 impl Pace {
@@ -37,6 +40,7 @@ impl Pace {
             burst,
             each,
             whole: epoch,
+            latest: VecDeque::new(),
         }
     }
 
@@ -47,12 +51,23 @@ impl Pace {
 
     /// A request goes.
     pub(super) fn sent(&mut self, now: Instant) {
+        while self.latest.front().is_some_and(|sent| *sent + MINUTE <= now) {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(now);
         self.whole = self.whole.max(now) + self.each;
     }
 
-    /// A request that was to go never left.
-    pub(super) fn withdrawn(&mut self) {
-        self.whole = self.whole.checked_sub(self.each).unwrap_or(self.whole);
+    /// The request that was to go at `sent` never left: all is as the others of the last minute alone make it. One that
+    /// was to go earlier takes nothing any more, and so has nothing to give back.
+    pub(super) fn withdrawn(&mut self, sent: Instant) {
+        let Ok(place) = self.latest.binary_search(&sent) else {
+            return;
+        };
+        self.latest.remove(place);
+        let first = self.latest.front().copied().unwrap_or(sent);
+        let others = self.latest.iter();
+        self.whole = others.fold(first, |whole, other| whole.max(*other) + self.each);
     }
 
     /// When the one with `ahead` others before it may go.
@@ -115,14 +130,33 @@ mod tests {
         let mut pace = pace(1, now);
         pace.sent(now);
         assert!(!pace.admits(Lane::Provisioning, now));
-        pace.withdrawn();
+        pace.withdrawn(now);
         assert!(pace.admits(Lane::Sync, now));
+    }
+
+    #[test]
+    fn what_is_given_back_late_makes_no_room_for_more() {
+        let start = Instant::now();
+        let mut pace = pace(60, start);
+        // No connection is made, which shows only when the room that it took is there again.
+        pace.sent(start);
+        let burst = start + Duration::from_secs(20);
+        (0..6).for_each(|_| pace.sent(burst));
+        pace.withdrawn(start);
+        let (mut now, mut within) = (burst, 6);
+        while now < burst + MINUTE {
+            now = pace.forecast(Lane::Provisioning, 0, now);
+            pace.sent(now);
+            within += u32::from(now < burst + MINUTE);
+        }
+        assert!(within <= 60, "{within} within a minute");
     }
 
     proptest! {
         #[test]
         fn no_minute_has_more_than_was_allowed(
-            limit in 1u32..200, pauses in proptest::collection::vec(0u64..90, 1..4),
+            limit in 1u32..200, pauses in proptest::collection::vec(0u64..90, 1..6),
+            withdrawn in proptest::collection::vec((0usize..200, 1usize..50), 0..40),
         ) {
             let start = Instant::now();
             let mut pace = pace(limit, start);
@@ -130,10 +164,17 @@ mod tests {
             for pause in pauses {
                 now += Duration::from_secs(pause);
                 for _ in 0..limit {
-                    now = pace.forecast(Lane::Sync, 0, now);
-                    prop_assert!(pace.admits(Lane::Sync, now));
+                    now = pace.forecast(Lane::Provisioning, 0, now);
+                    prop_assert!(pace.admits(Lane::Provisioning, now));
                     pace.sent(now);
                     sent.push(now);
+                    // Of some it is found out, soon or late, that they never left.
+                    let many = sent.len();
+                    for (_, before) in withdrawn.iter().filter(|(after, _)| *after == many) {
+                        if let Some(place) = sent.len().checked_sub(*before) {
+                            pace.withdrawn(sent.remove(place));
+                        }
+                    }
                 }
             }
             for (first, from) in sent.iter().enumerate() {

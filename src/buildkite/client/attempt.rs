@@ -109,17 +109,29 @@ impl Client {
 
     /// What the door says is final; what Buildkite says is asked again, through the door.
     async fn read_together(&self, asked: Asked, turn: &Call, call: &Call) -> Result<Sent, Trouble> {
-        let spot = self.reads.spot(asked);
-        let admission = tokio::select! {
-            biased;
-            answer = spot.asked(), if call.joins_others() => return Self::within_patience(answer, call).await,
-            admission = self.door.enter(turn) => admission.map_err(|closed| beyond_patience(closed, call))?,
+        let turn = async {
+            self.door
+                .enter(turn)
+                .await
+                .map_err(|closed| beyond_patience(closed, call))
+        };
+        let (spot, admission) = if call.joins_others() {
+            let spot = self.reads.spot(asked);
+            let admission = tokio::select! {
+                biased;
+                answer = spot.asked() => return Self::within_patience(answer, call).await,
+                admission = turn => admission?,
+            };
+            (spot, admission)
+        } else {
+            let admission = turn.await?;
+            (self.reads.open_spot(asked), admission)
         };
         let begin = |admission| {
             let wire = Arc::clone(&self.wire);
             wire.send(admission, asked, None, self.credential.current()).boxed()
         };
-        let (answer, unused) = spot.ask(admission, call.joins_others(), begin);
+        let (answer, unused) = spot.ask(admission, begin);
         if let Some(admission) = unused {
             admission.never_sent();
             return Self::within_patience(answer, call).await;

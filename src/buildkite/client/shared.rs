@@ -2,8 +2,9 @@
 //!
 //! Whoever wants to read waits for a turn at the door and, at the same time, for somebody else to send the same question. An
 //! answer belongs to all who asked before it came; each lets go of it as it likes, and the request goes on for as long as
-//! anybody is left. A question is the same only between two writes of ours: what was asked before a write was answered may
-//! not show it, and so is not for those who ask after it.
+//! anybody is left. A spot sees one request, and whoever is there waits for it: one that is kept and not waited for would not
+//! go on, and not end. A question is the same only between two writes of ours: what was asked before a write was answered
+//! may not show it, and so is not for those who ask after it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +36,15 @@ struct Question {
 impl SharedReads {
     /// Where those meet who ask the same. A request that was answered already is nobody's who comes now.
     pub(super) fn spot(&self, asked: Asked) -> Arc<Spot> {
+        self.spot_where(asked, |spot| !spot.is_answered())
+    }
+
+    /// The same for one whose turn it is to ask: nobody has asked there yet.
+    pub(super) fn open_spot(&self, asked: Asked) -> Arc<Spot> {
+        self.spot_where(asked, |spot| spot.request().is_none())
+    }
+
+    fn spot_where(&self, asked: Asked, will_do: impl Fn(&Spot) -> bool) -> Arc<Spot> {
         let question = Question {
             asked,
             writes: self.writes.load(Ordering::Acquire),
@@ -42,7 +52,7 @@ impl SharedReads {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         wanted.retain(|_, spot| spot.strong_count() > 0);
         let kept = wanted.get(&question).and_then(Weak::upgrade);
-        kept.filter(|spot| !spot.is_answered()).unwrap_or_else(|| {
+        kept.filter(|spot| will_do(spot)).unwrap_or_else(|| {
             let spot = Arc::default();
             wanted.insert(question, Arc::downgrade(&spot));
             spot
@@ -74,16 +84,15 @@ impl Spot {
         }
     }
 
-    /// Sends the question with `admission`, for others to take part in. Who may take part in another's gets that, and the
-    /// admission back, where somebody was faster.
+    /// Sends the question with `admission`, for others to take part in. Where somebody was faster, it is theirs, and the
+    /// admission comes back.
     pub(super) fn ask(
         &self,
         admission: Admission,
-        may_join: bool,
         send: impl FnOnce(Admission) -> BoxFuture<'static, Sent>,
     ) -> (Answer, Option<Admission>) {
         let mut request = self.request();
-        if let Some(answer) = request.as_ref().filter(|_| may_join) {
+        if let Some(answer) = request.as_ref() {
             return (answer.clone(), Some(admission));
         }
         let answer = send(admission).shared();

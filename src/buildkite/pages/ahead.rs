@@ -3,9 +3,11 @@
 //! Where a `Link` tells how long the list is at least, the windows to come are known before the reading gets to them: each
 //! begins where the one before it would end. They are sent together, and only such as the reading is sure to need while
 //! nothing moves. The reading itself stays one after the other: it takes the answers in order and checks each against the one
-//! before. Where rows moved and it goes on from elsewhere, what is on its way is of no use and is given up.
+//! before. Where rows moved and it goes on from elsewhere, what is on its way is of no use and is given up. Until then it is
+//! looked after whatever else is asked: a request that nobody looks after keeps its place, and others wait behind it.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesOrdered, StreamExt};
@@ -17,6 +19,8 @@ use super::{Answer, Row, Window, Windows};
 pub(super) struct Ahead<'s, R, S> {
     source: &'s S,
     asked: VecDeque<Window>,
+    /// The answers of the first of them, where they came while something else was asked.
+    early: VecDeque<Result<Answer<R>, ApiError>>,
     answers: FuturesOrdered<BoxFuture<'s, Result<Answer<R>, ApiError>>>,
 }
 
@@ -25,20 +29,37 @@ impl<'s, R: Row + 's, S: Windows<R>> Ahead<'s, R, S> {
         Self {
             source,
             asked: VecDeque::new(),
+            early: VecDeque::new(),
             answers: FuturesOrdered::new(),
         }
     }
 
     /// The answer for a window: the one that is on its way, or a new one.
     pub(super) async fn take(&mut self, window: Window) -> Result<Answer<R>, ApiError> {
-        if self.asked.pop_front() == Some(window)
-            && let Some(answer) = self.answers.next().await
-        {
-            return answer;
+        if self.asked.pop_front() == Some(window) {
+            if let Some(answer) = self.early.pop_front() {
+                return answer;
+            }
+            if let Some(answer) = self.answers.next().await {
+                return answer;
+            }
         }
         self.asked.clear();
+        self.early.clear();
         self.answers.clear();
         self.source.window(window).await
+    }
+
+    /// A new answer for a window, beside those that are on their way.
+    pub(super) async fn beside(&mut self, window: Window) -> Result<Answer<R>, ApiError> {
+        let mut answer = pin!(self.source.window(window));
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer,
+                Some(early) = self.answers.next() => self.early.push_back(early),
+            }
+        }
     }
 
     /// Asks for what the reading will come to between the rows `covered` and `until`, as many windows as the source may be

@@ -233,7 +233,7 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
             self.repeated = false;
             return Ok(answer);
         }
-        let again = self.source.window(window).await?;
+        let again = self.ahead.beside(window).await?;
         if !self.repeats(&again, window) {
             self.repeated = false;
         } else if std::mem::replace(&mut self.repeated, true) {
@@ -289,7 +289,7 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
             page: window.page + 1,
             ..window
         };
-        let behind = self.source.window(next).await?;
+        let behind = self.ahead.beside(next).await?;
         if self.holds_news(&behind) {
             return Err(self.unexpected("a short page of a list that goes on"));
         }
@@ -314,8 +314,8 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
     /// No rows, and yet a next page is named: the next page tells which of the two is wrong.
     async fn empty_but_linked(&mut self) -> Result<Step<R>, ApiError> {
         let next = self
-            .source
-            .window(Window {
+            .ahead
+            .beside(Window {
                 page: 2,
                 per_page: self.largest,
             })
@@ -346,7 +346,7 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
         } else {
             return Ok(Step::FixedSize);
         };
-        let again = self.source.window(probe).await?;
+        let again = self.ahead.beside(probe).await?;
         let unpaged = again.rows.len() > probe.per_page as usize && self.starts_like_the_last(&again);
         match (unpaged, first) {
             (true, _) => Ok(Step::Whole(again.rows)),

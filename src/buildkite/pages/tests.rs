@@ -290,6 +290,43 @@ fn a_list_can_be_gone_on_with_behind_any_part(
     });
 }
 
+/// A server that lets in one request at a time, first come, first served, and cuts its second answer short.
+struct Turnstile {
+    server: Mutex<Server>,
+    turn: tokio::sync::Semaphore,
+}
+
+impl Windows<Entry> for Turnstile {
+    fn together(&self) -> usize {
+        16
+    }
+
+    async fn window(&self, window: Window) -> Result<Answer<Entry>, ApiError> {
+        let _turn = self.turn.acquire().await.unwrap();
+        tokio::task::yield_now().await;
+        let mut server = self.server.lock().unwrap();
+        let mut answer = server.answer(window);
+        answer.rows.truncate(if server.asked == 2 { 50 } else { 100 });
+        Ok(answer)
+    }
+
+    fn trouble(&self, trouble: Trouble) -> ApiError {
+        ApiError::new(Endpoint::Teams, trouble)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_is_asked_for_again_waits_for_none_that_nobody_looks_after() {
+    let turnstile = Turnstile {
+        server: Mutex::new(Server::new(1_000, Paging::Honoured, Linking::WithLast)),
+        turn: tokio::sync::Semaphore::new(1),
+    };
+    let read = read(&turnstile, Position::Start, 10_000);
+    let read = tokio::time::timeout(std::time::Duration::from_secs(60), read).await;
+    assert_eq!(read.expect("the reading stands still").unwrap().rows.len(), 1_000);
+    assert_eq!(turnstile.server.lock().unwrap().asked, 12);
+}
+
 #[test]
 fn thirty_rows_without_a_link_are_looked_at_twice_and_other_sizes_are_not() {
     for (rows, requests) in [(29, 1), (30, 2), (31, 1)] {
