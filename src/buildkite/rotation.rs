@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
@@ -57,6 +57,7 @@ pub struct Credential {
 #[derive(Debug)]
 struct InUse {
     token: ArcSwap<ApiToken>,
+    replaced: Notify,
     in_trouble: AtomicBool,
 }
 
@@ -65,6 +66,7 @@ impl From<ApiToken> for Credential {
         Self {
             in_use: Arc::new(InUse {
                 token: ArcSwap::from_pointee(token),
+                replaced: Notify::new(),
                 in_trouble: AtomicBool::new(false),
             }),
             file: None,
@@ -104,6 +106,11 @@ impl Credential {
         }
     }
 
+    /// Resolves once the token is another one than it was. One listener at a time.
+    pub async fn replaced(&self) {
+        self.in_use.replaced.notified().await;
+    }
+
     async fn look(&self) {
         let Some(file) = &self.file else {
             return;
@@ -127,6 +134,7 @@ impl InUse {
                 self.in_trouble.store(false, Ordering::Relaxed);
                 if !token.is_same_as(&self.token.load()) {
                     self.token.store(Arc::new(token));
+                    self.replaced.notify_one();
                     tracing::info!("the token file changed: the new token is in use");
                 }
             }

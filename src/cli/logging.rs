@@ -8,11 +8,15 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::settings::SettingError;
 use crate::buildkite::mask;
 
-/// Starts logging what `filter` lets through.
+/// What is logged where nothing else is said.
+const DEFAULT: &str = "info";
+
+/// Starts logging what `filter` lets through; an empty one is none.
 ///
 /// # Errors
 /// When the filter is malformed.
 pub(super) fn init(filter: &str) -> Result<(), SettingError> {
+    let filter = if filter.is_empty() { DEFAULT } else { filter };
     let filter = EnvFilter::try_new(with_audit(filter)).map_err(|_| {
         SettingError::new(
             "--log",

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::settings::{ConnectionArgs, ListenerArgs, SettingError, Settings, metrics_problem};
 use super::{CommandError, logging, signals};
 use crate::access::Access;
 use crate::access::scopes::{Report, State};
-use crate::buildkite::{ApiToken, Client};
+use crate::buildkite::{ApiToken, Client, Credential};
 use crate::sandbox::{Options, Sandbox};
 use crate::server::{Listener, Monitoring, Server};
 
@@ -62,7 +63,8 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     )
     .map_err(|error| failed(&error))?;
     let credential = client.credential();
-    let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await }));
+    let watched = Arc::clone(&credential);
+    let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
     let access = Arc::new(Access::new(Arc::new(client), access_settings));
     let server = Server::new(Arc::clone(&access), protection)
         .await
@@ -80,7 +82,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         let serving = monitoring.serve(Arc::clone(&access), server.ending());
         AbortOnDropHandle::new(tokio::spawn(serving))
     });
-    let _checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(Arc::clone(&access), interval)));
+    let _checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(Arc::clone(&access), credential, interval)));
     server.run(listener, ending).await.map_err(|error| failed(&error))?;
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;
@@ -89,12 +91,12 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Checks health at the start and whenever nothing else has for a while, and says in one line what changed. A connector that
-/// starts on a bad day heals by itself: while Buildkite cannot be asked, it is tried more often.
-async fn keep_checking(access: Arc<Access>, interval: Duration) {
-    let mut told = None;
+/// Checks health at the start, whenever nothing else has for a while, and when the token was replaced, and says in one line
+/// what changed. A connector that starts on a bad day heals by itself: while Buildkite cannot be asked, it is tried more often.
+async fn keep_checking(access: Arc<Access>, credential: Arc<Credential>, interval: Duration) {
+    let (mut told, mut age) = (None, interval);
     loop {
-        let report = access.health(interval, None).await;
+        let report = access.health(age, None).await;
         let now = report.worst_check().map(|worst| (worst.check, worst.state));
         if told != Some(now) {
             tell(&report);
@@ -104,7 +106,14 @@ async fn keep_checking(access: Arc<Access>, interval: Duration) {
             State::Unknown => interval.min(UNKNOWN),
             _ => interval,
         };
-        tokio::time::sleep(pause).await;
+        age = tokio::select! {
+            () = sleep(pause) => interval,
+            () = credential.replaced() => {
+                // What was seen of the other token is asked for again, once it is old enough to be.
+                sleep(access.settings().health.at_least).await;
+                Duration::ZERO
+            }
+        };
     }
 }
 

@@ -26,6 +26,13 @@ fn every_line_of_the_log_is_json_with_a_time_a_level_and_a_message() {
     );
 }
 
+#[test]
+fn an_empty_filter_is_none() {
+    let mut command = connector(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]);
+    command.env("BUILDKITE_CONNECTOR_LOG", "");
+    Running::start(command).event("serving");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_token_is_never_printed_even_where_everything_is_logged() {
     let sandbox = Sandbox::start(Options {

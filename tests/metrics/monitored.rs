@@ -1,6 +1,7 @@
 //! The binary on a sandbox, and a monitor that asks it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use buildkite_connector::sandbox::Sandbox;
@@ -34,12 +35,21 @@ impl Monitored {
 
     /// The same with another token.
     pub fn with(sandbox: &Sandbox, token: &SecretString, arguments: &[&str]) -> Self {
+        Self::given(sandbox, ("BUILDKITE_API_TOKEN", token.expose_secret()), arguments)
+    }
+
+    /// The same with the token from a file.
+    pub fn with_file(sandbox: &Sandbox, file: &Path) -> Self {
+        Self::given(sandbox, ("BUILDKITE_API_TOKEN_FILE", file.to_str().unwrap()), &[])
+    }
+
+    fn given(sandbox: &Sandbox, (variable, value): (&str, &str), arguments: &[&str]) -> Self {
         let mut command = connector(&["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
         command
             .args(arguments)
             .env("BUILDKITE_REST_URL", sandbox.url())
             .env("BUILDKITE_ORGANIZATION_SLUG", sandbox.slug())
-            .env("BUILDKITE_API_TOKEN", token.expose_secret());
+            .env(variable, value);
         let mut server = Running::start(command);
         let serving = server.event("serving");
         let field = |name: &str| serving[name].as_str().unwrap().to_owned();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, LimitOptions, Options, Sandbox, TokenSpec};
 use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 
 use super::monitored::Monitored;
@@ -78,6 +79,24 @@ async fn the_tokens_end_is_told() {
     let scrape = Monitored::with(&sandbox, &token, &[]).scrape().await;
     let told = scrape.value(EXPIRY).unwrap();
     assert!((told - end.as_duration().as_secs_f64()).abs() < 1.0, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_token_that_was_put_in_anothers_place_is_told_without_anybody_asking() {
+    let sandbox = sandbox(sized(1, 1, 2)).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    std::fs::write(&file, sandbox.token().expose_secret()).unwrap();
+    let monitored = Monitored::with_file(&sandbox, &file);
+    assert_eq!(monitored.scrape().await.value(EXPIRY), None);
+    let token = sandbox.mint(TokenSpec {
+        expires_at: Some(Timestamp::now() + SignedDuration::from_hours(24 * 90)),
+        ..TokenSpec::owned_by(sandbox.owner())
+    });
+    std::fs::write(&file, token.expose_secret()).unwrap();
+    monitored
+        .until("the new token's end", |scrape| scrape.value(EXPIRY).is_some())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

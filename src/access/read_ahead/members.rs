@@ -36,7 +36,9 @@ impl Members {
         if first {
             *self = Self::default();
         }
-        self.listed.extend(teams);
+        // One may come again from one part to the next.
+        let known: HashSet<TeamId> = self.listed.iter().copied().collect();
+        self.listed.extend(teams.filter(|team| !known.contains(team)));
     }
 
     /// What was begun for the team, if anything was; and begins what is likely to be asked for next.

@@ -28,8 +28,8 @@ use reading::{HeldRows, Reading};
 /// Rows of a list that are read at once: some parts, so that their windows can be asked for together.
 const FAR: usize = 3 * PART;
 
-/// A sync that asks for nothing for so long is over, or stopped.
-const QUIET: Duration = Duration::from_secs(60);
+/// A sync that asks for nothing for so long is over, or stopped: longer than a client that was told to waits for a window.
+const QUIET: Duration = Duration::from_secs(120);
 
 /// Syncs that are read ahead for; the one that was quiet for longest gives way. A platform runs one, and a second while the
 /// first one ends.
