@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::error::{ApiError, Cause, Trouble};
 use super::ahead::Ahead;
-use super::{Anchor, Answer, Batch, LONGEST_LIST, PART, Position, Row, Window, Windows};
+use super::{Anchor, Answer, Batch, LONGEST_LIST, Link, PART, Position, Row, Window, Windows};
 
 /// How often the reader steps back for one anchor; each time twice as far, so that the last one spans a whole window.
 const STEPS_BACK: u32 = 4;
@@ -60,6 +60,23 @@ pub(super) async fn read<R: Row, S: Windows<R>>(
             Ok(Step::FixedSize) => return Ok(Outcome::FixedSize),
             Err(error) if reader.may_be_resumed(&error) => return Ok(reader.batch(true)),
             Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A window's answer, each row recognised.
+struct Recognised<R> {
+    rows: Vec<R>,
+    anchors: Vec<Anchor>,
+    link: Link,
+}
+
+impl<R: Row> From<Answer<R>> for Recognised<R> {
+    fn from(Answer { rows, link }: Answer<R>) -> Self {
+        Self {
+            anchors: rows.iter().map(Anchor::of).collect(),
+            rows,
+            link,
         }
     }
 }
@@ -203,7 +220,7 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
             return self.unanchored();
         }
         let ends = self.accept(&answer, window)?;
-        self.keep(answer.rows);
+        self.keep(answer);
         match ends {
             End::No => {
                 self.stop();
@@ -224,8 +241,8 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
     }
 
     /// Asks for a window, and once more where its answer looks cut or repeated: one odd answer is no habit.
-    async fn ask(&mut self, window: Window) -> Result<Answer<R>, ApiError> {
-        let answer = self.ahead.take(window).await?;
+    async fn ask(&mut self, window: Window) -> Result<Recognised<R>, ApiError> {
+        let answer = Recognised::from(self.ahead.take(window).await?);
         let short = answer.rows.len() < window.per_page as usize;
         let cut = short && answer.link.names_more_than(window.page);
         let repeated = self.repeats(&answer, window);
@@ -233,7 +250,7 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
             self.repeated = false;
             return Ok(answer);
         }
-        let again = self.ahead.beside(window).await?;
+        let again = Recognised::from(self.ahead.beside(window).await?);
         if !self.repeats(&again, window) {
             self.repeated = false;
         } else if std::mem::replace(&mut self.repeated, true) {
@@ -246,7 +263,7 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
         })
     }
 
-    fn accept(&mut self, answer: &Answer<R>, window: Window) -> Result<End, ApiError> {
+    fn accept(&mut self, answer: &Recognised<R>, window: Window) -> Result<End, ApiError> {
         let held = u32::try_from(answer.rows.len()).unwrap_or(u32::MAX);
         let more = answer.link.names_more_than(window.page);
         let first = window.offset() == 0;
@@ -289,26 +306,24 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
             page: window.page + 1,
             ..window
         };
-        let behind = self.ahead.beside(next).await?;
+        let behind = Recognised::from(self.ahead.beside(next).await?);
         if self.holds_news(&behind) {
             return Err(self.unexpected("a short page of a list that goes on"));
         }
         Ok(Step::End)
     }
 
-    fn keep(&mut self, rows: Vec<R>) {
-        self.last.clear();
-        for row in rows {
-            let anchor = Anchor::of(&row);
-            self.last.push(anchor);
+    fn keep(&mut self, answer: Recognised<R>) {
+        for (row, anchor) in answer.rows.into_iter().zip(&answer.anchors) {
             // Of two readings of a row the later one holds: a role may have been changed in between.
-            if let Some(earlier) = self.seen.get(&anchor).and_then(|at| self.rows.get_mut(*at)) {
+            if let Some(earlier) = self.seen.get(anchor).and_then(|at| self.rows.get_mut(*at)) {
                 *earlier = row;
             } else {
-                self.seen.insert(anchor, self.rows.len());
+                self.seen.insert(*anchor, self.rows.len());
                 self.rows.push(row);
             }
         }
+        self.last = answer.anchors;
     }
 
     /// No rows, and yet a next page is named: the next page tells which of the two is wrong.
@@ -327,13 +342,13 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
     }
 
     /// More rows than were asked for: `per_page` is not heard, and whether `page` is must be found out.
-    async fn oversized(&mut self, answer: Answer<R>, window: Window) -> Result<Step<R>, ApiError> {
+    async fn oversized(&mut self, answer: Recognised<R>, window: Window) -> Result<Step<R>, ApiError> {
         let first = window.offset() == 0;
         if first && !answer.link.names_more_than(window.page) {
             return Ok(Step::Whole(answer.rows));
         }
         let probe = if first {
-            self.keep(answer.rows);
+            self.keep(answer);
             Window {
                 page: 2,
                 per_page: Window::LARGEST,
@@ -346,7 +361,7 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
         } else {
             return Ok(Step::FixedSize);
         };
-        let again = self.ahead.beside(probe).await?;
+        let again = Recognised::from(self.ahead.beside(probe).await?);
         let unpaged = again.rows.len() > probe.per_page as usize && self.starts_like_the_last(&again);
         match (unpaged, first) {
             (true, _) => Ok(Step::Whole(again.rows)),
@@ -355,34 +370,31 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
         }
     }
 
-    fn shares_an_anchor(&self, answer: &Answer<R>) -> bool {
-        let dated = |row: &R| row.since().is_some() && self.last.contains(&Anchor::of(row));
-        answer.rows.iter().any(dated) || self.goes_on_from_the_last(answer)
+    fn shares_an_anchor(&self, answer: &Recognised<R>) -> bool {
+        let mut recognised = answer.rows.iter().zip(&answer.anchors);
+        recognised.any(|(row, anchor)| row.since().is_some() && self.last.contains(anchor))
+            || self.goes_on_from_the_last(answer)
     }
 
     /// Whether the window begins with a row of the last one and holds most of those that followed it. A row that does not
     /// tell its beginning may have been removed and added again elsewhere; what followed it did not come along.
-    fn goes_on_from_the_last(&self, answer: &Answer<R>) -> bool {
-        let first = answer.rows.first().map(Anchor::of);
-        let Some(place) = self.last.iter().position(|anchor| Some(*anchor) == first) else {
+    fn goes_on_from_the_last(&self, answer: &Recognised<R>) -> bool {
+        let first = answer.anchors.first();
+        let Some(place) = self.last.iter().position(|anchor| Some(anchor) == first) else {
             return false;
         };
         let followers = self.last.get(place..).unwrap_or_default();
-        let held: HashSet<Anchor> = answer.rows.iter().map(Anchor::of).collect();
+        let held: HashSet<&Anchor> = answer.anchors.iter().collect();
         let there = followers.iter().filter(|anchor| held.contains(anchor)).count();
         there * 2 >= followers.len()
     }
 
-    fn holds_news(&self, answer: &Answer<R>) -> bool {
-        answer
-            .rows
-            .iter()
-            .map(Anchor::of)
-            .any(|anchor| !self.last.contains(&anchor) && !self.seen.contains_key(&anchor))
+    fn holds_news(&self, answer: &Recognised<R>) -> bool {
+        let mut anchors = answer.anchors.iter();
+        anchors.any(|anchor| !self.last.contains(anchor) && !self.seen.contains_key(anchor))
     }
 
-    /// Whether a window at a higher offset begins with the rows of the last one.
-    fn repeats(&self, answer: &Answer<R>, window: Window) -> bool {
+    fn repeats(&self, answer: &Recognised<R>, window: Window) -> bool {
         let last_offset = (self.covered as usize).saturating_sub(self.last.len());
         window.offset() as usize > last_offset
             && self.last.len() > 1
@@ -390,13 +402,12 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
             && self.starts_like_the_last(answer)
     }
 
-    fn starts_like_the_last(&self, answer: &Answer<R>) -> bool {
+    fn starts_like_the_last(&self, answer: &Recognised<R>) -> bool {
         answer
-            .rows
+            .anchors
             .iter()
-            .map(Anchor::of)
             .zip(&self.last)
-            .all(|(anchor, last)| anchor == *last)
+            .all(|(anchor, last)| anchor == last)
     }
 
     fn unexpected(&self, what: &str) -> ApiError {
