@@ -1,11 +1,13 @@
 //! Listings: people, teams, and who is in a team. Complete or an error.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::page_token::{self, List};
+use super::read_ahead::Listed;
 use super::standing::JUST_SEEN;
 use super::{Access, AccessError, OwnerRole, PartialVisibility};
 use crate::buildkite::pages::{Batch, PART, Position};
@@ -100,20 +102,20 @@ impl Access {
         })
     }
 
-    /// The whole list of the teams that the token is shown, read now.
-    pub(super) async fn every_team(&self, call: &Call) -> Result<Vec<Team>, AccessError> {
-        let mut teams = Vec::new();
+    /// A whole list, as far as the token is shown it, read now.
+    pub(super) async fn whole<R: Listed>(&self, call: &Call) -> Result<Vec<R>, AccessError> {
+        let mut rows = Vec::new();
         let mut position = Some(Position::Start);
         let together = self.read_ahead.together(call);
         while let Some(from) = position {
-            let batch = match self.upstream.teams(from, usize::MAX, &together).await {
+            let batch = match R::read(Arc::clone(&self.upstream), from, usize::MAX, together.clone()).await {
                 Ok(batch) => batch,
                 Err(error) => return Err(self.explain(error, call).await),
             };
-            teams.extend(batch.rows);
+            rows.extend(batch.rows);
             position = batch.next;
         }
-        Ok(teams)
+        Ok(rows)
     }
 
     /// Who holds what in a team, from `page_token` on.
@@ -146,7 +148,7 @@ impl Access {
             // Seen once in this process is enough here: an outage or a lost scope is an error, never an empty 200.
             self.standing(Duration::MAX, call).await?;
         }
-        let holders = known_holders(team, &rows)?;
+        refuse_unknown_roles(team, &rows)?;
         let named = rows.iter().map(|row| (row.user_id, row.user_name.as_deref()));
         let strangers = self.closure.members(sync, team, first, next.is_none(), named);
         if strangers > 0 {
@@ -156,7 +158,7 @@ impl Access {
             self.tell_progress(sync);
         }
         Ok(Page {
-            rows: holders,
+            rows: known_holders(team, rows),
             next: page_token::write(next, List::Members(team), self.organization()),
         })
     }
@@ -231,8 +233,20 @@ impl Access {
     }
 }
 
+/// A list that has rows but none with a role that we govern is not understood.
+fn refuse_unknown_roles(team: TeamId, rows: &[TeamMember]) -> Result<(), AccessError> {
+    if rows.is_empty() || rows.iter().any(|row| row.role.known().is_some()) {
+        return Ok(());
+    }
+    let listed = rows.len();
+    Err(AccessError::Unexpected {
+        call: Endpoint::Members(team),
+        what: format!("team {team} has {listed} members and none with a role that is known here"),
+    })
+}
+
 /// The rows with a role that we govern, one a person: of two rows about one person the later one is what holds now.
-fn known_holders(team: TeamId, rows: &[TeamMember]) -> Result<Vec<Holder>, AccessError> {
+fn known_holders(team: TeamId, rows: Vec<TeamMember>) -> Vec<Holder> {
     let listed = rows.len();
     let mut at: HashMap<UserId, usize> = HashMap::with_capacity(listed);
     let mut holders: Vec<Holder> = Vec::with_capacity(listed);
@@ -244,7 +258,7 @@ fn known_holders(team: TeamId, rows: &[TeamMember]) -> Result<Vec<Holder>, Acces
         };
         let holder = Holder {
             user: row.user_id,
-            name: row.user_name.clone(),
+            name: row.user_name,
             role,
         };
         if let Some(earlier) = at.get(&holder.user).and_then(|at| holders.get_mut(*at)) {
@@ -254,14 +268,8 @@ fn known_holders(team: TeamId, rows: &[TeamMember]) -> Result<Vec<Holder>, Acces
             holders.push(holder);
         }
     }
-    if unknown > 0 && holders.is_empty() {
-        return Err(AccessError::Unexpected {
-            call: Endpoint::Members(team),
-            what: format!("team {team} has {listed} members and none with a role that is known here"),
-        });
-    }
     if unknown > 0 {
         tracing::warn!(%team, unknown, "members with a role that is unknown here are left out of the grants");
     }
-    Ok(holders)
+    holders
 }

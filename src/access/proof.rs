@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Access, AccessError, OwnerRole};
 use crate::buildkite::pages::Position;
-use crate::buildkite::{ApiError, Call, Endpoint, TeamId, Trouble, UserId};
+use crate::buildkite::{ApiError, Call, Endpoint, Team, TeamId, Trouble, UserId};
 
 impl Access {
     /// What it means that `team` answered 404: `TeamNotFound` where that is proven, `TeamUnreachable` where it is not, or
@@ -28,7 +28,7 @@ impl Access {
         if standing.owner_role != OwnerRole::Admin {
             return Ok(false);
         }
-        let teams = self.every_team(call).await?;
+        let teams = self.whole::<Team>(call).await?;
         Ok(teams.iter().all(|listed| listed.id != team))
     }
 

@@ -15,7 +15,7 @@ use super::super::{Access, AccessError, OwnerRole};
 use super::decision::Write;
 use super::principal::Freshness;
 use super::turns::Pair;
-use crate::buildkite::{Call, Role, TeamId, TokenOwner, UserId};
+use crate::buildkite::{Call, Role, Team, TeamId, TokenOwner, UserId};
 
 /// For how long a name that led to nothing is not looked up again.
 const UNKNOWN_FOR: Duration = Duration::from_secs(15);
@@ -128,7 +128,7 @@ impl Access {
     }
 
     async fn slugs(&self, call: &Call) -> Result<Vec<(TeamId, String)>, AccessError> {
-        let teams = self.every_team(call).await?;
+        let teams = self.whole::<Team>(call).await?;
         self.provisioning.names.teams(&teams);
         Ok(teams
             .into_iter()

@@ -10,8 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::super::{Access, AccessError, Principal};
-use crate::buildkite::pages::Position;
-use crate::buildkite::{ApiError, Call, Trouble, UserId};
+use crate::buildkite::{ApiError, Call, OrganizationMember, Trouble, UserId};
 
 /// Which list of people will do.
 #[derive(Debug, Clone, Copy)]
@@ -80,24 +79,16 @@ impl Access {
     }
 
     async fn people_by_email(&self, call: &Call) -> Result<ByEmail, AccessError> {
+        let listed: Vec<OrganizationMember> = self.whole(call).await?;
+        self.provisioning.names.people(&listed);
         let mut people = ByEmail::new();
-        let mut position = Some(Position::Start);
-        let together = self.read_ahead.together(call);
-        while let Some(from) = position {
-            let batch = match self.upstream.people(from, usize::MAX, &together).await {
-                Ok(batch) => batch,
-                Err(error) => return Err(self.explain(error, call).await),
-            };
-            self.provisioning.names.people(&batch.rows);
-            for person in batch.rows {
-                if let Some(email) = person.email {
-                    let holders = people.entry(email.to_ascii_lowercase()).or_default();
-                    if !holders.contains(&person.id) {
-                        holders.push(person.id);
-                    }
+        for person in listed {
+            if let Some(email) = person.email {
+                let holders = people.entry(email.to_ascii_lowercase()).or_default();
+                if !holders.contains(&person.id) {
+                    holders.push(person.id);
                 }
             }
-            position = batch.next;
         }
         Ok(people)
     }

@@ -9,8 +9,8 @@ use super::{FAR, ReadAhead, Sync};
 use crate::buildkite::pages::{Batch, PART, Position, Row};
 use crate::buildkite::{ApiError, Call, OrganizationMember, Team};
 
-/// A row of a list that a sync asks for part by part.
-pub(super) trait Listed: Row + Sized + 'static {
+/// A row of the organization's people or teams, whichever list is read.
+pub(in crate::access) trait Listed: Row + Sized + 'static {
     /// Reads some rows of the list.
     fn read(
         upstream: Arc<dyn Upstream>,

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::Upstream;
 use crate::buildkite::pages::{Batch, PART, Position};
 use crate::buildkite::{ApiError, Call, Lane, OrganizationMember, Team, TeamId, TeamMember};
+pub(super) use list::Listed;
 use list::Run;
 use members::Members;
 use reading::{HeldRows, Reading};
