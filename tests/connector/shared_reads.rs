@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buildkite_connector::buildkite::{Call, Client, ClientOptions, Lane};
+use buildkite_connector::proto::c1::connector::v2::{Grant, Resource};
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, LimitOptions, Options, Sandbox};
 use futures::future::join_all;
 use secrecy::ExposeSecret;
+use tokio::task::JoinHandle;
+use tonic::Status;
 
 use crate::support::platform::{id_of, resource};
-use crate::support::{Connector, Platform, entitlement, first_team, sandbox, sized};
+use crate::support::{Connector, Platform, entitlement, first_team, sandbox, sized, until};
 
 const DELAY: Duration = Duration::from_millis(600);
 
@@ -28,10 +31,10 @@ fn slow(sandbox: &Sandbox, endpoint: Endpoint) {
         .add(Fault::new(endpoint, FaultKind::Delay(DELAY)).once());
 }
 
-async fn until(holds: impl Fn() -> bool) {
-    while !holds() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+/// Somebody who asks for the team's grants, in a task of their own.
+fn asking(platform: &Platform, team: &Resource) -> JoinHandle<Result<Vec<Grant>, Status>> {
+    let (platform, team) = (platform.clone(), team.clone());
+    tokio::spawn(async move { platform.grants(&team).await })
 }
 
 #[tokio::test]
@@ -51,13 +54,9 @@ async fn the_others_are_answered_although_the_first_caller_hangs_up() {
     let (sandbox, _connector, platform) = world().await;
     slow(&sandbox, Endpoint::TeamMembers);
     let team = resource("team", &first_team(&sandbox).to_string());
-    let asking = || {
-        let (platform, team) = (platform.clone(), team.clone());
-        tokio::spawn(async move { platform.grants(&team).await })
-    };
-    let first = asking();
+    let first = asking(&platform, &team);
     until(|| sandbox.journal().in_flight() == 1).await;
-    let others: Vec<_> = (0..3).map(|_| asking()).collect();
+    let others: Vec<_> = (0..3).map(|_| asking(&platform, &team)).collect();
     tokio::time::sleep(DELAY / 4).await;
     first.abort();
     for other in others {
@@ -71,13 +70,9 @@ async fn a_request_that_nobody_waits_for_any_more_ends() {
     let (sandbox, _connector, platform) = world().await;
     slow(&sandbox, Endpoint::TeamMembers);
     let team = resource("team", &first_team(&sandbox).to_string());
-    let asking = || {
-        let (platform, team) = (platform.clone(), team.clone());
-        tokio::spawn(async move { platform.grants(&team).await })
-    };
-    let callers = [asking(), asking()];
+    let callers = [asking(&platform, &team), asking(&platform, &team)];
     until(|| sandbox.journal().in_flight() == 1).await;
-    callers.iter().for_each(tokio::task::JoinHandle::abort);
+    callers.iter().for_each(JoinHandle::abort);
     // Who comes after it asks anew: nothing is left of it.
     tokio::time::sleep(DELAY / 4).await;
     assert_eq!(platform.grants(&team).await.unwrap().len(), 8);
@@ -98,10 +93,7 @@ async fn an_answer_that_was_asked_for_before_our_write_is_not_for_those_who_ask_
         outside.unwrap().id
     });
     let team = resource("team", &team.to_string());
-    let before = {
-        let (platform, team) = (platform.clone(), team.clone());
-        tokio::spawn(async move { platform.grants(&team).await })
-    };
+    let before = asking(&platform, &team);
     until(|| sandbox.journal().in_flight() == 1).await;
     platform
         .grant(&id_of(&team), "member", &newcomer.to_string())

@@ -53,6 +53,18 @@ pub fn sized(teams: usize, members_per_team: usize, people: usize) -> Seed {
     })
 }
 
+/// Waits for a condition, which comes soon or never.
+pub async fn until(condition: impl Fn() -> bool) {
+    let waited = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waited)
+        .await
+        .expect("the condition never came");
+}
+
 /// How a connector under test is set up.
 #[derive(Clone)]
 pub struct Setup {

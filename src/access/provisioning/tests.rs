@@ -54,6 +54,13 @@ fn access(upstream: MockUpstream) -> Arc<Access> {
     Arc::new(Access::new(Arc::new(upstream), settings))
 }
 
+/// What becomes of a grant on this Buildkite.
+async fn grant(upstream: MockUpstream) -> Result<Receipt, AccessError> {
+    access(upstream)
+        .grant(entitlement(), Principal::User(user()), asker())
+        .await
+}
+
 /// Reads answer these in turn.
 fn reads(upstream: &mut MockUpstream, answers: impl IntoIterator<Item = Result<TeamMember, Trouble>>) {
     let mut order = Sequence::new();
@@ -78,9 +85,7 @@ async fn what_shows_after_a_write_that_was_never_sent_is_somebody_elses() {
         .expect_add_member()
         .times(1)
         .return_once(|_, _, _, _| Err(trouble(Trouble::Unavailable(refused))));
-    let receipt = access(upstream)
-        .grant(entitlement(), Principal::User(user()), asker())
-        .await;
+    let receipt = grant(upstream).await;
     assert_eq!(receipt.unwrap().outcome, Outcome::AlreadyExists);
 }
 
@@ -95,9 +100,7 @@ async fn what_shows_after_a_write_whose_reply_was_lost_is_ours() {
         .expect_add_member()
         .times(1)
         .return_once(|_, _, _, _| Err(trouble(Trouble::Unavailable(Cause::Broken))));
-    let receipt = access(upstream)
-        .grant(entitlement(), Principal::User(user()), asker())
-        .await;
+    let receipt = grant(upstream).await;
     assert_eq!(receipt.unwrap().outcome, Outcome::Granted);
 }
 
@@ -112,9 +115,7 @@ async fn the_echo_of_another_person_confirms_nothing() {
         .expect_add_member()
         .times(1)
         .return_once(|_, _, role, _| Ok(Some(member(Uuid::from_u128(9).into(), role))));
-    let receipt = access(upstream)
-        .grant(entitlement(), Principal::User(user()), asker())
-        .await;
+    let receipt = grant(upstream).await;
     assert_eq!(receipt.unwrap().outcome, Outcome::Granted);
 }
 
@@ -122,9 +123,7 @@ async fn the_echo_of_another_person_confirms_nothing() {
 async fn the_record_of_another_person_decides_nothing() {
     let mut upstream = MockUpstream::new();
     reads(&mut upstream, [Ok(member(Uuid::from_u128(9).into(), Role::Member))]);
-    let receipt = access(upstream)
-        .grant(entitlement(), Principal::User(user()), asker())
-        .await;
+    let receipt = grant(upstream).await;
     assert_eq!(receipt.unwrap_err().reason(), "UNEXPECTED_RESPONSE");
 }
 
@@ -177,8 +176,6 @@ async fn a_row_from_long_ago_in_the_echo_of_a_post_was_there_already() {
             ..member(user, role)
         }))
     });
-    let receipt = access(upstream)
-        .grant(entitlement(), Principal::User(user()), asker())
-        .await;
+    let receipt = grant(upstream).await;
     assert_eq!(receipt.unwrap().outcome, Outcome::AlreadyExists);
 }

@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind};
 use rstest::rstest;
@@ -12,7 +11,7 @@ use tonic::transport::Channel;
 
 use super::model::{Asked, Role};
 use super::{World, ask};
-use crate::support::Platform;
+use crate::support::{Platform, until};
 
 /// The real binary; killed when it is dropped.
 struct Process {
@@ -106,12 +105,8 @@ async fn a_process_killed_in_the_middle_of_a_write_converges_when_it_is_asked_ag
         let process = Process::start(&world, directory.path()).await;
         let platform = process.platform.clone();
         let caller = tokio::spawn(async move { ask(&platform, pair, &pair.user.to_string(), asked).await });
-        while faults.iter().all(|fault| fault.fired() == 0) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        while applied && world.applied() == 0 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        until(|| faults.iter().any(|fault| fault.fired() > 0)).await;
+        until(|| !applied || world.applied() > 0).await;
         process.kill();
         assert!(caller.await.unwrap().is_err());
         world.sandbox.faults().clear();

@@ -8,21 +8,10 @@ use tonic::{Code, Request};
 
 use super::model::{Answer, Asked, Role};
 use super::{World, limited, reason, setup};
-use crate::support::{entitlement, resource};
+use crate::support::{entitlement, resource, until};
 
 /// Longer than any of these tests waits for a condition.
 const DELAY: Duration = Duration::from_millis(1_200);
-
-async fn until(condition: impl Fn() -> bool) {
-    let waited = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), waited)
-        .await
-        .expect("the condition never came");
-}
 
 fn delayed(endpoint: Endpoint) -> Fault {
     Fault::new(endpoint, FaultKind::Delay(DELAY)).once()
