@@ -1,7 +1,8 @@
 //! `c1.connector.v2` over gRPC: one file a service, each of which translates between the wire and [`crate::access`] and
 //! decides nothing.
 //!
-//! [`rows`] writes what is listed, [`status`] what went wrong, [`request`] reads what a caller sent.
+//! [`rows`] writes what is listed, [`status`] what went wrong, [`request`] reads what a caller sent. [`unoffered`] answers for
+//! the services of the protocol that are not offered.
 
 mod asker;
 mod connector_service;
@@ -16,6 +17,7 @@ mod resources;
 mod rows;
 mod spent;
 mod status;
+mod unoffered;
 
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ use crate::proto::c1::ratelimit::v1::rate_limiter_service_server::RateLimiterSer
 pub use asker::Caller;
 pub use request::Deadline;
 pub use status::{deadline_exceeded, status_with_reason};
+pub use unoffered::SERVICES as UNOFFERED_SERVICES;
 
 /// The largest message that is read: the largest page token of the protocol (section 6) with room for the rest. Real requests
 /// are a few hundred bytes; one that is wrong but within the protocol is still told what is wrong with it.
@@ -52,7 +55,7 @@ impl Connector {
         Self { access }
     }
 
-    /// Adds every service to `routes`. What is not added stays Unimplemented.
+    /// Adds every service of the protocol to `routes`, also those that are not offered.
     pub fn register(&self, routes: &mut RoutesBuilder) {
         routes
             .add_service(ConnectorServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
@@ -63,5 +66,6 @@ impl Connector {
             .add_service(GrantsServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
             .add_service(GrantManagerServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
             .add_service(RateLimiterServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE));
+        unoffered::register(routes);
     }
 }

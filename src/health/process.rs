@@ -1,5 +1,6 @@
 //! `grpc.health.v1`: `""` is the process alone, so that an outage at Buildkite restarts nothing; each service of the contract
-//! serves when the scopes that it needs do; each scope is `scope.<name>`. Nothing here ever asks Buildkite.
+//! serves when the scopes that it needs do, and one that is not offered never does; each scope is `scope.<name>`. Nothing here
+//! ever asks Buildkite.
 
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
@@ -7,7 +8,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::access::scopes::{Report, State};
 use crate::buildkite::Scope;
-use crate::connector::Connector;
+use crate::connector::{Connector, UNOFFERED_SERVICES};
 use crate::proto::c1::connector::v2::connector_service_server::ConnectorServiceServer;
 use crate::proto::c1::connector::v2::entitlements_service_server::EntitlementsServiceServer;
 use crate::proto::c1::connector::v2::grant_manager_service_server::GrantManagerServiceServer;
@@ -16,7 +17,7 @@ use crate::proto::c1::connector::v2::resource_getter_service_server::ResourceGet
 use crate::proto::c1::connector::v2::resource_types_service_server::ResourceTypesServiceServer;
 use crate::proto::c1::connector::v2::resources_service_server::ResourcesServiceServer;
 
-/// The contract's services, by the names that health knows them by.
+/// The contract's services that are offered, by the names that health knows them by.
 const SERVICES: [&str; 7] = [
     ConnectorServiceServer::<Connector>::NAME,
     ResourceTypesServiceServer::<Connector>::NAME,
@@ -46,6 +47,9 @@ impl ProcessHealth {
             self.reporter
                 .set_service_status(name, serving(report.service(short)))
                 .await;
+        }
+        for name in UNOFFERED_SERVICES {
+            self.reporter.set_service_status(name, ServingStatus::NotServing).await;
         }
         for scope in Scope::ALL {
             self.reporter

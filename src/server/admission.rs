@@ -34,9 +34,17 @@ pub enum Rule {
 pub fn rule(path: &str) -> Option<Rule> {
     match path.strip_prefix('/')? {
         "grpc.health.v1.Health/Check" | "grpc.health.v1.Health/Watch" => Some(Rule::Open),
-        "c1.connector.v2.GrantManagerService/Grant" | "c1.connector.v2.GrantManagerService/Revoke" => {
-            Some(Rule::Caller(CallerRole::Provisioner))
-        }
+        "c1.connector.v2.GrantManagerService/Grant"
+        | "c1.connector.v2.GrantManagerService/Revoke"
+        | "c1.connector.v2.ResourceManagerService/CreateResource"
+        | "c1.connector.v2.ResourceManagerService/DeleteResource"
+        | "c1.connector.v2.ResourceDeleterService/DeleteResourceV2"
+        | "c1.connector.v2.AccountManagerService/CreateAccount"
+        | "c1.connector.v2.CredentialManagerService/RotateCredential"
+        | "c1.connector.v2.CredentialManagerService/IssueCredential"
+        | "c1.connector.v2.ActionService/InvokeAction"
+        | "c1.connector.v2.TicketsService/CreateTicket"
+        | "c1.connector.v2.TicketsService/BulkCreateTickets" => Some(Rule::Caller(CallerRole::Provisioner)),
         "c1.connector.v2.ConnectorService/GetMetadata"
         | "c1.connector.v2.ConnectorService/Validate"
         | "c1.connector.v2.ConnectorService/Cleanup"
@@ -46,6 +54,16 @@ pub fn rule(path: &str) -> Option<Rule> {
         | "c1.connector.v2.EntitlementsService/ListEntitlements"
         | "c1.connector.v2.EntitlementsService/ListStaticEntitlements"
         | "c1.connector.v2.GrantsService/ListGrants"
+        | "c1.connector.v2.ActionService/GetActionStatus"
+        | "c1.connector.v2.ActionService/GetActionSchema"
+        | "c1.connector.v2.ActionService/ListActionSchemas"
+        | "c1.connector.v2.EventService/ListEvents"
+        | "c1.connector.v2.EventService/ListEventFeeds"
+        | "c1.connector.v2.TicketsService/GetTicket"
+        | "c1.connector.v2.TicketsService/ListTicketSchemas"
+        | "c1.connector.v2.TicketsService/GetTicketSchema"
+        | "c1.connector.v2.TicketsService/BulkGetTickets"
+        | "c1.connector.v2.AssetService/GetAsset"
         | "c1.ratelimit.v1.RateLimiterService/Do"
         | "c1.ratelimit.v1.RateLimiterService/Report"
         | "connector.health.v1.ScopeHealthService/CheckScopes"
@@ -160,17 +178,20 @@ mod tests {
                 }
             }
         }
-        assert!(methods >= 15, "{methods}");
+        assert!(methods >= 30, "{methods}");
     }
 
     #[test]
     fn only_a_provisioner_changes_anything_and_only_probes_are_open() {
         let provisioner = Some(Rule::Caller(CallerRole::Provisioner));
-        for method in ["Grant", "Revoke"] {
-            assert_eq!(
-                rule(&format!("/c1.connector.v2.GrantManagerService/{method}")),
-                provisioner
-            );
+        for method in [
+            "GrantManagerService/Grant",
+            "GrantManagerService/Revoke",
+            "AccountManagerService/CreateAccount",
+            "ActionService/InvokeAction",
+            "ResourceManagerService/DeleteResource",
+        ] {
+            assert_eq!(rule(&format!("/c1.connector.v2.{method}")), provisioner, "{method}");
         }
         assert_eq!(rule("/grpc.health.v1.Health/Check"), Some(Rule::Open));
         for path in [
@@ -185,7 +206,7 @@ mod tests {
             "x",
             "/c1.connector.v2.GrantManagerService",
             "/c1.connector.v2.GrantManagerService/AddedLater",
-            "/c1.connector.v2.EventService/ListEvents",
+            "/c1.connector.v2.SchemaService/ListSchemas",
         ] {
             assert_eq!(rule(path), None, "{path}");
         }

@@ -141,9 +141,9 @@ pub fn reason_of(status: &Status) -> String {
 pub fn received(answer: &Result<(), Status>) -> String {
     match answer {
         Ok(()) => "let in".to_owned(),
-        Err(status) if status.code() == Code::Unimplemented => "unimplemented".to_owned(),
         Err(status) => match reason_of(status) {
             reason if reason.starts_with("CALLER_") => reason,
+            reason if reason.is_empty() && status.code() == Code::Unimplemented => "unimplemented".to_owned(),
             _ => "let in".to_owned(),
         },
     }
