@@ -6,6 +6,7 @@
 
 mod asker;
 mod connector_service;
+mod email;
 mod entitlements;
 mod grant_manager;
 mod grants;
