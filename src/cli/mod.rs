@@ -68,9 +68,7 @@ impl Cli {
             Command::Serve(args) => serve::run(&args).await,
             Command::Caller(args) => caller::run(&args),
             Command::Check(args) => check::run(&args).await,
-            Command::Sandbox(args) => sandbox::run(&args)
-                .await
-                .map_err(|error| CommandError::Failed(format!("the sandbox ended: {error}"))),
+            Command::Sandbox(args) => sandbox::run(&args).await,
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,

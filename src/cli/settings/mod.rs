@@ -89,7 +89,7 @@ pub struct ConnectionArgs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingError {
     flag: Option<&'static str>,
-    variable: &'static str,
+    variable: Option<&'static str>,
     problem: String,
 }
 
@@ -97,7 +97,16 @@ impl SettingError {
     pub(super) fn new(flag: &'static str, variable: &'static str, problem: impl fmt::Display) -> Self {
         Self {
             flag: Some(flag),
-            variable,
+            variable: Some(variable),
+            problem: problem.to_string(),
+        }
+    }
+
+    /// What is wrong with a flag that has no variable.
+    pub(super) fn flag(flag: &'static str, problem: impl fmt::Display) -> Self {
+        Self {
+            flag: Some(flag),
+            variable: None,
             problem: problem.to_string(),
         }
     }
@@ -105,7 +114,7 @@ impl SettingError {
     fn token(problem: impl fmt::Display) -> Self {
         Self {
             flag: None,
-            variable: TOKEN,
+            variable: Some(TOKEN),
             problem: problem.to_string(),
         }
     }
@@ -113,9 +122,10 @@ impl SettingError {
 
 impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.flag {
-            Some(flag) => write!(f, "{flag} ({}): {}", self.variable, self.problem),
-            None => write!(f, "{}: {}", self.variable, self.problem),
+        match (self.flag, self.variable) {
+            (Some(flag), Some(variable)) => write!(f, "{flag} ({variable}): {}", self.problem),
+            (Some(name), None) | (None, Some(name)) => write!(f, "{name}: {}", self.problem),
+            (None, None) => f.write_str(&self.problem),
         }
     }
 }

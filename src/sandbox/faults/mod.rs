@@ -21,7 +21,7 @@ use super::organization::Organization;
 pub(super) use book::Plan;
 pub use book::{FaultHandle, Faults};
 pub(super) use edit::make;
-pub use spec::FaultSpecError;
+pub use spec::{FAULT_KINDS, FaultSpecError};
 pub(super) use strike::{Instead, Outcome, change_headers, outcome};
 
 /// Something that goes wrong with certain requests.
