@@ -106,6 +106,11 @@ impl Credential {
         }
     }
 
+    /// Looks at the file now, and returns once it was looked at.
+    pub async fn read_again(&self) {
+        self.look().await;
+    }
+
     /// Resolves once the token is another one than it was. One listener at a time.
     pub async fn replaced(&self) {
         self.in_use.replaced.notified().await;

@@ -38,7 +38,7 @@ pub use listener::{BoundAddress, ListenAddress, ListenError, Listener};
 pub use monitoring::{Monitoring, MonitoringError};
 pub use socket::SocketFile;
 pub use tls::{TlsError, TlsFiles};
-pub use watched::Watched;
+pub use watched::{ReadAgain, Watched};
 
 use crate::access::Access;
 use crate::connector::{Connector, MESSAGE_SIZE};

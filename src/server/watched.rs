@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -19,7 +20,20 @@ const EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Watched<T> {
     current: Arc<ArcSwap<T>>,
+    read_again: ReadAgain,
     _watching: AbortOnDropHandle<()>,
+}
+
+/// Asks for a look at the files at once, instead of at the next second.
+#[derive(Debug, Clone, Default)]
+pub struct ReadAgain(Arc<Notify>);
+
+impl ReadAgain {
+    /// Has the files read again now. What changed is used although no second look has confirmed it: whoever asks says that
+    /// the files are written.
+    pub fn now(&self) {
+        self.0.notify_one();
+    }
 }
 
 /// What some files hold now; none for those that cannot be read.
@@ -37,9 +51,11 @@ impl<T: Send + Sync + 'static> Watched<T> {
     ) -> Result<Self, E> {
         let seen = contents(&files);
         let current = Arc::new(ArcSwap::from_pointee(make()?));
-        let watching = tokio::spawn(watch(what, files, seen, make, Arc::clone(&current)));
+        let read_again = ReadAgain::default();
+        let watching = tokio::spawn(watch(what, files, seen, make, Arc::clone(&current), read_again.clone()));
         Ok(Self {
             current,
+            read_again,
             _watching: AbortOnDropHandle::new(watching),
         })
     }
@@ -49,6 +65,12 @@ impl<T: Send + Sync + 'static> Watched<T> {
     pub fn current(&self) -> Arc<T> {
         self.current.load_full()
     }
+
+    /// By which the files are read again at once.
+    #[must_use]
+    pub fn read_again(&self) -> ReadAgain {
+        self.read_again.clone()
+    }
 }
 
 async fn watch<T: Send + 'static, E: std::fmt::Display>(
@@ -57,16 +79,20 @@ async fn watch<T: Send + 'static, E: std::fmt::Display>(
     mut seen: Contents,
     make: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     current: Arc<ArcSwap<T>>,
+    read_again: ReadAgain,
 ) {
     let (files, make) = (Arc::new(files), Arc::new(make));
     let mut last = seen.clone();
     loop {
-        tokio::time::sleep(EVERY).await;
+        let asked = tokio::select! {
+            () = tokio::time::sleep(EVERY) => false,
+            () = read_again.0.notified() => true,
+        };
         let looking = Arc::clone(&files);
         let Ok(now) = spawn_blocking(move || contents(&looking)).await else {
             continue;
         };
-        let settled = now == last;
+        let settled = asked || now == last;
         last = now;
         if !settled || last == seen {
             continue;
@@ -87,4 +113,55 @@ async fn watch<T: Send + 'static, E: std::fmt::Display>(
 /// Small files, compared whole: a clock or an inode can stay the same where the content does not.
 fn contents(files: &[PathBuf]) -> Contents {
     files.iter().map(|file| std::fs::read(file).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A watched text, and the file that it is in.
+    fn watched(directory: &tempfile::TempDir) -> (PathBuf, Watched<String>) {
+        let file = directory.path().join("text");
+        std::fs::write(&file, "first").unwrap();
+        let read = file.clone();
+        let make = move || match std::fs::read_to_string(&read) {
+            Ok(text) if text == "broken" => Err(io::Error::other("broken")),
+            read => read,
+        };
+        let watched = Watched::start("text", vec![file.clone()], make).unwrap();
+        (file, watched)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_for_is_read_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, watched) = watched(&directory);
+        let begun = Instant::now();
+        std::fs::write(&file, "second").unwrap();
+        watched.read_again().now();
+        // No timer passes meanwhile: time stands still while something is ready to run.
+        while *watched.current() != "second" {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_for_and_cannot_be_used_keeps_what_is_in_use() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, watched) = watched(&directory);
+        std::fs::write(&file, "broken").unwrap();
+        watched.read_again().now();
+        tokio::time::sleep(EVERY * 5).await;
+        assert_eq!(*watched.current(), "first");
+        std::fs::write(&file, "third").unwrap();
+        watched.read_again().now();
+        while *watched.current() != "third" {
+            tokio::task::yield_now().await;
+        }
+    }
 }

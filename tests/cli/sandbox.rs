@@ -12,6 +12,7 @@ fn after<'a>(line: &'a str, label: &str) -> &'a str {
 #[rstest]
 #[case("TERM")]
 #[case("INT")]
+#[case("HUP")]
 fn it_prints_url_organization_and_tokens_and_ends_with_0(#[case] signal: &str) {
     let mut sandbox = Running::start(connector(&["sandbox"]));
     let url = after(&sandbox.line("Buildkite sandbox"), "Buildkite sandbox").to_owned();

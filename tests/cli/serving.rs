@@ -107,6 +107,34 @@ async fn a_server_whose_buildkite_is_not_there_starts_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_hangup_has_the_files_read_again_and_ends_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (token, callers) = (directory.path().join("token"), directory.path().join("callers.toml"));
+    std::fs::write(&token, "bkua_0123456789abcdef").unwrap();
+    std::fs::write(&callers, "").unwrap();
+    let mut command = connector(&["serve", "--listen", "127.0.0.1:0", "--organization", "acme"]);
+    command
+        .args(["--api-url", "http://127.0.0.1:1", "--api-token-file"])
+        .arg(&token);
+    command.arg("--callers").arg(&callers);
+    let mut server = Running::start(command);
+    let address = server.address();
+    for entries in ["# one\n", "# two\n"] {
+        std::fs::write(&callers, entries).unwrap();
+        server.signal("HUP");
+        server.event("SIGHUP: token, certificates and callers are read again");
+        server.event("callers: the changed files are in use");
+    }
+    std::fs::write(&token, "bkua_another123456789").unwrap();
+    server.signal("HUP");
+    server.event("the token file changed: the new token is in use");
+    let mut connector = ConnectorServiceClient::new(channel(&address).await);
+    let status = connector.validate(ConnectorServiceValidateRequest::default()).await;
+    assert_eq!(status.unwrap_err().code(), Code::Unauthenticated, "nobody is a caller");
+    assert_eq!(server.terminate().status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn files_that_hang_hold_up_no_call_and_no_end() {
     let directory = tempfile::tempdir().unwrap();
     let files = ["token", "callers.toml"].map(|name| directory.path().join(name));
