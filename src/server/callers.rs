@@ -57,11 +57,13 @@ pub enum CallersError {
         error: std::io::Error,
     },
     /// It is no TOML of the documented form.
-    #[error("{file} is no callers file ({error})")]
+    #[error("{file} is no callers file (line {line}: {error})")]
     Malformed {
         /// Which file.
         file: String,
-        /// Where and what.
+        /// Where; lines count from 1.
+        line: usize,
+        /// What is wrong there.
         error: String,
     },
     /// An entry is wrong.
@@ -118,7 +120,9 @@ impl Callers {
         let text = std::fs::read_to_string(file).map_err(|error| CallersError::Unreadable { file: named(), error })?;
         let parsed: File = toml::from_str(&text).map_err(|error| CallersError::Malformed {
             file: named(),
-            error: error.message().to_owned(),
+            line: error.span().map_or(1, |span| line_of(&text, span.start)),
+            // Some of its messages go on in a second line.
+            error: error.message().lines().collect::<Vec<_>>().join(", "),
         })?;
         let mut callers = Self::default();
         for entry in parsed.caller {
@@ -175,6 +179,11 @@ impl Callers {
         let fitting = self.known.iter().filter(|(_, proof)| proven(proof));
         fitting.map(|(known, _)| known.clone()).max_by_key(|known| known.role)
     }
+}
+
+/// The line of `text` that the byte at `offset` is in, counted from 1.
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
 fn sha256(hex: &str) -> Option<Vec<u8>> {

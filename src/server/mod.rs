@@ -37,7 +37,7 @@ pub use callers::{CallerRole, Callers, CallersError, Known, NewBearer};
 pub use listener::{BoundAddress, ListenAddress, ListenError, Listener};
 pub use monitoring::{Monitoring, MonitoringError};
 pub use socket::SocketFile;
-pub use tls::{TlsError, TlsFiles};
+pub use tls::{TlsError, TlsFiles, TlsPart};
 pub use watched::{ReadAgain, Watched};
 
 use crate::access::Access;

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{SettingError, duration, switch};
-use crate::server::{Callers, ListenAddress, ServerOptions, TlsFiles};
+use crate::server::{Callers, ListenAddress, ServerOptions, TlsFiles, TlsPart};
 
 const LISTEN: [&str; 2] = ["--listen", "BUILDKITE_CONNECTOR_LISTEN"];
 const METRICS: [&str; 2] = ["--metrics-listen", "BUILDKITE_CONNECTOR_METRICS_LISTEN"];
 const CERTIFICATE: [&str; 2] = ["--tls-cert", "BUILDKITE_CONNECTOR_TLS_CERT"];
+const KEY: [&str; 2] = ["--tls-key", "BUILDKITE_CONNECTOR_TLS_KEY"];
+const CLIENT_CA: [&str; 2] = ["--tls-client-ca", "BUILDKITE_CONNECTOR_TLS_CLIENT_CA"];
 const CALLERS: [&str; 2] = ["--callers", "BUILDKITE_CONNECTOR_CALLERS"];
 
 /// The flags.
@@ -125,11 +127,14 @@ impl ListenerArgs {
     pub(in crate::cli) fn options(&self) -> Result<ServerOptions, SettingError> {
         let files = self.tls_files()?;
         let certificates = files.as_ref().is_some_and(|files| files.client_ca.is_some());
-        let [flag, variable] = CERTIFICATE;
-        let tls = files
-            .map(TlsFiles::watch)
-            .transpose()
-            .map_err(|error| SettingError::new(flag, variable, error))?;
+        let tls = files.map(TlsFiles::watch).transpose().map_err(|error| {
+            let [flag, variable] = match error.part() {
+                Some(TlsPart::Certificate) | None => CERTIFICATE,
+                Some(TlsPart::Key) => KEY,
+                Some(TlsPart::ClientCa) => CLIENT_CA,
+            };
+            SettingError::new(flag, variable, error)
+        })?;
         let [flag, variable] = CALLERS;
         let callers = given(self.callers.as_ref())
             .map(|file| Callers::watch(file.clone(), certificates))
