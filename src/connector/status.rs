@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use prost::{Message, Name};
 use prost_types::Any;
 use tokio::time::Instant;
@@ -27,18 +28,21 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 impl From<AccessError> for Status {
     fn from(error: AccessError) -> Self {
         let mut details = vec![error_info(error.reason(), metadata(&error))];
+        let mut message = error.to_string();
         match &error {
             AccessError::RateLimited(closed) => {
                 let opens_in = opens_in(closed);
+                let reset_at = SystemTime::now() + opens_in;
+                message = until_when(&message, opens_in, reset_at);
                 details.push(retry_info(opens_in));
-                details.push(rate_limit(closed, opens_in));
+                details.push(rate_limit(closed, reset_at));
             }
             AccessError::Unavailable { .. } | AccessError::ShuttingDown => details.push(retry_info(RETRY_DELAY)),
             AccessError::Invalid { field, problem } => details.push(bad_request(field, problem)),
             AccessError::Protected { guard } => details.push(intended_decline(guard)),
             _ => {}
         }
-        with_details(code(&error), error.to_string(), details)
+        with_details(code(&error), message, details)
     }
 }
 
@@ -160,12 +164,40 @@ fn opens_in(closed: &Closed) -> Duration {
 }
 
 /// What the client waits by: nothing remains for this lane, until an absolute moment.
-fn rate_limit(closed: &Closed, opens_in: Duration) -> Any {
+fn rate_limit(closed: &Closed, reset_at: SystemTime) -> Any {
     let description = RateLimitDescription {
         status: rate_limit_description::Status::Overlimit.into(),
         limit: closed.limit.unwrap_or_default(),
         remaining: 0,
-        reset_at: Some((SystemTime::now() + opens_in).into()),
+        reset_at: Some(reset_at.into()),
     };
     any(&RateLimitDescription::full_name(), &description)
+}
+
+/// The sentence about a used-up limit with the moment at which it opens again, in whole seconds and never too early.
+fn until_when(message: &str, opens_in: Duration, reset_at: SystemTime) -> String {
+    let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
+    let Some(at) = Timestamp::try_from(reset_at).ok().and_then(|at| at.round(whole).ok()) else {
+        return message.to_owned();
+    };
+    let seconds = opens_in.as_secs() + u64::from(opens_in.subsec_nanos() > 0);
+    format!("{message}, which comes at {at}, in {seconds} s")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(14_000, "2026-11-24T12:03:14Z, in 14 s")]
+    #[case(14_001, "2026-11-24T12:03:15Z, in 15 s")]
+    #[case(0, "2026-11-24T12:03:00Z, in 0 s")]
+    fn a_used_up_limit_says_when_it_opens_again_and_never_too_early(#[case] ms: u64, #[case] when: &str) {
+        let now: Timestamp = "2026-11-24T12:03:00Z".parse().unwrap();
+        let opens_in = Duration::from_millis(ms);
+        let said = until_when("wait for its reset", opens_in, SystemTime::from(now) + opens_in);
+        assert_eq!(said, format!("wait for its reset, which comes at {when}"));
+    }
 }

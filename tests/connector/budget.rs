@@ -6,6 +6,7 @@ use buildkite_connector::proto::c1::connector::v2::{RateLimitDescription, RateLi
 use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RefusalStyle, Sandbox};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
 use prost::Name;
 use rstest::rstest;
 use tonic::Code;
@@ -158,9 +159,16 @@ async fn a_limit_beyond_the_patience_is_told_with_its_reset_and_is_over_with_it(
             let told = told(&status);
             assert!(
                 told.rate_limit
+                    .as_ref()
                     .is_some_and(|limit| limit.remaining == 0 && limit.reset_at.is_some())
             );
             assert!(told.retry.is_some());
+            let resets_at = told.rate_limit.and_then(|limit| limit.reset_at).unwrap();
+            let (_, when) = status.message().split_once("which comes at ").unwrap();
+            let said: Timestamp = when.split_once(", in ").unwrap().0.parse().unwrap();
+            // In whole seconds, and never too early.
+            let later = said.as_second() - resets_at.seconds;
+            assert!((0..=1).contains(&later), "{when}: {resets_at:?}");
             break (status.code(), told.reason);
         }
     };
