@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -17,13 +18,14 @@ const DEFAULT: &str = "info";
 /// When the filter is malformed.
 pub(super) fn init(filter: &str) -> Result<(), SettingError> {
     let filter = if filter.is_empty() { DEFAULT } else { filter };
-    let filter = EnvFilter::try_new(with_audit(filter)).map_err(|_| {
-        SettingError::new(
-            "--log",
-            "BUILDKITE_CONNECTOR_LOG",
-            "give a level such as `info`, or `target=level` pairs",
-        )
-    })?;
+    let wrong = |problem: String| SettingError::new("--log", "BUILDKITE_CONNECTOR_LOG", problem);
+    if let Some(word) = stray_word(filter) {
+        return Err(wrong(format!(
+            "`{word}` is no level: give `error`, `warn`, `info`, `debug`, `trace` or `off`, or `target=level` pairs"
+        )));
+    }
+    let filter = EnvFilter::try_new(with_audit(filter))
+        .map_err(|_| wrong("give a level such as `info`, or `target=level` pairs".to_owned()))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Masked);
     // A subscriber that is set already, as in a test, is as good.
     let _ = if io::stderr().is_terminal() {
@@ -32,6 +34,14 @@ pub(super) fn init(filter: &str) -> Result<(), SettingError> {
         subscriber.json().flatten_event(true).try_init()
     };
     Ok(())
+}
+
+/// The first directive that is a bare word and no level. The filter would take it for a target, log everything of that target,
+/// and nothing else: a level that is misspelled would silence the log.
+fn stray_word(filter: &str) -> Option<&str> {
+    let bare = |directive: &&str| !directive.is_empty() && !directive.contains(['=', '[', ']', '{', '}', '"']);
+    let mut words = filter.split(',').map(str::trim).filter(bare);
+    words.find(|word| word.parse::<LevelFilter>().is_err())
 }
 
 /// Who changed what is logged whatever else is, unless the filter speaks of it or wants nothing at all.
@@ -63,5 +73,27 @@ impl MakeWriter<'_> for Masked {
 
     fn make_writer(&self) -> Self {
         *self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("info", None)]
+    #[case("WARN", None)]
+    #[case("off", None)]
+    #[case("info,buildkite_connector=debug", None)]
+    #[case("buildkite_connector::server=trace, error", None)]
+    #[case("info,buildkite_connector[call{caller=platform}]=debug", None)]
+    #[case("info,", None)]
+    #[case("warnn", Some("warnn"))]
+    #[case("info,buildkite_connector", Some("buildkite_connector"))]
+    #[case("buildkite_connector=debug, inf", Some("inf"))]
+    fn a_bare_word_of_a_filter_is_a_level(#[case] filter: &str, #[case] stray: Option<&str>) {
+        assert_eq!(stray_word(filter), stray);
     }
 }

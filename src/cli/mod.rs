@@ -8,7 +8,9 @@ pub mod sandbox;
 mod serve;
 mod settings;
 mod signals;
+mod switches;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +40,9 @@ enum Command {
     Sandbox(Box<sandbox::SandboxArgs>),
 }
 
+/// The exit code of wrong usage and of wrong configuration.
+const WRONG_USAGE: u8 = 2;
+
 /// How a command failed: what is said on standard error, and the exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -55,13 +60,34 @@ pub enum CommandError {
 impl CommandError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Setting(_) => ExitCode::from(2),
+            Self::Setting(_) => ExitCode::from(WRONG_USAGE),
             Self::Failed(_) | Self::Unhealthy => ExitCode::FAILURE,
         }
     }
 }
 
 impl Cli {
+    /// Reads the arguments of a command line, the program's name first.
+    ///
+    /// # Errors
+    /// The exit code, once what is wrong, or the help that was asked for, has been printed.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        Self::try_parse_from(&arguments).map_err(|error| {
+            if let Some(refusal) = switches::refusal(&arguments, &error) {
+                eprintln!("error: {refusal}");
+                return ExitCode::from(WRONG_USAGE);
+            }
+            // Nothing can be said where standard output and standard error are closed.
+            let _ = error.print();
+            if error.use_stderr() {
+                ExitCode::from(WRONG_USAGE)
+            } else {
+                ExitCode::SUCCESS
+            }
+        })
+    }
+
     /// Runs the command; what it failed with is said in one sentence on standard error.
     pub async fn run(self) -> ExitCode {
         let done = match self.command {

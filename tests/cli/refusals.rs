@@ -141,10 +141,54 @@ fn refusal(mut command: Command) -> String {
     "--log (BUILDKITE_CONNECTOR_LOG)",
     "give a level such as `info`, or `target=level` pairs"
 )]
+#[case::misspelled_level(
+    "--log",
+    "warnn",
+    "--log (BUILDKITE_CONNECTOR_LOG)",
+    "`warnn` is no level: give `error`, `warn`, `info`, `debug`, `trace` or `off`, or `target=level` pairs"
+)]
 fn a_wrong_value_is_refused(#[case] flag: &str, #[case] value: &str, #[case] named: &str, #[case] sentence: &str) {
     let mut command = whole();
     command.arg(format!("{flag}={value}"));
     assert_eq!(refusal(command), format!("{named}: {sentence}"));
+}
+
+#[test]
+fn a_misspelled_level_in_the_environment_silences_nothing_and_is_refused() {
+    let mut command = whole();
+    command.env("BUILDKITE_CONNECTOR_LOG", "warnn");
+    let said = refusal(command);
+    assert!(
+        said.starts_with("--log (BUILDKITE_CONNECTOR_LOG): `warnn` is no level"),
+        "{said}"
+    );
+}
+
+#[rstest]
+#[case::serve(&["serve", "--provisioning", "true"], "--provisioning", "BUILDKITE_CONNECTOR_PROVISIONING", "true")]
+#[case::check(&["check", "--provisioning", "yes"], "--provisioning", "BUILDKITE_CONNECTOR_PROVISIONING", "yes")]
+#[case::insecure(&["serve", "--insecure-listen", "false"], "--insecure-listen", "BUILDKITE_CONNECTOR_INSECURE_LISTEN", "false")]
+fn a_switch_whose_value_stands_apart_is_refused_with_how_to_write_it(
+    #[case] arguments: &[&str],
+    #[case] flag: &str,
+    #[case] variable: &str,
+    #[case] value: &str,
+) {
+    assert_eq!(
+        refusal(connector(arguments)),
+        format!("{flag} ({variable}): the value stands behind an equals sign: write `{flag}={value}`")
+    );
+}
+
+#[rstest]
+#[case("")]
+#[case(" ")]
+fn a_caller_without_a_name_is_refused_at_once(#[case] name: &str) {
+    let output = connector(&["caller", name, "--role", "reader"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(output.stdout, b"");
+    assert!(said.contains("a caller needs a name"), "{said}");
 }
 
 #[test]

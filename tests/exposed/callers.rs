@@ -171,6 +171,23 @@ async fn what_the_command_prints_is_an_entry_and_its_bearer() {
     assert!(!String::from_utf8_lossy(&output.stdout).contains(shown));
 }
 
+#[tokio::test]
+async fn an_entry_can_be_appended_to_a_file_whose_last_line_has_no_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("callers.toml");
+    let first = "[[caller]]\nname = \"nightly\"\nrole = \"reader\"\ncertificate_san = \"nightly.acme.example\"";
+    std::fs::write(&file, first).unwrap();
+    let appended = std::fs::OpenOptions::new().append(true).open(&file).unwrap();
+    let mut command = connector(&["caller", "access-platform", "--role", "provisioner"]);
+    let output = command.stdout(appended).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let shown = String::from_utf8(output.stderr).unwrap();
+    let shown = shown.trim().rsplit(' ').next().unwrap();
+    let callers = Callers::watch(file, true).unwrap().current();
+    let known = callers.recognise(Some(shown.as_bytes()), None).unwrap();
+    assert_eq!(&*known.name, "access-platform");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_record_of_changes_and_the_log_name_the_caller_and_no_bearer() {
     let (reader, provisioner) = (NewBearer::make().unwrap(), NewBearer::make().unwrap());
