@@ -89,11 +89,15 @@ impl Service {
         let Plan {
             edits,
             delay,
+            gates,
             headers,
             kind,
             replayed,
         } = self.faults.strike(target, call.asked.page(), path);
         tokio::time::sleep(self.latency.saturating_add(delay)).await;
+        for gate in &gates {
+            gate.passed().await;
+        }
         for edit in &edits {
             faults::make(edit, &mut self.organization_mut(), target, habits.order);
         }

@@ -1,6 +1,6 @@
 //! Alone: more than the windows hold is asked for, and nothing is refused.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use buildkite_connector::buildkite::{Call, Lane};
 use buildkite_connector::sandbox::ResetRounding;
@@ -18,7 +18,6 @@ async fn saturating_reads_draw_no_429(#[case] organization: u32, #[case] user: u
     let mut options = limits(organization, user, window, Duration::from_millis(2_300));
     options.habits.reset_rounding = rounding;
     let bench = Bench::start(options).await;
-    let began = Instant::now();
     // Three windows' worth, by no more at once than a window holds.
     for _ in 0..3 {
         for read in bench.read(12, &Call::new(Lane::Sync)).await {
@@ -26,8 +25,6 @@ async fn saturating_reads_draw_no_429(#[case] organization: u32, #[case] user: u
         }
     }
     assert_eq!((bench.refused(), bench.sandbox.journal().total()), (0, 36));
-    // The first window is half over at the start; each further one is entered a second or two late at most.
-    assert!(began.elapsed() < window * 4, "took {:?}", began.elapsed());
 }
 
 #[tokio::test]

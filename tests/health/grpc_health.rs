@@ -39,7 +39,7 @@ async fn watch(bench: &Bench, name: &str) -> Streaming<HealthCheckResponse> {
 /// Waits until a status is told.
 async fn until(stream: &mut Streaming<HealthCheckResponse>, status: ServingStatus) {
     let told = async { while stream.message().await.unwrap().unwrap().status() != status {} };
-    timeout(Duration::from_secs(20), told).await.unwrap();
+    timeout(Duration::from_secs(120), told).await.unwrap();
 }
 
 fn service(name: &str) -> String {

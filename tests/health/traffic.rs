@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, RefusalStyle};
+use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, Gate, RefusalStyle};
 use futures::future::join_all;
 use http::StatusCode;
 use tonic::Code;
@@ -159,17 +159,17 @@ async fn fresh_in_a_loop_costs_six_requests_in_five_seconds_and_trouble_no_more(
 #[tokio::test]
 async fn who_stops_waiting_is_told_what_is_known_and_the_asking_goes_on() {
     let mut setup = setup();
-    setup.client.attempt_timeout = Duration::from_secs(20);
-    setup.access.health.patience = Duration::from_secs(20);
+    setup.client.attempt_timeout = Duration::from_secs(3600);
+    setup.access.health.patience = Duration::from_secs(3600);
     setup.access.health.at_least = Duration::from_secs(3600);
     let bench = Bench::with(|sandbox| sandbox.token().clone(), setup).await;
-    let slow = bench.sandbox.faults().add(Fault::new(
-        Endpoint::AccessToken,
-        FaultKind::Delay(Duration::from_millis(700)),
-    ));
-    let told = bench.fresh_within(Duration::from_millis(300)).await;
+    let gate = Gate::default();
+    let held = Fault::new(Endpoint::AccessToken, FaultKind::Held(gate.clone()));
+    let slow = bench.sandbox.faults().add(held);
+    let told = bench.fresh_within(Duration::from_secs(3)).await;
     assert_eq!(told.states(), [Unknown; 6]);
     assert_eq!(told.summary("authentication"), "being asked, and not answered yet");
+    gate.open();
     let told = bench.fresh().await;
     assert_eq!(told.states(), [Healthy; 6]);
     assert_eq!((slow.fired(), bench.requests()), (1, 6));

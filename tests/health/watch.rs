@@ -15,7 +15,7 @@ use tonic::Streaming;
 use crate::bench::{Bench, Degraded, Healthy, Told, Unhealthy, Unknown, setup};
 
 /// Longer than any change takes to be told.
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(120);
 
 async fn next(stream: &mut Streaming<CheckScopesResponse>) -> Told {
     let message = timeout(BOUND, stream.message()).await.expect("a change is told");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use buildkite_connector::sandbox::{
-    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, HeaderChange, Options, Order, RefusalStyle, TeamRole,
+    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, Gate, HeaderChange, Options, Order, RefusalStyle, TeamRole,
 };
 use http::{Method, StatusCode};
 use rstest::rstest;
@@ -91,6 +91,22 @@ async fn a_delay_answers_late_and_truly() {
         .unwrap();
     assert_eq!(reply.rows().len(), 14);
     assert!(started.elapsed() >= Duration::from_millis(80));
+}
+
+#[tokio::test]
+async fn a_gate_holds_the_true_answer_until_it_is_opened() {
+    let probe = Probe::believable().await;
+    let gate = Gate::default();
+    let faults = probe.sandbox.faults();
+    faults.add(Fault::new(Endpoint::User, FaultKind::Held(gate.clone())));
+    let mut held = Box::pin(probe.get("/v2/user"));
+    assert!(futures::poll!(held.as_mut()).is_pending());
+    // What else is asked is answered meanwhile.
+    assert_eq!(probe.get("/v2/access-token").await.status, StatusCode::OK);
+    assert!(futures::poll!(held.as_mut()).is_pending());
+    gate.open();
+    assert_eq!(held.await.status, StatusCode::OK);
+    assert_eq!(probe.get("/v2/user").await.status, StatusCode::OK);
 }
 
 #[tokio::test]

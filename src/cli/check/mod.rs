@@ -106,6 +106,12 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn the_promised_fifteen_seconds_leave_time_to_print() {
+        assert!(PATIENCE < WHOLE && WHOLE < Duration::from_secs(15));
+        assert!(ATTEMPT < PATIENCE && RETRY < PATIENCE);
+    }
+
     #[rstest]
     #[case(true, None, true)]
     #[case(true, Some(""), true)]

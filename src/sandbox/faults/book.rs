@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Edit, Fault, FaultKind, HeaderChange, Times};
+use super::{Edit, Fault, FaultKind, Gate, HeaderChange, Times};
 use crate::sandbox::answers::Answer;
 use crate::sandbox::endpoint::{Endpoint, Target};
 
@@ -57,6 +57,7 @@ impl FaultHandle {
 pub(in crate::sandbox) struct Plan {
     pub(in crate::sandbox) edits: Vec<Edit>,
     pub(in crate::sandbox) delay: Duration,
+    pub(in crate::sandbox) gates: Vec<Gate>,
     pub(in crate::sandbox) headers: Vec<HeaderChange>,
     pub(in crate::sandbox) kind: Option<FaultKind>,
     pub(in crate::sandbox) replayed: Option<Answer>,
@@ -109,7 +110,7 @@ impl Faults {
         for armed in armed.iter_mut().filter(|armed| armed.aims_at(target, page)) {
             let replaces = !matches!(
                 armed.fault.kind,
-                FaultKind::Delay(_) | FaultKind::Headers(_) | FaultKind::MoveRows(_)
+                FaultKind::Delay(_) | FaultKind::Held(_) | FaultKind::Headers(_) | FaultKind::MoveRows(_)
             );
             if replaces && plan.kind.is_some() {
                 continue;
@@ -125,6 +126,7 @@ impl Faults {
             armed.fired.fetch_add(1, Ordering::SeqCst);
             match &armed.fault.kind {
                 FaultKind::Delay(time) => plan.delay = plan.delay.saturating_add(*time),
+                FaultKind::Held(gate) => plan.gates.push(gate.clone()),
                 FaultKind::Headers(change) => plan.headers.push(*change),
                 FaultKind::MoveRows(edit) => plan.edits.push(edit.clone()),
                 kind => {

@@ -3,6 +3,7 @@
 
 mod book;
 mod edit;
+mod gate;
 mod spec;
 mod strike;
 
@@ -21,6 +22,7 @@ use super::organization::Organization;
 pub(super) use book::Plan;
 pub use book::{FaultHandle, Faults};
 pub(super) use edit::make;
+pub use gate::Gate;
 pub use spec::{FAULT_KINDS, FaultSpecError};
 pub(super) use strike::{Instead, Outcome, change_headers, outcome};
 
@@ -110,6 +112,8 @@ pub enum FaultKind {
     Hang,
     /// The true answer, late.
     Delay(Duration),
+    /// The true answer, once the gate is open.
+    Held(Gate),
     /// The connection is reset; nothing is applied.
     ResetBefore,
     /// The request is carried out, then the connection is reset.

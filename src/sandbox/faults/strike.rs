@@ -97,7 +97,7 @@ pub(in crate::sandbox) fn outcome(
                 .refusal(bucket, habits.reset_rounding);
             return Outcome::Refused(restyled(documented, style), bucket);
         }
-        FaultKind::Delay(_) | FaultKind::Headers(_) | FaultKind::MoveRows(_) => carry_out(truly),
+        FaultKind::Delay(_) | FaultKind::Held(_) | FaultKind::Headers(_) | FaultKind::MoveRows(_) => carry_out(truly),
     })
 }
 

@@ -17,7 +17,7 @@ use crate::support::sized;
 
 fn impatient() -> crate::support::Setup {
     let mut setup = setup();
-    setup.client.attempt_timeout = Duration::from_millis(300);
+    setup.client.attempt_timeout = Duration::from_secs(2);
     setup
 }
 
