@@ -163,7 +163,15 @@ impl Callers {
     /// The caller with this bearer or this certificate. The more powerful proof counts where both are shown.
     #[must_use]
     pub fn recognise(&self, bearer: Option<&[u8]>, certificate: Option<&CertificateDer<'_>>) -> Option<Known> {
-        let shown = bearer.map(|bearer| digest::digest(&digest::SHA256, bearer));
+        self.recognise_digest(bearer.map(digest_of), certificate)
+    }
+
+    /// The same, by the digest of the bearer.
+    pub(super) fn recognise_digest(
+        &self,
+        shown: Option<digest::Digest>,
+        certificate: Option<&CertificateDer<'_>>,
+    ) -> Option<Known> {
         let names = certificate.map(names_in).unwrap_or_default();
         let proven = |proof: &Proof| match proof {
             Proof::Bearer(expected) => shown
@@ -175,6 +183,11 @@ impl Callers {
         let fitting = self.known.iter().filter(|(_, proof)| proven(proof));
         fitting.map(|(known, _)| known.clone()).max_by_key(|known| known.role)
     }
+}
+
+/// What is compared of a bearer, and all that is kept of it.
+pub(super) fn digest_of(bearer: &[u8]) -> digest::Digest {
+    digest::digest(&digest::SHA256, bearer)
 }
 
 fn sha256(hex: &str) -> Option<Vec<u8>> {

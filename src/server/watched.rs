@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
+use tokio_stream::wrappers::WatchStream;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Between two looks.
@@ -19,6 +21,7 @@ const EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Watched<T> {
     current: Arc<ArcSwap<T>>,
+    replaced: watch::Sender<()>,
     _watching: AbortOnDropHandle<()>,
 }
 
@@ -37,9 +40,15 @@ impl<T: Send + Sync + 'static> Watched<T> {
     ) -> Result<Self, E> {
         let seen = contents(&files);
         let current = Arc::new(ArcSwap::from_pointee(make()?));
-        let watching = tokio::spawn(watch(what, files, seen, make, Arc::clone(&current)));
+        let replaced = watch::Sender::new(());
+        let in_use = InUse {
+            current: Arc::clone(&current),
+            replaced: replaced.clone(),
+        };
+        let watching = tokio::spawn(watch(what, files, seen, make, in_use));
         Ok(Self {
             current,
+            replaced,
             _watching: AbortOnDropHandle::new(watching),
         })
     }
@@ -49,6 +58,18 @@ impl<T: Send + Sync + 'static> Watched<T> {
     pub fn current(&self) -> Arc<T> {
         self.current.load_full()
     }
+
+    /// An item at once, and one after every change of what is in use.
+    #[must_use]
+    pub fn changes(&self) -> WatchStream<()> {
+        WatchStream::new(self.replaced.subscribe())
+    }
+}
+
+/// Where a new value is put, and how that is announced.
+struct InUse<T> {
+    current: Arc<ArcSwap<T>>,
+    replaced: watch::Sender<()>,
 }
 
 async fn watch<T: Send + 'static, E: std::fmt::Display>(
@@ -56,7 +77,7 @@ async fn watch<T: Send + 'static, E: std::fmt::Display>(
     files: Vec<PathBuf>,
     mut seen: Contents,
     make: impl Fn() -> Result<T, E> + Send + Sync + 'static,
-    current: Arc<ArcSwap<T>>,
+    in_use: InUse<T>,
 ) {
     let (files, make) = (Arc::new(files), Arc::new(make));
     let mut last = seen.clone();
@@ -76,7 +97,8 @@ async fn watch<T: Send + 'static, E: std::fmt::Display>(
         let outcome = spawn_blocking(move || making().map_err(|error| error.to_string())).await;
         match outcome.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(value) => {
-                current.store(Arc::new(value));
+                in_use.current.store(Arc::new(value));
+                in_use.replaced.send_replace(());
                 tracing::info!("{what}: the changed files are in use");
             }
             Err(error) => tracing::error!("{what}: the changed files cannot be used, and the old ones stay: {error}"),
