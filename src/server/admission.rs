@@ -15,7 +15,10 @@ use tonic::body::Body;
 use tower::Service;
 use tracing::Instrument;
 
-use super::callers::{CallerRole, Callers, Known};
+use super::bounds::Kind;
+use super::callers::{CallerRole, Callers, Known, digest_of};
+use super::connections::{ActiveCall, Connection};
+use super::reauthorization::Reauthorization;
 use super::refusal::Refusal;
 use super::watched::Watched;
 use crate::connector::Caller;
@@ -78,44 +81,97 @@ pub fn rule(path: &str) -> Option<Rule> {
 #[derive(Debug, Clone)]
 pub(super) struct PeerCertificate(pub(super) CertificateDer<'static>);
 
+/// Where a call comes from, for what bounds it.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    /// The caller's name in the callers file; none for a stranger, and none without a file.
+    pub(super) caller: Option<Arc<str>>,
+    /// The connection that the call arrived on.
+    pub(super) connection: Arc<Connection>,
+    /// Keeps the connection from being evicted; none for a stranger's probe.
+    pub(super) active_call: Option<ActiveCall>,
+    /// How a caller's stream is authorized again; none for what ends on its own.
+    pub(super) reauthorization: Option<Reauthorization>,
+}
+
 /// The service that lets callers through to the one inside.
 #[derive(Debug, Clone)]
 pub(super) struct Admission<S> {
     inner: S,
     callers: Option<Arc<Watched<Callers>>>,
     certificate: Option<PeerCertificate>,
+    connection: Arc<Connection>,
 }
 
 impl<S> Admission<S> {
-    pub(super) fn new(inner: S, callers: Option<Arc<Watched<Callers>>>, certificate: Option<PeerCertificate>) -> Self {
+    pub(super) fn new(
+        inner: S,
+        callers: Option<Arc<Watched<Callers>>>,
+        certificate: Option<PeerCertificate>,
+        connection: Arc<Connection>,
+    ) -> Self {
         Self {
             inner,
             callers,
             certificate,
+            connection,
         }
     }
 
-    fn admit(&self, request: &Request<Body>) -> Result<Option<Known>, Refusal> {
+    fn admit(&self, request: &Request<Body>) -> Result<(Origin, Option<Known>), Refusal> {
+        let path = request.uri().path();
         let Some(callers) = &self.callers else {
-            return Ok(None);
+            let is_probe = matches!(Kind::of(path), Kind::Probe | Kind::Watch);
+            let active_call = (!is_probe).then(|| self.connection.begin_call());
+            return Ok((self.origin(None, active_call), None));
         };
+        let bearer = bearer(request).map(digest_of);
         let known = callers
             .current()
-            .recognise(bearer(request), self.certificate.as_ref().map(|peer| &peer.0));
-        match rule(request.uri().path()) {
-            Some(Rule::Open) => Ok(known),
-            Some(Rule::Caller(needed)) => match known {
-                Some(known) if known.role >= needed => Ok(Some(known)),
-                Some(known) => Err(Refusal::NotAllowed(known.name)),
-                None => Err(Refusal::Unknown),
-            },
-            // Who may know that there is no such method is a caller. One that is served, but was forgotten here, stays shut.
-            None => Err(if known.is_some() {
-                Refusal::NoRule
-            } else {
-                Refusal::Unknown
-            }),
+            .recognise_digest(bearer, self.certificate.as_ref().map(|peer| &peer.0));
+        // A caller that is refused is a caller all the same.
+        let active_call = known.is_some().then(|| self.connection.begin_call());
+        let known = authorize(known, path)?;
+        let mut origin = self.origin(known.as_ref().map(|known| Arc::clone(&known.name)), active_call);
+        if known.is_some() && matches!(Kind::of(path), Kind::Watch | Kind::Stream) {
+            origin.reauthorization = Some(Reauthorization {
+                callers: Arc::clone(callers),
+                bearer,
+                certificate: self.certificate.clone(),
+                path: path.into(),
+            });
         }
+        Ok((origin, known))
+    }
+
+    fn origin(&self, caller: Option<Arc<str>>, active_call: Option<ActiveCall>) -> Origin {
+        Origin {
+            caller,
+            connection: Arc::clone(&self.connection),
+            active_call,
+            reauthorization: None,
+        }
+    }
+}
+
+/// Checks that a method may be called by `known`; a stranger where there is none.
+///
+/// # Errors
+/// Why it may not.
+pub(super) fn authorize(known: Option<Known>, path: &str) -> Result<Option<Known>, Refusal> {
+    match rule(path) {
+        Some(Rule::Open) => Ok(known),
+        Some(Rule::Caller(needed)) => match known {
+            Some(known) if known.role >= needed => Ok(Some(known)),
+            Some(known) => Err(Refusal::NotAllowed(known.name)),
+            None => Err(Refusal::Unknown),
+        },
+        // Who may know that there is no such method is a caller. One that is served, but was forgotten here, stays shut.
+        None => Err(if known.is_some() {
+            Refusal::NoRule
+        } else {
+            Refusal::Unknown
+        }),
     }
 }
 
@@ -140,9 +196,10 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         match self.admit(&request) {
-            Ok(known) => {
+            Ok((origin, known)) => {
                 // What proved the caller goes no further than this.
                 request.headers_mut().remove(header::AUTHORIZATION);
+                request.extensions_mut().insert(origin);
                 let Some(Known { name, .. }) = known else {
                     return self.inner.call(request).boxed();
                 };

@@ -3,10 +3,14 @@
 //! Two bounds are kept elsewhere: a message's size by the services (`connector::MESSAGE_SIZE`), a page token's by
 //! `access::page_token`.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Connections open at once. A platform needs one; a flood of them is dropped before it costs a handshake.
+/// Connections open at once. A platform needs one. Where all are taken, an idle one makes way for a new one.
 pub(super) const CONNECTIONS: usize = 512;
+
+/// Connections that are evicted and given time to receive GOAWAY. In a flood of new connections the rest are closed at once.
+pub(super) const CLOSING_CONNECTIONS: usize = 64;
 
 /// Calls under way at once on one connection: above what a platform with many workers makes, below what fills memory.
 pub(super) const CALLS_PER_CONNECTION: u32 = 256;
@@ -37,6 +41,24 @@ pub(super) const CALL: Duration = Duration::from_secs(300);
 
 /// Time for a call's message to arrive once its headers have: it is small, and who dawdles holds a place.
 pub(super) const ARRIVAL: Duration = Duration::from_secs(20);
+
+/// Time for which a client may leave a frame of a response untaken: a round trip takes far less.
+pub(super) const UNREAD: Duration = Duration::from_secs(10);
+
+/// The same once the drain has begun or the call's deadline has passed: time to take a frame and the status behind it.
+pub(super) const UNREAD_AT_END: Duration = Duration::from_secs(1);
+
+/// Bytes of a response that are given to HTTP/2 at once: its default frame. What a client takes shows by as much.
+pub(super) const RESPONSE_FRAME: usize = 16 * 1024;
+
+/// Calls per second of one caller, by default. A sync of a large organization makes a few hundred.
+pub(super) const CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
+
+/// A caller may make the calls of this many seconds at once.
+pub(super) const BURST_SECONDS: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
+
+/// How often callers that made no call lately are forgotten by the rate limit.
+pub(super) const FORGET_IDLE: Duration = Duration::from_secs(60);
 
 /// Time that connections without a call are given at the end to take the goodbye; who is stuck does not.
 pub(super) const GOODBYE: Duration = Duration::from_secs(1);

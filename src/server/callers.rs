@@ -167,7 +167,15 @@ impl Callers {
     /// The caller with this bearer or this certificate. The more powerful proof counts where both are shown.
     #[must_use]
     pub fn recognise(&self, bearer: Option<&[u8]>, certificate: Option<&CertificateDer<'_>>) -> Option<Known> {
-        let shown = bearer.map(|bearer| digest::digest(&digest::SHA256, bearer));
+        self.recognise_digest(bearer.map(digest_of), certificate)
+    }
+
+    /// The same, by the digest of the bearer.
+    pub(super) fn recognise_digest(
+        &self,
+        shown: Option<digest::Digest>,
+        certificate: Option<&CertificateDer<'_>>,
+    ) -> Option<Known> {
         let names = certificate.map(names_in).unwrap_or_default();
         let proven = |proof: &Proof| match proof {
             Proof::Bearer(expected) => shown
@@ -184,6 +192,11 @@ impl Callers {
 /// The line of `text` that the byte at `offset` is in, counted from 1.
 fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+/// What is compared of a bearer, and all that is kept of it.
+pub(super) fn digest_of(bearer: &[u8]) -> digest::Digest {
+    digest::digest(&digest::SHA256, bearer)
 }
 
 fn sha256(hex: &str) -> Option<Vec<u8>> {

@@ -2,14 +2,15 @@
 
 use std::convert::Infallible;
 use std::io::{self, Cursor};
+use std::pin::pin;
+use std::sync::Arc;
 
+use futures::FutureExt;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::either::Either;
@@ -18,22 +19,32 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::admission::{Admission, PeerCertificate};
+use super::connections::{Connection, ConnectionPermit};
 use super::counted::Counted;
 use super::listener::Stream;
+use super::response_stream::StreamExecutor;
 use super::{Door, bounds, deadline};
 
 /// The first bytes of every HTTP/2 client.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Opens the connection, then serves it to its end. One that is still being opened when the server ends is dropped.
-pub(super) async fn connect(door: &Door, stream: Stream, watcher: Watcher, _place: OwnedSemaphorePermit) {
+/// Opens the connection, then serves it to its end. One that is still being opened is dropped when the server ends, or when
+/// it has to make way.
+pub(super) async fn connect(door: &Door, stream: Stream, permit: ConnectionPermit) {
+    let connection = permit.connection();
     let opened = tokio::select! {
         biased;
         () = door.ending.cancelled() => return,
+        () = connection.evicted().cancelled() => return,
         opened = timeout(bounds::OPENING, open(door, stream)) => opened,
     };
     match opened {
-        Ok(Ok((stream, certificate))) => serve(door, stream, certificate, watcher).await,
+        Ok(Ok((stream, certificate))) => {
+            if certificate.is_some() {
+                connection.authenticated();
+            }
+            serve(door, stream, certificate, connection).await;
+        }
         Ok(Err(error)) => tracing::info!(%error, "a connection was not opened"),
         Err(_) => tracing::info!("a connection took too long to open"),
     }
@@ -70,13 +81,18 @@ async fn open(
     Ok((tokio::io::join(Cursor::new(head).chain(rest), out), certificate))
 }
 
-async fn serve<S>(door: &Door, stream: S, certificate: Option<PeerCertificate>, watcher: Watcher)
+/// Serves a connection until it closes.
+pub(super) async fn serve<S>(door: &Door, stream: S, certificate: Option<PeerCertificate>, connection: &Arc<Connection>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let calls = layered(door, certificate, door.routes.clone())
+    let calls = layered(door, certificate, Arc::clone(connection), door.routes.clone())
         .map_request(|request: Request<Incoming>| request.map(Body::new));
-    let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+    let executor = StreamExecutor {
+        unread_timeout: door.unread_timeout,
+        shutdown: door.ending.clone(),
+    };
+    let http = hyper::server::conn::http2::Builder::new(executor)
         .timer(TokioTimer::new())
         .keep_alive_interval(bounds::KEEP_ALIVE)
         .keep_alive_timeout(bounds::KEEP_ALIVE_ANSWER)
@@ -84,15 +100,48 @@ where
         .max_pending_accept_reset_streams(bounds::RESETS)
         .max_header_list_size(bounds::HEADERS)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(calls));
-    if let Err(error) = watcher.watch(connection).await {
+    let mut http = pin!(http);
+    let ended = tokio::select! {
+        ended = http.as_mut() => Some(ended),
+        () = door.ending.cancelled() => {
+            http.as_mut().graceful_shutdown();
+            Some(http.await)
+        }
+        () = connection.evicted().cancelled() => {
+            http.as_mut().graceful_shutdown();
+            evicted(http, connection).await
+        }
+    };
+    if let Some(Err(error)) = ended {
         tracing::debug!(%error, "a connection ended");
     }
+}
+
+/// Waits until an evicted connection has closed, for as long as its GOAWAY takes. A call that arrived meanwhile is finished.
+/// `None` where the connection is to be dropped.
+async fn evicted<T>(mut http: impl Future<Output = T> + Unpin, connection: &Connection) -> Option<T> {
+    let permit = connection.closing_permit();
+    if permit.is_none() {
+        // It is polled once, which sends the GOAWAY.
+        if let Some(ended) = (&mut http).now_or_never() {
+            return Some(ended);
+        }
+    }
+    while permit.is_some() || connection.is_busy() {
+        match timeout(bounds::GOODBYE, &mut http).await {
+            Ok(ended) => return Some(ended),
+            Err(_) if connection.is_busy() => {}
+            Err(_) => break,
+        }
+    }
+    None
 }
 
 /// What every call passes on its way to `inner`, the outermost first.
 fn layered<S>(
     door: &Door,
     certificate: Option<PeerCertificate>,
+    connection: Arc<Connection>,
     inner: S,
 ) -> impl Service<
     Request<Body>,
@@ -112,7 +161,7 @@ where
         .layer_fn(Counted::new)
         .map_response(|response: Response<_>| response.map(Body::new))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer_fn(move |inner| Admission::new(inner, callers.clone(), certificate.clone()))
+        .layer_fn(move |inner| Admission::new(inner, callers.clone(), certificate.clone(), Arc::clone(&connection)))
         .layer_fn(move |inner| places.bound(inner))
         .layer_fn(deadline::Deadlines::new)
         .service(inner)
@@ -125,73 +174,4 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
 }
 
 #[cfg(test)]
-mod tests {
-    use metrics_exporter_prometheus::PrometheusBuilder;
-    use tokio_util::sync::CancellationToken;
-    use tonic::service::Routes;
-    use tower::service_fn;
-
-    use super::*;
-    use crate::server::places::Places;
-
-    fn door(ending: &CancellationToken) -> Door {
-        Door {
-            routes: Routes::default(),
-            tls: None,
-            callers: None,
-            places: Places::until(ending.clone()),
-            ending: ending.clone(),
-        }
-    }
-
-    fn to(path: &str) -> Request<Body> {
-        Request::post(path).body(Body::empty()).unwrap()
-    }
-
-    fn status(response: &Response<Body>) -> &str {
-        response.headers()["grpc-status"].to_str().unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_panic_ends_one_call_as_internal_and_gives_its_place_back() {
-        let ending = CancellationToken::new();
-        let door = door(&ending);
-        let inner = service_fn(async |request: Request<Body>| {
-            assert!(request.uri().path() != "/panic", "at the disco");
-            Ok(Response::new(Body::empty()))
-        });
-        let service = layered(&door, None, inner);
-        let answer = service.clone().oneshot(to("/panic")).await.unwrap();
-        assert_eq!(status(&answer), "13");
-        assert!(!format!("{:?}", answer.headers()).contains("disco"));
-        assert!(service.oneshot(to("/calm")).await.unwrap().headers().is_empty());
-        door.places.free().await;
-    }
-
-    #[tokio::test]
-    async fn what_is_turned_away_or_panics_is_counted_as_what_its_caller_was_told() {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let _recording = metrics::set_default_local_recorder(&recorder);
-        let ending = CancellationToken::new();
-        let door = door(&ending);
-        let inner = service_fn(async |_: Request<Body>| -> Result<Response<Body>, _> { panic!("at the disco") });
-        let service = layered(&door, None, inner);
-        let _ = service.clone().oneshot(to("/panic")).await;
-        ending.cancel();
-        let _ = service.oneshot(to("/late")).await;
-        let text = recorder.handle().render();
-        for code in ["INTERNAL", "UNAVAILABLE"] {
-            assert!(text.contains(&format!("code=\"{code}\"}} 1")), "{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_call_that_comes_after_the_end_has_begun_is_told_so() {
-        let ending = CancellationToken::new();
-        let door = door(&ending);
-        ending.cancel();
-        let inner = service_fn(async |_: Request<Body>| Ok(Response::new(Body::empty())));
-        let answer = layered(&door, None, inner).oneshot(to("/late")).await.unwrap();
-        assert_eq!(status(&answer), "14");
-    }
-}
+mod tests;

@@ -19,6 +19,7 @@ use tower::Service;
 
 use super::admission::rule;
 use super::bounds::Kind;
+use super::response_stream;
 use crate::metrics::{GRPC_DURATION, GRPC_REQUESTS};
 
 /// The name of every service and method that is not served: callers choose paths as they like.
@@ -104,7 +105,11 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.ended(Code::Cancelled);
+        self.ended(if response_stream::deadline_exceeded() {
+            Code::DeadlineExceeded
+        } else {
+            Code::Cancelled
+        });
     }
 }
 

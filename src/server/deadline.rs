@@ -1,18 +1,24 @@
-//! The caller's `grpc-timeout`, kept: handlers are told when their caller stops waiting, and a call that is not done by then
-//! ends as `DEADLINE_EXCEEDED`.
+//! The caller's `grpc-timeout`, kept: handlers are told when their caller stops waiting, and a call whose response is not sent
+//! to its last byte by then ends as `DEADLINE_EXCEEDED`.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, timeout_at};
+use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 
 use super::arrival::Arriving;
 use super::bounds::{self, Kind};
+use super::refusal::trailers;
+use super::response_stream;
 use crate::connector::{Deadline, deadline_exceeded};
 
 /// The service that keeps deadlines for the one inside.
@@ -50,10 +56,77 @@ where
         request.extensions_mut().insert(Deadline(deadline));
         let answer = self.inner.call(request.map(|body| Body::new(Arriving::soon(body))));
         Box::pin(async move {
-            timeout_at(deadline, answer)
-                .await
-                .unwrap_or_else(|_| Ok(deadline_exceeded().into_http()))
+            let Ok(answer) = timeout_at(deadline, answer).await else {
+                return Ok(deadline_exceeded().into_http());
+            };
+            response_stream::set_deadline(deadline);
+            Ok(answer?.map(|body| Body::new(TimedBody::new(body, deadline))))
         })
+    }
+}
+
+/// A response body that ends with its call's deadline. It returns large messages in parts, so that what the client has taken
+/// shows, and a slow client's response can be ended in the middle. The stream's task wakes it ([`response_stream`]).
+struct TimedBody {
+    body: Body,
+    /// What is left of a message that was returned in part.
+    rest: Bytes,
+    deadline: Instant,
+    over: bool,
+}
+
+impl TimedBody {
+    fn new(body: Body, deadline: Instant) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+            deadline,
+            over: false,
+        }
+    }
+
+    /// The next part of the message.
+    fn next_part(&mut self) -> Frame<Bytes> {
+        let length = self.rest.len().min(bounds::RESPONSE_FRAME);
+        Frame::data(self.rest.split_to(length))
+    }
+}
+
+impl HttpBody for TimedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        if this.over {
+            return Poll::Ready(None);
+        }
+        if Instant::now() >= this.deadline {
+            this.over = true;
+            return Poll::Ready(Some(trailers(&deadline_exceeded())));
+        }
+        if !this.rest.is_empty() {
+            return Poll::Ready(Some(Ok(this.next_part())));
+        }
+        match Pin::new(&mut this.body).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(match frame.into_data() {
+                Ok(data) => {
+                    this.rest = data;
+                    this.next_part()
+                }
+                Err(frame) => frame,
+            }))),
+            other => other,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over || (self.rest.is_empty() && self.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // Of no use for a body that may end early.
+        SizeHint::default()
     }
 }
 

@@ -10,26 +10,32 @@ mod arrival;
 mod bounds;
 mod callers;
 mod connection;
+mod connections;
 mod counted;
 mod deadline;
+mod health_watches;
 mod listener;
 mod monitoring;
 mod places;
+mod rate_limit;
+mod reauthorization;
 mod refusal;
+mod response_stream;
+mod shares;
 mod socket;
 mod tls;
 mod watched;
 
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use hyper_util::server::graceful::GracefulShutdown;
 use rustls::ServerConfig;
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::service::{Routes, RoutesBuilder};
 
 pub use admission::{Rule, rule};
@@ -44,6 +50,7 @@ use crate::access::Access;
 use crate::connector::{Connector, MESSAGE_SIZE};
 use crate::health::Health;
 use crate::proto::FILE_DESCRIPTOR_SET;
+use connections::Connections;
 use places::Places;
 
 /// What a server is protected by, and how it ends.
@@ -55,6 +62,34 @@ pub struct ServerOptions {
     pub callers: Option<Watched<Callers>>,
     /// How long calls that are under way may take to finish once the server was told to end.
     pub drain: Duration,
+    /// How many calls per second one caller may make, five times as many at once; without it, any number.
+    pub calls_per_second: Option<NonZeroU32>,
+    /// How much is served at once.
+    pub limits: Limits,
+}
+
+/// How much is served at once. The reasons for the defaults are in `bounds.rs`.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open connections; at least one.
+    pub connections: usize,
+    /// Calls under way, over all connections.
+    pub calls: usize,
+    /// Open streams of callers; and as many `grpc.health.v1` watches.
+    pub streams: usize,
+    /// How long a client may leave a frame of a response untaken before the response is dropped.
+    pub unread_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: bounds::CONNECTIONS,
+            calls: bounds::CALLS,
+            streams: bounds::STREAMS,
+            unread_timeout: bounds::UNREAD,
+        }
+    }
 }
 
 impl Default for ServerOptions {
@@ -63,6 +98,8 @@ impl Default for ServerOptions {
             tls: None,
             callers: None,
             drain: Duration::from_secs(20),
+            calls_per_second: Some(bounds::CALLS_PER_SECOND),
+            limits: Limits::default(),
         }
     }
 }
@@ -80,6 +117,7 @@ pub struct Server {
     access: Arc<Access>,
     health: Health,
     door: Arc<Door>,
+    connections: Arc<Connections>,
     drain: Duration,
 }
 
@@ -89,6 +127,7 @@ struct Door {
     tls: Option<Watched<ServerConfig>>,
     callers: Option<Arc<Watched<Callers>>>,
     places: Places,
+    unread_timeout: Duration,
     ending: CancellationToken,
 }
 
@@ -108,13 +147,15 @@ impl Server {
             routes: routes.routes(),
             tls: options.tls,
             callers: options.callers.map(Arc::new),
-            places: Places::until(ending.clone()),
+            places: Places::until(ending.clone(), &options.limits, options.calls_per_second),
+            unread_timeout: options.limits.unread_timeout,
             ending,
         };
         Ok(Self {
             access,
             health,
             door: Arc::new(door),
+            connections: Connections::new(options.limits.connections),
             drain: options.drain,
         })
     }
@@ -130,27 +171,31 @@ impl Server {
     /// # Errors
     /// When the listener fails for good.
     pub async fn run(mut self, mut listener: Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let connections = GracefulShutdown::new();
-        let places = Arc::new(Semaphore::new(bounds::CONNECTIONS));
+        let tasks = TaskTracker::new();
+        let mut forget_idle = interval(bounds::FORGET_IDLE);
         let mut shutdown = std::pin::pin!(shutdown.fuse());
         loop {
             let stream = tokio::select! {
                 stream = listener.accept() => stream?,
+                _ = forget_idle.tick() => {
+                    self.door.places.forget_idle_callers();
+                    continue;
+                }
                 () = &mut shutdown => break,
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                tracing::warn!("too many connections: one more was dropped");
+            let Some(permit) = self.connections.admit() else {
+                tracing::warn!("too many connections with calls under way: a new one was closed");
                 continue;
             };
-            let (door, watcher) = (Arc::clone(&self.door), connections.watcher());
-            tokio::spawn(async move { connection::connect(&door, stream, watcher, place).await });
+            let door = Arc::clone(&self.door);
+            tasks.spawn(async move { connection::connect(&door, stream, permit).await });
         }
         tracing::info!("ending: nothing new is begun, what is under way is finished");
         self.access.begin_no_more();
         drop(listener);
         self.health.end().await;
         self.door.ending.cancel();
-        let finished = timeout(self.drain, self.finish(connections)).await;
+        let finished = timeout(self.drain, self.finish(tasks)).await;
         if finished.is_err() {
             tracing::warn!("some calls did not finish in time and were cut off");
         }
@@ -159,9 +204,10 @@ impl Server {
 
     /// Resolves once every change and every call is finished and the connections are closed. Those that are stuck, with
     /// nothing under way, are not waited for.
-    async fn finish(&self, connections: GracefulShutdown) {
+    async fn finish(&self, connections: TaskTracker) {
+        connections.close();
         let closed = async {
-            tokio::join!(connections.shutdown(), self.access.finish_changes());
+            tokio::join!(connections.wait(), self.access.finish_changes());
         };
         let idle = async {
             tokio::join!(self.door.places.free(), self.access.finish_changes());

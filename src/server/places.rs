@@ -1,14 +1,15 @@
 //! A place for every call that is under way, from its headers to its answer's last byte: who finds none is turned away, and
-//! the end waits until all are free again.
+//! the end waits until all are free again. No caller holds more than its share of them.
 
 use std::convert::Infallible;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -16,25 +17,54 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 
-use super::bounds::{self, Kind};
-use super::refusal::Refusal;
+use super::Limits;
+use super::admission::Origin;
+use super::bounds::Kind;
+use super::connections::ActiveCall;
+use super::health_watches::{HealthWatches, WatchPermit};
+use super::rate_limit::CallerRateLimits;
+use super::reauthorization::{CallersWatch, Reauthorization};
+use super::refusal::{Refusal, trailers};
+use super::response_stream;
+use super::shares::{CallerShares, SharePermit};
+
+/// The services that a caller's rate does not count: probes, and what tells the rates themselves.
+const UNCOUNTED: [&str; 2] = ["/grpc.health.v1.", "/c1.ratelimit.v1."];
 
 /// How many calls and streams may be under way, over all connections, and whether any may be begun at all.
 #[derive(Debug, Clone)]
 pub(super) struct Places {
+    max_calls: usize,
     calls: Arc<Semaphore>,
+    call_shares: Arc<CallerShares>,
     streams: Arc<Semaphore>,
-    watches: Arc<Semaphore>,
+    stream_shares: Arc<CallerShares>,
+    watches: Arc<HealthWatches>,
+    watch_shares: Arc<CallerShares>,
+    rates: Option<Arc<CallerRateLimits>>,
     ending: CancellationToken,
+}
+
+/// What a call holds until its response is sent.
+#[derive(Debug, Default)]
+struct Permit {
+    _place: Option<OwnedSemaphorePermit>,
+    _watch: Option<WatchPermit>,
+    _share: Option<SharePermit>,
 }
 
 impl Places {
     /// All of them free, until `ending`.
-    pub(super) fn until(ending: CancellationToken) -> Self {
+    pub(super) fn until(ending: CancellationToken, limits: &Limits, calls_per_second: Option<NonZeroU32>) -> Self {
         Self {
-            calls: Arc::new(Semaphore::new(bounds::CALLS)),
-            streams: Arc::new(Semaphore::new(bounds::STREAMS)),
-            watches: Arc::new(Semaphore::new(bounds::STREAMS)),
+            max_calls: limits.calls,
+            calls: Arc::new(Semaphore::new(limits.calls)),
+            call_shares: CallerShares::half_of(limits.calls),
+            streams: Arc::new(Semaphore::new(limits.streams)),
+            stream_shares: CallerShares::half_of(limits.streams),
+            watches: HealthWatches::new(limits.streams),
+            watch_shares: CallerShares::half_of(limits.streams),
+            rates: calls_per_second.map(|rate| Arc::new(CallerRateLimits::new(rate))),
             ending,
         }
     }
@@ -48,23 +78,54 @@ impl Places {
 
     /// Resolves once every call is finished. To be asked at the end, when none is begun any more.
     pub(super) async fn free(&self) {
-        let all = u32::try_from(bounds::CALLS).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.max_calls).unwrap_or(u32::MAX);
         // It fails only where the semaphore is closed, and nobody closes it.
         let _ = self.calls.acquire_many(all).await;
     }
 
-    fn take(&self, kind: Kind) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
-        let places = match kind {
-            Kind::Probe => return Ok(None),
-            Kind::Watch => &self.watches,
-            Kind::Stream => &self.streams,
-            Kind::Call => &self.calls,
+    /// Forgets what the rate limits need not know of callers any more.
+    pub(super) fn forget_idle_callers(&self) {
+        if let Some(rates) = &self.rates {
+            rates.forget_idle();
+        }
+    }
+
+    /// Takes a place for a call of `caller`, or of a stranger, whose watch `superseded` ends.
+    fn take(
+        &self,
+        path: &str,
+        caller: Option<&Arc<str>>,
+        superseded: Option<&CancellationToken>,
+    ) -> Result<Permit, Refusal> {
+        let kind = Kind::of(path);
+        let (places, shares) = match kind {
+            Kind::Probe => return Ok(Permit::default()),
+            Kind::Watch => (None, &self.watch_shares),
+            Kind::Stream => (Some(&self.streams), &self.stream_shares),
+            Kind::Call => (Some(&self.calls), &self.call_shares),
         };
         if self.ending.is_cancelled() {
             return Err(Refusal::Ending);
         }
-        let place = Arc::clone(places).try_acquire_owned();
-        place.map(Some).map_err(|_| Refusal::Overloaded)
+        if let Some(rates) = &self.rates
+            && !UNCOUNTED.iter().any(|uncounted| path.starts_with(uncounted))
+        {
+            rates.check(caller).map_err(Refusal::RateExceeded)?;
+        }
+        let share = caller.map(|caller| shares.acquire(caller).ok_or(Refusal::Overloaded));
+        let share = share.transpose()?;
+        let (place, watch) = match places {
+            Some(places) => (Arc::clone(places).try_acquire_owned().ok(), None),
+            None => (None, self.watches.acquire(superseded.cloned())),
+        };
+        if place.is_none() && watch.is_none() {
+            return Err(Refusal::Overloaded);
+        }
+        Ok(Permit {
+            _place: place,
+            _watch: watch,
+            _share: share,
+        })
     }
 }
 
@@ -88,27 +149,47 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let kind = Kind::of(request.uri().path());
-        let place = match self.places.take(kind) {
-            Ok(place) => place,
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let origin = request.extensions_mut().remove::<Origin>();
+        let path = request.uri().path();
+        let kind = Kind::of(path);
+        let caller = origin.as_ref().and_then(|origin| origin.caller.as_ref());
+        // A stranger's watch ends for another one, and with a connection that makes way.
+        let superseded = origin
+            .as_ref()
+            .filter(|origin| kind == Kind::Watch && origin.caller.is_none())
+            .map(|origin| origin.connection.evicted().child_token());
+        let permit = match self.places.take(path, caller, superseded.as_ref()) {
+            Ok(permit) => permit,
             Err(refusal) => return futures::future::ready(Ok(Status::from(refusal).into_http())).boxed(),
         };
         let ending = matches!(kind, Kind::Watch | Kind::Stream).then(|| self.places.ending.clone());
         let answer = self.inner.call(request);
         async move {
             let answer = answer.await?;
-            Ok(answer.map(|body| Body::new(Held::new(body, place, ending))))
+            Ok(answer.map(|body| {
+                let mut held = Held::new(body, permit, ending);
+                held.superseded = superseded.map(|token| Box::pin(token.cancelled_owned()));
+                held.callers = origin.and_then(|origin| {
+                    held.active_call = origin.active_call;
+                    origin.reauthorization.map(Reauthorization::watch)
+                });
+                Body::new(held)
+            }))
         }
         .boxed()
     }
 }
 
-/// An answer that holds its place until it is gone; a stream's ends when the server does.
+/// An answer that holds its place until it is gone; a stream's ends when the server does, or its caller may not have it any
+/// more.
 struct Held {
     body: Body,
-    _place: Option<OwnedSemaphorePermit>,
+    permit: Option<Permit>,
+    active_call: Option<ActiveCall>,
     ending: Option<Ending>,
+    superseded: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    callers: Option<CallersWatch>,
     over: bool,
 }
 
@@ -118,26 +199,61 @@ struct Ending {
 }
 
 impl Held {
-    fn new(body: Body, place: Option<OwnedSemaphorePermit>, ending: Option<CancellationToken>) -> Self {
+    fn new(body: Body, permit: Permit, ending: Option<CancellationToken>) -> Self {
         let ending = ending.map(|token| Ending {
             come: Box::pin(token.clone().cancelled_owned()),
             token,
         });
         Self {
             body,
-            _place: place,
+            permit: Some(permit),
+            active_call: None,
             ending,
+            superseded: None,
+            callers: None,
             over: false,
         }
     }
 
-    fn goodbye(&mut self) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn goodbye(&mut self, refusal: Refusal) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.over = true;
-        let mut trailers = HeaderMap::new();
-        Poll::Ready(Some(match Status::from(Refusal::Ending).add_header(&mut trailers) {
-            Ok(()) => Ok(Frame::trailers(trailers)),
-            Err(status) => Err(status),
-        }))
+        self.permit = None;
+        self.active_call = None;
+        Poll::Ready(Some(trailers(&refusal.into())))
+    }
+
+    /// Why nothing more of a stream may be sent, once that is so.
+    fn poll_revoked(&mut self, context: &mut Context<'_>) -> Poll<Refusal> {
+        if let Some(callers) = &mut self.callers
+            && let Poll::Ready(refusal) = callers.poll(context)
+        {
+            return Poll::Ready(refusal);
+        }
+        match &mut self.superseded {
+            Some(superseded) => superseded.as_mut().poll(context).map(|()| Refusal::Overloaded),
+            None => Poll::Pending,
+        }
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(refusal) = self.poll_revoked(context) {
+            return self.goodbye(refusal);
+        }
+        // What is there to be said is said first: that nothing is served any more, for one.
+        let next = Pin::new(&mut self.body).poll_frame(context);
+        let Some(ending) = &mut self.ending else {
+            return next;
+        };
+        match next {
+            Poll::Pending if ending.come.as_mut().poll(context).is_ready() => self.goodbye(Refusal::Ending),
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() && ending.token.is_cancelled() => {
+                self.goodbye(Refusal::Ending)
+            }
+            other => other,
+        }
     }
 }
 
@@ -146,20 +262,12 @@ impl HttpBody for Held {
     type Error = Status;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = self.get_mut();
-        if this.over {
-            return Poll::Ready(None);
+        let next = self.get_mut().poll_next(context);
+        match &next {
+            Poll::Ready(_) => response_stream::frame_offered(),
+            Poll::Pending => response_stream::nothing_to_send(),
         }
-        // What is there to be said is said first: that nothing is served any more, for one.
-        let next = Pin::new(&mut this.body).poll_frame(context);
-        let Some(ending) = &mut this.ending else {
-            return next;
-        };
-        match next {
-            Poll::Pending if ending.come.as_mut().poll(context).is_ready() => this.goodbye(),
-            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() && ending.token.is_cancelled() => this.goodbye(),
-            other => other,
-        }
+        next
     }
 
     fn is_end_stream(&self) -> bool {

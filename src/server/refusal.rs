@@ -4,6 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::HeaderMap;
+use hyper::body::Frame;
 use tonic::{Code, Status};
 
 use crate::connector::status_with_reason;
@@ -28,6 +31,9 @@ pub(super) enum Refusal {
     /// Too many calls at once.
     #[error("too many calls at once: send fewer, or try again in a moment")]
     Overloaded,
+    /// More calls per second than one caller may make.
+    #[error("the caller makes more calls per second than --calls-per-second allows: send fewer, or try again in {0:?}")]
+    RateExceeded(Duration),
     /// The process was told to end.
     #[error("the connector is ending: nothing was begun; try again where it runs next")]
     Ending,
@@ -41,7 +47,18 @@ impl From<Refusal> for Status {
             Refusal::Ending => (Code::Unavailable, "SHUTTING_DOWN", Some(COME_BACK)),
             Refusal::NoRule => return Self::unimplemented(refusal.to_string()),
             Refusal::Overloaded => (Code::Unavailable, "OVERLOADED", Some(COME_BACK)),
+            Refusal::RateExceeded(wait) => (Code::Unavailable, "OVERLOADED", Some(wait)),
         };
         status_with_reason(code, reason, refusal.to_string(), retry)
     }
+}
+
+/// The trailers that end a response with `status`.
+///
+/// # Errors
+/// `status` itself, where it does not fit into trailers.
+pub(super) fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
+    let mut trailers = HeaderMap::new();
+    status.add_header(&mut trailers)?;
+    Ok(Frame::trailers(trailers))
 }

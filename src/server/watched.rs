@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
+use tokio_stream::wrappers::WatchStream;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Between two looks.
@@ -21,6 +22,7 @@ const EVERY: Duration = Duration::from_secs(1);
 pub struct Watched<T> {
     current: Arc<ArcSwap<T>>,
     read_again: ReadAgain,
+    replaced: watch::Sender<()>,
     _watching: AbortOnDropHandle<()>,
 }
 
@@ -51,11 +53,16 @@ impl<T: Send + Sync + 'static> Watched<T> {
     ) -> Result<Self, E> {
         let seen = contents(&files);
         let current = Arc::new(ArcSwap::from_pointee(make()?));
-        let read_again = ReadAgain::default();
-        let watching = tokio::spawn(watch(what, files, seen, make, Arc::clone(&current), read_again.clone()));
+        let (read_again, replaced) = (ReadAgain::default(), watch::Sender::new(()));
+        let in_use = InUse {
+            current: Arc::clone(&current),
+            replaced: replaced.clone(),
+        };
+        let watching = tokio::spawn(watch(what, files, seen, make, in_use, read_again.clone()));
         Ok(Self {
             current,
             read_again,
+            replaced,
             _watching: AbortOnDropHandle::new(watching),
         })
     }
@@ -71,6 +78,18 @@ impl<T: Send + Sync + 'static> Watched<T> {
     pub fn read_again(&self) -> ReadAgain {
         self.read_again.clone()
     }
+
+    /// An item at once, and one after every change of what is in use.
+    #[must_use]
+    pub fn changes(&self) -> WatchStream<()> {
+        WatchStream::new(self.replaced.subscribe())
+    }
+}
+
+/// Where a new value is put, and how that is announced.
+struct InUse<T> {
+    current: Arc<ArcSwap<T>>,
+    replaced: watch::Sender<()>,
 }
 
 async fn watch<T: Send + 'static, E: std::fmt::Display>(
@@ -78,7 +97,7 @@ async fn watch<T: Send + 'static, E: std::fmt::Display>(
     files: Vec<PathBuf>,
     mut seen: Contents,
     make: impl Fn() -> Result<T, E> + Send + Sync + 'static,
-    current: Arc<ArcSwap<T>>,
+    in_use: InUse<T>,
     read_again: ReadAgain,
 ) {
     let (files, make) = (Arc::new(files), Arc::new(make));
@@ -102,7 +121,8 @@ async fn watch<T: Send + 'static, E: std::fmt::Display>(
         let outcome = spawn_blocking(move || making().map_err(|error| error.to_string())).await;
         match outcome.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(value) => {
-                current.store(Arc::new(value));
+                in_use.current.store(Arc::new(value));
+                in_use.replaced.send_replace(());
                 tracing::info!("{what}: the changed files are in use");
             }
             Err(error) => tracing::error!("{what}: the changed files cannot be used, and the old ones stay: {error}"),

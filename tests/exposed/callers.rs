@@ -37,7 +37,8 @@ fn methods() -> Vec<String> {
     methods
 }
 
-fn entry(name: &str, role: &str, made: &NewBearer) -> String {
+/// An entry of a callers file.
+pub fn entry(name: &str, role: &str, made: &NewBearer) -> String {
     format!(
         "[[caller]]\nname = \"{name}\"\nrole = \"{role}\"\ntoken_sha256 = \"{}\"\n",
         made.token_sha256

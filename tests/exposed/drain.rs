@@ -19,7 +19,7 @@ use super::pki::{Authority, Files};
 use super::support::{Platform, first_team, sandbox, sized};
 
 /// The first bytes of a client: its preface, and settings of no content.
-const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+pub const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 async fn team() -> (Sandbox, String, Uuid) {
     let sandbox = sandbox(sized(1, 1, 5)).await;

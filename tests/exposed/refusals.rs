@@ -14,6 +14,7 @@ const KEY: &str = "--tls-key (BUILDKITE_CONNECTOR_TLS_KEY)";
 const CLIENT_CA: &str = "--tls-client-ca (BUILDKITE_CONNECTOR_TLS_CLIENT_CA)";
 const CALLERS: &str = "--callers (BUILDKITE_CONNECTOR_CALLERS)";
 const DRAIN: &str = "--drain (BUILDKITE_CONNECTOR_DRAIN)";
+const RATE: &str = "--calls-per-second (BUILDKITE_CONNECTOR_CALLS_PER_SECOND)";
 const BOTH: &str =
     "TLS needs both --tls-cert and --tls-key (BUILDKITE_CONNECTOR_TLS_KEY), with or without --tls-client-ca";
 
@@ -128,6 +129,11 @@ fn serve(arguments: &[&str], directory: &Path) -> Command {
     "short.toml: the caller `a` needs the 64 hexadecimal digits of its bearer's SHA-256 in token_sha256"
 )]
 #[case::nameless(&["--callers", "nameless.toml"], CALLERS, "nameless.toml: the caller ` ` needs a name")]
+#[case::no_rate(
+    &["--calls-per-second", "many"],
+    RATE,
+    "give a whole number from 1 to 1000000, or 0 for no limit"
+)]
 #[case::no_time(&["--drain", "0s"], DRAIN, "give a time such as `30s` or `2m`, longer than none")]
 fn a_listener_is_refused_in_one_sentence(#[case] arguments: &[&str], #[case] named: &str, #[case] sentence: &str) {
     assert_eq!(refusal(arguments), format!("{named}: {sentence}"));
