@@ -90,6 +90,10 @@ impl Access {
         if rows.is_empty() && first {
             self.vouch_for_emptiness(call).await?;
         }
+        if next.is_none() {
+            // Behind every window, whenever it was read.
+            self.refuse_view_that_became_partial(call).await?;
+        }
         self.provisioning.names.teams(&rows);
         self.closure
             .teams(sync, first, next.is_none(), rows.iter().map(|row| row.id));

@@ -18,6 +18,7 @@ mod read_ahead;
 pub mod scopes;
 mod standing;
 mod upstream;
+mod visibility;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use progress::Progress;
 use provisioning::{MaintainerRevoke, Patience, Protected, Provisioning};
 use read_ahead::ReadAhead;
 use scopes::{HealthSettings, Observed};
+use visibility::RoleBehindLists;
 
 /// What to do where the token's owner is shown only part of the teams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,6 +100,7 @@ pub struct Access {
     settings: AccessSettings,
     /// Held by whoever asks for the token's standing, so that many askers cost one asking.
     probing: Mutex<()>,
+    role_behind_lists: RoleBehindLists,
     closure: Closure,
     progress: Progress,
     read_ahead: ReadAhead,
@@ -116,6 +119,7 @@ impl Access {
             observed,
             settings,
             probing: Mutex::default(),
+            role_behind_lists: RoleBehindLists::default(),
             closure: Closure::default(),
             progress: Progress::default(),
             read_ahead,

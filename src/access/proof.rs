@@ -1,7 +1,7 @@
 //! What a 404 proves.
 //!
 //! Buildkite answers 404 for what is absent, hidden, disabled or out of the token's reach. So a 404 alone proves nothing: a
-//! team is gone only when a fresh, complete list of the teams, read for an owner known to be an organization admin, lacks it;
+//! team is gone only when a fresh, complete list of the teams lacks it, before and after which the owner is an organization admin;
 //! a person is outside only while the organization itself is readable.
 
 use std::time::Duration;
@@ -23,13 +23,17 @@ impl Access {
 
     async fn is_proven_gone(&self, team: TeamId, call: &Call) -> Result<bool, AccessError> {
         let call = &call.deciding();
-        // Read anew, role included: a demotion a second ago hides teams from the list that follows.
+        // Read anew: the list of a token or an organization in trouble proves nothing, nor does that of an owner who is no admin.
         let standing = self.standing(Duration::ZERO, call).await?;
         if standing.owner_role != OwnerRole::Admin {
             return Ok(false);
         }
         let teams = self.whole::<Team>(call).await?;
-        Ok(teams.iter().all(|listed| listed.id != team))
+        if teams.iter().any(|listed| listed.id == team) {
+            return Ok(false);
+        }
+        // And once more behind the list's last window: a demotion before it hides teams from the list.
+        Ok(self.owner_role_now(call).await? == OwnerRole::Admin)
     }
 
     /// An error about one team: a 404 is looked into.

@@ -16,7 +16,7 @@ pub enum Lane {
     Provisioning,
     /// A single read or a health check: somebody waits for an answer.
     Interactive,
-    /// A sync: a job that has the whole night.
+    /// A listing, within a sync or not: a job that has the whole night.
     Sync,
 }
 

@@ -14,7 +14,7 @@ impl GrantsService for Connector {
         &self,
         request: Request<GrantsServiceListGrantsRequest>,
     ) -> Result<Response<GrantsServiceListGrantsResponse>, Status> {
-        let call = request::listing(&request, &request.get_ref().active_sync_id);
+        let call = request::listing(&request);
         let request = request.into_inner();
         request::page_size(request.page_size)?;
         let resource = request.resource.unwrap_or_default();

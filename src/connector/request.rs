@@ -23,9 +23,9 @@ pub(super) fn deadline<T>(request: &Request<T>) -> Option<Instant> {
     request.extensions().get::<Deadline>().map(|deadline| deadline.0)
 }
 
-/// A call of a sync where it says so, or of somebody who waits for one answer.
-pub(super) fn listing<T>(request: &Request<T>, sync: &str) -> Call {
-    call(request, if sync.is_empty() { Lane::Interactive } else { Lane::Sync })
+/// A call that lists: on the lane of syncs, also where it names none, so that listings never spend what is kept for grants.
+pub(super) fn listing<T>(request: &Request<T>) -> Call {
+    call(request, Lane::Sync)
 }
 
 pub(super) fn invalid(field: &'static str, problem: impl Into<String>) -> AccessError {

@@ -15,7 +15,7 @@ impl ResourcesService for Connector {
         &self,
         request: Request<ResourcesServiceListResourcesRequest>,
     ) -> Result<Response<ResourcesServiceListResourcesResponse>, Status> {
-        let call = request::listing(&request, &request.get_ref().active_sync_id);
+        let call = request::listing(&request);
         let request = request.into_inner();
         request::page_size(request.page_size)?;
         let kind = request::resource_kind(&request.resource_type_id)?;

@@ -71,7 +71,7 @@ pub static REST_WINDOW_REMAINING: Gauge<1> = Gauge::new(
 pub static LANE_WAITING: Gauge<1> = Gauge::new(
     "buildkite_connector_lane_waiting",
     ["lane"],
-    "requests to Buildkite that wait for their turn: grants and revokes, single reads, syncs",
+    "requests to Buildkite that wait for their turn: grants and revokes, single reads, listings",
 );
 
 /// How long they waited.

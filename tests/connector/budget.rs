@@ -6,13 +6,14 @@ use std::time::{Duration, Instant, SystemTime};
 use buildkite_connector::proto::c1::connector::v2::{RateLimitDescription, RateLimitWaitReport};
 use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RefusalStyle, Sandbox};
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use prost::Name;
 use rstest::rstest;
 use tonic::Code;
 
-use crate::support::platform::id_of;
+use crate::support::platform::{id_of, resource};
 use crate::support::{Connector, Setup, sized, told};
 
 /// Windows short enough for a test, and long enough for resets told in whole seconds.
@@ -180,4 +181,48 @@ async fn a_limit_beyond_the_patience_is_told_with_its_reset_and_is_over_with_it(
     tokio::time::timeout(Duration::from_secs(120), over)
         .await
         .expect("the limit is never over");
+}
+
+#[tokio::test]
+async fn listings_outside_a_sync_leave_the_reserve_to_a_grant() {
+    let limits = LimitOptions {
+        organization: Some(200),
+        user: Some(50),
+        organization_offset: Some(Duration::ZERO),
+        user_offset: Some(Duration::ZERO),
+        ..LimitOptions::default()
+    };
+    let sandbox = Sandbox::start(Options {
+        seed: sized(100, 1, 5),
+        limits,
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    // Whoever has no turn in this window is refused, and does not wait for the next.
+    let mut setup = Setup::default();
+    setup.client.budget.max_wait = Duration::from_millis(500);
+    setup.client.budget.provisioning_max_wait = Duration::from_millis(500);
+    let connector = Connector::with(&sandbox, sandbox.token(), setup).await;
+    let platform = connector.platform().await;
+    let (teams, outsider) = sandbox.look(|organization| {
+        let teams: Vec<_> = organization.teams().iter().map(|team| team.id.to_string()).collect();
+        let free = |person: &&buildkite_connector::sandbox::Person| {
+            organization.teams().first().unwrap().role_of(person.id).is_none()
+        };
+        (teams, organization.people().iter().find(free).unwrap().id.to_string())
+    });
+    let listed: Vec<_> = teams.iter().map(|team| resource("team", team)).collect();
+    let answers = join_all(listed.iter().map(|team| platform.grants_in("", team))).await;
+    let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+    let refused: Vec<_> = refused.map(|status| told(status).reason).collect();
+    assert!(
+        refused.len() >= 50 && refused.iter().all(|reason| reason == "RATE_LIMITED"),
+        "{refused:?}"
+    );
+    platform.grant(&teams[0], "member", &outsider).await.unwrap();
+    assert_eq!(
+        (sandbox.refused(Bucket::User), sandbox.refused(Bucket::Organization)),
+        (0, 0)
+    );
 }

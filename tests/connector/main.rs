@@ -19,4 +19,5 @@ mod secrets;
 mod shared_reads;
 mod sync;
 mod tolerance;
+mod visibility;
 mod windows;

@@ -27,6 +27,10 @@ pub(super) struct Members {
     sorted: Vec<(TeamId, usize)>,
     asked: HashSet<TeamId>,
     last: Option<TeamId>,
+    /// The way that was taken last.
+    way: Option<Way>,
+    /// Whether the teams were listed here in the middle of the sync, so that those that come first were read elsewhere.
+    is_met: bool,
     reads: HashMap<TeamId, Generation>,
 }
 
@@ -39,6 +43,17 @@ impl Members {
         // One may come again from one part to the next.
         let known: HashSet<TeamId> = self.listed.iter().copied().collect();
         self.listed.extend(teams.filter(|team| !known.contains(team)));
+    }
+
+    /// Notes the teams of a sync that was met in its middle.
+    pub(super) fn met(&mut self, teams: impl Iterator<Item = TeamId>) {
+        self.is_met = true;
+        self.listed(false, teams);
+    }
+
+    /// Whether the team is one that the sync was told of.
+    pub(super) fn knows(&self, team: TeamId) -> bool {
+        self.listed.contains(&team)
     }
 
     /// What was begun for the team, if anything was; and begins what is likely to be asked for next.
@@ -64,7 +79,7 @@ impl Members {
         }
         self.asked.insert(team);
         let last = self.last.replace(team);
-        let Some(way) = self.way(last, team) else {
+        let Some(way) = self.likely_way(last, team) else {
             return;
         };
         let waiting = self.reads.values().filter(|(_, reading)| reading.has_ended()).count();
@@ -84,8 +99,9 @@ impl Members {
         }
     }
 
-    /// The way in which `team` follows `last`, or is the first; none where a first team tells nothing.
-    fn way(&self, last: Option<TeamId>, team: TeamId) -> Option<Way> {
+    /// The way in which `team` follows `last`, or is the first; none where a first team tells nothing. One that was taken before
+    /// comes first: two neighbours in one order are sometimes neighbours in another by chance.
+    fn likely_way(&mut self, last: Option<TeamId>, team: TeamId) -> Option<Way> {
         let step = |way: &Way| {
             let place = self.place(*way, team)?;
             match last {
@@ -93,14 +109,18 @@ impl Members {
                 None => place.checked_add(1),
             }
         };
-        let taken = Way::ALL.into_iter().find(|way| step(way) == Some(1));
+        let mut ways = self.way.into_iter().chain(Way::ALL);
+        let taken = ways.find(|way| step(way) == Some(1));
+        self.way = taken.or(self.way);
         taken.or(last.filter(|last| *last != team).map(|_| Way::SortedBackwards))
     }
 
-    /// The teams that are likely to be asked for next, the likeliest first: on from `team`, then around.
+    /// The teams that are likely to be asked for next, the likeliest first: on from `team`, then around unless what comes
+    /// first was read elsewhere.
     fn after(&self, way: Way, team: TeamId) -> impl Iterator<Item = TeamId> {
         let (from, count) = (self.place(way, team).unwrap_or_default(), self.listed.len());
-        (1..count)
+        let steps = if self.is_met { count - from.min(count) } else { count };
+        (1..steps)
             .filter_map(move |step| self.at(way, (from + step) % count))
             .filter(|team| !self.asked.contains(team) && !self.reads.contains_key(team))
     }

@@ -3,10 +3,11 @@
 //! Within a sync, the lists of people and of teams are read on while their parts are handed out ([`list`]), and the members of
 //! the teams to come are read several at once ([`members`]). What is held is bounded in rows, and dropped at the sync's end
 //! or when it goes quiet. A grant or revoke of ours makes a newer generation of its team: what was read, or being read,
-//! before is not served. A process that knows nothing of a sync, because it was restarted in the middle of one, answers each
-//! call by reading for it alone.
+//! before is not served. A process that knows nothing of a sync, because it was restarted in the middle of one, lists the
+//! teams once for itself ([`meeting`]).
 
 mod list;
+mod meeting;
 mod members;
 mod reading;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Upstream;
 use crate::buildkite::pages::{Batch, PART, Position};
@@ -58,6 +60,8 @@ struct Sync {
     people: Option<Run<OrganizationMember>>,
     teams: Option<Run<Team>>,
     members: Members,
+    /// The listing of its teams, where the sync was met in its middle.
+    meeting: Option<AbortOnDropHandle<()>>,
     touched: Instant,
 }
 
@@ -97,17 +101,23 @@ impl ReadAhead {
         let first = from == Position::Start;
         let part = self.part(sync, from, call, |sync| &mut sync.teams).await?;
         self.with(sync, |sync, _| {
+            if first {
+                // What is listed from its beginning here is not met in its middle.
+                sync.meeting = None;
+            }
             sync.members.listed(first, part.rows.iter().map(|row| row.id));
         });
         Ok(part)
     }
 
-    /// The first part of a team's members.
+    /// The first part of a team's members. Must be called within a runtime.
     ///
     /// # Errors
     /// As for reading it without looking ahead.
     pub(super) async fn members(&self, sync: &str, team: TeamId, call: &Call) -> Result<Batch<TeamMember>, ApiError> {
-        let read = self.with(sync, |sync, generations| {
+        let id = sync;
+        let read = self.with(id, |sync, generations| {
+            self.meet(id, sync, team);
             sync.members.asked(self, generations, team, call)
         });
         if let Some((generation, reading)) = read.flatten()
@@ -177,6 +187,7 @@ impl Default for Sync {
             people: None,
             teams: None,
             members: Members::default(),
+            meeting: None,
             touched: Instant::now(),
         }
     }

@@ -149,3 +149,97 @@ async fn what_was_read_before_a_write_of_ours_is_read_again() {
     assert_eq!(ahead.members("one", team(1), &call()).await.unwrap().rows.len(), 2);
     assert_eq!(ahead.members("one", team(2), &call()).await.unwrap().rows.len(), 1);
 }
+
+/// A Buildkite whose team list answers so, once.
+fn listing_once(answer: impl Fn() -> Result<Batch<Team>, ApiError> + Send + 'static) -> MockUpstream {
+    let mut upstream = MockUpstream::new();
+    upstream.expect_teams().times(1).returning(move |_, _, _| answer());
+    upstream
+        .expect_members()
+        .returning(|_, _, _, _| Ok(batch((0..ROWS).map(member))));
+    upstream.expect_forecast().returning(|_, _| None);
+    upstream
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_is_met_in_its_middle_is_read_ahead_for_from_there_on_and_not_around() {
+    let ahead = read_ahead(listing_once(|| Ok(batch((0..TEAMS).map(listed)))));
+    for number in (0..=20).rev() {
+        ahead.members("one", team(number), &call()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // The list is known when the second one is asked for.
+        let left = usize::try_from(number).unwrap();
+        let expected = if number == 20 { 0 } else { left * 500 };
+        assert!(
+            ahead.held.count() <= expected,
+            "{} rows before {number}",
+            ahead.held.count()
+        );
+        assert!(
+            expected == 0 || ahead.held.count() > 0,
+            "nothing was read ahead of {number}"
+        );
+    }
+    assert_eq!(ahead.held.count(), 0, "what comes first was read elsewhere");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_is_listed_from_its_beginning_while_it_is_met_is_an_ordinary_one() {
+    let ahead = read_ahead(upstream());
+    ahead.members("one", team(7), &call()).await.unwrap();
+    ahead.teams("one", Position::Start, &call()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for number in [298, 299] {
+        ahead.members("one", team(number), &call()).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(ahead.held.count() > 0, "it goes around at the end of the list");
+}
+
+#[tokio::test(start_paused = true)]
+async fn teams_that_cannot_be_listed_cost_one_request_and_no_answer() {
+    let ahead = read_ahead(listing_once(|| {
+        Err(ApiError {
+            endpoint: crate::buildkite::Endpoint::Teams,
+            trouble: crate::buildkite::Trouble::Forbidden,
+            message: None,
+        })
+    }));
+    for number in 0..10 {
+        let read = ahead.members("one", team(number), &call()).await.unwrap();
+        assert_eq!(read.rows.len(), 500);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_a_rate_limit_refuses_is_made_when_it_opens() {
+    let mut upstream = MockUpstream::new();
+    let mut order = mockall::Sequence::new();
+    upstream
+        .expect_teams()
+        .times(1)
+        .in_sequence(&mut order)
+        .returning(|_, _, _| {
+            Err(ApiError {
+                endpoint: crate::buildkite::Endpoint::Teams,
+                trouble: crate::buildkite::Trouble::RateLimited(crate::buildkite::budget::Closed::unknown()),
+                message: None,
+            })
+        });
+    upstream
+        .expect_teams()
+        .times(1)
+        .in_sequence(&mut order)
+        .returning(|_, _, _| Ok(batch((0..TEAMS).map(listed))));
+    upstream
+        .expect_members()
+        .returning(|_, _, _, _| Ok(batch((0..ROWS).map(member))));
+    upstream.expect_forecast().returning(|_, _| None);
+    let ahead = read_ahead(upstream);
+    ahead.members("one", team(20), &call()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    ahead.members("one", team(21), &call()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(ahead.held.count() > 0, "nothing was read ahead");
+}

@@ -13,6 +13,7 @@ mod probe;
 mod remedy;
 mod report;
 mod table;
+mod validate;
 mod verdict;
 mod working;
 
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 pub use expiry::{Expiry, moment};
 pub(super) use observed::Observed;
@@ -30,8 +31,8 @@ pub use report::{CredentialReport, Report};
 pub use table::{Check, Row, State};
 pub use verdict::Verdict;
 
-use super::{Access, AccessError};
-use crate::buildkite::Endpoint;
+use super::Access;
+use evidence::Evidence;
 use verdict::Context;
 
 /// How health is kept.
@@ -66,11 +67,14 @@ impl Access {
     /// The report from what was seen so far; asks nothing.
     #[must_use]
     pub fn latest_health(&self) -> Report {
-        let evidence = self.observed.evidence();
+        self.report_of(&self.observed.evidence())
+    }
+
+    fn report_of(&self, evidence: &Evidence) -> Report {
         let context = self.context();
         let checks: Vec<Verdict> = Check::ALL
             .into_iter()
-            .map(|check| verdict::verdict(check, &evidence, &context))
+            .map(|check| verdict::verdict(check, evidence, &context))
             .collect();
         let overall = checks
             .iter()
@@ -107,37 +111,6 @@ impl Access {
             None => drop(asking.await),
         }
         self.latest_health()
-    }
-
-    /// Whether what is required works, at most a health's age ago. Trouble that may pass is ridden out for a while, or until
-    /// the caller's deadline.
-    ///
-    /// # Errors
-    /// What the first check that fails would end a call with; where none fails but one could not be made, that.
-    pub async fn validate(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), AccessError> {
-        let patience = Instant::now() + self.settings.health.ride_out;
-        let until = deadline.map_or(patience, |deadline| deadline.min(patience));
-        loop {
-            let report = self.health(self.settings.health.max_age, Some(until)).await;
-            if report.overall.works() {
-                return Ok(());
-            }
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Err(AccessError::DeadlineExceeded);
-            }
-            let error = report
-                .first_failure()
-                .cloned()
-                .unwrap_or_else(|| AccessError::Unavailable {
-                    call: Endpoint::AccessToken,
-                    why: "buildkite did not answer in time".to_owned(),
-                });
-            let again = Instant::now() + self.settings.health.at_least;
-            if !matches!(error, AccessError::Unavailable { .. }) || again >= until {
-                return Err(error);
-            }
-            sleep_until(again).await;
-        }
     }
 
     /// Resolves after the next answer of Buildkite's that says something about a check. One listener at a time.

@@ -108,10 +108,15 @@ impl Report {
     /// The first check that fails, or else the first that could not be made, as a call would end because of it.
     #[must_use]
     pub fn first_failure(&self) -> Option<&AccessError> {
+        self.first_failing().and_then(|verdict| verdict.error.as_ref())
+    }
+
+    /// The check that [`Self::first_failure`] is about.
+    pub(super) fn first_failing(&self) -> Option<&Verdict> {
         let of = |state| self.checks.iter().filter(move |verdict| verdict.state == state);
         of(State::Unhealthy)
             .chain(of(State::Unknown))
-            .find_map(|verdict| verdict.error.as_ref())
+            .find(|verdict| verdict.error.is_some())
     }
 
     /// The worst check, where one is not in order.

@@ -134,6 +134,17 @@ impl Check {
         }
     }
 
+    /// What is asked to find out; of what is never asked for itself, what it is derived from.
+    pub(super) fn probed(self) -> Endpoint {
+        match self {
+            Self::Authentication | Self::TeamMembershipManagement => Endpoint::AccessToken,
+            Self::UserIdentity => Endpoint::User,
+            Self::OrganizationAccess => Endpoint::Organization,
+            Self::OrganizationMemberListing => Endpoint::People,
+            Self::TeamListing => Endpoint::Teams,
+        }
+    }
+
     /// Whether a service of the contract needs the check; `service` is its name without the package.
     #[must_use]
     pub fn is_needed_by(self, service: &str) -> bool {
