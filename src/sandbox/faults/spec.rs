@@ -8,6 +8,9 @@
 //! | `reset` | `before` or `after` applying |
 //! | `applied-then` | a status |
 //! | `shape` | JSON without a colon in it, such as `{}` |
+//! | `text` | any text without a colon in it, such as `[1,` |
+//! | `answered-as` | a status for the true answer |
+//! | `content-type` | what the true answer is declared as, or `none` |
 //! | `redirect` | a path |
 //! | `repeat-page`, `replay-previous` | |
 //! | `short-page` | how many rows |
@@ -17,7 +20,7 @@
 
 use std::str::FromStr;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use super::{BodyStyle, Edit, Fault, FaultKind, HeaderChange, RefusalStyle};
 use crate::sandbox::endpoint::{Endpoint, UnknownEndpoint};
@@ -100,6 +103,12 @@ fn kind_of(text: &str) -> Option<FaultKind> {
         ("reset", "before") => Some(FaultKind::ResetBefore),
         ("reset", "after") => Some(FaultKind::ResetAfter),
         ("shape", json) => serde_json::from_str(json).ok().map(FaultKind::WrongShape),
+        ("text", text) => Some(FaultKind::Text(text.to_owned())),
+        ("answered-as", code) => Some(FaultKind::AnsweredAs(status(code)?)),
+        ("content-type", "none") => Some(FaultKind::ContentType(None)),
+        ("content-type", declared) => HeaderValue::from_str(declared)
+            .is_ok()
+            .then(|| FaultKind::ContentType(Some(declared.to_owned()))),
         ("redirect", path) => Some(FaultKind::Redirect(path.to_owned())),
         ("short-page", rows) => rows.parse().ok().map(FaultKind::ShortPage),
         ("rate-limited", "rest") => Some(FaultKind::RateLimited(Bucket::Organization, RefusalStyle::Documented)),
