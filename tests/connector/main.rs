@@ -9,6 +9,7 @@ mod answers;
 mod believing;
 mod budget;
 mod closure;
+mod connections;
 mod deadlines;
 mod matrix;
 mod origin;
