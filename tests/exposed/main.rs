@@ -24,3 +24,4 @@ mod pki;
 mod refusals;
 mod rotation;
 mod tls;
+mod upstream;
