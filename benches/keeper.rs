@@ -93,7 +93,7 @@ fn queue(bencher: Bencher, requests: usize, headers: &Headers) {
 /// A door that keeps so many percent from syncs, and sends nobody away.
 fn door(reserve: u8) -> Door {
     Door::new(BudgetOptions {
-        reserve,
+        reserve: Some(reserve),
         max_wait: Duration::from_secs(3_600),
         ..BudgetOptions::default()
     })

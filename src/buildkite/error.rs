@@ -63,6 +63,9 @@ pub enum Cause {
     /// A page for people: a proxy or a login wall speaks.
     #[error("an HTML page came where JSON was expected (is a proxy in between?)")]
     Html,
+    /// An answer that is declared as something other than JSON: a proxy speaks.
+    #[error("an answer of type `{0}` came where JSON was expected (is a proxy in between?)")]
+    NotJson(String),
     /// A body that ends too early or is no JSON.
     #[error("the body was cut short or is no JSON")]
     CutShort,

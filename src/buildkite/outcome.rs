@@ -2,9 +2,11 @@
 //!
 //! | outcome | class |
 //! | --- | --- |
-//! | 2xx with JSON of the expected shape | the answer |
+//! | a read's 200 with JSON of the expected shape | the answer |
+//! | a read's other 2xx: it may be part of the answer, or an old one | `Unexpected` |
+//! | a write's 2xx | accepted; [`echo`] says what of its body is believed |
 //! | 2xx with well-formed JSON of another shape; 3xx (never followed); a body too large to be a page | `Unexpected` |
-//! | 2xx with HTML, an empty body, or one that is no JSON | `Unavailable` |
+//! | 2xx with a content type other than JSON, an empty body, or one that is cut or no JSON, whatever it begins with | `Unavailable` |
 //! | 401 | `TokenRejected` |
 //! | 403 | `Forbidden` |
 //! | 404 | `NotFound` |
@@ -18,10 +20,11 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
 use super::budget::Closed;
+use super::endpoint::Endpoint;
 use super::error::{Cause, Trouble};
 use super::redact::redact;
 
@@ -43,14 +46,23 @@ pub(super) enum BodyTrouble {
     TooLarge,
 }
 
-/// Sorts an answer into its class; `closed` is what the budget made of a 429.
+/// Sorts the answer to a call of `endpoint` into its class; `closed` is what the budget made of a 429.
 ///
 /// # Errors
-/// The class of trouble, for everything that is no 2xx with a body.
-pub(super) fn classify(received: &Received, closed: impl FnOnce() -> Closed) -> Result<(), Trouble> {
+/// The class of trouble, for every status other than a write's 2xx and a read's 200.
+pub(super) fn classify(
+    received: &Received,
+    endpoint: Endpoint,
+    closed: impl FnOnce() -> Closed,
+) -> Result<(), Trouble> {
     let status = received.status;
     match status.as_u16() {
-        200..=299 => Ok(()),
+        200 => Ok(()),
+        201..=299 if endpoint.is_write() => Ok(()),
+        // Accepted and not done yet, changed by a proxy, a part: none of them is known to be the whole answer.
+        201..=299 => Err(Trouble::Unexpected(format!(
+            "status {status}, where a read is answered with 200: check the API base and the proxies in between"
+        ))),
         300..=399 => Err(Trouble::Unexpected(format!(
             "a redirect ({status}), which is never followed: check the API base and the proxies in between"
         ))),
@@ -67,7 +79,8 @@ pub(super) fn classify(received: &Received, closed: impl FnOnce() -> Closed) -> 
 /// Reads a 2xx answer's body as `T`.
 ///
 /// # Errors
-/// `Unavailable` where there is no whole JSON text, `Unexpected` where it is JSON of another shape.
+/// `Unavailable` where there is no whole JSON text or it is declared as something else, `Unexpected` where it is JSON of
+/// another shape.
 pub(super) fn decode<T: DeserializeOwned>(received: &Received) -> Result<T, Trouble> {
     let body = match &received.body {
         Ok(body) => body,
@@ -76,18 +89,37 @@ pub(super) fn decode<T: DeserializeOwned>(received: &Received) -> Result<T, Trou
             return Err(Trouble::Unexpected("a body larger than any page can be".to_owned()));
         }
     };
+    if let Some(other) = other_content_type(&received.headers) {
+        return Err(Trouble::Unavailable(if is_html(&received.headers, body) {
+            Cause::Html
+        } else {
+            Cause::NotJson(other)
+        }));
+    }
     serde_json::from_slice(body).map_err(|error| match error.classify() {
-        Category::Data => Trouble::Unexpected(redact(&error.to_string())),
+        // The reader stops at the first value of another shape: what follows may be cut all the same.
+        Category::Data if is_json(body) => Trouble::Unexpected(redact(&error.to_string())),
         _ if is_html(&received.headers, body) => Trouble::Unavailable(Cause::Html),
-        Category::Io | Category::Syntax | Category::Eof => Trouble::Unavailable(Cause::CutShort),
+        _ => Trouble::Unavailable(Cause::CutShort),
     })
 }
 
-/// What Buildkite said about a refusal: its `message`, or a short plain text.
+/// What an accepted write echoes, where that can be believed: none where the status is none that is documented with a body
+/// (a 202 says that it is not done yet), or where the body is no `T`.
+pub(super) fn echo<T: DeserializeOwned>(received: &Received) -> Option<T> {
+    matches!(received.status, StatusCode::OK | StatusCode::CREATED)
+        .then(|| decode(received).ok())
+        .flatten()
+}
+
+/// What Buildkite said about a refusal: its `message`, or a short plain text. An answer's rows are no message.
 pub(super) fn message(received: &Received) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Refusal {
         message: String,
+    }
+    if received.status.is_success() {
+        return None;
     }
     let body = received.body.as_ref().ok()?;
     let text = match serde_json::from_slice::<Refusal>(body) {
@@ -97,6 +129,23 @@ pub(super) fn message(received: &Received) -> Option<String> {
     };
     let clean = redact(&text);
     (!clean.is_empty()).then_some(clean)
+}
+
+/// Whether the body is one whole JSON text, of any shape.
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_ok()
+}
+
+/// The first content type that is not JSON's, if any is declared.
+fn other_content_type(headers: &HeaderMap) -> Option<String> {
+    let mut declared = headers
+        .get_all(header::CONTENT_TYPE)
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
+    declared.find_map(|value| {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        (essence != "application/json" && !essence.ends_with("+json")).then(|| redact(essence))
+    })
 }
 
 fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
@@ -109,8 +158,10 @@ fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use proptest::prelude::*;
     use rstest::rstest;
+    use uuid::Uuid;
 
     use super::*;
 
@@ -122,13 +173,19 @@ mod tests {
         }
     }
 
+    fn declared(content_type: &'static str, body: &'static str) -> Received {
+        let mut received = received(200, body);
+        let value = HeaderValue::from_static(content_type);
+        received.headers.insert(header::CONTENT_TYPE, value);
+        received
+    }
+
     fn class(received: &Received) -> Result<Vec<u8>, Trouble> {
-        classify(received, Closed::unknown).and_then(|()| decode(received))
+        classify(received, Endpoint::Teams, Closed::unknown).and_then(|()| decode(received))
     }
 
     #[rstest]
     #[case(200, "[1]", Ok(vec![1]))]
-    #[case(201, "[]", Ok(vec![]))]
     #[case(401, "", Err(Trouble::TokenRejected))]
     #[case(403, "<html>", Err(Trouble::Forbidden))]
     #[case(404, "", Err(Trouble::NotFound))]
@@ -141,6 +198,9 @@ mod tests {
     #[case(200, "<html>", Err(Trouble::Unavailable(Cause::Html)))]
     #[case(200, "", Err(Trouble::Unavailable(Cause::CutShort)))]
     #[case(200, "[1,", Err(Trouble::Unavailable(Cause::CutShort)))]
+    #[case(200, "[\"a\",", Err(Trouble::Unavailable(Cause::CutShort)))]
+    #[case(200, "{\"role\": \"mai", Err(Trouble::Unavailable(Cause::CutShort)))]
+    #[case(200, "{} <!-- cached -->", Err(Trouble::Unavailable(Cause::CutShort)))]
     #[case(200, "ok", Err(Trouble::Unavailable(Cause::CutShort)))]
     fn each_row_of_the_table_holds(
         #[case] status: u16,
@@ -154,9 +214,54 @@ mod tests {
     #[case(200, "null")]
     #[case(200, "{}")]
     #[case(200, "[\"a\"]")]
+    #[case(201, "[1]")]
+    #[case(202, "[1]")]
+    #[case(203, "[1]")]
+    #[case(204, "")]
+    #[case(206, "[1]")]
     #[case(302, "")]
-    fn another_shape_is_unexpected(#[case] status: u16, #[case] body: &'static str) {
+    fn another_shape_or_success_is_unexpected(#[case] status: u16, #[case] body: &'static str) {
         assert!(matches!(class(&received(status, body)), Err(Trouble::Unexpected(_))));
+    }
+
+    #[rstest]
+    #[case("application/json", true)]
+    #[case("Application/JSON; charset=UTF-8", true)]
+    #[case("application/json;charset=utf-8", true)]
+    #[case("application/vnd.api+json", true)]
+    #[case("text/html; charset=utf-8", false)]
+    #[case("text/plain", false)]
+    #[case("application/jsonp", false)]
+    #[case("", false)]
+    fn json_is_believed_only_where_it_is_declared_as_nothing_else(
+        #[case] content_type: &'static str,
+        #[case] believed: bool,
+    ) {
+        match class(&declared(content_type, "[]")) {
+            Ok(rows) => assert!(believed && rows.is_empty()),
+            Err(Trouble::Unavailable(Cause::Html | Cause::NotJson(_))) => assert!(!believed),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[rstest]
+    #[case(200, "[1]", Some(vec![1]))]
+    #[case(201, "[1]", Some(vec![1]))]
+    #[case(202, "[1]", None)]
+    #[case(204, "", None)]
+    #[case(206, "[1]", None)]
+    #[case(201, "[1,", None)]
+    fn an_accepted_write_is_no_failure_and_its_echo_counts_where_one_is_documented(
+        #[case] status: u16,
+        #[case] body: &'static str,
+        #[case] expected: Option<Vec<u8>>,
+    ) {
+        let received = received(status, body);
+        assert_eq!(
+            classify(&received, Endpoint::AddMember(Uuid::nil().into()), Closed::unknown),
+            Ok(())
+        );
+        assert_eq!(echo::<Vec<u8>>(&received), expected);
     }
 
     #[test]
@@ -165,6 +270,7 @@ mod tests {
         assert_eq!(message(&quoted).unwrap(), "token [redacted] is not allowed");
         assert_eq!(message(&received(403, "Forbidden")).unwrap(), "Forbidden");
         assert_eq!(message(&received(403, "")), None);
+        assert_eq!(message(&received(206, r#"[{"email":"ada@example.com"}]"#)), None);
         assert!(
             !message(&received(403, "<html>secret</html>"))
                 .unwrap()
@@ -174,7 +280,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_status_and_body_has_a_class_and_only_2xx_is_an_answer(
+        fn every_status_and_body_has_a_class_and_only_a_200_answers_a_read(
             status in 100u16..=999, body in proptest::collection::vec(any::<u8>(), 0..64),
         ) {
             let received = Received {
@@ -183,7 +289,7 @@ mod tests {
                 body: Ok(Bytes::from(body)),
             };
             if class(&received).is_ok() {
-                prop_assert!(received.status.is_success());
+                prop_assert_eq!(received.status, StatusCode::OK);
             }
             let _ = message(&received);
         }

@@ -114,7 +114,7 @@ fn refusal(mut command: Command) -> String {
     "--write-reserve",
     "100",
     "--write-reserve (BUILDKITE_CONNECTOR_WRITE_RESERVE)",
-    "give a percentage from 0 to 99, such as `10`"
+    "give a percentage from 0 to 99, such as `10`, or leave it out"
 )]
 #[case::limit(
     "--max-requests-per-minute",

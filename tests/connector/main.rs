@@ -5,9 +5,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod believing;
 mod budget;
 mod closure;
+mod connections;
 mod deadlines;
 mod matrix;
 mod origin;

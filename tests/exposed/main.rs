@@ -27,3 +27,4 @@ mod refusals;
 mod rotation;
 mod shares;
 mod tls;
+mod upstream;

@@ -54,6 +54,7 @@ async fn html_may_come_as_a_success() {
 
 #[rstest]
 #[case(FaultKind::WrongShape(json!({ "items": [] })), "{\"items\":[]}")]
+#[case(FaultKind::Text("[1,".to_owned()), "[1,")]
 #[case(FaultKind::NullBody, "null")]
 #[case(FaultKind::EmptyBody, "")]
 #[tokio::test]
@@ -61,6 +62,31 @@ async fn a_success_may_hold_something_else(#[case] kind: FaultKind, #[case] body
     let probe = Probe::believable().await;
     let reply = struck(&probe, kind).await.unwrap();
     assert_eq!((reply.status, reply.text.as_str()), (StatusCode::OK, body));
+}
+
+#[rstest]
+#[case(
+    FaultKind::AnsweredAs(StatusCode::PARTIAL_CONTENT),
+    StatusCode::PARTIAL_CONTENT,
+    Some("application/json; charset=utf-8")
+)]
+#[case(
+    FaultKind::ContentType(Some("text/html".to_owned())),
+    StatusCode::OK,
+    Some("text/html")
+)]
+#[case(FaultKind::ContentType(None), StatusCode::OK, None)]
+#[tokio::test]
+async fn the_true_answer_may_come_under_another_status_or_content_type(
+    #[case] kind: FaultKind,
+    #[case] status: StatusCode,
+    #[case] content_type: Option<&str>,
+) {
+    let probe = Probe::believable().await;
+    let truth = probe.get(&probe.path("members")).await;
+    let reply = struck(&probe, kind).await.unwrap();
+    assert_eq!((reply.status, reply.header("content-type")), (status, content_type));
+    assert_eq!(reply.text, truth.text);
 }
 
 #[tokio::test]
@@ -404,6 +430,10 @@ async fn latency_holds_for_every_request_and_requests_overlap() {
 #[case("any:delay=200ms:after=5")]
 #[case("organization-members:shape={}")]
 #[case("add-team-member:reset=after")]
+#[case("teams:text=[1,:times=2")]
+#[case("add-team-member:answered-as=202")]
+#[case("teams:content-type=text/html")]
+#[case("teams:content-type=none")]
 #[case("teams:rate-limited=rest_user")]
 #[case("teams:headers=huge")]
 fn a_fault_can_be_written_as_text(#[case] text: &str) {

@@ -94,6 +94,11 @@ fn unavailable(cause: &Cause) -> String {
         Cause::Html => {
             "an HTML page came where buildkite's JSON was expected: a proxy or a login page speaks".to_owned()
         }
+        Cause::NotJson(declared) => {
+            format!(
+                "an answer of type `{declared}` came where buildkite's JSON was expected: a proxy or a login page speaks"
+            )
+        }
         Cause::CutShort => "buildkite's answer was cut short, or is no JSON".to_owned(),
         Cause::Moving => "the list kept changing while it was read".to_owned(),
     }

@@ -56,7 +56,7 @@ pub(super) fn unavailable(cause: &Cause) -> String {
         Cause::Connect(_) | Cause::Broken => {
             "check firewall and proxy on the way to the API base, and https://www.buildkitestatus.com".to_owned()
         }
-        Cause::Html | Cause::CutShort => api_base(),
+        Cause::Html | Cause::NotJson(_) | Cause::CutShort => api_base(),
         Cause::Status(_) | Cause::Silent(_) | Cause::Moving => outage(),
     }
 }

@@ -5,8 +5,14 @@ use std::time::Duration;
 
 use super::super::call::Lane;
 
-/// The least that is kept for grants, however small the limit.
-const LEAST_RESERVE: u32 = 3;
+/// Where no share is given, a tenth of a window is kept for grants and revokes.
+const SHARE: u8 = 10;
+
+/// Then it is at least five changes of three requests each, as a revoke takes three.
+const LEAST_BY_DEFAULT: u32 = 15;
+
+/// And never more of a window than this, in percent: syncs have to go on where limits are low.
+const MOST_BY_DEFAULT: u8 = 30;
 
 /// The operator's choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,9 +21,9 @@ pub struct BudgetOptions {
     pub max_wait: Duration,
     /// The same for a grant or a revoke: a whole window and a margin, as nobody repeats it for us.
     pub provisioning_max_wait: Duration,
-    /// Percent of each window that syncs leave to grants and revokes (`--write-reserve`), and at least three requests.
-    /// Zero: nothing.
-    pub reserve: u8,
+    /// Percent of each window that syncs leave to grants and revokes (`--write-reserve`): at least one request, and zero for
+    /// nothing. None: a tenth and at least fifteen requests, but never more than three tenths.
+    pub reserve: Option<u8>,
     /// The operator's own limit (`--max-requests-per-minute`): of any minute, whatever Buildkite would allow.
     pub max_requests_per_minute: Option<NonZeroU32>,
 }
@@ -27,7 +33,7 @@ impl Default for BudgetOptions {
         Self {
             max_wait: Duration::from_secs(45),
             provisioning_max_wait: Duration::from_secs(75),
-            reserve: 10,
+            reserve: None,
             max_requests_per_minute: None,
         }
     }
@@ -44,11 +50,18 @@ impl BudgetOptions {
 
     /// How many requests of a window are kept from syncs. One is always left to them: nobody starves for a reserve.
     pub(super) fn reserve_of(&self, limit: u32) -> u32 {
-        if self.reserve == 0 {
-            return 0;
-        }
-        let share = u64::from(limit) * u64::from(self.reserve.min(100));
-        let share = u32::try_from(share.div_ceil(100)).unwrap_or(limit);
-        share.max(LEAST_RESERVE).min(limit.saturating_sub(1))
+        let reserve = match self.reserve {
+            Some(percent) => share(limit, percent).div_ceil(100),
+            None => share(limit, SHARE)
+                .div_ceil(100)
+                .max(LEAST_BY_DEFAULT.into())
+                .min(share(limit, MOST_BY_DEFAULT) / 100),
+        };
+        u32::try_from(reserve).unwrap_or(limit).min(limit.saturating_sub(1))
     }
+}
+
+/// So many percent of a limit, in hundredths of a request.
+fn share(limit: u32, percent: u8) -> u64 {
+    u64::from(limit) * u64::from(percent.min(100))
 }

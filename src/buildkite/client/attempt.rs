@@ -181,6 +181,11 @@ impl Answered {
         outcome::decode(&self.0).map_err(|trouble| ApiError::new(endpoint, trouble))
     }
 
+    /// What an accepted write echoes, where that can be believed.
+    pub(super) fn echo<T: DeserializeOwned>(&self) -> Option<T> {
+        outcome::echo(&self.0)
+    }
+
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.0.headers
     }

@@ -172,7 +172,8 @@ impl Client {
         .await
     }
 
-    /// A write, sent once. What Buildkite echoes is believed where it is a member row; any other 2xx is an unread echo.
+    /// A write, sent once. What Buildkite echoes is believed where it is a member row under a status that is documented with
+    /// one; any other 2xx is an unread echo.
     async fn write<T: DeserializeOwned>(
         &self,
         endpoint: Endpoint,
@@ -181,7 +182,7 @@ impl Client {
     ) -> Result<Option<T>, ApiError> {
         let asked = Asked { endpoint, window: None };
         let answered = self.attempt(asked, body.as_ref(), call).await?;
-        Ok(answered.decode(endpoint).ok())
+        Ok(answered.echo())
     }
 }
 

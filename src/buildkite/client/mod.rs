@@ -10,6 +10,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderValue, header};
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
@@ -22,6 +23,12 @@ use super::origin::ApiOrigin;
 use super::rotation::Credential;
 use shared::SharedReads;
 use wire::Wire;
+
+/// Over HTTP/1.1 a connection carries one request. Nothing in HTTP/1.1 tells which request an answer belongs to but their order, so
+/// that an answer too many would be taken for that of the next request: `hyper` looks for one while a connection is idle,
+/// and cannot see one that comes at the moment of the next request. With this header it uses a connection for no second
+/// request, whatever the other side makes of it. HTTP/2 numbers its streams; there `hyper` leaves the header out.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// How the client behaves; see the settings of the same names.
 #[derive(Debug, Clone)]
@@ -97,7 +104,8 @@ impl Client {
             .retry(reqwest::retry::never())
             .tls_version_min(reqwest::tls::Version::TLS_1_2)
             .gzip(true)
-            .referer(false);
+            .referer(false)
+            .default_headers(HeaderMap::from_iter([(header::CONNECTION, CLOSE)]));
         if origin.is_loopback() {
             // The system's proxy is for the way out, and would see the token of a stand-in on this machine.
             http = http.no_proxy();

@@ -82,7 +82,7 @@ impl Wire {
             let bucket = closed.bucket.map(Bucket::as_str);
             tracing::info!(call = asked.endpoint.name(), bucket, "rate limited");
         }
-        let outcome = match outcome::classify(&received, || closed.unwrap_or_else(Closed::unknown)) {
+        let outcome = match outcome::classify(&received, asked.endpoint, || closed.unwrap_or_else(Closed::unknown)) {
             Ok(()) => Ok(()),
             Err(trouble) => Err(ApiError {
                 endpoint: asked.endpoint,

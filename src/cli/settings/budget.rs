@@ -16,14 +16,10 @@ pub(super) struct BudgetArgs {
         default_value = "45s"
     )]
     max_wait: String,
-    /// Percent of each window that syncs leave to grants and revokes, and at least three requests
-    #[arg(
-        long,
-        env = "BUILDKITE_CONNECTOR_WRITE_RESERVE",
-        value_name = "PERCENT",
-        default_value = "10"
-    )]
-    write_reserve: String,
+    /// Percent of each window that syncs leave to grants and revokes [default: 10 and at least 15 requests, but no more
+    /// than 30 percent]
+    #[arg(long, env = "BUILDKITE_CONNECTOR_WRITE_RESERVE", value_name = "PERCENT")]
+    write_reserve: Option<String>,
     /// Spend no more than this, whatever Buildkite would allow
     #[arg(long, env = "BUILDKITE_CONNECTOR_MAX_REQUESTS_PER_MINUTE", value_name = "N")]
     max_requests_per_minute: Option<String>,
@@ -33,7 +29,7 @@ impl Default for BudgetArgs {
     fn default() -> Self {
         Self {
             max_wait: "45s".to_owned(),
-            write_reserve: "10".to_owned(),
+            write_reserve: None,
             max_requests_per_minute: None,
         }
     }
@@ -42,14 +38,19 @@ impl Default for BudgetArgs {
 impl BudgetArgs {
     pub(super) fn read(&self) -> Result<BudgetOptions, SettingError> {
         let percent = |text: &str| text.trim_end_matches('%').parse().ok().filter(|percent| *percent < 100);
-        let reserve = percent(&self.write_reserve).ok_or_else(|| {
-            let variable = "BUILDKITE_CONNECTOR_WRITE_RESERVE";
-            SettingError::new(
-                "--write-reserve",
-                variable,
-                "give a percentage from 0 to 99, such as `10`",
-            )
-        })?;
+        let given = self.write_reserve.as_deref().filter(|text| !text.is_empty());
+        let reserve = given
+            .map(|text| {
+                percent(text).ok_or_else(|| {
+                    let variable = "BUILDKITE_CONNECTOR_WRITE_RESERVE";
+                    SettingError::new(
+                        "--write-reserve",
+                        variable,
+                        "give a percentage from 0 to 99, such as `10`, or leave it out",
+                    )
+                })
+            })
+            .transpose()?;
         let given = self.max_requests_per_minute.as_deref().filter(|text| !text.is_empty());
         let limit = given.map(str::parse::<NonZeroU32>).transpose().map_err(|_| {
             let variable = "BUILDKITE_CONNECTOR_MAX_REQUESTS_PER_MINUTE";
@@ -80,9 +81,22 @@ mod tests {
     }
 
     #[rstest]
+    #[case("20", Some(20))]
+    #[case("20%", Some(20))]
+    #[case("0", Some(0))]
+    #[case("", None)]
+    fn a_share_that_is_given_is_taken_as_given(#[case] given: &str, #[case] reserve: Option<u8>) {
+        let args = BudgetArgs {
+            write_reserve: Some(given.to_owned()),
+            ..BudgetArgs::default()
+        };
+        assert_eq!(args.read().unwrap().reserve, reserve);
+    }
+
+    #[rstest]
     #[case(BudgetArgs { max_wait: "soon".into(), ..BudgetArgs::default() }, "--max-wait")]
-    #[case(BudgetArgs { write_reserve: "100".into(), ..BudgetArgs::default() }, "--write-reserve")]
-    #[case(BudgetArgs { write_reserve: "-1".into(), ..BudgetArgs::default() }, "--write-reserve")]
+    #[case(BudgetArgs { write_reserve: Some("100".into()), ..BudgetArgs::default() }, "--write-reserve")]
+    #[case(BudgetArgs { write_reserve: Some("-1".into()), ..BudgetArgs::default() }, "--write-reserve")]
     #[case(BudgetArgs { max_requests_per_minute: Some("0".into()), ..BudgetArgs::default() }, "--max-requests-per-minute")]
     fn each_refusal_names_its_flag(#[case] args: BudgetArgs, #[case] flag: &str) {
         assert!(args.read().unwrap_err().to_string().starts_with(flag));

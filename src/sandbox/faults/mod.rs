@@ -124,6 +124,12 @@ pub enum FaultKind {
     Truncated,
     /// The request is carried out; the body is this JSON.
     WrongShape(Value),
+    /// The request is carried out; the body is this text, which need not be JSON.
+    Text(String),
+    /// The true answer under this status.
+    AnsweredAs(StatusCode),
+    /// The true answer, declared as this content type; none: not declared.
+    ContentType(Option<String>),
     /// The request is carried out; the body is `null`.
     NullBody,
     /// The request is carried out; there is no body.

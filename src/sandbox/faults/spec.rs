@@ -2,14 +2,14 @@
 
 use std::str::FromStr;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use super::{BodyStyle, Edit, Fault, FaultKind, HeaderChange, RefusalStyle};
 use crate::sandbox::endpoint::{Endpoint, UnknownEndpoint};
 use crate::sandbox::limits::Bucket;
 
 /// Every kind of fault as it is written, and what happens then. `sandbox --help` prints it.
-pub const FAULT_KINDS: [(&str, &str); 18] = [
+pub const FAULT_KINDS: [(&str, &str); 21] = [
     (
         "status=CODE[:body=message|empty|html]",
         "this status; nothing is applied",
@@ -30,6 +30,15 @@ pub const FAULT_KINDS: [(&str, &str); 18] = [
     (
         "shape=JSON",
         "the body is this JSON, which has no colon in it, such as `{}`",
+    ),
+    (
+        "text=TEXT",
+        "the body is this text, which has no colon in it, such as `[1,`",
+    ),
+    ("answered-as=CODE", "the true answer, with this status"),
+    (
+        "content-type=TYPE|none",
+        "the true answer, declared as this type, or as none",
     ),
     ("null", "the body is `null`"),
     ("empty", "there is no body"),
@@ -128,6 +137,12 @@ fn kind_of(text: &str) -> Option<FaultKind> {
         ("reset", "before") => Some(FaultKind::ResetBefore),
         ("reset", "after") => Some(FaultKind::ResetAfter),
         ("shape", json) => serde_json::from_str(json).ok().map(FaultKind::WrongShape),
+        ("text", text) => Some(FaultKind::Text(text.to_owned())),
+        ("answered-as", code) => Some(FaultKind::AnsweredAs(status(code)?)),
+        ("content-type", "none") => Some(FaultKind::ContentType(None)),
+        ("content-type", declared) => HeaderValue::from_str(declared)
+            .is_ok()
+            .then(|| FaultKind::ContentType(Some(declared.to_owned()))),
         ("redirect", path) => Some(FaultKind::Redirect(path.to_owned())),
         ("short-page", rows) => rows.parse().ok().map(FaultKind::ShortPage),
         ("rate-limited", "rest") => Some(FaultKind::RateLimited(Bucket::Organization, RefusalStyle::Documented)),

@@ -70,6 +70,15 @@ pub(in crate::sandbox) fn outcome(
             ..carry_out(truly)
         },
         FaultKind::WrongShape(shape) => reshaped(carry_out(truly), &shape),
+        FaultKind::Text(text) => Answer {
+            body: text.into_bytes(),
+            ..carry_out(truly)
+        },
+        FaultKind::AnsweredAs(status) => Answer {
+            status,
+            ..carry_out(truly)
+        },
+        FaultKind::ContentType(declared) => redeclared(carry_out(truly), declared),
         FaultKind::NullBody => reshaped(carry_out(truly), &Value::Null),
         FaultKind::EmptyBody => Answer {
             body: Vec::new(),
@@ -106,6 +115,14 @@ fn reshaped(answer: Answer, shape: &Value) -> Answer {
         body: shape.to_string().into_bytes(),
         ..answer
     }
+}
+
+fn redeclared(mut answer: Answer, content_type: Option<String>) -> Answer {
+    answer.headers.remove(header::CONTENT_TYPE);
+    if let Some(declared) = content_type.and_then(|declared| HeaderValue::try_from(declared).ok()) {
+        answer.headers.insert(header::CONTENT_TYPE, declared);
+    }
+    answer
 }
 
 fn restyled(documented: Answer, style: RefusalStyle) -> Answer {

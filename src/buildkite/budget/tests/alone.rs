@@ -66,16 +66,45 @@ proptest! {
         let sent = run(&plan);
         let latency = plan.way * 2;
         for grant in sent.iter().filter(|sent| sent.lane == Lane::Provisioning) {
-            let waited = grant.waited();
-            let near_an_end = Bucket::ALL.iter().any(|bucket| {
-                let counter = plan.model.of(*bucket);
-                let ends = counter.ends(counter.window(grant.joined));
-                let left = ends.saturating_sub(grant.joined);
-                left < Duration::from_secs(3) + latency || left + latency > Duration::from_millis(57_800)
-            });
             // The reserve is released in a window's last two seconds, and its end is known to one, either way.
-            let most = if near_an_end { Duration::from_millis(4_300) + latency * 2 } else { Duration::ZERO };
+            let most = if is_near_an_end(&plan, grant.joined) { Duration::from_millis(4_300) + latency * 2 } else { Duration::ZERO };
+            let waited = grant.waited();
             prop_assert!(waited <= most, "{grant:?} waited {waited:?}");
         }
     }
+
+    #[test]
+    fn five_approvals_of_three_requests_in_one_window_of_fifty_pass_a_saturating_sync_and_nothing_is_wasted(
+        plan in saturated(), moments in proptest::collection::vec(0_u64..50_000, 5), apart in any::<bool>(),
+    ) {
+        let mut plan = Plan { each: 3, ..plan };
+        plan.model.user.limit = 50;
+        plan.model.organization.limit = 200;
+        let user = plan.model.of(Bucket::User);
+        // In a window of the user's that begins while the sync goes on: after its first seconds, in which it is not yet
+        // known to have begun, and before its last ones, in which the reserve is released. Either apart or all at once.
+        let begins = user.ends(user.window(Duration::ZERO)) + Duration::from_secs(3);
+        let first = moments.first().copied().unwrap();
+        let at = |moment: u64| begins + Duration::from_millis(if apart { moment } else { first });
+        plan.grants = moments.into_iter().map(at).collect();
+        let sent = run(&plan);
+        let approvals: Vec<_> = sent.iter().filter(|sent| sent.lane == Lane::Provisioning).collect();
+        prop_assert_eq!(approvals.len(), 15);
+        // They spend the reserve to its last request. Where two are under way at once, the one may be subtracted from what the
+        // answer of the other says is left although it was counted already: until its own answer, for one round trip.
+        prop_assert!(approvals.iter().all(|sent| sent.waited() <= plan.way * 2), "{approvals:#?}");
+        prop_assert!(sent.iter().all(|sent| sent.refused_by().is_none()));
+        let (possible, used) = use_of_windows(&plan, &sent);
+        prop_assert!(f64::from(used) >= 0.98 * f64::from(possible), "{used} of {possible}");
+    }
+}
+
+/// Whether a window of either bucket is about to end, or has just begun.
+fn is_near_an_end(plan: &Plan, at: Duration) -> bool {
+    let latency = plan.way * 2;
+    Bucket::ALL.iter().any(|bucket| {
+        let counter = plan.model.of(*bucket);
+        let left = counter.ends(counter.window(at)).saturating_sub(at);
+        left < Duration::from_secs(3) + latency || left + latency > Duration::from_millis(57_800)
+    })
 }

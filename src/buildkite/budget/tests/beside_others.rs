@@ -23,7 +23,7 @@ fn what_others_left_of_the_reserve_is_found_out_by_a_single_request() {
         user: counter(50),
     };
     // Half a minute after the syncs spent theirs, others take the reserve.
-    let others = (0..5).map(|minute| (Duration::from_secs(minute * 60 + 30), Bucket::User, 5));
+    let others = (0..5).map(|minute| (Duration::from_secs(minute * 60 + 30), Bucket::User, 15));
     let sent = run(&Plan {
         model,
         others: others.collect(),
@@ -34,6 +34,7 @@ fn what_others_left_of_the_reserve_is_found_out_by_a_single_request() {
         change: |_, reading| reading,
         syncs: 20,
         grants: Vec::new(),
+        each: 1,
         until: Duration::from_secs(250),
     });
     let refused_in = |window| {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use http::StatusCode;
 use rstest::rstest;
 use tokio::time::{Instant, sleep_until};
@@ -16,11 +17,11 @@ const REQUESTS: u32 = 255;
 
 const LATENCY: Duration = Duration::from_millis(50);
 
-/// What somebody needs who knows the windows, and sends one request after the other.
-fn possible(offset: Duration) -> Duration {
+/// What somebody needs who knows the windows, and sends so many requests one after the other.
+fn possible(requests: u32, offset: Duration) -> Duration {
     let minute = Duration::from_secs(60);
     let (mut now, mut window, mut used) = (offset, 0, 0);
-    for _ in 0..REQUESTS {
+    for _ in 0..requests {
         let counted = now + LATENCY / 2;
         let current = counted.as_nanos() / minute.as_nanos();
         if current != window {
@@ -61,9 +62,47 @@ async fn a_sync_of_250_teams_ends_within_two_percent_of_the_possible_time(
             forecast = door.forecast(Lane::Sync, REQUESTS - 1);
         }
     }
-    let (took, possible) = (began.elapsed(), possible(offset));
+    let (took, possible) = (began.elapsed(), possible(REQUESTS, offset));
     let forecast = forecast.unwrap() - began;
     let figures = format!("took {took:?}, possible {possible:?}, forecast {forecast:?}");
     assert!(took <= possible.mul_f64(1.02), "{figures}");
     assert!(forecast.abs_diff(took) <= took.mul_f64(0.02), "{figures}");
+}
+
+/// Revokes that come within a sync; each takes so many requests, one after the other.
+const APPROVALS: u32 = 5;
+const EACH: u32 = 3;
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn five_approvals_in_its_second_window_wait_for_nothing_and_cost_a_sync_their_own_requests(
+    #[values(Rounding::Floor, Rounding::Ceil, Rounding::Nearest)] rounding: Rounding,
+    #[values(0, 7_300, 23_900, 41_050, 55_500, 59_990)] offset: u64,
+) {
+    let offset = Duration::from_millis(offset);
+    let server = Server::new(offset, rounding);
+    let door = Door::new(BudgetOptions::default());
+    let began = Instant::now();
+    let second = began + Duration::from_secs(60).saturating_sub(offset);
+    let sync = async {
+        for _ in 0..REQUESTS {
+            while let Err(closed) = server.ask(&door, &Call::new(Lane::Sync)).await {
+                sleep_until(closed.opens_at.unwrap()).await;
+            }
+        }
+        began.elapsed()
+    };
+    let approval = async |number: u32| {
+        // Well after the sync has spent what it may of the window.
+        sleep_until(second + Duration::from_secs(10 + 9 * u64::from(number))).await;
+        let approval = Call::new(Lane::Provisioning);
+        for _ in 0..EACH {
+            assert_eq!(server.ask(&door, &approval).await, Ok(StatusCode::OK));
+        }
+        approval.spent().waited
+    };
+    let (took, waited) = futures::join!(sync, join_all((0..APPROVALS).map(approval)));
+    assert_eq!(waited, [Duration::ZERO; APPROVALS as usize]);
+    let possible = possible(REQUESTS + APPROVALS * EACH, offset);
+    assert!(took <= possible.mul_f64(1.02), "took {took:?}, possible {possible:?}");
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rstest::rstest;
 use tokio::time::Instant;
 
 use crate::buildkite::budget::BudgetOptions;
@@ -63,18 +64,21 @@ fn a_lane_without_room_is_not_next_however_long_it_waits() {
     assert_eq!(lanes.waiting(Lane::Sync), 1);
 }
 
-#[test]
-fn the_reserve_is_a_tenth_and_at_least_three_and_never_all() {
-    let reserve = |percent, limit| {
-        let options = BudgetOptions {
-            reserve: percent,
-            ..BudgetOptions::default()
-        };
-        options.reserve_of(limit)
+#[rstest]
+#[case::not_given(None, [250, 200, 150, 100, 50, 41, 30, 10, 4, 3, 1], [25, 20, 15, 15, 15, 12, 9, 3, 1, 0, 0])]
+#[case::a_tenth(Some(10), [250, 200, 150, 100, 50, 41, 30, 10, 4, 3, 1], [25, 20, 15, 10, 5, 5, 3, 1, 1, 1, 0])]
+#[case::one_percent(Some(1), [250, 200, 150, 100, 50, 41, 30, 10, 4, 3, 1], [3, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0])]
+#[case::half(Some(50), [250, 200, 150, 100, 50, 41, 30, 10, 4, 3, 1], [125, 100, 75, 50, 25, 21, 15, 5, 2, 2, 0])]
+#[case::all(Some(255), [250, 200, 150, 100, 50, 41, 30, 10, 4, 3, 1], [249, 199, 149, 99, 49, 40, 29, 9, 3, 2, 0])]
+#[case::nothing(Some(0), [250, 200, 150, 100, 50, 41, 30, 10, 4, 3, 1], [0; 11])]
+fn the_reserve_is_as_given_and_else_carries_five_changes_where_the_limit_is_fifty(
+    #[case] reserve: Option<u8>,
+    #[case] limits: [u32; 11],
+    #[case] expected: [u32; 11],
+) {
+    let options = BudgetOptions {
+        reserve,
+        ..BudgetOptions::default()
     };
-    assert_eq!(
-        [200, 50, 41, 10, 3, 1].map(|limit| reserve(10, limit)),
-        [20, 5, 5, 3, 2, 0]
-    );
-    assert_eq!([reserve(0, 200), reserve(50, 200), reserve(255, 200)], [0, 100, 199]);
+    assert_eq!(limits.map(|limit| options.reserve_of(limit)), expected);
 }

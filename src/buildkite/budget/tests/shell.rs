@@ -132,7 +132,7 @@ async fn before_the_first_answer_only_a_few_are_in_flight() {
 async fn a_grant_passes_a_saturated_sync() {
     let server = Arc::new(Server::new(Duration::ZERO, Rounding::Floor));
     let door = door();
-    let syncs: Vec<_> = (0..45)
+    let syncs: Vec<_> = (0..35)
         .map(|_| {
             let (server, door) = (Arc::clone(&server), Arc::clone(&door));
             tokio::spawn(async move { server.ask(&door, &Call::new(Lane::Sync)).await })
@@ -154,7 +154,7 @@ async fn a_grant_passes_a_saturated_sync() {
         .ask(&door, &Call::new(Lane::Sync).until(Some(Instant::now() + SECOND)))
         .await;
     assert_eq!(refused.unwrap_err().bucket, Some(Bucket::User));
-    for _ in 0..5 {
+    for _ in 0..15 {
         let grant = Call::new(Lane::Provisioning);
         assert_eq!(server.ask(&door, &grant).await, Ok(StatusCode::OK));
         assert_eq!(grant.spent().waited, Duration::ZERO);

@@ -31,6 +31,8 @@ pub(super) struct Plan {
     pub(super) syncs: usize,
     /// When somebody grants.
     pub(super) grants: Vec<Duration>,
+    /// Requests that each grant takes, one after the other.
+    pub(super) each: u32,
     /// When others spend, which bucket, and how much.
     pub(super) others: Vec<(Duration, Bucket, u32)>,
     pub(super) until: Duration,
@@ -89,6 +91,15 @@ pub(super) fn run(plan: &Plan) -> Vec<Sent> {
     simulation.sent
 }
 
+/// Somebody who waits.
+#[derive(Debug, Clone, Copy)]
+struct Joined {
+    lane: Lane,
+    at: Duration,
+    /// Requests that follow this one.
+    follow: u32,
+}
+
 struct Simulation {
     plan: Plan,
     keeper: Keeper,
@@ -97,8 +108,10 @@ struct Simulation {
     dice: Dice,
     events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
     order: u64,
-    joined: HashMap<u64, (Lane, Duration)>,
+    joined: HashMap<u64, Joined>,
     tickets: HashMap<usize, Ticket>,
+    /// What follows for each grant's request that is under way.
+    unfinished: HashMap<usize, u32>,
     sent: Vec<Sent>,
 }
 
@@ -114,6 +127,7 @@ impl Simulation {
             order: 0,
             joined: HashMap::new(),
             tickets: HashMap::new(),
+            unfinished: HashMap::new(),
             sent: Vec::new(),
             plan,
         };
@@ -124,7 +138,7 @@ impl Simulation {
             simulation.schedule(at, Event::Others(index));
         }
         for _ in 0..simulation.plan.syncs {
-            simulation.join(Lane::Sync);
+            simulation.join(Lane::Sync, 0);
         }
         simulation.schedule(Duration::ZERO, Event::Wake);
         simulation
@@ -139,10 +153,11 @@ impl Simulation {
         self.epoch + self.now
     }
 
-    fn join(&mut self, lane: Lane) {
+    fn join(&mut self, lane: Lane, follow: u32) {
         let patience = self.at() + Duration::from_secs(24 * 3600);
         let number = self.keeper.join(lane, patience);
-        self.joined.insert(number, (lane, self.now));
+        let at = self.now;
+        self.joined.insert(number, Joined { lane, at, follow });
     }
 
     fn run(&mut self) {
@@ -158,7 +173,7 @@ impl Simulation {
                 }
                 Event::Count(index) => self.count(index),
                 Event::Answer(index) => self.answer(index),
-                Event::Grant => self.join(Lane::Provisioning),
+                Event::Grant => self.join(Lane::Provisioning, self.plan.each - 1),
                 Event::Wake => {}
             }
             self.turns();
@@ -169,8 +184,8 @@ impl Simulation {
         loop {
             match self.keeper.turn(self.at()) {
                 Turn::Admit(admitted) => {
-                    let (lane, joined) = self.joined.remove(&admitted.number).unwrap();
-                    self.send(lane, joined, admitted.ticket);
+                    let joined = self.joined.remove(&admitted.number).unwrap();
+                    self.send(joined, admitted.ticket);
                 }
                 Turn::Refuse(refused) => panic!("refused {refused:?} with a day's patience"),
                 Turn::Rest(Some(until)) => {
@@ -183,12 +198,13 @@ impl Simulation {
         }
     }
 
-    fn send(&mut self, lane: Lane, joined: Duration, ticket: Ticket) {
+    fn send(&mut self, Joined { lane, at, follow }: Joined, ticket: Ticket) {
         let index = self.sent.len();
         self.tickets.insert(index, ticket);
+        self.unfinished.insert(index, follow);
         self.sent.push(Sent {
             lane,
-            joined,
+            joined: at,
             left: self.now,
             answered: None,
             counted: Vec::new(),
@@ -208,7 +224,7 @@ impl Simulation {
             self.schedule(back, Event::Answer(index));
         }
         if lane == Lane::Sync {
-            self.join(Lane::Sync);
+            self.join(Lane::Sync, 0);
         }
     }
 
@@ -236,6 +252,9 @@ impl Simulation {
         });
         let closed = self.keeper.answered(&ticket, answer, self.at());
         assert_eq!(closed.is_some(), answer.refusal.is_some());
+        if let Some(follow) = self.unfinished.remove(&index).and_then(|left| left.checked_sub(1)) {
+            self.join(sent.lane, follow);
+        }
     }
 }
 
@@ -257,6 +276,7 @@ pub(super) fn saturated() -> impl Strategy<Value = Plan> {
         change: |_, reading| reading,
         syncs: 20,
         grants: Vec::new(),
+        each: 1,
         others: Vec::new(),
         until: Duration::from_secs(250),
     })
