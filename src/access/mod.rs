@@ -7,6 +7,7 @@
 
 mod catalog;
 mod closure;
+mod emptiness;
 mod error;
 mod ids;
 mod listing;
@@ -35,6 +36,7 @@ pub use upstream::Upstream;
 
 use crate::buildkite::budget::BudgetState;
 use closure::Closure;
+use emptiness::Witnesses;
 use progress::Progress;
 use provisioning::{MaintainerRevoke, Patience, Protected, Provisioning};
 use read_ahead::ReadAhead;
@@ -99,6 +101,7 @@ pub struct Access {
     /// Held by whoever asks for the token's standing, so that many askers cost one asking.
     probing: Mutex<()>,
     closure: Closure,
+    witnesses: Witnesses,
     progress: Progress,
     read_ahead: ReadAhead,
     provisioning: Provisioning,
@@ -117,6 +120,7 @@ impl Access {
             settings,
             probing: Mutex::default(),
             closure: Closure::default(),
+            witnesses: Witnesses::default(),
             progress: Progress::default(),
             read_ahead,
             provisioning,

@@ -46,7 +46,8 @@ use uuid::Uuid;
 pub use auth::{ALL_SCOPES, TokenSpec};
 pub use endpoint::{Endpoint, UnknownEndpoint};
 pub use faults::{
-    BodyStyle, Edit, Fault, FaultHandle, FaultKind, FaultSpecError, Faults, HeaderChange, RefusalStyle, Times,
+    BodyStyle, Edit, Fault, FaultHandle, FaultKind, FaultSpecError, Faults, HeaderChange, LinkChange, RefusalStyle,
+    Times,
 };
 pub use habits::{
     DeleteAbsent, Echo, ExpiresAt, Habit, Habits, LastMaintainer, Link, MemberRoleField, Order, OrganizationHeaders,

@@ -57,9 +57,12 @@ fn call() -> Call {
 
 /// A sync that has listed its teams and asked for the first two of them.
 async fn begun(ahead: &ReadAhead, sync: &str) {
-    ahead.teams(sync, Position::Start, &call()).await.unwrap();
+    ahead.teams(sync, Position::Start, None, &call()).await.unwrap();
     for number in 0..2 {
-        ahead.members(sync, team(number), &call()).await.unwrap();
+        ahead
+            .members(sync, team(number), Position::Start, None, &call())
+            .await
+            .unwrap();
     }
     // What was begun has time to be read.
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -97,12 +100,20 @@ async fn what_is_held_is_bounded_whatever_is_asked_in_whatever_order() {
     for stride in [1, 299, 7, 0] {
         let ahead = read_ahead(upstream());
         for sync in ["one", "other"] {
-            ahead.teams(sync, Position::Start, &call()).await.unwrap();
+            ahead.teams(sync, Position::Start, None, &call()).await.unwrap();
         }
         for step in 0..TEAMS {
             for sync in ["one", "other"] {
                 let asked = team(step * stride % TEAMS);
-                assert_eq!(ahead.members(sync, asked, &call()).await.unwrap().rows.len(), 500);
+                assert_eq!(
+                    ahead
+                        .members(sync, asked, Position::Start, None, &call())
+                        .await
+                        .unwrap()
+                        .rows
+                        .len(),
+                    500
+                );
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             let most = HeldRows::MOST + 16 * 500;
@@ -142,10 +153,29 @@ async fn what_was_read_before_a_write_of_ours_is_read_again() {
             .returning(move |_, _, _, _| Ok(batch((0..rows).map(member))));
     }
     let ahead = read_ahead(upstream);
-    ahead.teams("one", Position::Start, &call()).await.unwrap();
-    ahead.members("one", team(0), &call()).await.unwrap();
+    ahead.teams("one", Position::Start, None, &call()).await.unwrap();
+    ahead
+        .members("one", team(0), Position::Start, None, &call())
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     ahead.forget(team(1));
-    assert_eq!(ahead.members("one", team(1), &call()).await.unwrap().rows.len(), 2);
-    assert_eq!(ahead.members("one", team(2), &call()).await.unwrap().rows.len(), 1);
+    assert_eq!(
+        ahead
+            .members("one", team(1), Position::Start, None, &call())
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        2
+    );
+    assert_eq!(
+        ahead
+            .members("one", team(2), Position::Start, None, &call())
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        1
+    );
 }

@@ -12,6 +12,7 @@
 //! | `repeat-page`, `replay-previous` | |
 //! | `short-page` | how many rows |
 //! | `rate-limited` | `rest` or `rest_user` |
+//! | `link` | `dropped`, or the number of the last page that it names |
 //! | `headers` | `dropped`, `negative`, `huge`, `non-numeric` or `zero` |
 //! | `move` | `remove`, `insert` or `re-add` |
 
@@ -19,7 +20,7 @@ use std::str::FromStr;
 
 use http::StatusCode;
 
-use super::{BodyStyle, Edit, Fault, FaultKind, HeaderChange, RefusalStyle};
+use super::{BodyStyle, Edit, Fault, FaultKind, HeaderChange, LinkChange, RefusalStyle};
 use crate::sandbox::endpoint::{Endpoint, UnknownEndpoint};
 use crate::sandbox::limits::Bucket;
 
@@ -104,6 +105,8 @@ fn kind_of(text: &str) -> Option<FaultKind> {
         ("short-page", rows) => rows.parse().ok().map(FaultKind::ShortPage),
         ("rate-limited", "rest") => Some(FaultKind::RateLimited(Bucket::Organization, RefusalStyle::Documented)),
         ("rate-limited", "rest_user") => Some(FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented)),
+        ("link", "dropped") => Some(FaultKind::Links(LinkChange::Dropped)),
+        ("link", last) => last.parse().ok().map(|last| FaultKind::Links(LinkChange::Last(last))),
         ("headers", change) => header_change(change).map(FaultKind::Headers),
         ("move", "remove") => Some(FaultKind::MoveRows(Edit::RemoveAhead)),
         ("move", "insert") => Some(FaultKind::MoveRows(Edit::InsertAhead)),
