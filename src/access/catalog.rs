@@ -1,6 +1,10 @@
 //! What exists to be governed: two resource types, and two entitlements a team.
 
-use crate::buildkite::Role;
+use std::num::NonZeroUsize;
+
+use super::page_token::{self, List};
+use super::{Access, AccessError, Page};
+use crate::buildkite::{Role, TeamId};
 
 /// A resource type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,5 +80,36 @@ impl EntitlementTexts {
                 order: 2,
             },
         }
+    }
+}
+
+impl Access {
+    /// The resource types, `limit` at most, from `page_token` on.
+    ///
+    /// # Errors
+    /// For a token that was made for another list.
+    pub fn resource_kinds(
+        &self,
+        page_token: &str,
+        limit: Option<NonZeroUsize>,
+    ) -> Result<Page<ResourceKind>, AccessError> {
+        let list = List::ResourceTypes;
+        let (rows, next) = page_token::part_of(&ResourceKind::ALL, page_token, limit, list, self.organization())?;
+        Ok(Page { rows, next })
+    }
+
+    /// The roles that a team offers, `limit` at most, from `page_token` on.
+    ///
+    /// # Errors
+    /// For a token that was made for another list.
+    pub fn roles(
+        &self,
+        team: TeamId,
+        page_token: &str,
+        limit: Option<NonZeroUsize>,
+    ) -> Result<Page<Role>, AccessError> {
+        let list = List::Entitlements(team);
+        let (rows, next) = page_token::part_of(&Role::ALL, page_token, limit, list, self.organization())?;
+        Ok(Page { rows, next })
     }
 }

@@ -19,6 +19,15 @@ pub(super) struct Unlisted {
     pub(super) name: Option<String>,
 }
 
+impl Unlisted {
+    fn of((user, name): (&UserId, &Option<String>)) -> Self {
+        Self {
+            user: *user,
+            name: name.clone(),
+        }
+    }
+}
+
 /// What this process saw of people and member rows.
 #[derive(Debug, Default)]
 pub(super) struct Closure {
@@ -91,13 +100,17 @@ impl Closure {
                 return Vec::new();
             }
             unlisted.retain(|user, _| !sync.people.contains(user));
-            unlisted
-                .iter()
-                .map(|(user, name)| Unlisted {
-                    user: *user,
-                    name: name.clone(),
-                })
-                .collect()
+            unlisted.iter().map(Unlisted::of).collect()
+        })
+    }
+
+    /// Those who have to be added to the people list behind `after`, in the order of their ids; none where this process did not
+    /// read that list.
+    pub(super) fn unlisted_after(&self, sync: &str, after: UserId) -> Vec<Unlisted> {
+        self.with(sync, |unlisted, sync| {
+            let is_whole = sync.people_reading.is_whole();
+            let further = unlisted.iter().filter(|(user, _)| is_whole && **user > after);
+            further.map(Unlisted::of).collect()
         })
     }
 

@@ -1,16 +1,19 @@
 //! Listings: people, teams, and who is in a team. Complete or an error.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
+use super::closure::Unlisted;
 use super::page_token::{self, List};
 use super::read_ahead::Listed;
 use super::standing::JUST_SEEN;
 use super::{Access, AccessError, OwnerRole, PartialVisibility};
-use crate::buildkite::pages::{Batch, PART, Position};
+use crate::buildkite::pages::{Batch, Position};
 use crate::buildkite::{ApiError, Call, Endpoint, OrganizationMember, Role, Team, TeamId, TeamMember, Trouble, UserId};
 use crate::metrics::SYNC_LAST_SUCCESS;
 
@@ -35,24 +38,29 @@ pub struct Holder {
 }
 
 impl Access {
-    /// The organization's people, from `page_token` on, and at its end those whom only member rows name.
+    /// The organization's people, from `page_token` on and `limit` at most, and at its end those whom only member rows name.
     ///
     /// # Errors
     /// For a wrong token, or whatever keeps the list from being read whole.
     pub async fn people(
         &self,
         page_token: &str,
+        limit: Option<NonZeroUsize>,
         sync: &str,
         call: &Call,
     ) -> Result<Page<OrganizationMember>, AccessError> {
+        if let Ok(Position::After(last)) = page_token::read(page_token, List::Unlisted, self.organization()) {
+            let unlisted = self.closure.unlisted_after(sync, last.into());
+            return Ok(self.ending_with(vec![], unlisted, limit));
+        }
         let from = page_token::read(page_token, List::People, self.organization())?;
         let first = from == Position::Start;
-        let Batch { mut rows, next, .. } = match self.read_ahead.people(sync, from, call).await {
+        let Batch { rows, next, .. } = match self.read_ahead.people(sync, from, limit, call).await {
             Ok(batch) => batch,
             Err(error) => return Err(self.explain(error, call).await),
         };
         if rows.is_empty() && first {
-            self.vouch_for_nobody(call).await?;
+            return self.refuse_no_people(call).await;
         }
         if self.settings.provisioning {
             self.provisioning.names.people(&rows);
@@ -60,40 +68,72 @@ impl Access {
         let added = self
             .closure
             .people(sync, first, next.is_none(), rows.iter().map(|row| row.id));
-        rows.extend(added.into_iter().map(|unlisted| OrganizationMember {
-            id: unlisted.user,
-            name: unlisted.name,
-            email: None,
-            role: None,
-            sso_mode: None,
-        }));
+        if next.is_none() {
+            return Ok(self.ending_with(rows, added, limit));
+        }
         Ok(Page {
             rows,
             next: page_token::write(next, List::People, self.organization()),
         })
     }
 
-    /// The organization's teams, from `page_token` on.
+    /// The last rows of the people list, and as many of those who are added to it as the page may hold.
+    fn ending_with(
+        &self,
+        mut rows: Vec<OrganizationMember>,
+        added: Vec<Unlisted>,
+        limit: Option<NonZeroUsize>,
+    ) -> Page<OrganizationMember> {
+        let room = limit.map_or(usize::MAX, |limit| limit.get().saturating_sub(rows.len()));
+        let rest = added.len() > room;
+        let mut last = Uuid::nil();
+        for Unlisted { user, name } in added.into_iter().take(room) {
+            last = user.uuid();
+            rows.push(OrganizationMember {
+                id: user,
+                name,
+                email: None,
+                role: None,
+                sso_mode: None,
+            });
+        }
+        let next = rest.then_some(Position::After(last));
+        Page {
+            rows,
+            next: page_token::write(next, List::Unlisted, self.organization()),
+        }
+    }
+
+    /// The organization's teams, from `page_token` on and `limit` at most.
     ///
     /// # Errors
     /// For a wrong token, for a view that is known to be partial, or whatever keeps the list from being read whole.
-    pub async fn teams(&self, page_token: &str, sync: &str, call: &Call) -> Result<Page<Team>, AccessError> {
+    pub async fn teams(
+        &self,
+        page_token: &str,
+        limit: Option<NonZeroUsize>,
+        sync: &str,
+        call: &Call,
+    ) -> Result<Page<Team>, AccessError> {
         let from = page_token::read(page_token, List::Teams, self.organization())?;
         let first = from == Position::Start;
         // Later pages belong to a view that was looked at when the first was read, unless another process read it.
         self.refuse_partial_view(if first { JUST_SEEN } else { Duration::MAX }, call)
             .await?;
-        let Batch { rows, next, .. } = match self.read_ahead.teams(sync, from, call).await {
-            Ok(batch) => batch,
-            Err(error) => return Err(self.explain(error, call).await),
-        };
-        if rows.is_empty() && first {
+        let mut part = self.part_of_teams(sync, from, limit, call).await?;
+        if part.rows.is_empty() && first {
             self.vouch_for_emptiness(call).await?;
+            part = self.part_of_teams(sync, Position::Start, limit, call).await?;
+            if part.rows.is_empty() {
+                self.accept_no_teams(call).await?;
+            }
         }
+        let Batch { rows, next, .. } = part;
         if next.is_none() {
             // Behind every window, whenever it was read.
             self.refuse_view_that_became_partial(call).await?;
         }
+        self.witnesses.team(rows.first().map(|row| row.id));
         self.provisioning.names.teams(&rows);
         self.closure
             .teams(sync, first, next.is_none(), rows.iter().map(|row| row.id));
@@ -106,8 +146,37 @@ impl Access {
         })
     }
 
-    /// A whole list, as far as the token is shown it, read now.
+    async fn part_of_teams(
+        &self,
+        sync: &str,
+        from: Position,
+        limit: Option<NonZeroUsize>,
+        call: &Call,
+    ) -> Result<Batch<Team>, AccessError> {
+        match self.read_ahead.teams(sync, from, limit, call).await {
+            Ok(batch) => Ok(batch),
+            Err(error) => Err(self.explain(error, call).await),
+        }
+    }
+
+    /// A whole list, as far as the token is shown it, read now. An empty one is believed as one of a sync is.
     pub(super) async fn whole<R: Listed>(&self, call: &Call) -> Result<Vec<R>, AccessError> {
+        let mut rows: Vec<R> = self.read_whole(call).await?;
+        if rows.is_empty() && R::ENDPOINT == Endpoint::People {
+            return self.refuse_no_people(call).await;
+        }
+        if rows.is_empty() {
+            rows = self.read_whole(call).await?;
+        }
+        if rows.is_empty() {
+            self.accept_no_teams(call).await?;
+        } else if R::ENDPOINT == Endpoint::Teams {
+            self.witnesses.team(rows.first().map(|row| row.id().into()));
+        }
+        Ok(rows)
+    }
+
+    async fn read_whole<R: Listed>(&self, call: &Call) -> Result<Vec<R>, AccessError> {
         let mut rows = Vec::new();
         let mut position = Some(Position::Start);
         let together = self.read_ahead.together(call);
@@ -122,7 +191,7 @@ impl Access {
         Ok(rows)
     }
 
-    /// Who holds what in a team, from `page_token` on.
+    /// Who holds what in a team, from `page_token` on and `limit` at most.
     ///
     /// # Errors
     /// For a wrong token, for a team that is gone or hidden, for rows of which none has a role that is known, or whatever
@@ -131,28 +200,32 @@ impl Access {
         &self,
         team: TeamId,
         page_token: &str,
+        limit: Option<NonZeroUsize>,
         sync: &str,
         call: &Call,
     ) -> Result<Page<Holder>, AccessError> {
-        let from = page_token::read(page_token, List::Members(team), self.organization())?;
+        let (from, unknown_before) =
+            page_token::read_noting_roles(page_token, List::Members(team), self.organization())?;
         let first = from == Position::Start;
-        let batch = match from {
-            Position::Start => self.read_ahead.members(sync, team, call).await,
-            further => {
-                self.upstream
-                    .members(team, further, PART, &self.read_ahead.together(call))
-                    .await
-            }
-        };
-        let Batch { rows, next, .. } = match batch {
-            Ok(batch) => batch,
-            Err(error) => return Err(self.about_team(team, error, call).await),
-        };
-        if rows.is_empty() && first {
+        let mut part = self.part_of_members(sync, team, from, limit, call).await?;
+        if part.rows.is_empty() && first {
             // Seen once in this process is enough here: an outage or a lost scope is an error, never an empty 200.
             self.standing(Duration::MAX, call).await?;
+            if self.witnesses.had_members(team) {
+                part = self.part_of_members(sync, team, Position::Start, limit, call).await?;
+            }
         }
-        refuse_unknown_roles(team, &rows)?;
+        let Batch { rows, next, .. } = part;
+        if first {
+            self.witnesses.members(team, !rows.is_empty());
+        }
+        let unknown = (unknown_before || (first && !rows.is_empty())) && has_no_known_role(&rows);
+        if unknown && next.is_none() {
+            return Err(AccessError::Unexpected {
+                call: Endpoint::Members(team),
+                what: format!("team {team} has members and none with a role that is known here"),
+            });
+        }
         let named = rows.iter().map(|row| (row.user_id, row.user_name.as_deref()));
         let strangers = self.closure.members(sync, team, first, next.is_none(), named);
         if strangers > 0 {
@@ -163,8 +236,22 @@ impl Access {
         }
         Ok(Page {
             rows: known_holders(team, rows),
-            next: page_token::write(next, List::Members(team), self.organization()),
+            next: page_token::write_noting_roles(next, unknown, List::Members(team), self.organization()),
         })
+    }
+
+    async fn part_of_members(
+        &self,
+        sync: &str,
+        team: TeamId,
+        from: Position,
+        limit: Option<NonZeroUsize>,
+        call: &Call,
+    ) -> Result<Batch<TeamMember>, AccessError> {
+        match self.read_ahead.members(sync, team, from, limit, call).await {
+            Ok(batch) => Ok(batch),
+            Err(error) => Err(self.about_team(team, error, call).await),
+        }
     }
 
     /// One team.
@@ -214,18 +301,6 @@ impl Access {
         self.standing(JUST_SEEN, call).await.map(|_| ())
     }
 
-    /// An organization without people is a contradiction where the token's owner was just seen to be one of them.
-    async fn vouch_for_nobody(&self, call: &Call) -> Result<(), AccessError> {
-        let standing = self.standing(JUST_SEEN, call).await?;
-        if standing.owner_role == OwnerRole::Unknown {
-            return Ok(());
-        }
-        Err(AccessError::Unexpected {
-            call: Endpoint::People,
-            what: "an empty list, though the token's owner is in the organization".to_owned(),
-        })
-    }
-
     async fn refuse_partial_view(&self, age: Duration, call: &Call) -> Result<(), AccessError> {
         let standing = self.standing(age, call).await?;
         match (standing.owner_role, self.settings.partial_visibility) {
@@ -237,16 +312,9 @@ impl Access {
     }
 }
 
-/// A list that has rows but none with a role that we govern is not understood.
-fn refuse_unknown_roles(team: TeamId, rows: &[TeamMember]) -> Result<(), AccessError> {
-    if rows.is_empty() || rows.iter().any(|row| row.role.known().is_some()) {
-        return Ok(());
-    }
-    let listed = rows.len();
-    Err(AccessError::Unexpected {
-        call: Endpoint::Members(team),
-        what: format!("team {team} has {listed} members and none with a role that is known here"),
-    })
+/// Whether none of the rows has a role that we govern. A list of which that holds is not understood.
+fn has_no_known_role(rows: &[TeamMember]) -> bool {
+    rows.iter().all(|row| row.role.known().is_none())
 }
 
 /// The rows with a role that we govern, one a person: of two rows about one person the later one is what holds now.

@@ -7,6 +7,7 @@
 
 mod catalog;
 mod closure;
+mod emptiness;
 mod error;
 mod ids;
 mod listing;
@@ -36,6 +37,7 @@ pub use upstream::Upstream;
 
 use crate::buildkite::budget::BudgetState;
 use closure::Closure;
+use emptiness::Witnesses;
 use progress::Progress;
 use provisioning::{MaintainerRevoke, Patience, Protected, Provisioning};
 use read_ahead::ReadAhead;
@@ -102,6 +104,7 @@ pub struct Access {
     probing: Mutex<()>,
     role_behind_lists: RoleBehindLists,
     closure: Closure,
+    witnesses: Witnesses,
     progress: Progress,
     read_ahead: ReadAhead,
     provisioning: Provisioning,
@@ -121,6 +124,7 @@ impl Access {
             probing: Mutex::default(),
             role_behind_lists: RoleBehindLists::default(),
             closure: Closure::default(),
+            witnesses: Witnesses::default(),
             progress: Progress::default(),
             read_ahead,
             provisioning,

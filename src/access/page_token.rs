@@ -4,6 +4,8 @@
 //! it. It carries a digest of itself: one that was made up or cut short is refused before any request leaves. The digest
 //! guards against mistakes, not against forgers; a forged position can do no more than read a list from elsewhere.
 
+use std::num::NonZeroUsize;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -15,8 +17,8 @@ use crate::buildkite::pages::Position;
 /// The form of the tokens that are made; older forms are refused, and the client starts that list again.
 const VERSION: &str = "1";
 
-/// A hundred anchors in base64 are below this by far; what is longer was not made here.
-const LONGEST: usize = 16 * 1024;
+/// The rows of two windows are below this, and those of ten that a list moved between; what is longer was not made here.
+const LONGEST: usize = 64 * 1024;
 
 /// A token that was not made here, or for another list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +31,10 @@ pub(crate) enum List {
     People,
     Teams,
     Members(TeamId),
+    /// The people whom only member rows name, behind the organization's own list of people.
+    Unlisted,
+    ResourceTypes,
+    Entitlements(TeamId),
 }
 
 impl List {
@@ -37,6 +43,9 @@ impl List {
             Self::People => format!("{organization}/people"),
             Self::Teams => format!("{organization}/teams"),
             Self::Members(team) => format!("{organization}/teams/{team}"),
+            Self::Unlisted => format!("{organization}/people/unlisted"),
+            Self::ResourceTypes => "resource-types".to_owned(),
+            Self::Entitlements(team) => format!("{organization}/teams/{team}/entitlements"),
         }
     }
 }
@@ -45,12 +54,23 @@ impl List {
 struct Content {
     list: String,
     position: Position,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unknown_roles: bool,
 }
 
 /// Where the token says to go on; the beginning for the empty one.
 pub(crate) fn read(token: &str, list: List, organization: &str) -> Result<Position, PageTokenError> {
+    read_noting_roles(token, list, organization).map(|(position, _)| position)
+}
+
+/// The same, and whether there were rows before that position of which none has a role that is known.
+pub(crate) fn read_noting_roles(
+    token: &str,
+    list: List,
+    organization: &str,
+) -> Result<(Position, bool), PageTokenError> {
     if token.is_empty() {
-        return Ok(Position::Start);
+        return Ok((Position::Start, false));
     }
     if token.len() > LONGEST {
         return Err(PageTokenError);
@@ -68,23 +88,54 @@ pub(crate) fn read(token: &str, list: List, organization: &str) -> Result<Positi
     if content.list != list.name(organization) || !content.position.is_plausible() {
         return Err(PageTokenError);
     }
-    Ok(content.position)
+    Ok((content.position, content.unknown_roles))
 }
 
 /// The token that goes on at `position`; the empty one at the end.
 pub(crate) fn write(position: Option<Position>, list: List, organization: &str) -> String {
+    write_noting_roles(position, false, list, organization)
+}
+
+/// The same, and whether there were rows before that position of which none has a role that is known.
+pub(crate) fn write_noting_roles(
+    position: Option<Position>,
+    unknown_roles: bool,
+    list: List,
+    organization: &str,
+) -> String {
     let Some(position) = position else {
         return String::new();
     };
     let content = Content {
         list: list.name(organization),
         position,
+        unknown_roles,
     };
     // Two plain data types without maps: they always serialise.
     let json = serde_json::to_vec(&content).unwrap_or_default();
     let body = format!("{VERSION}.{}", URL_SAFE_NO_PAD.encode(json));
     let digest = digest_of(&body);
     format!("{body}.{digest}")
+}
+
+/// A part of a list that never changes: its rows from `token` on, `limit` at most, and the token behind them.
+pub(crate) fn part_of<T: Copy>(
+    rows: &[T],
+    token: &str,
+    limit: Option<NonZeroUsize>,
+    list: List,
+    organization: &str,
+) -> Result<(Vec<T>, String), PageTokenError> {
+    let from = read(token, list, organization)?.covered();
+    let rest = rows.get(from as usize..).ok_or(PageTokenError)?;
+    let part: Vec<T> = rest
+        .iter()
+        .copied()
+        .take(limit.map_or(usize::MAX, NonZeroUsize::get))
+        .collect();
+    let behind = u32::try_from(part.len()).unwrap_or(u32::MAX).saturating_add(from);
+    let next = (part.len() < rest.len()).then(|| Position::behind(behind));
+    Ok((part, write(next, list, organization)))
 }
 
 fn digest_of(body: &str) -> String {

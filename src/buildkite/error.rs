@@ -72,6 +72,9 @@ pub enum Cause {
     /// A list whose rows moved faster than it could be read.
     #[error("the list kept changing while it was read")]
     Moving,
+    /// A list that ends before the extent that its answers promised, however often it is read.
+    #[error("the list ends before the length that its pages name")]
+    Short,
 }
 
 impl Cause {

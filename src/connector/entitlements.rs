@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{Connector, request, rows};
-use crate::access::ResourceId;
+use crate::access::{EntitlementId, Page, ResourceId};
 use crate::proto::c1::connector::v2::{
     EntitlementsServiceListEntitlementsRequest, EntitlementsServiceListEntitlementsResponse,
     EntitlementsServiceListStaticEntitlementsRequest, EntitlementsServiceListStaticEntitlementsResponse,
@@ -17,15 +17,22 @@ impl EntitlementsService for Connector {
         request: Request<EntitlementsServiceListEntitlementsRequest>,
     ) -> Result<Response<EntitlementsServiceListEntitlementsResponse>, Status> {
         let request = request.into_inner();
-        request::page_size(request.page_size)?;
-        request::no_page(&request.page_token)?;
+        let limit = request::page_size(request.page_size)?;
         let resource = request.resource.unwrap_or_default();
-        let list = match request::resource_id("resource.id", resource.id.as_ref())? {
-            ResourceId::User(_) => vec![],
-            ResourceId::Team(team) => rows::entitlements(&resource, team),
+        let team = match request::resource_id("resource.id", resource.id.as_ref())? {
+            ResourceId::User(_) => {
+                request::no_page(&request.page_token)?;
+                return Ok(Response::new(EntitlementsServiceListEntitlementsResponse::default()));
+            }
+            ResourceId::Team(team) => team,
         };
+        let Page { rows, next } = self.access.roles(team, &request.page_token, limit)?;
+        let entitlements = rows
+            .into_iter()
+            .map(|role| rows::entitlement(&resource, EntitlementId { team, role }));
         Ok(Response::new(EntitlementsServiceListEntitlementsResponse {
-            list,
+            list: entitlements.collect(),
+            next_page_token: next,
             ..Default::default()
         }))
     }

@@ -16,7 +16,7 @@ impl GrantsService for Connector {
     ) -> Result<Response<GrantsServiceListGrantsResponse>, Status> {
         let call = request::listing(&request);
         let request = request.into_inner();
-        request::page_size(request.page_size)?;
+        let limit = request::page_size(request.page_size)?;
         let resource = request.resource.unwrap_or_default();
         let team = match request::resource_id("resource.id", resource.id.as_ref())? {
             ResourceId::User(_) => return Ok(Response::new(GrantsServiceListGrantsResponse::default())),
@@ -24,7 +24,7 @@ impl GrantsService for Connector {
         };
         let Page { rows, next } = self
             .access
-            .holders(team, &request.page_token, &request.active_sync_id, &call)
+            .holders(team, &request.page_token, limit, &request.active_sync_id, &call)
             .await?;
         Ok(Response::new(GrantsServiceListGrantsResponse {
             list: rows.iter().map(|holder| rows::grant(team, holder)).collect(),

@@ -1,5 +1,7 @@
 //! What a caller sent, read at the edge: ids into types, limits of the contract, the deadline.
 
+use std::num::NonZeroUsize;
+
 use tokio::time::Instant;
 use tonic::Request;
 
@@ -7,7 +9,7 @@ use crate::access::{AccessError, EntitlementId, Principal, ResourceId, ResourceK
 use crate::buildkite::{Call, Lane};
 use crate::proto::c1::connector::v2::{Entitlement, Resource, ResourceId as WireResourceId};
 
-/// The largest page that may be asked for (protocol reference, section 2). How many rows a page holds is the server's choice.
+/// The largest page that may be asked for (protocol reference, section 2).
 const LARGEST_PAGE: u32 = 250;
 
 /// When the caller stops waiting; put into a request's extensions by the server.
@@ -35,14 +37,15 @@ pub(super) fn invalid(field: &'static str, problem: impl Into<String>) -> Access
     }
 }
 
-pub(super) fn page_size(asked: u32) -> Result<(), AccessError> {
+/// The most rows that a page may hold; none where the request leaves that to us.
+pub(super) fn page_size(asked: u32) -> Result<Option<NonZeroUsize>, AccessError> {
     if asked > LARGEST_PAGE {
         return Err(invalid(
             "page_size",
             format!("a page holds at most {LARGEST_PAGE} rows: ask for fewer, or for 0"),
         ));
     }
-    Ok(())
+    Ok(NonZeroUsize::new(asked as usize))
 }
 
 pub(super) fn resource_kind(id: &str) -> Result<ResourceKind, AccessError> {

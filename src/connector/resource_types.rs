@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{Connector, request, rows};
-use crate::access::ResourceKind;
+use crate::access::Page;
 use crate::proto::c1::connector::v2::{
     ResourceTypesServiceListResourceTypesRequest, ResourceTypesServiceListResourceTypesResponse,
     resource_types_service_server::ResourceTypesService,
@@ -16,14 +16,15 @@ impl ResourceTypesService for Connector {
         request: Request<ResourceTypesServiceListResourceTypesRequest>,
     ) -> Result<Response<ResourceTypesServiceListResourceTypesResponse>, Status> {
         let request = request.into_inner();
-        request::page_size(request.page_size)?;
-        request::no_page(&request.page_token)?;
-        let list = match request.parent {
-            Some(_) => vec![],
-            None => ResourceKind::ALL.into_iter().map(rows::resource_type).collect(),
-        };
+        let limit = request::page_size(request.page_size)?;
+        if request.parent.is_some() {
+            request::no_page(&request.page_token)?;
+            return Ok(Response::new(ResourceTypesServiceListResourceTypesResponse::default()));
+        }
+        let Page { rows, next } = self.access.resource_kinds(&request.page_token, limit)?;
         Ok(Response::new(ResourceTypesServiceListResourceTypesResponse {
-            list,
+            list: rows.into_iter().map(rows::resource_type).collect(),
+            next_page_token: next,
             ..Default::default()
         }))
     }

@@ -17,7 +17,7 @@ impl ResourcesService for Connector {
     ) -> Result<Response<ResourcesServiceListResourcesResponse>, Status> {
         let call = request::listing(&request);
         let request = request.into_inner();
-        request::page_size(request.page_size)?;
+        let limit = request::page_size(request.page_size)?;
         let kind = request::resource_kind(&request.resource_type_id)?;
         if request.parent_resource_id.is_some() {
             // Nothing is below anything here: a child listing is empty by its nature, not by what Buildkite holds.
@@ -26,11 +26,11 @@ impl ResourcesService for Connector {
         let (token, sync) = (&request.page_token, &request.active_sync_id);
         let (list, next_page_token) = match kind {
             ResourceKind::User => {
-                let Page { rows, next } = self.access.people(token, sync, &call).await?;
+                let Page { rows, next } = self.access.people(token, limit, sync, &call).await?;
                 (rows.into_iter().map(rows::user).collect(), next)
             }
             ResourceKind::Team => {
-                let Page { rows, next } = self.access.teams(token, sync, &call).await?;
+                let Page { rows, next } = self.access.teams(token, limit, sync, &call).await?;
                 (
                     rows.into_iter()
                         .map(|team| rows::team(team, self.access.organization()))

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::email;
 use crate::access::{EntitlementId, EntitlementTexts, GrantId, Holder, ResourceKind};
-use crate::buildkite::{OrganizationMember, Role, Team, TeamId, UserId, timestamp};
+use crate::buildkite::{OrganizationMember, Team, TeamId, UserId, timestamp};
 use crate::proto::c1::connector::v2::{
     Entitlement, EntitlementExclusionGroup, ExternalLink, Grant, GroupTrait, Resource, ResourceId, ResourceType,
     SkipEntitlementsAndGrants, Status, UserTrait, entitlement, resource_type, status, user_trait,
@@ -204,13 +204,6 @@ pub(super) fn grant_of(id: GrantId, principal_name: String) -> Grant {
 }
 
 /// Both entitlements of a team.
-pub(super) fn entitlements(team: &Resource, id: TeamId) -> Vec<Entitlement> {
-    Role::ALL
-        .into_iter()
-        .map(|role| entitlement(team, EntitlementId { team: id, role }))
-        .collect()
-}
-
 fn user_id(id: UserId) -> ResourceId {
     resource_id(ResourceKind::User, id.to_string())
 }

@@ -47,7 +47,7 @@ pub use auth::{ALL_SCOPES, TokenSpec};
 pub use endpoint::{Endpoint, UnknownEndpoint};
 pub use faults::{
     BodyStyle, Edit, FAULT_KINDS, Fault, FaultHandle, FaultKind, FaultSpecError, Faults, Gate, HeaderChange,
-    RefusalStyle, Times,
+    LinkChange, RefusalStyle, Times,
 };
 pub use habits::{
     DeleteAbsent, Echo, ExpiresAt, Habit, Habits, LastMaintainer, Link, MemberRoleField, Order, OrganizationHeaders,

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use buildkite_connector::sandbox::{
-    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, Gate, HeaderChange, Options, Order, RefusalStyle, TeamRole,
+    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, Gate, HeaderChange, LinkChange, Options, Order, RefusalStyle,
+    TeamRole,
 };
 use http::{Method, StatusCode};
 use rstest::rstest;
@@ -436,6 +437,8 @@ async fn latency_holds_for_every_request_and_requests_overlap() {
 #[case("teams:content-type=none")]
 #[case("teams:rate-limited=rest_user")]
 #[case("teams:headers=huge")]
+#[case("teams:link=dropped:page=3")]
+#[case("teams:link=5")]
 fn a_fault_can_be_written_as_text(#[case] text: &str) {
     text.parse::<Fault>().unwrap();
 }
@@ -449,4 +452,33 @@ fn a_fault_can_be_written_as_text(#[case] text: &str) {
 #[case("teams:hang:body=html", "`body=html`")]
 fn a_fault_that_cannot_be_read_says_which_part(#[case] text: &str, #[case] part: &str) {
     assert!(text.parse::<Fault>().unwrap_err().to_string().contains(part));
+}
+
+#[tokio::test]
+async fn the_link_of_a_list_may_be_missing_or_lie_beside_another_fault() {
+    let probe = Probe::believable().await;
+    let path = format!("{}?per_page=2", probe.path("members"));
+    let arm = |kind| {
+        probe
+            .sandbox
+            .faults()
+            .add(Fault::new(Endpoint::OrganizationMembers, kind))
+    };
+    assert!(probe.get(&path).await.header("link").is_some());
+    let dropped = arm(FaultKind::Links(LinkChange::Dropped));
+    arm(FaultKind::ShortPage(1));
+    let short = probe.get(&path).await;
+    assert_eq!((short.header("link"), short.rows().len()), (None, 1));
+    dropped.remove();
+    arm(FaultKind::Links(LinkChange::Last(5)));
+    let lying = probe.get(&path).await;
+    let link = lying.header("link").unwrap();
+    assert!(
+        link.contains("page=5>; rel=\"last\"") && link.contains("page=2>; rel=\"next\""),
+        "{link}"
+    );
+    // One resource has no pages.
+    let one = arm(FaultKind::Links(LinkChange::Dropped));
+    probe.get(&probe.path("")).await;
+    assert_eq!(one.fired(), 0);
 }

@@ -1,16 +1,19 @@
 //! A list that is read on while its parts are handed out.
 
-use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::super::Upstream;
 use super::reading::Reading;
 use super::{FAR, ReadAhead, Sync};
-use crate::buildkite::pages::{Batch, PART, Position, Row};
-use crate::buildkite::{ApiError, Call, OrganizationMember, Team};
+use crate::buildkite::pages::{Batch, Position, Row, enough_for};
+use crate::buildkite::{ApiError, Call, Endpoint, OrganizationMember, Team};
 
 /// A row of the organization's people or teams, whichever list is read.
 pub(in crate::access) trait Listed: Row + Sized + 'static {
+    /// Where the list is.
+    const ENDPOINT: Endpoint;
+
     /// Reads some rows of the list.
     fn read(
         upstream: Arc<dyn Upstream>,
@@ -21,6 +24,8 @@ pub(in crate::access) trait Listed: Row + Sized + 'static {
 }
 
 impl Listed for OrganizationMember {
+    const ENDPOINT: Endpoint = Endpoint::People;
+
     async fn read(
         upstream: Arc<dyn Upstream>,
         from: Position,
@@ -32,6 +37,8 @@ impl Listed for OrganizationMember {
 }
 
 impl Listed for Team {
+    const ENDPOINT: Endpoint = Endpoint::Teams;
+
     async fn read(
         upstream: Arc<dyn Upstream>,
         from: Position,
@@ -47,7 +54,7 @@ impl Listed for Team {
 pub(super) struct Run<R> {
     /// What the next part is asked for with.
     at: Position,
-    ready: VecDeque<Batch<R>>,
+    ready: Option<Batch<R>>,
     coming: Option<Reading<R>>,
 }
 
@@ -55,45 +62,48 @@ impl<R> Default for Run<R> {
     fn default() -> Self {
         Self {
             at: Position::Start,
-            ready: VecDeque::new(),
+            ready: None,
             coming: None,
         }
     }
 }
 
 impl ReadAhead {
-    /// The part of a list that begins at `from`; what is kept of the list is in its `place`.
+    /// The part of a list that begins at `from`, of `limit` rows at most; what is kept of the list is in its `place`.
     pub(super) async fn part<R: Listed>(
         &self,
         sync: &str,
         from: Position,
+        limit: Option<NonZeroUsize>,
         call: &Call,
         place: impl Fn(&mut Sync) -> &mut Option<Run<R>>,
     ) -> Result<Batch<R>, ApiError> {
         let goes_on = |run: &mut Run<R>| {
-            let awaited = run.coming.as_ref().filter(|_| run.ready.is_empty());
+            let awaited = run.coming.as_ref().filter(|_| run.ready.is_none());
             run.at == from && !awaited.is_some_and(|reading| self.is_too_late_for(reading, call))
         };
         let kept = self.with(sync, |sync, _| place(sync).take_if(goes_on));
         let Some(kept) = kept else {
-            return R::read(Arc::clone(&self.upstream), from, PART, self.together(call)).await;
+            let enough = enough_for(limit);
+            let mut read = R::read(Arc::clone(&self.upstream), from, enough, self.together(call)).await?;
+            return Ok(read.cut(limit));
         };
         let Run {
             mut ready, mut coming, ..
         } = kept.unwrap_or_default();
-        if ready.is_empty()
+        if ready.is_none()
             && let Some(reading) = coming.take()
-            && let Some(batch) = reading.outcome(call).await?
         {
-            ready.extend(batch.parts());
+            ready = reading.outcome(call).await?;
         }
-        if ready.is_empty() {
-            let batch = R::read(Arc::clone(&self.upstream), from, FAR, self.together(call)).await?;
-            ready.extend(batch.parts());
-        }
-        let part = ready.pop_front().unwrap_or_default();
+        let mut ready = match ready {
+            Some(ready) => ready,
+            None => R::read(Arc::clone(&self.upstream), from, FAR, self.together(call)).await?,
+        };
+        let part = ready.cut(limit);
         if let Some(at) = part.next.clone() {
-            let end = ready.back().map_or(Some(&at), |last| last.next.as_ref());
+            let ready = (!ready.rows.is_empty()).then_some(ready);
+            let end = ready.as_ref().map_or(Some(&at), |rest| rest.next.as_ref());
             let coming = coming.or_else(|| self.read_on(end?.clone()));
             self.with(sync, |sync, _| *place(sync) = Some(Run { at, ready, coming }));
         }

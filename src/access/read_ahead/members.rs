@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::ReadAhead;
-use super::reading::Reading;
-use crate::buildkite::pages::{PART, Position};
+use super::reading::{Held, Reading};
+use crate::buildkite::pages::{Batch, PART, Position};
 use crate::buildkite::{Call, TeamId, TeamMember};
 
 /// Teams that are read and not asked for yet, for each request that may be under way: enough to never let the client wait
@@ -32,6 +32,18 @@ pub(super) struct Members {
     /// Whether the teams were listed here in the middle of the sync, so that those that come first were read elsewhere.
     is_met: bool,
     reads: HashMap<TeamId, Generation>,
+    /// What is left of the teams whose members are handed out in small parts.
+    rests: HashMap<TeamId, Rest>,
+}
+
+/// Members of a team behind a part that was handed out.
+#[derive(Debug)]
+struct Rest {
+    /// How many of our writes came before they were read.
+    generation: u64,
+    /// What the next part is asked for with.
+    at: Position,
+    held: Held<TeamMember>,
 }
 
 impl Members {
@@ -70,6 +82,19 @@ impl Members {
         };
         self.go_on(ahead, generations, team);
         read
+    }
+
+    /// What was kept of a team behind `from`, where no write of ours came since it was read.
+    pub(super) fn rest(&mut self, team: TeamId, from: &Position, generation: u64) -> Option<Batch<TeamMember>> {
+        let rest = self.rests.remove(&team)?;
+        (rest.at == *from && rest.generation == generation).then_some(rest.held.batch)
+    }
+
+    /// Keeps what is left of a team, where there is room for it.
+    pub(super) fn keep(&mut self, team: TeamId, generation: u64, at: Position, held: Option<Held<TeamMember>>) {
+        if let Some(held) = held {
+            self.rests.insert(team, Rest { generation, at, held });
+        }
     }
 
     fn go_on(&mut self, ahead: &ReadAhead, generations: &HashMap<TeamId, u64>, team: TeamId) {

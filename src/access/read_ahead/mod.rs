@@ -14,6 +14,7 @@ mod reading;
 mod tests;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Upstream;
-use crate::buildkite::pages::{Batch, PART, Position};
+use crate::buildkite::pages::{Batch, PART, Position, enough_for};
 use crate::buildkite::{ApiError, Call, Lane, OrganizationMember, Team, TeamId, TeamMember};
 pub(super) use list::Listed;
 use list::Run;
@@ -80,7 +81,7 @@ impl ReadAhead {
         call.clone().asking_together(self.limit)
     }
 
-    /// A part of the people list.
+    /// A part of the people list, of `limit` rows at most.
     ///
     /// # Errors
     /// As for reading it without looking ahead.
@@ -88,18 +89,25 @@ impl ReadAhead {
         &self,
         sync: &str,
         from: Position,
+        limit: Option<NonZeroUsize>,
         call: &Call,
     ) -> Result<Batch<OrganizationMember>, ApiError> {
-        self.part(sync, from, call, |sync| &mut sync.people).await
+        self.part(sync, from, limit, call, |sync| &mut sync.people).await
     }
 
-    /// A part of the team list. Must be called within a runtime.
+    /// A part of the team list, of `limit` rows at most. Must be called within a runtime.
     ///
     /// # Errors
     /// As for reading it without looking ahead.
-    pub(super) async fn teams(&self, sync: &str, from: Position, call: &Call) -> Result<Batch<Team>, ApiError> {
+    pub(super) async fn teams(
+        &self,
+        sync: &str,
+        from: Position,
+        limit: Option<NonZeroUsize>,
+        call: &Call,
+    ) -> Result<Batch<Team>, ApiError> {
         let first = from == Position::Start;
-        let part = self.part(sync, from, call, |sync| &mut sync.teams).await?;
+        let part = self.part(sync, from, limit, call, |sync| &mut sync.teams).await?;
         self.with(sync, |sync, _| {
             if first {
                 // What is listed from its beginning here is not met in its middle.
@@ -110,25 +118,59 @@ impl ReadAhead {
         Ok(part)
     }
 
-    /// The first part of a team's members. Must be called within a runtime.
+    /// A part of a team's members, of `limit` rows at most. Must be called within a runtime.
     ///
     /// # Errors
     /// As for reading it without looking ahead.
-    pub(super) async fn members(&self, sync: &str, team: TeamId, call: &Call) -> Result<Batch<TeamMember>, ApiError> {
+    pub(super) async fn members(
+        &self,
+        sync: &str,
+        team: TeamId,
+        from: Position,
+        limit: Option<NonZeroUsize>,
+        call: &Call,
+    ) -> Result<Batch<TeamMember>, ApiError> {
+        let generation = self.generation(team);
+        let kept = match from {
+            Position::Start => self.first_members(sync, team, call).await?,
+            _ => self
+                .with(sync, |sync, _| sync.members.rest(team, &from, generation))
+                .flatten(),
+        };
+        let mut batch = if let Some(kept) = kept {
+            kept
+        } else {
+            // What is beyond the part is kept within a sync alone.
+            let keeps = self.limit > 0 && !sync.is_empty();
+            let enough = if keeps { PART } else { enough_for(limit) };
+            let call = self.together(call);
+            self.upstream.members(team, from, enough, &call).await?
+        };
+        let part = batch.cut(limit);
+        if let Some(at) = part.next.clone().filter(|_| !batch.rows.is_empty()) {
+            let rest = self.held.hold(batch);
+            self.with(sync, |sync, _| sync.members.keep(team, generation, at, rest));
+        }
+        Ok(part)
+    }
+
+    /// The first members of a team, where they were read ahead and no write of ours came since.
+    async fn first_members(
+        &self,
+        sync: &str,
+        team: TeamId,
+        call: &Call,
+    ) -> Result<Option<Batch<TeamMember>>, ApiError> {
         let id = sync;
         let read = self.with(id, |sync, generations| {
             self.meet(id, sync, team);
             sync.members.asked(self, generations, team, call)
         });
-        if let Some((generation, reading)) = read.flatten()
-            && let Some(batch) = reading.outcome(call).await?
-            && generation == self.generation(team)
-        {
-            return Ok(batch);
-        }
-        self.upstream
-            .members(team, Position::Start, PART, &self.together(call))
-            .await
+        let Some((generation, reading)) = read.flatten() else {
+            return Ok(None);
+        };
+        let batch = reading.outcome(call).await?;
+        Ok(batch.filter(|_| generation == self.generation(team)))
     }
 
     /// Nothing that was read of the team so far is served any more.

@@ -25,6 +25,14 @@ impl HeldRows {
         self.count() >= Self::MOST
     }
 
+    /// Counts the rows of `batch` for as long as they are held; none where too many are held already.
+    pub(super) fn hold<R>(&self, batch: Batch<R>) -> Option<Held<R>> {
+        (!self.is_full()).then(|| Held {
+            _claim: self.claim(batch.rows.len()),
+            batch,
+        })
+    }
+
     /// Counts `rows` for as long as the claim lives.
     fn claim(&self, rows: usize) -> Claim {
         self.0.fetch_add(rows, Ordering::Relaxed);
@@ -33,6 +41,13 @@ impl HeldRows {
             counted_in: self.clone(),
         }
     }
+}
+
+/// Rows that are counted for as long as they are held.
+#[derive(Debug)]
+pub(super) struct Held<R> {
+    pub(super) batch: Batch<R>,
+    _claim: Claim,
 }
 
 #[derive(Debug)]

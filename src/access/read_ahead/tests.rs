@@ -57,9 +57,12 @@ fn call() -> Call {
 
 /// A sync that has listed its teams and asked for the first two of them.
 async fn begun(ahead: &ReadAhead, sync: &str) {
-    ahead.teams(sync, Position::Start, &call()).await.unwrap();
+    ahead.teams(sync, Position::Start, None, &call()).await.unwrap();
     for number in 0..2 {
-        ahead.members(sync, team(number), &call()).await.unwrap();
+        ahead
+            .members(sync, team(number), Position::Start, None, &call())
+            .await
+            .unwrap();
     }
     // What was begun has time to be read.
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -97,12 +100,20 @@ async fn what_is_held_is_bounded_whatever_is_asked_in_whatever_order() {
     for stride in [1, 299, 7, 0] {
         let ahead = read_ahead(upstream());
         for sync in ["one", "other"] {
-            ahead.teams(sync, Position::Start, &call()).await.unwrap();
+            ahead.teams(sync, Position::Start, None, &call()).await.unwrap();
         }
         for step in 0..TEAMS {
             for sync in ["one", "other"] {
                 let asked = team(step * stride % TEAMS);
-                assert_eq!(ahead.members(sync, asked, &call()).await.unwrap().rows.len(), 500);
+                assert_eq!(
+                    ahead
+                        .members(sync, asked, Position::Start, None, &call())
+                        .await
+                        .unwrap()
+                        .rows
+                        .len(),
+                    500
+                );
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             let most = HeldRows::MOST + 16 * 500;
@@ -142,12 +153,31 @@ async fn what_was_read_before_a_write_of_ours_is_read_again() {
             .returning(move |_, _, _, _| Ok(batch((0..rows).map(member))));
     }
     let ahead = read_ahead(upstream);
-    ahead.teams("one", Position::Start, &call()).await.unwrap();
-    ahead.members("one", team(0), &call()).await.unwrap();
+    ahead.teams("one", Position::Start, None, &call()).await.unwrap();
+    ahead
+        .members("one", team(0), Position::Start, None, &call())
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     ahead.forget(team(1));
-    assert_eq!(ahead.members("one", team(1), &call()).await.unwrap().rows.len(), 2);
-    assert_eq!(ahead.members("one", team(2), &call()).await.unwrap().rows.len(), 1);
+    assert_eq!(
+        ahead
+            .members("one", team(1), Position::Start, None, &call())
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        2
+    );
+    assert_eq!(
+        ahead
+            .members("one", team(2), Position::Start, None, &call())
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        1
+    );
 }
 
 /// A Buildkite whose team list answers so, once.
@@ -165,7 +195,10 @@ fn listing_once(answer: impl Fn() -> Result<Batch<Team>, ApiError> + Send + 'sta
 async fn a_sync_that_is_met_in_its_middle_is_read_ahead_for_from_there_on_and_not_around() {
     let ahead = read_ahead(listing_once(|| Ok(batch((0..TEAMS).map(listed)))));
     for number in (0..=20).rev() {
-        ahead.members("one", team(number), &call()).await.unwrap();
+        ahead
+            .members("one", team(number), Position::Start, None, &call())
+            .await
+            .unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         // The list is known when the second one is asked for.
         let left = usize::try_from(number).unwrap();
@@ -186,11 +219,17 @@ async fn a_sync_that_is_met_in_its_middle_is_read_ahead_for_from_there_on_and_no
 #[tokio::test(start_paused = true)]
 async fn a_sync_that_is_listed_from_its_beginning_while_it_is_met_is_an_ordinary_one() {
     let ahead = read_ahead(upstream());
-    ahead.members("one", team(7), &call()).await.unwrap();
-    ahead.teams("one", Position::Start, &call()).await.unwrap();
+    ahead
+        .members("one", team(7), Position::Start, None, &call())
+        .await
+        .unwrap();
+    ahead.teams("one", Position::Start, None, &call()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     for number in [298, 299] {
-        ahead.members("one", team(number), &call()).await.unwrap();
+        ahead
+            .members("one", team(number), Position::Start, None, &call())
+            .await
+            .unwrap();
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(ahead.held.count() > 0, "it goes around at the end of the list");
@@ -206,7 +245,10 @@ async fn teams_that_cannot_be_listed_cost_one_request_and_no_answer() {
         })
     }));
     for number in 0..10 {
-        let read = ahead.members("one", team(number), &call()).await.unwrap();
+        let read = ahead
+            .members("one", team(number), Position::Start, None, &call())
+            .await
+            .unwrap();
         assert_eq!(read.rows.len(), 500);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -237,9 +279,15 @@ async fn a_listing_that_a_rate_limit_refuses_is_made_when_it_opens() {
         .returning(|_, _, _, _| Ok(batch((0..ROWS).map(member))));
     upstream.expect_forecast().returning(|_, _| None);
     let ahead = read_ahead(upstream);
-    ahead.members("one", team(20), &call()).await.unwrap();
+    ahead
+        .members("one", team(20), Position::Start, None, &call())
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    ahead.members("one", team(21), &call()).await.unwrap();
+    ahead
+        .members("one", team(21), Position::Start, None, &call())
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(ahead.held.count() > 0, "nothing was read ahead");
 }

@@ -101,6 +101,7 @@ fn unavailable(cause: &Cause) -> String {
         }
         Cause::CutShort => "buildkite's answer was cut short, or is no JSON".to_owned(),
         Cause::Moving => "the list kept changing while it was read".to_owned(),
+        Cause::Short => "the list ends before the length that its pages name".to_owned(),
     }
 }
 

@@ -101,7 +101,7 @@ fn is_evidence<T>(outcome: &Result<T, ApiError>, call: &Call) -> bool {
     match error.trouble {
         // A caller's own end (a probe has none: where Buildkite is silent too long for it, that is `Unavailable`), or a list
         // that moves, and so can be read.
-        Trouble::DeadlineExceeded | Trouble::Abandoned | Trouble::Unavailable(Cause::Moving) => false,
+        Trouble::DeadlineExceeded | Trouble::Abandoned | Trouble::Unavailable(Cause::Moving | Cause::Short) => false,
         // A sync that waits for its window is no outage.
         Trouble::RateLimited(_) => call.lane() == Lane::Interactive,
         Trouble::NotFound | Trouble::Rejected(_) | Trouble::Unexpected(_) => !about_one_row,

@@ -57,7 +57,7 @@ pub(super) fn unavailable(cause: &Cause) -> String {
             "check firewall and proxy on the way to the API base, and https://www.buildkitestatus.com".to_owned()
         }
         Cause::Html | Cause::NotJson(_) | Cause::CutShort => api_base(),
-        Cause::Status(_) | Cause::Silent(_) | Cause::Moving => outage(),
+        Cause::Status(_) | Cause::Silent(_) | Cause::Moving | Cause::Short => outage(),
     }
 }
 

@@ -56,6 +56,13 @@ impl Link {
         full.saturating_mul(size).saturating_add(1)
     }
 
+    /// Rows that the last page it names promises, for pages of `size` rows: those of every page before it, and one more.
+    #[must_use]
+    pub fn promised_rows(self, size: u32) -> u32 {
+        let last = self.last.filter(|last| *last > 1);
+        last.map_or(0, |last| (last - 1).saturating_mul(size).saturating_add(1))
+    }
+
     /// Whether it says that `page` is the last.
     #[must_use]
     pub fn ends_at(self, page: u32) -> bool {

@@ -28,21 +28,34 @@
 //! short and has no anchor in common with what follows. A short window that names a next page is asked again; if it brings
 //! nothing new either, the page behind it decides whether the list ends or the Link.
 //!
+//! A list that ends below an extent that any answer promised is read again ([`extent`]). A part of a list may end within a window
+//! ([`batch`]): its successor reads that window again, and leaves out what was handed out, as it does with the rows that
+//! neighbouring windows share. So while nothing moves no row comes twice, however the list is parted.
+//!
 //! A position that is handed on always lies further than the one that was read from, so no caller is sent in circles.
 
 mod ahead;
+mod batch;
+mod contradictions;
+mod extent;
 mod link;
 mod overlap;
 mod passes;
+mod position;
+mod recognised;
 mod window;
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use batch::{Batch, enough_for};
 pub use link::Link;
+pub use position::{Anchor, Position, Prefix};
 pub use window::Window;
 
-use super::error::{ApiError, Trouble};
+use extent::Whole;
+use overlap::Outcome;
+
+use super::error::{ApiError, Cause, Trouble};
 use super::types::{OrganizationMember, Team, TeamMember};
 
 /// A row of a list.
@@ -83,16 +96,6 @@ impl Row for TeamMember {
     }
 }
 
-/// What a row is recognised by: a digest of its id and its beginning, the same in every process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Anchor(Uuid);
-
-impl Anchor {
-    fn of<R: Row>(row: &R) -> Self {
-        Self(Uuid::new_v5(&row.id(), row.since().unwrap_or_default().as_bytes()))
-    }
-}
-
 /// One answer of a list endpoint.
 #[derive(Debug)]
 pub struct Answer<R> {
@@ -114,85 +117,8 @@ pub trait Windows<R: Row>: Sync {
     fn trouble(&self, trouble: Trouble) -> ApiError;
 }
 
-/// Where to go on in a list. Self-contained: another process can go on from it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Position {
-    /// At its beginning.
-    #[default]
-    Start,
-    /// Behind the windows read so far.
-    Behind {
-        /// Rows covered, counted from the list's beginning.
-        covered: u32,
-        /// The largest `per_page` that this server honours.
-        largest: u32,
-        /// The rows of the last window.
-        anchors: Vec<Anchor>,
-        /// Rows that the list was said to hold, at least; tokens of older releases do not tell.
-        #[serde(default)]
-        known: u32,
-    },
-    /// Behind the row with this id, of a list that can only be read as a whole and is handed on in the order of ids.
-    After(Uuid),
-}
-
-/// More rows than any organization has people; a position beyond was not made by reading a list.
-const LONGEST_LIST: u32 = 1_000_000;
-
-impl Position {
-    /// Whether reading a list can have come to this position.
-    #[must_use]
-    pub fn is_plausible(&self) -> bool {
-        match self {
-            Self::Start | Self::After(_) => true,
-            Self::Behind { covered, largest, .. } => {
-                (1..=LONGEST_LIST).contains(covered) && (1..=Window::LARGEST).contains(largest)
-            }
-        }
-    }
-}
-
-/// Rows of a part.
+/// Rows of a part that has no other limit: about so many.
 pub const PART: usize = 500;
-
-/// Some rows of a list.
-#[derive(Debug)]
-pub struct Batch<R> {
-    /// The rows; one may come again in a later batch, none is left out.
-    pub rows: Vec<R>,
-    /// Where to go on; none at the end of the list.
-    pub next: Option<Position>,
-    /// Where it can be parted: behind how many rows, and where to go on there.
-    stops: Vec<(usize, Position)>,
-}
-
-impl<R> Default for Batch<R> {
-    fn default() -> Self {
-        Self {
-            rows: Vec::new(),
-            next: None,
-            stops: Vec::new(),
-        }
-    }
-}
-
-impl<R> Batch<R> {
-    /// The same rows in parts of about [`PART`], each with its own place to go on.
-    pub fn parts(self) -> impl Iterator<Item = Self> {
-        let mut rows = self.rows.into_iter();
-        let (mut taken, total) = (0, rows.len());
-        let stops = self.stops.into_iter().map(|(behind, next)| (behind, Some(next)));
-        stops.chain([(total, self.next)]).map(move |(behind, next)| {
-            let part = rows.by_ref().take(behind - taken).collect();
-            taken = behind;
-            Batch {
-                rows: part,
-                next,
-                stops: Vec::new(),
-            }
-        })
-    }
-}
 
 /// Reads on from `position` until there are `enough` rows, or a little more, or the list ends.
 ///
@@ -209,16 +135,25 @@ pub async fn read<R: Row, S: Windows<R>>(source: &S, position: Position, enough:
         Some(_) => (Position::Start, usize::MAX),
         None => (position, enough),
     };
+    let prefix = from.prefix();
     let whole = match overlap::read(source, from, wanted).await? {
-        overlap::Outcome::Batch(batch) if after.is_none() => return Ok(batch),
-        overlap::Outcome::Batch(Batch { next: Some(_), .. }) => {
-            return Err(source.trouble(Trouble::Unavailable(super::error::Cause::Moving)));
+        Outcome::Batch(batch) if after.is_none() => return Ok(batch),
+        Outcome::Batch(Batch { next: Some(_), .. }) => {
+            return Err(source.trouble(Trouble::Unavailable(Cause::Moving)));
         }
-        overlap::Outcome::Batch(batch) => batch.rows,
-        overlap::Outcome::Whole(rows) => rows,
-        overlap::Outcome::FixedSize => passes::read(source).await?,
+        Outcome::Batch(batch) => batch.rows,
+        Outcome::Short(short) => match extent::read_again(source, short).await? {
+            Whole::Listed(batch) if after.is_none() => return Ok(batch.behind(prefix)),
+            Whole::Listed(batch) => batch.rows,
+            Whole::Unordered(rows) => rows,
+        },
+        Outcome::Whole(rows) => rows,
+        Outcome::FixedSize { promised } => passes::read(source, promised).await?,
     };
-    Ok(slice(whole, after, enough))
+    if whole.is_empty() && after.is_some() {
+        return Err(source.trouble(Trouble::Unavailable(Cause::Short)));
+    }
+    Ok(slice(whole, after, enough.max(PART)))
 }
 
 /// The part of a whole list that lies behind `after` in the order of ids.
@@ -233,15 +168,7 @@ fn slice<R: Row>(mut rows: Vec<R>, after: Option<Uuid>, enough: usize) -> Batch<
     let rest = rows.len() > enough;
     rows.truncate(enough);
     let next = rows.last().filter(|_| rest).map(|row| Position::After(row.id()));
-    let behind = |part: &[R]| part.last().map(|row| Position::After(row.id()));
-    let ends = rows.chunks(PART).map(behind);
-    let mut stops: Vec<_> = (1..)
-        .zip(ends)
-        .filter_map(|(part, end)| Some((part * PART, end?)))
-        .collect();
-    // The last part ends where the batch does.
-    stops.pop();
-    Batch { rows, next, stops }
+    Batch::by_id(rows, next)
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! Overlapping windows: the argument stands at the head of [`super`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::super::error::{ApiError, Cause, Trouble};
 use super::ahead::Ahead;
-use super::{Anchor, Answer, Batch, LONGEST_LIST, Link, PART, Position, Row, Window, Windows};
+use super::extent::{self, Short};
+use super::position::{Anchor, LONGEST_LIST, Prefix};
+use super::recognised::Recognised;
+use super::{Batch, Position, Row, Window, Windows};
 
 /// How often the reader steps back for one anchor; each time twice as far, so that the last one spans a whole window.
 const STEPS_BACK: u32 = 4;
@@ -21,10 +24,15 @@ const RESCUES: u32 = 3;
 pub(super) enum Outcome<R> {
     /// Rows, and where to go on.
     Batch(Batch<R>),
+    /// The list ended below an extent that it promised.
+    Short(Short),
     /// The server ignores paging and answered the whole list.
     Whole(Vec<R>),
     /// The server's pages have a size of their own, whatever was asked for: windows cannot overlap.
-    FixedSize,
+    FixedSize {
+        /// The largest extent that the list promised before that showed.
+        promised: u32,
+    },
 }
 
 /// Whether a window is the last.
@@ -36,7 +44,7 @@ enum End {
 }
 
 /// What one window came to.
-enum Step<R> {
+pub(super) enum Step<R> {
     Further,
     End,
     Whole(Vec<R>),
@@ -52,53 +60,52 @@ pub(super) async fn read<R: Row, S: Windows<R>>(
     loop {
         reader.look_ahead();
         match reader.step().await {
-            Ok(Step::Further) if reader.rows.len() < enough => {}
+            Ok(Step::Further) if reader.rows.len() < enough || reader.is_page_size_open() => {}
             Ok(Step::Further) if reader.has_advanced() => return Ok(reader.batch(true)),
             Ok(Step::Further) => return Err(reader.moving()),
+            Ok(Step::End) if reader.covered < reader.promised => return Ok(reader.short()),
             Ok(Step::End) => return Ok(reader.batch(false)),
+            Ok(Step::Whole(rows)) if rows.len() < reader.promised as usize => return Ok(reader.short()),
             Ok(Step::Whole(rows)) => return Ok(Outcome::Whole(rows)),
-            Ok(Step::FixedSize) => return Ok(Outcome::FixedSize),
+            Ok(Step::FixedSize) => {
+                return Ok(Outcome::FixedSize {
+                    promised: reader.promised,
+                });
+            }
             Err(error) if reader.may_be_resumed(&error) => return Ok(reader.batch(true)),
             Err(error) => return Err(error),
         }
     }
 }
 
-/// A window's answer, each row recognised.
-struct Recognised<R> {
-    rows: Vec<R>,
-    anchors: Vec<Anchor>,
-    link: Link,
-}
-
-impl<R: Row> From<Answer<R>> for Recognised<R> {
-    fn from(Answer { rows, link }: Answer<R>) -> Self {
-        Self {
-            anchors: rows.iter().map(Anchor::of).collect(),
-            rows,
-            link,
-        }
-    }
-}
-
-struct Reader<'s, R, S> {
+pub(super) struct Reader<'s, R, S> {
     source: &'s S,
-    ahead: Ahead<'s, R, S>,
+    pub(super) ahead: Ahead<'s, R, S>,
     enough: usize,
     /// Rows that were covered before this reading: a position that is handed on lies beyond, or the caller would come
     /// back to it for ever.
     start: u32,
-    covered: u32,
-    largest: u32,
-    /// Rows that the list was said to hold, at least.
+    pub(super) covered: u32,
+    pub(super) largest: u32,
+    /// Rows that the list was said to hold by the last answer, at least.
     known: u32,
+    /// The largest extent that any answer promised, by its rows or by the last page that it named.
+    pub(super) promised: u32,
     /// The rows of the last window, in order.
-    last: Vec<Anchor>,
+    pub(super) last: Vec<Anchor>,
+    /// Rows that were handed out before this reading and may come again in it.
+    handed: HashSet<Anchor>,
+    /// All rows that were handed out, those of this reading included.
+    prefix: Prefix,
     /// Where the rows that were read are in `rows`.
     seen: HashMap<Anchor, usize>,
     rows: Vec<R>,
-    /// Where what was read can be parted.
-    stops: Vec<(usize, Position)>,
+    /// Where the reading began.
+    begin: Position,
+    /// Where what was read can be parted at the end of a window.
+    stops: VecDeque<(usize, Position)>,
+    /// Windows that were accepted.
+    accepted: u32,
     steps_back: u32,
     /// Whether the reader ever had to step back.
     moved: bool,
@@ -111,14 +118,18 @@ struct Reader<'s, R, S> {
 
 impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
     fn new(source: &'s S, position: Position, enough: usize) -> Self {
-        let (covered, largest, last, known) = match position {
+        let prefix = position.prefix();
+        let (covered, largest, last, known, promised, handed) = match position.clone() {
             Position::Behind {
                 covered,
                 largest,
                 anchors,
                 known,
-            } => (covered, largest, anchors, known),
-            Position::Start | Position::After(_) => (0, Window::LARGEST, Vec::new(), 0),
+                promised,
+                handed,
+                prefix: _,
+            } => (covered, largest, anchors, known, promised, handed),
+            Position::Start | Position::After(_) => (0, Window::LARGEST, vec![], 0, 0, vec![]),
         };
         Self {
             source,
@@ -128,10 +139,15 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
             covered,
             largest,
             known,
+            promised: promised.max(covered),
+            handed: last.iter().copied().chain(handed).collect(),
+            prefix,
             last,
             seen: HashMap::new(),
             rows: Vec::new(),
-            stops: Vec::new(),
+            begin: position,
+            stops: VecDeque::new(),
+            accepted: 0,
             steps_back: 0,
             moved: false,
             furthest: covered,
@@ -144,11 +160,15 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
     fn batch(mut self, more: bool) -> Outcome<R> {
         let next = more.then(|| self.position());
         // A stop behind the last row is the batch's own end.
-        self.stops.pop_if(|(behind, _)| *behind == self.rows.len());
-        Outcome::Batch(Batch {
-            rows: self.rows,
-            next,
-            stops: self.stops,
+        self.stops.retain(|(behind, _)| *behind < self.rows.len());
+        Outcome::Batch(Batch::listed(self.rows, self.begin, self.promised).going_on(self.stops, next))
+    }
+
+    /// The list ended below its extent. What was read since its beginning can be compared with another reading.
+    fn short(self) -> Outcome<R> {
+        Outcome::Short(Short {
+            promised: self.promised,
+            ids: (self.begin == Position::Start).then(|| extent::ids(&self.rows)),
         })
     }
 
@@ -158,18 +178,27 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
             largest: self.largest,
             anchors: self.last.clone(),
             known: self.known,
+            promised: self.promised,
+            prefix: self.prefix,
+            handed: Vec::new(),
         }
     }
 
-    /// Notes that a part ends here, where there are enough rows for one and the reading got further.
+    /// Notes that a window ends here, where the reading got further by it.
     fn stop(&mut self) {
-        let (behind, covered) = match self.stops.last() {
-            Some((behind, Position::Behind { covered, .. })) => (*behind, *covered),
-            _ => (0, self.start),
+        let before = match self.stops.back() {
+            Some((_, Position::Behind { covered, .. })) => *covered,
+            _ => self.start,
         };
-        if self.rows.len() >= behind + PART && self.covered > covered {
-            self.stops.push((self.rows.len(), self.position()));
+        if self.covered > before {
+            self.stops.push_back((self.rows.len(), self.position()));
         }
+    }
+
+    /// Whether the first window suggests pages of another size and no second one has shown what they are: rows of such a list
+    /// may have to be handed out in another order, so none is before that is known.
+    fn is_page_size_open(&self) -> bool {
+        self.start == 0 && self.largest < Window::LARGEST && self.accepted < 2
     }
 
     fn has_advanced(&self) -> bool {
@@ -205,9 +234,9 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
             return self.oversized(answer, window).await;
         }
         if window.offset() == 0 && answer.rows.is_empty() && answer.link.names_more_than(window.page) {
-            return self.empty_but_linked().await;
+            return self.empty_but_linked(&answer).await;
         }
-        if window.offset() > 0 && !self.shares_an_anchor(&answer) {
+        if window.offset() > 0 && !answer.shares_an_anchor_with(&self.last) {
             self.steps_back += 1;
             self.moved = true;
             return if self.steps_back > STEPS_BACK {
@@ -244,7 +273,8 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
     async fn ask(&mut self, window: Window) -> Result<Recognised<R>, ApiError> {
         let answer = Recognised::from(self.ahead.take(window).await?);
         let short = answer.rows.len() < window.per_page as usize;
-        let cut = short && answer.link.names_more_than(window.page);
+        let promised = self.promised > window.offset().saturating_add(answer.held());
+        let cut = short && (promised || answer.link.names_more_than(window.page));
         let repeated = self.repeats(&answer, window);
         if !cut && !repeated {
             self.repeated = false;
@@ -264,7 +294,7 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
     }
 
     fn accept(&mut self, answer: &Recognised<R>, window: Window) -> Result<End, ApiError> {
-        let held = u32::try_from(answer.rows.len()).unwrap_or(u32::MAX);
+        let held = answer.held();
         let more = answer.link.names_more_than(window.page);
         let first = window.offset() == 0;
         let news = self.holds_news(answer);
@@ -275,10 +305,18 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
             self.largest = held;
         }
         self.known = answer.link.known_rows(window.page, window.per_page.min(held));
+        // The first answer shows the size of pages; where that is less than was asked for, the last page is counted by it.
+        let size = if first { held } else { window.per_page };
+        let promised = answer.link.promised_rows(size).max(window.offset() + held);
+        self.promised = self
+            .promised
+            .saturating_sub(self.gone_ahead(answer, window))
+            .max(promised);
         self.known_windows = if news { 0 } else { self.known_windows + 1 };
         if self.known_windows > KNOWN_WINDOWS {
             return Err(self.moving());
         }
+        self.accepted += 1;
         self.covered = window.offset() + held;
         if self.covered > LONGEST_LIST {
             return Err(self.unexpected("a list without an end"));
@@ -300,96 +338,32 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
         })
     }
 
-    /// A window that brought nothing new and is short, and yet a next page is named: the next page tells which is wrong.
-    async fn end_against_link(&mut self, window: Window) -> Result<Step<R>, ApiError> {
-        let next = Window {
-            page: window.page + 1,
-            ..window
-        };
-        let behind = Recognised::from(self.ahead.beside(next).await?);
-        if self.holds_news(&behind) {
-            return Err(self.unexpected("a short page of a list that goes on"));
-        }
-        Ok(Step::End)
-    }
-
-    fn keep(&mut self, answer: Recognised<R>) {
+    pub(super) fn keep(&mut self, answer: Recognised<R>) {
         for (row, anchor) in answer.rows.into_iter().zip(&answer.anchors) {
             // Of two readings of a row the later one holds: a role may have been changed in between.
             if let Some(earlier) = self.seen.get(anchor).and_then(|at| self.rows.get_mut(*at)) {
                 *earlier = row;
-            } else {
+            } else if !self.handed.contains(anchor) {
                 self.seen.insert(*anchor, self.rows.len());
                 self.rows.push(row);
+                self.prefix = self.prefix.and(*anchor);
             }
         }
         self.last = answer.anchors;
     }
 
-    /// No rows, and yet a next page is named: the next page tells which of the two is wrong.
-    async fn empty_but_linked(&mut self) -> Result<Step<R>, ApiError> {
-        let next = self
-            .ahead
-            .beside(Window {
-                page: 2,
-                per_page: self.largest,
-            })
-            .await?;
-        if next.rows.is_empty() {
-            return Ok(Step::End);
-        }
-        Err(self.unexpected("an empty first page of a list that goes on"))
-    }
-
-    /// More rows than were asked for: `per_page` is not heard, and whether `page` is must be found out.
-    async fn oversized(&mut self, answer: Recognised<R>, window: Window) -> Result<Step<R>, ApiError> {
-        let first = window.offset() == 0;
-        if first && !answer.link.names_more_than(window.page) {
-            return Ok(Step::Whole(answer.rows));
-        }
-        let probe = if first {
-            self.keep(answer);
-            Window {
-                page: 2,
-                per_page: Window::LARGEST,
-            }
-        } else if self.starts_like_the_last(&answer) {
-            Window {
-                page: 1,
-                per_page: (window.per_page / 2).max(1),
-            }
-        } else {
-            return Ok(Step::FixedSize);
+    /// Rows that certainly went since the last window: so many places did the last row that both hold move up. A promise that
+    /// was made before them is lower by as many.
+    fn gone_ahead(&self, answer: &Recognised<R>, window: Window) -> u32 {
+        let offset = (self.covered as usize).saturating_sub(self.last.len());
+        let Some((was, is)) = answer.last_shared_with(&self.last) else {
+            return 0;
         };
-        let again = Recognised::from(self.ahead.beside(probe).await?);
-        let unpaged = again.rows.len() > probe.per_page as usize && self.starts_like_the_last(&again);
-        match (unpaged, first) {
-            (true, _) => Ok(Step::Whole(again.rows)),
-            (false, true) => Ok(Step::FixedSize),
-            (false, false) => Err(self.unexpected("the same page at two offsets of a list")),
-        }
+        let gone = (offset + was).saturating_sub(window.offset() as usize + is);
+        u32::try_from(gone).unwrap_or(u32::MAX)
     }
 
-    fn shares_an_anchor(&self, answer: &Recognised<R>) -> bool {
-        let mut recognised = answer.rows.iter().zip(&answer.anchors);
-        recognised.any(|(row, anchor)| row.since().is_some() && self.last.contains(anchor))
-            || self.goes_on_from_the_last(answer)
-    }
-
-    /// Whether the window begins with a row of the last one and holds most of those that followed it. A row that does not
-    /// tell its beginning may have been removed and added again elsewhere; what followed it did not come along.
-    fn goes_on_from_the_last(&self, answer: &Recognised<R>) -> bool {
-        let first = answer.anchors.first();
-        let Some(place) = self.last.iter().position(|anchor| Some(anchor) == first) else {
-            return false;
-        };
-        let followers = self.last.get(place..).unwrap_or_default();
-        let held: HashSet<&Anchor> = answer.anchors.iter().collect();
-        let there = followers.iter().filter(|anchor| held.contains(anchor)).count();
-        there * 2 >= followers.len()
-    }
-
-    fn holds_news(&self, answer: &Recognised<R>) -> bool {
+    pub(super) fn holds_news(&self, answer: &Recognised<R>) -> bool {
         let mut anchors = answer.anchors.iter();
         anchors.any(|anchor| !self.last.contains(anchor) && !self.seen.contains_key(anchor))
     }
@@ -399,18 +373,10 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
         window.offset() as usize > last_offset
             && self.last.len() > 1
             && answer.rows.len() > 1
-            && self.starts_like_the_last(answer)
+            && answer.starts_like(&self.last)
     }
 
-    fn starts_like_the_last(&self, answer: &Recognised<R>) -> bool {
-        answer
-            .anchors
-            .iter()
-            .zip(&self.last)
-            .all(|(anchor, last)| anchor == last)
-    }
-
-    fn unexpected(&self, what: &str) -> ApiError {
+    pub(super) fn unexpected(&self, what: &str) -> ApiError {
         self.source.trouble(Trouble::Unexpected(what.to_owned()))
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A row that slipped past a pass did so because another one ahead of it was deleted after it had been read; that one is in
 //! this pass and not in the next, so the two do not agree. Two passes that hold the same rows missed none that stayed.
-//! That holds for pages that lie next to each other: one of another size before the last is an error.
+//! That holds for pages that lie next to each other: one of another size before the last is an error. A pass that ends below an
+//! extent that it promised itself counts for nothing ([`super::extent`]), and one without a row is no end of a list that had any.
 
 use std::collections::BTreeSet;
 
@@ -15,21 +16,34 @@ const PASSES: usize = 3;
 /// Pages of one pass at most: far above the largest organization, and an end to a server that never ends.
 const PAGES: u32 = 10_000;
 
-pub(super) async fn read<R: Row, S: Windows<R>>(source: &S) -> Result<Vec<R>, ApiError> {
+/// One pass: its rows, and the largest extent that its pages promised.
+struct Pass<R> {
+    rows: Vec<R>,
+    promised: usize,
+}
+
+/// Reads a list that promised so many rows before its page size showed.
+pub(super) async fn read<R: Row, S: Windows<R>>(source: &S, promised: u32) -> Result<Vec<R>, ApiError> {
     let mut before: Option<BTreeSet<Anchor>> = None;
+    let mut cause = Cause::Moving;
     for _ in 0..PASSES {
-        let rows = pass(source).await?;
-        let anchors: BTreeSet<Anchor> = rows.iter().map(Anchor::of).collect();
+        let pass = pass(source).await?;
+        if pass.rows.len() < pass.promised || (pass.rows.is_empty() && promised > 0) {
+            cause = Cause::Short;
+            continue;
+        }
+        let anchors: BTreeSet<Anchor> = pass.rows.iter().map(Anchor::of).collect();
         if before.as_ref() == Some(&anchors) {
-            return Ok(rows);
+            return Ok(pass.rows);
         }
         before = Some(anchors);
     }
-    Err(source.trouble(Trouble::Unavailable(Cause::Moving)))
+    Err(source.trouble(Trouble::Unavailable(cause)))
 }
 
-async fn pass<R: Row, S: Windows<R>>(source: &S) -> Result<Vec<R>, ApiError> {
+async fn pass<R: Row, S: Windows<R>>(source: &S) -> Result<Pass<R>, ApiError> {
     let mut rows: Vec<R> = Vec::new();
+    let mut promised = 0;
     let mut last: Vec<Anchor> = Vec::new();
     // The first page shows the size; where it is the only one, an empty one follows.
     let mut size = None;
@@ -52,10 +66,11 @@ async fn pass<R: Row, S: Windows<R>>(source: &S) -> Result<Vec<R>, ApiError> {
         was_short = answer.rows.len() < size;
         let more = answer.link.names_more_than(page);
         let end = answer.rows.is_empty() || (answer.rows.len() < size && !more);
+        promised = promised.max(answer.link.promised_rows(u32::try_from(size).unwrap_or(u32::MAX)) as usize);
         rows.extend(answer.rows);
         last = anchors;
         if end {
-            return Ok(rows);
+            return Ok(Pass { rows, promised });
         }
     }
     Err(source.trouble(Trouble::Unexpected("a list without an end".to_owned())))

@@ -24,7 +24,7 @@ pub use book::{FaultHandle, Faults};
 pub(super) use edit::make;
 pub use gate::Gate;
 pub use spec::{FAULT_KINDS, FaultSpecError};
-pub(super) use strike::{Instead, Outcome, change_headers, outcome};
+pub(super) use strike::{Instead, Outcome, change_headers, change_link, outcome};
 
 /// Something that goes wrong with certain requests.
 #[derive(Clone, Debug)]
@@ -146,6 +146,8 @@ pub enum FaultKind {
     RateLimited(Bucket, RefusalStyle),
     /// The true answer, with other rate-limit headers.
     Headers(HeaderChange),
+    /// The answer of a list, true or struck by another fault, with another `Link` header.
+    Links(LinkChange),
     /// The organization changes just before the true answer is made.
     MoveRows(Edit),
 }
@@ -191,6 +193,15 @@ pub enum HeaderChange {
     NonNumericReset,
     /// The reset is 0 and nothing remains.
     ZeroReset,
+}
+
+/// What becomes of a list's `Link` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkChange {
+    /// It is missing.
+    Dropped,
+    /// It names a next page and this last one.
+    Last(u32),
 }
 
 /// A change of the organization in the middle of a listing. The named ones act on the list that is being read.

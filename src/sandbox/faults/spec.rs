@@ -4,12 +4,12 @@ use std::str::FromStr;
 
 use http::{HeaderValue, StatusCode};
 
-use super::{BodyStyle, Edit, Fault, FaultKind, HeaderChange, RefusalStyle};
+use super::{BodyStyle, Edit, Fault, FaultKind, HeaderChange, LinkChange, RefusalStyle};
 use crate::sandbox::endpoint::{Endpoint, UnknownEndpoint};
 use crate::sandbox::limits::Bucket;
 
 /// Every kind of fault as it is written, and what happens then. `sandbox --help` prints it.
-pub const FAULT_KINDS: [(&str, &str); 21] = [
+pub const FAULT_KINDS: [(&str, &str); 22] = [
     (
         "status=CODE[:body=message|empty|html]",
         "this status; nothing is applied",
@@ -53,6 +53,10 @@ pub const FAULT_KINDS: [(&str, &str); 21] = [
     (
         "headers=dropped|negative|huge|non-numeric|zero",
         "the true answer with wrong rate-limit headers",
+    ),
+    (
+        "link=dropped|N",
+        "the true page without a `Link`, or with one that names N as the last page",
     ),
     (
         "move=remove|insert|re-add",
@@ -147,6 +151,8 @@ fn kind_of(text: &str) -> Option<FaultKind> {
         ("short-page", rows) => rows.parse().ok().map(FaultKind::ShortPage),
         ("rate-limited", "rest") => Some(FaultKind::RateLimited(Bucket::Organization, RefusalStyle::Documented)),
         ("rate-limited", "rest_user") => Some(FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented)),
+        ("link", "dropped") => Some(FaultKind::Links(LinkChange::Dropped)),
+        ("link", last) => last.parse().ok().map(|last| FaultKind::Links(LinkChange::Last(last))),
         ("headers", change) => header_change(change).map(FaultKind::Headers),
         ("move", "remove") => Some(FaultKind::MoveRows(Edit::RemoveAhead)),
         ("move", "insert") => Some(FaultKind::MoveRows(Edit::InsertAhead)),
