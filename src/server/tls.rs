@@ -10,6 +10,7 @@ use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::{RootCertStore, SupportedProtocolVersion, version};
 
 use super::watched::Watched;
+use crate::files;
 
 /// The protocol that is spoken inside.
 const ALPN: &[u8] = b"h2";
@@ -59,8 +60,8 @@ impl TlsFiles {
 
     fn load(&self) -> Result<ServerConfig, TlsError> {
         let chain = certificates(&self.certificate)?;
-        let key =
-            PrivateKeyDer::from_pem_file(&self.key).map_err(|error| unreadable(&self.key, "private key", error))?;
+        let key = PrivateKeyDer::from_pem_slice(&pem(&self.key, "private key")?)
+            .map_err(|error| unreadable(&self.key, "private key", error))?;
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&VERSIONS)
@@ -83,15 +84,16 @@ impl TlsFiles {
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain: Result<Vec<_>, _> = match CertificateDer::pem_file_iter(file) {
-        Ok(certificates) => certificates.collect(),
-        Err(error) => return Err(unreadable(file, "certificate", error)),
-    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem(file, "certificate")?).collect();
     let chain = chain.map_err(|error| unreadable(file, "certificate", error))?;
     if chain.is_empty() {
         return Err(unreadable(file, "certificate", "it is empty"));
     }
     Ok(chain)
+}
+
+fn pem(file: &Path, what: &'static str) -> Result<Vec<u8>, TlsError> {
+    files::read(file).map_err(|error| unreadable(file, what, error))
 }
 
 fn unreadable(file: &Path, what: &'static str, error: impl std::fmt::Display) -> TlsError {
