@@ -71,14 +71,14 @@ pub enum AccessError {
         /// The person.
         user: UserId,
     },
-    /// A grant to somebody outside.
+    /// A person outside, or an e-mail that leads to no one.
     #[error("{person} is not in the buildkite organization: invite them first")]
     UserNotInOrganization {
         /// The person's e-mail or id.
         person: String,
     },
-    /// An e-mail that does not lead to one person.
-    #[error("{} in the buildkite organization: name the person by their user id", nobody_or_several(.email, *.holders))]
+    /// An e-mail that leads to several people.
+    #[error("{holders} people in the buildkite organization have the e-mail {email}: name the person by their user id")]
     AmbiguousPrincipal {
         /// The address.
         email: String,
@@ -96,7 +96,7 @@ pub enum AccessError {
     },
     /// The audit record of a change cannot be written, so the change is not made.
     #[error(
-        "the audit record cannot be written ({why}), so no change is made: see to --audit-file or BUILDKITE_CONNECTOR_AUDIT_FILE"
+        "the audit record cannot be written ({why}), so the change is not carried out: see to --audit-file or BUILDKITE_CONNECTOR_AUDIT_FILE"
     )]
     AuditUnavailable {
         /// Why.
@@ -227,11 +227,4 @@ impl From<PageTokenError> for AccessError {
 
 fn quoted(message: Option<&String>) -> String {
     message.map(|message| format!(" (\"{message}\")")).unwrap_or_default()
-}
-
-fn nobody_or_several(email: &str, holders: usize) -> String {
-    match holders {
-        0 => format!("nobody has the e-mail {email}"),
-        several => format!("{several} people have the e-mail {email}"),
-    }
 }

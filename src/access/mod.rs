@@ -39,7 +39,7 @@ use crate::buildkite::budget::BudgetState;
 use closure::Closure;
 use emptiness::Witnesses;
 use progress::Progress;
-use provisioning::{MaintainerRevoke, Patience, Protected, Provisioning};
+use provisioning::{AuditSink, MaintainerRevoke, Patience, Protected, Provisioning};
 use read_ahead::ReadAhead;
 use scopes::{HealthSettings, Observed};
 use visibility::RoleBehindLists;
@@ -114,8 +114,19 @@ impl Access {
     /// Governs the organization that `upstream` reaches.
     #[must_use]
     pub fn new(upstream: Arc<dyn Upstream>, settings: AccessSettings) -> Self {
+        let sink = settings.audit_file.clone().map(provisioning::file_sink);
+        Self::recording(upstream, settings, sink)
+    }
+
+    /// Governs the organization that `upstream` reaches, and records changes in `sink` in place of the audit file.
+    #[must_use]
+    pub fn with_sink(upstream: Arc<dyn Upstream>, settings: AccessSettings, sink: Arc<dyn AuditSink>) -> Self {
+        Self::recording(upstream, settings, Some(sink))
+    }
+
+    fn recording(upstream: Arc<dyn Upstream>, settings: AccessSettings, sink: Option<Arc<dyn AuditSink>>) -> Self {
         let observed = Arc::new(Observed::new(upstream));
-        let provisioning = Provisioning::new(settings.audit_file.clone());
+        let provisioning = Provisioning::new(sink, settings.patience.append, observed.stirrer());
         let read_ahead = ReadAhead::new(Arc::clone(&observed) as Arc<dyn Upstream>, settings.read_ahead);
         Self {
             upstream: Arc::clone(&observed) as Arc<dyn Upstream>,

@@ -1,11 +1,11 @@
 //! The credential in use: a token that stays, or one from a file that is replaced while we run.
 //!
 //! The file is read again every other second, so that a new token is used within five, and at once when Buildkite rejects
-//! the one in use. A request ends with the token that it began with. A file that cannot be read, or holds no token, keeps the
-//! token in use, and says so once. It is read beside the runtime's own thread: a share that hangs, or a pipe that nobody writes
-//! to, holds up no call.
+//! the one in use. A request ends with the token that it began with. A file that cannot be read, is no regular file, or holds no
+//! token, keeps the token in use, and says so once. It is read on a thread of its own: a disk that stalls holds up no call, and
+//! nothing else that stalls holds up the look.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify};
-use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::credential::{ApiToken, CredentialError};
+use crate::files::{self, DiskThread, NotRegular};
 
 /// Between two looks at the file.
 const EVERY: Duration = Duration::from_secs(2);
@@ -35,6 +35,14 @@ pub enum TokenFileError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// It is a pipe, a device or the like.
+    #[error("{file}: {error}: give a regular file, or set the token as BUILDKITE_API_TOKEN")]
+    NotRegular {
+        /// Which file.
+        file: String,
+        /// What it is instead.
+        error: std::io::Error,
+    },
     /// It holds no token.
     #[error("{file}: {error}")]
     NoToken {
@@ -49,9 +57,24 @@ pub enum TokenFileError {
 #[derive(Debug)]
 pub struct Credential {
     in_use: Arc<InUse>,
-    /// Where the next token comes from, if it may change. Whoever reads it holds this, so that a file that hangs holds up one
-    /// thread and no more.
-    file: Option<Arc<Mutex<PathBuf>>>,
+    /// Where the next token comes from, if it may change.
+    source: Option<Source>,
+}
+
+/// A token file, and the thread that reads it. Every look holds the file, so that looks at one that hangs do not queue.
+#[derive(Debug)]
+struct Source {
+    file: Arc<Mutex<TokenFile>>,
+    thread: DiskThread,
+}
+
+/// Reads the token that is there now.
+struct TokenFile(Box<dyn Fn() -> Result<ApiToken, TokenFileError> + Send>);
+
+impl fmt::Debug for TokenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenFile")
+    }
 }
 
 #[derive(Debug)]
@@ -69,7 +92,7 @@ impl From<ApiToken> for Credential {
                 replaced: Notify::new(),
                 in_trouble: AtomicBool::new(false),
             }),
-            file: None,
+            source: None,
         }
     }
 }
@@ -80,9 +103,16 @@ impl Credential {
     /// # Errors
     /// When it holds none now.
     pub fn from_file(file: PathBuf) -> Result<Self, TokenFileError> {
-        let token = read(&file)?;
+        Self::read_by(move || read(&file))
+    }
+
+    fn read_by(read: impl Fn() -> Result<ApiToken, TokenFileError> + Send + 'static) -> Result<Self, TokenFileError> {
+        let token = read()?;
         Ok(Self {
-            file: Some(Arc::new(Mutex::new(file))),
+            source: Some(Source {
+                file: Arc::new(Mutex::new(TokenFile(Box::new(read)))),
+                thread: DiskThread::new("token-file"),
+            }),
             ..Self::from(token)
         })
     }
@@ -117,16 +147,18 @@ impl Credential {
     }
 
     async fn look(&self) {
-        let Some(file) = &self.file else {
+        let Some(source) = &self.source else {
             return;
         };
         let looked = async {
-            let file = Arc::clone(file).lock_owned().await;
+            let file = Arc::clone(&source.file).lock_owned().await;
             let in_use = Arc::clone(&self.in_use);
-            spawn_blocking(move || in_use.found(read(&file))).await
+            source.thread.run(move || in_use.found((file.0)())).await
         };
-        if timeout(LOOK, looked).await.is_err() {
-            self.in_use.in_doubt(&"it cannot be read in time");
+        match timeout(LOOK, looked).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.in_use.in_doubt(&error),
+            Err(_) => self.in_use.in_doubt(&"it cannot be read in time"),
         }
     }
 }
@@ -157,7 +189,13 @@ impl InUse {
 
 fn read(file: &Path) -> Result<ApiToken, TokenFileError> {
     let named = || file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| TokenFileError::Unreadable { file: named(), error })?;
+    let text = files::read_text(file).map_err(|error| {
+        if NotRegular::is(&error) {
+            TokenFileError::NotRegular { file: named(), error }
+        } else {
+            TokenFileError::Unreadable { file: named(), error }
+        }
+    })?;
     text.parse()
         .map_err(|error| TokenFileError::NoToken { file: named(), error })
 }
@@ -194,22 +232,59 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_hangs_holds_up_nobody_and_is_used_once_it_is_read() {
+    async fn a_pipe_is_refused_at_the_start_and_in_place_of_the_file() {
         let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("token");
+        let (file, pipe) = (directory.path().join("token"), directory.path().join("pipe"));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let refused = Credential::from_file(pipe.clone()).unwrap_err().to_string();
+        assert!(
+            refused.contains("a pipe") && refused.contains("BUILDKITE_API_TOKEN"),
+            "{refused}"
+        );
+
         std::fs::write(&file, "bkua_0000000000000000\n").unwrap();
         let credential = Credential::from_file(file.clone()).unwrap();
         let first = credential.current();
+        std::fs::rename(&pipe, &file).unwrap();
+        assert!(!credential.has_another_than(&first).await);
+        assert!(credential.in_use.in_trouble.load(Ordering::Relaxed));
         std::fs::remove_file(&file).unwrap();
-        let made = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
-        assert!(made.success());
+        std::fs::write(&file, "bkua_1111111111111111\n").unwrap();
+        assert!(credential.has_another_than(&first).await);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_hangs_holds_up_nothing_and_its_token_is_used_once_it_is_there() {
+        let (release, released) = std::sync::mpsc::channel::<&str>();
+        release.send("bkua_0000000000000000").unwrap();
+        // It waits until a token is sent, as a disk that stalls does.
+        let credential = Credential::read_by(move || Ok(released.recv().unwrap().parse().unwrap())).unwrap();
+        let first = credential.current();
         for _ in 0..2 {
             assert!(!credential.has_another_than(&first).await);
         }
-        // Whoever opens the pipe to write lets the one look go on that waits for it.
-        std::fs::write(&file, "bkua_1111111111111111\n").unwrap();
+        release.send("bkua_1111111111111111").unwrap();
         while credential.current().is_same_as(&first) {
-            sleep(Duration::from_millis(10)).await;
+            tokio::task::yield_now().await;
         }
+    }
+
+    #[test]
+    fn a_new_token_is_used_although_the_runtimes_own_pool_is_full() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        let (_release, released) = std::sync::mpsc::channel::<()>();
+        runtime.spawn_blocking(move || released.recv());
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("token");
+        std::fs::write(&file, "bkua_0000000000000000").unwrap();
+        let credential = Credential::from_file(file.clone()).unwrap();
+        let first = credential.current();
+        std::fs::write(&file, "bkua_1111111111111111").unwrap();
+        assert!(runtime.block_on(credential.has_another_than(&first)));
     }
 }

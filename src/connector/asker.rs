@@ -36,13 +36,20 @@ pub(super) fn of<T>(request: &Request<T>, annotations: &[Any]) -> Asker {
     let caller = request.extensions().get::<Caller>().cloned();
     let header = || request.metadata().get(REQUEST_ID)?.to_str().ok().and_then(clean);
     let annotation = || annotations.iter().find_map(annotated).and_then(|id| clean(&id));
+    let deadline = request::deadline(request);
     Asker {
         caller: caller.map_or_else(|| "anonymous".into(), |Caller(name)| name),
         request_id: header()
             .or_else(annotation)
             .unwrap_or_else(|| Uuid::now_v7().to_string()),
-        deadline: request::deadline(request),
+        deadline,
+        answer_by: deadline.map(early),
     }
+}
+
+fn early(deadline: Instant) -> Instant {
+    let early = EARLY.min(deadline.saturating_duration_since(Instant::now()) / 10);
+    deadline.checked_sub(early).unwrap_or(deadline)
 }
 
 /// Ends a call as `answer` does, or at the caller's deadline, under the request's name either way.
@@ -50,14 +57,10 @@ pub(super) async fn answered<T>(
     asker: &Asker,
     answer: impl Future<Output = Result<T, AccessError>>,
 ) -> Result<Response<T>, Status> {
-    let outcome = match asker.deadline {
-        Some(deadline) => {
-            let early = EARLY.min(deadline.saturating_duration_since(Instant::now()) / 10);
-            let until = deadline.checked_sub(early).unwrap_or(deadline);
-            timeout_at(until, answer)
-                .await
-                .unwrap_or(Err(AccessError::DeadlineExceeded))
-        }
+    let outcome = match asker.answer_by {
+        Some(answer_by) => timeout_at(answer_by, answer)
+            .await
+            .unwrap_or(Err(AccessError::DeadlineExceeded)),
         None => answer.await,
     };
     match outcome {

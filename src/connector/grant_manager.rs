@@ -7,7 +7,8 @@ use prost_types::Any;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{Connector, asker, request, rows};
-use crate::access::provisioning::{Outcome, Receipt};
+use crate::access::provisioning::{Asker, Malformed, Operation, Outcome, Receipt};
+use crate::access::{AccessError, EntitlementId, Principal};
 use crate::proto::c1::connector::v2::{
     GrantAlreadyExists, GrantAlreadyRevoked, GrantManagerServiceGrantRequest, GrantManagerServiceGrantResponse,
     GrantManagerServiceRevokeRequest, GrantManagerServiceRevokeResponse, GrantReplaced,
@@ -23,8 +24,11 @@ impl GrantManagerService for Connector {
         let asker = asker::of(&request, &request.get_ref().annotations);
         asker::answered(&asker.clone(), async {
             let request = request.into_inner();
-            let entitlement = request::entitlement(request.entitlement.as_ref())?;
-            let principal = request::principal(request.principal.as_ref())?;
+            let entitlement = request::entitlement(request.entitlement.as_ref());
+            let principal = request::principal(request.principal.as_ref());
+            let (entitlement, principal) = self
+                .well_formed(Operation::Grant, entitlement, principal, &asker)
+                .await?;
             let receipt = self.access.grant(entitlement, principal, asker).await?;
             let name = request
                 .principal
@@ -44,18 +48,45 @@ impl GrantManagerService for Connector {
     ) -> Result<Response<GrantManagerServiceRevokeResponse>, Status> {
         let asker = asker::of(&request, &request.get_ref().annotations);
         asker::answered(&asker.clone(), async {
-            let grant = request
-                .into_inner()
-                .grant
-                .ok_or_else(|| request::invalid("grant", "the grant is missing"))?;
-            let entitlement = request::entitlement(grant.entitlement.as_ref())?;
-            let principal = request::principal(grant.principal.as_ref())?;
+            let grant = request.into_inner().grant;
+            let missing = || request::invalid("grant", "the grant is missing");
+            let grant = grant.as_ref().ok_or_else(missing);
+            let entitlement = grant
+                .clone()
+                .and_then(|it| request::entitlement(it.entitlement.as_ref()));
+            let principal = grant.and_then(|it| request::principal(it.principal.as_ref()));
+            let (entitlement, principal) = self
+                .well_formed(Operation::Revoke, entitlement, principal, &asker)
+                .await?;
             let receipt = self.access.revoke(entitlement, principal, asker).await?;
             Ok(GrantManagerServiceRevokeResponse {
                 annotations: annotations(&receipt),
             })
         })
         .await
+    }
+}
+
+impl Connector {
+    /// What a change is about. A request that does not say it is refused, and recorded as any other.
+    async fn well_formed(
+        &self,
+        operation: Operation,
+        entitlement: Result<EntitlementId, AccessError>,
+        principal: Result<Principal, AccessError>,
+        asker: &Asker,
+    ) -> Result<(EntitlementId, Principal), AccessError> {
+        let (entitlement, principal, error) = match (entitlement, principal) {
+            (Ok(entitlement), Ok(principal)) => return Ok((entitlement, principal)),
+            (Err(error), principal) => (None, principal.ok(), error),
+            (Ok(entitlement), Err(error)) => (Some(entitlement), None, error),
+        };
+        let malformed = Malformed {
+            operation,
+            entitlement,
+            principal,
+        };
+        Err(self.access.record_refusal(malformed, asker.clone(), error).await)
     }
 }
 

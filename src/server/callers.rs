@@ -4,7 +4,7 @@
 //! that the file lists. Digests are compared in constant time. The file is read again when it changes.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::{constant_time, digest, rand};
@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 
 use super::watched::Watched;
+use crate::files;
 
 /// What a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -115,9 +116,9 @@ impl Callers {
         Watched::start("callers", vec![file.clone()], move || Self::load(&file, certificates))
     }
 
-    fn load(file: &PathBuf, certificates: bool) -> Result<Self, CallersError> {
+    fn load(file: &Path, certificates: bool) -> Result<Self, CallersError> {
         let named = || file.display().to_string();
-        let text = std::fs::read_to_string(file).map_err(|error| CallersError::Unreadable { file: named(), error })?;
+        let text = files::read_text(file).map_err(|error| CallersError::Unreadable { file: named(), error })?;
         let parsed: File = toml::from_str(&text).map_err(|error| CallersError::Malformed {
             file: named(),
             line: error.span().map_or(1, |span| line_of(&text, span.start)),

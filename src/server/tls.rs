@@ -11,6 +11,7 @@ use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::{RootCertStore, SupportedProtocolVersion, version};
 
 use super::watched::Watched;
+use crate::files;
 
 /// The protocol that is spoken inside.
 const ALPN: &[u8] = b"h2";
@@ -163,7 +164,7 @@ fn damaged(error: &pem::Error) -> String {
 }
 
 fn read(file: &Path, part: TlsPart) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(file).map_err(|error| TlsError::Unreadable {
+    files::read(file).map_err(|error| TlsError::Unreadable {
         file: file.display().to_string(),
         part,
         error,

@@ -2,7 +2,8 @@
 //!
 //! A file is looked at every second, and what changed is used once two looks agree on it, so that a file that is still being
 //! written is left alone and a new one is in use within five seconds. What cannot be read or parsed keeps what was in use
-//! before, and says so once. Files are read beside the runtime's own thread: a share that hangs holds up no call.
+//! before, and says so once; so does what is no regular file. They are read on a thread of their own: a disk that stalls holds up
+//! no call, and nothing else that stalls holds up the watcher.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,9 +11,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
-use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::files::{self, DiskThread};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -102,13 +104,14 @@ async fn watch<T: Send + 'static, E: std::fmt::Display>(
 ) {
     let (files, make) = (Arc::new(files), Arc::new(make));
     let mut last = seen.clone();
+    let thread = DiskThread::new("watched-files");
     loop {
         let asked = tokio::select! {
             () = tokio::time::sleep(EVERY) => false,
             () = read_again.0.notified() => true,
         };
         let looking = Arc::clone(&files);
-        let Ok(now) = spawn_blocking(move || contents(&looking)).await else {
+        let Ok(now) = thread.run(move || contents(&looking)).await else {
             continue;
         };
         let settled = asked || now == last;
@@ -118,7 +121,7 @@ async fn watch<T: Send + 'static, E: std::fmt::Display>(
         }
         seen.clone_from(&last);
         let making = Arc::clone(&make);
-        let outcome = spawn_blocking(move || making().map_err(|error| error.to_string())).await;
+        let outcome = thread.run(move || making().map_err(|error| error.to_string())).await;
         match outcome.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(value) => {
                 in_use.current.store(Arc::new(value));
@@ -132,14 +135,16 @@ async fn watch<T: Send + 'static, E: std::fmt::Display>(
 
 /// Small files, compared whole: a clock or an inode can stay the same where the content does not.
 fn contents(files: &[PathBuf]) -> Contents {
-    files.iter().map(|file| std::fs::read(file).ok()).collect()
+    files.iter().map(|file| files::read(file).ok()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::sync::mpsc::channel;
 
-    use tokio::time::Instant;
+    use tokio::runtime::Builder;
+    use tokio::time::{Instant, sleep, timeout};
 
     use super::*;
 
@@ -183,5 +188,30 @@ mod tests {
         while *watched.current() != "third" {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[test]
+    fn what_changes_is_used_although_the_runtimes_own_pool_is_full() {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        let (_release, released) = channel::<()>();
+        runtime.spawn_blocking(move || released.recv());
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "old").unwrap();
+        runtime.block_on(async {
+            let read = file.clone();
+            let watched = Watched::start("test", vec![file.clone()], move || files::read_text(&read)).unwrap();
+            std::fs::write(&file, "new").unwrap();
+            let used = async {
+                while *watched.current() != "new" {
+                    sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(Duration::from_secs(30), used).await.unwrap();
+        });
     }
 }

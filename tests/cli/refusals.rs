@@ -1,6 +1,7 @@
 //! What is wrong with the configuration is said in one sentence, with the flag and the variable, and the exit code is 2.
 
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::Command;
 
 use rstest::rstest;
@@ -235,6 +236,40 @@ fn a_file_that_cannot_be_read_is_named() {
         said.starts_with(&begin) && said.ends_with("): check path and owner"),
         "{said}"
     );
+}
+
+#[test]
+fn a_token_file_that_is_no_regular_file_is_refused_and_points_to_the_variable() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("token");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (path, kind) in [(pipe.as_path(), "a pipe"), (Path::new("/dev/null"), "a device")] {
+        let mut command = whole();
+        command
+            .env_remove("BUILDKITE_API_TOKEN")
+            .arg("--api-token-file")
+            .arg(path);
+        let expected = format!(
+            "{TOKEN_FILE}: {}: it is {kind}, not a regular file: give a regular file, or set the token as BUILDKITE_API_TOKEN",
+            path.display()
+        );
+        assert_eq!(refusal(command), expected);
+    }
+}
+
+#[test]
+fn callers_and_certificates_that_are_no_regular_files_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for flags in [&["--callers"][..], &["--tls-cert", "--tls-key"]] {
+        let mut command = whole();
+        for flag in flags {
+            command.arg(flag).arg(&pipe);
+        }
+        let said = refusal(command);
+        assert!(said.contains("it is a pipe, not a regular file"), "{said}");
+    }
 }
 
 #[rstest]

@@ -20,7 +20,7 @@ const SCOPES: [&str; 4] = [
     "scope.write_teams",
 ];
 
-async fn status(bench: &Bench, name: &str) -> Result<ServingStatus, Status> {
+pub async fn status(bench: &Bench, name: &str) -> Result<ServingStatus, Status> {
     let mut client = HealthClient::new(bench.channel.clone());
     let service = name.to_owned();
     Ok(client
@@ -42,7 +42,7 @@ async fn until(stream: &mut Streaming<HealthCheckResponse>, status: ServingStatu
     timeout(Duration::from_secs(120), told).await.unwrap();
 }
 
-fn service(name: &str) -> String {
+pub fn service(name: &str) -> String {
     format!("c1.connector.v2.{name}")
 }
 

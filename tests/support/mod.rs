@@ -116,7 +116,12 @@ impl Connector {
             token.expose_secret().parse().unwrap(),
             setup.client,
         );
-        let access = Arc::new(Access::new(Arc::new(client.unwrap()), setup.access));
+        Self::serving(Access::new(Arc::new(client.unwrap()), setup.access)).await
+    }
+
+    /// Of anything that is made.
+    pub async fn serving(access: Access) -> Self {
+        let access = Arc::new(access);
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
         let ListenAddress::Tcp(address) = listener.address().unwrap() else {
             panic!("not on TCP")

@@ -20,13 +20,33 @@ pub enum Request {
     Revoke(Role),
 }
 
-impl Request {
+/// A grant or a revoke, of any role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A grant.
+    Grant,
+    /// A revoke.
+    Revoke,
+}
+
+impl Operation {
     /// The operation's name in logs and records.
     #[must_use]
-    pub fn operation(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Grant(_) => "grant",
-            Self::Revoke(_) => "revoke",
+            Self::Grant => "grant",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
+impl Request {
+    /// Which of the two it is.
+    #[must_use]
+    pub fn operation(self) -> Operation {
+        match self {
+            Self::Grant(_) => Operation::Grant,
+            Self::Revoke(_) => Operation::Revoke,
         }
     }
 

@@ -22,12 +22,16 @@ mod turns;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use decision::{Decision, MaintainerRevoke, Request, Write, decide};
+pub use audit::AuditSink;
+pub use decision::{Decision, MaintainerRevoke, Operation, Request, Write, decide};
+pub(super) use guards::Names as ProtectedNames;
 pub use guards::Protected;
 pub use outcome::{Outcome, Receipt};
 pub use patience::Patience;
@@ -42,6 +46,11 @@ use names::Names;
 use principal::Directory;
 use turns::Turns;
 
+/// The sink that is a file.
+pub(super) fn file_sink(path: PathBuf) -> Arc<dyn AuditSink> {
+    Audit::file(path)
+}
+
 /// What provisioning keeps between calls.
 #[derive(Debug, Default)]
 pub(super) struct Provisioning {
@@ -55,9 +64,10 @@ pub(super) struct Provisioning {
 }
 
 impl Provisioning {
-    pub(super) fn new(audit_file: Option<PathBuf>) -> Self {
+    /// Records on the log and in `sink`; `news` is notified when health has something to say.
+    pub(super) fn new(sink: Option<Arc<dyn AuditSink>>, append: Duration, news: Arc<Notify>) -> Self {
         Self {
-            audit: Arc::new(Audit::new(audit_file)),
+            audit: Arc::new(Audit::new(sink, append, news)),
             ..Self::default()
         }
     }
@@ -72,6 +82,30 @@ pub struct Asker {
     pub request_id: String,
     /// When they stop waiting.
     pub deadline: Option<Instant>,
+    /// When the call ends as `DEADLINE_EXCEEDED`: a little earlier.
+    pub answer_by: Option<Instant>,
+}
+
+impl Asker {
+    /// Why the caller does not wait any more: it was answered that its time is over, or it hung up.
+    fn gone(&self) -> AccessError {
+        if self.answer_by.is_some_and(|answer_by| answer_by <= Instant::now()) {
+            AccessError::DeadlineExceeded
+        } else {
+            AccessError::Abandoned
+        }
+    }
+}
+
+/// What could be read of a request that is not well formed.
+#[derive(Debug, Clone)]
+pub struct Malformed {
+    /// The operation.
+    pub operation: Operation,
+    /// The entitlement, where it could be read.
+    pub entitlement: Option<EntitlementId>,
+    /// The principal, where it could be read.
+    pub principal: Option<Principal>,
 }
 
 impl Access {
@@ -103,10 +137,29 @@ impl Access {
             .await
     }
 
+    /// Puts a request on record that was refused because it is not well formed, and returns `error`, the reason.
+    pub async fn record_refusal(&self, request: Malformed, asker: Asker, error: AccessError) -> AccessError {
+        let call = Call::new(Lane::Provisioning);
+        let Malformed {
+            operation,
+            entitlement,
+            principal,
+        } = request;
+        let record = self.record(operation, entitlement, principal, asker, call);
+        let refused = Err(error);
+        record.conclude(&refused).await;
+        refused.err().unwrap_or(AccessError::Abandoned)
+    }
+
     /// What keeps audit records from being written, if anything does.
     #[must_use]
     pub fn audit_trouble(&self) -> Option<String> {
         self.provisioning.audit.trouble()
+    }
+
+    /// Where audit records cannot be written, finds out whether they can be again.
+    pub(super) async fn look_at_audit(&self) {
+        self.provisioning.audit.look().await;
     }
 
     /// From now on no write is begun: what waits for its turn or for the budget ends as `ShuttingDown`.
@@ -127,18 +180,16 @@ impl Access {
         principal: Principal,
         asker: Asker,
     ) -> Result<Receipt, AccessError> {
-        let deadline = asker.deadline;
         let call = Call::new(Lane::Provisioning)
-            .until(deadline)
+            .until(asker.deadline)
             .unless(&self.provisioning.ending);
-        let subject = Subject {
-            asker,
-            request,
-            entitlement,
-            principal: principal.clone(),
-            team_slug: self.provisioning.names.slug(entitlement.team),
-        };
-        let mut record = Record::new(Arc::clone(&self.provisioning.audit), subject, call.clone());
+        let mut record = self.record(
+            request.operation(),
+            Some(entitlement),
+            Some(principal.clone()),
+            asker.clone(),
+            call.clone(),
+        );
         let (pair, turn) = match self.turn(entitlement, &principal, &mut record, &call).await {
             Ok(turn) => turn,
             Err(error) => {
@@ -153,7 +204,7 @@ impl Access {
             let _turn = turn;
             let person = access.provisioning.names.person(&principal);
             let outcome = Work::new(&access, pair, person, request, call, &mut record).run().await;
-            let outcome = outcome.map_err(|error| access.because_of_the_end(error));
+            let outcome = outcome.map_err(|error| access.because_of_the_end(error, &asker));
             record.conclude(&outcome).await;
             // Whether the record could be written is part of health.
             access.observed.stir();
@@ -175,6 +226,25 @@ impl Access {
             },
             outcome: outcome?,
         })
+    }
+
+    fn record(
+        &self,
+        operation: Operation,
+        entitlement: Option<EntitlementId>,
+        principal: Option<Principal>,
+        asker: Asker,
+        call: Call,
+    ) -> Record {
+        let names = &self.provisioning.names;
+        let subject = Subject {
+            asker,
+            operation,
+            entitlement,
+            principal,
+            team_slug: entitlement.and_then(|entitlement| names.slug(entitlement.team)),
+        };
+        Record::new(Arc::clone(&self.provisioning.audit), subject, call)
     }
 
     /// Waits for the pair's turn. Taken before the task is made, so that arrival decides the order, and a caller that hangs up
@@ -206,10 +276,12 @@ impl Access {
         Ok((pair, turn.ok_or(AccessError::DeadlineExceeded)?))
     }
 
-    /// A write that was not begun because the process ends says so, rather than that its caller is gone.
-    fn because_of_the_end(&self, error: AccessError) -> AccessError {
+    /// A write that was not begun because the process ends, or because its caller's time was over, says so rather than that the
+    /// caller is gone.
+    fn because_of_the_end(&self, error: AccessError, asker: &Asker) -> AccessError {
         match error {
             AccessError::Abandoned if self.provisioning.ending.is_cancelled() => AccessError::ShuttingDown,
+            AccessError::Abandoned => asker.gone(),
             other => other,
         }
     }

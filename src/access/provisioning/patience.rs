@@ -1,4 +1,4 @@
-//! How long a write is given to show, and to be finished.
+//! How long a write is given to show, to be finished, and to be recorded.
 
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ pub struct Patience {
     pub own_writes: Duration,
     /// How long a write that was begun may take to be confirmed, whoever still waits for it.
     pub finish: Duration,
+    /// How long a line may take to be appended to the audit record.
+    pub append: Duration,
 }
 
 impl Default for Patience {
@@ -22,6 +24,7 @@ impl Default for Patience {
             doubts: 4,
             own_writes: Duration::from_secs(10),
             finish: Duration::from_secs(90),
+            append: Duration::from_secs(5),
         }
     }
 }

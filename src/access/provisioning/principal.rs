@@ -44,16 +44,15 @@ impl Access {
             return Ok(*user);
         }
         let anew = self.holders_of(email, Freshness::Since(call.begun()), call).await?;
-        let holders = match anew.as_slice() {
-            // Confirmed once more unless this is what was just found not to be so.
-            [user] if anew != kept && self.still_has(*user, email, call).await? => return Ok(*user),
-            [_] => 0,
-            others => others.len(),
-        };
-        Err(AccessError::AmbiguousPrincipal {
-            email: email.clone(),
-            holders,
-        })
+        match anew.as_slice() {
+            [user] if self.still_has(*user, email, call).await? => Ok(*user),
+            // The one whom the list showed has it no longer.
+            [] | [_] => Err(AccessError::UserNotInOrganization { person: email.clone() }),
+            several => Err(AccessError::AmbiguousPrincipal {
+                email: email.clone(),
+                holders: several.len(),
+            }),
+        }
     }
 
     /// Everybody who has the address.

@@ -26,6 +26,7 @@ fn asker() -> Asker {
         caller: "platform".into(),
         request_id: "1".to_owned(),
         deadline: None,
+        answer_by: None,
     }
 }
 

@@ -102,8 +102,16 @@ impl Access {
             bad: at_least,
         };
         let asking = tokio::spawn(async move {
-            // What failed is in the evidence; the report is made of that.
-            let _ = access.look_for_health(age, access.settings.health.patience).await;
+            let patience = access.settings.health.patience;
+            let until = Instant::now() + patience;
+            let looking = async {
+                // What failed is in the evidence; the report is made of that. Names are looked up once the lists can be read, and
+                // apart from the probes, on which a sync waits.
+                if access.look_for_health(age, patience).await.is_ok() {
+                    drop(timeout_at(until, access.look_at_protected_names()).await);
+                }
+            };
+            tokio::join!(looking, access.look_at_audit());
         });
         // It fails by a panic, which was reported, or because the process ends; either way what is known is told.
         match until {
@@ -125,6 +133,7 @@ impl Access {
             partial_visibility: self.settings.partial_visibility,
             expiry_warning: self.settings.health.expiry_warning,
             audit_trouble: self.audit_trouble(),
+            protected_names: self.protected_names(),
             clock_ahead: self.upstream.clock_ahead(),
             asking: self.probing.try_lock().is_err(),
             now: Timestamp::now(),

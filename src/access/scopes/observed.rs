@@ -24,7 +24,7 @@ use crate::buildkite::{
 pub(crate) struct Observed {
     inner: Arc<dyn Upstream>,
     evidence: Mutex<Evidence>,
-    news: Notify,
+    news: Arc<Notify>,
 }
 
 impl Observed {
@@ -32,7 +32,7 @@ impl Observed {
         Self {
             inner,
             evidence: Mutex::default(),
-            news: Notify::new(),
+            news: Arc::default(),
         }
     }
 
@@ -44,6 +44,11 @@ impl Observed {
     /// Something changed that no answer shows: the listener looks again.
     pub(crate) fn stir(&self) {
         self.news.notify_one();
+    }
+
+    /// The same for what outlives a call.
+    pub(crate) fn stirrer(&self) -> Arc<Notify> {
+        Arc::clone(&self.news)
     }
 
     /// Resolves after the next answer that was noted. One listener at a time.

@@ -41,6 +41,11 @@ pub(super) fn audit() -> String {
     "see to the path, the rights and the disk of --audit-file (BUILDKITE_CONNECTOR_AUDIT_FILE)".to_owned()
 }
 
+pub(super) fn protected_names() -> String {
+    "correct --protect-team (BUILDKITE_CONNECTOR_PROTECT_TEAM) or --protect-user (BUILDKITE_CONNECTOR_PROTECT_USER): a team is named by the slug of its page, a person by their e-mail address"
+        .to_owned()
+}
+
 pub(super) fn rate_limit() -> String {
     "wait for its reset, a minute at most, and give the connector a token of its own user if it happens often: https://buildkite.com/docs/apis/rest-api/limits"
         .to_owned()

@@ -4,9 +4,12 @@ use jiff::Timestamp;
 
 use super::super::AccessError;
 use super::expiry::Expiry;
-use super::table::{Check, State};
+use super::table::State;
 use super::verdict::Verdict;
 use crate::buildkite::{AccessToken, Scope};
+
+/// The service that makes changes; the others only read.
+const CHANGES: &str = "GrantManagerService";
 
 /// The credential in use, without the secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,16 +99,24 @@ impl Report {
     /// How the checks of a scope stand together.
     #[must_use]
     pub fn scope(&self, scope: Scope) -> State {
-        self.worst(|check| check.row().scope == Some(scope))
+        self.worst(|verdict| verdict.check.row().scope == Some(scope))
     }
 
     /// How what a service of the contract needs stands together; `name` is without the package.
     #[must_use]
     pub fn service(&self, name: &str) -> State {
-        self.worst(|check| check.is_needed_by(name))
+        let makes_changes = name == CHANGES;
+        self.worst(|verdict| verdict.check.is_needed_by(name) && (makes_changes || !verdict.concerns_changes_only))
     }
 
-    /// The first check that fails, or else the first that could not be made, as a call would end because of it.
+    /// Whether reads work: trouble of changes alone is left out.
+    #[must_use]
+    pub fn reads_work(&self) -> bool {
+        let of_reads = |verdict: &&Verdict| !verdict.concerns_changes_only;
+        self.checks.iter().filter(of_reads).all(|verdict| verdict.state.works())
+    }
+
+    /// The first check of reads that fails, or else the first that could not be made, as a call would end because of it.
     #[must_use]
     pub fn first_failure(&self) -> Option<&AccessError> {
         self.first_failing().and_then(|verdict| verdict.error.as_ref())
@@ -116,7 +127,7 @@ impl Report {
         let of = |state| self.checks.iter().filter(move |verdict| verdict.state == state);
         of(State::Unhealthy)
             .chain(of(State::Unknown))
-            .find(|verdict| verdict.error.is_some())
+            .find(|verdict| verdict.error.is_some() && !verdict.concerns_changes_only)
     }
 
     /// The worst check, where one is not in order.
@@ -137,10 +148,10 @@ impl Report {
             .flat_map(|verdict| verdict.hints.iter().map(String::as_str))
     }
 
-    fn worst(&self, of: impl Fn(Check) -> bool) -> State {
+    fn worst(&self, of: impl Fn(&Verdict) -> bool) -> State {
         self.checks
             .iter()
-            .filter(|verdict| of(verdict.check))
+            .filter(|verdict| of(verdict))
             .map(|verdict| verdict.state)
             .max()
             .unwrap_or(State::Healthy)

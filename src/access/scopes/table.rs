@@ -112,7 +112,7 @@ impl Check {
                 scope: Some(Scope::WriteTeams),
                 probe: "none: the token's scopes and the owner's role tell",
                 without: "no grant or revoke is carried out",
-                degraded: "the token's owner is no organization admin, or the audit record cannot be written",
+                degraded: "the token's owner is no organization admin, or a protected name leads to nothing any more",
                 services: &["ConnectorService", "GrantManagerService"],
                 for_writes: true,
             },

@@ -32,7 +32,7 @@ impl Access {
             self.health(age, wait_for_probe).await;
             let evidence = self.observed.evidence();
             let report = self.report_of(&evidence);
-            if report.overall.works() {
+            if report.reads_work() {
                 return Ok(());
             }
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::super::provisioning::ProtectedNames;
 use super::super::{AccessError, PartialVisibility};
 use super::evidence::{Evidence, Seen};
 use super::report::not_needed;
@@ -34,6 +35,8 @@ pub struct Verdict {
     pub latency: Option<Duration>,
     /// The failure behind it, as a call would end with it.
     pub error: Option<AccessError>,
+    /// Whether it is only changes that the trouble keeps from being made, and reads are unaffected.
+    pub concerns_changes_only: bool,
 }
 
 /// What a verdict depends on beside evidence.
@@ -45,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) expiry_warning: Duration,
     /// What keeps changes from being recorded.
     pub(crate) audit_trouble: Option<String>,
+    /// How the names that are protected stand, where there are some.
+    pub(crate) protected_names: Option<ProtectedNames>,
     /// How far Buildkite's clock is ahead.
     pub(crate) clock_ahead: Option<SignedDuration>,
     /// Whether somebody asks right now.
@@ -58,6 +63,7 @@ pub(super) struct Told {
     pub(super) summary: String,
     pub(super) remedy: String,
     pub(super) error: Option<AccessError>,
+    pub(super) concerns_changes_only: bool,
 }
 
 impl Told {
@@ -67,6 +73,14 @@ impl Told {
             summary: summary.into(),
             remedy: remedy.into(),
             error: None,
+            concerns_changes_only: false,
+        }
+    }
+
+    pub(super) fn of_changes(self) -> Self {
+        Self {
+            concerns_changes_only: true,
+            ..self
         }
     }
 
@@ -228,6 +242,7 @@ impl Judge<'_> {
             checked_at: seen.map(|seen| seen.at),
             latency: seen.map(|seen| seen.latency),
             error: told.error,
+            concerns_changes_only: told.concerns_changes_only,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is said of a check whose answer was in order: that it works, that it works but, or that what was answered shows why
 //! it does not.
 
+use super::super::provisioning::ProtectedNames;
 use super::super::{AccessError, OwnerRole, PartialVisibility};
 use super::evidence::{Evidence, Seen};
 use super::expiry::{Expiry, moment};
@@ -25,11 +26,11 @@ pub(super) fn management(token: &AccessToken, evidence: &Evidence, context: &Con
         });
     }
     if let Some(why) = &context.audit_trouble {
-        return Told::new(
-            State::Degraded,
-            format!("no change is made while the audit record cannot be written: {why}"),
-            remedy::audit(),
-        );
+        let summary = format!("no change is made while the audit record cannot be written: {why}");
+        return Told::new(State::Unhealthy, summary, remedy::audit()).of_changes();
+    }
+    if let Some(told) = context.protected_names.as_ref().and_then(protected_names) {
+        return told;
     }
     match evidence.owner_role() {
         Some(OwnerRole::Member) => Told::new(
@@ -42,6 +43,30 @@ pub(super) fn management(token: &AccessToken, evidence: &Evidence, context: &Con
             Told::healthy("the token may change team members (the owner's organization role is not told)")
         }
     }
+}
+
+/// What is not in order with the names that are protected.
+fn protected_names(names: &ProtectedNames) -> Option<Told> {
+    let (state, summary, remedy) = match names {
+        ProtectedNames::Found => return None,
+        ProtectedNames::Unread => (
+            State::Unknown,
+            "what --protect-team and --protect-user lead to is not looked up yet".to_owned(),
+            "ask again in a moment; in a large organization it takes a few minutes".to_owned(),
+        ),
+        ProtectedNames::Unreadable(error) => (
+            State::Unknown,
+            format!("what --protect-team and --protect-user lead to could not be looked up ({error})"),
+            "ask again in a moment".to_owned(),
+        ),
+        ProtectedNames::Unknown(name) => (
+            State::Unhealthy,
+            format!("no change is made while a protected name leads to nothing: {name}"),
+            remedy::protected_names(),
+        ),
+        ProtectedNames::Gone(name) => (State::Degraded, name.clone(), remedy::protected_names()),
+    };
+    Some(Told::new(state, summary, remedy).of_changes())
 }
 
 /// Whether the token lasts.

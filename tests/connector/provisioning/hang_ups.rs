@@ -157,3 +157,72 @@ async fn a_caller_that_is_gone_while_it_waits_for_the_rate_limit_starts_nothing(
         (1, 0)
     );
 }
+
+/// A world that records changes, and what its file holds.
+async fn recorded() -> (World, tempfile::TempDir, impl Fn() -> Vec<serde_json::Value>) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit.jsonl");
+    let mut recorded = setup();
+    recorded.access.audit_file = Some(path.clone());
+    let lines = move || {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    (World::with(recorded).await, directory, lines)
+}
+
+#[tokio::test]
+async fn a_caller_whose_deadline_passed_is_on_record_as_it_was_answered() {
+    let (world, _directory, lines) = recorded().await;
+    // The read of the first caller is held, and behind it the second waits for its turn.
+    let _gate = held(&world, Endpoint::TeamMember);
+    let ask = || {
+        let mut request = grant_request(&world);
+        request.set_timeout(DEADLINE);
+        let mut client = world.platform.grants_client();
+        async move { client.grant(request).await.unwrap_err() }
+    };
+    let (first, second) = tokio::join!(ask(), ask());
+    assert_eq!(
+        (first.code(), second.code()),
+        (Code::DeadlineExceeded, Code::DeadlineExceeded)
+    );
+    until(|| lines().len() == 2).await;
+    for line in lines() {
+        assert_eq!(
+            (&line["outcome"], &line["reason"]),
+            (&"failed".into(), &"DEADLINE_EXCEEDED".into())
+        );
+    }
+    assert_eq!(world.applied(), 0);
+}
+
+#[tokio::test]
+async fn a_caller_that_hung_up_is_on_record_as_that() {
+    let (world, _directory, lines) = recorded().await;
+    let _gate = held(&world, Endpoint::TeamMember);
+    let mut request = grant_request(&world);
+    request.set_timeout(DEADLINE * 20);
+    let mut client = world.platform.grants_client();
+    let caller = tokio::spawn(async move { client.grant(request).await });
+    until(|| world.sandbox.journal().in_flight() == 1).await;
+    caller.abort();
+    until(|| lines().len() == 1).await;
+    assert_eq!(lines()[0]["reason"], "ABANDONED");
+}
+
+#[tokio::test]
+async fn a_change_that_was_begun_is_on_record_as_what_came_of_it_although_the_deadline_passed() {
+    let (world, _directory, lines) = recorded().await;
+    let gate = held(&world, Endpoint::AddTeamMember);
+    let mut request = grant_request(&world);
+    request.set_timeout(DEADLINE);
+    let late = world.platform.grants_client().grant(request).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded);
+    gate.open();
+    until(|| lines().len() == 2).await;
+    assert_eq!(
+        (&lines()[0]["record"], &lines()[1]["outcome"]),
+        (&"intent".into(), &"granted".into())
+    );
+}

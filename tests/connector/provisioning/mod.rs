@@ -9,6 +9,7 @@ mod hang_ups;
 mod model;
 mod principals;
 mod races;
+mod stalls;
 mod state_machine;
 
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub fn patience() -> Patience {
         doubts: 4,
         own_writes: Duration::from_millis(20),
         finish: Duration::from_secs(20),
+        ..Patience::default()
     }
 }
 
@@ -94,6 +96,10 @@ impl World {
 
     pub async fn on(sandbox: Sandbox, token: &SecretString, setup: Setup) -> Self {
         let connector = Connector::with(&sandbox, token, setup).await;
+        Self::of(sandbox, connector).await
+    }
+
+    pub async fn of(sandbox: Sandbox, connector: Connector) -> Self {
         let platform = connector.platform().await;
         let (teams, people) = sandbox.look(|organization: &Organization| {
             let teams = organization.teams().iter().map(|team| team.id).collect();

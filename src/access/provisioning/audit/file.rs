@@ -1,10 +1,13 @@
 //! The audit file: JSON lines, each on the disk before its write returns, in a file that may be rotated away at any time.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+use super::AuditSink;
+use crate::files::{self, NotRegular};
 
 /// Who may read it: its owner, since it tells who has access to what.
 const MODE: u32 = 0o600;
@@ -33,17 +36,7 @@ impl AuditFile {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Opens the file, or makes it, so that trouble is known before the first line.
-    pub(super) fn check(&self) -> io::Result<()> {
-        Open::at(&self.path).map(|_| ())
-    }
-
-    /// Appends a line and returns once it is on the disk.
-    pub(super) fn append(&self, line: &str) -> io::Result<()> {
+    fn try_append(&self, line: &str) -> io::Result<()> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let at_path = std::fs::metadata(&self.path).ok().map(|found| identity(&found));
         let current = match open.take() {
@@ -54,9 +47,33 @@ impl AuditFile {
     }
 }
 
+impl AuditSink for AuditFile {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn check(&self) -> io::Result<()> {
+        Open::at(&self.path).map(drop).map_err(explained)
+    }
+
+    fn append(&self, line: &str) -> io::Result<()> {
+        self.try_append(line).map_err(explained)
+    }
+}
+
+/// A record in a pipe or on standard output is what the log is for.
+fn explained(error: io::Error) -> io::Error {
+    if NotRegular::is(&error) {
+        return io::Error::other(format!(
+            "{error}; without a file, the log's target `audit` has the record"
+        ));
+    }
+    error
+}
+
 impl Open {
     fn at(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).mode(MODE).open(path)?;
+        let file = files::open_to_append(path, MODE)?;
         let metadata = file.metadata()?;
         if metadata.len() == 0
             && let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty())
@@ -66,7 +83,7 @@ impl Open {
         }
         Ok(Self {
             identity: identity(&metadata),
-            mid_line: metadata.is_file() && ends_mid_line(path),
+            mid_line: ends_mid_line(path),
             file,
         })
     }
@@ -76,10 +93,7 @@ impl Open {
         self.mid_line = true;
         self.file.write_all(format!("{start}{line}\n").as_bytes())?;
         self.mid_line = false;
-        if self.file.metadata()?.is_file() {
-            self.file.sync_data()?;
-        }
-        Ok(())
+        self.file.sync_data()
     }
 }
 
@@ -91,7 +105,7 @@ fn identity(metadata: &std::fs::Metadata) -> (u64, u64) {
 /// taken to be in order.
 fn ends_mid_line(path: &Path) -> bool {
     let last = || -> io::Result<u8> {
-        let mut file = File::open(path)?;
+        let mut file = files::open(path)?;
         file.seek(SeekFrom::End(-1))?;
         let mut last = [0];
         file.read_exact(&mut last)?;
@@ -142,8 +156,30 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_and_a_missing_directory_are_errors() {
-        assert!(AuditFile::new("/dev/full".into()).append("1").is_err());
+    fn a_missing_directory_is_an_error() {
         assert!(AuditFile::new("/nonexistent/audit.jsonl".into()).append("1").is_err());
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_the_start_and_in_place_of_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, pipe) = (directory.path().join("audit.jsonl"), directory.path().join("pipe"));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        for refused in [pipe.as_path(), Path::new("/dev/full")] {
+            let error = AuditFile::new(refused.to_owned()).check().unwrap_err().to_string();
+            assert!(
+                error.contains("not a regular file") && error.contains("target `audit`"),
+                "{error}"
+            );
+        }
+        let file = AuditFile::new(path.clone());
+        file.append("1").unwrap();
+        std::fs::rename(&pipe, &path).unwrap();
+        let error = file.append("2").unwrap_err().to_string();
+        assert!(error.contains("a pipe, not a regular file"), "{error}");
+        std::fs::remove_file(&path).unwrap();
+        file.append("3").unwrap();
+        assert_eq!(read(&path), "3\n");
     }
 }

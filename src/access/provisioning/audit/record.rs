@@ -8,19 +8,19 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::super::super::{AccessError, EntitlementId, Principal};
-use super::super::decision::{Request, Write};
+use super::super::decision::{Operation, Write};
 use super::super::{Asker, Outcome};
 use super::Audit;
 use crate::buildkite::{Call, Role, UserId};
 use crate::metrics::PROVISIONING;
 
-/// Whom and what an attempt is about.
+/// Whom and what an attempt is about; of a request that is not well formed, as much as could be read.
 #[derive(Debug)]
 pub(in super::super) struct Subject {
     pub(in super::super) asker: Asker,
-    pub(in super::super) request: Request,
-    pub(in super::super) entitlement: EntitlementId,
-    pub(in super::super) principal: Principal,
+    pub(in super::super) operation: Operation,
+    pub(in super::super) entitlement: Option<EntitlementId>,
+    pub(in super::super) principal: Option<Principal>,
     pub(in super::super) team_slug: Option<String>,
 }
 
@@ -47,8 +47,8 @@ struct Line<'a> {
     caller: &'a str,
     request_id: &'a str,
     operation: &'static str,
-    role: String,
-    team_id: String,
+    role: Option<&'static str>,
+    team_id: Option<String>,
     team_slug: Option<&'a str>,
     user_id: Option<String>,
     user_email: Option<&'a str>,
@@ -70,14 +70,15 @@ struct LineCall {
 
 impl Record {
     pub(in super::super) fn new(audit: Arc<Audit>, subject: Subject, call: Call) -> Self {
-        let email = match &subject.principal {
-            Principal::Email(email) => Some(email.clone()),
-            Principal::User(_) => None,
+        let (user, email) = match &subject.principal {
+            Some(Principal::Email(email)) => (None, Some(email.clone())),
+            Some(Principal::User(user)) => (Some(*user), None),
+            None => (None, None),
         };
         Self {
             audit,
             subject,
-            user: None,
+            user,
             email,
             before: None,
             after: None,
@@ -123,18 +124,26 @@ impl Record {
         self.audit.conclude(line).await;
     }
 
+    /// What became of an attempt that failed: it says so where its intent may be in the file and nothing was sent.
+    fn failure(&self, error: &AccessError) -> &'static str {
+        match error {
+            AccessError::AuditUnavailable { .. } if self.intended.is_none() => "not_carried_out",
+            _ => "failed",
+        }
+    }
+
     fn outcome_line(&self, outcome: &Result<Outcome, AccessError>) -> String {
         let word = outcome
             .as_ref()
             .map_or_else(AccessError::reason, |outcome| outcome.as_str());
-        PROVISIONING.count([self.subject.request.operation(), word]);
+        PROVISIONING.count([self.subject.operation.as_str(), word]);
         let line = match outcome {
             Ok(outcome) => Line {
                 outcome: Some(outcome.as_str()),
                 ..self.facts("outcome")
             },
             Err(error) => Line {
-                outcome: Some("failed"),
+                outcome: Some(self.failure(error)),
                 reason: Some(error.reason()),
                 message: Some(error.to_string()),
                 ..self.facts("outcome")
@@ -165,6 +174,7 @@ impl Record {
 
     fn facts(&self, record: &'static str) -> Line<'_> {
         let attempts = self.call.spent().attempts;
+        let entitlement = self.subject.entitlement;
         let calls = attempts.iter().map(|attempt| LineCall {
             call: attempt.endpoint.name(),
             status: attempt.status.map(|status| status.as_u16()),
@@ -174,9 +184,9 @@ impl Record {
             time: Timestamp::now().to_string(),
             caller: &self.subject.asker.caller,
             request_id: &self.subject.asker.request_id,
-            operation: self.subject.request.operation(),
-            role: self.subject.request.role().to_string(),
-            team_id: self.subject.entitlement.team.to_string(),
+            operation: self.subject.operation.as_str(),
+            role: entitlement.map(|entitlement| entitlement.role.as_str()),
+            team_id: entitlement.map(|entitlement| entitlement.team.to_string()),
             team_slug: self.subject.team_slug.as_deref(),
             user_id: self.user.map(|user| user.to_string()),
             user_email: self.email.as_deref(),
@@ -204,7 +214,7 @@ impl Drop for Record {
         if self.concluded {
             return;
         }
-        let line = self.outcome_line(&Err(AccessError::Abandoned));
+        let line = self.outcome_line(&Err(self.subject.asker.gone()));
         let audit = Arc::clone(&self.audit);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { audit.conclude(line).await });
