@@ -194,7 +194,8 @@ mod tests {
             "TIME" => "1s".to_owned(),
             "JSON" => "{}".to_owned(),
             "PATH" => "/v2".to_owned(),
-            "ROWS" => "1".to_owned(),
+            "ROWS" | "N" => "1".to_owned(),
+            "TYPE" => "text/plain".to_owned(),
             choice => choice.to_owned(),
         };
         values.split('|').map(|of| format!("{name}={}", value(of))).collect()
