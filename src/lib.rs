@@ -1,12 +1,13 @@
 //! A gRPC connector between access-request platforms and a Buildkite organization.
 
-pub mod access;
-pub mod buildkite;
 pub mod cli;
-pub mod connector;
 mod files;
-pub mod health;
-pub mod metrics;
+pub mod governance;
+pub mod grpc;
+pub mod monitoring;
 pub mod proto;
+pub mod providers;
+mod reload;
 pub mod sandbox;
-pub mod server;
+pub mod telemetry;
+mod wire;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::CommandError;
-use crate::server::{CallerRole, NewBearer};
+use crate::grpc::server::{CallerRole, NewBearer};
 
 /// What `caller` can be told.
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::settings::SettingError;
-use crate::buildkite::mask;
+use crate::telemetry::redact::mask;
 
 /// What is logged where nothing else is said.
 const DEFAULT: &str = "info";
@@ -87,7 +87,7 @@ mod tests {
     #[case("WARN", None)]
     #[case("off", None)]
     #[case("info,buildkite_connector=debug", None)]
-    #[case("buildkite_connector::server=trace, error", None)]
+    #[case("buildkite_connector::grpc::server=trace, error", None)]
     #[case("info,buildkite_connector[call{caller=platform}]=debug", None)]
     #[case("info,", None)]
     #[case("warnn", Some("warnn"))]

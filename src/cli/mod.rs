@@ -2,7 +2,6 @@
 
 mod caller;
 mod check;
-mod guards;
 mod logging;
 pub mod sandbox;
 mod serve;

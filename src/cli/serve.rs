@@ -10,11 +10,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::settings::{ConnectionArgs, ListenerArgs, SettingError, Settings, metrics_problem};
 use super::{CommandError, logging, signals};
-use crate::access::Access;
-use crate::access::scopes::{Report, State};
-use crate::buildkite::{ApiToken, Client, Credential};
+use crate::governance::Governance;
+use crate::governance::health::{Report, State};
+use crate::grpc::server::{Listener, Monitoring, ReadAgain, Reloadable, Server};
+use crate::providers::buildkite::{ApiToken, Client, Credential};
 use crate::sandbox::{Options, Sandbox};
-use crate::server::{Listener, Monitoring, ReadAgain, Server, Watched};
 
 /// Between two checks while Buildkite cannot be asked.
 const UNKNOWN: Duration = Duration::from_secs(30);
@@ -52,8 +52,8 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let address = args.listener.address(settings.access.provisioning)?;
     let protection = args.listener.options()?;
     let files = [
-        protection.tls.as_ref().map(Watched::read_again),
-        protection.callers.as_ref().map(Watched::read_again),
+        protection.tls.as_ref().map(Reloadable::read_again),
+        protection.callers.as_ref().map(Reloadable::read_again),
     ];
     let monitoring = match args.listener.metrics_address(&address)? {
         Some(address) => Some(Monitoring::open(&address).await.map_err(metrics_problem)?),
@@ -77,7 +77,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     )));
     let watched = Arc::clone(&credential);
     let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-    let access = Arc::new(Access::new(Arc::new(client), access_settings));
+    let access = Arc::new(Governance::new(Arc::new(client), access_settings));
     let server = Server::new(Arc::clone(&access), protection)
         .await
         .map_err(|error| failed(&error))?;
@@ -116,7 +116,7 @@ async fn read_again_at(mut hangups: Signal, credential: Arc<Credential>, files: 
 
 /// Checks health at the start, whenever nothing else has for a while, and when the token was replaced, and says in one line
 /// what changed. A connector that starts on a bad day heals by itself: while Buildkite cannot be asked, it is tried more often.
-async fn keep_checking(access: Arc<Access>, credential: Arc<Credential>, interval: Duration) {
+async fn keep_checking(access: Arc<Governance>, credential: Arc<Credential>, interval: Duration) {
     let (mut told, mut age) = (None, interval);
     loop {
         let report = access.health(age, None).await;

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use buildkite_connector::buildkite::{Call, Client, ClientOptions, Lane, TeamId};
+use buildkite_connector::providers::buildkite::{CallContext, Client, ClientOptions, Lane, TeamId};
 use rstest::rstest;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -140,7 +140,7 @@ async fn an_answer_that_ends_too_early_is_asked_for_again_whatever_it_begins_wit
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     };
-    let call = Call::new(Lane::Interactive);
+    let call = CallContext::new(Lane::Interactive);
     let told = tokio::select! {
         told = client.team(team, &call) => told.unwrap(),
         () = serve => unreachable!("it serves for as long as it is asked"),
@@ -172,7 +172,7 @@ async fn an_answer_that_nobody_asked_for_is_never_that_of_the_next_request(#[cas
     let asking = tokio::spawn(async move {
         for attempt in 0..TRIES {
             let team = TeamId::from(Uuid::new_v4());
-            let told = client.team(team, &Call::new(Lane::Interactive)).await.unwrap();
+            let told = client.team(team, &CallContext::new(Lane::Interactive)).await.unwrap();
             assert_eq!(told.id, team, "try {attempt}");
             if extra == Extra::BeforeTheNext {
                 server.read.notify_one();

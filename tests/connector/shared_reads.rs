@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildkite_connector::buildkite::{Call, Client, ClientOptions, Lane};
 use buildkite_connector::proto::c1::connector::v2::{Grant, Resource};
+use buildkite_connector::providers::buildkite::{CallContext, Client, ClientOptions, Lane};
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Gate, LimitOptions, Options, Sandbox};
 use futures::future::join_all;
 use secrecy::ExposeSecret;
@@ -200,18 +200,18 @@ async fn limited(window: Duration) -> (Sandbox, Arc<Client>) {
 #[tokio::test]
 async fn who_waits_to_ask_alone_keeps_no_request_that_nobody_waits_for_any_more() {
     let (sandbox, client) = limited(Duration::from_secs(30)).await;
-    let call = Call::new(Lane::Interactive);
+    let call = CallContext::new(Lane::Interactive);
     for _ in 0..4 {
         client.user(&call).await.unwrap();
     }
     let _gate = held(&sandbox, Endpoint::Organization);
-    let asking = |call: Call| {
+    let asking = |call: CallContext| {
         let client = Arc::clone(&client);
         tokio::spawn(async move { client.organization(&call).await })
     };
     let first = asking(call.clone());
     until(|| sandbox.journal().in_flight() == 1).await;
-    let alone = asking(call.deciding());
+    let alone = asking(call.uncoalesced());
     until(|| client.budget().waiting.iter().any(|(_, waiting)| *waiting == 1)).await;
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
@@ -222,17 +222,17 @@ async fn who_waits_to_ask_alone_keeps_no_request_that_nobody_waits_for_any_more(
 #[tokio::test]
 async fn all_who_waited_for_a_limit_are_told_so_whoever_asked_in_the_end() {
     let (sandbox, client) = limited(Duration::from_secs(3)).await;
-    let call = Call::new(Lane::Interactive);
+    let call = CallContext::new(Lane::Interactive);
     for _ in 0..5 {
         client.user(&call).await.unwrap();
     }
     let before = sandbox.journal().total();
-    let calls = [Call::new(Lane::Interactive), Call::new(Lane::Interactive)];
+    let calls = [CallContext::new(Lane::Interactive), CallContext::new(Lane::Interactive)];
     for answer in join_all(calls.iter().map(|call| client.organization(call))).await {
         answer.unwrap();
     }
     assert_eq!(sandbox.journal().total() - before, 1);
     for call in &calls {
-        assert!(call.spent().waited > Duration::ZERO, "the wait of one is not told");
+        assert!(call.stats().waited > Duration::ZERO, "the wait of one is not told");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildkite_connector::access::PartialVisibility;
+use buildkite_connector::governance::PartialVisibility;
 use buildkite_connector::sandbox::{
     BodyStyle, Edit, Endpoint, Fault, FaultKind, MemberRoleField, OrganizationRole, Privacy, Sandbox,
 };

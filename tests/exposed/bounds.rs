@@ -1,9 +1,9 @@
 //! Floods: of connections, of calls, of oversized messages. Too much is turned away, and afterwards everything is as before.
 
+use buildkite_connector::grpc::server::ServerOptions;
 use buildkite_connector::proto::c1::connector::v2::ResourcesServiceListResourcesRequest;
 use buildkite_connector::proto::c1::connector::v2::resources_service_client::ResourcesServiceClient;
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind};
-use buildkite_connector::server::ServerOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;

@@ -1,9 +1,9 @@
 //! Who may call what: every role, every method that is served.
 
+use buildkite_connector::grpc::server::{Callers, NewBearer, ServerOptions};
 use buildkite_connector::proto::FILE_DESCRIPTOR_SET;
 use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantRequest;
 use buildkite_connector::proto::c1::connector::v2::grant_manager_service_client::GrantManagerServiceClient;
-use buildkite_connector::server::{Callers, NewBearer, ServerOptions};
 use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Endpoint;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use buildkite_connector::grpc::server::ServerOptions;
 use buildkite_connector::proto::connector::health::v1::WatchScopesRequest;
 use buildkite_connector::proto::connector::health::v1::scope_health_service_client::ScopeHealthServiceClient;
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Gate, Sandbox, TeamRole};
-use buildkite_connector::server::ServerOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use buildkite_connector::access::Access;
-use buildkite_connector::buildkite::{ApiToken, Client, Credential};
+use buildkite_connector::governance::Governance;
+use buildkite_connector::grpc::server::{ListenAddress, Listener, Server, ServerOptions};
+use buildkite_connector::providers::buildkite::{ApiToken, Client, Credential};
 use buildkite_connector::sandbox::Sandbox;
-use buildkite_connector::server::{ListenAddress, Listener, Server, ServerOptions};
 use futures::StreamExt;
 use http::uri::PathAndQuery;
 use secrecy::ExposeSecret;
@@ -48,7 +48,7 @@ impl House {
             credential,
             setup.client,
         );
-        let access = Arc::new(Access::new(Arc::new(client.unwrap()), setup.access));
+        let access = Arc::new(Governance::new(Arc::new(client.unwrap()), setup.access));
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
         let ListenAddress::Tcp(address) = listener.address().unwrap() else {
             panic!("not on TCP")

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use buildkite_connector::grpc::server::{Limits, ServerOptions};
 use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantRequest;
 use buildkite_connector::sandbox::TeamRole;
-use buildkite_connector::server::{Limits, ServerOptions};
 use prost::Message;
 use tonic::Code;
 use tonic::metadata::MetadataMap;

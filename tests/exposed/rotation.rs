@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use buildkite_connector::buildkite::{Call, Client, Credential, Lane};
+use buildkite_connector::grpc::server::{Callers, NewBearer, ServerOptions};
+use buildkite_connector::providers::buildkite::{CallContext, Client, Credential, Lane};
 use buildkite_connector::sandbox::TokenSpec;
-use buildkite_connector::server::{Callers, NewBearer, ServerOptions};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use secrecy::ExposeSecret;
@@ -131,7 +131,7 @@ async fn a_new_token_is_used_without_being_asked_for_and_a_broken_file_keeps_it(
     let watching = tokio::spawn(async move { credential.watch().await });
     let used = async |token: &str| {
         // What the answer holds is of no interest: the request was sent.
-        let _ = client.user(&Call::new(Lane::Interactive)).await;
+        let _ = client.user(&CallContext::new(Lane::Interactive)).await;
         *seen.lock().unwrap() == format!("Bearer {token}")
     };
     assert!(used("bkua_first").await);

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use buildkite_connector::server::{Callers, Limits, NewBearer, ServerOptions};
+use buildkite_connector::grpc::server::{Callers, Limits, NewBearer, ServerOptions};
 use tonic::Code;
 use tonic::metadata::MetadataMap;
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use buildkite_connector::buildkite::ClientOptions;
 use buildkite_connector::proto::connector::health::v1::scope_health_service_client::ScopeHealthServiceClient;
 use buildkite_connector::proto::connector::health::v1::{
     CheckScopesRequest, CheckScopesResponse, ScopeCheck, WatchScopesRequest,
 };
+use buildkite_connector::providers::buildkite::ClientOptions;
 use buildkite_connector::sandbox::{OrganizationRole, Sandbox, Seed, TokenSpec};
 use secrecy::SecretString;
 use tonic::Streaming;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use buildkite_connector::access::provisioning::Protected;
+use buildkite_connector::governance::provisioning::Protected;
 use buildkite_connector::sandbox::{Endpoint, MemberRows};
 use rstest::rstest;
 use tonic::Code;

@@ -81,7 +81,7 @@ async fn trouble_that_passes_is_ridden_out() {
 
 #[tokio::test]
 async fn twenty_seconds_are_ridden_out_by_default_and_no_more() {
-    let defaults = buildkite_connector::access::AccessSettings::default().health;
+    let defaults = buildkite_connector::governance::GovernanceSettings::default().health;
     assert_eq!(defaults.ride_out, Duration::from_secs(20));
     let bench = Bench::start().await;
     bench

@@ -19,10 +19,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildkite_connector::access::{Access, AccessSettings};
-use buildkite_connector::buildkite::{Client, ClientOptions};
+use buildkite_connector::governance::{Governance, GovernanceSettings};
+use buildkite_connector::grpc::server::{ListenAddress, Listener, Server, ServerOptions};
+use buildkite_connector::providers::buildkite::{Client, ClientOptions};
 use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox, Seed, Size};
-use buildkite_connector::server::{ListenAddress, Listener, Server, ServerOptions};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -69,7 +69,7 @@ pub async fn until(condition: impl Fn() -> bool) {
 #[derive(Clone)]
 pub struct Setup {
     pub client: ClientOptions,
-    pub access: AccessSettings,
+    pub access: GovernanceSettings,
 }
 
 impl Default for Setup {
@@ -82,9 +82,9 @@ impl Default for Setup {
         };
         Self {
             client,
-            access: AccessSettings {
+            access: GovernanceSettings {
                 provisioning: true,
-                ..AccessSettings::default()
+                ..GovernanceSettings::default()
             },
         }
     }
@@ -116,11 +116,11 @@ impl Connector {
             token.expose_secret().parse().unwrap(),
             setup.client,
         );
-        Self::serving(Access::new(Arc::new(client.unwrap()), setup.access)).await
+        Self::serving(Governance::new(Arc::new(client.unwrap()), setup.access)).await
     }
 
     /// Of anything that is made.
-    pub async fn serving(access: Access) -> Self {
+    pub async fn serving(access: Governance) -> Self {
         let access = Arc::new(access);
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
         let ListenAddress::Tcp(address) = listener.address().unwrap() else {

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::{SettingError, duration};
-use crate::buildkite::budget::BudgetOptions;
+use crate::providers::buildkite::budget::BudgetOptions;
 
 /// The flags.
 #[derive(Debug, Clone, clap::Args)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{SettingError, duration, switch};
-use crate::server::{Callers, Limits, ListenAddress, ServerOptions, TlsFiles, TlsPart};
+use crate::grpc::server::{Callers, Limits, ListenAddress, ServerOptions, TlsFiles, TlsPart};
 
 const LISTEN: [&str; 2] = ["--listen", "BUILDKITE_CONNECTOR_LISTEN"];
 const METRICS: [&str; 2] = ["--metrics-listen", "BUILDKITE_CONNECTOR_METRICS_LISTEN"];
@@ -20,7 +20,7 @@ const MOST_CALLS: u32 = 1_000_000;
 
 /// The flags.
 #[derive(Debug, Clone, clap::Args)]
-pub(in crate::cli) struct ListenerArgs {
+pub(crate) struct ListenerArgs {
     /// Where to listen: an address (port 0 takes a free one) or unix:PATH (clients built on gRPC's C core then need
     /// another authority: see docs/security.md)
     #[arg(
@@ -88,7 +88,7 @@ impl Default for ListenerArgs {
 
 impl ListenerArgs {
     /// The address to listen on, where what protects it suffices for whoever can reach it.
-    pub(in crate::cli) fn address(&self, provisioning: bool) -> Result<ListenAddress, SettingError> {
+    pub(crate) fn address(&self, provisioning: bool) -> Result<ListenAddress, SettingError> {
         let insecure = self.insecure()?;
         let [flag, variable] = LISTEN;
         let address: ListenAddress = self
@@ -115,10 +115,7 @@ impl ListenerArgs {
     }
 
     /// The address to listen on for monitors, if at all; `listen` is where callers are listened for.
-    pub(in crate::cli) fn metrics_address(
-        &self,
-        listen: &ListenAddress,
-    ) -> Result<Option<ListenAddress>, SettingError> {
+    pub(crate) fn metrics_address(&self, listen: &ListenAddress) -> Result<Option<ListenAddress>, SettingError> {
         let Some(text) = self.metrics_listen.as_deref().filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
@@ -138,7 +135,7 @@ impl ListenerArgs {
     }
 
     /// What protects the listener. Must be called within a runtime, since files are watched.
-    pub(in crate::cli) fn options(&self) -> Result<ServerOptions, SettingError> {
+    pub(crate) fn options(&self) -> Result<ServerOptions, SettingError> {
         let files = self.tls_files()?;
         let certificates = files.as_ref().is_some_and(|files| files.client_ca.is_some());
         let tls = files.map(TlsFiles::watch).transpose().map_err(|error| {
@@ -200,7 +197,7 @@ impl ListenerArgs {
 }
 
 /// What is wrong with where monitors are listened for.
-pub(in crate::cli) fn metrics_problem(problem: impl Display) -> SettingError {
+pub(crate) fn metrics_problem(problem: impl Display) -> SettingError {
     let [flag, variable] = METRICS;
     SettingError::new(flag, variable, problem)
 }

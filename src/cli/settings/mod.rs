@@ -3,6 +3,7 @@
 mod budget;
 mod health;
 mod listener;
+pub(crate) mod provisioning;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,9 @@ use std::time::Duration;
 
 pub(super) use listener::{ListenerArgs, metrics_problem};
 
-use super::guards::GuardArgs;
-use crate::access::{AccessSettings, PartialVisibility};
-use crate::buildkite::{ApiOrigin, ApiToken, ClientOptions, Credential, OrganizationSlug};
+use super::settings::provisioning::GuardArgs;
+use crate::governance::{GovernanceSettings, PartialVisibility};
+use crate::providers::buildkite::{ApiOrigin, ApiToken, ClientOptions, Credential, OrganizationSlug};
 
 /// The environment variable of the token; there is no flag, since a secret is never an argument.
 const TOKEN: &str = "BUILDKITE_API_TOKEN";
@@ -144,7 +145,7 @@ pub struct Settings {
     /// How it is asked.
     pub client: ClientOptions,
     /// What is allowed.
-    pub access: AccessSettings,
+    pub access: GovernanceSettings,
 }
 
 impl Settings {
@@ -196,7 +197,7 @@ impl ConnectionArgs {
             .ok_or_else(wrong)
     }
 
-    pub(super) fn access(&self) -> Result<AccessSettings, SettingError> {
+    pub(super) fn access(&self) -> Result<GovernanceSettings, SettingError> {
         let partial_visibility = match self.partial_visibility.as_str() {
             "refuse" => PartialVisibility::Refuse,
             "allow" => PartialVisibility::Allow,
@@ -208,7 +209,7 @@ impl ConnectionArgs {
                 ));
             }
         };
-        Ok(AccessSettings {
+        Ok(GovernanceSettings {
             provisioning: switch("--provisioning", "BUILDKITE_CONNECTOR_PROVISIONING", &self.provisioning)?,
             maintainer_revoke: self.guards.maintainer_revoke()?,
             protected: self.guards.protected()?,
@@ -221,7 +222,7 @@ impl ConnectionArgs {
             partial_visibility,
             health: self.health.read()?,
             read_ahead: self.read_ahead()?,
-            ..AccessSettings::default()
+            ..GovernanceSettings::default()
         })
     }
 }

@@ -6,8 +6,8 @@ mod table;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use buildkite_connector::buildkite::ClientOptions;
-use buildkite_connector::buildkite::budget::BudgetOptions;
+use buildkite_connector::providers::buildkite::ClientOptions;
+use buildkite_connector::providers::buildkite::budget::BudgetOptions;
 use buildkite_connector::sandbox::{Fault, FaultKind, LimitOptions, Options, Sandbox};
 use futures::{StreamExt, stream};
 use tonic::{Code, Status};

@@ -14,8 +14,8 @@ mod state_machine;
 
 use std::time::Duration;
 
-use buildkite_connector::access::AccessSettings;
-use buildkite_connector::access::provisioning::Patience;
+use buildkite_connector::governance::GovernanceSettings;
+use buildkite_connector::governance::provisioning::WriteTimeouts;
 use buildkite_connector::sandbox::{Endpoint, LimitOptions, Options, Organization, Sandbox, TeamRole};
 use prost::Name;
 use secrecy::SecretString;
@@ -39,22 +39,22 @@ pub struct World {
 
 /// The design's times, a fiftieth of them; edits behind our back come at once here, where they would be seconds apart in the
 /// world, so that a write of ours explains even less.
-pub fn patience() -> Patience {
-    Patience {
+pub fn patience() -> WriteTimeouts {
+    WriteTimeouts {
         pauses: [2, 6, 12, 20, 60, 100].map(Duration::from_millis).to_vec(),
         doubts: 4,
         own_writes: Duration::from_millis(20),
         finish: Duration::from_secs(20),
-        ..Patience::default()
+        ..WriteTimeouts::default()
     }
 }
 
 pub fn setup() -> Setup {
     Setup {
-        access: AccessSettings {
+        access: GovernanceSettings {
             provisioning: true,
             patience: patience(),
-            ..AccessSettings::default()
+            ..GovernanceSettings::default()
         },
         ..Setup::default()
     }

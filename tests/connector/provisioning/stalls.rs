@@ -4,9 +4,9 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use buildkite_connector::access::Access;
-use buildkite_connector::access::provisioning::AuditSink;
-use buildkite_connector::buildkite::Client;
+use buildkite_connector::governance::Governance;
+use buildkite_connector::governance::provisioning::AuditSink;
+use buildkite_connector::providers::buildkite::Client;
 use buildkite_connector::sandbox::{Edit, Endpoint, Fault, FaultKind};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ async fn on(disk: &Arc<Disk>) -> World {
         setup.client,
     );
     let sink = Arc::clone(disk) as Arc<dyn AuditSink>;
-    let access = Access::with_sink(Arc::new(client.unwrap()), setup.access, sink);
+    let access = Governance::with_sink(Arc::new(client.unwrap()), setup.access, sink);
     World::of(sandbox, Connector::serving(access).await).await
 }
 
