@@ -4,6 +4,7 @@ pub mod access;
 pub mod buildkite;
 pub mod cli;
 pub mod connector;
+pub mod export;
 pub mod health;
 pub mod metrics;
 pub mod proto;

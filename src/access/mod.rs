@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 pub use catalog::{EntitlementTexts, ResourceKind};
 pub use error::AccessError;
@@ -33,6 +34,7 @@ pub use page_token::PageTokenError;
 pub use standing::{OwnerRole, Standing};
 pub use upstream::Upstream;
 
+use crate::buildkite::Lane;
 use crate::buildkite::budget::BudgetState;
 use closure::Closure;
 use progress::Progress;
@@ -133,6 +135,12 @@ impl Access {
     #[must_use]
     pub fn budget(&self) -> BudgetState {
         self.upstream.budget()
+    }
+
+    /// When the last of so many requests of a sync is likely to have its turn; none where no limit is in the way.
+    #[must_use]
+    pub fn forecast(&self, requests: u32) -> Option<Instant> {
+        self.upstream.forecast(Lane::Sync, requests)
     }
 
     /// What the operator decided.

@@ -13,7 +13,7 @@ mod request;
 mod resource_getter;
 mod resource_types;
 mod resources;
-mod rows;
+pub(crate) mod rows;
 mod spent;
 mod status;
 

@@ -28,7 +28,7 @@ pub(super) fn annotation<M: Name>(message: &M) -> Any {
     }
 }
 
-pub(super) fn resource_type(kind: ResourceKind) -> ResourceType {
+pub(crate) fn resource_type(kind: ResourceKind) -> ResourceType {
     let (r#trait, annotations) = match kind {
         ResourceKind::User => (
             resource_type::Trait::User,
@@ -46,7 +46,7 @@ pub(super) fn resource_type(kind: ResourceKind) -> ResourceType {
     }
 }
 
-pub(super) fn user(person: OrganizationMember) -> Resource {
+pub(crate) fn user(person: OrganizationMember) -> Resource {
     let OrganizationMember {
         id,
         name,
@@ -85,7 +85,7 @@ pub(super) fn user(person: OrganizationMember) -> Resource {
     }
 }
 
-pub(super) fn team(team: Team, organization: &str) -> Resource {
+pub(crate) fn team(team: Team, organization: &str) -> Resource {
     let Team {
         id,
         name,
@@ -125,7 +125,7 @@ pub(super) fn team(team: Team, organization: &str) -> Resource {
     }
 }
 
-pub(super) fn entitlement(team: &Resource, id: EntitlementId) -> Entitlement {
+pub(crate) fn entitlement(team: &Resource, id: EntitlementId) -> Entitlement {
     let named = name_of([Some(team.display_name.as_str())], id.team);
     let texts = EntitlementTexts::of(id.role, &named);
     let group = EntitlementExclusionGroup {
@@ -150,7 +150,7 @@ pub(super) fn entitlement(team: &Resource, id: EntitlementId) -> Entitlement {
     }
 }
 
-pub(super) fn grant(team: TeamId, holder: &Holder) -> Grant {
+pub(crate) fn grant(team: TeamId, holder: &Holder) -> Grant {
     let id = GrantId {
         entitlement: EntitlementId {
             team,
