@@ -6,7 +6,10 @@ use std::process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The shell's code for a process that SIGINT ended.
-const INTERRUPTED: i32 = 130;
+const INTERRUPTED: u8 = 130;
+
+/// The same for SIGTERM.
+const TERMINATED: u8 = 143;
 
 /// Resolves at the first signal. From then on the next one ends the process.
 ///
@@ -19,8 +22,28 @@ pub(super) fn ending() -> io::Result<impl Future<Output = ()>> {
         next(&mut terminate, &mut interrupt).await;
         tokio::spawn(async move {
             next(&mut terminate, &mut interrupt).await;
-            process::exit(INTERRUPTED);
+            process::exit(INTERRUPTED.into());
         });
+    })
+}
+
+/// Resolves at the first signal with the exit code of a job that it ends. From then on the next one ends the process.
+///
+/// # Errors
+/// When the operating system does not let signals be listened for.
+pub(super) fn interruption() -> io::Result<impl Future<Output = u8>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let code = tokio::select! {
+            _ = terminate.recv() => TERMINATED,
+            _ = interrupt.recv() => INTERRUPTED,
+        };
+        tokio::spawn(async move {
+            next(&mut terminate, &mut interrupt).await;
+            process::exit(code.into());
+        });
+        code
     })
 }
 
