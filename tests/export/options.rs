@@ -9,7 +9,7 @@ use buildkite_connector::sandbox::{Endpoint, Sandbox, Seed};
 use rstest::rstest;
 use secrecy::ExposeSecret;
 
-use crate::job::Place;
+use crate::job::{NAMES, Place, synced};
 use crate::read_back::C1z;
 use crate::support::{sandbox, sized};
 
@@ -105,4 +105,28 @@ async fn a_sync_in_one_process_reads_everything_anew_each_time() {
     }
     assert_eq!(counted[0].teams, counted[1].teams + 1);
     assert!(counted[0].grants > counted[1].grants);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_file_that_is_given_up_while_it_is_completed_is_not_there(#[values(0, 1, 2, 3)] format: usize) {
+    let sandbox = sandbox(sized(6, 4, 30)).await;
+    let (place, name) = (Place::new(), NAMES[format]);
+    synced(&sandbox, &place.path(name)).await;
+    let before = place.contents();
+    let options = SyncOptions::default();
+    let mut output = Output::open(
+        &place.path(name),
+        Format::of(&place.path(name)).unwrap(),
+        options.run_type(),
+    )
+    .unwrap();
+    let progress = Progress::default();
+    export::sync(&access(&sandbox), &options, &mut output, &progress)
+        .await
+        .unwrap();
+    let mut finishing = Box::pin(output.finish());
+    assert!(futures::poll!(&mut finishing).is_pending());
+    drop(finishing);
+    assert_eq!(place.contents(), before);
 }
