@@ -1,6 +1,7 @@
 //! A gRPC connector between access-request platforms and a Buildkite organization.
 
 pub mod cli;
+pub mod export;
 mod files;
 pub mod governance;
 pub mod grpc;

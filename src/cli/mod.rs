@@ -2,12 +2,17 @@
 
 mod caller;
 mod check;
+mod diff;
+mod job;
+mod list;
 mod logging;
+mod progress;
 pub mod sandbox;
 mod serve;
 mod settings;
 mod signals;
 mod switches;
+mod sync;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -16,8 +21,12 @@ use clap::{Parser, Subcommand};
 
 pub use caller::CallerArgs;
 pub use check::CheckArgs;
+pub use diff::DiffArgs;
+pub use job::JobArgs;
+pub use list::ListArgs;
 pub use serve::ServeArgs;
 pub use settings::{ConnectionArgs, SettingError, Settings};
+pub use sync::SyncArgs;
 
 /// Governs who is Member or Maintainer of which Buildkite team, for access-request platforms.
 #[derive(Debug, Parser)]
@@ -31,6 +40,12 @@ pub struct Cli {
 enum Command {
     /// Serve the connector over gRPC
     Serve(Box<ServeArgs>),
+    /// Read the whole organization once, into a file
+    Sync(Box<SyncArgs>),
+    /// Print users, teams, grants or resources
+    List(Box<ListArgs>),
+    /// Show who gained and who lost what between two files of syncs
+    Diff(DiffArgs),
     /// Make a bearer for a caller, and its entry for the callers file
     Caller(CallerArgs),
     /// Tell what works, what does not, and what to do, per scope of the token
@@ -54,13 +69,27 @@ pub enum CommandError {
     /// Something that is needed does not work, and was told of already.
     #[error("unhealthy")]
     Unhealthy,
+    /// What a path names is not what the command takes.
+    #[error("{0}")]
+    Refused(String),
+    /// A rate limit would have to be waited for longer than allowed.
+    #[error("{0}")]
+    RateLimited(String),
+    /// A signal ended the job; its exit code.
+    #[error("interrupted: nothing was changed")]
+    Interrupted(u8),
+    /// Two files differ, as was printed.
+    #[error("different")]
+    Different,
 }
 
 impl CommandError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Setting(_) => ExitCode::from(WRONG_USAGE),
-            Self::Failed(_) | Self::Unhealthy => ExitCode::FAILURE,
+            Self::Setting(_) | Self::Refused(_) => ExitCode::from(WRONG_USAGE),
+            Self::Failed(_) | Self::Unhealthy | Self::Different => ExitCode::FAILURE,
+            Self::RateLimited(_) => ExitCode::from(3),
+            Self::Interrupted(code) => ExitCode::from(*code),
         }
     }
 }
@@ -91,13 +120,16 @@ impl Cli {
     pub async fn run(self) -> ExitCode {
         let done = match self.command {
             Command::Serve(args) => serve::run(&args).await,
+            Command::Sync(args) => sync::run(&args).await,
+            Command::List(args) => list::run(&args).await,
+            Command::Diff(args) => diff::run(&args),
             Command::Caller(args) => caller::run(&args),
             Command::Check(args) => check::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error @ CommandError::Unhealthy) => error.exit_code(),
+            Err(error @ (CommandError::Unhealthy | CommandError::Different)) => error.exit_code(),
             Err(error) => {
                 eprintln!("error: {error}");
                 error.exit_code()

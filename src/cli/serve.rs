@@ -162,7 +162,7 @@ fn tell(report: &Report) {
     }
 }
 
-async fn start_sandbox() -> Result<Sandbox, CommandError> {
+pub(super) async fn start_sandbox() -> Result<Sandbox, CommandError> {
     let sandbox = Sandbox::start(Options::default())
         .await
         .map_err(|error| CommandError::Failed(format!("the sandbox could not start: {error}")))?;
@@ -171,7 +171,7 @@ async fn start_sandbox() -> Result<Sandbox, CommandError> {
 }
 
 /// The settings with the sandbox in Buildkite's place; its organization and token take that of the configured ones.
-fn for_sandbox(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
+pub(super) fn for_sandbox(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
     let failed = |error: &dyn std::error::Error| CommandError::Failed(format!("the sandbox is of no use: {error}"));
     let token: ApiToken = sandbox
         .token()

@@ -7,7 +7,10 @@ use std::process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The shell's code for a process that SIGINT ended.
-const INTERRUPTED: i32 = 130;
+const INTERRUPTED: u8 = 130;
+
+/// The same for SIGTERM.
+const TERMINATED: u8 = 143;
 
 /// Resolves at the first signal that ends a command. From then on the next one ends the process.
 ///
@@ -40,8 +43,30 @@ fn first_of<const N: usize>(kinds: [SignalKind; N]) -> io::Result<impl Future<Ou
         next(&mut signals).await;
         tokio::spawn(async move {
             next(&mut signals).await;
-            process::exit(INTERRUPTED);
+            process::exit(INTERRUPTED.into());
         });
+    })
+}
+
+/// Resolves at the first signal with the exit code of a job that it ends. From then on the next one ends the process.
+///
+/// # Errors
+/// When the operating system does not let signals be listened for.
+pub(super) fn interruption() -> io::Result<impl Future<Output = u8>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        let code = tokio::select! {
+            _ = interrupt.recv() => INTERRUPTED,
+            _ = terminate.recv() => TERMINATED,
+            _ = hangup.recv() => TERMINATED,
+        };
+        tokio::spawn(async move {
+            next(&mut [interrupt, terminate, hangup]).await;
+            process::exit(code.into());
+        });
+        code
     })
 }
 

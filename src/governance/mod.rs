@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 pub use credential_status::{CredentialStatus, OwnerRole};
 pub use error::GovernanceError;
@@ -29,6 +30,7 @@ pub use sync::listing::{Page, TeamGrant};
 pub use sync::page_token::PageTokenError;
 pub use upstream::Upstream;
 
+use crate::providers::buildkite::Lane;
 use crate::providers::buildkite::budget::BudgetState;
 use health::{EvidenceRecorder, HealthSettings};
 use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, WriteTimeouts};
@@ -146,6 +148,12 @@ impl Governance {
     #[must_use]
     pub fn budget(&self) -> BudgetState {
         self.upstream.budget()
+    }
+
+    /// When the last of so many requests of a sync is likely to have its turn; none where no limit is in the way.
+    #[must_use]
+    pub fn forecast(&self, requests: u32) -> Option<Instant> {
+        self.upstream.forecast(Lane::Sync, requests)
     }
 
     /// What the operator decided.

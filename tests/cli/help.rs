@@ -6,7 +6,7 @@ use rstest::rstest;
 use super::process::connector;
 
 #[rstest]
-#[case::commands(&["--help"], &["serve", "check", "sandbox"])]
+#[case::commands(&["--help"], &["serve", "sync", "list", "diff", "check", "sandbox"])]
 #[case::serve(&["serve", "--help"], &["--organization", "BUILDKITE_ORGANIZATION_SLUG", "BUILDKITE_API_TOKEN", "--listen", "--metrics-listen", "--provisioning", "--sandbox"])]
 #[case::sandbox(&["sandbox", "--help"], &["--teams", "--fault", "--user-limit"])]
 fn help_names_what_there_is(#[case] arguments: &[&str], #[case] named: &[&str]) {

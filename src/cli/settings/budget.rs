@@ -6,16 +6,12 @@ use super::{SettingError, duration};
 use crate::providers::buildkite::budget::BudgetOptions;
 
 /// The flags.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct BudgetArgs {
-    /// Longest wait for a rate limit (a grant or revoke waits up to a whole window and a margin)
-    #[arg(
-        long,
-        env = "BUILDKITE_CONNECTOR_MAX_WAIT",
-        value_name = "TIME",
-        default_value = "45s"
-    )]
-    max_wait: String,
+    /// Longest wait for a rate limit. A server waits 45s where this is not given (a grant or revoke up to a whole window and a
+    /// margin), a job that ends for as long as it takes
+    #[arg(long, env = "BUILDKITE_CONNECTOR_MAX_WAIT", value_name = "TIME")]
+    max_wait: Option<String>,
     /// Percent of each window that syncs leave to grants and revokes [default: 10 and at least 15 requests, but no more
     /// than 30 percent]
     #[arg(long, env = "BUILDKITE_CONNECTOR_WRITE_RESERVE", value_name = "PERCENT")]
@@ -23,16 +19,6 @@ pub(super) struct BudgetArgs {
     /// Spend no more than this, whatever Buildkite would allow
     #[arg(long, env = "BUILDKITE_CONNECTOR_MAX_REQUESTS_PER_MINUTE", value_name = "N")]
     max_requests_per_minute: Option<String>,
-}
-
-impl Default for BudgetArgs {
-    fn default() -> Self {
-        Self {
-            max_wait: "45s".to_owned(),
-            write_reserve: None,
-            max_requests_per_minute: None,
-        }
-    }
 }
 
 impl BudgetArgs {
@@ -60,12 +46,22 @@ impl BudgetArgs {
                 "give a whole number of at least 1, or leave it out",
             )
         })?;
+        let unless_given = BudgetOptions::default();
+        let max_wait = match self.max_wait() {
+            Some(given) => duration("--max-wait", "BUILDKITE_CONNECTOR_MAX_WAIT", given)?,
+            None => unless_given.max_wait,
+        };
         Ok(BudgetOptions {
-            max_wait: duration("--max-wait", "BUILDKITE_CONNECTOR_MAX_WAIT", &self.max_wait)?,
+            max_wait,
             reserve,
             max_requests_per_minute: limit,
-            ..BudgetOptions::default()
+            ..unless_given
         })
+    }
+
+    /// The longest wait, where one was given.
+    pub(super) fn max_wait(&self) -> Option<&str> {
+        self.max_wait.as_deref().filter(|given| !given.is_empty())
     }
 }
 
@@ -94,7 +90,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case(BudgetArgs { max_wait: "soon".into(), ..BudgetArgs::default() }, "--max-wait")]
+    #[case(BudgetArgs { max_wait: Some("soon".into()), ..BudgetArgs::default() }, "--max-wait")]
     #[case(BudgetArgs { write_reserve: Some("100".into()), ..BudgetArgs::default() }, "--write-reserve")]
     #[case(BudgetArgs { write_reserve: Some("-1".into()), ..BudgetArgs::default() }, "--write-reserve")]
     #[case(BudgetArgs { max_requests_per_minute: Some("0".into()), ..BudgetArgs::default() }, "--max-requests-per-minute")]

@@ -19,6 +19,9 @@ use crate::providers::buildkite::{ApiOrigin, ApiToken, ClientOptions, Credential
 /// The environment variable of the token; there is no flag, since a secret is never an argument.
 const TOKEN: &str = "BUILDKITE_API_TOKEN";
 
+/// Ten years: longer than any job, and short enough to be added to a moment.
+const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// How Buildkite is reached, and what is governed there.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ConnectionArgs {
@@ -183,6 +186,19 @@ impl ConnectionArgs {
             )?,
             budget: self.budget.read()?,
         })
+    }
+
+    /// The same for a job that ends: a rate limit is waited for as long as it takes, unless a longest wait is given.
+    pub(super) fn client_of_a_job(&self, mut client: ClientOptions) -> ClientOptions {
+        if !self.has_max_wait() {
+            client.budget.max_wait = AS_LONG_AS_IT_TAKES;
+        }
+        client
+    }
+
+    /// Whether a longest wait for a rate limit is given.
+    pub(super) fn has_max_wait(&self) -> bool {
+        self.budget.max_wait().is_some()
     }
 
     fn read_ahead(&self) -> Result<usize, SettingError> {

@@ -281,6 +281,7 @@ impl Keeper {
                     resets_at: bucket.resets_at(),
                 })
                 .collect(),
+            sent: self.tickets,
             in_flight: self.in_flight,
             waiting: Lane::ALL.map(|lane| (lane, self.lanes.waiting(lane))),
         }

@@ -10,6 +10,8 @@ use crate::providers::buildkite::call::Lane;
 pub struct BudgetState {
     /// Each bucket that an answer has told of.
     pub buckets: Vec<BucketState>,
+    /// Requests sent so far.
+    pub sent: u64,
     /// Requests under way.
     pub in_flight: u32,
     /// How many wait on each lane, the first to pass first.
