@@ -6,7 +6,7 @@ use buildkite_connector::providers::buildkite::{ApiErrorKind, CallContext, Lane,
 use buildkite_connector::sandbox::Bucket;
 use tokio::time::Instant;
 
-use crate::bench::{Bench, limits};
+use crate::harness::{Bench, limits};
 
 #[tokio::test]
 async fn a_call_that_cannot_wait_for_the_window_ends_at_once() {

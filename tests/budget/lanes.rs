@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buildkite_connector::providers::buildkite::{ApiErrorKind, CallContext, Lane};
 
-use crate::bench::{Bench, limits};
+use crate::harness::{Bench, limits};
 
 #[tokio::test]
 async fn a_grant_passes_a_sync_that_has_used_up_its_window() {

@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod bench;
 mod deadlines;
+mod harness;
 mod lanes;
 mod refusals;
 mod saturation;

@@ -6,7 +6,7 @@ use buildkite_connector::providers::buildkite::{CallContext, Lane};
 use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, RefusalStyle};
 use rstest::rstest;
 
-use crate::bench::{Bench, limits};
+use crate::harness::{Bench, limits};
 
 const WINDOW: Duration = Duration::from_secs(4);
 

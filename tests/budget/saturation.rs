@@ -6,7 +6,7 @@ use buildkite_connector::providers::buildkite::{CallContext, Lane};
 use buildkite_connector::sandbox::ResetRounding;
 use rstest::rstest;
 
-use crate::bench::{Bench, limits};
+use crate::harness::{Bench, limits};
 
 #[rstest]
 #[case(30, 12, ResetRounding::Floor)]

@@ -22,13 +22,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::careful::Careful;
-use super::ends::Ends;
 use super::headers::{Bucket as Name, Reading, WINDOW};
-use super::length::{Length, Outlook};
 use super::options::BudgetOptions;
-use super::ticket::Ticket;
-use super::window::{Place, Told, Window};
+use super::scheduler::Ticket;
+use super::slow_start::Careful;
+use super::window::{Ends, Length, Outlook, Place, Told, Window};
 use crate::providers::buildkite::call::Lane;
 
 /// Servers need not agree on the time to the millisecond: a window is used a little after it must have begun.

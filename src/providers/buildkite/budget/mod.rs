@@ -7,17 +7,13 @@
 //! `pace` is the operator's own limit; `keeper` puts them together, without a clock; `door` waits.
 
 mod bucket;
-mod careful;
-mod door;
-mod ends;
 mod headers;
-mod keeper;
-mod lanes;
-mod length;
+mod limiter;
+mod operator_limit;
 mod options;
-mod pace;
-mod state;
-mod ticket;
+mod queue;
+mod scheduler;
+mod slow_start;
 mod window;
 
 #[cfg(test)]
@@ -25,10 +21,10 @@ mod tests;
 
 use tokio::time::Instant;
 
-pub use door::{Admission, Door};
 pub use headers::{Bucket, Reading, Refusal, WINDOW};
+pub use limiter::{Admission, Door};
 pub use options::BudgetOptions;
-pub use state::{BucketState, BudgetState};
+pub use scheduler::{BucketState, BudgetState};
 
 /// A limit that leaves no room: which, how large, and when it does again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,10 +2,20 @@
 //!
 //! Answers overtake each other, also across the moment at which a window ends. Which window an answer is about is
 //! decided here, and it is the decision that everything else rests on: see [`Window::place`].
+//!
+//! When a window ends, as far as an answer can tell.
+//!
+//! Buildkite names the time left in whole seconds, and whether they were rounded down, up or to the nearest is not
+//! documented; nor is it known at which moment between sending and receiving they were counted. So one answer leaves
+//! the end open by two seconds and the round trip, and the answers of a window together leave it open by about one.
+//!
+//! How long a window is. Only forecasts ask: what is sent, and when, rests on ends alone.
+
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ends::{Ends, Order};
+use super::headers::WINDOW;
 
 /// What an answer says, read and bounded.
 #[derive(Debug, Clone, Copy)]
@@ -128,5 +138,114 @@ impl Window {
             (Some(left), Some(now)) => Some(left.min(now)),
             (left, now) => left.or(now),
         };
+    }
+}
+
+/// A second either way: what rounding to whole seconds hides.
+const ROUNDING: Duration = Duration::from_secs(1);
+
+/// The end of one window: later than `after`, and no later than `by`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) after: Instant,
+    pub(crate) by: Instant,
+}
+
+/// How the window of one answer lies to another window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Earlier,
+    /// The ends may be one and the same. Windows of a minute end a minute apart, far more than the two are open by.
+    Same,
+    Later,
+}
+
+impl Ends {
+    /// What an answer to a request says: it was counted between `sent` and `received`, and `reset` is as its header has
+    /// it. None where the header is missing or says what no window can: below zero, or more than a window's length.
+    pub(crate) fn told(sent: Instant, received: Instant, reset: Option<i64>) -> Option<Self> {
+        let reset = Duration::from_secs(u64::try_from(reset?).ok()?);
+        (reset <= WINDOW).then(|| Self {
+            after: sent + reset.saturating_sub(ROUNDING),
+            by: received + (reset + ROUNDING).min(WINDOW),
+        })
+    }
+
+    /// What is true of any request's window: it had not ended when the request left, and lasts no longer than a window.
+    pub(crate) fn untold(sent: Instant, received: Instant) -> Self {
+        Self {
+            after: sent,
+            by: received + WINDOW,
+        }
+    }
+
+    pub(crate) fn order(self, other: Self) -> Order {
+        if self.by <= other.after {
+            Order::Earlier
+        } else if self.after >= other.by {
+            Order::Later
+        } else {
+            Order::Same
+        }
+    }
+
+    /// Both are about the same end. For two that are not [`Order::Same`] this is no interval.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            after: self.after.max(other.after),
+            by: self.by.min(other.by),
+        }
+    }
+
+    /// The best guess; for plans, never for safety.
+    pub(crate) fn likely(self) -> Instant {
+        self.after + self.by.saturating_duration_since(self.after) / 2
+    }
+}
+
+/// How a forecast is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    /// Not earlier than this: for sending somebody away, which must not be done for a guess.
+    AtBest,
+    /// About then: for a plan.
+    Likely,
+}
+
+/// What is known of the length of windows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Length {
+    /// The longest time to an end that an answer told.
+    at_least: Duration,
+    /// The shortest time seen between the ends of two windows, and never more than is documented.
+    likely: Duration,
+}
+
+impl Default for Length {
+    fn default() -> Self {
+        Self {
+            at_least: Duration::ZERO,
+            likely: WINDOW,
+        }
+    }
+}
+
+impl Length {
+    /// An answer was so long before its window's end.
+    pub(crate) fn holds(&mut self, left: Duration) {
+        self.at_least = self.at_least.max(left);
+    }
+
+    /// A window ended, and a later one told of its end.
+    pub(crate) fn follows(&mut self, last: Ends, next: Ends) {
+        let apart = next.likely().saturating_duration_since(last.likely());
+        self.likely = self.likely.min(apart.max(Duration::from_secs(1)));
+    }
+
+    pub(crate) fn at(self, outlook: Outlook) -> Duration {
+        match outlook {
+            Outlook::AtBest => self.at_least,
+            Outlook::Likely => self.likely.max(self.at_least),
+        }
     }
 }

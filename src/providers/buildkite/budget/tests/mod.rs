@@ -7,11 +7,11 @@
 )]
 
 mod alone;
-mod beside_others;
+mod contention;
 mod figures;
-mod lanes;
+mod limiter;
 mod model;
+mod queue;
 mod server;
-mod shell;
 mod simulation;
 mod strange_headers;

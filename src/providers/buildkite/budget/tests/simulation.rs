@@ -8,8 +8,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::model::{Counted, Counter, Model, Rounding};
-use crate::providers::buildkite::budget::keeper::{Answer, Keeper, Turn};
-use crate::providers::buildkite::budget::ticket::Ticket;
+use crate::providers::buildkite::budget::scheduler::{Answer, Keeper, Ticket, Turn};
 use crate::providers::buildkite::budget::{Bucket, BudgetOptions, Reading, Refusal};
 use crate::providers::buildkite::call::Lane;
 

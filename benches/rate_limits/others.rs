@@ -7,7 +7,7 @@ use tokio::time::sleep_until;
 
 use super::DAY;
 use super::buildkite::{Buildkite, ORGANIZATION_LIMIT};
-use super::dice::Dice;
+use super::rng::Dice;
 
 /// Requests in one burst.
 const BURST: (u32, u32) = (1, 20);

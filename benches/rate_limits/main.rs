@@ -3,18 +3,18 @@
 //!
 //! Each row is the worst of several days that differ by their seed: moments, alignment of windows, latency, rounding.
 //!
-//! `cargo bench --bench day`; with `-- SEED` for the days of one seed alone.
+//! `cargo bench --bench rate_limits`; with `-- SEED` for the days of one seed alone.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
 mod approvals;
 mod buildkite;
 mod client;
-mod dice;
 mod figures;
 mod others;
-mod possible;
+mod rng;
 mod syncs;
+mod upper_bound;
 
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -24,8 +24,8 @@ use comfy_table::Table;
 
 use buildkite::Buildkite;
 use client::Client;
-use dice::Dice;
 use figures::{Figures, Worst};
+use rng::Dice;
 use syncs::Organization;
 
 /// How long it lasts.

@@ -8,7 +8,7 @@ use buildkite_connector::providers::buildkite::{CallContext, Lane};
 use tokio::time::{Instant, sleep};
 
 use super::buildkite::Buildkite;
-use super::dice::Dice;
+use super::rng::Dice;
 
 /// The way to Buildkite, in milliseconds; it is as long back. A round trip is 50 ms on average.
 const WAY: (u32, u32) = (15, 35);

@@ -2,7 +2,7 @@
 //!
 //! It does no I/O and has no clock; every call passes the instant in. What it is told (somebody joins or leaves, a
 //! request was answered or lost) changes its state; [`Keeper::turn`] then says, one at a time, what follows: let this
-//! one through, send that one away, or rest until a moment. The [door](super::door) does the waiting.
+//! one through, send that one away, or rest until a moment. The [door](super::limiter) does the waiting.
 //!
 //! A request passes when both buckets, the crowd in flight and the operator's own limit leave room for its lane. What
 //! blocks a lane blocks those behind it too, so nobody overtakes a waiting grant.
@@ -12,12 +12,10 @@ use tokio::time::Instant;
 use super::LimitExceeded;
 use super::bucket::Bucket;
 use super::headers::{Bucket as Name, Reading, Refusal};
-use super::lanes::{Lanes, Waiter};
-use super::length::Outlook;
+use super::operator_limit::Pace;
 use super::options::BudgetOptions;
-use super::pace::Pace;
-use super::state::{BucketState, BudgetState};
-use super::ticket::Ticket;
+use super::queue::{Lanes, Waiter};
+use super::window::Outlook;
 use crate::providers::buildkite::call::Lane;
 
 /// Requests of syncs in flight at once: enough to hide latency.
@@ -49,6 +47,16 @@ pub(crate) struct Refused {
     pub(crate) number: u64,
     pub(crate) closed: LimitExceeded,
     pub(crate) limited: bool,
+}
+
+/// A request that was let through. It is given back exactly once: answered, lost or withdrawn.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    /// Counts up with every request.
+    pub(crate) number: u64,
+    pub(crate) lane: Lane,
+    /// When it was let through; it leaves no earlier.
+    pub(crate) sent: Instant,
 }
 
 /// What an answer says of the limits.
@@ -294,4 +302,32 @@ impl Keeper {
     fn buckets_mut(&mut self) -> impl Iterator<Item = &mut Bucket> {
         [&mut self.organization, &mut self.user].into_iter()
     }
+}
+
+/// How the budget stands at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetState {
+    /// Each bucket that an answer has told of.
+    pub buckets: Vec<BucketState>,
+    /// Requests sent so far.
+    pub sent: u64,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// How many wait on each lane, the first to pass first.
+    pub waiting: [(Lane, usize); 3],
+}
+
+/// How one bucket stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BucketState {
+    /// Which.
+    pub bucket: Name,
+    /// Requests a window, where known.
+    pub limit: Option<u32>,
+    /// Requests that may still be sent in this window.
+    pub remaining: u32,
+    /// Of these, what a sync may send: the reserve is not its own.
+    pub remaining_for_sync: u32,
+    /// When the window is over, or the bucket opens again; none until an answer of the window has told.
+    pub resets_at: Option<Instant>,
 }

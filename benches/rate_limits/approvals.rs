@@ -9,7 +9,7 @@ use tokio::time::sleep_until;
 
 use super::DAY;
 use super::client::Client;
-use super::dice::Dice;
+use super::rng::Dice;
 
 /// In a day.
 const APPROVALS: u32 = 200;

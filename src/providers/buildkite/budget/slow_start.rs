@@ -4,7 +4,7 @@
 //! last one was told wrong. So the first requests go ahead of the others; where somebody else was seen, or a refusal
 //! closed the bucket, it is a single one. It costs a round trip a window, in which nothing is lost.
 
-use super::ticket::Ticket;
+use super::scheduler::Ticket;
 use crate::providers::buildkite::call::Lane;
 
 /// Requests that go ahead where nothing speaks against it.

@@ -9,7 +9,7 @@ use buildkite_connector::providers::buildkite::budget::{Bucket, WINDOW};
 use http::{HeaderMap, HeaderName, StatusCode};
 use tokio::time::Instant;
 
-use super::dice::Dice;
+use super::rng::Dice;
 
 /// What Buildkite allows the whole organization.
 pub(crate) const ORGANIZATION_LIMIT: u32 = 200;

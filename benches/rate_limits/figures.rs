@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::approvals::Waited;
 use super::buildkite::Buildkite;
-use super::possible;
 use super::syncs::Synced;
+use super::upper_bound;
 use buildkite_connector::providers::buildkite::budget::Bucket;
 
 /// The table's head: what was given, then [`Worst::cells`].
@@ -54,7 +54,7 @@ impl Figures {
             };
             *refusals.entry((bucket, windows.at(counted.at))).or_default() += 1;
         }
-        let possible: Duration = syncs.iter().map(|sync| possible::time(sync, &ours, buildkite)).sum();
+        let possible: Duration = syncs.iter().map(|sync| upper_bound::time(sync, &ours, buildkite)).sum();
         let mut took: Vec<Duration> = syncs.iter().map(Synced::took).collect();
         took.sort_unstable();
         let given_up = approvals.iter().filter(|waited| waited.is_err()).count();

@@ -6,7 +6,7 @@ use rstest::rstest;
 use tokio::time::Instant;
 
 use crate::providers::buildkite::budget::BudgetOptions;
-use crate::providers::buildkite::budget::lanes::{Lanes, Waiter};
+use crate::providers::buildkite::budget::queue::{Lanes, Waiter};
 use crate::providers::buildkite::call::Lane;
 
 fn join(lanes: &mut Lanes, lane: Lane, numbers: impl IntoIterator<Item = u64>) {

@@ -1,4 +1,4 @@
-//! The door: the [keeper](super::keeper)'s decisions, waited for.
+//! The door: the [keeper](super::scheduler)'s decisions, waited for.
 //!
 //! Every waiter holds a place in the queue and sleeps until it is called, or until the moment at which time alone changes
 //! something; whoever wakes asks the keeper for all that follows and calls those whom it concerns. So there is no task
@@ -13,11 +13,9 @@ use tokio::time::Instant;
 
 use super::LimitExceeded;
 use super::headers::{Bucket, Reading, Refusal};
-use super::keeper::{Admitted, Answer, Keeper, Refused, Turn};
-use super::length::Outlook;
 use super::options::BudgetOptions;
-use super::state::BudgetState;
-use super::ticket::Ticket;
+use super::scheduler::{Admitted, Answer, BudgetState, Keeper, Refused, Ticket, Turn};
+use super::window::Outlook;
 use crate::providers::buildkite::call::{CallContext, Lane};
 use crate::telemetry::metrics::LANE_WAIT;
 

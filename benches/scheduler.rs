@@ -1,7 +1,7 @@
 //! What the budget keeper costs a request: entering through the door and telling it the answer, both limits' headers read.
 //! In real time, and without a network.
 //!
-//! `cargo bench --bench keeper`
+//! `cargo bench --bench scheduler`
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 

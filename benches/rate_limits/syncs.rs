@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::DAY;
 use super::client::Client;
-use super::dice::Dice;
+use super::rng::Dice;
 
 /// From the beginning of one sync to that of the next.
 const EVERY: Duration = Duration::from_secs(30 * 60);
