@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::budget::{Admission, BudgetOptions, Door};
+use buildkite_connector::providers::buildkite::budget::{BudgetOptions, Permit, RateLimiter};
 use buildkite_connector::providers::buildkite::{CallContext, Lane};
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -50,14 +50,14 @@ fn grant_past_waiting_without_limits(bencher: Bencher, waiting: usize) {
     let (runtime, sync, headers) = (runtime(), CallContext::new(Lane::Sync), Headers::none());
     let door = door(0);
     warm_up(&door, &sync, &headers);
-    let crowd: Vec<Admission> = (0..CROWD).map(|_| enter(&door, &sync)).collect();
+    let crowd: Vec<Permit> = (0..CROWD).map(|_| enter(&door, &sync)).collect();
     let waiting = wait(&runtime, &door, &sync, waiting);
     let grant = CallContext::new(Lane::Provisioning);
     bencher
         .with_inputs(|| headers.next())
         .bench_local_refs(|headers| pass(&door, &grant, headers));
     drop(waiting);
-    crowd.into_iter().for_each(Admission::never_sent);
+    crowd.into_iter().for_each(Permit::refund);
 }
 
 /// So many requests of a sync come at once and pass sixteen at a time, waiting and being called included.
@@ -81,18 +81,18 @@ fn queue(bencher: Bencher, requests: usize, headers: &Headers) {
         .bench_local_values(|headers| {
             let headers = RefCell::new(headers.into_iter());
             let request = || async {
-                let admission = door.enter(&sync).await.unwrap();
+                let admission = door.acquire(&sync).await.unwrap();
                 yield_now().await;
                 let headers = headers.borrow_mut().next().unwrap();
-                admission.answered(StatusCode::OK, &headers, b"").is_none()
+                admission.complete(StatusCode::OK, &headers, b"").is_none()
             };
             runtime.block_on(join_all((0..requests).map(|_| request())))
         });
 }
 
 /// A door that keeps so many percent from syncs, and sends nobody away.
-fn door(reserve: u8) -> Door {
-    Door::new(BudgetOptions {
+fn door(reserve: u8) -> RateLimiter {
+    RateLimiter::new(BudgetOptions {
         reserve: Some(reserve),
         max_wait: Duration::from_secs(3_600),
         ..BudgetOptions::default()
@@ -105,29 +105,34 @@ fn runtime() -> Runtime {
 }
 
 /// At first only a few may be under way, and where no answer tells of a limit, more and more.
-fn warm_up(door: &Door, call: &CallContext, headers: &Headers) {
+fn warm_up(door: &RateLimiter, call: &CallContext, headers: &Headers) {
     for _ in 0..CROWD {
         pass(door, call, &headers.next());
     }
 }
 
-fn pass(door: &Door, call: &CallContext, headers: &HeaderMap) {
-    let closed = enter(door, call).answered(StatusCode::OK, headers, b"");
+fn pass(door: &RateLimiter, call: &CallContext, headers: &HeaderMap) {
+    let closed = enter(door, call).complete(StatusCode::OK, headers, b"");
     assert_eq!(closed, None);
 }
 
 /// Enters where nothing is in the way.
-fn enter(door: &Door, call: &CallContext) -> Admission {
-    door.enter(call).now_or_never().unwrap().unwrap()
+fn enter(door: &RateLimiter, call: &CallContext) -> Permit {
+    door.acquire(call).now_or_never().unwrap().unwrap()
 }
 
 type Waiting<'door> = Pin<Box<dyn Future<Output = ()> + 'door>>;
 
 /// So many who wait for as long as what is returned lives.
-fn wait<'door>(runtime: &Runtime, door: &'door Door, call: &'door CallContext, waiting: usize) -> Vec<Waiting<'door>> {
+fn wait<'door>(
+    runtime: &Runtime,
+    door: &'door RateLimiter,
+    call: &'door CallContext,
+    waiting: usize,
+) -> Vec<Waiting<'door>> {
     let _context = runtime.enter();
     let one = |_| {
-        let mut one: Waiting = Box::pin(door.enter(call).map(drop));
+        let mut one: Waiting = Box::pin(door.acquire(call).map(drop));
         assert_eq!(one.as_mut().now_or_never(), None);
         one
     };

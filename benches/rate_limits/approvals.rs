@@ -9,7 +9,7 @@ use tokio::time::sleep_until;
 
 use super::DAY;
 use super::client::Client;
-use super::rng::Dice;
+use super::rng::Rng;
 
 /// In a day.
 const APPROVALS: u32 = 200;
@@ -25,7 +25,7 @@ pub(crate) struct Arrival {
 /// What became of one: how long its requests waited for their turns, without the time that they were under way.
 pub(crate) type Waited = Result<Duration, LimitExceeded>;
 
-pub(crate) fn arrivals(dice: &mut Dice) -> Vec<Arrival> {
+pub(crate) fn arrivals(dice: &mut Rng) -> Vec<Arrival> {
     let arrival = |_| Arrival {
         at: dice.before(DAY),
         requests: dice.between(2, 3),

@@ -9,7 +9,7 @@ use buildkite_connector::providers::buildkite::budget::{Bucket, WINDOW};
 use http::{HeaderMap, HeaderName, StatusCode};
 use tokio::time::Instant;
 
-use super::rng::Dice;
+use super::rng::Rng;
 
 /// What Buildkite allows the whole organization.
 pub(crate) const ORGANIZATION_LIMIT: u32 = 200;
@@ -69,7 +69,7 @@ struct Seen {
 }
 
 impl Buildkite {
-    pub(crate) fn new(user_limit: u32, dice: &mut Dice) -> Self {
+    pub(crate) fn new(user_limit: u32, dice: &mut Rng) -> Self {
         let mut windows = |limit| Windows {
             limit,
             offset: dice.before(WINDOW),

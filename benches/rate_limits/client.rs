@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::budget::{BudgetOptions, Door, LimitExceeded};
+use buildkite_connector::providers::buildkite::budget::{BudgetOptions, LimitExceeded, RateLimiter};
 use buildkite_connector::providers::buildkite::{CallContext, Lane};
 use tokio::time::{Instant, sleep};
 
 use super::buildkite::Buildkite;
-use super::rng::Dice;
+use super::rng::Rng;
 
 /// The way to Buildkite, in milliseconds; it is as long back. A round trip is 50 ms on average.
 const WAY: (u32, u32) = (15, 35);
@@ -18,13 +18,13 @@ pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(50);
 
 /// Everybody who asks Buildkite through the door.
 pub(crate) struct Client<'day> {
-    door: &'day Door,
+    door: &'day RateLimiter,
     pub(crate) buildkite: &'day Buildkite,
-    dice: RefCell<Dice>,
+    dice: RefCell<Rng>,
 }
 
 impl<'day> Client<'day> {
-    pub(crate) fn new(door: &'day Door, buildkite: &'day Buildkite, dice: Dice) -> Self {
+    pub(crate) fn new(door: &'day RateLimiter, buildkite: &'day Buildkite, dice: Rng) -> Self {
         Self {
             door,
             buildkite,
@@ -41,12 +41,12 @@ impl<'day> Client<'day> {
         };
         let call = CallContext::new(lane).with_deadline(Some(Instant::now() + patience));
         loop {
-            let admission = self.door.enter(&call).await?;
+            let admission = self.door.acquire(&call).await?;
             let sent = Instant::now();
             sleep(self.way()).await;
             let answer = self.buildkite.answer();
             sleep(self.way()).await;
-            let closed = admission.answered(answer.status, &answer.headers, answer.body.as_bytes());
+            let closed = admission.complete(answer.status, &answer.headers, answer.body.as_bytes());
             if closed.is_none() {
                 return Ok(sent.elapsed());
             }

@@ -19,13 +19,13 @@ mod upper_bound;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use buildkite_connector::providers::buildkite::budget::{BudgetOptions, Door};
+use buildkite_connector::providers::buildkite::budget::{BudgetOptions, RateLimiter};
 use comfy_table::Table;
 
 use buildkite::Buildkite;
 use client::Client;
 use figures::{Figures, Worst};
-use rng::Dice;
+use rng::Rng;
 use syncs::Organization;
 
 /// How long it lasts.
@@ -117,9 +117,9 @@ fn a_day(organization: Organization, setting: Setting, seed: u64) -> Figures {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut dice = Dice::new(seed);
+        let mut dice = Rng::new(seed);
         let buildkite = Buildkite::new(setting.user_limit, &mut dice);
-        let door = Door::new(BudgetOptions {
+        let door = RateLimiter::new(BudgetOptions {
             max_requests_per_minute: setting.at_most,
             ..BudgetOptions::default()
         });

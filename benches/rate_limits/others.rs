@@ -7,12 +7,12 @@ use tokio::time::sleep_until;
 
 use super::DAY;
 use super::buildkite::{Buildkite, ORGANIZATION_LIMIT};
-use super::rng::Dice;
+use super::rng::Rng;
 
 /// Requests in one burst.
 const BURST: (u32, u32) = (1, 20);
 
-pub(crate) async fn run(buildkite: &Buildkite, beside: bool, mut dice: Dice) {
+pub(crate) async fn run(buildkite: &Buildkite, beside: bool, mut dice: Rng) {
     // The first whole one: what is left of the one before it is nobody else's.
     let mut window = 1;
     while beside && buildkite.organization.begin(window) < DAY {
@@ -24,7 +24,7 @@ pub(crate) async fn run(buildkite: &Buildkite, beside: bool, mut dice: Dice) {
     }
 }
 
-fn bursts(begin: Duration, dice: &mut Dice) -> Vec<(Duration, u32)> {
+fn bursts(begin: Duration, dice: &mut Rng) -> Vec<(Duration, u32)> {
     let (least, most) = BURST;
     let mut left = ORGANIZATION_LIMIT / 2;
     let mut bursts = Vec::new();

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// A generator of them: `SplitMix64`.
 #[derive(Debug, Clone)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }

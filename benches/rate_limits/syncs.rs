@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::DAY;
 use super::client::Client;
-use super::rng::Dice;
+use super::rng::Rng;
 
 /// From the beginning of one sync to that of the next.
 const EVERY: Duration = Duration::from_secs(30 * 60);
@@ -43,7 +43,7 @@ impl Synced {
 }
 
 /// When they are due. Within a minute, since windows are a minute long: they are met at any moment of theirs.
-pub(crate) fn due(dice: &mut Dice) -> Vec<Duration> {
+pub(crate) fn due(dice: &mut Rng) -> Vec<Duration> {
     let half_hours = DAY.as_secs() / EVERY.as_secs();
     (0..u32::try_from(half_hours).unwrap())
         .map(|number| EVERY * number + dice.before(WINDOW))

@@ -92,15 +92,15 @@ mod tests {
     use http::{HeaderMap, HeaderValue, StatusCode};
 
     use super::*;
-    use crate::providers::buildkite::budget::{BudgetOptions, Door};
+    use crate::providers::buildkite::budget::{BudgetOptions, RateLimiter};
     use crate::providers::buildkite::{CallContext, Lane};
 
     #[tokio::test]
     async fn what_is_left_of_a_window_of_unknown_size_is_absent() {
-        let door = Door::new(BudgetOptions::default());
-        let admission = door.enter(&CallContext::new(Lane::Sync)).await.unwrap();
+        let door = RateLimiter::new(BudgetOptions::default());
+        let admission = door.acquire(&CallContext::new(Lane::Sync)).await.unwrap();
         let headers = HeaderMap::from_iter([("ratelimit-reset".parse().unwrap(), HeaderValue::from(30))]);
-        assert!(admission.answered(StatusCode::OK, &headers, b"").is_none());
+        assert!(admission.complete(StatusCode::OK, &headers, b"").is_none());
         let recorder = recorder().unwrap();
         ::metrics::with_local_recorder(&recorder, || set_budget(&door.state()));
         let text = recorder.handle().render();

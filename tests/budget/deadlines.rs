@@ -6,12 +6,12 @@ use buildkite_connector::providers::buildkite::{ApiErrorKind, CallContext, Lane,
 use buildkite_connector::sandbox::Bucket;
 use tokio::time::Instant;
 
-use crate::harness::{Bench, limits};
+use crate::harness::{BudgetHarness, limits};
 
 #[tokio::test]
 async fn a_call_that_cannot_wait_for_the_window_ends_at_once() {
     // Ten seconds into a window of a minute, used up by others.
-    let bench = Bench::start(limits(200, 50, Duration::from_secs(60), Duration::from_secs(10))).await;
+    let bench = BudgetHarness::start(limits(200, 50, Duration::from_secs(60), Duration::from_secs(10))).await;
     bench.sandbox.spend(Bucket::User, 50);
     for attempts in [1, 0] {
         let began = Instant::now();

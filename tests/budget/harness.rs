@@ -8,12 +8,12 @@ use buildkite_connector::sandbox::{Bucket, LimitOptions, Options, Sandbox};
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 
-pub(crate) struct Bench {
+pub(crate) struct BudgetHarness {
     pub(crate) sandbox: Sandbox,
     pub(crate) client: Arc<Client>,
 }
 
-impl Bench {
+impl BudgetHarness {
     pub(crate) async fn start(options: Options) -> Self {
         let sandbox = Sandbox::start(options).await.unwrap();
         let client = Client::new(

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use buildkite_connector::providers::buildkite::{ApiErrorKind, CallContext, Lane};
 
-use crate::harness::{Bench, limits};
+use crate::harness::{BudgetHarness, limits};
 
 #[tokio::test]
 async fn a_grant_passes_a_sync_that_has_used_up_its_window() {
-    let bench = Bench::start(limits(200, 30, Duration::from_secs(60), Duration::from_secs(2))).await;
+    let bench = BudgetHarness::start(limits(200, 30, Duration::from_secs(60), Duration::from_secs(2))).await;
     let reads = bench.read(60, &CallContext::new(Lane::Sync)).await;
     let passed = reads.iter().filter(|read| read.is_ok()).count();
     let closed = reads

@@ -6,7 +6,7 @@ use buildkite_connector::providers::buildkite::{CallContext, Lane};
 use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, RefusalStyle};
 use rstest::rstest;
 
-use crate::harness::{Bench, limits};
+use crate::harness::{BudgetHarness, limits};
 
 const WINDOW: Duration = Duration::from_secs(4);
 
@@ -15,7 +15,7 @@ const WINDOW: Duration = Duration::from_secs(4);
 #[case(Bucket::User)]
 #[tokio::test]
 async fn a_window_that_others_used_up_refuses_once(#[case] bucket: Bucket) {
-    let bench = Bench::start(limits(20, 20, WINDOW, Duration::ZERO)).await;
+    let bench = BudgetHarness::start(limits(20, 20, WINDOW, Duration::ZERO)).await;
     bench.sandbox.spend(bucket, 20);
     let call = CallContext::new(Lane::Sync);
     bench.client.organization(&call).await.unwrap();
@@ -44,7 +44,7 @@ async fn a_window_that_others_used_up_refuses_once(#[case] bucket: Bucket) {
 async fn a_refusal_of_any_style_is_waited_out(#[case] bucket: Bucket, #[case] style: RefusalStyle) {
     let mut options = limits(20, 20, WINDOW, Duration::ZERO);
     options.faults = vec![Fault::new(Endpoint::Organization, FaultKind::RateLimited(bucket, style)).once()];
-    let bench = Bench::start(options).await;
+    let bench = BudgetHarness::start(options).await;
     let call = CallContext::new(Lane::Sync);
     bench.client.organization(&call).await.unwrap();
     assert_eq!(
@@ -55,7 +55,7 @@ async fn a_refusal_of_any_style_is_waited_out(#[case] bucket: Bucket, #[case] st
 
 #[tokio::test]
 async fn of_many_at_once_none_is_sent_into_the_closed_window() {
-    let bench = Bench::start(limits(40, 20, WINDOW, Duration::ZERO)).await;
+    let bench = BudgetHarness::start(limits(40, 20, WINDOW, Duration::ZERO)).await;
     bench.sandbox.spend(Bucket::User, 20);
     for read in bench.read(12, &CallContext::new(Lane::Interactive)).await {
         read.unwrap();

@@ -6,7 +6,7 @@ use buildkite_connector::providers::buildkite::{CallContext, Lane};
 use buildkite_connector::sandbox::ResetRounding;
 use rstest::rstest;
 
-use crate::harness::{Bench, limits};
+use crate::harness::{BudgetHarness, limits};
 
 #[rstest]
 #[case(30, 12, ResetRounding::Floor)]
@@ -17,7 +17,7 @@ async fn saturating_reads_draw_no_429(#[case] organization: u32, #[case] user: u
     let window = Duration::from_secs(5);
     let mut options = limits(organization, user, window, Duration::from_millis(2_300));
     options.habits.reset_rounding = rounding;
-    let bench = Bench::start(options).await;
+    let bench = BudgetHarness::start(options).await;
     // Three windows' worth, by no more at once than a window holds.
     for _ in 0..3 {
         for read in bench.read(12, &CallContext::new(Lane::Sync)).await {
@@ -29,7 +29,7 @@ async fn saturating_reads_draw_no_429(#[case] organization: u32, #[case] user: u
 
 #[tokio::test]
 async fn time_slept_for_a_window_is_reported() {
-    let bench = Bench::start(limits(100, 5, Duration::from_secs(4), Duration::ZERO)).await;
+    let bench = BudgetHarness::start(limits(100, 5, Duration::from_secs(4), Duration::ZERO)).await;
     let call = CallContext::new(Lane::Provisioning);
     for read in bench.read(6, &call).await {
         read.unwrap();

@@ -12,7 +12,7 @@
 //! When the last request of some window is sent, all that were counted in that window before are still charged. As
 //! charges never exceed the limit, neither does the window: alone, no request is refused, whatever the alignment.
 //!
-//! Others spend too, and only the answers know. The least that an answer of this window said was left, less what of ours
+//! Contention spend too, and only the answers know. The least that an answer of this window said was left, less what of ours
 //! may have been counted since, is the second bound; it alone holds when ends are told wrong, since it needs none. Ours
 //! that were counted before that answer and are not yet answered are subtracted twice, for one round trip. What was
 //! done with before the request of such an answer left is part of what it tells, and needs no charge of its own.
@@ -22,11 +22,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::headers::{Bucket as Name, Reading, WINDOW};
+use super::headers::{Bucket, LimitHeaders, WINDOW};
 use super::options::BudgetOptions;
-use super::scheduler::Ticket;
-use super::slow_start::Careful;
-use super::window::{Ends, Length, Outlook, Place, Told, Window};
+use super::scheduler::InFlight;
+use super::slow_start::SlowStart;
+use super::window::{Attribution, Estimate, Observation, ResetInterval, Window, WindowLength};
 use crate::providers::buildkite::call::Lane;
 
 /// Servers need not agree on the time to the millisecond: a window is used a little after it must have begun.
@@ -46,8 +46,8 @@ const REMEMBERED: usize = 64;
 
 /// One rate limit as its headers tell of it.
 #[derive(Debug)]
-pub(crate) struct Bucket {
-    pub(crate) name: Name,
+pub(crate) struct BucketTracker {
+    pub(crate) name: Bucket,
     options: BudgetOptions,
     /// Whether an answer ever told of it: otherwise it is not enforced.
     told: bool,
@@ -59,29 +59,29 @@ pub(crate) struct Bucket {
     unplaced: VecDeque<Instant>,
     /// Grants and revokes sent since the window began: what is spent of the reserve.
     granted: u32,
-    others: Others,
+    others: Contention,
     /// Whether this window's reserve was released to syncs.
     released: bool,
     /// When the bucket opens that a refusal closed.
     closed_until: Option<Instant>,
     /// Refusals in a row.
     refusals: u32,
-    careful: Careful,
+    careful: SlowStart,
     /// How long a window is, for forecasts only.
-    length: Length,
+    length: WindowLength,
 }
 
 /// Whether others were seen to spend.
 #[derive(Debug, Default)]
-struct Others {
+struct Contention {
     /// In this window.
     now: bool,
     /// In the one before it.
     before: bool,
 }
 
-impl Bucket {
-    pub(crate) fn new(name: Name, options: BudgetOptions) -> Self {
+impl BucketTracker {
+    pub(crate) fn new(name: Bucket, options: BudgetOptions) -> Self {
         Self {
             name,
             options,
@@ -91,12 +91,12 @@ impl Bucket {
             over: true,
             unplaced: VecDeque::new(),
             granted: 0,
-            others: Others::default(),
+            others: Contention::default(),
             released: false,
             closed_until: None,
             refusals: 0,
-            careful: Careful::few(0),
-            length: Length::default(),
+            careful: SlowStart::new(0),
+            length: WindowLength::default(),
         }
     }
 
@@ -125,7 +125,7 @@ impl Bucket {
         }
     }
 
-    /// Ends the window, which was over at `by`: what was counted in it, or certainly no later, is charged no longer.
+    /// ResetInterval the window, which was over at `by`: what was counted in it, or certainly no later, is charged no longer.
     fn finish(&mut self, by: Instant, next: u64) {
         if let Some(window) = &self.window {
             let ended_after = window.ends.after.min(by);
@@ -134,7 +134,7 @@ impl Bucket {
         self.over = true;
         self.granted = 0;
         self.released = false;
-        self.others = Others {
+        self.others = Contention {
             now: false,
             before: self.others.now,
         };
@@ -193,7 +193,7 @@ impl Bucket {
     }
 
     /// When a request of this lane, with `ahead` others before it, is likely to have its turn.
-    pub(crate) fn forecast(&self, lane: Lane, ahead: u32, in_flight: u32, now: Instant, outlook: Outlook) -> Instant {
+    pub(crate) fn forecast(&self, lane: Lane, ahead: u32, in_flight: u32, now: Instant, outlook: Estimate) -> Instant {
         let opens = self.closed_until.unwrap_or(now);
         let room = self.room(in_flight);
         if ahead < room.saturating_sub(self.kept_from(lane, now)) {
@@ -227,7 +227,7 @@ impl Bucket {
             .min()
     }
 
-    pub(crate) fn sent(&mut self, ticket: &Ticket) {
+    pub(crate) fn sent(&mut self, ticket: &InFlight) {
         self.careful.sent();
         if ticket.lane == Lane::Provisioning {
             self.granted = self.granted.saturating_add(1);
@@ -235,15 +235,22 @@ impl Bucket {
     }
 
     /// Takes in what an answer says of this bucket; `in_flight` are those that are still under way.
-    pub(crate) fn answered(&mut self, ticket: &Ticket, reading: Reading, in_flight: u32, now: Instant, next: u64) {
+    pub(crate) fn answered(
+        &mut self,
+        ticket: &InFlight,
+        reading: LimitHeaders,
+        in_flight: u32,
+        now: Instant,
+        next: u64,
+    ) {
         self.told = true;
         if let Some(limit) = reading.limit.filter(|limit| (1..=LARGEST_LIMIT).contains(limit)) {
             self.limit = u32::try_from(limit).ok();
         }
-        let told = Told {
+        let told = Observation {
             sent: ticket.sent,
             received: now,
-            ends: Ends::told(ticket.sent, now, reading.reset),
+            ends: ResetInterval::told(ticket.sent, now, reading.reset),
             remaining: reading.remaining.and_then(|remaining| self.bounded(remaining)),
         };
         self.careful.done(ticket);
@@ -259,7 +266,7 @@ impl Bucket {
         }
         self.look_for_others(&told, in_flight);
         if told.remaining.is_some() {
-            self.careful.learned(ticket, place == Place::Next);
+            self.careful.learned(ticket, place == Attribution::Next);
         }
     }
 
@@ -269,39 +276,39 @@ impl Bucket {
     }
 
     /// Charges an answered request to its window. None where that window is over: nothing of it is charged any more.
-    fn take(&mut self, told: &Told, next: u64) -> Option<Place> {
+    fn take(&mut self, told: &Observation, next: u64) -> Option<Attribution> {
         let Some(ends) = told.ends else {
             return Some(match &mut self.window {
                 Some(window) if !self.over => {
                     window.note(told);
-                    Place::Here
+                    Attribution::Current
                 }
                 _ => {
                     self.begin(told);
-                    Place::Next
+                    Attribution::Next
                 }
             });
         };
         let place = self
             .window
             .as_ref()
-            .map_or(Place::Next, |window| window.place(ends, told));
+            .map_or(Attribution::Next, |window| window.place(ends, told));
         match (place, &mut self.window) {
-            (Place::Next, _) | (_, None) => {
+            (Attribution::Next, _) | (_, None) => {
                 if self.running().is_some() {
                     self.finish(told.sent, next);
                 }
                 self.begin(told);
             }
-            (Place::Before, _) => return None,
-            (Place::Here | Place::Disputed, _) if self.over => return None,
-            (Place::Here, Some(window)) => window.count(ends, told),
-            (Place::Disputed, Some(window)) => window.count_disputed(ends, told),
+            (Attribution::Previous, _) => return None,
+            (Attribution::Current | Attribution::Conflicting, _) if self.over => return None,
+            (Attribution::Current, Some(window)) => window.count(ends, told),
+            (Attribution::Conflicting, Some(window)) => window.count_disputed(ends, told),
         }
         Some(place)
     }
 
-    fn begin(&mut self, told: &Told) {
+    fn begin(&mut self, told: &Observation) {
         let window = Window::begin(told);
         if let Some(last) = self
             .window
@@ -314,7 +321,7 @@ impl Bucket {
     }
 
     /// More is gone than we can have spent.
-    fn look_for_others(&mut self, told: &Told, in_flight: u32) {
+    fn look_for_others(&mut self, told: &Observation, in_flight: u32) {
         let (Some(limit), Some(remaining), Some(window)) = (self.limit, told.remaining, self.running()) else {
             return;
         };
@@ -325,7 +332,7 @@ impl Bucket {
     }
 
     /// The answer says nothing of this bucket, though it does of the other: this one does not count such requests.
-    pub(crate) fn not_counted(&mut self, ticket: &Ticket) {
+    pub(crate) fn not_counted(&mut self, ticket: &InFlight) {
         self.withdrawn(ticket);
         if !self.told {
             self.careful.relax();
@@ -333,7 +340,7 @@ impl Bucket {
     }
 
     /// There was no answer, or none that says anything: it may have been counted, up to now.
-    pub(crate) fn unknown(&mut self, ticket: &Ticket, now: Instant) {
+    pub(crate) fn unknown(&mut self, ticket: &InFlight, now: Instant) {
         self.careful.done(ticket);
         if !self.told && self.unplaced.len() >= REMEMBERED {
             self.unplaced.pop_front();
@@ -342,7 +349,7 @@ impl Bucket {
     }
 
     /// An answer without any such headers: Buildkite, or whoever it is, enforces no limit that we could keep.
-    pub(crate) fn silent(&mut self, ticket: &Ticket, now: Instant) {
+    pub(crate) fn silent(&mut self, ticket: &InFlight, now: Instant) {
         self.unknown(ticket, now);
         if !self.told {
             self.careful.relax();
@@ -350,7 +357,7 @@ impl Bucket {
     }
 
     /// The request never left, or was not counted here.
-    pub(crate) fn withdrawn(&mut self, ticket: &Ticket) {
+    pub(crate) fn withdrawn(&mut self, ticket: &InFlight) {
         self.careful.done(ticket);
         if ticket.lane == Lane::Provisioning {
             self.granted = self.granted.saturating_sub(1);
@@ -359,7 +366,7 @@ impl Bucket {
 
     /// A refusal closes the bucket for as long as it asks, and after that one request goes first. Where that one is
     /// refused as well, what was asked was too short: each time in a row at least twice as long, up to a window.
-    pub(crate) fn close(&mut self, ticket: &Ticket, wait: Duration, now: Instant, next: u64) -> Instant {
+    pub(crate) fn close(&mut self, ticket: &InFlight, wait: Duration, now: Instant, next: u64) -> Instant {
         if ticket.number >= self.careful.from() || self.refusals == 0 {
             self.refusals = (self.refusals + 1).min(LONGEST_ROW);
         }

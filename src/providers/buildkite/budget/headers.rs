@@ -44,7 +44,7 @@ impl Bucket {
 
 /// What one answer says of one bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reading {
+pub struct LimitHeaders {
     /// Requests a window.
     pub limit: Option<i64>,
     /// Requests left; negative where refused ones were counted too.
@@ -53,7 +53,7 @@ pub struct Reading {
     pub reset: Option<i64>,
 }
 
-impl Reading {
+impl LimitHeaders {
     /// What the headers say of `bucket`; none where they lack it.
     #[must_use]
     pub fn of(bucket: Bucket, headers: &HeaderMap) -> Option<Self> {
@@ -72,30 +72,30 @@ fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
 
 /// The body of a 429, of which any part may be missing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-struct RefusalBody {
+struct TooManyRequestsBody {
     scope: Option<String>,
     reset: Option<i64>,
 }
 
 /// Which bucket a 429 closes, and how long it asks to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct TooManyRequests {
     /// The bucket that the body names; none where it names none that we know.
     pub bucket: Option<Bucket>,
     /// Whole seconds until the window ends, where anything says so.
     pub reset: Option<i64>,
 }
 
-impl Refusal {
+impl TooManyRequests {
     /// Reads a 429: the named bucket's header, else the larger of both, else the body's own number; `Retry-After`, which
     /// Buildkite does not document, only ever lengthens the wait.
     #[must_use]
     pub fn read(headers: &HeaderMap, body: &[u8]) -> Self {
-        let body: RefusalBody = serde_json::from_slice(body).unwrap_or_default();
+        let body: TooManyRequestsBody = serde_json::from_slice(body).unwrap_or_default();
         let bucket = Bucket::ALL
             .into_iter()
             .find(|bucket| body.scope.as_deref() == Some(bucket.as_str()));
-        let header = |bucket| Reading::of(bucket, headers).and_then(|reading| reading.reset);
+        let header = |bucket| LimitHeaders::of(bucket, headers).and_then(|reading| reading.reset);
         let told = match bucket {
             Some(bucket) => header(bucket),
             None => Bucket::ALL.into_iter().filter_map(header).max(),
@@ -142,20 +142,20 @@ mod tests {
             ("RATELIMIT-REMAINING", "-14"),
             ("RateLimit-User-Reset", "7"),
         ]);
-        let organization = Reading {
+        let organization = LimitHeaders {
             limit: Some(200),
             remaining: Some(-14),
             reset: None,
         };
-        assert_eq!(Reading::of(Bucket::Organization, &headers), Some(organization));
+        assert_eq!(LimitHeaders::of(Bucket::Organization, &headers), Some(organization));
         assert_eq!(
-            Reading::of(Bucket::User, &headers),
-            Some(Reading {
+            LimitHeaders::of(Bucket::User, &headers),
+            Some(LimitHeaders {
                 reset: Some(7),
-                ..Reading::default()
+                ..LimitHeaders::default()
             })
         );
-        assert_eq!(Reading::of(Bucket::User, &HeaderMap::new()), None);
+        assert_eq!(LimitHeaders::of(Bucket::User, &HeaderMap::new()), None);
     }
 
     #[rstest]
@@ -171,8 +171,8 @@ mod tests {
         #[case] reset: Option<i64>,
     ) {
         assert_eq!(
-            Refusal::read(&headers(&BOTH), body.as_bytes()),
-            Refusal { bucket, reset }
+            TooManyRequests::read(&headers(&BOTH), body.as_bytes()),
+            TooManyRequests { bucket, reset }
         );
     }
 
@@ -183,7 +183,10 @@ mod tests {
     #[case(Some(5), 6)]
     #[case(Some(1_790_000_000), 61)]
     fn a_wait_is_never_shorter_than_asked_nor_longer_than_a_window(#[case] reset: Option<i64>, #[case] seconds: u64) {
-        assert_eq!(Refusal { bucket: None, reset }.wait(), Duration::from_secs(seconds));
+        assert_eq!(
+            TooManyRequests { bucket: None, reset }.wait(),
+            Duration::from_secs(seconds)
+        );
     }
 
     proptest! {
@@ -196,7 +199,7 @@ mod tests {
                 map.insert("ratelimit-reset", value);
             }
             map.insert("retry-after", after.into());
-            let wait = Refusal::read(&map, &body).wait();
+            let wait = TooManyRequests::read(&map, &body).wait();
             prop_assert!(wait >= Duration::from_secs(1) && wait <= WINDOW + Duration::from_secs(1));
         }
     }

@@ -12,41 +12,41 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::LimitExceeded;
-use super::headers::{Bucket, Reading, Refusal};
+use super::headers::{Bucket, LimitHeaders, TooManyRequests};
 use super::options::BudgetOptions;
-use super::scheduler::{Admitted, Answer, BudgetState, Keeper, Refused, Ticket, Turn};
-use super::window::Outlook;
+use super::scheduler::{Action, BudgetState, Granted, InFlight, Rejected, ResponseLimits, Scheduler};
+use super::window::Estimate;
 use crate::providers::buildkite::call::{CallContext, Lane};
 use crate::telemetry::metrics::LANE_WAIT;
 
 /// The one door to the network.
 #[derive(Debug)]
-pub struct Door {
-    hall: Arc<Hall>,
+pub struct RateLimiter {
+    hall: Arc<Shared>,
 }
 
 /// What lies behind the door, for as long as somebody is there.
 #[derive(Debug)]
-struct Hall {
-    desk: Mutex<Desk>,
+struct Shared {
+    desk: Mutex<State>,
     /// The next moment at which time alone changes something.
     alarm: watch::Sender<Option<Instant>>,
     options: BudgetOptions,
 }
 
 #[derive(Debug)]
-struct Desk {
-    keeper: Keeper,
-    waiting: HashMap<u64, oneshot::Sender<Result<Admitted, Refused>>>,
+struct State {
+    keeper: Scheduler,
+    waiting: HashMap<u64, oneshot::Sender<Result<Granted, Rejected>>>,
 }
 
-impl Door {
+impl RateLimiter {
     /// A door that spends the budget as it is told to.
     #[must_use]
     pub fn new(options: BudgetOptions) -> Self {
-        let hall = Hall {
-            desk: Mutex::new(Desk {
-                keeper: Keeper::new(options, Instant::now()),
+        let hall = Shared {
+            desk: Mutex::new(State {
+                keeper: Scheduler::new(options, Instant::now()),
                 waiting: HashMap::new(),
             }),
             alarm: watch::Sender::new(None),
@@ -59,9 +59,9 @@ impl Door {
     ///
     /// # Errors
     /// What is closed, as soon as it is known to open later than the call or the longest wait allows.
-    pub async fn enter(&self, call: &CallContext) -> Result<Admission, LimitExceeded> {
+    pub async fn acquire(&self, call: &CallContext) -> Result<Permit, LimitExceeded> {
         let arrived = Instant::now();
-        let patience = arrived + self.hall.options.patience(call.lane());
+        let patience = arrived + self.hall.options.max_wait(call.lane());
         let until = call.deadline().map_or(patience, |deadline| deadline.min(patience));
         let decision = self.hall.queue(call, arrived, until).decision().await;
         let limited = match &decision {
@@ -74,7 +74,7 @@ impl Door {
         match decision {
             Ok(admitted) => {
                 LANE_WAIT.took([call.lane().as_str()], arrived.elapsed());
-                Ok(Admission {
+                Ok(Permit {
                     hall: Arc::clone(&self.hall),
                     ticket: Some(admitted.ticket),
                 })
@@ -96,19 +96,19 @@ impl Door {
         let ahead = requests.saturating_sub(1);
         let desk = self.hall.desk();
         desk.keeper
-            .forecast(lane, ahead, Instant::now(), Outlook::Likely)
+            .forecast(lane, ahead, Instant::now(), Estimate::Expected)
             .retry_at
     }
 }
 
-impl Hall {
-    fn queue<'a>(&'a self, call: &'a CallContext, arrived: Instant, until: Instant) -> Place<'a> {
+impl Shared {
+    fn queue<'a>(&'a self, call: &'a CallContext, arrived: Instant, until: Instant) -> QueuedWaiter<'a> {
         let (decide, called) = oneshot::channel();
         let mut desk = self.desk();
         let number = desk.keeper.join(call.lane(), until);
         desk.waiting.insert(number, decide);
         self.serve(desk);
-        Place {
+        QueuedWaiter {
             hall: self,
             call,
             arrived,
@@ -118,13 +118,13 @@ impl Hall {
     }
 
     /// Does all that follows from the state of things.
-    fn serve(&self, mut desk: MutexGuard<'_, Desk>) {
+    fn serve(&self, mut desk: MutexGuard<'_, State>) {
         let now = Instant::now();
         let alarm = loop {
             let (number, decision) = match desk.keeper.turn(now) {
-                Turn::Admit(admitted) => (admitted.number, Ok(admitted)),
-                Turn::Refuse(refused) => (refused.number, Err(refused)),
-                Turn::Rest(until) => break until,
+                Action::Grant(admitted) => (admitted.number, Ok(admitted)),
+                Action::Reject(refused) => (refused.number, Err(refused)),
+                Action::SleepUntil(until) => break until,
             };
             if let Some(call) = desk.waiting.remove(&number)
                 && let Err(Ok(admitted)) = call.send(decision)
@@ -141,23 +141,23 @@ impl Hall {
         });
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn desk(&self) -> MutexGuard<'_, State> {
         // Every change of the desk is complete before anything that could panic: what was left is consistent.
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A place in the queue.
-struct Place<'a> {
-    hall: &'a Hall,
+struct QueuedWaiter<'a> {
+    hall: &'a Shared,
     call: &'a CallContext,
     arrived: Instant,
     number: u64,
-    called: oneshot::Receiver<Result<Admitted, Refused>>,
+    called: oneshot::Receiver<Result<Granted, Rejected>>,
 }
 
-impl Place<'_> {
-    async fn decision(mut self) -> Result<Admitted, Refused> {
+impl QueuedWaiter<'_> {
+    async fn decision(mut self) -> Result<Granted, Rejected> {
         let mut alarm = self.hall.alarm.subscribe();
         loop {
             let at = *alarm.borrow_and_update();
@@ -170,7 +170,7 @@ impl Place<'_> {
             tokio::select! {
                 biased;
                 decision = &mut self.called => {
-                    return decision.unwrap_or_else(|_| Err(Refused {
+                    return decision.unwrap_or_else(|_| Err(Rejected {
                         number: self.number,
                         closed: LimitExceeded::unknown(),
                         limited: false,
@@ -183,7 +183,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuedWaiter<'_> {
     fn drop(&mut self) {
         let mut desk = self.hall.desk();
         desk.waiting.remove(&self.number);
@@ -202,20 +202,20 @@ impl Drop for Place<'_> {
 
 /// The right to send one request. Dropped unanswered, the request counts as sent without an answer.
 #[derive(Debug)]
-pub struct Admission {
-    hall: Arc<Hall>,
-    ticket: Option<Ticket>,
+pub struct Permit {
+    hall: Arc<Shared>,
+    ticket: Option<InFlight>,
 }
 
-impl Admission {
+impl Permit {
     /// Tells the door what came back; for a 429, what it closed.
     #[must_use]
-    pub fn answered(mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<LimitExceeded> {
+    pub fn complete(mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<LimitExceeded> {
         let ticket = self.ticket.take()?;
-        let answer = Answer {
-            organization: Reading::of(Bucket::Organization, headers),
-            user: Reading::of(Bucket::User, headers),
-            refusal: (status == StatusCode::TOO_MANY_REQUESTS).then(|| Refusal::read(headers, body)),
+        let answer = ResponseLimits {
+            organization: LimitHeaders::of(Bucket::Organization, headers),
+            user: LimitHeaders::of(Bucket::User, headers),
+            refusal: (status == StatusCode::TOO_MANY_REQUESTS).then(|| TooManyRequests::read(headers, body)),
         };
         let mut desk = self.hall.desk();
         let closed = desk.keeper.answered(&ticket, answer, Instant::now());
@@ -224,7 +224,7 @@ impl Admission {
     }
 
     /// Tells the door that nothing was sent, because no connection was made.
-    pub fn never_sent(mut self) {
+    pub fn refund(mut self) {
         if let Some(ticket) = self.ticket.take() {
             let mut desk = self.hall.desk();
             desk.keeper.withdrawn(&ticket);
@@ -233,7 +233,7 @@ impl Admission {
     }
 }
 
-impl Drop for Admission {
+impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             let mut desk = self.hall.desk();

@@ -1,7 +1,7 @@
 //! The budget: both of Buildkite's rate limits to the full, and not one 429.
 //!
 //! Buildkite counts every request against the organization and against the token's user, in windows of a minute. The
-//! [`Door`] is the only way to the network, and lets a request through when neither window can be overdrawn by it. Read
+//! [`RateLimiter`] is the only way to the network, and lets a request through when neither window can be overdrawn by it. Read
 //! in this order: [`headers`] is what an answer says; `ends`, `window` and `bucket` are what may be concluded from it, and
 //! hold the argument why alone no request is refused; `careful` is how a window is entered; `lanes` is whose turn it is;
 //! `pace` is the operator's own limit; `keeper` puts them together, without a clock; `door` waits.
@@ -21,8 +21,8 @@ mod tests;
 
 use tokio::time::Instant;
 
-pub use headers::{Bucket, Reading, Refusal, WINDOW};
-pub use limiter::{Admission, Door};
+pub use headers::{Bucket, LimitHeaders, TooManyRequests, WINDOW};
+pub use limiter::{Permit, RateLimiter};
 pub use options::BudgetOptions;
 pub use scheduler::{BucketState, BudgetState};
 

@@ -15,11 +15,11 @@ use crate::providers::buildkite::call::Lane;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What a grant or a revoke takes: as many are kept from syncs, where the burst is larger.
-const KEPT: u32 = 3;
+const RESERVED: u32 = 3;
 
 /// So many requests in any minute.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct OperatorLimit {
     limit: NonZeroU32,
     burst: u32,
     each: Duration,
@@ -29,7 +29,7 @@ pub(crate) struct Pace {
     latest: VecDeque<Instant>,
 }
 
-impl Pace {
+impl OperatorLimit {
     /// At most `limit` requests in any minute after `epoch`.
     pub(crate) fn new(limit: NonZeroU32, epoch: Instant) -> Self {
         let burst = (limit.get() / 10).max(1);
@@ -88,7 +88,7 @@ impl Pace {
 
     fn wait(&self, lane: Lane, ahead: u32, now: Instant) -> Duration {
         let kept = match lane {
-            Lane::Sync => KEPT,
+            Lane::Sync => RESERVED,
             Lane::Provisioning | Lane::Interactive => 0,
         };
         let usable = self.burst.saturating_sub(kept).max(1);
@@ -103,8 +103,8 @@ mod tests {
 
     use super::*;
 
-    fn pace(limit: u32, now: Instant) -> Pace {
-        Pace::new(NonZeroU32::new(limit).unwrap(), now)
+    fn pace(limit: u32, now: Instant) -> OperatorLimit {
+        OperatorLimit::new(NonZeroU32::new(limit).unwrap(), now)
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
             }
             now = pace.forecast(Lane::Sync, 0, now);
         }
-        for _ in 0..KEPT {
+        for _ in 0..RESERVED {
             assert!(pace.admits(Lane::Provisioning, now));
             pace.sent(now);
         }

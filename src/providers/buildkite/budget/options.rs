@@ -41,7 +41,7 @@ impl Default for BudgetOptions {
 
 impl BudgetOptions {
     /// How long a request of this lane may wait.
-    pub(crate) fn patience(&self, lane: Lane) -> Duration {
+    pub(crate) fn max_wait(&self, lane: Lane) -> Duration {
         match lane {
             Lane::Provisioning => self.provisioning_max_wait,
             Lane::Interactive | Lane::Sync => self.max_wait,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::providers::buildkite::call::Lane;
 
 /// After so many others, a waiting lane has its turn.
-const PASSES: u32 = 10;
+const MAX_BYPASSES: u32 = 10;
 
 /// One who waits.
 #[derive(Debug)]
@@ -23,21 +23,21 @@ pub(crate) struct Waiter {
 }
 
 #[derive(Debug, Default)]
-struct Row {
+struct LaneQueue {
     waiters: VecDeque<Waiter>,
     passed: u32,
 }
 
 /// The three lanes.
 #[derive(Debug, Default)]
-pub(crate) struct Lanes {
-    provisioning: Row,
-    interactive: Row,
-    sync: Row,
+pub(crate) struct PriorityQueue {
+    provisioning: LaneQueue,
+    interactive: LaneQueue,
+    sync: LaneQueue,
 }
 
-impl Lanes {
-    fn row(&self, lane: Lane) -> &Row {
+impl PriorityQueue {
+    fn row(&self, lane: Lane) -> &LaneQueue {
         match lane {
             Lane::Provisioning => &self.provisioning,
             Lane::Interactive => &self.interactive,
@@ -45,7 +45,7 @@ impl Lanes {
         }
     }
 
-    fn row_mut(&mut self, lane: Lane) -> &mut Row {
+    fn row_mut(&mut self, lane: Lane) -> &mut LaneQueue {
         match lane {
             Lane::Provisioning => &mut self.provisioning,
             Lane::Interactive => &mut self.interactive,
@@ -81,7 +81,7 @@ impl Lanes {
             interactive,
             sync,
         } = self;
-        let of = |lane, row| Row::iter_mut(row).map(move |waiter| (lane, waiter));
+        let of = |lane, row| LaneQueue::iter_mut(row).map(move |waiter| (lane, waiter));
         of(Lane::Provisioning, provisioning)
             .chain(of(Lane::Interactive, interactive))
             .chain(of(Lane::Sync, sync))
@@ -90,7 +90,7 @@ impl Lanes {
     /// The lane whose first waiter is next, of those that may go.
     pub(crate) fn next(&self, may_go: impl Fn(Lane) -> bool) -> Option<Lane> {
         let waits = |lane: &Lane| !self.row(*lane).waiters.is_empty() && may_go(*lane);
-        let overdue = |lane: &Lane| self.row(*lane).passed >= PASSES && waits(lane);
+        let overdue = |lane: &Lane| self.row(*lane).passed >= MAX_BYPASSES && waits(lane);
         let overdue = Lane::ALL.into_iter().rev().find(overdue);
         overdue.or_else(|| Lane::ALL.into_iter().find(waits))
     }
@@ -110,7 +110,7 @@ impl Lanes {
     }
 }
 
-impl Row {
+impl LaneQueue {
     fn iter_mut(row: &mut Self) -> impl Iterator<Item = &mut Waiter> {
         row.waiters.iter_mut()
     }

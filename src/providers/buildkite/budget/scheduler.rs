@@ -1,7 +1,7 @@
 //! The budget keeper: who may send a request now, as a plain state machine.
 //!
 //! It does no I/O and has no clock; every call passes the instant in. What it is told (somebody joins or leaves, a
-//! request was answered or lost) changes its state; [`Keeper::turn`] then says, one at a time, what follows: let this
+//! request was answered or lost) changes its state; [`Scheduler::turn`] then says, one at a time, what follows: let this
 //! one through, send that one away, or rest until a moment. The [door](super::limiter) does the waiting.
 //!
 //! A request passes when both buckets, the crowd in flight and the operator's own limit leave room for its lane. What
@@ -10,12 +10,12 @@
 use tokio::time::Instant;
 
 use super::LimitExceeded;
-use super::bucket::Bucket;
-use super::headers::{Bucket as Name, Reading, Refusal};
-use super::operator_limit::Pace;
+use super::bucket::BucketTracker;
+use super::headers::{Bucket, LimitHeaders, TooManyRequests};
+use super::operator_limit::OperatorLimit;
 use super::options::BudgetOptions;
-use super::queue::{Lanes, Waiter};
-use super::window::Outlook;
+use super::queue::{PriorityQueue, Waiter};
+use super::window::Estimate;
 use crate::providers::buildkite::call::Lane;
 
 /// Requests of syncs in flight at once: enough to hide latency.
@@ -23,27 +23,27 @@ const IN_FLIGHT: u32 = 16;
 
 /// What follows from the state of things.
 #[derive(Debug)]
-pub(crate) enum Turn {
+pub(crate) enum Action {
     /// This waiter may send a request.
-    Admit(Admitted),
+    Grant(Granted),
     /// This waiter cannot have its turn in time.
-    Refuse(Refused),
+    Reject(Rejected),
     /// Nothing, until something happens or this moment comes.
-    Rest(Option<Instant>),
+    SleepUntil(Option<Instant>),
 }
 
 /// A waiter's turn.
 #[derive(Debug)]
-pub(crate) struct Admitted {
+pub(crate) struct Granted {
     pub(crate) number: u64,
-    pub(crate) ticket: Ticket,
+    pub(crate) ticket: InFlight,
     /// Whether a rate limit made it wait.
     pub(crate) limited: bool,
 }
 
 /// A waiter's end.
 #[derive(Debug)]
-pub(crate) struct Refused {
+pub(crate) struct Rejected {
     pub(crate) number: u64,
     pub(crate) closed: LimitExceeded,
     pub(crate) limited: bool,
@@ -51,7 +51,7 @@ pub(crate) struct Refused {
 
 /// A request that was let through. It is given back exactly once: answered, lost or withdrawn.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(crate) struct InFlight {
     /// Counts up with every request.
     pub(crate) number: u64,
     pub(crate) lane: Lane,
@@ -61,32 +61,34 @@ pub(crate) struct Ticket {
 
 /// What an answer says of the limits.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Answer {
-    pub(crate) organization: Option<Reading>,
-    pub(crate) user: Option<Reading>,
+pub(crate) struct ResponseLimits {
+    pub(crate) organization: Option<LimitHeaders>,
+    pub(crate) user: Option<LimitHeaders>,
     /// For a 429: what it closes.
-    pub(crate) refusal: Option<Refusal>,
+    pub(crate) refusal: Option<TooManyRequests>,
 }
 
 /// The state of the budget.
 #[derive(Debug)]
-pub(crate) struct Keeper {
-    organization: Bucket,
-    user: Bucket,
-    pace: Option<Pace>,
-    lanes: Lanes,
+pub(crate) struct Scheduler {
+    organization: BucketTracker,
+    user: BucketTracker,
+    pace: Option<OperatorLimit>,
+    lanes: PriorityQueue,
     in_flight: u32,
     tickets: u64,
     waiters: u64,
 }
 
-impl Keeper {
+impl Scheduler {
     pub(crate) fn new(options: BudgetOptions, now: Instant) -> Self {
         Self {
-            organization: Bucket::new(Name::Organization, options),
-            user: Bucket::new(Name::User, options),
-            pace: options.max_requests_per_minute.map(|limit| Pace::new(limit, now)),
-            lanes: Lanes::default(),
+            organization: BucketTracker::new(Bucket::Organization, options),
+            user: BucketTracker::new(Bucket::User, options),
+            pace: options
+                .max_requests_per_minute
+                .map(|limit| OperatorLimit::new(limit, now)),
+            lanes: PriorityQueue::default(),
             in_flight: 0,
             tickets: 0,
             waiters: 0,
@@ -110,26 +112,26 @@ impl Keeper {
         self.lanes.leave(number).is_some_and(|waiter| waiter.limited)
     }
 
-    /// What follows now. To be asked until it is [`Turn::Rest`].
-    pub(crate) fn turn(&mut self, now: Instant) -> Turn {
+    /// What follows now. To be asked until it is [`Action::SleepUntil`].
+    pub(crate) fn turn(&mut self, now: Instant) -> Action {
         let next = self.tickets;
         for bucket in self.buckets_mut() {
             bucket.settle(now, next);
         }
         if let Some(admitted) = self.admit(now) {
-            return Turn::Admit(admitted);
+            return Action::Grant(admitted);
         }
         if let Some(refused) = self.refuse(now) {
-            return Turn::Refuse(refused);
+            return Action::Reject(refused);
         }
         self.mark_limited(now);
-        Turn::Rest(self.changes_at(now))
+        Action::SleepUntil(self.changes_at(now))
     }
 
-    fn admit(&mut self, now: Instant) -> Option<Admitted> {
+    fn admit(&mut self, now: Instant) -> Option<Granted> {
         let lane = self.lanes.next(|lane| self.has_room(lane, now))?;
         let waiter = self.lanes.take(lane)?;
-        let ticket = Ticket {
+        let ticket = InFlight {
             number: self.tickets,
             lane,
             sent: now,
@@ -142,7 +144,7 @@ impl Keeper {
         if let Some(pace) = &mut self.pace {
             pace.sent(now);
         }
-        Some(Admitted {
+        Some(Granted {
             number: waiter.number,
             ticket,
             limited: waiter.limited,
@@ -162,14 +164,14 @@ impl Keeper {
     }
 
     /// The first who cannot have their turn in time, as far as can be foreseen.
-    fn refuse(&mut self, now: Instant) -> Option<Refused> {
+    fn refuse(&mut self, now: Instant) -> Option<Rejected> {
         let (number, closed, limited) = (0_u32..).zip(self.lanes.all()).find_map(|(ahead, (lane, waiter))| {
-            let closed = self.forecast(lane, ahead, now, Outlook::AtBest);
+            let closed = self.forecast(lane, ahead, now, Estimate::LowerBound);
             let too_late = waiter.until <= now || closed.retry_at.is_some_and(|at| at > waiter.until);
             too_late.then_some((waiter.number, closed, waiter.limited))
         })?;
         self.lanes.leave(number);
-        Some(Refused {
+        Some(Rejected {
             number,
             closed,
             limited,
@@ -177,7 +179,7 @@ impl Keeper {
     }
 
     /// What keeps a request of this lane, with `ahead` others before it, and until when; no moment where it is the crowd.
-    pub(crate) fn forecast(&self, lane: Lane, ahead: u32, now: Instant, outlook: Outlook) -> LimitExceeded {
+    pub(crate) fn forecast(&self, lane: Lane, ahead: u32, now: Instant, outlook: Estimate) -> LimitExceeded {
         let of_buckets = self.buckets().map(|bucket| LimitExceeded {
             bucket: Some(bucket.name),
             limit: bucket.limit().map(i64::from),
@@ -196,7 +198,7 @@ impl Keeper {
     }
 
     fn mark_limited(&mut self, now: Instant) {
-        let limited = |lane| self.forecast(lane, 0, now, Outlook::AtBest).retry_at.is_some();
+        let limited = |lane| self.forecast(lane, 0, now, Estimate::LowerBound).retry_at.is_some();
         let [provisioning, interactive, sync] = Lane::ALL.map(limited);
         for (lane, waiter) in self.lanes.all_mut() {
             waiter.limited |= match lane {
@@ -216,7 +218,12 @@ impl Keeper {
     }
 
     /// A request was answered; for a 429, what that closed.
-    pub(crate) fn answered(&mut self, ticket: &Ticket, answer: Answer, now: Instant) -> Option<LimitExceeded> {
+    pub(crate) fn answered(
+        &mut self,
+        ticket: &InFlight,
+        answer: ResponseLimits,
+        now: Instant,
+    ) -> Option<LimitExceeded> {
         self.in_flight = self.in_flight.saturating_sub(1);
         let (in_flight, next) = (self.in_flight, self.tickets);
         let says_nothing = answer.organization.is_none() && answer.user.is_none();
@@ -231,12 +238,12 @@ impl Keeper {
             }
         }
         if answer.refusal.is_none() && !says_nothing {
-            self.buckets_mut().for_each(Bucket::passed);
+            self.buckets_mut().for_each(BucketTracker::passed);
         }
         answer.refusal.map(|refusal| self.close(ticket, refusal, now))
     }
 
-    fn close(&mut self, ticket: &Ticket, refusal: Refusal, now: Instant) -> LimitExceeded {
+    fn close(&mut self, ticket: &InFlight, refusal: TooManyRequests, now: Instant) -> LimitExceeded {
         let next = self.tickets;
         let mut closed = LimitExceeded {
             bucket: refusal.bucket,
@@ -253,7 +260,7 @@ impl Keeper {
     }
 
     /// A request was sent and no answer came.
-    pub(crate) fn lost(&mut self, ticket: &Ticket, now: Instant) {
+    pub(crate) fn lost(&mut self, ticket: &InFlight, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         for bucket in self.buckets_mut() {
             bucket.unknown(ticket, now);
@@ -261,7 +268,7 @@ impl Keeper {
     }
 
     /// A request never left.
-    pub(crate) fn withdrawn(&mut self, ticket: &Ticket) {
+    pub(crate) fn withdrawn(&mut self, ticket: &InFlight) {
         self.in_flight = self.in_flight.saturating_sub(1);
         for bucket in self.buckets_mut() {
             bucket.withdrawn(ticket);
@@ -295,11 +302,11 @@ impl Keeper {
         }
     }
 
-    fn buckets(&self) -> impl Iterator<Item = &Bucket> {
+    fn buckets(&self) -> impl Iterator<Item = &BucketTracker> {
         [&self.organization, &self.user].into_iter()
     }
 
-    fn buckets_mut(&mut self) -> impl Iterator<Item = &mut Bucket> {
+    fn buckets_mut(&mut self) -> impl Iterator<Item = &mut BucketTracker> {
         [&mut self.organization, &mut self.user].into_iter()
     }
 }
@@ -321,7 +328,7 @@ pub struct BudgetState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BucketState {
     /// Which.
-    pub bucket: Name,
+    pub bucket: Bucket,
     /// Requests a window, where known.
     pub limit: Option<u32>,
     /// Requests that may still be sent in this window.

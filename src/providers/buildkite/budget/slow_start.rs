@@ -4,15 +4,15 @@
 //! last one was told wrong. So the first requests go ahead of the others; where somebody else was seen, or a refusal
 //! closed the bucket, it is a single one. It costs a round trip a window, in which nothing is lost.
 
-use super::scheduler::Ticket;
+use super::scheduler::InFlight;
 use crate::providers::buildkite::call::Lane;
 
 /// Requests that go ahead where nothing speaks against it.
-const FEW: u32 = 4;
+const INITIAL_PROBES: u32 = 4;
 
 /// Whether the window has told of itself, and who is on the way to find out.
 #[derive(Debug)]
-pub(crate) struct Careful {
+pub(crate) struct SlowStart {
     /// How many may be on the way; none where the window has told.
     most: Option<u32>,
     /// The number of the first request since.
@@ -20,11 +20,11 @@ pub(crate) struct Careful {
     on_the_way: u32,
 }
 
-impl Careful {
+impl SlowStart {
     /// A few, of the requests from number `from` on.
-    pub(crate) fn few(from: u64) -> Self {
+    pub(crate) fn new(from: u64) -> Self {
         Self {
-            most: Some(FEW),
+            most: Some(INITIAL_PROBES),
             from,
             on_the_way: 0,
         }
@@ -33,7 +33,7 @@ impl Careful {
     /// Begins anew with the requests from number `from` on.
     pub(crate) fn restart(&mut self, from: u64, others: bool) {
         *self = Self {
-            most: Some(if others { 1 } else { FEW }),
+            most: Some(if others { 1 } else { INITIAL_PROBES }),
             from,
             on_the_way: 0,
         };
@@ -54,7 +54,7 @@ impl Careful {
         self.on_the_way = self.on_the_way.saturating_add(1);
     }
 
-    pub(crate) fn done(&mut self, ticket: &Ticket) {
+    pub(crate) fn done(&mut self, ticket: &InFlight) {
         if ticket.number >= self.from {
             self.on_the_way = self.on_the_way.saturating_sub(1);
         }
@@ -66,7 +66,7 @@ impl Careful {
     }
 
     /// The answer to this request told of the window; of an earlier request only if the window is `new` by it.
-    pub(crate) fn learned(&mut self, ticket: &Ticket, new: bool) {
+    pub(crate) fn learned(&mut self, ticket: &InFlight, new: bool) {
         if new || ticket.number >= self.from {
             self.most = None;
         }

@@ -19,18 +19,18 @@ use super::headers::WINDOW;
 
 /// What an answer says, read and bounded.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Told {
+pub(crate) struct Observation {
     /// When the request left.
     pub(crate) sent: Instant,
     /// When the answer was there.
     pub(crate) received: Instant,
     /// The end of its window, where it says so.
-    pub(crate) ends: Option<Ends>,
+    pub(crate) ends: Option<ResetInterval>,
     /// What was left, where it says so; never more than the limit.
     pub(crate) remaining: Option<u32>,
 }
 
-impl Told {
+impl Observation {
     /// Whether it tells both its window and how far that is used up. One that does not is charged by the bucket: it may
     /// have been counted after the answer that told the least.
     pub(crate) fn is_complete(&self) -> bool {
@@ -40,21 +40,21 @@ impl Told {
 
 /// Where an answer belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Attribution {
     /// The request was counted in this window.
-    Here,
+    Current,
     /// It was counted in this window, of which it tells another end: the later of the two is believed.
-    Disputed,
+    Conflicting,
     /// It was counted in a later window: this one is over.
     Next,
     /// It was counted in an earlier window, which is over: the answer was slow.
-    Before,
+    Previous,
 }
 
 /// A window that at least one answer told of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window {
-    pub(crate) ends: Ends,
+    pub(crate) ends: ResetInterval,
     /// Whether an answer told its end. One that did not bounds it all the same, but shows no two answers to be of one
     /// window, so it narrows nothing.
     pub(crate) is_told: bool,
@@ -70,9 +70,11 @@ pub(crate) struct Window {
 
 impl Window {
     /// The window of an answer that belongs to no known one.
-    pub(crate) fn begin(told: &Told) -> Self {
+    pub(crate) fn begin(told: &Observation) -> Self {
         let mut window = Self {
-            ends: told.ends.unwrap_or_else(|| Ends::untold(told.sent, told.received)),
+            ends: told
+                .ends
+                .unwrap_or_else(|| ResetInterval::untold(told.sent, told.received)),
             is_told: told.ends.is_some(),
             since: told.received,
             counted: u32::from(told.is_complete()),
@@ -85,24 +87,24 @@ impl Window {
 
     /// Which window the answer, which ends at `ends`, is about.
     ///
-    /// Ends that cannot be the same are of two windows, and windows follow each other: so the later of two has begun
+    /// ResetInterval that cannot be the same are of two windows, and windows follow each other: so the later of two has begun
     /// only when the earlier is over. An answer that would break that (a later window before this one can be over, or an
     /// earlier one for a request sent when this one had begun) shows that one of them was told wrong.
     ///
     /// Within a window what is left only falls. An answer with no less left than those that were there before its request
     /// was sent is therefore of a later window, however alike the ends look: that tells short windows apart. Where it
     /// errs, nothing is lost: what that very answer says is left has all of them in it.
-    pub(crate) fn place(&self, ends: Ends, told: &Told) -> Place {
+    pub(crate) fn place(&self, ends: ResetInterval, told: &Observation) -> Attribution {
         match ends.order(self.ends) {
-            Order::Earlier if told.sent < self.since => Place::Before,
-            Order::Later if told.received >= self.ends.after => Place::Next,
-            Order::Earlier | Order::Later => Place::Disputed,
-            Order::Same if self.is_refilled(told) => Place::Next,
-            Order::Same => Place::Here,
+            Order::Earlier if told.sent < self.since => Attribution::Previous,
+            Order::Later if told.received >= self.ends.after => Attribution::Next,
+            Order::Earlier | Order::Later => Attribution::Conflicting,
+            Order::Same if self.is_refilled(told) => Attribution::Next,
+            Order::Same => Attribution::Current,
         }
     }
 
-    fn is_refilled(&self, told: &Told) -> bool {
+    fn is_refilled(&self, told: &Observation) -> bool {
         match (self.left, told.remaining) {
             // A counter that stops at zero says nothing when it says zero again.
             (Some(left), Some(now)) => now > 0 && now >= left && told.sent >= self.latest,
@@ -110,15 +112,15 @@ impl Window {
         }
     }
 
-    /// Counts a request that was [`Place::Here`].
-    pub(crate) fn count(&mut self, ends: Ends, told: &Told) {
+    /// Counts a request that was [`Attribution::Current`].
+    pub(crate) fn count(&mut self, ends: ResetInterval, told: &Observation) {
         self.ends = if self.is_told { self.ends.and(ends) } else { ends };
         self.is_told = true;
         self.count_in(told);
     }
 
-    /// Counts a request whose answer [`Place::Disputed`] the end.
-    pub(crate) fn count_disputed(&mut self, ends: Ends, told: &Told) {
+    /// Counts a request whose answer [`Attribution::Conflicting`] the end.
+    pub(crate) fn count_disputed(&mut self, ends: ResetInterval, told: &Observation) {
         if ends.by > self.ends.by {
             self.ends = ends;
             self.is_told = true;
@@ -126,14 +128,14 @@ impl Window {
         self.count_in(told);
     }
 
-    fn count_in(&mut self, told: &Told) {
+    fn count_in(&mut self, told: &Observation) {
         self.counted += u32::from(told.is_complete());
         self.latest = told.received;
         self.note(told);
     }
 
     /// Remembers what was left, where it is the least so far.
-    pub(crate) fn note(&mut self, told: &Told) {
+    pub(crate) fn note(&mut self, told: &Observation) {
         self.left = match (self.left, told.remaining) {
             (Some(left), Some(now)) => Some(left.min(now)),
             (left, now) => left.or(now),
@@ -146,7 +148,7 @@ const ROUNDING: Duration = Duration::from_secs(1);
 
 /// The end of one window: later than `after`, and no later than `by`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ends {
+pub(crate) struct ResetInterval {
     pub(crate) after: Instant,
     pub(crate) by: Instant,
 }
@@ -160,7 +162,7 @@ pub(crate) enum Order {
     Later,
 }
 
-impl Ends {
+impl ResetInterval {
     /// What an answer to a request says: it was counted between `sent` and `received`, and `reset` is as its header has
     /// it. None where the header is missing or says what no window can: below zero, or more than a window's length.
     pub(crate) fn told(sent: Instant, received: Instant, reset: Option<i64>) -> Option<Self> {
@@ -205,23 +207,23 @@ impl Ends {
 
 /// How a forecast is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outlook {
+pub(crate) enum Estimate {
     /// Not earlier than this: for sending somebody away, which must not be done for a guess.
-    AtBest,
+    LowerBound,
     /// About then: for a plan.
-    Likely,
+    Expected,
 }
 
 /// What is known of the length of windows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Length {
+pub(crate) struct WindowLength {
     /// The longest time to an end that an answer told.
     at_least: Duration,
     /// The shortest time seen between the ends of two windows, and never more than is documented.
     likely: Duration,
 }
 
-impl Default for Length {
+impl Default for WindowLength {
     fn default() -> Self {
         Self {
             at_least: Duration::ZERO,
@@ -230,22 +232,22 @@ impl Default for Length {
     }
 }
 
-impl Length {
+impl WindowLength {
     /// An answer was so long before its window's end.
     pub(crate) fn holds(&mut self, left: Duration) {
         self.at_least = self.at_least.max(left);
     }
 
     /// A window ended, and a later one told of its end.
-    pub(crate) fn follows(&mut self, last: Ends, next: Ends) {
+    pub(crate) fn follows(&mut self, last: ResetInterval, next: ResetInterval) {
         let apart = next.likely().saturating_duration_since(last.likely());
         self.likely = self.likely.min(apart.max(Duration::from_secs(1)));
     }
 
-    pub(crate) fn at(self, outlook: Outlook) -> Duration {
+    pub(crate) fn at(self, outlook: Estimate) -> Duration {
         match outlook {
-            Outlook::AtBest => self.at_least,
-            Outlook::Likely => self.likely.max(self.at_least),
+            Estimate::LowerBound => self.at_least,
+            Estimate::Expected => self.likely.max(self.at_least),
         }
     }
 }

@@ -58,7 +58,7 @@ impl Client {
         call: &CallContext,
     ) -> Result<Answered, ApiError> {
         // A request that was refused and comes again is not given a new patience.
-        let patience = Instant::now() + self.options.budget.patience(call.lane());
+        let patience = Instant::now() + self.options.budget.max_wait(call.lane());
         let turn = call.clone().with_deadline(Some(
             call.deadline().map_or(patience, |deadline| deadline.min(patience)),
         ));
@@ -97,7 +97,7 @@ impl Client {
         let admission = tokio::select! {
             biased;
             () = call.cancelled() => return Err(ApiErrorKind::Abandoned),
-            admission = self.door.enter(turn) => admission.map_err(|closed| beyond_patience(closed, call))?,
+            admission = self.limiter.acquire(turn) => admission.map_err(|closed| beyond_patience(closed, call))?,
         };
         let token = self.credential.current();
         let sent = Arc::clone(&self.wire)
@@ -111,8 +111,8 @@ impl Client {
     /// What the door says is final; what Buildkite says is asked again, through the door.
     async fn read_together(&self, asked: Asked, turn: &CallContext, call: &CallContext) -> Result<Sent, ApiErrorKind> {
         let turn = async {
-            self.door
-                .enter(turn)
+            self.limiter
+                .acquire(turn)
                 .await
                 .map_err(|closed| beyond_patience(closed, call))
         };
@@ -134,7 +134,7 @@ impl Client {
         };
         let (answer, unused) = spot.ask(admission, begin);
         if let Some(admission) = unused {
-            admission.never_sent();
+            admission.refund();
             return Self::within_patience(answer, call).await;
         }
         let sent = Self::within_patience(answer, call).await;

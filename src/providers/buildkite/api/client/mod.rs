@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::clock_skew::Clock;
 use super::ids::OrganizationSlug;
 use super::origin::ApiOrigin;
-use crate::providers::buildkite::budget::{BudgetOptions, BudgetState, Door};
+use crate::providers::buildkite::budget::{BudgetOptions, BudgetState, RateLimiter};
 use crate::providers::buildkite::call::Lane;
 use crate::providers::buildkite::credential::token::{ApiToken, CredentialError};
 use crate::providers::buildkite::credential::token_file::Credential;
@@ -68,7 +68,7 @@ pub struct Client {
     wire: Arc<Wire>,
     credential: Arc<Credential>,
     options: ClientOptions,
-    door: Door,
+    limiter: RateLimiter,
     reads: SharedReads,
 }
 
@@ -120,7 +120,7 @@ impl Client {
         Ok(Self {
             wire: Arc::new(wire),
             credential,
-            door: Door::new(options.budget),
+            limiter: RateLimiter::new(options.budget),
             reads: SharedReads::default(),
             options,
         })
@@ -138,16 +138,16 @@ impl Client {
         &self.wire.organization
     }
 
-    /// The door that every request of this client passes: how the rate limits stand, and when there will be room.
+    /// The rate limiter of every request of this client.
     #[must_use]
-    pub fn door(&self) -> &Door {
-        &self.door
+    pub fn limiter(&self) -> &RateLimiter {
+        &self.limiter
     }
 
     /// How the request budget stands.
     #[must_use]
     pub fn budget(&self) -> BudgetState {
-        self.door.state()
+        self.limiter.state()
     }
 
     /// How far Buildkite's clock is ahead of this machine's; none before its first answer.
@@ -159,6 +159,6 @@ impl Client {
     /// When the last of so many requests of a lane is likely to have its turn; none where nothing is in the way.
     #[must_use]
     pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
-        self.door.forecast(lane, requests)
+        self.limiter.forecast(lane, requests)
     }
 }

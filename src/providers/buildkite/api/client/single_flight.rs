@@ -14,7 +14,7 @@ use futures::future::{BoxFuture, FutureExt, Shared};
 use tokio::sync::Notify;
 
 use super::transport::{Asked, Sent};
-use crate::providers::buildkite::budget::Admission;
+use crate::providers::buildkite::budget::Permit;
 
 /// A request on its way, for everybody who waits for it.
 pub(crate) type Answer = Shared<BoxFuture<'static, Sent>>;
@@ -88,9 +88,9 @@ impl Spot {
     /// admission comes back.
     pub(crate) fn ask(
         &self,
-        admission: Admission,
-        send: impl FnOnce(Admission) -> BoxFuture<'static, Sent>,
-    ) -> (Answer, Option<Admission>) {
+        admission: Permit,
+        send: impl FnOnce(Permit) -> BoxFuture<'static, Sent>,
+    ) -> (Answer, Option<Permit>) {
         let mut request = self.request();
         if let Some(answer) = request.as_ref() {
             return (answer.clone(), Some(admission));

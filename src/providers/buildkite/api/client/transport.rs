@@ -15,7 +15,7 @@ use crate::providers::buildkite::api::endpoint::Endpoint;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 use crate::providers::buildkite::api::ids::OrganizationSlug;
 use crate::providers::buildkite::api::origin::ApiOrigin;
-use crate::providers::buildkite::budget::{Admission, Bucket, LimitExceeded};
+use crate::providers::buildkite::budget::{Bucket, LimitExceeded, Permit};
 use crate::providers::buildkite::credential::token::ApiToken;
 use crate::providers::buildkite::pagination::Window;
 use crate::telemetry::redact::redact;
@@ -55,7 +55,7 @@ impl Wire {
     /// Sends one request, and tells the budget what came of it.
     pub(crate) async fn send(
         self: Arc<Self>,
-        admission: Admission,
+        admission: Permit,
         asked: Asked,
         body: Option<serde_json::Value>,
         token: Arc<ApiToken>,
@@ -66,7 +66,7 @@ impl Wire {
             Ok(received) => received,
             Err(cause) => {
                 if cause.is_before_sending() {
-                    admission.never_sent();
+                    admission.refund();
                 }
                 return Sent {
                     token,
@@ -78,7 +78,7 @@ impl Wire {
         measured.answered(received.status);
         self.clock.compare(&received.headers, Timestamp::now());
         let body = received.body.as_deref().unwrap_or_default();
-        let closed = admission.answered(received.status, &received.headers, body);
+        let closed = admission.complete(received.status, &received.headers, body);
         if let Some(closed) = &closed {
             let bucket = closed.bucket.map(Bucket::as_str);
             tracing::info!(call = asked.endpoint.name(), bucket, "rate limited");

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::model::Rounding;
 use super::server::Server;
-use crate::providers::buildkite::budget::{BudgetOptions, Door};
+use crate::providers::buildkite::budget::{BudgetOptions, RateLimiter};
 use crate::providers::buildkite::call::{CallContext, Lane};
 
 /// One a team, and a few for the lists of teams and people.
@@ -45,7 +45,7 @@ async fn a_sync_of_250_teams_ends_within_two_percent_of_the_possible_time(
 ) {
     let offset = Duration::from_millis(offset);
     let server = Server::new(offset, rounding);
-    let door = Door::new(BudgetOptions::default());
+    let door = RateLimiter::new(BudgetOptions::default());
     let began = Instant::now();
     let mut sent = 0;
     let mut forecast = None;
@@ -81,7 +81,7 @@ async fn five_approvals_in_its_second_window_wait_for_nothing_and_cost_a_sync_th
 ) {
     let offset = Duration::from_millis(offset);
     let server = Server::new(offset, rounding);
-    let door = Door::new(BudgetOptions::default());
+    let door = RateLimiter::new(BudgetOptions::default());
     let began = Instant::now();
     let second = began + Duration::from_secs(60).saturating_sub(offset);
     let sync = async {

@@ -9,17 +9,17 @@ use tokio::time::{Instant, sleep};
 
 use super::model::Rounding;
 use super::server::{Server, written};
-use crate::providers::buildkite::budget::{Bucket, BudgetOptions, Door, Reading};
+use crate::providers::buildkite::budget::{Bucket, BudgetOptions, LimitHeaders, RateLimiter};
 use crate::providers::buildkite::call::{CallContext, Lane};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn door() -> Arc<Door> {
-    Arc::new(Door::new(BudgetOptions::default()))
+fn door() -> Arc<RateLimiter> {
+    Arc::new(RateLimiter::new(BudgetOptions::default()))
 }
 
 /// A door that has seen the user's window used up, so many seconds before its end.
-async fn used_up(before_its_end: u64) -> (Arc<Server>, Arc<Door>) {
+async fn used_up(before_its_end: u64) -> (Arc<Server>, Arc<RateLimiter>) {
     let server = Arc::new(Server::new(
         SECOND * u32::try_from(60 - before_its_end).unwrap(),
         Rounding::Ceil,
@@ -30,7 +30,7 @@ async fn used_up(before_its_end: u64) -> (Arc<Server>, Arc<Door>) {
     (server, door)
 }
 
-fn waiting(door: &Door) -> usize {
+fn waiting(door: &RateLimiter) -> usize {
     door.state().waiting.iter().map(|(_, waiting)| waiting).sum()
 }
 
@@ -73,23 +73,23 @@ async fn a_grant_waits_for_a_whole_window_where_a_sync_does_not() {
 async fn who_waits_in_vain_is_told_as_soon_as_that_is_known() {
     let (server, door) = (Server::new(SECOND * 40, Rounding::Ceil), door());
     let call = CallContext::new(Lane::Sync);
-    let slow = door.enter(&call).await.unwrap();
+    let slow = door.acquire(&call).await.unwrap();
     server.spend(Bucket::User, 49);
     server.ask(&door, &call).await.unwrap();
     let waiter = tokio::spawn({
         let door = Arc::clone(&door);
-        async move { door.enter(&CallContext::new(Lane::Sync)).await.map(drop) }
+        async move { door.acquire(&CallContext::new(Lane::Sync)).await.map(drop) }
     });
     sleep(SECOND).await;
     assert_eq!(waiting(&door), 1);
     let began = Instant::now();
-    let reading = Reading {
+    let reading = LimitHeaders {
         limit: Some(200),
         remaining: Some(-1),
         reset: Some(55),
     };
     let headers = written(Bucket::Organization, reading);
-    let closed = slow.answered(StatusCode::TOO_MANY_REQUESTS, &headers, br#"{"scope":"rest"}"#);
+    let closed = slow.complete(StatusCode::TOO_MANY_REQUESTS, &headers, br#"{"scope":"rest"}"#);
     assert_eq!(closed.unwrap().bucket, Some(Bucket::Organization));
     assert_eq!(waiter.await.unwrap().unwrap_err().bucket, Some(Bucket::Organization));
     assert_eq!(began.elapsed(), Duration::ZERO);
@@ -115,9 +115,9 @@ async fn a_request_without_an_answer_counts_and_one_that_never_left_does_not() {
     server.ask(&door, &call).await.unwrap();
     let left = || door.state().buckets.iter().map(|bucket| bucket.remaining).min();
     assert_eq!(left(), Some(49));
-    door.enter(&call).await.unwrap().never_sent();
+    door.acquire(&call).await.unwrap().refund();
     assert_eq!(left(), Some(49));
-    drop(door.enter(&call).await.unwrap());
+    drop(door.acquire(&call).await.unwrap());
     assert_eq!((left(), door.state().in_flight), (Some(48), 0));
 }
 
@@ -125,7 +125,7 @@ async fn a_request_without_an_answer_counts_and_one_that_never_left_does_not() {
 async fn before_the_first_answer_only_a_few_are_in_flight() {
     let door = door();
     let mut admitted = Vec::new();
-    while let Ok(admission) = tokio::time::timeout(SECOND, door.enter(&CallContext::new(Lane::Sync))).await {
+    while let Ok(admission) = tokio::time::timeout(SECOND, door.acquire(&CallContext::new(Lane::Sync))).await {
         admitted.push(admission.unwrap());
     }
     assert_eq!(admitted.len(), 4);
@@ -192,11 +192,11 @@ async fn no_minute_has_more_than_the_operator_allows() {
         max_wait: SECOND * 600,
         ..BudgetOptions::default()
     };
-    let (server, door) = (Server::without_limits(), Door::new(options));
+    let (server, door) = (Server::without_limits(), RateLimiter::new(options));
     let call = CallContext::new(Lane::Sync);
     let mut sent = Vec::new();
     for _ in 0..100 {
-        let admission = door.enter(&call).await.unwrap();
+        let admission = door.acquire(&call).await.unwrap();
         sent.push(Instant::now());
         // Sent, as far as anybody knows.
         drop(admission);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::providers::buildkite::budget::{Bucket, Reading};
+use crate::providers::buildkite::budget::{Bucket, LimitHeaders};
 
 /// How the time left becomes whole seconds.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ pub(crate) struct Counted {
     pub(crate) window: u128,
     pub(crate) ends: Duration,
     pub(crate) refused: bool,
-    pub(crate) reading: Reading,
+    pub(crate) reading: LimitHeaders,
 }
 
 impl Counter {
@@ -67,7 +67,7 @@ impl Counter {
             Rounding::Nearest => left.round(),
         };
         #[allow(clippy::cast_possible_truncation, reason = "at most a window")]
-        let reading = Reading {
+        let reading = LimitHeaders {
             limit: Some(i64::from(self.limit)),
             remaining: Some(i64::from(self.limit) - i64::from(self.used)),
             reset: Some(seconds as i64),

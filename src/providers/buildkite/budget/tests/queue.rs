@@ -6,10 +6,10 @@ use rstest::rstest;
 use tokio::time::Instant;
 
 use crate::providers::buildkite::budget::BudgetOptions;
-use crate::providers::buildkite::budget::queue::{Lanes, Waiter};
+use crate::providers::buildkite::budget::queue::{PriorityQueue, Waiter};
 use crate::providers::buildkite::call::Lane;
 
-fn join(lanes: &mut Lanes, lane: Lane, numbers: impl IntoIterator<Item = u64>) {
+fn join(lanes: &mut PriorityQueue, lane: Lane, numbers: impl IntoIterator<Item = u64>) {
     let until = Instant::now() + Duration::from_secs(60);
     for number in numbers {
         let waiter = Waiter {
@@ -21,7 +21,7 @@ fn join(lanes: &mut Lanes, lane: Lane, numbers: impl IntoIterator<Item = u64>) {
     }
 }
 
-fn order(lanes: &mut Lanes, may_go: impl Fn(Lane) -> bool) -> Vec<u64> {
+fn order(lanes: &mut PriorityQueue, may_go: impl Fn(Lane) -> bool) -> Vec<u64> {
     std::iter::from_fn(|| {
         let lane = lanes.next(&may_go)?;
         lanes.take(lane).map(|waiter| waiter.number)
@@ -31,7 +31,7 @@ fn order(lanes: &mut Lanes, may_go: impl Fn(Lane) -> bool) -> Vec<u64> {
 
 #[test]
 fn grants_pass_first_and_each_lane_is_first_come_first_served() {
-    let mut lanes = Lanes::default();
+    let mut lanes = PriorityQueue::default();
     join(&mut lanes, Lane::Sync, [1, 2]);
     join(&mut lanes, Lane::Interactive, [3, 4]);
     join(&mut lanes, Lane::Provisioning, [5, 6]);
@@ -41,7 +41,7 @@ fn grants_pass_first_and_each_lane_is_first_come_first_served() {
 
 #[test]
 fn a_lane_that_was_passed_over_ten_times_is_next_once() {
-    let mut lanes = Lanes::default();
+    let mut lanes = PriorityQueue::default();
     join(&mut lanes, Lane::Sync, [100, 101]);
     join(&mut lanes, Lane::Provisioning, 0..25);
     let order = order(&mut lanes, |_| true);
@@ -54,7 +54,7 @@ fn a_lane_that_was_passed_over_ten_times_is_next_once() {
 
 #[test]
 fn a_lane_without_room_is_not_next_however_long_it_waits() {
-    let mut lanes = Lanes::default();
+    let mut lanes = PriorityQueue::default();
     join(&mut lanes, Lane::Sync, [100]);
     join(&mut lanes, Lane::Provisioning, 0..25);
     assert_eq!(

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use tokio::time::{Instant, sleep};
 
 use super::model::{Counter, Model, Rounding};
-use crate::providers::buildkite::budget::{Bucket, Door, LimitExceeded, Reading};
+use crate::providers::buildkite::budget::{Bucket, LimitExceeded, LimitHeaders, RateLimiter};
 use crate::providers::buildkite::call::CallContext;
 
 pub(crate) struct Server {
@@ -45,8 +45,8 @@ impl Server {
     }
 
     /// One request through the door; says with which status it was answered.
-    pub(crate) async fn ask(&self, door: &Door, call: &CallContext) -> Result<StatusCode, LimitExceeded> {
-        let admission = door.enter(call).await?;
+    pub(crate) async fn ask(&self, door: &RateLimiter, call: &CallContext) -> Result<StatusCode, LimitExceeded> {
+        let admission = door.acquire(call).await?;
         sleep(self.latency / 2).await;
         let (headers, refused) = self.count();
         sleep(self.latency / 2).await;
@@ -57,7 +57,7 @@ impl Server {
             ),
             None => (StatusCode::OK, String::new()),
         };
-        let closed = admission.answered(status, &headers, body.as_bytes());
+        let closed = admission.complete(status, &headers, body.as_bytes());
         assert_eq!(closed.is_some(), refused.is_some());
         Ok(status)
     }
@@ -78,7 +78,7 @@ impl Server {
 }
 
 /// The headers of a reading.
-pub(crate) fn written(bucket: Bucket, reading: Reading) -> HeaderMap {
+pub(crate) fn written(bucket: Bucket, reading: LimitHeaders) -> HeaderMap {
     let prefix = match bucket {
         Bucket::Organization => "ratelimit",
         Bucket::User => "ratelimit-user",

@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::model::{Counted, Counter, Model, Rounding};
-use crate::providers::buildkite::budget::scheduler::{Answer, Keeper, Ticket, Turn};
-use crate::providers::buildkite::budget::{Bucket, BudgetOptions, Reading, Refusal};
+use crate::providers::buildkite::budget::scheduler::{Action, InFlight, ResponseLimits, Scheduler};
+use crate::providers::buildkite::budget::{Bucket, BudgetOptions, LimitHeaders, TooManyRequests};
 use crate::providers::buildkite::call::Lane;
 
-pub(crate) type Change = fn(&mut Dice, Reading) -> Reading;
+pub(crate) type Change = fn(&mut Rng, LimitHeaders) -> LimitHeaders;
 
 /// What happens in a simulation.
 #[derive(Debug, Clone)]
@@ -59,9 +59,9 @@ impl Sent {
 
 /// Numbers that look random and are the same in every run.
 #[derive(Debug, Clone)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self
             .0
@@ -101,14 +101,14 @@ struct Joined {
 
 struct Simulation {
     plan: Plan,
-    keeper: Keeper,
+    keeper: Scheduler,
     epoch: Instant,
     now: Duration,
-    dice: Dice,
+    dice: Rng,
     events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
     order: u64,
     joined: HashMap<u64, Joined>,
-    tickets: HashMap<usize, Ticket>,
+    tickets: HashMap<usize, InFlight>,
     /// What follows for each grant's request that is under way.
     unfinished: HashMap<usize, u32>,
     sent: Vec<Sent>,
@@ -118,10 +118,10 @@ impl Simulation {
     fn new(plan: Plan) -> Self {
         let epoch = Instant::now();
         let mut simulation = Self {
-            keeper: Keeper::new(BudgetOptions::default(), epoch),
+            keeper: Scheduler::new(BudgetOptions::default(), epoch),
             epoch,
             now: Duration::ZERO,
-            dice: Dice(plan.seed),
+            dice: Rng(plan.seed),
             events: BinaryHeap::new(),
             order: 0,
             joined: HashMap::new(),
@@ -182,22 +182,22 @@ impl Simulation {
     fn turns(&mut self) {
         loop {
             match self.keeper.turn(self.at()) {
-                Turn::Admit(admitted) => {
+                Action::Grant(admitted) => {
                     let joined = self.joined.remove(&admitted.number).unwrap();
                     self.send(joined, admitted.ticket);
                 }
-                Turn::Refuse(refused) => panic!("refused {refused:?} with a day's patience"),
-                Turn::Rest(Some(until)) => {
+                Action::Reject(refused) => panic!("refused {refused:?} with a day's patience"),
+                Action::SleepUntil(Some(until)) => {
                     let until = until - self.epoch;
                     assert!(until > self.now, "a moment that is over wakes nobody up later");
                     return self.schedule(until, Event::Wake);
                 }
-                Turn::Rest(None) => return,
+                Action::SleepUntil(None) => return,
             }
         }
     }
 
-    fn send(&mut self, Joined { lane, at, follow }: Joined, ticket: Ticket) {
+    fn send(&mut self, Joined { lane, at, follow }: Joined, ticket: InFlight) {
         let index = self.sent.len();
         self.tickets.insert(index, ticket);
         self.unfinished.insert(index, follow);
@@ -240,12 +240,12 @@ impl Simulation {
         if sent.answered.is_none() {
             return self.keeper.lost(&ticket, self.at());
         }
-        let mut answer = Answer::default();
+        let mut answer = ResponseLimits::default();
         if self.dice.roll(1000) >= self.plan.silent {
             answer.organization = Some((self.plan.change)(&mut self.dice, sent.counted[0].1.reading));
             answer.user = Some((self.plan.change)(&mut self.dice, sent.counted[1].1.reading));
         }
-        answer.refusal = sent.refused_by().map(|(bucket, counted)| Refusal {
+        answer.refusal = sent.refused_by().map(|(bucket, counted)| TooManyRequests {
             bucket: Some(bucket),
             reset: counted.reading.reset,
         });

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::simulation::{Change, Dice, Plan, Sent, run, saturated};
-use crate::providers::buildkite::budget::Reading;
+use super::simulation::{Change, Plan, Rng, Sent, run, saturated};
+use crate::providers::buildkite::budget::LimitHeaders;
 
 /// Any of the values is something else, or missing, now and then. What is left is never told too high: of a counter that
 /// lies in our favour nobody could keep clear.
-fn strange(dice: &mut Dice, mut reading: Reading) -> Reading {
+fn strange(dice: &mut Rng, mut reading: LimitHeaders) -> LimitHeaders {
     if dice.roll(2) == 0 {
         return reading;
     }
@@ -23,7 +23,7 @@ fn strange(dice: &mut Dice, mut reading: Reading) -> Reading {
     reading
 }
 
-fn index(dice: &mut Dice, of: u64) -> usize {
+fn index(dice: &mut Rng, of: u64) -> usize {
     usize::try_from(dice.roll(of)).unwrap()
 }
 
@@ -48,11 +48,11 @@ proptest! {
     #[test]
     fn a_header_that_is_always_strange_neither_overdraws_nor_blocks(plan in saturated(), which in 0_usize..5) {
         let change: [Change; 5] = [
-            |_, reading| Reading { reset: None, ..reading },
-            |_, reading| Reading { reset: Some(60), ..reading },
-            |_, reading| Reading { reset: Some(i64::MAX), ..reading },
-            |_, reading| Reading { limit: None, ..reading },
-            |_, reading| Reading { limit: Some(0), ..reading },
+            |_, reading| LimitHeaders { reset: None, ..reading },
+            |_, reading| LimitHeaders { reset: Some(60), ..reading },
+            |_, reading| LimitHeaders { reset: Some(i64::MAX), ..reading },
+            |_, reading| LimitHeaders { limit: None, ..reading },
+            |_, reading| LimitHeaders { limit: Some(0), ..reading },
         ];
         let plan = Plan { change: change[which], ..plan };
         let sent = run(&plan);
@@ -67,9 +67,9 @@ proptest! {
     #[test]
     fn a_reset_that_is_always_told_too_short_costs_little(plan in saturated(), seconds in 0_i64..3) {
         let change: [Change; 3] = [
-            |_, reading| Reading { reset: Some(0), ..reading },
-            |_, reading| Reading { reset: Some(1), ..reading },
-            |_, reading| Reading { reset: Some(2), ..reading },
+            |_, reading| LimitHeaders { reset: Some(0), ..reading },
+            |_, reading| LimitHeaders { reset: Some(1), ..reading },
+            |_, reading| LimitHeaders { reset: Some(2), ..reading },
         ];
         let plan = Plan { change: change[usize::try_from(seconds).unwrap()], ..plan };
         let sent = run(&plan);
