@@ -1,8 +1,8 @@
-//! The door: the [keeper](super::scheduler)'s decisions, waited for.
+//! The rate limiter: waits for the decisions of the [scheduler](super::scheduler).
 //!
-//! Every waiter holds a place in the queue and sleeps until it is called, or until the moment at which time alone changes
-//! something; whoever wakes asks the keeper for all that follows and calls those whom it concerns. So there is no task
-//! behind the door, and nothing to stop. A waiter that goes away leaves the queue as if it had never come.
+//! Every waiter sleeps until it is granted or rejected, or until the instant at which the passage of time alone changes
+//! something. A waiter that wakes up performs all pending actions of the scheduler and wakes the waiters that they
+//! concern. So the limiter has no background task, and needs no shutdown. A dropped waiter leaves the queue without trace.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,149 +19,155 @@ use super::window::Estimate;
 use crate::providers::buildkite::call::{CallContext, Lane};
 use crate::telemetry::metrics::LANE_WAIT;
 
-/// The one door to the network.
+/// Grants a permit for each request to Buildkite.
 #[derive(Debug)]
 pub struct RateLimiter {
-    hall: Arc<Shared>,
+    shared: Arc<Shared>,
 }
 
-/// What lies behind the door, for as long as somebody is there.
+/// What the limiter shares with its permits.
 #[derive(Debug)]
 struct Shared {
-    desk: Mutex<State>,
-    /// The next moment at which time alone changes something.
-    alarm: watch::Sender<Option<Instant>>,
+    state: Mutex<State>,
+    /// The next instant at which the passage of time alone changes something.
+    next_wakeup: watch::Sender<Option<Instant>>,
     options: BudgetOptions,
 }
 
 #[derive(Debug)]
 struct State {
-    keeper: Scheduler,
+    scheduler: Scheduler,
     waiting: HashMap<u64, oneshot::Sender<Result<Granted, Rejected>>>,
 }
 
 impl RateLimiter {
-    /// A door that spends the budget as it is told to.
+    /// A limiter that spends the budget as the options say.
     #[must_use]
     pub fn new(options: BudgetOptions) -> Self {
-        let hall = Shared {
-            desk: Mutex::new(State {
-                keeper: Scheduler::new(options, Instant::now()),
+        let shared = Shared {
+            state: Mutex::new(State {
+                scheduler: Scheduler::new(options, Instant::now()),
                 waiting: HashMap::new(),
             }),
-            alarm: watch::Sender::new(None),
+            next_wakeup: watch::Sender::new(None),
             options,
         };
-        Self { hall: Arc::new(hall) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
-    /// Waits until the call may send one request. Dropping the future gives the place up.
+    /// Waits for permission to send one request of this call. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// What is closed, as soon as it is known to open later than the call or the longest wait allows.
+    /// The limit that blocks the request, as soon as it is certain to block it for longer than the call's deadline and the
+    /// longest wait allow.
     pub async fn acquire(&self, call: &CallContext) -> Result<Permit, LimitExceeded> {
-        let arrived = Instant::now();
-        let patience = arrived + self.hall.options.max_wait(call.lane());
-        let until = call.deadline().map_or(patience, |deadline| deadline.min(patience));
-        let decision = self.hall.queue(call, arrived, until).decision().await;
-        let limited = match &decision {
-            Ok(admitted) => admitted.limited,
-            Err(refused) => refused.limited,
+        let enqueued_at = Instant::now();
+        let max_wait = enqueued_at + self.shared.options.max_wait(call.lane());
+        let deadline = call.deadline().map_or(max_wait, |deadline| deadline.min(max_wait));
+        let decision = self.shared.enqueue(call, enqueued_at, deadline).granted().await;
+        let throttled = match &decision {
+            Ok(granted) => granted.throttled,
+            Err(rejected) => rejected.throttled,
         };
-        if limited {
-            call.record_wait_since(arrived);
+        if throttled {
+            call.record_wait_since(enqueued_at);
         }
         match decision {
-            Ok(admitted) => {
-                LANE_WAIT.took([call.lane().as_str()], arrived.elapsed());
+            Ok(granted) => {
+                LANE_WAIT.took([call.lane().as_str()], enqueued_at.elapsed());
                 Ok(Permit {
-                    hall: Arc::clone(&self.hall),
-                    ticket: Some(admitted.ticket),
+                    shared: Arc::clone(&self.shared),
+                    request: Some(granted.request),
                 })
             }
-            Err(refused) => Err(refused.closed),
+            Err(rejected) => Err(rejected.limit),
         }
     }
 
-    /// How the budget stands.
+    /// The state of the budget.
     #[must_use]
     pub fn state(&self) -> BudgetState {
-        self.hall.desk().keeper.state(Instant::now())
+        self.shared.lock().scheduler.state(Instant::now())
     }
 
-    /// When the last of so many requests of a lane is likely to have its turn, if nobody else comes; none where nothing
-    /// is in the way. The operator's own limit and both buckets are considered as they are known now.
+    /// Estimates when the last of `requests` of this lane can be sent, if no others are enqueued; `None` if no rate limit
+    /// blocks it. The estimate considers both buckets and the operator's own limit, as they are known now.
     #[must_use]
     pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
         let ahead = requests.saturating_sub(1);
-        let desk = self.hall.desk();
-        desk.keeper
+        let state = self.shared.lock();
+        state
+            .scheduler
             .forecast(lane, ahead, Instant::now(), Estimate::Expected)
             .retry_at
     }
 }
 
 impl Shared {
-    fn queue<'a>(&'a self, call: &'a CallContext, arrived: Instant, until: Instant) -> QueuedWaiter<'a> {
-        let (decide, called) = oneshot::channel();
-        let mut desk = self.desk();
-        let number = desk.keeper.join(call.lane(), until);
-        desk.waiting.insert(number, decide);
-        self.serve(desk);
+    fn enqueue<'a>(&'a self, call: &'a CallContext, enqueued_at: Instant, deadline: Instant) -> QueuedWaiter<'a> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        let id = state.scheduler.enqueue(call.lane(), deadline);
+        state.waiting.insert(id, sender);
+        self.dispatch(state);
         QueuedWaiter {
-            hall: self,
+            shared: self,
             call,
-            arrived,
-            number,
-            called,
+            enqueued_at,
+            id,
+            receiver,
         }
     }
 
-    /// Does all that follows from the state of things.
-    fn serve(&self, mut desk: MutexGuard<'_, State>) {
+    /// Performs all pending actions of the scheduler.
+    fn dispatch(&self, mut state: MutexGuard<'_, State>) {
         let now = Instant::now();
-        let alarm = loop {
-            let (number, decision) = match desk.keeper.turn(now) {
-                Action::Grant(admitted) => (admitted.number, Ok(admitted)),
-                Action::Reject(refused) => (refused.number, Err(refused)),
+        let next_wakeup = loop {
+            let (id, decision) = match state.scheduler.next_action(now) {
+                Action::Grant(granted) => (granted.waiter, Ok(granted)),
+                Action::Reject(rejected) => (rejected.waiter, Err(rejected)),
                 Action::SleepUntil(until) => break until,
             };
-            if let Some(call) = desk.waiting.remove(&number)
-                && let Err(Ok(admitted)) = call.send(decision)
+            if let Some(sender) = state.waiting.remove(&id)
+                && let Err(Ok(granted)) = sender.send(decision)
             {
-                // Its place is given up under the same lock, so nobody is called in vain; were it so, nothing is lost.
-                desk.keeper.withdrawn(&admitted.ticket);
+                // The receiver can only be dropped under this lock, so this branch should be unreachable; refund the permit
+                // anyway.
+                state.scheduler.refund(&granted.request);
             }
         };
-        drop(desk);
-        self.alarm.send_if_modified(|set| {
-            let is_new = *set != alarm;
-            *set = alarm;
+        drop(state);
+        self.next_wakeup.send_if_modified(|current| {
+            let is_new = *current != next_wakeup;
+            *current = next_wakeup;
             is_new
         });
     }
 
-    fn desk(&self) -> MutexGuard<'_, State> {
-        // Every change of the desk is complete before anything that could panic: what was left is consistent.
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Each change of the state is complete before anything that could panic, so a poisoned state is consistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A place in the queue.
+/// A waiter in the queue. Dropping it leaves the queue.
 struct QueuedWaiter<'a> {
-    hall: &'a Shared,
+    shared: &'a Shared,
     call: &'a CallContext,
-    arrived: Instant,
-    number: u64,
-    called: oneshot::Receiver<Result<Granted, Rejected>>,
+    enqueued_at: Instant,
+    id: u64,
+    receiver: oneshot::Receiver<Result<Granted, Rejected>>,
 }
 
 impl QueuedWaiter<'_> {
-    async fn decision(mut self) -> Result<Granted, Rejected> {
-        let mut alarm = self.hall.alarm.subscribe();
+    /// Waits until the scheduler grants or rejects the request.
+    async fn granted(mut self) -> Result<Granted, Rejected> {
+        let mut next_wakeup = self.shared.next_wakeup.subscribe();
         loop {
-            let at = *alarm.borrow_and_update();
-            let rings = async {
+            let at = *next_wakeup.borrow_and_update();
+            let wakeup = async {
                 match at {
                     Some(at) => tokio::time::sleep_until(at).await,
                     None => std::future::pending().await,
@@ -169,15 +175,15 @@ impl QueuedWaiter<'_> {
             };
             tokio::select! {
                 biased;
-                decision = &mut self.called => {
+                decision = &mut self.receiver => {
                     return decision.unwrap_or_else(|_| Err(Rejected {
-                        number: self.number,
-                        closed: LimitExceeded::unknown(),
-                        limited: false,
+                        waiter: self.id,
+                        limit: LimitExceeded::unknown(),
+                        throttled: false,
                     }));
                 }
-                _ = alarm.changed() => {}
-                () = rings => self.hall.serve(self.hall.desk()),
+                _ = next_wakeup.changed() => {}
+                () = wakeup => self.shared.dispatch(self.shared.lock()),
             }
         }
     }
@@ -185,60 +191,61 @@ impl QueuedWaiter<'_> {
 
 impl Drop for QueuedWaiter<'_> {
     fn drop(&mut self) {
-        let mut desk = self.hall.desk();
-        desk.waiting.remove(&self.number);
-        let mut limited = desk.keeper.leave(self.number);
-        if let Ok(Ok(admitted)) = self.called.try_recv() {
-            desk.keeper.withdrawn(&admitted.ticket);
-            limited |= admitted.limited;
+        let mut state = self.shared.lock();
+        state.waiting.remove(&self.id);
+        let mut throttled = state.scheduler.cancel(self.id);
+        if let Ok(Ok(granted)) = self.receiver.try_recv() {
+            state.scheduler.refund(&granted.request);
+            throttled |= granted.throttled;
         }
-        self.hall.serve(desk);
-        if limited {
-            // Whoever goes because another's answer will do has waited for the limit all the same.
-            self.call.record_wait_since(self.arrived);
+        self.shared.dispatch(state);
+        if throttled {
+            // A reader that leaves because another reader's response serves it has waited for the limit too.
+            self.call.record_wait_since(self.enqueued_at);
         }
     }
 }
 
-/// The right to send one request. Dropped unanswered, the request counts as sent without an answer.
+/// Permission to send one request. If it is dropped unsettled, the request counts as sent and unanswered.
 #[derive(Debug)]
 pub struct Permit {
-    hall: Arc<Shared>,
-    ticket: Option<InFlight>,
+    shared: Arc<Shared>,
+    request: Option<InFlight>,
 }
 
 impl Permit {
-    /// Tells the door what came back; for a 429, what it closed.
+    /// Settles the permit with the response. For a 429, returns the limit that blocks further requests.
     #[must_use]
     pub fn complete(mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<LimitExceeded> {
-        let ticket = self.ticket.take()?;
-        let answer = ResponseLimits {
+        let request = self.request.take()?;
+        let is_refused = status == StatusCode::TOO_MANY_REQUESTS;
+        let response = ResponseLimits {
             organization: LimitHeaders::of(Bucket::Organization, headers),
             user: LimitHeaders::of(Bucket::User, headers),
-            refusal: (status == StatusCode::TOO_MANY_REQUESTS).then(|| TooManyRequests::read(headers, body)),
+            too_many_requests: is_refused.then(|| TooManyRequests::read(headers, body)),
         };
-        let mut desk = self.hall.desk();
-        let closed = desk.keeper.answered(&ticket, answer, Instant::now());
-        self.hall.serve(desk);
-        closed
+        let mut state = self.shared.lock();
+        let limit = state.scheduler.complete(&request, response, Instant::now());
+        self.shared.dispatch(state);
+        limit
     }
 
-    /// Tells the door that nothing was sent, because no connection was made.
+    /// Settles the permit without a charge: nothing was sent, because no connection was made.
     pub fn refund(mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            let mut desk = self.hall.desk();
-            desk.keeper.withdrawn(&ticket);
-            self.hall.serve(desk);
+        if let Some(request) = self.request.take() {
+            let mut state = self.shared.lock();
+            state.scheduler.refund(&request);
+            self.shared.dispatch(state);
         }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            let mut desk = self.hall.desk();
-            desk.keeper.lost(&ticket, Instant::now());
-            self.hall.serve(desk);
+        if let Some(request) = self.request.take() {
+            let mut state = self.shared.lock();
+            state.scheduler.abandon(&request, Instant::now());
+            self.shared.dispatch(state);
         }
     }
 }

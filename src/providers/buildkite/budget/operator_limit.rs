@@ -1,8 +1,8 @@
 //! The operator's own limit, `--max-requests-per-minute`.
 //!
-//! It is a promise about every minute, wherever one begins to count, so it has nothing of Buildkite's windows: a burst
-//! of a tenth, then one request after the other, and no minute has more than was allowed. The last few of the burst are
-//! kept from syncs, so that a grant finds them whenever it comes.
+//! It holds for any minute, wherever it begins, so it does not use Buildkite's windows. It is a GCRA: a burst of a tenth of
+//! the limit, then one request per interval, and no minute has more requests than the limit. The last requests of the burst
+//! are reserved from syncs, so that a grant never waits for one.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -14,17 +14,17 @@ use crate::providers::buildkite::call::Lane;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What a grant or a revoke takes: as many are kept from syncs, where the burst is larger.
+/// Requests that are reserved from syncs if the burst is larger: a grant or a revoke takes up to three.
 const RESERVED: u32 = 3;
 
-/// So many requests in any minute.
+/// A limit on the requests in any minute.
 #[derive(Debug)]
 pub(crate) struct OperatorLimit {
     limit: NonZeroU32,
     burst: u32,
-    each: Duration,
-    /// When the whole burst is there again: every request puts it off by `each`.
-    whole: Instant,
+    interval: Duration,
+    /// When the whole burst is available again: every request postpones it by `interval`.
+    full_at: Instant,
     /// The requests of the last minute, oldest first.
     latest: VecDeque<Instant>,
 }
@@ -33,50 +33,50 @@ impl OperatorLimit {
     /// At most `limit` requests in any minute after `epoch`.
     pub(crate) fn new(limit: NonZeroU32, epoch: Instant) -> Self {
         let burst = (limit.get() / 10).max(1);
-        // A minute that begins with the whole burst holds one more for each time that `each` fits into it.
-        let each = MINUTE / (limit.get() - burst + 1) + Duration::from_nanos(1);
+        // A minute that begins with the whole burst allows one more request for each interval in it.
+        let interval = MINUTE / (limit.get() - burst + 1) + Duration::from_nanos(1);
         Self {
             limit,
             burst,
-            each,
-            whole: epoch,
+            interval,
+            full_at: epoch,
             latest: VecDeque::new(),
         }
     }
 
-    /// Whether a request of this lane may go now.
+    /// Whether a request of this lane may be sent now.
     pub(crate) fn admits(&self, lane: Lane, now: Instant) -> bool {
         self.wait(lane, 0, now).is_zero()
     }
 
-    /// A request goes.
-    pub(crate) fn sent(&mut self, now: Instant) {
+    /// Counts a request that is sent now.
+    pub(crate) fn record_sent(&mut self, now: Instant) {
         while self.latest.front().is_some_and(|sent| *sent + MINUTE <= now) {
             self.latest.pop_front();
         }
         self.latest.push_back(now);
-        self.whole = self.whole.max(now) + self.each;
+        self.full_at = self.full_at.max(now) + self.interval;
     }
 
-    /// The request that was to go at `sent` never left: all is as the others of the last minute alone make it. One that
-    /// was to go earlier takes nothing any more, and so has nothing to give back.
-    pub(crate) fn withdrawn(&mut self, sent: Instant) {
-        let Ok(place) = self.latest.binary_search(&sent) else {
+    /// Removes the request of `sent_at`, which was never sent: the state becomes that of the other requests of the last
+    /// minute. An older request no longer has an effect, so there is nothing to refund.
+    pub(crate) fn refund(&mut self, sent_at: Instant) {
+        let Ok(index) = self.latest.binary_search(&sent_at) else {
             return;
         };
-        self.latest.remove(place);
-        let first = self.latest.front().copied().unwrap_or(sent);
+        self.latest.remove(index);
+        let first = self.latest.front().copied().unwrap_or(sent_at);
         let others = self.latest.iter();
-        self.whole = others.fold(first, |whole, other| whole.max(*other) + self.each);
+        self.full_at = others.fold(first, |full_at, other| full_at.max(*other) + self.interval);
     }
 
-    /// When the one with `ahead` others before it may go.
+    /// When a request of this lane, with `ahead` others before it, can be sent.
     pub(crate) fn forecast(&self, lane: Lane, ahead: u32, now: Instant) -> Instant {
         now + self.wait(lane, ahead, now)
     }
 
-    /// The next moment at which a lane has room that has none now.
-    pub(crate) fn changes_at(&self, now: Instant) -> Option<Instant> {
+    /// The next instant at which a lane that is blocked now is no longer blocked.
+    pub(crate) fn next_change(&self, now: Instant) -> Option<Instant> {
         let waits = Lane::ALL.map(|lane| self.wait(lane, 0, now));
         let shortest = waits.into_iter().filter(|wait| !wait.is_zero()).min();
         shortest.map(|wait| now + wait)
@@ -87,13 +87,13 @@ impl OperatorLimit {
     }
 
     fn wait(&self, lane: Lane, ahead: u32, now: Instant) -> Duration {
-        let kept = match lane {
+        let reserved = match lane {
             Lane::Sync => RESERVED,
             Lane::Provisioning | Lane::Interactive => 0,
         };
-        let usable = self.burst.saturating_sub(kept).max(1);
-        let missing = self.whole.saturating_duration_since(now) + self.each * ahead;
-        missing.saturating_sub(self.each * (usable - 1))
+        let usable = self.burst.saturating_sub(reserved).max(1);
+        let missing = self.full_at.saturating_duration_since(now) + self.interval * ahead;
+        missing.saturating_sub(self.interval * (usable - 1))
     }
 }
 
@@ -103,50 +103,50 @@ mod tests {
 
     use super::*;
 
-    fn pace(limit: u32, now: Instant) -> OperatorLimit {
+    fn operator_limit(limit: u32, now: Instant) -> OperatorLimit {
         OperatorLimit::new(NonZeroU32::new(limit).unwrap(), now)
     }
 
     #[test]
-    fn a_grant_finds_room_however_busy_a_sync_is() {
+    fn a_saturating_sync_leaves_the_reserved_requests_to_a_grant() {
         let mut now = Instant::now();
-        let mut pace = pace(100, now);
+        let mut limiter = operator_limit(100, now);
         for _ in 0..500 {
-            while pace.admits(Lane::Sync, now) {
-                pace.sent(now);
+            while limiter.admits(Lane::Sync, now) {
+                limiter.record_sent(now);
             }
-            now = pace.forecast(Lane::Sync, 0, now);
+            now = limiter.forecast(Lane::Sync, 0, now);
         }
         for _ in 0..RESERVED {
-            assert!(pace.admits(Lane::Provisioning, now));
-            pace.sent(now);
+            assert!(limiter.admits(Lane::Provisioning, now));
+            limiter.record_sent(now);
         }
-        assert!(!pace.admits(Lane::Sync, now));
+        assert!(!limiter.admits(Lane::Sync, now));
     }
 
     #[test]
-    fn what_never_left_is_given_back() {
+    fn a_request_that_was_never_sent_is_refunded() {
         let now = Instant::now();
-        let mut pace = pace(1, now);
-        pace.sent(now);
-        assert!(!pace.admits(Lane::Provisioning, now));
-        pace.withdrawn(now);
-        assert!(pace.admits(Lane::Sync, now));
+        let mut limiter = operator_limit(1, now);
+        limiter.record_sent(now);
+        assert!(!limiter.admits(Lane::Provisioning, now));
+        limiter.refund(now);
+        assert!(limiter.admits(Lane::Sync, now));
     }
 
     #[test]
-    fn what_is_given_back_late_makes_no_room_for_more() {
+    fn a_late_refund_allows_no_extra_request() {
         let start = Instant::now();
-        let mut pace = pace(60, start);
-        // No connection is made, which shows only when the room that it took is there again.
-        pace.sent(start);
+        let mut limiter = operator_limit(60, start);
+        // The connection fails, and the refund comes only when the interval of the request has passed.
+        limiter.record_sent(start);
         let burst = start + Duration::from_secs(20);
-        (0..6).for_each(|_| pace.sent(burst));
-        pace.withdrawn(start);
+        (0..6).for_each(|_| limiter.record_sent(burst));
+        limiter.refund(start);
         let (mut now, mut within) = (burst, 6);
         while now < burst + MINUTE {
-            now = pace.forecast(Lane::Provisioning, 0, now);
-            pace.sent(now);
+            now = limiter.forecast(Lane::Provisioning, 0, now);
+            limiter.record_sent(now);
             within += u32::from(now < burst + MINUTE);
         }
         assert!(within <= 60, "{within} within a minute");
@@ -154,25 +154,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_minute_has_more_than_was_allowed(
+        fn no_minute_has_more_requests_than_the_limit(
             limit in 1u32..200, pauses in proptest::collection::vec(0u64..90, 1..6),
-            withdrawn in proptest::collection::vec((0usize..200, 1usize..50), 0..40),
+            refunds in proptest::collection::vec((0usize..200, 1usize..50), 0..40),
         ) {
             let start = Instant::now();
-            let mut pace = pace(limit, start);
+            let mut limiter = operator_limit(limit, start);
             let (mut now, mut sent) = (start, Vec::<Instant>::new());
             for pause in pauses {
                 now += Duration::from_secs(pause);
                 for _ in 0..limit {
-                    now = pace.forecast(Lane::Provisioning, 0, now);
-                    prop_assert!(pace.admits(Lane::Provisioning, now));
-                    pace.sent(now);
+                    now = limiter.forecast(Lane::Provisioning, 0, now);
+                    prop_assert!(limiter.admits(Lane::Provisioning, now));
+                    limiter.record_sent(now);
                     sent.push(now);
-                    // Of some it is found out, soon or late, that they never left.
-                    let many = sent.len();
-                    for (_, before) in withdrawn.iter().filter(|(after, _)| *after == many) {
-                        if let Some(place) = sent.len().checked_sub(*before) {
-                            pace.withdrawn(sent.remove(place));
+                    // Some are refunded, soon or late.
+                    let count = sent.len();
+                    for (_, before) in refunds.iter().filter(|(after, _)| *after == count) {
+                        if let Some(index) = sent.len().checked_sub(*before) {
+                            limiter.refund(sent.remove(index));
                         }
                     }
                 }

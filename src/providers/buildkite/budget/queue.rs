@@ -1,7 +1,7 @@
-//! Who waits, and who is next.
+//! The priority queue of waiting requests.
 //!
-//! Grants and revokes pass first, then single reads, then syncs; within a lane it is first come, first served. A lane
-//! that was passed over ten times is next once, if it may go at all: nobody starves, and nobody gets the reserve by it.
+//! Grants and revokes go first, then single reads, then syncs; each lane is first in, first out. A lane that was bypassed
+//! ten times is next once, if it may send at all. So no lane starves, and no lane gets the reserve by waiting.
 
 use std::collections::VecDeque;
 
@@ -9,26 +9,27 @@ use tokio::time::Instant;
 
 use crate::providers::buildkite::call::Lane;
 
-/// After so many others, a waiting lane has its turn.
+/// Requests of higher lanes after which a waiting lane is next once.
 const MAX_BYPASSES: u32 = 10;
 
-/// One who waits.
+/// A request that waits for permission to be sent.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    pub(crate) number: u64,
-    /// Until when.
-    pub(crate) until: Instant,
-    /// Whether a rate limit made it wait, rather than a crowd.
-    pub(crate) limited: bool,
+    pub(crate) id: u64,
+    /// The moment at which it stops waiting.
+    pub(crate) deadline: Instant,
+    /// Whether it waited for a rate limit, rather than for the concurrency limit.
+    pub(crate) throttled: bool,
 }
 
 #[derive(Debug, Default)]
 struct LaneQueue {
     waiters: VecDeque<Waiter>,
-    passed: u32,
+    /// Requests of higher lanes that were granted since this lane was last served.
+    bypassed: u32,
 }
 
-/// The three lanes.
+/// The waiters of all three lanes.
 #[derive(Debug, Default)]
 pub(crate) struct PriorityQueue {
     provisioning: LaneQueue,
@@ -37,7 +38,7 @@ pub(crate) struct PriorityQueue {
 }
 
 impl PriorityQueue {
-    fn row(&self, lane: Lane) -> &LaneQueue {
+    fn lane(&self, lane: Lane) -> &LaneQueue {
         match lane {
             Lane::Provisioning => &self.provisioning,
             Lane::Interactive => &self.interactive,
@@ -45,7 +46,7 @@ impl PriorityQueue {
         }
     }
 
-    fn row_mut(&mut self, lane: Lane) -> &mut LaneQueue {
+    fn lane_mut(&mut self, lane: Lane) -> &mut LaneQueue {
         match lane {
             Lane::Provisioning => &mut self.provisioning,
             Lane::Interactive => &mut self.interactive,
@@ -53,65 +54,68 @@ impl PriorityQueue {
         }
     }
 
-    pub(crate) fn join(&mut self, lane: Lane, waiter: Waiter) {
-        self.row_mut(lane).waiters.push_back(waiter);
+    pub(crate) fn enqueue(&mut self, lane: Lane, waiter: Waiter) {
+        self.lane_mut(lane).waiters.push_back(waiter);
     }
 
-    pub(crate) fn leave(&mut self, number: u64) -> Option<Waiter> {
+    /// Removes a waiter; returns `None` if it is not in the queue.
+    pub(crate) fn cancel(&mut self, id: u64) -> Option<Waiter> {
         Lane::ALL.into_iter().find_map(|lane| {
-            let waiters = &mut self.row_mut(lane).waiters;
-            let place = waiters.iter().position(|waiter| waiter.number == number)?;
-            waiters.remove(place)
+            let waiters = &mut self.lane_mut(lane).waiters;
+            let index = waiters.iter().position(|waiter| waiter.id == id)?;
+            waiters.remove(index)
         })
     }
 
+    /// How many wait in a lane.
     pub(crate) fn waiting(&self, lane: Lane) -> usize {
-        self.row(lane).waiters.len()
+        self.lane(lane).waiters.len()
     }
 
-    /// Everybody, in the order of their turns.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (Lane, &Waiter)> {
-        let of = |lane| self.row(lane).waiters.iter().map(move |waiter| (lane, waiter));
+    /// All waiters in order of priority.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Lane, &Waiter)> {
+        let of = |lane| self.lane(lane).waiters.iter().map(move |waiter| (lane, waiter));
         Lane::ALL.into_iter().flat_map(of)
     }
 
-    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = (Lane, &mut Waiter)> {
+    /// All waiters in order of priority, mutable.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Lane, &mut Waiter)> {
         let Self {
             provisioning,
             interactive,
             sync,
         } = self;
-        let of = |lane, row| LaneQueue::iter_mut(row).map(move |waiter| (lane, waiter));
+        let of = |lane, queue| LaneQueue::iter_mut(queue).map(move |waiter| (lane, waiter));
         of(Lane::Provisioning, provisioning)
             .chain(of(Lane::Interactive, interactive))
             .chain(of(Lane::Sync, sync))
     }
 
-    /// The lane whose first waiter is next, of those that may go.
-    pub(crate) fn next(&self, may_go: impl Fn(Lane) -> bool) -> Option<Lane> {
-        let waits = |lane: &Lane| !self.row(*lane).waiters.is_empty() && may_go(*lane);
-        let overdue = |lane: &Lane| self.row(*lane).passed >= MAX_BYPASSES && waits(lane);
-        let overdue = Lane::ALL.into_iter().rev().find(overdue);
-        overdue.or_else(|| Lane::ALL.into_iter().find(waits))
+    /// The lane to serve next, of those that `may_send`.
+    pub(crate) fn next_lane(&self, may_send: impl Fn(Lane) -> bool) -> Option<Lane> {
+        let is_ready = |lane: &Lane| !self.lane(*lane).waiters.is_empty() && may_send(*lane);
+        let is_overdue = |lane: &Lane| self.lane(*lane).bypassed >= MAX_BYPASSES && is_ready(lane);
+        let overdue = Lane::ALL.into_iter().rev().find(is_overdue);
+        overdue.or_else(|| Lane::ALL.into_iter().find(is_ready))
     }
 
-    /// Takes the first waiter of a lane; the lanes behind it were passed over.
-    pub(crate) fn take(&mut self, lane: Lane) -> Option<Waiter> {
-        let row = self.row_mut(lane);
-        row.passed = 0;
-        let taken = row.waiters.pop_front()?;
-        for behind in Lane::ALL.into_iter().filter(|behind| *behind > lane) {
-            let row = self.row_mut(behind);
-            if !row.waiters.is_empty() {
-                row.passed = row.passed.saturating_add(1);
+    /// Removes the first waiter of a lane. Each lower lane that waits is counted as bypassed.
+    pub(crate) fn dequeue(&mut self, lane: Lane) -> Option<Waiter> {
+        let queue = self.lane_mut(lane);
+        queue.bypassed = 0;
+        let waiter = queue.waiters.pop_front()?;
+        for lower in Lane::ALL.into_iter().filter(|lower| *lower > lane) {
+            let queue = self.lane_mut(lower);
+            if !queue.waiters.is_empty() {
+                queue.bypassed = queue.bypassed.saturating_add(1);
             }
         }
-        Some(taken)
+        Some(waiter)
     }
 }
 
 impl LaneQueue {
-    fn iter_mut(row: &mut Self) -> impl Iterator<Item = &mut Waiter> {
-        row.waiters.iter_mut()
+    fn iter_mut(queue: &mut Self) -> impl Iterator<Item = &mut Waiter> {
+        queue.waiters.iter_mut()
     }
 }

@@ -1,11 +1,11 @@
-//! The budget keeper: who may send a request now, as a plain state machine.
+//! The scheduler: decides which request may be sent now, as a state machine without I/O and without a clock.
 //!
-//! It does no I/O and has no clock; every call passes the instant in. What it is told (somebody joins or leaves, a
-//! request was answered or lost) changes its state; [`Scheduler::turn`] then says, one at a time, what follows: let this
-//! one through, send that one away, or rest until a moment. The [door](super::limiter) does the waiting.
+//! Every method takes the current instant. Events (a request is enqueued or cancelled, a response arrives or is lost)
+//! change the state. [`Scheduler::next_action`] then returns one action at a time: grant a permit, reject a waiter, or
+//! sleep until an instant. The [limiter](super::limiter) performs them.
 //!
-//! A request passes when both buckets, the crowd in flight and the operator's own limit leave room for its lane. What
-//! blocks a lane blocks those behind it too, so nobody overtakes a waiting grant.
+//! A request is granted when both buckets, the concurrency limit and the operator's own limit allow its lane. What blocks
+//! a lane also blocks every lower lane, so no request overtakes a waiting grant.
 
 use tokio::time::Instant;
 
@@ -18,54 +18,52 @@ use super::queue::{PriorityQueue, Waiter};
 use super::window::Estimate;
 use crate::providers::buildkite::call::Lane;
 
-/// Requests of syncs in flight at once: enough to hide latency.
-const IN_FLIGHT: u32 = 16;
-
-/// What follows from the state of things.
+/// The scheduler's next action.
 #[derive(Debug)]
 pub(crate) enum Action {
     /// This waiter may send a request.
     Grant(Granted),
-    /// This waiter cannot have its turn in time.
+    /// This waiter cannot be granted before its deadline.
     Reject(Rejected),
-    /// Nothing, until something happens or this moment comes.
+    /// Nothing until the next event, or until this instant.
     SleepUntil(Option<Instant>),
 }
 
-/// A waiter's turn.
+/// A waiter that may send a request.
 #[derive(Debug)]
 pub(crate) struct Granted {
-    pub(crate) number: u64,
-    pub(crate) ticket: InFlight,
-    /// Whether a rate limit made it wait.
-    pub(crate) limited: bool,
+    pub(crate) waiter: u64,
+    pub(crate) request: InFlight,
+    /// Whether it waited for a rate limit.
+    pub(crate) throttled: bool,
 }
 
-/// A waiter's end.
+/// A waiter that was rejected, and the limit that it would have to wait for.
 #[derive(Debug)]
 pub(crate) struct Rejected {
-    pub(crate) number: u64,
-    pub(crate) closed: LimitExceeded,
-    pub(crate) limited: bool,
+    pub(crate) waiter: u64,
+    pub(crate) limit: LimitExceeded,
+    pub(crate) throttled: bool,
 }
 
-/// A request that was let through. It is given back exactly once: answered, lost or withdrawn.
+/// A granted request. Its owner settles it exactly once: [`Scheduler::complete`], [`Scheduler::abandon`] or
+/// [`Scheduler::refund`].
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    /// Counts up with every request.
-    pub(crate) number: u64,
+    /// Increases with every request.
+    pub(crate) sequence: u64,
     pub(crate) lane: Lane,
-    /// When it was let through; it leaves no earlier.
-    pub(crate) sent: Instant,
+    /// When it was granted; it is sent no earlier.
+    pub(crate) sent_at: Instant,
 }
 
-/// What an answer says of the limits.
+/// The limits that one response reports.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ResponseLimits {
     pub(crate) organization: Option<LimitHeaders>,
     pub(crate) user: Option<LimitHeaders>,
-    /// For a 429: what it closes.
-    pub(crate) refusal: Option<TooManyRequests>,
+    /// For a 429: the bucket that it names, and the wait.
+    pub(crate) too_many_requests: Option<TooManyRequests>,
 }
 
 /// The state of the budget.
@@ -73,11 +71,12 @@ pub(crate) struct ResponseLimits {
 pub(crate) struct Scheduler {
     organization: BucketTracker,
     user: BucketTracker,
-    pace: Option<OperatorLimit>,
-    lanes: PriorityQueue,
+    operator_limit: Option<OperatorLimit>,
+    queue: PriorityQueue,
     in_flight: u32,
-    tickets: u64,
-    waiters: u64,
+    /// Requests granted so far, which is also the sequence number of the next one.
+    sent: u64,
+    last_waiter: u64,
 }
 
 impl Scheduler {
@@ -85,123 +84,122 @@ impl Scheduler {
         Self {
             organization: BucketTracker::new(Bucket::Organization, options),
             user: BucketTracker::new(Bucket::User, options),
-            pace: options
+            operator_limit: options
                 .max_requests_per_minute
                 .map(|limit| OperatorLimit::new(limit, now)),
-            lanes: PriorityQueue::default(),
+            queue: PriorityQueue::default(),
             in_flight: 0,
-            tickets: 0,
-            waiters: 0,
+            sent: 0,
+            last_waiter: 0,
         }
     }
 
-    /// Somebody wants to send a request, and would wait for it until a moment. The number is theirs to leave with.
-    pub(crate) fn join(&mut self, lane: Lane, until: Instant) -> u64 {
-        self.waiters += 1;
+    /// Adds a waiter that stops waiting at `deadline`. Returns its id.
+    pub(crate) fn enqueue(&mut self, lane: Lane, deadline: Instant) -> u64 {
+        self.last_waiter += 1;
         let waiter = Waiter {
-            number: self.waiters,
-            until,
-            limited: false,
+            id: self.last_waiter,
+            deadline,
+            throttled: false,
         };
-        self.lanes.join(lane, waiter);
-        self.waiters
+        self.queue.enqueue(lane, waiter);
+        self.last_waiter
     }
 
-    /// Somebody waits no longer; whether a rate limit had made them wait.
-    pub(crate) fn leave(&mut self, number: u64) -> bool {
-        self.lanes.leave(number).is_some_and(|waiter| waiter.limited)
+    /// Removes a waiter. Returns whether it had waited for a rate limit.
+    pub(crate) fn cancel(&mut self, waiter: u64) -> bool {
+        self.queue.cancel(waiter).is_some_and(|waiter| waiter.throttled)
     }
 
-    /// What follows now. To be asked until it is [`Action::SleepUntil`].
-    pub(crate) fn turn(&mut self, now: Instant) -> Action {
-        let next = self.tickets;
+    /// The next action. To be called until it returns [`Action::SleepUntil`].
+    pub(crate) fn next_action(&mut self, now: Instant) -> Action {
+        self.advance(now);
+        if let Some(granted) = self.grant(now) {
+            return Action::Grant(granted);
+        }
+        if let Some(rejected) = self.reject(now) {
+            return Action::Reject(rejected);
+        }
+        self.mark_throttled(now);
+        Action::SleepUntil(self.next_change(now))
+    }
+
+    fn advance(&mut self, now: Instant) {
+        let next_sequence = self.sent;
         for bucket in self.buckets_mut() {
-            bucket.settle(now, next);
+            bucket.advance(now, next_sequence);
         }
-        if let Some(admitted) = self.admit(now) {
-            return Action::Grant(admitted);
-        }
-        if let Some(refused) = self.refuse(now) {
-            return Action::Reject(refused);
-        }
-        self.mark_limited(now);
-        Action::SleepUntil(self.changes_at(now))
     }
 
-    fn admit(&mut self, now: Instant) -> Option<Granted> {
-        let lane = self.lanes.next(|lane| self.has_room(lane, now))?;
-        let waiter = self.lanes.take(lane)?;
-        let ticket = InFlight {
-            number: self.tickets,
+    fn grant(&mut self, now: Instant) -> Option<Granted> {
+        let lane = self.queue.next_lane(|lane| self.may_send(lane, now))?;
+        let waiter = self.queue.dequeue(lane)?;
+        let request = InFlight {
+            sequence: self.sent,
             lane,
-            sent: now,
+            sent_at: now,
         };
-        self.tickets += 1;
+        self.sent += 1;
         self.in_flight += 1;
         for bucket in self.buckets_mut() {
-            bucket.sent(&ticket);
+            bucket.record_sent(&request);
         }
-        if let Some(pace) = &mut self.pace {
-            pace.sent(now);
+        if let Some(limit) = &mut self.operator_limit {
+            limit.record_sent(now);
         }
         Some(Granted {
-            number: waiter.number,
-            ticket,
-            limited: waiter.limited,
+            waiter: waiter.id,
+            request,
+            throttled: waiter.throttled,
         })
     }
 
-    fn has_room(&self, lane: Lane, now: Instant) -> bool {
-        // A crowd of slow requests never stands in the way of those that somebody waits for.
-        let most = match lane {
-            Lane::Sync => IN_FLIGHT,
-            Lane::Interactive => IN_FLIGHT + 2,
-            Lane::Provisioning => IN_FLIGHT + 8,
-        };
-        self.in_flight < most
+    fn may_send(&self, lane: Lane, now: Instant) -> bool {
+        self.in_flight < BudgetOptions::max_in_flight(lane)
             && self.buckets().all(|bucket| bucket.admits(lane, self.in_flight, now))
-            && self.pace.as_ref().is_none_or(|pace| pace.admits(lane, now))
+            && self.operator_limit.as_ref().is_none_or(|limit| limit.admits(lane, now))
     }
 
-    /// The first who cannot have their turn in time, as far as can be foreseen.
-    fn refuse(&mut self, now: Instant) -> Option<Rejected> {
-        let (number, closed, limited) = (0_u32..).zip(self.lanes.all()).find_map(|(ahead, (lane, waiter))| {
-            let closed = self.forecast(lane, ahead, now, Estimate::LowerBound);
-            let too_late = waiter.until <= now || closed.retry_at.is_some_and(|at| at > waiter.until);
-            too_late.then_some((waiter.number, closed, waiter.limited))
+    /// Rejects the first waiter that cannot be granted before its deadline, as far as that is certain now.
+    fn reject(&mut self, now: Instant) -> Option<Rejected> {
+        let rejected = (0_u32..).zip(self.queue.iter()).find_map(|(ahead, (lane, waiter))| {
+            let limit = self.forecast(lane, ahead, now, Estimate::LowerBound);
+            let too_late = waiter.deadline <= now || limit.retry_at.is_some_and(|at| at > waiter.deadline);
+            too_late.then_some(Rejected {
+                waiter: waiter.id,
+                limit,
+                throttled: waiter.throttled,
+            })
         })?;
-        self.lanes.leave(number);
-        Some(Rejected {
-            number,
-            closed,
-            limited,
-        })
+        self.queue.cancel(rejected.waiter);
+        Some(rejected)
     }
 
-    /// What keeps a request of this lane, with `ahead` others before it, and until when; no moment where it is the crowd.
-    pub(crate) fn forecast(&self, lane: Lane, ahead: u32, now: Instant, outlook: Estimate) -> LimitExceeded {
-        let of_buckets = self.buckets().map(|bucket| LimitExceeded {
-            bucket: Some(bucket.name),
+    /// The limit that blocks a request of this lane with `ahead` others before it, and until when. `retry_at` is `None` if
+    /// no rate limit blocks it.
+    pub(crate) fn forecast(&self, lane: Lane, ahead: u32, now: Instant, estimate: Estimate) -> LimitExceeded {
+        let buckets = self.buckets().map(|bucket| LimitExceeded {
+            bucket: Some(bucket.bucket),
             limit: bucket.limit().map(i64::from),
-            retry_at: Some(bucket.forecast(lane, ahead, self.in_flight, now, outlook)),
+            retry_at: Some(bucket.forecast(lane, ahead, self.in_flight, now, estimate)),
         });
-        let of_pace = self.pace.as_ref().map(|pace| LimitExceeded {
+        let operator_limit = self.operator_limit.as_ref().map(|limit| LimitExceeded {
             bucket: None,
-            limit: Some(i64::from(pace.limit())),
-            retry_at: Some(pace.forecast(lane, ahead, now)),
+            limit: Some(i64::from(limit.limit())),
+            retry_at: Some(limit.forecast(lane, ahead, now)),
         });
-        of_buckets
-            .chain(of_pace)
-            .filter(|closed| closed.retry_at.is_some_and(|at| at > now))
-            .max_by_key(|closed| closed.retry_at)
+        buckets
+            .chain(operator_limit)
+            .filter(|limit| limit.retry_at.is_some_and(|at| at > now))
+            .max_by_key(|limit| limit.retry_at)
             .unwrap_or_else(LimitExceeded::unknown)
     }
 
-    fn mark_limited(&mut self, now: Instant) {
-        let limited = |lane| self.forecast(lane, 0, now, Estimate::LowerBound).retry_at.is_some();
-        let [provisioning, interactive, sync] = Lane::ALL.map(limited);
-        for (lane, waiter) in self.lanes.all_mut() {
-            waiter.limited |= match lane {
+    fn mark_throttled(&mut self, now: Instant) {
+        let is_throttled = |lane| self.forecast(lane, 0, now, Estimate::LowerBound).retry_at.is_some();
+        let [provisioning, interactive, sync] = Lane::ALL.map(is_throttled);
+        for (lane, waiter) in self.queue.iter_mut() {
+            waiter.throttled |= match lane {
                 Lane::Provisioning => provisioning,
                 Lane::Interactive => interactive,
                 Lane::Sync => sync,
@@ -209,96 +207,96 @@ impl Scheduler {
         }
     }
 
-    /// The next moment after `now` at which time alone changes something for somebody.
-    fn changes_at(&self, now: Instant) -> Option<Instant> {
-        let patience = self.lanes.all().map(|(_, waiter)| waiter.until).min()?;
-        let of_buckets = self.buckets().filter_map(|bucket| bucket.changes_at(now));
-        let of_pace = self.pace.as_ref().and_then(|pace| pace.changes_at(now));
-        of_buckets.chain(of_pace).chain([patience]).min()
+    /// The next instant after `now` at which the passage of time alone affects a waiter; `None` without waiters.
+    fn next_change(&self, now: Instant) -> Option<Instant> {
+        let deadline = self.queue.iter().map(|(_, waiter)| waiter.deadline).min()?;
+        let buckets = self.buckets().filter_map(|bucket| bucket.next_change(now));
+        let operator_limit = self.operator_limit.as_ref().and_then(|limit| limit.next_change(now));
+        buckets.chain(operator_limit).chain([deadline]).min()
     }
 
-    /// A request was answered; for a 429, what that closed.
-    pub(crate) fn answered(
+    /// Settles a request whose response arrived. For a 429, returns the limit that blocks further requests.
+    pub(crate) fn complete(
         &mut self,
-        ticket: &InFlight,
-        answer: ResponseLimits,
+        request: &InFlight,
+        response: ResponseLimits,
         now: Instant,
     ) -> Option<LimitExceeded> {
         self.in_flight = self.in_flight.saturating_sub(1);
-        let (in_flight, next) = (self.in_flight, self.tickets);
-        let says_nothing = answer.organization.is_none() && answer.user.is_none();
-        for (bucket, reading) in [
-            (&mut self.organization, answer.organization),
-            (&mut self.user, answer.user),
+        let (in_flight, next_sequence) = (self.in_flight, self.sent);
+        let no_headers = response.organization.is_none() && response.user.is_none();
+        for (bucket, headers) in [
+            (&mut self.organization, response.organization),
+            (&mut self.user, response.user),
         ] {
-            match reading {
-                Some(reading) => bucket.answered(ticket, reading, in_flight, now, next),
-                None if says_nothing => bucket.silent(ticket, now),
-                None => bucket.not_counted(ticket),
+            match headers {
+                Some(headers) => bucket.record_response(request, headers, in_flight, now, next_sequence),
+                None if no_headers => bucket.no_headers(request, now),
+                None => bucket.not_counted(request),
             }
         }
-        if answer.refusal.is_none() && !says_nothing {
-            self.buckets_mut().for_each(BucketTracker::passed);
+        if response.too_many_requests.is_none() && !no_headers {
+            self.buckets_mut().for_each(BucketTracker::accepted);
         }
-        answer.refusal.map(|refusal| self.close(ticket, refusal, now))
+        response
+            .too_many_requests
+            .map(|refusal| self.block(request, refusal, now))
     }
 
-    fn close(&mut self, ticket: &InFlight, refusal: TooManyRequests, now: Instant) -> LimitExceeded {
-        let next = self.tickets;
-        let mut closed = LimitExceeded {
+    fn block(&mut self, request: &InFlight, refusal: TooManyRequests, now: Instant) -> LimitExceeded {
+        let next_sequence = self.sent;
+        let mut limit = LimitExceeded {
             bucket: refusal.bucket,
             ..LimitExceeded::unknown()
         };
         for bucket in self.buckets_mut() {
-            if refusal.bucket.is_none_or(|named| named == bucket.name) {
-                let until = bucket.close(ticket, refusal.wait(), now, next);
-                closed.retry_at = closed.retry_at.max(Some(until));
-                closed.limit = refusal.bucket.and(bucket.limit()).map(i64::from);
+            if refusal.bucket.is_none_or(|named| named == bucket.bucket) {
+                let until = bucket.block(request, refusal.wait(), now, next_sequence);
+                limit.retry_at = limit.retry_at.max(Some(until));
+                limit.limit = refusal.bucket.and(bucket.limit()).map(i64::from);
             }
         }
-        closed
+        limit
     }
 
-    /// A request was sent and no answer came.
-    pub(crate) fn lost(&mut self, ticket: &InFlight, now: Instant) {
+    /// Settles a request that was sent and whose response never arrived.
+    pub(crate) fn abandon(&mut self, request: &InFlight, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         for bucket in self.buckets_mut() {
-            bucket.unknown(ticket, now);
+            bucket.unanswered(request, now);
         }
     }
 
-    /// A request never left.
-    pub(crate) fn withdrawn(&mut self, ticket: &InFlight) {
+    /// Settles a request that was never sent.
+    pub(crate) fn refund(&mut self, request: &InFlight) {
         self.in_flight = self.in_flight.saturating_sub(1);
         for bucket in self.buckets_mut() {
-            bucket.withdrawn(ticket);
+            bucket.refund(request);
         }
-        if let Some(pace) = &mut self.pace {
-            pace.withdrawn(ticket.sent);
+        if let Some(limit) = &mut self.operator_limit {
+            limit.refund(request.sent_at);
         }
     }
 
-    /// How things stand.
+    /// The state of the budget at `now`.
     pub(crate) fn state(&mut self, now: Instant) -> BudgetState {
-        let next = self.tickets;
-        for bucket in self.buckets_mut() {
-            bucket.settle(now, next);
-        }
+        self.advance(now);
+        let state = |bucket: &BucketTracker| BucketState {
+            bucket: bucket.bucket,
+            limit: bucket.limit(),
+            remaining: bucket.available_to(Lane::Provisioning, self.in_flight, now),
+            remaining_for_sync: bucket.available_to(Lane::Sync, self.in_flight, now),
+            resets_at: bucket.resets_at(),
+        };
         BudgetState {
             buckets: self
                 .buckets()
-                .filter(|bucket| bucket.is_told())
-                .map(|bucket| BucketState {
-                    bucket: bucket.name,
-                    limit: bucket.limit(),
-                    remaining: bucket.spendable(Lane::Provisioning, self.in_flight, now),
-                    remaining_for_sync: bucket.spendable(Lane::Sync, self.in_flight, now),
-                    resets_at: bucket.resets_at(),
-                })
+                .filter(|bucket| bucket.is_observed())
+                .map(state)
                 .collect(),
-            sent: self.tickets,
+            sent: self.sent,
             in_flight: self.in_flight,
-            waiting: Lane::ALL.map(|lane| (lane, self.lanes.waiting(lane))),
+            waiting: Lane::ALL.map(|lane| (lane, self.queue.waiting(lane))),
         }
     }
 
@@ -311,30 +309,31 @@ impl Scheduler {
     }
 }
 
-/// How the budget stands at a moment.
+/// The state of the budget at one moment, for logs, metrics and the rate-limit details of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetState {
-    /// Each bucket that an answer has told of.
+    /// Each bucket that a response has reported.
     pub buckets: Vec<BucketState>,
     /// Requests sent so far.
     pub sent: u64,
-    /// Requests under way.
+    /// Requests in flight.
     pub in_flight: u32,
-    /// How many wait on each lane, the first to pass first.
+    /// How many requests wait in each lane, in order of priority.
     pub waiting: [(Lane, usize); 3],
 }
 
-/// How one bucket stands.
+/// The state of one bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BucketState {
-    /// Which.
+    /// The bucket.
     pub bucket: Bucket,
-    /// Requests a window, where known.
+    /// Requests a window, if known.
     pub limit: Option<u32>,
     /// Requests that may still be sent in this window.
     pub remaining: u32,
-    /// Of these, what a sync may send: the reserve is not its own.
+    /// How many of these a sync may send: the reserve is excluded.
     pub remaining_for_sync: u32,
-    /// When the window is over, or the bucket opens again; none until an answer of the window has told.
+    /// When the window has ended for certain, or when a 429 no longer blocks the bucket; `None` until a response of the
+    /// window has reported it.
     pub resets_at: Option<Instant>,
 }

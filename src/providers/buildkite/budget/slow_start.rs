@@ -1,74 +1,76 @@
-//! How a window is entered: with a few requests, until an answer tells what is left of it.
+//! Slow start: a window begins with a few probes, until a response reports what is left of it.
 //!
-//! What a window holds is known only once it has answered: another consumer may have been there first, or the end of the
-//! last one was told wrong. So the first requests go ahead of the others; where somebody else was seen, or a refusal
-//! closed the bucket, it is a single one. It costs a round trip a window, in which nothing is lost.
+//! How many requests a window has left is known only after its first response: another consumer may have used it before,
+//! or the reset of the previous window may have been reported wrongly. So a few requests go first as probes. If another
+//! consumer was seen or a 429 blocked the bucket, there is a single probe. This costs one round trip a window, and no
+//! request of the window is lost by it.
 
 use super::scheduler::InFlight;
 use crate::providers::buildkite::call::Lane;
 
-/// Requests that go ahead where nothing speaks against it.
+/// Probes at the begin of a window, if no other consumer was seen.
 const INITIAL_PROBES: u32 = 4;
 
-/// Whether the window has told of itself, and who is on the way to find out.
+/// Whether the window has been observed, and the probes in flight until then.
 #[derive(Debug)]
 pub(crate) struct SlowStart {
-    /// How many may be on the way; none where the window has told.
-    most: Option<u32>,
-    /// The number of the first request since.
-    from: u64,
-    on_the_way: u32,
+    /// Probes allowed in flight; `None` once the window has been observed.
+    max_probes: Option<u32>,
+    /// The sequence number of the first probe.
+    first_probe: u64,
+    in_flight: u32,
 }
 
 impl SlowStart {
-    /// A few, of the requests from number `from` on.
-    pub(crate) fn new(from: u64) -> Self {
+    /// Starts with the request number `first_probe`.
+    pub(crate) fn new(first_probe: u64) -> Self {
         Self {
-            most: Some(INITIAL_PROBES),
-            from,
-            on_the_way: 0,
+            max_probes: Some(INITIAL_PROBES),
+            first_probe,
+            in_flight: 0,
         }
     }
 
-    /// Begins anew with the requests from number `from` on.
-    pub(crate) fn restart(&mut self, from: u64, others: bool) {
+    /// Starts again with the request number `first_probe`; with a single probe if there is `contention`.
+    pub(crate) fn restart(&mut self, first_probe: u64, contention: bool) {
         *self = Self {
-            most: Some(if others { 1 } else { INITIAL_PROBES }),
-            from,
-            on_the_way: 0,
+            max_probes: Some(if contention { 1 } else { INITIAL_PROBES }),
+            first_probe,
+            in_flight: 0,
         };
     }
 
-    /// The number of the first request since it began.
-    pub(crate) fn from(&self) -> u64 {
-        self.from
+    /// The sequence number of the first request since the last start.
+    pub(crate) fn first_probe(&self) -> u64 {
+        self.first_probe
     }
 
-    /// A grant need not wait for a sync's scout that may be lost: it is one of its own.
+    /// Provisioning gets one extra probe, so a grant never waits for a sync's probe whose response may be lost.
     pub(crate) fn admits(&self, lane: Lane) -> bool {
-        let own = u32::from(lane == Lane::Provisioning);
-        self.most.is_none_or(|most| self.on_the_way < most + own)
+        let extra = u32::from(lane == Lane::Provisioning);
+        self.max_probes.is_none_or(|max| self.in_flight < max + extra)
     }
 
-    pub(crate) fn sent(&mut self) {
-        self.on_the_way = self.on_the_way.saturating_add(1);
+    pub(crate) fn record_sent(&mut self) {
+        self.in_flight = self.in_flight.saturating_add(1);
     }
 
-    pub(crate) fn done(&mut self, ticket: &InFlight) {
-        if ticket.number >= self.from {
-            self.on_the_way = self.on_the_way.saturating_sub(1);
+    pub(crate) fn record_done(&mut self, request: &InFlight) {
+        if request.sequence >= self.first_probe {
+            self.in_flight = self.in_flight.saturating_sub(1);
         }
     }
 
-    /// An answer said nothing, as all others so far: more and more may be on the way, since there may be no limit.
-    pub(crate) fn relax(&mut self) {
-        self.most = self.most.and_then(|most| most.checked_add(1));
+    /// Allows one more probe: no response so far carried limit headers, so there may be no limit.
+    pub(crate) fn grow(&mut self) {
+        self.max_probes = self.max_probes.and_then(|max| max.checked_add(1));
     }
 
-    /// The answer to this request told of the window; of an earlier request only if the window is `new` by it.
-    pub(crate) fn learned(&mut self, ticket: &InFlight, new: bool) {
-        if new || ticket.number >= self.from {
-            self.most = None;
+    /// Ends slow start: the response to this request described the window. The response to an earlier request counts only
+    /// if it started this window.
+    pub(crate) fn open(&mut self, request: &InFlight, starts_window: bool) {
+        if starts_window || request.sequence >= self.first_probe {
+            self.max_probes = None;
         }
     }
 }

@@ -67,7 +67,7 @@ proptest! {
         let latency = plan.way * 2;
         for grant in sent.iter().filter(|sent| sent.lane == Lane::Provisioning) {
             // The reserve is released in a window's last two seconds, and its end is known to one, either way.
-            let most = if is_near_an_end(&plan, grant.joined) { Duration::from_millis(4_300) + latency * 2 } else { Duration::ZERO };
+            let most = if is_near_an_end(&plan, grant.enqueued_at) { Duration::from_millis(4_300) + latency * 2 } else { Duration::ZERO };
             let waited = grant.waited();
             prop_assert!(waited <= most, "{grant:?} waited {waited:?}");
         }

@@ -31,7 +31,7 @@ fn what_others_left_of_the_reserve_is_found_out_by_a_single_request() {
         way: Duration::from_millis(50),
         lost: 0,
         silent: 0,
-        change: |_, reading| reading,
+        change: |_, headers| headers,
         syncs: 20,
         grants: Vec::new(),
         each: 1,

@@ -45,21 +45,21 @@ async fn a_sync_of_250_teams_ends_within_two_percent_of_the_possible_time(
 ) {
     let offset = Duration::from_millis(offset);
     let server = Server::new(offset, rounding);
-    let door = RateLimiter::new(BudgetOptions::default());
+    let limiter = RateLimiter::new(BudgetOptions::default());
     let began = Instant::now();
     let mut sent = 0;
     let mut forecast = None;
     while sent < REQUESTS {
-        match server.ask(&door, &CallContext::new(Lane::Sync)).await {
+        match server.send(&limiter, &CallContext::new(Lane::Sync)).await {
             Ok(status) => {
                 assert_eq!(status, StatusCode::OK, "request {sent}, {:?} on", began.elapsed());
                 sent += 1;
             }
             // A platform waits for the reset that it is told of, and asks again.
-            Err(closed) => sleep_until(closed.retry_at.unwrap()).await,
+            Err(limit) => sleep_until(limit.retry_at.unwrap()).await,
         }
         if sent == 1 {
-            forecast = door.forecast(Lane::Sync, REQUESTS - 1);
+            forecast = limiter.forecast(Lane::Sync, REQUESTS - 1);
         }
     }
     let (took, possible) = (began.elapsed(), possible(REQUESTS, offset));
@@ -81,13 +81,13 @@ async fn five_approvals_in_its_second_window_wait_for_nothing_and_cost_a_sync_th
 ) {
     let offset = Duration::from_millis(offset);
     let server = Server::new(offset, rounding);
-    let door = RateLimiter::new(BudgetOptions::default());
+    let limiter = RateLimiter::new(BudgetOptions::default());
     let began = Instant::now();
     let second = began + Duration::from_secs(60).saturating_sub(offset);
     let sync = async {
         for _ in 0..REQUESTS {
-            while let Err(closed) = server.ask(&door, &CallContext::new(Lane::Sync)).await {
-                sleep_until(closed.retry_at.unwrap()).await;
+            while let Err(limit) = server.send(&limiter, &CallContext::new(Lane::Sync)).await {
+                sleep_until(limit.retry_at.unwrap()).await;
             }
         }
         began.elapsed()
@@ -97,7 +97,7 @@ async fn five_approvals_in_its_second_window_wait_for_nothing_and_cost_a_sync_th
         sleep_until(second + Duration::from_secs(10 + 9 * u64::from(number))).await;
         let approval = CallContext::new(Lane::Provisioning);
         for _ in 0..EACH {
-            assert_eq!(server.ask(&door, &approval).await, Ok(StatusCode::OK));
+            assert_eq!(server.send(&limiter, &approval).await, Ok(StatusCode::OK));
         }
         approval.stats().waited
     };

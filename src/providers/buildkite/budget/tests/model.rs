@@ -30,7 +30,7 @@ pub(crate) struct Counted {
     pub(crate) window: u128,
     pub(crate) ends: Duration,
     pub(crate) refused: bool,
-    pub(crate) reading: LimitHeaders,
+    pub(crate) headers: LimitHeaders,
 }
 
 impl Counter {
@@ -67,7 +67,7 @@ impl Counter {
             Rounding::Nearest => left.round(),
         };
         #[allow(clippy::cast_possible_truncation, reason = "at most a window")]
-        let reading = LimitHeaders {
+        let headers = LimitHeaders {
             limit: Some(i64::from(self.limit)),
             remaining: Some(i64::from(self.limit) - i64::from(self.used)),
             reset: Some(seconds as i64),
@@ -76,7 +76,7 @@ impl Counter {
             window,
             ends,
             refused: self.used > self.limit,
-            reading,
+            headers,
         }
     }
 }

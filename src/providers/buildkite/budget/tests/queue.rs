@@ -9,59 +9,59 @@ use crate::providers::buildkite::budget::BudgetOptions;
 use crate::providers::buildkite::budget::queue::{PriorityQueue, Waiter};
 use crate::providers::buildkite::call::Lane;
 
-fn join(lanes: &mut PriorityQueue, lane: Lane, numbers: impl IntoIterator<Item = u64>) {
-    let until = Instant::now() + Duration::from_secs(60);
-    for number in numbers {
+fn enqueue(queue: &mut PriorityQueue, lane: Lane, ids: impl IntoIterator<Item = u64>) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    for id in ids {
         let waiter = Waiter {
-            number,
-            until,
-            limited: false,
+            id,
+            deadline,
+            throttled: false,
         };
-        lanes.join(lane, waiter);
+        queue.enqueue(lane, waiter);
     }
 }
 
-fn order(lanes: &mut PriorityQueue, may_go: impl Fn(Lane) -> bool) -> Vec<u64> {
+fn order(queue: &mut PriorityQueue, may_send: impl Fn(Lane) -> bool) -> Vec<u64> {
     std::iter::from_fn(|| {
-        let lane = lanes.next(&may_go)?;
-        lanes.take(lane).map(|waiter| waiter.number)
+        let lane = queue.next_lane(&may_send)?;
+        queue.dequeue(lane).map(|waiter| waiter.id)
     })
     .collect()
 }
 
 #[test]
 fn grants_pass_first_and_each_lane_is_first_come_first_served() {
-    let mut lanes = PriorityQueue::default();
-    join(&mut lanes, Lane::Sync, [1, 2]);
-    join(&mut lanes, Lane::Interactive, [3, 4]);
-    join(&mut lanes, Lane::Provisioning, [5, 6]);
-    lanes.leave(3);
-    assert_eq!(order(&mut lanes, |_| true), [5, 6, 4, 1, 2]);
+    let mut queue = PriorityQueue::default();
+    enqueue(&mut queue, Lane::Sync, [1, 2]);
+    enqueue(&mut queue, Lane::Interactive, [3, 4]);
+    enqueue(&mut queue, Lane::Provisioning, [5, 6]);
+    queue.cancel(3);
+    assert_eq!(order(&mut queue, |_| true), [5, 6, 4, 1, 2]);
 }
 
 #[test]
 fn a_lane_that_was_passed_over_ten_times_is_next_once() {
-    let mut lanes = PriorityQueue::default();
-    join(&mut lanes, Lane::Sync, [100, 101]);
-    join(&mut lanes, Lane::Provisioning, 0..25);
-    let order = order(&mut lanes, |_| true);
+    let mut queue = PriorityQueue::default();
+    enqueue(&mut queue, Lane::Sync, [100, 101]);
+    enqueue(&mut queue, Lane::Provisioning, 0..25);
+    let order = order(&mut queue, |_| true);
     let turns: Vec<usize> = [100, 101]
         .iter()
-        .map(|number| order.iter().position(|other| other == number).unwrap())
+        .map(|id| order.iter().position(|other| other == id).unwrap())
         .collect();
     assert_eq!(turns, [10, 21]);
 }
 
 #[test]
 fn a_lane_without_room_is_not_next_however_long_it_waits() {
-    let mut lanes = PriorityQueue::default();
-    join(&mut lanes, Lane::Sync, [100]);
-    join(&mut lanes, Lane::Provisioning, 0..25);
+    let mut queue = PriorityQueue::default();
+    enqueue(&mut queue, Lane::Sync, [100]);
+    enqueue(&mut queue, Lane::Provisioning, 0..25);
     assert_eq!(
-        order(&mut lanes, |lane| lane != Lane::Sync),
+        order(&mut queue, |lane| lane != Lane::Sync),
         (0..25).collect::<Vec<_>>()
     );
-    assert_eq!(lanes.waiting(Lane::Sync), 1);
+    assert_eq!(queue.waiting(Lane::Sync), 1);
 }
 
 #[rstest]

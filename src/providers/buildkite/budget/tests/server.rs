@@ -14,7 +14,7 @@ pub(crate) struct Server {
     model: Mutex<Model>,
     began: Instant,
     latency: Duration,
-    told: bool,
+    has_limits: bool,
 }
 
 impl Server {
@@ -28,14 +28,14 @@ impl Server {
             model: Mutex::new(model),
             began: Instant::now(),
             latency: Duration::from_millis(50),
-            told: true,
+            has_limits: true,
         }
     }
 
     /// One that limits nobody, and has no headers for it.
     pub(crate) fn without_limits() -> Self {
         let mut server = Self::new(Duration::ZERO, Rounding::Floor);
-        server.told = false;
+        server.has_limits = false;
         server
     }
 
@@ -45,8 +45,8 @@ impl Server {
     }
 
     /// One request through the door; says with which status it was answered.
-    pub(crate) async fn ask(&self, door: &RateLimiter, call: &CallContext) -> Result<StatusCode, LimitExceeded> {
-        let admission = door.acquire(call).await?;
+    pub(crate) async fn send(&self, limiter: &RateLimiter, call: &CallContext) -> Result<StatusCode, LimitExceeded> {
+        let permit = limiter.acquire(call).await?;
         sleep(self.latency / 2).await;
         let (headers, refused) = self.count();
         sleep(self.latency / 2).await;
@@ -57,19 +57,19 @@ impl Server {
             ),
             None => (StatusCode::OK, String::new()),
         };
-        let closed = admission.complete(status, &headers, body.as_bytes());
-        assert_eq!(closed.is_some(), refused.is_some());
+        let limit = permit.complete(status, &headers, body.as_bytes());
+        assert_eq!(limit.is_some(), refused.is_some());
         Ok(status)
     }
 
     fn count(&self) -> (HeaderMap, Option<Bucket>) {
         let mut headers = HeaderMap::new();
-        if !self.told {
+        if !self.has_limits {
             return (headers, None);
         }
         let counted = Bucket::ALL.map(|bucket| {
             let counted = self.model.lock().unwrap().spend(bucket, self.began.elapsed(), 1);
-            headers.extend(written(bucket, counted.reading));
+            headers.extend(header_map(bucket, counted.headers));
             (bucket, counted)
         });
         let refused = counted.into_iter().find(|(_, counted)| counted.refused);
@@ -78,15 +78,15 @@ impl Server {
 }
 
 /// The headers of a reading.
-pub(crate) fn written(bucket: Bucket, reading: LimitHeaders) -> HeaderMap {
+pub(crate) fn header_map(bucket: Bucket, limits: LimitHeaders) -> HeaderMap {
     let prefix = match bucket {
         Bucket::Organization => "ratelimit",
         Bucket::User => "ratelimit-user",
     };
     [
-        ("limit", reading.limit),
-        ("remaining", reading.remaining),
-        ("reset", reading.reset),
+        ("limit", limits.limit),
+        ("remaining", limits.remaining),
+        ("reset", limits.reset),
     ]
     .into_iter()
     .filter_map(|(suffix, value)| {

@@ -41,7 +41,7 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
     pub(crate) lane: Lane,
-    pub(crate) joined: Duration,
+    pub(crate) enqueued_at: Duration,
     pub(crate) left: Duration,
     pub(crate) answered: Option<Duration>,
     pub(crate) counted: Vec<(Bucket, Counted)>,
@@ -49,7 +49,7 @@ pub(crate) struct Sent {
 
 impl Sent {
     pub(crate) fn waited(&self) -> Duration {
-        self.left.saturating_sub(self.joined)
+        self.left.saturating_sub(self.enqueued_at)
     }
 
     pub(crate) fn refused_by(&self) -> Option<(Bucket, Counted)> {
@@ -62,16 +62,16 @@ impl Sent {
 pub(crate) struct Rng(u64);
 
 impl Rng {
-    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides.max(1)
+        (self.0 >> 33) % end.max(1)
     }
 
     fn up_to(&mut self, most: Duration) -> Duration {
-        Duration::from_micros(self.roll(u64::try_from(most.as_micros()).unwrap() + 1))
+        Duration::from_micros(self.below(u64::try_from(most.as_micros()).unwrap() + 1))
     }
 }
 
@@ -79,7 +79,7 @@ impl Rng {
 enum Event {
     Others(usize),
     Count(usize),
-    Answer(usize),
+    Respond(usize),
     Grant,
     Wake,
 }
@@ -92,7 +92,7 @@ pub(crate) fn run(plan: &Plan) -> Vec<Sent> {
 
 /// Somebody who waits.
 #[derive(Debug, Clone, Copy)]
-struct Joined {
+struct Enqueued {
     lane: Lane,
     at: Duration,
     /// Requests that follow this one.
@@ -101,14 +101,14 @@ struct Joined {
 
 struct Simulation {
     plan: Plan,
-    keeper: Scheduler,
+    scheduler: Scheduler,
     epoch: Instant,
     now: Duration,
-    dice: Rng,
+    rng: Rng,
     events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
     order: u64,
-    joined: HashMap<u64, Joined>,
-    tickets: HashMap<usize, InFlight>,
+    enqueued: HashMap<u64, Enqueued>,
+    in_flight: HashMap<usize, InFlight>,
     /// What follows for each grant's request that is under way.
     unfinished: HashMap<usize, u32>,
     sent: Vec<Sent>,
@@ -118,14 +118,14 @@ impl Simulation {
     fn new(plan: Plan) -> Self {
         let epoch = Instant::now();
         let mut simulation = Self {
-            keeper: Scheduler::new(BudgetOptions::default(), epoch),
+            scheduler: Scheduler::new(BudgetOptions::default(), epoch),
             epoch,
             now: Duration::ZERO,
-            dice: Rng(plan.seed),
+            rng: Rng(plan.seed),
             events: BinaryHeap::new(),
             order: 0,
-            joined: HashMap::new(),
-            tickets: HashMap::new(),
+            enqueued: HashMap::new(),
+            in_flight: HashMap::new(),
             unfinished: HashMap::new(),
             sent: Vec::new(),
             plan,
@@ -137,7 +137,7 @@ impl Simulation {
             simulation.schedule(at, Event::Others(index));
         }
         for _ in 0..simulation.plan.syncs {
-            simulation.join(Lane::Sync, 0);
+            simulation.enqueue(Lane::Sync, 0);
         }
         simulation.schedule(Duration::ZERO, Event::Wake);
         simulation
@@ -152,11 +152,11 @@ impl Simulation {
         self.epoch + self.now
     }
 
-    fn join(&mut self, lane: Lane, follow: u32) {
-        let patience = self.at() + Duration::from_secs(24 * 3600);
-        let number = self.keeper.join(lane, patience);
+    fn enqueue(&mut self, lane: Lane, follow: u32) {
+        let deadline = self.at() + Duration::from_secs(24 * 3600);
+        let waiter = self.scheduler.enqueue(lane, deadline);
         let at = self.now;
-        self.joined.insert(number, Joined { lane, at, follow });
+        self.enqueued.insert(waiter, Enqueued { lane, at, follow });
     }
 
     fn run(&mut self) {
@@ -171,25 +171,25 @@ impl Simulation {
                     self.plan.model.spend(bucket, at, requests);
                 }
                 Event::Count(index) => self.count(index),
-                Event::Answer(index) => self.answer(index),
-                Event::Grant => self.join(Lane::Provisioning, self.plan.each - 1),
+                Event::Respond(index) => self.respond(index),
+                Event::Grant => self.enqueue(Lane::Provisioning, self.plan.each - 1),
                 Event::Wake => {}
             }
-            self.turns();
+            self.dispatch();
         }
     }
 
-    fn turns(&mut self) {
+    fn dispatch(&mut self) {
         loop {
-            match self.keeper.turn(self.at()) {
-                Action::Grant(admitted) => {
-                    let joined = self.joined.remove(&admitted.number).unwrap();
-                    self.send(joined, admitted.ticket);
+            match self.scheduler.next_action(self.at()) {
+                Action::Grant(granted) => {
+                    let waiter = self.enqueued.remove(&granted.waiter).unwrap();
+                    self.send(waiter, granted.request);
                 }
-                Action::Reject(refused) => panic!("refused {refused:?} with a day's patience"),
+                Action::Reject(rejected) => panic!("{rejected:?} although it may wait for a day"),
                 Action::SleepUntil(Some(until)) => {
                     let until = until - self.epoch;
-                    assert!(until > self.now, "a moment that is over wakes nobody up later");
+                    assert!(until > self.now, "a past instant can never wake a waiter");
                     return self.schedule(until, Event::Wake);
                 }
                 Action::SleepUntil(None) => return,
@@ -197,33 +197,33 @@ impl Simulation {
         }
     }
 
-    fn send(&mut self, Joined { lane, at, follow }: Joined, ticket: InFlight) {
+    fn send(&mut self, Enqueued { lane, at, follow }: Enqueued, request: InFlight) {
         let index = self.sent.len();
-        self.tickets.insert(index, ticket);
+        self.in_flight.insert(index, request);
         self.unfinished.insert(index, follow);
         self.sent.push(Sent {
             lane,
-            joined: at,
+            enqueued_at: at,
             left: self.now,
             answered: None,
             counted: Vec::new(),
         });
-        let there = self.now + self.dice.up_to(self.plan.way);
-        let back = there + self.dice.up_to(self.plan.way);
-        let is_lost = self.dice.roll(1000) < self.plan.lost;
-        if !is_lost || self.dice.roll(2) == 0 {
+        let there = self.now + self.rng.up_to(self.plan.way);
+        let back = there + self.rng.up_to(self.plan.way);
+        let is_lost = self.rng.below(1000) < self.plan.lost;
+        if !is_lost || self.rng.below(2) == 0 {
             self.schedule(there, Event::Count(index));
         }
         if is_lost {
             // Given up after its time is over.
-            let given_up = back + Duration::from_secs(self.dice.roll(10));
-            self.schedule(given_up, Event::Answer(index));
+            let given_up = back + Duration::from_secs(self.rng.below(10));
+            self.schedule(given_up, Event::Respond(index));
         } else {
             self.sent[index].answered = Some(back);
-            self.schedule(back, Event::Answer(index));
+            self.schedule(back, Event::Respond(index));
         }
         if lane == Lane::Sync {
-            self.join(Lane::Sync, 0);
+            self.enqueue(Lane::Sync, 0);
         }
     }
 
@@ -234,25 +234,25 @@ impl Simulation {
         }
     }
 
-    fn answer(&mut self, index: usize) {
-        let ticket = self.tickets.remove(&index).unwrap();
+    fn respond(&mut self, index: usize) {
+        let request = self.in_flight.remove(&index).unwrap();
         let sent = self.sent[index].clone();
         if sent.answered.is_none() {
-            return self.keeper.lost(&ticket, self.at());
+            return self.scheduler.abandon(&request, self.at());
         }
-        let mut answer = ResponseLimits::default();
-        if self.dice.roll(1000) >= self.plan.silent {
-            answer.organization = Some((self.plan.change)(&mut self.dice, sent.counted[0].1.reading));
-            answer.user = Some((self.plan.change)(&mut self.dice, sent.counted[1].1.reading));
+        let mut response = ResponseLimits::default();
+        if self.rng.below(1000) >= self.plan.silent {
+            response.organization = Some((self.plan.change)(&mut self.rng, sent.counted[0].1.headers));
+            response.user = Some((self.plan.change)(&mut self.rng, sent.counted[1].1.headers));
         }
-        answer.refusal = sent.refused_by().map(|(bucket, counted)| TooManyRequests {
+        response.too_many_requests = sent.refused_by().map(|(bucket, counted)| TooManyRequests {
             bucket: Some(bucket),
-            reset: counted.reading.reset,
+            reset: counted.headers.reset,
         });
-        let closed = self.keeper.answered(&ticket, answer, self.at());
-        assert_eq!(closed.is_some(), answer.refusal.is_some());
+        let closed = self.scheduler.complete(&request, response, self.at());
+        assert_eq!(closed.is_some(), response.too_many_requests.is_some());
         if let Some(follow) = self.unfinished.remove(&index).and_then(|left| left.checked_sub(1)) {
-            self.join(sent.lane, follow);
+            self.enqueue(sent.lane, follow);
         }
     }
 }
@@ -272,7 +272,7 @@ pub(crate) fn saturated() -> impl Strategy<Value = Plan> {
         way: Duration::from_millis(way),
         lost: 0,
         silent: 0,
-        change: |_, reading| reading,
+        change: |_, headers| headers,
         syncs: 20,
         grants: Vec::new(),
         each: 1,

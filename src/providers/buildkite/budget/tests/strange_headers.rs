@@ -9,22 +9,22 @@ use crate::providers::buildkite::budget::LimitHeaders;
 
 /// Any of the values is something else, or missing, now and then. What is left is never told too high: of a counter that
 /// lies in our favour nobody could keep clear.
-fn strange(dice: &mut Rng, mut reading: LimitHeaders) -> LimitHeaders {
-    if dice.roll(2) == 0 {
-        return reading;
+fn strange(rng: &mut Rng, mut headers: LimitHeaders) -> LimitHeaders {
+    if rng.below(2) == 0 {
+        return headers;
     }
-    match dice.roll(3) {
-        0 => reading.limit = [None, Some(0), Some(-5), Some(i64::MAX), Some(i64::MIN)][index(dice, 5)],
-        1 => reading.remaining = [None, Some(-14), Some(i64::MIN), Some(0), Some(i64::MAX)][index(dice, 5)],
+    match rng.below(3) {
+        0 => headers.limit = [None, Some(0), Some(-5), Some(i64::MAX), Some(i64::MIN)][index(rng, 5)],
+        1 => headers.remaining = [None, Some(-14), Some(i64::MIN), Some(0), Some(i64::MAX)][index(rng, 5)],
         _ => {
-            reading.reset = [None, Some(-1), Some(61), Some(604_800), Some(i64::MAX), Some(i64::MIN)][index(dice, 6)];
+            headers.reset = [None, Some(-1), Some(61), Some(604_800), Some(i64::MAX), Some(i64::MIN)][index(rng, 6)];
         }
     }
-    reading
+    headers
 }
 
-fn index(dice: &mut Rng, of: u64) -> usize {
-    usize::try_from(dice.roll(of)).unwrap()
+fn index(rng: &mut Rng, of: u64) -> usize {
+    usize::try_from(rng.below(of)).unwrap()
 }
 
 fn longest_silence(sent: &[Sent]) -> Duration {
@@ -48,11 +48,11 @@ proptest! {
     #[test]
     fn a_header_that_is_always_strange_neither_overdraws_nor_blocks(plan in saturated(), which in 0_usize..5) {
         let change: [Change; 5] = [
-            |_, reading| LimitHeaders { reset: None, ..reading },
-            |_, reading| LimitHeaders { reset: Some(60), ..reading },
-            |_, reading| LimitHeaders { reset: Some(i64::MAX), ..reading },
-            |_, reading| LimitHeaders { limit: None, ..reading },
-            |_, reading| LimitHeaders { limit: Some(0), ..reading },
+            |_, headers| LimitHeaders { reset: None, ..headers },
+            |_, headers| LimitHeaders { reset: Some(60), ..headers },
+            |_, headers| LimitHeaders { reset: Some(i64::MAX), ..headers },
+            |_, headers| LimitHeaders { limit: None, ..headers },
+            |_, headers| LimitHeaders { limit: Some(0), ..headers },
         ];
         let plan = Plan { change: change[which], ..plan };
         let sent = run(&plan);
@@ -67,9 +67,9 @@ proptest! {
     #[test]
     fn a_reset_that_is_always_told_too_short_costs_little(plan in saturated(), seconds in 0_i64..3) {
         let change: [Change; 3] = [
-            |_, reading| LimitHeaders { reset: Some(0), ..reading },
-            |_, reading| LimitHeaders { reset: Some(1), ..reading },
-            |_, reading| LimitHeaders { reset: Some(2), ..reading },
+            |_, headers| LimitHeaders { reset: Some(0), ..headers },
+            |_, headers| LimitHeaders { reset: Some(1), ..headers },
+            |_, headers| LimitHeaders { reset: Some(2), ..headers },
         ];
         let plan = Plan { change: change[usize::try_from(seconds).unwrap()], ..plan };
         let sent = run(&plan);
