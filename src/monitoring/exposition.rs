@@ -97,12 +97,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_left_of_a_window_of_unknown_size_is_absent() {
-        let door = RateLimiter::new(BudgetOptions::default());
-        let admission = door.acquire(&CallContext::new(Lane::Sync)).await.unwrap();
+        let limiter = RateLimiter::new(BudgetOptions::default());
+        let permit = limiter.acquire(&CallContext::new(Lane::Sync)).await.unwrap();
         let headers = HeaderMap::from_iter([("ratelimit-reset".parse().unwrap(), HeaderValue::from(30))]);
-        assert!(admission.complete(StatusCode::OK, &headers, b"").is_none());
+        assert!(permit.complete(StatusCode::OK, &headers, b"").is_none());
         let recorder = recorder().unwrap();
-        ::metrics::with_local_recorder(&recorder, || set_budget(&door.state()));
+        ::metrics::with_local_recorder(&recorder, || set_budget(&limiter.state()));
         let text = recorder.handle().render();
         assert!(!text.contains(REST_WINDOW_REMAINING.description().name), "{text}");
     }

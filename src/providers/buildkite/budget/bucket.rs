@@ -1,22 +1,22 @@
 //! Tracks one of Buildkite's two rate limits, so that this process never exceeds it.
 //!
 //! Windows have fixed boundaries that Buildkite does not publish. The tracker therefore does not rely on knowing the
-//! current window. It keeps every request of this process **charged** for as long as the window that counted the request
-//! may still be running:
+//! current window. It keeps every request of this process **charged** for as long as the window that counted the
+//! request may still be running:
 //!
 //! - A request in flight is charged, because it may be counted at any moment.
 //! - A request with a complete response is charged to the window that the response reports, until that window has
-//!   *certainly* ended: at the latest reset that all its responses allow, or when a response arrives that can only belong
-//!   to a later window.
+//!   *certainly* ended: at the latest reset that all its responses allow, or when a response arrives that can only
+//!   belong to a later window.
 //! - A request without a usable response may have been counted at any time up to now. No window is longer than a
 //!   minute, so it is charged for a minute, or until a window has ended that certainly contained it.
 //!
-//! When the last request of some window is sent, every request that the window counted before is therefore still charged.
-//! The charges never exceed the limit, so the window does not exceed it either: alone, no request is refused, whatever the
-//! alignment of the windows.
+//! When the last request of some window is sent, every request that the window counted before is therefore still
+//! charged. The charges never exceed the limit, so the window does not exceed it either: alone, no request is refused,
+//! whatever the alignment of the windows.
 //!
-//! Other consumers use the same limit, and only responses show it. The second bound is the lowest remaining count that a
-//! response of this window reported, less the requests of this process that may have been counted since. It needs no
+//! Other consumers use the same limit, and only responses show it. The second bound is the lowest remaining count that
+//! a response of this window reported, less the requests of this process that may have been counted since. It needs no
 //! reset, so it alone holds when resets are reported wrongly. Requests that were counted before that response and have
 //! no response yet are subtracted twice, for one round trip. A request that was settled before the request of such a
 //! response was sent is included in the reported count and needs no charge of its own.
@@ -117,8 +117,8 @@ impl BucketTracker {
         }
     }
 
-    /// Lets syncs use what is left of the reserve. No sync request was answered since they used up their part, most of a
-    /// window ago. If there are other consumers, a single probe finds out whether the reserve is still left.
+    /// Lets syncs use what is left of the reserve. No sync request was answered since they used up their part, most of
+    /// a window ago. If there are other consumers, a single probe finds out whether the reserve is still left.
     fn release_reserve(&mut self, next_sequence: u64) {
         self.released = true;
         if self.contention.current || self.contention.previous {

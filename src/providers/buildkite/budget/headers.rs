@@ -1,7 +1,7 @@
 //! Parses the rate limits that a response reports (reference, section 4).
 //!
-//! A response reports two windows, the organization's and the token's user's, each with any subset of its headers. Numbers
-//! are parsed as they are; whether a window can have such values is checked where they are used.
+//! A response reports two windows, the organization's and the token's user's, each with any subset of its headers.
+//! Numbers are parsed as they are; whether a window can have such values is checked where they are used.
 
 use std::time::Duration;
 
@@ -93,8 +93,8 @@ pub struct TooManyRequests {
 }
 
 impl TooManyRequests {
-    /// Parses a 429. The reset is the named bucket's header, else the larger of both headers, else the body's own number.
-    /// `Retry-After`, which Buildkite does not document, can only lengthen the wait.
+    /// Parses a 429. The reset is the named bucket's header, else the larger of both headers, else the body's own
+    /// number. `Retry-After`, which Buildkite does not document, can only lengthen the wait.
     #[must_use]
     pub fn read(headers: &HeaderMap, body: &[u8]) -> Self {
         let body: TooManyRequestsBody = serde_json::from_slice(body).unwrap_or_default();

@@ -2,7 +2,8 @@
 //!
 //! Every waiter sleeps until it is granted or rejected, or until the instant at which the passage of time alone changes
 //! something. A waiter that wakes up performs all pending actions of the scheduler and wakes the waiters that they
-//! concern. So the limiter has no background task, and needs no shutdown. A dropped waiter leaves the queue without trace.
+//! concern. So the limiter has no background task, and needs no shutdown. A dropped waiter leaves the queue without
+//! trace.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,8 +61,8 @@ impl RateLimiter {
     /// Waits for permission to send one request of this call. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// The limit that blocks the request, as soon as it is certain to block it for longer than the call's deadline and the
-    /// longest wait allow.
+    /// The limit that blocks the request, as soon as it is certain to block it for longer than the call's deadline and
+    /// the longest wait allow.
     pub async fn acquire(&self, call: &CallContext) -> Result<Permit, LimitExceeded> {
         let enqueued_at = Instant::now();
         let max_wait = enqueued_at + self.shared.options.max_wait(call.lane());
@@ -92,8 +93,8 @@ impl RateLimiter {
         self.shared.lock().scheduler.state(Instant::now())
     }
 
-    /// Estimates when the last of `requests` of this lane can be sent, if no others are enqueued; `None` if no rate limit
-    /// blocks it. The estimate considers both buckets and the operator's own limit, as they are known now.
+    /// Estimates when the last of `requests` of this lane can be sent, if no others are enqueued; `None` if no rate
+    /// limit blocks it. The estimate considers both buckets and the operator's own limit, as they are known now.
     #[must_use]
     pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
         let ahead = requests.saturating_sub(1);
@@ -133,8 +134,8 @@ impl Shared {
             if let Some(sender) = state.waiting.remove(&id)
                 && let Err(Ok(granted)) = sender.send(decision)
             {
-                // The receiver can only be dropped under this lock, so this branch should be unreachable; refund the permit
-                // anyway.
+                // The receiver can only be dropped under this lock, so this branch should be unreachable; refund the
+                // permit anyway.
                 state.scheduler.refund(&granted.request);
             }
         };

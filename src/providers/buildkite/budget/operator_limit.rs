@@ -1,8 +1,8 @@
 //! The operator's own limit, `--max-requests-per-minute`.
 //!
-//! It holds for any minute, wherever it begins, so it does not use Buildkite's windows. It is a GCRA: a burst of a tenth of
-//! the limit, then one request per interval, and no minute has more requests than the limit. The last requests of the burst
-//! are reserved from syncs, so that a grant never waits for one.
+//! It holds for any minute, wherever it begins, so it does not use Buildkite's windows. It is a GCRA: a burst of a
+//! tenth of the limit, then one request per interval, and no minute has more requests than the limit. The last requests
+//! of the burst are reserved from syncs, so that a grant never waits for one.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;

@@ -24,10 +24,11 @@ pub struct BudgetOptions {
     pub max_wait: Duration,
     /// The same for a grant or a revoke: a whole window and a margin, because the platform may not retry it.
     pub provisioning_max_wait: Duration,
-    /// Percent of each window that syncs leave to grants and revokes (`--write-reserve`): at least one request, and none
-    /// at all for zero. `None`: a tenth and at least fifteen requests, but never more than three tenths.
+    /// Percent of each window that syncs leave to grants and revokes (`--write-reserve`): at least one request, and
+    /// none at all for zero. `None`: a tenth and at least fifteen requests, but never more than three tenths.
     pub reserve: Option<u8>,
-    /// The operator's own limit (`--max-requests-per-minute`). It holds for any minute, whatever Buildkite's limits are.
+    /// The operator's own limit (`--max-requests-per-minute`). It holds for any minute, whatever Buildkite's limits
+    /// are.
     pub max_requests_per_minute: Option<NonZeroU32>,
 }
 
@@ -51,8 +52,8 @@ impl BudgetOptions {
         }
     }
 
-    /// Requests in flight at which this lane has to wait. The higher lanes have slots of their own, so slow sync requests
-    /// never block them.
+    /// Requests in flight at which this lane has to wait. The higher lanes have slots of their own, so slow sync
+    /// requests never block them.
     pub(crate) fn max_in_flight(lane: Lane) -> u32 {
         match lane {
             Lane::Sync => MAX_IN_FLIGHT,

@@ -1,7 +1,7 @@
 //! The priority queue of waiting requests.
 //!
-//! Grants and revokes go first, then single reads, then syncs; each lane is first in, first out. A lane that was bypassed
-//! ten times is next once, if it may send at all. So no lane starves, and no lane gets the reserve by waiting.
+//! Grants and revokes go first, then single reads, then syncs; each lane is first in, first out. A lane that was
+//! bypassed ten times is next once, if it may send at all. So no lane starves, and no lane gets the reserve by waiting.
 
 use std::collections::VecDeque;
 

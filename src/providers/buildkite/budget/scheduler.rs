@@ -4,8 +4,8 @@
 //! change the state. [`Scheduler::next_action`] then returns one action at a time: grant a permit, reject a waiter, or
 //! sleep until an instant. The [limiter](super::limiter) performs them.
 //!
-//! A request is granted when both buckets, the concurrency limit and the operator's own limit allow its lane. What blocks
-//! a lane also blocks every lower lane, so no request overtakes a waiting grant.
+//! A request is granted when both buckets, the concurrency limit and the operator's own limit allow its lane. What
+//! blocks a lane also blocks every lower lane, so no request overtakes a waiting grant.
 
 use tokio::time::Instant;
 
@@ -175,8 +175,8 @@ impl Scheduler {
         Some(rejected)
     }
 
-    /// The limit that blocks a request of this lane with `ahead` others before it, and until when. `retry_at` is `None` if
-    /// no rate limit blocks it.
+    /// The limit that blocks a request of this lane with `ahead` others before it, and until when. `retry_at` is `None`
+    /// if no rate limit blocks it.
     pub(crate) fn forecast(&self, lane: Lane, ahead: u32, now: Instant, estimate: Estimate) -> LimitExceeded {
         let buckets = self.buckets().map(|bucket| LimitExceeded {
             bucket: Some(bucket.bucket),

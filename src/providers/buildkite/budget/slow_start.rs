@@ -1,9 +1,9 @@
 //! Slow start: a window begins with a few probes, until a response reports what is left of it.
 //!
-//! How many requests a window has left is known only after its first response: another consumer may have used it before,
-//! or the reset of the previous window may have been reported wrongly. So a few requests go first as probes. If another
-//! consumer was seen or a 429 blocked the bucket, there is a single probe. This costs one round trip a window, and no
-//! request of the window is lost by it.
+//! How many requests a window has left is known only after its first response: another consumer may have used it
+//! before, or the reset of the previous window may have been reported wrongly. So a few requests go first as probes. If
+//! another consumer was seen or a 429 blocked the bucket, there is a single probe. This costs one round trip a window,
+//! and no request of the window is lost by it.
 
 use super::scheduler::InFlight;
 use crate::providers::buildkite::call::Lane;
@@ -66,8 +66,8 @@ impl SlowStart {
         self.max_probes = self.max_probes.and_then(|max| max.checked_add(1));
     }
 
-    /// Ends slow start: the response to this request described the window. The response to an earlier request counts only
-    /// if it started this window.
+    /// Ends slow start: the response to this request described the window. The response to an earlier request counts
+    /// only if it started this window.
     pub(crate) fn open(&mut self, request: &InFlight, starts_window: bool) {
         if starts_window || request.sequence >= self.first_probe {
             self.max_probes = None;

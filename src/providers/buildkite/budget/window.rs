@@ -3,10 +3,10 @@
 //! Responses overtake each other, also across the moment at which a window ends. This module decides which window a
 //! response belongs to, and every other conclusion rests on that decision: see [`Window::attribute`].
 //!
-//! Buildkite reports the time left in whole seconds. Its documentation does not say whether they are rounded down, up or
-//! to the nearest, and the moment between sending and receiving at which they were computed is unknown. So one response
-//! leaves the reset uncertain by two seconds plus the round trip; all responses of a window together leave it uncertain
-//! by about one second.
+//! Buildkite reports the time left in whole seconds. Its documentation does not say whether they are rounded down, up
+//! or to the nearest, and the moment between sending and receiving at which they were computed is unknown. So one
+//! response leaves the reset uncertain by two seconds plus the round trip; all responses of a window together leave it
+//! uncertain by about one second.
 //!
 //! The length of a window is estimated for forecasts only. What is sent, and when, rests on the reset intervals alone.
 
@@ -67,8 +67,8 @@ pub(crate) enum Attribution {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window {
     pub(crate) resets: ResetInterval,
-    /// Whether a response reported the reset. Without a reset header the interval is only a bound: it cannot show that two
-    /// responses belong to one window, so it is never intersected.
+    /// Whether a response reported the reset. Without a reset header the interval is only a bound: it cannot show that
+    /// two responses belong to one window, so it is never intersected.
     pub(crate) is_reported: bool,
     /// When its first response arrived: the window had begun by then.
     first_received_at: Instant,
@@ -170,7 +170,8 @@ pub(crate) struct ResetInterval {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     Earlier,
-    /// Both may contain the same reset. Windows of a minute reset a minute apart, which is far more than the uncertainty.
+    /// Both may contain the same reset. Windows of a minute reset a minute apart, which is far more than the
+    /// uncertainty.
     Overlapping,
     Later,
 }

@@ -1,4 +1,4 @@
-//! One request's turn: shared with whoever asks the same, or through the door; and again, where that is safe and may help.
+//! One request's turn: shared with whoever asks the same, or with a permit; and again, where that is safe and may help.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +71,7 @@ impl Client {
             let sent = sent.map_err(|trouble| ApiError::new(asked.endpoint, trouble))?;
             match sent.outcome {
                 Ok(received) => return Ok(Answered(received)),
-                // The bucket is closed now, so the door either waits for its reset or says that it is too far.
+                // The bucket is blocked now, so the limiter either waits for its reset or rejects the request.
                 Err(ApiError {
                     kind: ApiErrorKind::RateLimited(_),
                     ..
@@ -94,21 +94,19 @@ impl Client {
         turn: &CallContext,
         call: &CallContext,
     ) -> Result<Sent, ApiErrorKind> {
-        let admission = tokio::select! {
+        let permit = tokio::select! {
             biased;
             () = call.cancelled() => return Err(ApiErrorKind::Abandoned),
-            admission = self.limiter.acquire(turn) => admission.map_err(|closed| beyond_patience(closed, call))?,
+            permit = self.limiter.acquire(turn) => permit.map_err(|closed| beyond_patience(closed, call))?,
         };
         let token = self.credential.current();
-        let sent = Arc::clone(&self.wire)
-            .send(admission, asked, body.cloned(), token)
-            .await;
+        let sent = Arc::clone(&self.wire).send(permit, asked, body.cloned(), token).await;
         self.reads.changed();
         call.record(asked.endpoint, sent.status);
         Ok(sent)
     }
 
-    /// What the door says is final; what Buildkite says is asked again, through the door.
+    /// A rejection by the rate limiter is final; a 429 from Buildkite is retried through the limiter.
     async fn read_together(&self, asked: Asked, turn: &CallContext, call: &CallContext) -> Result<Sent, ApiErrorKind> {
         let turn = async {
             self.limiter
@@ -116,25 +114,25 @@ impl Client {
                 .await
                 .map_err(|closed| beyond_patience(closed, call))
         };
-        let (spot, admission) = if call.may_coalesce() {
+        let (spot, permit) = if call.may_coalesce() {
             let spot = self.reads.spot(asked);
-            let admission = tokio::select! {
+            let permit = tokio::select! {
                 biased;
                 answer = spot.asked() => return Self::within_patience(answer, call).await,
-                admission = turn => admission?,
+                permit = turn => permit?,
             };
-            (spot, admission)
+            (spot, permit)
         } else {
-            let admission = turn.await?;
-            (self.reads.open_spot(asked), admission)
+            let permit = turn.await?;
+            (self.reads.open_spot(asked), permit)
         };
-        let begin = |admission| {
+        let begin = |permit| {
             let wire = Arc::clone(&self.wire);
-            wire.send(admission, asked, None, self.credential.current()).boxed()
+            wire.send(permit, asked, None, self.credential.current()).boxed()
         };
-        let (answer, unused) = spot.ask(admission, begin);
-        if let Some(admission) = unused {
-            admission.refund();
+        let (answer, unused) = spot.ask(permit, begin);
+        if let Some(permit) = unused {
+            permit.refund();
             return Self::within_patience(answer, call).await;
         }
         let sent = Self::within_patience(answer, call).await;

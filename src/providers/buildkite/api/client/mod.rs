@@ -1,4 +1,4 @@
-//! The HTTP client: [`endpoints`] has one typed method an endpoint, [`execute`] gives each request its turn at the one door,
+//! The HTTP client: [`endpoints`] has one typed method an endpoint, [`execute`] gets each request a permit,
 //! [`single_flight`] makes one of those that ask the same, [`transport`] sends it.
 
 mod endpoints;

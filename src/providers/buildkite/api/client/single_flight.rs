@@ -1,6 +1,6 @@
 //! Reads that are under way, and who takes part in them: identical reads in flight are one request.
 //!
-//! Whoever wants to read waits for a turn at the door and, at the same time, for somebody else to send the same question. An
+//! Whoever wants to read waits for a permit and, at the same time, for somebody else to send the same question. An
 //! answer belongs to all who asked before it came; each lets go of it as it likes, and the request goes on for as long as
 //! anybody is left. A spot sees one request, and whoever is there waits for it: one that is kept and not waited for would not
 //! go on, and not end. A question is the same only between two writes of ours: what was asked before a write was answered
@@ -84,18 +84,18 @@ impl Spot {
         }
     }
 
-    /// Sends the question with `admission`, for others to take part in. Where somebody was faster, it is theirs, and the
-    /// admission comes back.
+    /// Sends the question with `permit`, for others to take part in. Where somebody was faster, it is theirs, and the
+    /// permit comes back.
     pub(crate) fn ask(
         &self,
-        admission: Permit,
+        permit: Permit,
         send: impl FnOnce(Permit) -> BoxFuture<'static, Sent>,
     ) -> (Answer, Option<Permit>) {
         let mut request = self.request();
         if let Some(answer) = request.as_ref() {
-            return (answer.clone(), Some(admission));
+            return (answer.clone(), Some(permit));
         }
-        let answer = send(admission).shared();
+        let answer = send(permit).shared();
         *request = Some(answer.clone());
         drop(request);
         self.sent.notify_waiters();

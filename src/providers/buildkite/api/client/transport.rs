@@ -55,7 +55,7 @@ impl Wire {
     /// Sends one request, and tells the budget what came of it.
     pub(crate) async fn send(
         self: Arc<Self>,
-        admission: Permit,
+        permit: Permit,
         asked: Asked,
         body: Option<serde_json::Value>,
         token: Arc<ApiToken>,
@@ -66,7 +66,7 @@ impl Wire {
             Ok(received) => received,
             Err(cause) => {
                 if cause.is_before_sending() {
-                    admission.refund();
+                    permit.refund();
                 }
                 return Sent {
                     token,
@@ -78,7 +78,7 @@ impl Wire {
         measured.answered(received.status);
         self.clock.compare(&received.headers, Timestamp::now());
         let body = received.body.as_deref().unwrap_or_default();
-        let closed = admission.complete(received.status, &received.headers, body);
+        let closed = permit.complete(received.status, &received.headers, body);
         if let Some(closed) = &closed {
             let bucket = closed.bucket.map(Bucket::as_str);
             tracing::info!(call = asked.endpoint.name(), bucket, "rate limited");

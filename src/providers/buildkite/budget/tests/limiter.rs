@@ -1,4 +1,4 @@
-//! The limiter itself, in paused time: who waits, for how long, and what becomes of those who do not.
+//! The limiter in paused time: which requests wait, for how long, and which are rejected.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ fn limiter() -> Arc<RateLimiter> {
     Arc::new(RateLimiter::new(BudgetOptions::default()))
 }
 
-/// A limiter that has seen the user's window used up, so many seconds before its end.
-async fn used_up(before_its_end: u64) -> (Arc<Server>, Arc<RateLimiter>) {
+/// A limiter that has observed the user's window as used up, `seconds_left` before its end.
+async fn used_up(seconds_left: u64) -> (Arc<Server>, Arc<RateLimiter>) {
     let server = Arc::new(Server::new(
-        SECOND * u32::try_from(60 - before_its_end).unwrap(),
+        SECOND * u32::try_from(60 - seconds_left).unwrap(),
         Rounding::Ceil,
     ));
     let limiter = limiter();
@@ -35,21 +35,21 @@ fn waiting(limiter: &RateLimiter) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_cannot_wait_is_told_at_once_what_is_closed_and_until_when() {
+async fn a_request_that_cannot_wait_is_rejected_at_once_with_the_limit_and_its_reset() {
     let (server, limiter) = used_up(30).await;
     let began = Instant::now();
     let call = CallContext::new(Lane::Interactive).with_deadline(Some(began + SECOND * 5));
     let limit = server.send(&limiter, &call).await.unwrap_err();
     assert_eq!(began.elapsed(), Duration::ZERO);
     assert_eq!((limit.bucket, limit.limit), (Some(Bucket::User), Some(50)));
-    let opens_in = limit.retry_at.unwrap() - began;
-    assert!(opens_in > SECOND * 29 && opens_in < SECOND * 32, "{opens_in:?}");
+    let resets_in = limit.retry_at.unwrap() - began;
+    assert!(resets_in > SECOND * 29 && resets_in < SECOND * 32, "{resets_in:?}");
     assert_eq!(call.stats().waited, Duration::ZERO);
     assert_eq!(waiting(&limiter), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_can_wait_passes_when_the_window_is_over() {
+async fn a_request_that_can_wait_is_sent_when_the_window_has_ended() {
     let (server, limiter) = used_up(30).await;
     let call = CallContext::new(Lane::Sync);
     let began = Instant::now();
@@ -60,7 +60,7 @@ async fn who_can_wait_passes_when_the_window_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grant_waits_for_a_whole_window_where_a_sync_does_not() {
+async fn a_grant_waits_for_a_whole_window_and_a_sync_does_not() {
     let (server, limiter) = used_up(58).await;
     let sync = server.send(&limiter, &CallContext::new(Lane::Sync)).await;
     assert_eq!(sync.unwrap_err().bucket, Some(Bucket::User));
@@ -70,7 +70,7 @@ async fn a_grant_waits_for_a_whole_window_where_a_sync_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_in_vain_is_told_as_soon_as_that_is_known() {
+async fn a_waiter_is_rejected_as_soon_as_its_wait_is_known_to_be_in_vain() {
     let (server, limiter) = (Server::new(SECOND * 40, Rounding::Ceil), limiter());
     let call = CallContext::new(Lane::Sync);
     let slow = limiter.acquire(&call).await.unwrap();
@@ -96,7 +96,7 @@ async fn who_waits_in_vain_is_told_as_soon_as_that_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiter_that_goes_away_leaves_no_trace() {
+async fn a_waiter_that_is_dropped_leaves_no_trace() {
     let (server, limiter) = used_up(30).await;
     let gone = tokio::time::timeout(SECOND, server.send(&limiter, &CallContext::new(Lane::Provisioning))).await;
     assert!(gone.is_err());
@@ -108,7 +108,7 @@ async fn a_waiter_that_goes_away_leaves_no_trace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_an_answer_counts_and_one_that_never_left_does_not() {
+async fn a_request_without_a_response_is_charged_and_one_that_was_never_sent_is_not() {
     let limiter = limiter();
     let server = Server::new(Duration::ZERO, Rounding::Floor);
     let call = CallContext::new(Lane::Provisioning);
@@ -122,7 +122,7 @@ async fn a_request_without_an_answer_counts_and_one_that_never_left_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn before_the_first_answer_only_a_few_are_in_flight() {
+async fn before_the_first_response_only_a_few_requests_are_in_flight() {
     let limiter = limiter();
     let mut permits = Vec::new();
     while let Ok(permit) = tokio::time::timeout(SECOND, limiter.acquire(&CallContext::new(Lane::Sync))).await {
@@ -154,13 +154,13 @@ async fn a_grant_passes_a_saturated_sync() {
             .min(),
         Some(0)
     );
-    let refused = server
+    let rejected = server
         .send(
             &limiter,
             &CallContext::new(Lane::Sync).with_deadline(Some(Instant::now() + SECOND)),
         )
         .await;
-    assert_eq!(refused.unwrap_err().bucket, Some(Bucket::User));
+    assert_eq!(rejected.unwrap_err().bucket, Some(Bucket::User));
     for _ in 0..15 {
         let grant = CallContext::new(Lane::Provisioning);
         assert_eq!(server.send(&limiter, &grant).await, Ok(StatusCode::OK));
@@ -169,25 +169,25 @@ async fn a_grant_passes_a_saturated_sync() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_limits_nobody_waits() {
+async fn without_limits_no_request_waits() {
     let server = Arc::new(Server::without_limits());
     let limiter = limiter();
     let began = Instant::now();
-    let asked: Vec<_> = (0..1_000)
+    let requests: Vec<_> = (0..1_000)
         .map(|_| {
             let (server, limiter) = (Arc::clone(&server), Arc::clone(&limiter));
             tokio::spawn(async move { server.send(&limiter, &CallContext::new(Lane::Sync)).await })
         })
         .collect();
-    for one in asked {
-        assert_eq!(one.await.unwrap(), Ok(StatusCode::OK));
+    for request in requests {
+        assert_eq!(request.await.unwrap(), Ok(StatusCode::OK));
     }
-    // Sixteen at once, 50 ms each, after a moment of carefulness.
+    // Sixteen at once, 50 ms each, after slow start.
     assert!(began.elapsed() < SECOND * 4, "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_minute_has_more_than_the_operator_allows() {
+async fn no_minute_has_more_requests_than_the_operator_allows() {
     let options = BudgetOptions {
         max_requests_per_minute: NonZeroU32::new(20),
         max_wait: SECOND * 600,
@@ -199,7 +199,7 @@ async fn no_minute_has_more_than_the_operator_allows() {
     for _ in 0..100 {
         let permit = limiter.acquire(&call).await.unwrap();
         sent.push(Instant::now());
-        // Sent, as far as anybody knows.
+        // Settles the request as sent and unanswered.
         drop(permit);
     }
     for (index, from) in sent.iter().enumerate() {
@@ -208,6 +208,6 @@ async fn no_minute_has_more_than_the_operator_allows() {
     }
     let took = *sent.last().unwrap() - sent[0];
     assert!(took < SECOND * 315 && call.stats().waited > SECOND * 200, "{took:?}");
-    let limit = CallContext::new(Lane::Sync).with_deadline(Some(Instant::now() + Duration::from_millis(5)));
-    assert_eq!(server.send(&limiter, &limit).await.unwrap_err().limit, Some(20));
+    let call = CallContext::new(Lane::Sync).with_deadline(Some(Instant::now() + Duration::from_millis(5)));
+    assert_eq!(server.send(&limiter, &call).await.unwrap_err().limit, Some(20));
 }

@@ -1,4 +1,4 @@
-//! The budget's promises, in virtual time.
+//! What the budget guarantees, in virtual time.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Whose turn it is.
+//! The order of the queue.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn order(queue: &mut PriorityQueue, may_send: impl Fn(Lane) -> bool) -> Vec<u64>
 }
 
 #[test]
-fn grants_pass_first_and_each_lane_is_first_come_first_served() {
+fn grants_go_first_and_each_lane_is_first_in_first_out() {
     let mut queue = PriorityQueue::default();
     enqueue(&mut queue, Lane::Sync, [1, 2]);
     enqueue(&mut queue, Lane::Interactive, [3, 4]);
@@ -40,7 +40,7 @@ fn grants_pass_first_and_each_lane_is_first_come_first_served() {
 }
 
 #[test]
-fn a_lane_that_was_passed_over_ten_times_is_next_once() {
+fn a_lane_that_was_bypassed_ten_times_is_next_once() {
     let mut queue = PriorityQueue::default();
     enqueue(&mut queue, Lane::Sync, [100, 101]);
     enqueue(&mut queue, Lane::Provisioning, 0..25);
@@ -53,7 +53,7 @@ fn a_lane_that_was_passed_over_ten_times_is_next_once() {
 }
 
 #[test]
-fn a_lane_without_room_is_not_next_however_long_it_waits() {
+fn a_lane_that_may_not_send_is_never_next() {
     let mut queue = PriorityQueue::default();
     enqueue(&mut queue, Lane::Sync, [100]);
     enqueue(&mut queue, Lane::Provisioning, 0..25);
@@ -71,7 +71,7 @@ fn a_lane_without_room_is_not_next_however_long_it_waits() {
 #[case::half(Some(50), [250, 200, 150, 100, 50, 41, 30, 10, 4, 3, 1], [125, 100, 75, 50, 25, 21, 15, 5, 2, 2, 0])]
 #[case::all(Some(255), [250, 200, 150, 100, 50, 41, 30, 10, 4, 3, 1], [249, 199, 149, 99, 49, 40, 29, 9, 3, 2, 0])]
 #[case::nothing(Some(0), [250, 200, 150, 100, 50, 41, 30, 10, 4, 3, 1], [0; 11])]
-fn the_reserve_is_as_given_and_else_carries_five_changes_where_the_limit_is_fifty(
+fn the_reserve_is_as_configured_and_by_default_covers_five_changes_at_a_limit_of_fifty(
     #[case] reserve: Option<u8>,
     #[case] limits: [u32; 11],
     #[case] expected: [u32; 11],

@@ -1,4 +1,4 @@
-//! The model behind the door: asked and answered in paused time, without a socket.
+//! The model behind the limiter, in paused time and without a socket.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Buildkite's own limits; both windows began so long ago.
+    /// A server with Buildkite's default limits; both windows began `offset` ago.
     pub(crate) fn new(offset: Duration, rounding: Rounding) -> Self {
         let model = Model {
             organization: Counter::new(200, offset, rounding),
@@ -32,19 +32,19 @@ impl Server {
         }
     }
 
-    /// One that limits nobody, and has no headers for it.
+    /// A server without limits and without limit headers.
     pub(crate) fn without_limits() -> Self {
         let mut server = Self::new(Duration::ZERO, Rounding::Floor);
         server.has_limits = false;
         server
     }
 
-    /// Others spend.
+    /// Counts requests of another consumer.
     pub(crate) fn spend(&self, bucket: Bucket, requests: u32) {
         self.model.lock().unwrap().spend(bucket, self.began.elapsed(), requests);
     }
 
-    /// One request through the door; says with which status it was answered.
+    /// Sends one request through the limiter, and returns the status of its response.
     pub(crate) async fn send(&self, limiter: &RateLimiter, call: &CallContext) -> Result<StatusCode, LimitExceeded> {
         let permit = limiter.acquire(call).await?;
         sleep(self.latency / 2).await;
@@ -77,7 +77,7 @@ impl Server {
     }
 }
 
-/// The headers of a reading.
+/// The header lines of `limits`.
 pub(crate) fn header_map(bucket: Bucket, limits: LimitHeaders) -> HeaderMap {
     let prefix = match bucket {
         Bucket::Organization => "ratelimit",

@@ -1,4 +1,4 @@
-//! A keeper and a model, driven event by event: every instant is chosen by the test.
+//! A scheduler and a model, driven event by event: the test chooses every instant.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -19,37 +19,38 @@ pub(crate) type Change = fn(&mut Rng, LimitHeaders) -> LimitHeaders;
 pub(crate) struct Plan {
     pub(crate) model: Model,
     pub(crate) seed: u64,
-    /// Longest way to Buildkite, and back.
-    pub(crate) way: Duration,
-    /// Of a thousand requests, so many are lost on the way there or back, or answered without any of the headers.
+    /// Longest time to Buildkite, and the longest time back.
+    pub(crate) one_way: Duration,
+    /// Of a thousand requests, how many are lost on the way there or back.
     pub(crate) lost: u64,
+    /// Of a thousand responses, how many lack the limit headers.
     pub(crate) silent: u64,
-    /// What becomes of the headers of the others.
+    /// Changes the headers of the other responses.
     pub(crate) change: Change,
-    /// Sync requests that want to be sent, always; none: nothing but the grants.
+    /// Sync requests that wait at any time.
     pub(crate) syncs: usize,
-    /// When somebody grants.
+    /// When grants arrive.
     pub(crate) grants: Vec<Duration>,
-    /// Requests that each grant takes, one after the other.
-    pub(crate) each: u32,
-    /// When others spend, which bucket, and how much.
-    pub(crate) others: Vec<(Duration, Bucket, u32)>,
+    /// Sequential requests of each grant.
+    pub(crate) requests_per_grant: u32,
+    /// When other consumers send requests, to which bucket, and how many.
+    pub(crate) other_consumers: Vec<(Duration, Bucket, u32)>,
     pub(crate) until: Duration,
 }
 
-/// What became of one request.
+/// One request and its result.
 #[derive(Debug, Clone)]
-pub(crate) struct Sent {
+pub(crate) struct SimulatedRequest {
     pub(crate) lane: Lane,
     pub(crate) enqueued_at: Duration,
-    pub(crate) left: Duration,
-    pub(crate) answered: Option<Duration>,
+    pub(crate) sent_at: Duration,
+    pub(crate) answered_at: Option<Duration>,
     pub(crate) counted: Vec<(Bucket, Counted)>,
 }
 
-impl Sent {
+impl SimulatedRequest {
     pub(crate) fn waited(&self) -> Duration {
-        self.left.saturating_sub(self.enqueued_at)
+        self.sent_at.saturating_sub(self.enqueued_at)
     }
 
     pub(crate) fn refused_by(&self) -> Option<(Bucket, Counted)> {
@@ -57,7 +58,7 @@ impl Sent {
     }
 }
 
-/// Numbers that look random and are the same in every run.
+/// A deterministic pseudo-random number generator.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 
@@ -70,8 +71,8 @@ impl Rng {
         (self.0 >> 33) % end.max(1)
     }
 
-    fn up_to(&mut self, most: Duration) -> Duration {
-        Duration::from_micros(self.below(u64::try_from(most.as_micros()).unwrap() + 1))
+    fn up_to(&mut self, max: Duration) -> Duration {
+        Duration::from_micros(self.below(u64::try_from(max.as_micros()).unwrap() + 1))
     }
 }
 
@@ -84,13 +85,13 @@ enum Event {
     Wake,
 }
 
-pub(crate) fn run(plan: &Plan) -> Vec<Sent> {
+pub(crate) fn run(plan: &Plan) -> Vec<SimulatedRequest> {
     let mut simulation = Simulation::new(plan.clone());
     simulation.run();
     simulation.sent
 }
 
-/// Somebody who waits.
+/// A waiter.
 #[derive(Debug, Clone, Copy)]
 struct Enqueued {
     lane: Lane,
@@ -109,9 +110,9 @@ struct Simulation {
     order: u64,
     enqueued: HashMap<u64, Enqueued>,
     in_flight: HashMap<usize, InFlight>,
-    /// What follows for each grant's request that is under way.
+    /// For each request in flight, how many follow it.
     unfinished: HashMap<usize, u32>,
-    sent: Vec<Sent>,
+    sent: Vec<SimulatedRequest>,
 }
 
 impl Simulation {
@@ -133,7 +134,7 @@ impl Simulation {
         for at in simulation.plan.grants.clone() {
             simulation.schedule(at, Event::Grant);
         }
-        for (index, (at, ..)) in simulation.plan.others.clone().into_iter().enumerate() {
+        for (index, (at, ..)) in simulation.plan.other_consumers.clone().into_iter().enumerate() {
             simulation.schedule(at, Event::Others(index));
         }
         for _ in 0..simulation.plan.syncs {
@@ -167,12 +168,12 @@ impl Simulation {
             self.now = at;
             match event {
                 Event::Others(index) => {
-                    let (_, bucket, requests) = self.plan.others[index];
+                    let (_, bucket, requests) = self.plan.other_consumers[index];
                     self.plan.model.spend(bucket, at, requests);
                 }
                 Event::Count(index) => self.count(index),
                 Event::Respond(index) => self.respond(index),
-                Event::Grant => self.enqueue(Lane::Provisioning, self.plan.each - 1),
+                Event::Grant => self.enqueue(Lane::Provisioning, self.plan.requests_per_grant - 1),
                 Event::Wake => {}
             }
             self.dispatch();
@@ -201,25 +202,25 @@ impl Simulation {
         let index = self.sent.len();
         self.in_flight.insert(index, request);
         self.unfinished.insert(index, follow);
-        self.sent.push(Sent {
+        self.sent.push(SimulatedRequest {
             lane,
             enqueued_at: at,
-            left: self.now,
-            answered: None,
+            sent_at: self.now,
+            answered_at: None,
             counted: Vec::new(),
         });
-        let there = self.now + self.rng.up_to(self.plan.way);
-        let back = there + self.rng.up_to(self.plan.way);
+        let there = self.now + self.rng.up_to(self.plan.one_way);
+        let back = there + self.rng.up_to(self.plan.one_way);
         let is_lost = self.rng.below(1000) < self.plan.lost;
         if !is_lost || self.rng.below(2) == 0 {
             self.schedule(there, Event::Count(index));
         }
         if is_lost {
-            // Given up after its time is over.
-            let given_up = back + Duration::from_secs(self.rng.below(10));
-            self.schedule(given_up, Event::Respond(index));
+            // The client times out.
+            let timed_out = back + Duration::from_secs(self.rng.below(10));
+            self.schedule(timed_out, Event::Respond(index));
         } else {
-            self.sent[index].answered = Some(back);
+            self.sent[index].answered_at = Some(back);
             self.schedule(back, Event::Respond(index));
         }
         if lane == Lane::Sync {
@@ -237,7 +238,7 @@ impl Simulation {
     fn respond(&mut self, index: usize) {
         let request = self.in_flight.remove(&index).unwrap();
         let sent = self.sent[index].clone();
-        if sent.answered.is_none() {
+        if sent.answered_at.is_none() {
             return self.scheduler.abandon(&request, self.at());
         }
         let mut response = ResponseLimits::default();
@@ -249,15 +250,15 @@ impl Simulation {
             bucket: Some(bucket),
             reset: counted.headers.reset,
         });
-        let closed = self.scheduler.complete(&request, response, self.at());
-        assert_eq!(closed.is_some(), response.too_many_requests.is_some());
+        let limit = self.scheduler.complete(&request, response, self.at());
+        assert_eq!(limit.is_some(), response.too_many_requests.is_some());
         if let Some(follow) = self.unfinished.remove(&index).and_then(|left| left.checked_sub(1)) {
             self.enqueue(sent.lane, follow);
         }
     }
 }
 
-/// Limits, alignment, rounding and latency of any kind; a saturating sync.
+/// Any limits, alignment, rounding and latency, with a saturating sync.
 pub(crate) fn saturated() -> impl Strategy<Value = Plan> {
     let rounding = prop_oneof![Just(Rounding::Floor), Just(Rounding::Ceil), Just(Rounding::Nearest)];
     let counter = |limits| {
@@ -266,17 +267,17 @@ pub(crate) fn saturated() -> impl Strategy<Value = Plan> {
     };
     let model =
         (counter(8_u32..250), counter(5_u32..120)).prop_map(|(organization, user)| Model { organization, user });
-    (model, any::<u64>(), 0_u64..400).prop_map(|(model, seed, way)| Plan {
+    (model, any::<u64>(), 0_u64..400).prop_map(|(model, seed, one_way)| Plan {
         model,
         seed,
-        way: Duration::from_millis(way),
+        one_way: Duration::from_millis(one_way),
         lost: 0,
         silent: 0,
         change: |_, headers| headers,
         syncs: 20,
         grants: Vec::new(),
-        each: 1,
-        others: Vec::new(),
+        requests_per_grant: 1,
+        other_consumers: Vec::new(),
         until: Duration::from_secs(250),
     })
 }
