@@ -1,5 +1,5 @@
-//! What the budget keeper costs a request: entering through the door and telling it the answer, both limits' headers read.
-//! In real time, and without a network.
+//! The cost of the rate limiter per request: acquiring a permit and settling it with a response, with the headers of
+//! both limits parsed. In real time, and without a network.
 //!
 //! `cargo bench --bench scheduler`
 
@@ -19,79 +19,79 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::yield_now;
 
-/// Large enough to outlast the bench: the keeper's work does not depend on it.
+/// Large enough to outlast the bench; the cost does not depend on it.
 const LIMIT: i64 = 1_000_000;
 
-/// Requests of syncs that may be under way at once.
-const CROWD: usize = 16;
+/// Sync requests that may be in flight at once.
+const MAX_IN_FLIGHT: usize = 16;
 
 fn main() {
     divan::main();
 }
 
-/// A grant passes the syncs that wait because all of the window is kept from them.
+/// A grant passes syncs that wait because the whole window is reserved from them.
 #[divan::bench(args = [0, 1, 16, 1_000])]
 fn grant_past_waiting_with_limits(bencher: Bencher, waiting: usize) {
     let (runtime, sync, headers) = (runtime(), CallContext::new(Lane::Sync), Headers::limited());
-    let door = door(100);
-    // The reserve leaves one request to others: this one.
-    pass(&door, &CallContext::new(Lane::Interactive), &headers.next());
-    let waiting = wait(&runtime, &door, &sync, waiting);
+    let limiter = limiter(100);
+    // The reserve leaves one request to the other lanes: this one.
+    pass(&limiter, &CallContext::new(Lane::Interactive), &headers.next());
+    let waiting = wait(&runtime, &limiter, &sync, waiting);
     let grant = CallContext::new(Lane::Provisioning);
     bencher
         .with_inputs(|| headers.next())
-        .bench_local_refs(|headers| pass(&door, &grant, headers));
+        .bench_local_refs(|headers| pass(&limiter, &grant, headers));
     drop(waiting);
 }
 
-/// A grant passes the syncs that wait because as many are under way as may be; no answer tells of a limit.
+/// A grant passes syncs that wait for the concurrency limit; no response has limit headers.
 #[divan::bench(args = [0, 1, 16, 1_000])]
 fn grant_past_waiting_without_limits(bencher: Bencher, waiting: usize) {
     let (runtime, sync, headers) = (runtime(), CallContext::new(Lane::Sync), Headers::none());
-    let door = door(0);
-    warm_up(&door, &sync, &headers);
-    let crowd: Vec<Permit> = (0..CROWD).map(|_| enter(&door, &sync)).collect();
-    let waiting = wait(&runtime, &door, &sync, waiting);
+    let limiter = limiter(0);
+    warm_up(&limiter, &sync, &headers);
+    let in_flight: Vec<Permit> = (0..MAX_IN_FLIGHT).map(|_| acquire(&limiter, &sync)).collect();
+    let waiting = wait(&runtime, &limiter, &sync, waiting);
     let grant = CallContext::new(Lane::Provisioning);
     bencher
         .with_inputs(|| headers.next())
-        .bench_local_refs(|headers| pass(&door, &grant, headers));
+        .bench_local_refs(|headers| pass(&limiter, &grant, headers));
     drop(waiting);
-    crowd.into_iter().for_each(Permit::refund);
+    in_flight.into_iter().for_each(Permit::refund);
 }
 
-/// So many requests of a sync come at once and pass sixteen at a time, waiting and being called included.
+/// `requests` of a sync arrive at once and are sent sixteen at a time; waiting and waking are included.
 #[divan::bench(args = [1, 16, 1_000], sample_count = 20)]
 fn queue_with_limits(bencher: Bencher, requests: usize) {
     queue(bencher, requests, &Headers::limited());
 }
 
-/// The same where no answer tells of a limit.
+/// The same without limit headers.
 #[divan::bench(args = [1, 16, 1_000], sample_count = 20)]
 fn queue_without_limits(bencher: Bencher, requests: usize) {
     queue(bencher, requests, &Headers::none());
 }
 
 fn queue(bencher: Bencher, requests: usize, headers: &Headers) {
-    let (runtime, door, sync) = (runtime(), door(0), CallContext::new(Lane::Sync));
-    warm_up(&door, &sync, headers);
+    let (runtime, limiter, sync) = (runtime(), limiter(0), CallContext::new(Lane::Sync));
+    warm_up(&limiter, &sync, headers);
     bencher
         .counter(ItemsCount::new(requests))
         .with_inputs(|| (0..requests).map(|_| headers.next()).collect::<Vec<_>>())
         .bench_local_values(|headers| {
             let headers = RefCell::new(headers.into_iter());
             let request = || async {
-                let admission = door.acquire(&sync).await.unwrap();
+                let permit = limiter.acquire(&sync).await.unwrap();
                 yield_now().await;
                 let headers = headers.borrow_mut().next().unwrap();
-                admission.complete(StatusCode::OK, &headers, b"").is_none()
+                permit.complete(StatusCode::OK, &headers, b"").is_none()
             };
             runtime.block_on(join_all((0..requests).map(|_| request())))
         });
 }
 
-/// A door that keeps so many percent from syncs, and sends nobody away.
-fn door(reserve: u8) -> RateLimiter {
+/// A limiter that reserves `reserve` percent from syncs, and rejects no request.
+fn limiter(reserve: u8) -> RateLimiter {
     RateLimiter::new(BudgetOptions {
         reserve: Some(reserve),
         max_wait: Duration::from_secs(3_600),
@@ -99,47 +99,47 @@ fn door(reserve: u8) -> RateLimiter {
     })
 }
 
-/// For the timers of those who wait.
+/// Runs the timers of the waiters.
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
 }
 
-/// At first only a few may be under way, and where no answer tells of a limit, more and more.
-fn warm_up(door: &RateLimiter, call: &CallContext, headers: &Headers) {
-    for _ in 0..CROWD {
-        pass(door, call, &headers.next());
+/// Completes slow start, which allows one more request in flight for each response without limit headers.
+fn warm_up(limiter: &RateLimiter, call: &CallContext, headers: &Headers) {
+    for _ in 0..MAX_IN_FLIGHT {
+        pass(limiter, call, &headers.next());
     }
 }
 
-fn pass(door: &RateLimiter, call: &CallContext, headers: &HeaderMap) {
-    let closed = enter(door, call).complete(StatusCode::OK, headers, b"");
-    assert_eq!(closed, None);
+fn pass(limiter: &RateLimiter, call: &CallContext, headers: &HeaderMap) {
+    let limit = acquire(limiter, call).complete(StatusCode::OK, headers, b"");
+    assert_eq!(limit, None);
 }
 
-/// Enters where nothing is in the way.
-fn enter(door: &RateLimiter, call: &CallContext) -> Permit {
-    door.acquire(call).now_or_never().unwrap().unwrap()
+/// Acquires a permit that is granted at once.
+fn acquire(limiter: &RateLimiter, call: &CallContext) -> Permit {
+    limiter.acquire(call).now_or_never().unwrap().unwrap()
 }
 
-type Waiting<'door> = Pin<Box<dyn Future<Output = ()> + 'door>>;
+type Waiting<'limiter> = Pin<Box<dyn Future<Output = ()> + 'limiter>>;
 
-/// So many who wait for as long as what is returned lives.
-fn wait<'door>(
+/// Waiters that stay in the queue until the returned value is dropped.
+fn wait<'limiter>(
     runtime: &Runtime,
-    door: &'door RateLimiter,
-    call: &'door CallContext,
+    limiter: &'limiter RateLimiter,
+    call: &'limiter CallContext,
     waiting: usize,
-) -> Vec<Waiting<'door>> {
+) -> Vec<Waiting<'limiter>> {
     let _context = runtime.enter();
     let one = |_| {
-        let mut one: Waiting = Box::pin(door.acquire(call).map(drop));
+        let mut one: Waiting = Box::pin(limiter.acquire(call).map(drop));
         assert_eq!(one.as_mut().now_or_never(), None);
         one
     };
     (0..waiting).map(one).collect()
 }
 
-/// What answers tell of the limits, one after the other.
+/// The limit headers of consecutive responses.
 struct Headers {
     limit: Option<i64>,
     sent: Cell<i64>,

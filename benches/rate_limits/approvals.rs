@@ -11,37 +11,37 @@ use super::DAY;
 use super::client::Client;
 use super::rng::Rng;
 
-/// In a day.
+/// Approvals in a day.
 const APPROVALS: u32 = 200;
 
-/// One approval to come.
+/// An approval that arrives during the day.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival {
     at: Duration,
-    /// Two for a grant, three for a revoke; one after the other.
+    /// Two sequential requests for a grant, three for a revoke.
     requests: u32,
 }
 
-/// What became of one: how long its requests waited for their turns, without the time that they were under way.
+/// How long an approval's requests waited for their permits, without the time that they were in flight.
 pub(crate) type Waited = Result<Duration, LimitExceeded>;
 
-pub(crate) fn arrivals(dice: &mut Rng) -> Vec<Arrival> {
+pub(crate) fn arrivals(rng: &mut Rng) -> Vec<Arrival> {
     let arrival = |_| Arrival {
-        at: dice.before(DAY),
-        requests: dice.between(2, 3),
+        at: rng.before(DAY),
+        requests: rng.between(2, 3),
     };
     (0..APPROVALS).map(arrival).collect()
 }
 
 pub(crate) async fn run(client: &Client<'_>, arrivals: &[Arrival]) -> Vec<Waited> {
-    join_all(arrivals.iter().map(|arrival| carry_out(client, *arrival))).await
+    join_all(arrivals.iter().map(|arrival| approve(client, *arrival))).await
 }
 
-async fn carry_out(client: &Client<'_>, arrival: Arrival) -> Waited {
-    sleep_until(client.buildkite.moment(arrival.at)).await;
-    let mut under_way = Duration::ZERO;
+async fn approve(client: &Client<'_>, arrival: Arrival) -> Waited {
+    sleep_until(client.buildkite.instant(arrival.at)).await;
+    let mut in_flight = Duration::ZERO;
     for _ in 0..arrival.requests {
-        under_way += client.ask(Lane::Provisioning).await?;
+        in_flight += client.send(Lane::Provisioning).await?;
     }
-    Ok(client.buildkite.now().saturating_sub(arrival.at + under_way))
+    Ok(client.buildkite.now().saturating_sub(arrival.at + in_flight))
 }

@@ -1,5 +1,5 @@
-//! Buildkite as far as its rate limits go: two counters with fixed windows that lie anywhere, refused requests counted too,
-//! and the time left told in whole seconds, rounded in one of three ways.
+//! A model of Buildkite's rate limits: two counters with fixed windows of any alignment, refused requests counted too,
+//! and the time left in whole seconds, rounded in one of three ways.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use super::rng::Rng;
 
-/// What Buildkite allows the whole organization.
+/// Requests that Buildkite allows the whole organization in a window.
 pub(crate) const ORGANIZATION_LIMIT: u32 = 200;
 
-/// Where the windows of a counter lie.
+/// The limit of a counter and the alignment of its windows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Windows {
     pub(crate) limit: u32,
@@ -32,74 +32,74 @@ impl Windows {
     }
 }
 
-/// A request of ours.
+/// A request of the connector.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counted {
     pub(crate) at: Duration,
     pub(crate) refused_by: Option<Bucket>,
 }
 
-/// The answer to a request, as far as it is about limits.
+/// The parts of a response that concern the limits.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-/// The model, and what it saw.
+/// The model and what it has counted.
 #[derive(Debug)]
 pub(crate) struct Buildkite {
     pub(crate) organization: Windows,
     pub(crate) user: Windows,
     rounding: u32,
     began: Instant,
-    seen: RefCell<Seen>,
+    counts: RefCell<Counts>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
-    /// By window, all that was counted in it.
+struct Counts {
+    /// Requests that were counted, by window.
     organization: HashMap<u32, u32>,
     user: HashMap<u32, u32>,
-    /// By window of the organization, what others sent and had answered.
-    others: HashMap<u32, u32>,
-    others_sent: u32,
-    ours: Vec<Counted>,
+    /// Accepted requests of the other consumer, by window of the organization.
+    other_accepted: HashMap<u32, u32>,
+    other_sent: u32,
+    requests: Vec<Counted>,
 }
 
 impl Buildkite {
-    pub(crate) fn new(user_limit: u32, dice: &mut Rng) -> Self {
+    pub(crate) fn new(user_limit: u32, rng: &mut Rng) -> Self {
         let mut windows = |limit| Windows {
             limit,
-            offset: dice.before(WINDOW),
+            offset: rng.before(WINDOW),
         };
         Self {
             organization: windows(ORGANIZATION_LIMIT),
             user: windows(user_limit),
-            rounding: dice.between(0, 2),
+            rounding: rng.between(0, 2),
             began: Instant::now(),
-            seen: RefCell::default(),
+            counts: RefCell::default(),
         }
     }
 
-    /// The moment of the day.
+    /// The time of the day.
     pub(crate) fn now(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// A moment of the day, for timers.
-    pub(crate) fn moment(&self, at: Duration) -> Instant {
+    /// A time of the day as an instant, for timers.
+    pub(crate) fn instant(&self, at: Duration) -> Instant {
         self.began + at
     }
 
-    /// One request of ours.
-    pub(crate) fn answer(&self) -> Answer {
+    /// Responds to one request of the connector.
+    pub(crate) fn respond(&self) -> Response {
         let at = self.now();
-        let mut seen = self.seen.borrow_mut();
+        let mut counts = self.counts.borrow_mut();
         let mut headers = HeaderMap::new();
-        let organization = count(&mut seen.organization, self.organization.at(at));
-        let user = count(&mut seen.user, self.user.at(at));
+        let organization = count(&mut counts.organization, self.organization.at(at));
+        let user = count(&mut counts.user, self.user.at(at));
         let mut refused_by = None;
         for (bucket, windows, used) in [
             (Bucket::User, self.user, user),
@@ -120,39 +120,44 @@ impl Buildkite {
                 refused_by = Some(bucket);
             }
         }
-        seen.ours.push(Counted { at, refused_by });
-        Answer {
+        counts.requests.push(Counted { at, refused_by });
+        Response {
             status: refused_by.map_or(StatusCode::OK, |_| StatusCode::TOO_MANY_REQUESTS),
             headers,
             body: refused_by.map_or_else(String::new, |bucket| format!(r#"{{"scope":"{}"}}"#, bucket.as_str())),
         }
     }
 
-    /// One request of somebody else in the organization.
-    pub(crate) fn answer_another(&self) {
-        let mut seen = self.seen.borrow_mut();
+    /// Counts one request of another consumer in the organization.
+    pub(crate) fn count_other(&self) {
+        let mut counts = self.counts.borrow_mut();
         let window = self.organization.at(self.now());
-        seen.others_sent += 1;
-        if count(&mut seen.organization, window) <= self.organization.limit {
-            count(&mut seen.others, window);
+        counts.other_sent += 1;
+        if count(&mut counts.organization, window) <= self.organization.limit {
+            count(&mut counts.other_accepted, window);
         }
     }
 
-    /// All requests of ours, in order.
-    pub(crate) fn ours(&self) -> Vec<Counted> {
-        self.seen.borrow().ours.clone()
+    /// All requests of the connector, in order.
+    pub(crate) fn requests(&self) -> Vec<Counted> {
+        self.counts.borrow().requests.clone()
     }
 
-    /// What others had of a window of the organization.
-    pub(crate) fn others_had(&self, window: u32) -> u32 {
-        self.seen.borrow().others.get(&window).copied().unwrap_or_default()
+    /// Accepted requests of the other consumer in a window of the organization.
+    pub(crate) fn other_accepted(&self, window: u32) -> u32 {
+        self.counts
+            .borrow()
+            .other_accepted
+            .get(&window)
+            .copied()
+            .unwrap_or_default()
     }
 
-    /// The share of others' requests that was not refused; none where there was nobody else.
-    pub(crate) fn others_share(&self) -> Option<f64> {
-        let seen = self.seen.borrow();
-        let had: u32 = seen.others.values().sum();
-        (seen.others_sent > 0).then(|| f64::from(had) / f64::from(seen.others_sent))
+    /// The share of the other consumer's requests that was accepted; `None` without another consumer.
+    pub(crate) fn other_share(&self) -> Option<f64> {
+        let counts = self.counts.borrow();
+        let accepted: u32 = counts.other_accepted.values().sum();
+        (counts.other_sent > 0).then(|| f64::from(accepted) / f64::from(counts.other_sent))
     }
 
     fn reset(&self, windows: Windows, at: Duration) -> i64 {

@@ -1,4 +1,4 @@
-//! A request as the client makes it: through the door, there and back, and once more where it was refused.
+//! A request as the client sends it: through the rate limiter, to Buildkite and back, and again after a 429.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -10,51 +10,51 @@ use tokio::time::{Instant, sleep};
 use super::buildkite::Buildkite;
 use super::rng::Rng;
 
-/// The way to Buildkite, in milliseconds; it is as long back. A round trip is 50 ms on average.
-const WAY: (u32, u32) = (15, 35);
+/// Latency to Buildkite, and back, in milliseconds. A round trip is 50 ms on average.
+const ONE_WAY: (u32, u32) = (15, 35);
 
-/// A round trip, on average.
+/// The average round trip.
 pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(50);
 
-/// Everybody who asks Buildkite through the door.
+/// Sends requests to Buildkite through the rate limiter.
 pub(crate) struct Client<'day> {
-    door: &'day RateLimiter,
+    limiter: &'day RateLimiter,
     pub(crate) buildkite: &'day Buildkite,
-    dice: RefCell<Rng>,
+    rng: RefCell<Rng>,
 }
 
 impl<'day> Client<'day> {
-    pub(crate) fn new(door: &'day RateLimiter, buildkite: &'day Buildkite, dice: Rng) -> Self {
+    pub(crate) fn new(limiter: &'day RateLimiter, buildkite: &'day Buildkite, rng: Rng) -> Self {
         Self {
-            door,
+            limiter,
             buildkite,
-            dice: RefCell::new(dice),
+            rng: RefCell::new(rng),
         }
     }
 
-    /// One request on a lane, repeated if Buildkite refuses it; says how long the one that passed was under way.
-    pub(crate) async fn ask(&self, lane: Lane) -> Result<Duration, LimitExceeded> {
+    /// Sends one request of a lane, and again after a 429. Returns how long the accepted one was in flight.
+    pub(crate) async fn send(&self, lane: Lane) -> Result<Duration, LimitExceeded> {
         let options = BudgetOptions::default();
-        let patience = match lane {
+        let max_wait = match lane {
             Lane::Provisioning => options.provisioning_max_wait,
             Lane::Interactive | Lane::Sync => options.max_wait,
         };
-        let call = CallContext::new(lane).with_deadline(Some(Instant::now() + patience));
+        let call = CallContext::new(lane).with_deadline(Some(Instant::now() + max_wait));
         loop {
-            let admission = self.door.acquire(&call).await?;
-            let sent = Instant::now();
-            sleep(self.way()).await;
-            let answer = self.buildkite.answer();
-            sleep(self.way()).await;
-            let closed = admission.complete(answer.status, &answer.headers, answer.body.as_bytes());
-            if closed.is_none() {
-                return Ok(sent.elapsed());
+            let permit = self.limiter.acquire(&call).await?;
+            let sent_at = Instant::now();
+            sleep(self.one_way()).await;
+            let response = self.buildkite.respond();
+            sleep(self.one_way()).await;
+            let limit = permit.complete(response.status, &response.headers, response.body.as_bytes());
+            if limit.is_none() {
+                return Ok(sent_at.elapsed());
             }
         }
     }
 
-    fn way(&self) -> Duration {
-        let (least, most) = WAY;
-        Duration::from_millis(self.dice.borrow_mut().between(least, most).into())
+    fn one_way(&self) -> Duration {
+        let (min, max) = ONE_WAY;
+        Duration::from_millis(self.rng.borrow_mut().between(min, max).into())
     }
 }

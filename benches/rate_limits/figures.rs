@@ -1,4 +1,4 @@
-//! What a day came to, and the worst of several.
+//! The figures of a day, and the worst of several days.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,44 +9,44 @@ use super::syncs::Synced;
 use super::upper_bound;
 use buildkite_connector::providers::buildkite::budget::Bucket;
 
-/// The table's head: what was given, then [`Worst::cells`].
+/// The header of the table: the setting, then [`Worst::cells`].
 pub(crate) const COLUMNS: [&str; 11] = [
     "organization",
     "user's limit",
-    "another takes",
-    "our own limit",
+    "other consumer wants",
+    "operator's limit",
     "refusals",
     "approvals waited p50 / p99 / max",
     "requests",
     "rate used",
     "syncs",
     "sync took p50 / max",
-    "another got",
+    "other consumer got",
 ];
 
 /// One day.
 #[derive(Debug)]
 pub(crate) struct Figures {
     refusals: usize,
-    most_in_a_window: usize,
-    given_up: usize,
-    /// In order.
+    max_in_a_window: usize,
+    rejected: usize,
+    /// Sorted.
     waited: Vec<Duration>,
     requests: usize,
-    /// Of the rate that was possible while a sync was under way.
+    /// The share of the possible rate that was used during syncs.
     used: f64,
     syncs: usize,
-    /// In order.
+    /// Sorted.
     took: Vec<Duration>,
-    /// Of what another asked for.
-    another_had: Option<f64>,
+    /// The share of the other consumer's requests that was accepted.
+    other_share: Option<f64>,
 }
 
 impl Figures {
     pub(crate) fn new(syncs: &[Synced], approvals: &[Waited], buildkite: &Buildkite) -> Self {
-        let ours = buildkite.ours();
+        let requests = buildkite.requests();
         let mut refusals: HashMap<(Bucket, u32), usize> = HashMap::new();
-        for counted in &ours {
+        for counted in &requests {
             let Some(bucket) = counted.refused_by else { continue };
             let windows = match bucket {
                 Bucket::Organization => buildkite.organization,
@@ -54,27 +54,30 @@ impl Figures {
             };
             *refusals.entry((bucket, windows.at(counted.at))).or_default() += 1;
         }
-        let possible: Duration = syncs.iter().map(|sync| upper_bound::time(sync, &ours, buildkite)).sum();
+        let shortest: Duration = syncs
+            .iter()
+            .map(|sync| upper_bound::shortest_time(sync, &requests, buildkite))
+            .sum();
         let mut took: Vec<Duration> = syncs.iter().map(Synced::took).collect();
         took.sort_unstable();
-        let given_up = approvals.iter().filter(|waited| waited.is_err()).count();
+        let rejected = approvals.iter().filter(|waited| waited.is_err()).count();
         let mut waited: Vec<Duration> = approvals.iter().flatten().copied().collect();
         waited.sort_unstable();
         Self {
             refusals: refusals.values().sum(),
-            most_in_a_window: refusals.values().copied().max().unwrap_or_default(),
-            given_up,
+            max_in_a_window: refusals.values().copied().max().unwrap_or_default(),
+            rejected,
             waited,
-            requests: ours.len(),
-            used: possible.as_secs_f64() / took.iter().sum::<Duration>().as_secs_f64(),
+            requests: requests.len(),
+            used: shortest.as_secs_f64() / took.iter().sum::<Duration>().as_secs_f64(),
             syncs: syncs.len(),
             took,
-            another_had: buildkite.others_share(),
+            other_share: buildkite.other_share(),
         }
     }
 }
 
-/// Days by their seeds.
+/// Days with their seeds.
 #[derive(Debug, Default)]
 pub(crate) struct Worst(Vec<(u64, Figures)>);
 
@@ -83,7 +86,7 @@ impl Worst {
         self.0.push((seed, day));
     }
 
-    /// The worst figure of all days in each column; in brackets the seed of a day that had it.
+    /// The worst figure of all days in each column, with the seed of its day in brackets.
     pub(crate) fn cells(&self) -> [String; 7] {
         let of = |figure: fn(&Figures) -> Duration| self.0.iter().map(move |(seed, day)| (figure(day), *seed));
         let longest = |figure| of(figure).max().unwrap_or_default();
@@ -97,14 +100,14 @@ impl Worst {
             longest(|day| percentile(&day.waited, 99)).0,
             longest_wait,
         ];
-        let given_up: usize = self.0.iter().map(|(_, day)| day.given_up).sum();
+        let rejected: usize = self.0.iter().map(|(_, day)| day.rejected).sum();
         let share =
             |figure| least(figure).map_or_else(String::new, |(share, seed)| format!("{:.1} % [{seed}]", share * 100.0));
         [
             self.refusals(),
-            match given_up {
+            match rejected {
                 0 => format!("{} [{by}]", waited.map(seconds).join(" / ")),
-                some => format!("{} [{by}], {some} given up", waited.map(seconds).join(" / ")),
+                some => format!("{} [{by}], {some} rejected", waited.map(seconds).join(" / ")),
             },
             self.0
                 .iter()
@@ -124,19 +127,16 @@ impl Worst {
                 minutes(longest(|day| percentile(&day.took, 50)).0),
                 minutes(longest(|day| percentile(&day.took, 100)).0)
             ),
-            share(|day| day.another_had),
+            share(|day| day.other_share),
         ]
     }
 
     fn refusals(&self) -> String {
-        let worst = self
-            .0
-            .iter()
-            .max_by_key(|(_, day)| (day.refusals, day.most_in_a_window));
+        let worst = self.0.iter().max_by_key(|(_, day)| (day.refusals, day.max_in_a_window));
         let most = self
             .0
             .iter()
-            .map(|(_, day)| day.most_in_a_window)
+            .map(|(_, day)| day.max_in_a_window)
             .max()
             .unwrap_or_default();
         match worst {

@@ -1,9 +1,9 @@
-//! A day at Buildkite's rate limits, in virtual time: the real door in front of a model of Buildkite's two counters, a sync
-//! every half hour, approvals at any moment, and somebody else who spends as well. It takes seconds.
+//! A day at Buildkite's rate limits, in virtual time: the real rate limiter in front of a model of Buildkite's two
+//! counters, with a sync every half hour, approvals at random times, and another consumer. It takes seconds.
 //!
-//! Each row is the worst of several days that differ by their seed: moments, alignment of windows, latency, rounding.
+//! Each row shows the worst of several days that differ by seed: times, alignment of windows, latency and rounding.
 //!
-//! `cargo bench --bench rate_limits`; with `-- SEED` for the days of one seed alone.
+//! `cargo bench --bench rate_limits`, or with `-- SEED` for one seed only.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
@@ -11,7 +11,7 @@ mod approvals;
 mod buildkite;
 mod client;
 mod figures;
-mod others;
+mod other_consumer;
 mod rng;
 mod syncs;
 mod upper_bound;
@@ -28,7 +28,7 @@ use figures::{Figures, Worst};
 use rng::Rng;
 use syncs::Organization;
 
-/// How long it lasts.
+/// The duration of the simulation.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=8;
@@ -36,25 +36,25 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=8;
 const ORGANIZATIONS: [Organization; 2] = [
     Organization {
         teams: 250,
-        members: 20,
-        people: 2_000,
+        team_members: 20,
+        members: 2_000,
     },
     Organization {
         teams: 2_000,
-        members: 150,
-        people: 50_000,
+        team_members: 150,
+        members: 50_000,
     },
 ];
 
-/// What surrounds the syncs and the approvals.
+/// The limits and the other consumer of a day.
 #[derive(Debug, Clone, Copy)]
 struct Setting {
-    /// What Buildkite allows the token's user: 50 by default, and as much as the organization with a limit of its own.
+    /// Requests that Buildkite allows the token's user in a window: 50 by default; a user can have a higher limit.
     user_limit: u32,
-    /// Whether somebody else takes half of the organization's windows.
-    beside: bool,
+    /// Whether another consumer wants half of the organization's windows.
+    has_other_consumer: bool,
     /// `--max-requests-per-minute`.
-    at_most: Option<NonZeroU32>,
+    max_requests_per_minute: Option<NonZeroU32>,
 }
 
 const SETTINGS: [Setting; 5] = [
@@ -66,20 +66,20 @@ const SETTINGS: [Setting; 5] = [
 ];
 
 impl Setting {
-    const fn new(user_limit: u32, beside: bool, at_most: Option<NonZeroU32>) -> Self {
+    const fn new(user_limit: u32, has_other_consumer: bool, max_requests_per_minute: Option<NonZeroU32>) -> Self {
         Self {
             user_limit,
-            beside,
-            at_most,
+            has_other_consumer,
+            max_requests_per_minute,
         }
     }
 
     fn cells(self) -> [String; 3] {
         [
             format!("{} a minute", self.user_limit),
-            if self.beside { "half" } else { "nothing" }.to_owned(),
-            self.at_most
-                .map_or_else(|| "none".to_owned(), |most| format!("{most} a minute")),
+            if self.has_other_consumer { "half" } else { "nothing" }.to_owned(),
+            self.max_requests_per_minute
+                .map_or_else(|| "none".to_owned(), |limit| format!("{limit} a minute")),
         ]
     }
 }
@@ -97,7 +97,7 @@ fn main() {
         for setting in SETTINGS {
             let mut worst = Worst::default();
             for seed in SEEDS.filter(|seed| only.is_none_or(|only| only == *seed)) {
-                worst.add(seed, a_day(organization, setting, seed));
+                worst.add(seed, simulate_day(organization, setting, seed));
             }
             let name = format!("{} teams", organization.teams);
             table.add_row([name].into_iter().chain(setting.cells()).chain(worst.cells()));
@@ -105,30 +105,30 @@ fn main() {
     }
     println!("{table}");
     println!(
-        "in brackets the seed of the day; {:.1} s in all",
+        "the seed of the day is in brackets; {:.1} s in total",
         began.elapsed().as_secs_f64()
     );
 }
 
-fn a_day(organization: Organization, setting: Setting, seed: u64) -> Figures {
+fn simulate_day(organization: Organization, setting: Setting, seed: u64) -> Figures {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut dice = Rng::new(seed);
-        let buildkite = Buildkite::new(setting.user_limit, &mut dice);
-        let door = RateLimiter::new(BudgetOptions {
-            max_requests_per_minute: setting.at_most,
+        let mut rng = Rng::new(seed);
+        let buildkite = Buildkite::new(setting.user_limit, &mut rng);
+        let limiter = RateLimiter::new(BudgetOptions {
+            max_requests_per_minute: setting.max_requests_per_minute,
             ..BudgetOptions::default()
         });
-        let client = Client::new(&door, &buildkite, dice.fork());
-        let (due, arrivals) = (syncs::due(&mut dice), approvals::arrivals(&mut dice));
+        let client = Client::new(&limiter, &buildkite, rng.fork());
+        let (due, arrivals) = (syncs::due(&mut rng), approvals::arrivals(&mut rng));
         let (syncs, approvals, ()) = futures::join!(
             syncs::run(&client, organization, due),
             approvals::run(&client, &arrivals),
-            others::run(&buildkite, setting.beside, dice.fork()),
+            other_consumer::run(&buildkite, setting.has_other_consumer, rng.fork()),
         );
         Figures::new(&syncs, &approvals, &buildkite)
     })

@@ -1,8 +1,8 @@
-//! Numbers that look random and are the same in every run.
+//! A deterministic pseudo-random number generator.
 
 use std::time::Duration;
 
-/// A generator of them: `SplitMix64`.
+/// `SplitMix64`.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 
@@ -11,17 +11,17 @@ impl Rng {
         Self(seed)
     }
 
-    /// Another that does not move this one any more.
+    /// An independent generator that is seeded from this one.
     pub(crate) fn fork(&mut self) -> Self {
         Self(self.next())
     }
 
-    /// From `least` to `most`, both included.
-    pub(crate) fn between(&mut self, least: u32, most: u32) -> u32 {
-        least + u32::try_from(self.next() % u64::from(most - least + 1)).unwrap()
+    /// A number from `min` to `max`, both included.
+    pub(crate) fn between(&mut self, min: u32, max: u32) -> u32 {
+        min + u32::try_from(self.next() % u64::from(max - min + 1)).unwrap()
     }
 
-    /// A moment before `end`, to the millisecond.
+    /// A time before `end`, in whole milliseconds.
     pub(crate) fn before(&mut self, end: Duration) -> Duration {
         Duration::from_millis(self.next() % u64::try_from(end.as_millis()).unwrap())
     }

@@ -1,4 +1,4 @@
-//! Syncs: one within the first minute of each half hour, or as soon as the last has ended.
+//! Syncs: one in the first minute of each half hour, or as soon as the previous one has ended.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -14,22 +14,22 @@ use super::DAY;
 use super::client::Client;
 use super::rng::Rng;
 
-/// From the beginning of one sync to that of the next.
-const EVERY: Duration = Duration::from_secs(30 * 60);
+/// The time between the starts of two syncs.
+const INTERVAL: Duration = Duration::from_secs(30 * 60);
 
-/// Requests of a sync at once.
-pub(crate) const AT_ONCE: usize = 16;
+/// Concurrent requests of a sync.
+pub(crate) const CONCURRENCY: usize = 16;
 
-/// What there is to read.
+/// The size of the organization that is read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Organization {
     pub(crate) teams: u32,
-    /// Of each team.
+    /// Members of each team.
+    pub(crate) team_members: u32,
     pub(crate) members: u32,
-    pub(crate) people: u32,
 }
 
-/// One sync that came to its end.
+/// A completed sync.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Synced {
     pub(crate) began: Duration,
@@ -42,11 +42,12 @@ impl Synced {
     }
 }
 
-/// When they are due. Within a minute, since windows are a minute long: they are met at any moment of theirs.
-pub(crate) fn due(dice: &mut Rng) -> Vec<Duration> {
-    let half_hours = DAY.as_secs() / EVERY.as_secs();
+/// When syncs are due. Each is shifted by up to a minute, the length of a window, so it starts at a random time of a
+/// window.
+pub(crate) fn due(rng: &mut Rng) -> Vec<Duration> {
+    let half_hours = DAY.as_secs() / INTERVAL.as_secs();
     (0..u32::try_from(half_hours).unwrap())
-        .map(|number| EVERY * number + dice.before(WINDOW))
+        .map(|number| INTERVAL * number + rng.before(WINDOW))
         .collect()
 }
 
@@ -54,13 +55,13 @@ pub(crate) async fn run(client: &Client<'_>, organization: Organization, due: Ve
     let buildkite = client.buildkite;
     let mut synced = Vec::new();
     for due in due {
-        // One that is due while another is under way begins when that one ends; a second one is left out.
-        if due + EVERY <= buildkite.now() {
+        // A sync that is due while another runs starts when that one ends; a second one is skipped.
+        if due + INTERVAL <= buildkite.now() {
             continue;
         }
-        sleep_until(buildkite.moment(due)).await;
+        sleep_until(buildkite.instant(due)).await;
         let began = buildkite.now();
-        let by = buildkite.moment(DAY);
+        let by = buildkite.instant(DAY);
         if timeout_at(by, sync(client, organization)).await.is_err() {
             break;
         }
@@ -70,18 +71,18 @@ pub(crate) async fn run(client: &Client<'_>, organization: Organization, due: Ve
     synced
 }
 
-/// The people, the teams, then the members of each team.
+/// Reads the organization's members, the teams, then the members of each team.
 async fn sync(client: &Client<'_>, organization: Organization) {
-    for rows in [organization.people, organization.teams] {
-        // The first window tells how many follow.
+    for rows in [organization.members, organization.teams] {
+        // The first page shows how many follow.
         read(client).await;
-        at_once(client, windows(rows) - 1, 1).await;
+        read_lists(client, windows(rows) - 1, 1).await;
     }
-    at_once(client, organization.teams, windows(organization.members)).await;
+    read_lists(client, organization.teams, windows(organization.team_members)).await;
 }
 
-/// So many lists of so many requests each, which are made one after the other.
-async fn at_once(client: &Client<'_>, lists: u32, requests: u32) {
+/// Reads `lists` concurrently, each with `requests` sequential requests.
+async fn read_lists(client: &Client<'_>, lists: u32, requests: u32) {
     let lists = RefCell::new(0..lists);
     let reader = || async {
         while has_next(&lists) {
@@ -90,22 +91,22 @@ async fn at_once(client: &Client<'_>, lists: u32, requests: u32) {
             }
         }
     };
-    // So few are polled in their order, whoever was woken first: a seed's day is always the same.
-    join_all((0..AT_ONCE).map(|_| reader())).await;
+    // `join_all` polls this few futures in order, regardless of which was woken first, so a seed's day is reproducible.
+    join_all((0..CONCURRENCY).map(|_| reader())).await;
 }
 
 fn has_next(lists: &RefCell<Range<u32>>) -> bool {
     lists.borrow_mut().next().is_some()
 }
 
-/// One request. Where the door says that it would be too long a wait, the platform waits for as long as it is told to.
+/// Sends one request. If the limiter rejects it, the platform retries at the time that the limiter reports.
 async fn read(client: &Client<'_>) {
-    while let Err(closed) = client.ask(Lane::Sync).await {
-        sleep_until(closed.retry_at.unwrap_or_else(Instant::now)).await;
+    while let Err(limit) = client.send(Lane::Sync).await {
+        sleep_until(limit.retry_at.unwrap_or_else(Instant::now)).await;
     }
 }
 
-/// How many overlapping windows a list takes.
+/// How many overlapping pages a list takes.
 fn windows(rows: u32) -> u32 {
     let (mut covered, mut windows) = (0, 0);
     while covered < rows {
