@@ -1,4 +1,4 @@
-//! A client and the sandbox that it asks.
+//! A client and the sandbox that it sends requests to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl BudgetHarness {
         }
     }
 
-    /// So many reads at once, each a request of its own.
+    /// Reads the organization `times` times at once; each read sends a request of its own.
     pub(crate) async fn read(&self, times: usize, call: &CallContext) -> Vec<Result<Organization, ApiError>> {
         let mut reads = JoinSet::new();
         for _ in 0..times {
@@ -43,14 +43,14 @@ impl BudgetHarness {
     }
 }
 
-/// Limits of the organization and of its users, in windows of which `into` is over when the sandbox starts.
-pub(crate) fn limits(organization: u32, user: u32, window: Duration, into: Duration) -> Options {
+/// Limits of the organization and of its users. `elapsed` of their windows has passed when the sandbox starts.
+pub(crate) fn limits(organization: u32, user: u32, window: Duration, elapsed: Duration) -> Options {
     let limits = LimitOptions {
         organization: Some(organization),
         user: Some(user),
         window,
-        organization_offset: Some(into),
-        user_offset: Some(into),
+        organization_offset: Some(elapsed),
+        user_offset: Some(elapsed),
     };
     Options {
         limits,
