@@ -1,8 +1,7 @@
-//! Who may call what: one rule a method, and none for what is not in the table.
+//! Authorization: admits a call if its caller may call the method ([`methods`]), and denies methods without a row.
 //!
-//! Without a callers file everybody who reaches the listener may call everything; where others can reach it, the settings
-//! insist on the file. With it, `grpc.health.v1` stays open to probes, everything else is for callers, and what changes
-//! something is for provisioners.
+//! Without a callers file, every client that reaches the listener may call every method; the settings require the file where
+//! the listener is remote. With it, `grpc.health.v1` stays public, readers call what reads, and provisioners call everything.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,67 +14,13 @@ use tonic::body::Body;
 use tower::Service;
 use tracing::Instrument;
 
-use super::callers::{CallerRole, Callers, Identity, digest_of};
+use super::callers::{Callers, Identity, digest_of};
 use super::connections::{ActiveCall, Connection};
-use super::limits::Kind;
 use super::reauthorization::Reauthorization;
 use super::rejection::Refusal;
+use crate::grpc::methods::{self, Access};
 use crate::grpc::services::Caller;
 use crate::reload::Reloadable;
-
-/// What a method asks of its caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    /// Anybody: probes.
-    Open,
-    /// A caller of at least this role.
-    Caller(CallerRole),
-}
-
-/// The rule of a method, by its path; none for a method that nobody thought of, which nobody may call.
-#[must_use]
-pub fn rule(path: &str) -> Option<Rule> {
-    match path.strip_prefix('/')? {
-        "grpc.health.v1.Health/Check" | "grpc.health.v1.Health/Watch" => Some(Rule::Open),
-        "c1.connector.v2.GrantManagerService/Grant"
-        | "c1.connector.v2.GrantManagerService/Revoke"
-        | "c1.connector.v2.ResourceManagerService/CreateResource"
-        | "c1.connector.v2.ResourceManagerService/DeleteResource"
-        | "c1.connector.v2.ResourceDeleterService/DeleteResourceV2"
-        | "c1.connector.v2.AccountManagerService/CreateAccount"
-        | "c1.connector.v2.CredentialManagerService/RotateCredential"
-        | "c1.connector.v2.CredentialManagerService/IssueCredential"
-        | "c1.connector.v2.ActionService/InvokeAction"
-        | "c1.connector.v2.TicketsService/CreateTicket"
-        | "c1.connector.v2.TicketsService/BulkCreateTickets" => Some(Rule::Caller(CallerRole::Provisioner)),
-        "c1.connector.v2.ConnectorService/GetMetadata"
-        | "c1.connector.v2.ConnectorService/Validate"
-        | "c1.connector.v2.ConnectorService/Cleanup"
-        | "c1.connector.v2.ResourceTypesService/ListResourceTypes"
-        | "c1.connector.v2.ResourcesService/ListResources"
-        | "c1.connector.v2.ResourceGetterService/GetResource"
-        | "c1.connector.v2.EntitlementsService/ListEntitlements"
-        | "c1.connector.v2.EntitlementsService/ListStaticEntitlements"
-        | "c1.connector.v2.GrantsService/ListGrants"
-        | "c1.connector.v2.ActionService/GetActionStatus"
-        | "c1.connector.v2.ActionService/GetActionSchema"
-        | "c1.connector.v2.ActionService/ListActionSchemas"
-        | "c1.connector.v2.EventService/ListEvents"
-        | "c1.connector.v2.EventService/ListEventFeeds"
-        | "c1.connector.v2.TicketsService/GetTicket"
-        | "c1.connector.v2.TicketsService/ListTicketSchemas"
-        | "c1.connector.v2.TicketsService/GetTicketSchema"
-        | "c1.connector.v2.TicketsService/BulkGetTickets"
-        | "c1.connector.v2.AssetService/GetAsset"
-        | "c1.ratelimit.v1.RateLimiterService/Do"
-        | "c1.ratelimit.v1.RateLimiterService/Report"
-        | "connector.health.v1.ScopeHealthService/CheckScopes"
-        | "connector.health.v1.ScopeHealthService/WatchScopes"
-        | "grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-        | "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Some(Rule::Caller(CallerRole::Reader)),
-        _ => None,
-    }
-}
 
 /// The certificate that a connection's client proved to have.
 #[derive(Debug, Clone)]
@@ -121,8 +66,8 @@ impl<S> Admission<S> {
     fn admit(&self, request: &Request<Body>) -> Result<(Origin, Option<Identity>), Refusal> {
         let path = request.uri().path();
         let Some(callers) = &self.callers else {
-            let is_probe = matches!(Kind::of(path), Kind::Probe | Kind::Watch);
-            let active_call = (!is_probe).then(|| self.connection.begin_call());
+            let (_, method) = methods::find(path).ok_or(Refusal::NoRule)?;
+            let active_call = (!method.class.is_probe()).then(|| self.connection.begin_call());
             return Ok((self.origin(None, active_call), None));
         };
         let bearer = bearer(request).map(digest_of);
@@ -133,7 +78,7 @@ impl<S> Admission<S> {
         let active_call = known.is_some().then(|| self.connection.begin_call());
         let known = authorize(known, path)?;
         let mut origin = self.origin(known.as_ref().map(|known| Arc::clone(&known.name)), active_call);
-        if known.is_some() && matches!(Kind::of(path), Kind::Watch | Kind::Stream) {
+        if known.is_some() && methods::class(path).is_open_ended() {
             origin.reauthorization = Some(Reauthorization {
                 callers: Arc::clone(callers),
                 bearer,
@@ -159,14 +104,14 @@ impl<S> Admission<S> {
 /// # Errors
 /// Why it may not.
 pub(crate) fn authorize(known: Option<Identity>, path: &str) -> Result<Option<Identity>, Refusal> {
-    match rule(path) {
-        Some(Rule::Open) => Ok(known),
-        Some(Rule::Caller(needed)) => match known {
+    match methods::find(path).map(|(_, method)| method.access) {
+        Some(Access::Public) => Ok(known),
+        Some(Access::Role(needed)) => match known {
             Some(known) if known.role >= needed => Ok(Some(known)),
             Some(known) => Err(Refusal::NotAllowed(known.name)),
             None => Err(Refusal::Unknown),
         },
-        // Who may know that there is no such method is a caller. One that is served, but was forgotten here, stays shut.
+        // Only callers learn which methods exist.
         None => Err(if known.is_some() {
             Refusal::NoRule
         } else {
@@ -212,60 +157,6 @@ where
                 tracing::warn!(path = request.uri().path(), "a call was refused: {refusal}");
                 ready(Ok(tonic::Status::from(refusal).into_http())).boxed()
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proto::FILE_DESCRIPTOR_SET;
-    use prost::Message;
-
-    #[test]
-    fn every_method_that_is_served_has_a_rule() {
-        let ours = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
-        let mut methods = 0;
-        for file in ours.file {
-            for service in &file.service {
-                for method in &service.method {
-                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
-                    assert!(rule(&path).is_some(), "{path} has no rule");
-                    methods += 1;
-                }
-            }
-        }
-        assert!(methods >= 30, "{methods}");
-    }
-
-    #[test]
-    fn only_a_provisioner_changes_anything_and_only_probes_are_open() {
-        let provisioner = Some(Rule::Caller(CallerRole::Provisioner));
-        for method in [
-            "GrantManagerService/Grant",
-            "GrantManagerService/Revoke",
-            "AccountManagerService/CreateAccount",
-            "ActionService/InvokeAction",
-            "ResourceManagerService/DeleteResource",
-        ] {
-            assert_eq!(rule(&format!("/c1.connector.v2.{method}")), provisioner, "{method}");
-        }
-        assert_eq!(rule("/grpc.health.v1.Health/Check"), Some(Rule::Open));
-        for path in [
-            "/connector.health.v1.ScopeHealthService/CheckScopes",
-            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-        ] {
-            assert_eq!(rule(path), Some(Rule::Caller(CallerRole::Reader)));
-        }
-        for path in [
-            "",
-            "/",
-            "x",
-            "/c1.connector.v2.GrantManagerService",
-            "/c1.connector.v2.GrantManagerService/AddedLater",
-            "/c1.connector.v2.SchemaService/ListSchemas",
-        ] {
-            assert_eq!(rule(path), None, "{path}");
         }
     }
 }

@@ -20,16 +20,13 @@ use tower::Service;
 use super::authorization::Origin;
 use super::connections::ActiveCall;
 use super::health_watches::{HealthWatches, WatchPermit};
-use super::limits::Kind;
 use super::rate_limit::CallerRateLimits;
 use super::reauthorization::{CallersWatch, Reauthorization};
 use super::rejection::{Refusal, trailers};
 use super::response_stream;
 use super::shares::{CallerShares, SharePermit};
+use crate::grpc::methods::{self, MethodClass};
 use crate::grpc::server::Limits;
-
-/// The services that a caller's rate does not count: probes, and what tells the rates themselves.
-const UNCOUNTED: [&str; 2] = ["/grpc.health.v1.", "/c1.ratelimit.v1."];
 
 /// How many calls and streams may be under way, over all connections, and whether any may be begun at all.
 #[derive(Debug, Clone)]
@@ -97,18 +94,18 @@ impl ConcurrencyLimits {
         caller: Option<&Arc<str>>,
         superseded: Option<&CancellationToken>,
     ) -> Result<Permit, Refusal> {
-        let kind = Kind::of(path);
-        let (places, shares) = match kind {
-            Kind::Probe => return Ok(Permit::default()),
-            Kind::Watch => (None, &self.watch_shares),
-            Kind::Stream => (Some(&self.streams), &self.stream_shares),
-            Kind::Call => (Some(&self.calls), &self.call_shares),
+        let class = methods::class(path);
+        let (places, shares) = match class {
+            MethodClass::HealthCheck => return Ok(Permit::default()),
+            MethodClass::HealthWatch => (None, &self.watch_shares),
+            MethodClass::Streaming => (Some(&self.streams), &self.stream_shares),
+            MethodClass::Unary => (Some(&self.calls), &self.call_shares),
         };
         if self.ending.is_cancelled() {
             return Err(Refusal::Ending);
         }
         if let Some(rates) = &self.rates
-            && !UNCOUNTED.iter().any(|uncounted| path.starts_with(uncounted))
+            && methods::find(path).is_none_or(|(service, _)| service.rate_limited)
         {
             rates.check(caller).map_err(Refusal::RateExceeded)?;
         }
@@ -152,18 +149,18 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let origin = request.extensions_mut().remove::<Origin>();
         let path = request.uri().path();
-        let kind = Kind::of(path);
+        let class = methods::class(path);
         let caller = origin.as_ref().and_then(|origin| origin.caller.as_ref());
         // A stranger's watch ends for another one, and with a connection that makes way.
         let superseded = origin
             .as_ref()
-            .filter(|origin| kind == Kind::Watch && origin.caller.is_none())
+            .filter(|origin| class == MethodClass::HealthWatch && origin.caller.is_none())
             .map(|origin| origin.connection.evicted().child_token());
         let permit = match self.places.take(path, caller, superseded.as_ref()) {
             Ok(permit) => permit,
             Err(refusal) => return futures::future::ready(Ok(Status::from(refusal).into_http())).boxed(),
         };
-        let ending = matches!(kind, Kind::Watch | Kind::Stream).then(|| self.places.ending.clone());
+        let ending = class.is_open_ended().then(|| self.places.ending.clone());
         let answer = self.inner.call(request);
         async move {
             let answer = answer.await?;

@@ -16,10 +16,10 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::limits;
-use super::limits::Kind;
 use super::rejection::trailers;
 use super::request_body_timeout::Arriving;
 use super::response_stream;
+use crate::grpc::methods;
 use crate::grpc::services::{Deadline, deadline_exceeded};
 
 /// The service that keeps deadlines for the one inside.
@@ -49,7 +49,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         // Streams are watched for as long as their caller likes; everything else ends.
-        if matches!(Kind::of(request.uri().path()), Kind::Stream | Kind::Watch) {
+        if methods::class(request.uri().path()).is_open_ended() {
             return Box::pin(self.inner.call(request));
         }
         let timeout = timeout(request.headers()).map_or(limits::CALL, |timeout| timeout.min(limits::CALL));

@@ -71,30 +71,3 @@ pub(crate) const MONITOR: Duration = Duration::from_secs(10);
 
 /// Bytes of a monitor's request.
 pub(crate) const MONITOR_HEADERS: usize = 16 * 1024;
-
-/// How a method is bounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Answered at once from memory, and by whom a supervisor judges the process: never turned away.
-    Probe,
-    /// A probe that stays.
-    Watch,
-    /// A caller's stream: as long as the caller likes.
-    Stream,
-    /// Everything else: it ends.
-    Call,
-}
-
-impl Kind {
-    /// The kind of a method, by its path.
-    pub(crate) fn of(path: &str) -> Self {
-        match path {
-            "/grpc.health.v1.Health/Check" => Self::Probe,
-            "/grpc.health.v1.Health/Watch" => Self::Watch,
-            "/connector.health.v1.ScopeHealthService/WatchScopes"
-            | "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-            | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Self::Stream,
-            _ => Self::Call,
-        }
-    }
-}

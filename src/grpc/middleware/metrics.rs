@@ -17,9 +17,8 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
-use super::authorization::rule;
-use super::limits::Kind;
 use super::response_stream;
+use crate::grpc::methods::{self, Method, Service as ServiceRow};
 use crate::telemetry::metrics::{GRPC_DURATION, GRPC_REQUESTS};
 
 /// The name of every service and method that is not served: callers choose paths as they like.
@@ -73,9 +72,8 @@ fn told(headers: &HeaderMap) -> Option<Code> {
 
 /// A call that is under way until it ended, or is dropped.
 struct Call {
-    /// `/service/method`, where that is served.
-    path: Option<String>,
-    kind: Kind,
+    /// The method's row; `None` for a method that is not served.
+    row: Option<(&'static ServiceRow, &'static Method)>,
     begun: Instant,
     over: bool,
 }
@@ -83,8 +81,7 @@ struct Call {
 impl Call {
     fn begun(path: &str) -> Self {
         Self {
-            path: rule(path).map(|_| path.to_owned()),
-            kind: Kind::of(path),
+            row: methods::find(path),
             begun: Instant::now(),
             over: false,
         }
@@ -94,10 +91,10 @@ impl Call {
         if std::mem::replace(&mut self.over, true) {
             return;
         }
-        let served = self.path.as_deref().and_then(|path| path.strip_prefix('/'));
-        let (service, method) = served.and_then(|path| path.split_once('/')).unwrap_or((OTHER, OTHER));
+        let labels = self.row.map(|(service, method)| (service.name, method.name));
+        let (service, method) = labels.unwrap_or((OTHER, OTHER));
         GRPC_REQUESTS.count([service, method, name(code)]);
-        if matches!(self.kind, Kind::Call | Kind::Probe) {
+        if !self.row.is_some_and(|(_, method)| method.class.is_open_ended()) {
             GRPC_DURATION.took([service, method], self.begun.elapsed());
         }
     }

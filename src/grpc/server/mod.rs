@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::{Routes, RoutesBuilder};
 
-pub use crate::grpc::middleware::authorization::{Rule, rule};
 pub use crate::grpc::middleware::callers::{CallerRole, Callers, CallersError, Identity, NewBearer};
 pub use crate::monitoring::{Monitoring, MonitoringError};
 pub use crate::reload::{ReadAgain, Reloadable};

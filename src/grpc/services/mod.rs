@@ -32,7 +32,6 @@ use crate::proto::c1::ratelimit::v1::rate_limiter_service_server::RateLimiterSer
 pub use crate::grpc::context::Caller;
 pub use crate::wire::request::Deadline;
 pub use crate::wire::status::{deadline_exceeded, status_with_reason};
-pub use unoffered::SERVICES as UNOFFERED_SERVICES;
 
 /// The largest message that is read: the largest page token of the protocol (section 6) with room for the rest. Real requests
 /// are a few hundred bytes; one that is wrong but within the protocol is still told what is wrong with it.

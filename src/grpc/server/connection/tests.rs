@@ -8,6 +8,10 @@ use crate::grpc::middleware::concurrency_limit::ConcurrencyLimits;
 use crate::grpc::middleware::connections::Connections;
 use crate::grpc::server::Limits;
 
+/// A method whose service panics in these tests, and one whose service returns.
+const PANICS: &str = "/c1.connector.v2.GrantsService/ListGrants";
+const RETURNS: &str = "/c1.connector.v2.ResourcesService/ListResources";
+
 fn door(ending: &CancellationToken) -> ConnectionContext {
     ConnectionContext {
         routes: Routes::default(),
@@ -45,14 +49,14 @@ async fn a_panic_ends_one_call_as_internal_and_gives_its_place_back() {
     let ending = CancellationToken::new();
     let door = door(&ending);
     let inner = service_fn(async |request: Request<Body>| {
-        assert!(request.uri().path() != "/panic", "at the disco");
+        assert!(request.uri().path() != PANICS, "at the disco");
         Ok(Response::new(Body::empty()))
     });
     let layered = service(&door, inner);
-    let answer = layered.clone().oneshot(to("/panic")).await.unwrap();
+    let answer = layered.clone().oneshot(to(PANICS)).await.unwrap();
     assert_eq!(status(&answer), "13");
     assert!(!format!("{:?}", answer.headers()).contains("disco"));
-    assert!(layered.oneshot(to("/calm")).await.unwrap().headers().is_empty());
+    assert!(layered.oneshot(to(RETURNS)).await.unwrap().headers().is_empty());
     door.places.free().await;
 }
 
@@ -64,9 +68,9 @@ async fn what_is_turned_away_or_panics_is_counted_as_what_its_caller_was_told() 
     let door = door(&ending);
     let inner = service_fn(async |_: Request<Body>| -> Result<Response<Body>, _> { panic!("at the disco") });
     let layered = service(&door, inner);
-    let _ = layered.clone().oneshot(to("/panic")).await;
+    let _ = layered.clone().oneshot(to(PANICS)).await;
     ending.cancel();
-    let _ = layered.oneshot(to("/late")).await;
+    let _ = layered.oneshot(to(RETURNS)).await;
     let text = recorder.handle().render();
     for code in ["INTERNAL", "UNAVAILABLE"] {
         assert!(text.contains(&format!("code=\"{code}\"}} 1")), "{text}");
@@ -79,6 +83,14 @@ async fn a_call_that_comes_after_the_end_has_begun_is_told_so() {
     let door = door(&ending);
     ending.cancel();
     let inner = service_fn(async |_: Request<Body>| Ok(Response::new(Body::empty())));
-    let answer = service(&door, inner).oneshot(to("/late")).await.unwrap();
+    let answer = service(&door, inner).oneshot(to(RETURNS)).await.unwrap();
     assert_eq!(status(&answer), "14");
+}
+
+#[tokio::test]
+async fn a_method_without_a_row_is_denied_also_where_there_is_no_callers_file() {
+    let ending = CancellationToken::new();
+    let inner = service_fn(async |_: Request<Body>| Ok(Response::new(Body::empty())));
+    let answer = service(&door(&ending), inner).oneshot(to("/x.Y/Served")).await.unwrap();
+    assert_eq!(status(&answer), "12");
 }
