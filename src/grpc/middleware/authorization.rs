@@ -17,25 +17,25 @@ use tracing::Instrument;
 use super::callers::{Callers, Identity, digest_of};
 use super::connections::{ActiveCall, Connection};
 use super::reauthorization::Reauthorization;
-use super::rejection::Refusal;
+use super::rejection::Rejection;
 use crate::grpc::methods::{self, Access};
 use crate::grpc::services::Caller;
 use crate::reload::Reloadable;
 
-/// The certificate that a connection's client proved to have.
+/// The client certificate that was verified in a connection's handshake.
 #[derive(Debug, Clone)]
 pub(crate) struct PeerCertificate(pub(crate) CertificateDer<'static>);
 
-/// Where a call comes from, for what bounds it.
+/// Where a call comes from; the limits depend on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
-    /// The caller's name in the callers file; none for a stranger, and none without a file.
+    /// The caller's name in the callers file. `None` for an unauthenticated call, and without a file.
     pub(crate) caller: Option<Arc<str>>,
     /// The connection that the call arrived on.
     pub(crate) connection: Arc<Connection>,
-    /// Keeps the connection from being evicted; none for a stranger's probe.
+    /// Keeps the connection from being evicted. `None` for an unauthenticated probe.
     pub(crate) active_call: Option<ActiveCall>,
-    /// How a caller's stream is authorized again; none for what ends on its own.
+    /// How a caller's stream is authorized again. `None` for a call that ends on its own.
     pub(crate) reauthorization: Option<Reauthorization>,
 }
 
@@ -63,18 +63,18 @@ impl<S> Admission<S> {
         }
     }
 
-    fn admit(&self, request: &Request<Body>) -> Result<(Origin, Option<Identity>), Refusal> {
+    fn admit(&self, request: &Request<Body>) -> Result<(Origin, Option<Identity>), Rejection> {
         let path = request.uri().path();
         let Some(callers) = &self.callers else {
-            let (_, method) = methods::find(path).ok_or(Refusal::NoRule)?;
+            let (_, method) = methods::find(path).ok_or(Rejection::UnknownMethod)?;
             let active_call = (!method.class.is_probe()).then(|| self.connection.begin_call());
             return Ok((self.origin(None, active_call), None));
         };
         let bearer = bearer(request).map(digest_of);
         let known = callers
             .current()
-            .recognise_digest(bearer, self.certificate.as_ref().map(|peer| &peer.0));
-        // A caller that is refused is a caller all the same.
+            .authenticate_digest(bearer, self.certificate.as_ref().map(|peer| &peer.0));
+        // A caller whose call is rejected is authenticated all the same.
         let active_call = known.is_some().then(|| self.connection.begin_call());
         let known = authorize(known, path)?;
         let mut origin = self.origin(known.as_ref().map(|known| Arc::clone(&known.name)), active_call);
@@ -99,23 +99,23 @@ impl<S> Admission<S> {
     }
 }
 
-/// Checks that a method may be called by `known`; a stranger where there is none.
+/// Checks that `identity` may call the method at `path`; `None` is an unauthenticated client.
 ///
 /// # Errors
-/// Why it may not.
-pub(crate) fn authorize(known: Option<Identity>, path: &str) -> Result<Option<Identity>, Refusal> {
+/// The reason why it may not.
+pub(crate) fn authorize(known: Option<Identity>, path: &str) -> Result<Option<Identity>, Rejection> {
     match methods::find(path).map(|(_, method)| method.access) {
         Some(Access::Public) => Ok(known),
         Some(Access::Role(needed)) => match known {
             Some(known) if known.role >= needed => Ok(Some(known)),
-            Some(known) => Err(Refusal::NotAllowed(known.name)),
-            None => Err(Refusal::Unknown),
+            Some(known) => Err(Rejection::NotAllowed(known.name)),
+            None => Err(Rejection::UnknownCaller),
         },
         // Only callers learn which methods exist.
         None => Err(if known.is_some() {
-            Refusal::NoRule
+            Rejection::UnknownMethod
         } else {
-            Refusal::Unknown
+            Rejection::UnknownCaller
         }),
     }
 }
@@ -142,20 +142,20 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         match self.admit(&request) {
             Ok((origin, known)) => {
-                // What proved the caller goes no further than this.
+                // The credential is not passed on.
                 request.headers_mut().remove(header::AUTHORIZATION);
                 request.extensions_mut().insert(origin);
                 let Some(Identity { name, .. }) = known else {
                     return self.inner.call(request).boxed();
                 };
-                // Whatever is logged on the way says who called.
+                // Every log line of the call names its caller.
                 let span = tracing::info_span!("call", caller = &*name, path = request.uri().path());
                 request.extensions_mut().insert(Caller(name));
                 self.inner.call(request).instrument(span).boxed()
             }
-            Err(refusal) => {
-                tracing::warn!(path = request.uri().path(), "a call was refused: {refusal}");
-                ready(Ok(tonic::Status::from(refusal).into_http())).boxed()
+            Err(rejection) => {
+                tracing::warn!(path = request.uri().path(), "a call was refused: {rejection}");
+                ready(Ok(tonic::Status::from(rejection).into_http())).boxed()
             }
         }
     }

@@ -1,8 +1,8 @@
-//! Every call counted once, when it ends, with the status that its caller was told: the outermost of what a call passes, so that
-//! refusals and panics count too.
+//! Request metrics. Counts every call once, when it ends, with the status that its caller received. It is the outermost
+//! middleware, so that rejections and panics count too.
 //!
-//! A status is in the answer's headers where there is nothing else in it, and in the trailers behind its messages otherwise. An
-//! answer that goes before its status was sent is one that nobody waits for any more.
+//! A response without messages has its status in the headers, every other one in the trailers. A response that is dropped
+//! before its status was sent was cancelled by the client.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -21,10 +21,10 @@ use super::response_stream;
 use crate::grpc::methods::{self, Method, Service as ServiceRow};
 use crate::telemetry::metrics::{GRPC_DURATION, GRPC_REQUESTS};
 
-/// The name of every service and method that is not served: callers choose paths as they like.
+/// Label of every service and method that is not served: clients choose paths freely, and labels must be bounded.
 const OTHER: &str = "other";
 
-/// The service that counts the calls of the one inside.
+/// Counts the calls of the inner service.
 #[derive(Debug, Clone)]
 pub(crate) struct Counted<S> {
     inner: S,
@@ -50,59 +50,59 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let mut call = Call::begun(request.uri().path());
+        let mut call = RequestMetrics::start(request.uri().path());
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
-            if let Some(code) = told(answer.headers()) {
-                call.ended(code);
+            if let Some(code) = status_in(answer.headers()) {
+                call.finish(code);
             } else if answer.body().is_end_stream() {
-                call.ended(Code::Unknown);
+                call.finish(Code::Unknown);
             }
-            Ok(answer.map(|body| Body::new(Followed { body, call })))
+            Ok(answer.map(|body| Body::new(MeasuredBody { body, call })))
         })
     }
 }
 
-fn told(headers: &HeaderMap) -> Option<Code> {
+fn status_in(headers: &HeaderMap) -> Option<Code> {
     headers
         .get(Status::GRPC_STATUS)
         .map(|status| Code::from_bytes(status.as_bytes()))
 }
 
-/// A call that is under way until it ended, or is dropped.
-struct Call {
+/// Records a call when it finishes or is dropped.
+struct RequestMetrics {
     /// The method's row; `None` for a method that is not served.
     row: Option<(&'static ServiceRow, &'static Method)>,
-    begun: Instant,
-    over: bool,
+    started_at: Instant,
+    is_finished: bool,
 }
 
-impl Call {
-    fn begun(path: &str) -> Self {
+impl RequestMetrics {
+    fn start(path: &str) -> Self {
         Self {
             row: methods::find(path),
-            begun: Instant::now(),
-            over: false,
+            started_at: Instant::now(),
+            is_finished: false,
         }
     }
 
-    fn ended(&mut self, code: Code) {
-        if std::mem::replace(&mut self.over, true) {
+    fn finish(&mut self, code: Code) {
+        if std::mem::replace(&mut self.is_finished, true) {
             return;
         }
         let labels = self.row.map(|(service, method)| (service.name, method.name));
         let (service, method) = labels.unwrap_or((OTHER, OTHER));
-        GRPC_REQUESTS.count([service, method, name(code)]);
+        GRPC_REQUESTS.count([service, method, code_name(code)]);
         if !self.row.is_some_and(|(_, method)| method.class.is_open_ended()) {
-            GRPC_DURATION.took([service, method], self.begun.elapsed());
+            GRPC_DURATION.took([service, method], self.started_at.elapsed());
         }
     }
 }
 
-impl Drop for Call {
+impl Drop for RequestMetrics {
     fn drop(&mut self) {
-        self.ended(if response_stream::deadline_exceeded() {
+        self.finish(if response_stream::deadline_exceeded() {
             Code::DeadlineExceeded
         } else {
             Code::Cancelled
@@ -110,13 +110,13 @@ impl Drop for Call {
     }
 }
 
-/// An answer that is followed to its end.
-struct Followed {
+/// A response body that records how its call ends.
+struct MeasuredBody {
     body: Body,
-    call: Call,
+    call: RequestMetrics,
 }
 
-impl HttpBody for Followed {
+impl HttpBody for MeasuredBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -126,11 +126,11 @@ impl HttpBody for Followed {
         match &next {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    call.ended(told(trailers).unwrap_or(Code::Unknown));
+                    call.finish(status_in(trailers).unwrap_or(Code::Unknown));
                 }
             }
-            Poll::Ready(Some(Err(status))) => call.ended(status.code()),
-            Poll::Ready(None) => call.ended(Code::Unknown),
+            Poll::Ready(Some(Err(status))) => call.finish(status.code()),
+            Poll::Ready(None) => call.finish(Code::Unknown),
             Poll::Pending => {}
         }
         next
@@ -145,8 +145,8 @@ impl HttpBody for Followed {
     }
 }
 
-/// A code as the protocol spells it.
-fn name(code: Code) -> &'static str {
+/// The name of a code in the gRPC specification.
+fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

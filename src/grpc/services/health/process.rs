@@ -1,6 +1,5 @@
-//! `grpc.health.v1`: `""` is the process alone, so that an outage at Buildkite restarts nothing; each service of the contract
-//! serves when the scopes that it needs do, and one that is not offered never does; each scope is `scope.<name>`. Nothing here
-//! ever asks Buildkite.
+//! `grpc.health.v1`. `""` is the process alone, so that an outage at Buildkite does not restart it; the services are those of
+//! [`crate::grpc::methods`]; each scope is `scope.<name>`. Nothing here sends a request to Buildkite.
 
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -9,7 +8,7 @@ use crate::governance::health::{Report, State};
 use crate::grpc::methods::{SERVICES, ServiceHealth};
 use crate::providers::buildkite::Scope;
 
-/// The process.
+/// The name that stands for the process.
 const PROCESS: &str = "";
 
 #[derive(Debug, Clone)]
@@ -22,7 +21,7 @@ impl ProcessHealth {
         Self { reporter }
     }
 
-    pub(crate) async fn tell(&self, report: &Report) {
+    pub(crate) async fn publish(&self, report: &Report) {
         for service in SERVICES {
             let status = match service.health {
                 ServiceHealth::Unlisted => continue,
@@ -41,8 +40,8 @@ impl ProcessHealth {
         }
     }
 
-    /// Nothing is served any more. Who watches is told so, and let go by the server.
-    pub(crate) async fn end(&self) {
+    /// Reports every offered service as `NOT_SERVING`. The server then ends the watches.
+    pub(crate) async fn shutdown(&self) {
         let scopes = Scope::ALL.map(scope_name);
         let offered = SERVICES
             .iter()

@@ -1,6 +1,6 @@
-//! The services of the protocol that this connector does not offer. They answer as the protocol's own server does where a
-//! connector lacks the feature (protocol reference, section 1), each with a sentence that says what is not offered: a platform
-//! can tell a feature that is missing from a server that is broken.
+//! The services of the protocol that this connector does not offer. They respond as the protocol's own server does for a
+//! connector without the feature (protocol reference, section 1), each with a sentence that says what is not offered, so that
+//! a platform can distinguish a missing feature from a broken server.
 //!
 //! One file per service. A service that is offered one day leaves this folder and [`register`], and its row in
 //! [`crate::grpc::methods`] says what health it needs.
