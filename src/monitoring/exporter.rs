@@ -19,7 +19,7 @@ impl Exporter {
     /// Installs the recorder; metrics are recorded from now on.
     ///
     /// # Errors
-    /// When that was begun in this process before.
+    /// A recorder is already installed in this process.
     pub(crate) fn install() -> Result<Self, BuildError> {
         let recorder = recorder()?;
         let exporter = Self {

@@ -39,16 +39,16 @@ pub(crate) struct Origin {
     pub(crate) reauthorization: Option<Reauthorization>,
 }
 
-/// The service that lets callers through to the one inside.
+/// Authorizes the calls of the inner service.
 #[derive(Debug, Clone)]
-pub(crate) struct Admission<S> {
+pub(crate) struct AuthorizationService<S> {
     inner: S,
     callers: Option<Arc<Reloadable<Callers>>>,
     certificate: Option<PeerCertificate>,
     connection: Arc<Connection>,
 }
 
-impl<S> Admission<S> {
+impl<S> AuthorizationService<S> {
     pub(crate) fn new(
         inner: S,
         callers: Option<Arc<Reloadable<Callers>>>,
@@ -63,7 +63,7 @@ impl<S> Admission<S> {
         }
     }
 
-    fn admit(&self, request: &Request<Body>) -> Result<(Origin, Option<Identity>), Rejection> {
+    fn authorize(&self, request: &Request<Body>) -> Result<(Origin, Option<Identity>), Rejection> {
         let path = request.uri().path();
         let Some(callers) = &self.callers else {
             let (_, method) = methods::find(path).ok_or(Rejection::UnknownMethod)?;
@@ -71,14 +71,17 @@ impl<S> Admission<S> {
             return Ok((self.origin(None, active_call), None));
         };
         let bearer = bearer(request).map(digest_of);
-        let known = callers
+        let identity = callers
             .current()
             .authenticate_digest(bearer, self.certificate.as_ref().map(|peer| &peer.0));
         // A caller whose call is rejected is authenticated all the same.
-        let active_call = known.is_some().then(|| self.connection.begin_call());
-        let known = authorize(known, path)?;
-        let mut origin = self.origin(known.as_ref().map(|known| Arc::clone(&known.name)), active_call);
-        if known.is_some() && methods::class(path).is_open_ended() {
+        let active_call = identity.is_some().then(|| self.connection.begin_call());
+        let identity = check_access(identity, path)?;
+        let mut origin = self.origin(
+            identity.as_ref().map(|identity| Arc::clone(&identity.name)),
+            active_call,
+        );
+        if identity.is_some() && methods::class(path).is_open_ended() {
             origin.reauthorization = Some(Reauthorization {
                 callers: Arc::clone(callers),
                 bearer,
@@ -86,7 +89,7 @@ impl<S> Admission<S> {
                 path: path.into(),
             });
         }
-        Ok((origin, known))
+        Ok((origin, identity))
     }
 
     fn origin(&self, caller: Option<Arc<str>>, active_call: Option<ActiveCall>) -> Origin {
@@ -103,16 +106,16 @@ impl<S> Admission<S> {
 ///
 /// # Errors
 /// The reason why it may not.
-pub(crate) fn authorize(known: Option<Identity>, path: &str) -> Result<Option<Identity>, Rejection> {
+pub(crate) fn check_access(identity: Option<Identity>, path: &str) -> Result<Option<Identity>, Rejection> {
     match methods::find(path).map(|(_, method)| method.access) {
-        Some(Access::Public) => Ok(known),
-        Some(Access::Role(needed)) => match known {
-            Some(known) if known.role >= needed => Ok(Some(known)),
-            Some(known) => Err(Rejection::NotAllowed(known.name)),
+        Some(Access::Public) => Ok(identity),
+        Some(Access::Role(needed)) => match identity {
+            Some(identity) if identity.role >= needed => Ok(Some(identity)),
+            Some(identity) => Err(Rejection::NotAllowed(identity.name)),
             None => Err(Rejection::UnknownCaller),
         },
         // Only callers learn which methods exist.
-        None => Err(if known.is_some() {
+        None => Err(if identity.is_some() {
             Rejection::UnknownMethod
         } else {
             Rejection::UnknownCaller
@@ -126,7 +129,7 @@ fn bearer<B>(request: &Request<B>) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(bearer.trim_ascii())
 }
 
-impl<S> Service<Request<Body>> for Admission<S>
+impl<S> Service<Request<Body>> for AuthorizationService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -140,12 +143,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        match self.admit(&request) {
-            Ok((origin, known)) => {
+        match self.authorize(&request) {
+            Ok((origin, identity)) => {
                 // The credential is not passed on.
                 request.headers_mut().remove(header::AUTHORIZATION);
                 request.extensions_mut().insert(origin);
-                let Some(Identity { name, .. }) = known else {
+                let Some(Identity { name, .. }) = identity else {
                     return self.inner.call(request).boxed();
                 };
                 // Every log line of the call names its caller.

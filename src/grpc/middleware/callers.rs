@@ -98,7 +98,7 @@ struct Entry {
 /// The callers of one load of the file.
 #[derive(Debug, Default)]
 pub struct Callers {
-    known: Vec<(Identity, CallerCredential)>,
+    entries: Vec<(Identity, CallerCredential)>,
 }
 
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl Callers {
             if entry.name.trim().is_empty() {
                 return Err(wrong("needs a name"));
             }
-            let proof =
+            let credential =
                 match (&entry.token_sha256, &entry.certificate_san) {
                     (Some(hex), None) => CallerCredential::Bearer(sha256(hex).ok_or_else(|| {
                         wrong("needs the 64 hexadecimal digits of its bearer's SHA-256 in token_sha256")
@@ -151,15 +151,15 @@ impl Callers {
                     }
                     _ => return Err(wrong("needs either token_sha256 or certificate_san")),
                 };
-            callers.known.push((
+            callers.entries.push((
                 Identity {
                     name: entry.name.as_str().into(),
                     role: entry.role,
                 },
-                proof,
+                credential,
             ));
         }
-        if callers.known.is_empty() {
+        if callers.entries.is_empty() {
             tracing::warn!(file = named(), "the callers file names nobody, so nobody may call");
         }
         Ok(callers)
@@ -178,15 +178,17 @@ impl Callers {
         certificate: Option<&CertificateDer<'_>>,
     ) -> Option<Identity> {
         let names = certificate.map(names_in).unwrap_or_default();
-        let proven = |proof: &CallerCredential| match proof {
+        let matches = |credential: &CallerCredential| match credential {
             CallerCredential::Bearer(expected) => shown
                 .as_ref()
                 .is_some_and(|shown| constant_time::verify_slices_are_equal(shown.as_ref(), expected).is_ok()),
             CallerCredential::Certificate(san) => names.iter().any(|name| name == san),
         };
         // Every entry is compared, so that the time taken does not reveal which one matches.
-        let fitting = self.known.iter().filter(|(_, proof)| proven(proof));
-        fitting.map(|(known, _)| known.clone()).max_by_key(|known| known.role)
+        let matching = self.entries.iter().filter(|(_, credential)| matches(credential));
+        matching
+            .map(|(identity, _)| identity.clone())
+            .max_by_key(|identity| identity.role)
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct ConcurrencyLimits {
 /// Held by a call until its response is sent.
 #[derive(Debug, Default)]
 struct Permit {
-    _place: Option<OwnedSemaphorePermit>,
+    _slot: Option<OwnedSemaphorePermit>,
     _watch: Option<WatchPermit>,
     _share: Option<SharePermit>,
 }
@@ -66,8 +66,8 @@ impl ConcurrencyLimits {
         }
     }
 
-    pub(crate) fn bound<S>(&self, inner: S) -> Bounded<S> {
-        Bounded {
+    pub(crate) fn bound<S>(&self, inner: S) -> ConcurrencyLimitService<S> {
+        ConcurrencyLimitService {
             inner,
             limits: self.clone(),
         }
@@ -98,7 +98,7 @@ impl ConcurrencyLimits {
         superseded: Option<&CancellationToken>,
     ) -> Result<Permit, Rejection> {
         let class = methods::class(path);
-        let (places, shares) = match class {
+        let (slots, shares) = match class {
             MethodClass::HealthCheck => return Ok(Permit::default()),
             MethodClass::HealthWatch => (None, &self.watch_shares),
             MethodClass::Streaming => (Some(&self.streams), &self.stream_shares),
@@ -114,29 +114,29 @@ impl ConcurrencyLimits {
         }
         let share = caller.map(|caller| shares.acquire(caller).ok_or(Rejection::Overloaded));
         let share = share.transpose()?;
-        let (place, watch) = match places {
-            Some(places) => (Arc::clone(places).try_acquire_owned().ok(), None),
+        let (slot, watch) = match slots {
+            Some(slots) => (Arc::clone(slots).try_acquire_owned().ok(), None),
             None => (None, self.watches.acquire(superseded.cloned())),
         };
-        if place.is_none() && watch.is_none() {
+        if slot.is_none() && watch.is_none() {
             return Err(Rejection::Overloaded);
         }
         Ok(Permit {
-            _place: place,
+            _slot: slot,
             _watch: watch,
             _share: share,
         })
     }
 }
 
-/// The service that turns calls away where there are too many, or the server is shutting down.
+/// Rejects calls of the inner service above the limits and during shutdown.
 #[derive(Debug, Clone)]
-pub(crate) struct Bounded<S> {
+pub(crate) struct ConcurrencyLimitService<S> {
     inner: S,
     limits: ConcurrencyLimits,
 }
 
-impl<S> Service<Request<Body>> for Bounded<S>
+impl<S> Service<Request<Body>> for ConcurrencyLimitService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,

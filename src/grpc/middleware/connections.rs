@@ -75,7 +75,7 @@ impl Connections {
         let mut open = lock(&self.open);
         if open.connections.len() >= self.capacity {
             let evicted = open.evictable().and_then(|id| open.connections.remove(&id))?;
-            tracing::info!("all places for connections are taken: an idle connection makes way for a new one");
+            tracing::info!("the limit of connections is reached: an idle one was evicted for a new one");
             evicted.evicted.cancel();
         }
         let connection = Arc::new(Connection {
@@ -121,7 +121,7 @@ impl Connection {
         }
     }
 
-    /// Marks the connection as one whose client has a certificate of the client CA.
+    /// Marks the connection as one with a verified client certificate.
     pub(crate) fn authenticated(&self) {
         lock(&self.activity).authenticated = true;
     }
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn strangers_make_way_oldest_first_and_then_the_caller_that_is_idle_longest() {
+    async fn unauthenticated_connections_are_evicted_oldest_first_and_then_the_longest_idle_caller() {
         let connections = Connections::new(4);
         let [one, two, three, four] = std::array::from_fn(|_| connections.admit().unwrap());
         drop(two.connection().begin_call());

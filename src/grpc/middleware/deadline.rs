@@ -24,17 +24,17 @@ use crate::grpc::services::{Deadline, deadline_exceeded};
 
 /// Enforces the deadlines of calls of the inner service.
 #[derive(Debug, Clone)]
-pub(crate) struct Deadlines<S> {
+pub(crate) struct DeadlineService<S> {
     inner: S,
 }
 
-impl<S> Deadlines<S> {
+impl<S> DeadlineService<S> {
     pub(crate) fn new(inner: S) -> Self {
         Self { inner }
     }
 }
 
-impl<S> Service<Request<Body>> for Deadlines<S>
+impl<S> Service<Request<Body>> for DeadlineService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,

@@ -26,17 +26,17 @@ const OTHER: &str = "other";
 
 /// Counts the calls of the inner service.
 #[derive(Debug, Clone)]
-pub(crate) struct Counted<S> {
+pub(crate) struct MetricsService<S> {
     inner: S,
 }
 
-impl<S> Counted<S> {
+impl<S> MetricsService<S> {
     pub(crate) fn new(inner: S) -> Self {
         Self { inner }
     }
 }
 
-impl<S> Service<Request<Body>> for Counted<S>
+impl<S> Service<Request<Body>> for MetricsService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -203,7 +203,7 @@ mod tests {
             async move { Ok(answer) }
         });
         let request = Request::post(path).body(Body::empty()).unwrap();
-        Counted::new(inner).oneshot(request).await.unwrap()
+        MetricsService::new(inner).oneshot(request).await.unwrap()
     }
 
     /// These frames, and then either the end or silence.
@@ -274,7 +274,7 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         let _recording = metrics::set_default_local_recorder(&recorder);
         let inner = service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
-        let mut waiting = Counted::new(inner).oneshot(Request::post(CHECK).body(Body::empty()).unwrap());
+        let mut waiting = MetricsService::new(inner).oneshot(Request::post(CHECK).body(Body::empty()).unwrap());
         assert!(futures::poll!(&mut waiting).is_pending());
         drop(waiting);
         let mut answer = answered(CHECK, Response::new(Body::new(Frames(vec![message()], false)))).await;

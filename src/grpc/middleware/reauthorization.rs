@@ -7,7 +7,7 @@ use aws_lc_rs::digest::Digest;
 use futures::StreamExt;
 use tokio_stream::wrappers::WatchStream;
 
-use super::authorization::{PeerCertificate, authorize};
+use super::authorization::{PeerCertificate, check_access};
 use super::callers::Callers;
 use super::rejection::Rejection;
 use crate::reload::Reloadable;
@@ -33,8 +33,8 @@ impl Reauthorization {
     fn check(&self) -> Result<(), Rejection> {
         let certificate = self.certificate.as_ref().map(|peer| &peer.0);
         // A stream that a caller opened needs that caller, even if the method is public.
-        let known = self.callers.current().authenticate_digest(self.bearer, certificate);
-        authorize(known.ok_or(Rejection::UnknownCaller)?.into(), &self.path).map(|_| ())
+        let identity = self.callers.current().authenticate_digest(self.bearer, certificate);
+        check_access(identity.ok_or(Rejection::UnknownCaller)?.into(), &self.path).map(|_| ())
     }
 
     pub(crate) fn watch(self) -> CallersWatch {

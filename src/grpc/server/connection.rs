@@ -20,11 +20,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::ConnectionContext;
 use super::listener::Stream;
-use crate::grpc::middleware::authorization::{Admission, PeerCertificate};
+use crate::grpc::middleware::authorization::{AuthorizationService, PeerCertificate};
 use crate::grpc::middleware::connections::{Connection, ConnectionPermit};
-use crate::grpc::middleware::deadline;
+use crate::grpc::middleware::deadline::DeadlineService;
 use crate::grpc::middleware::limits;
-use crate::grpc::middleware::metrics::Counted;
+use crate::grpc::middleware::metrics::MetricsService;
 use crate::grpc::middleware::response_stream::StreamExecutor;
 
 /// The HTTP/2 connection preface.
@@ -163,12 +163,14 @@ where
     let callers = context.callers.clone();
     let concurrency = context.concurrency.clone();
     ServiceBuilder::new()
-        .layer_fn(Counted::new)
+        .layer_fn(MetricsService::new)
         .map_response(|response: Response<_>| response.map(Body::new))
         .layer(CatchPanicLayer::custom(internal_error))
-        .layer_fn(move |inner| Admission::new(inner, callers.clone(), certificate.clone(), Arc::clone(&connection)))
+        .layer_fn(move |inner| {
+            AuthorizationService::new(inner, callers.clone(), certificate.clone(), Arc::clone(&connection))
+        })
         .layer_fn(move |inner| concurrency.bound(inner))
-        .layer_fn(deadline::Deadlines::new)
+        .layer_fn(DeadlineService::new)
         .service(inner)
 }
 

@@ -165,13 +165,13 @@ impl Server {
                 () = &mut shutdown => break,
             };
             let Some(permit) = self.connections.admit() else {
-                tracing::warn!("too many connections with calls under way: a new one was closed");
+                tracing::warn!("too many connections with calls in progress: a new one was closed");
                 continue;
             };
             let context = Arc::clone(&self.context);
             tasks.spawn(async move { connection::connect(&context, stream, permit).await });
         }
-        tracing::info!("ending: nothing new is begun, what is under way is finished");
+        tracing::info!("shutting down: new calls are rejected, calls in progress are finished");
         self.governance.begin_no_more();
         drop(listener);
         self.health.shutdown().await;

@@ -47,7 +47,7 @@ impl Client {
             callers: None,
             concurrency: ConcurrencyLimits::new(shutdown.clone(), &limits, None),
             unread_timeout: limits.unread_timeout,
-            shutdown: shutdown,
+            shutdown,
         });
         let (ours, theirs) = duplex(1 << 20);
         let serving = Arc::clone(&context);
@@ -81,11 +81,11 @@ impl Client {
 
     /// The time until the place for calls is free.
     async fn free_after(&self) -> Duration {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         timeout(Duration::from_secs(3600), self.context.concurrency.idle())
             .await
             .unwrap();
-        begun.elapsed()
+        started_at.elapsed()
     }
 }
 
@@ -171,13 +171,13 @@ async fn the_deadline_covers_the_response_to_its_last_byte() {
         // Too slow to take even the status.
         (None, Duration::from_millis(9_900 * 3 / 2), 10, None),
     ] {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let mut body = client.call(UNARY, deadline).await;
         let ((taken, status), free_after) = tokio::join!(take_slowly(&mut body, pause), client.free_after());
         assert_eq!(status.as_deref(), expected, "{deadline:?} {pause:?}");
         assert_eq!(taken == LARGE, expected == Some(""), "{taken}");
         assert!(free_after <= Duration::from_secs(ends_after + 1), "{free_after:?}");
-        assert!(begun.elapsed() >= free_after);
+        assert!(started_at.elapsed() >= free_after);
     }
 }
 
