@@ -91,7 +91,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let metrics = monitored.as_ref().map(tracing::field::display);
     tracing::info!(address = %bound, metrics, %organization, sandbox = args.sandbox, "serving");
     let _monitored = monitoring.map(|monitoring| {
-        let serving = monitoring.serve(Arc::clone(&access), server.ending());
+        let serving = monitoring.serve(Arc::clone(&access), server.shutdown_token());
         AbortOnDropHandle::new(tokio::spawn(serving))
     });
     let _checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(Arc::clone(&access), credential, interval)));

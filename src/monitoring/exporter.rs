@@ -1,4 +1,4 @@
-//! What a monitor reads: what was recorded since the start, and how things stand now.
+//! Renders `/metrics`: counters and histograms since the start, and gauges of the current state.
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
@@ -10,41 +10,41 @@ use crate::telemetry::metrics::{
     BUILD_INFO, Kind, LANE_WAITING, REST_WINDOW_LIMIT, REST_WINDOW_REMAINING, SCOPE_STATE, TOKEN_EXPIRY,
 };
 
-/// Everything that was recorded in this process.
-pub(crate) struct Exposition {
-    recorded: PrometheusHandle,
+/// Exports the metrics of this process.
+pub(crate) struct Exporter {
+    handle: PrometheusHandle,
 }
 
-impl Exposition {
-    /// From now on everything is recorded.
+impl Exporter {
+    /// Installs the recorder; metrics are recorded from now on.
     ///
     /// # Errors
-    /// When that was begun in this process before.
-    pub(crate) fn begin() -> Result<Self, BuildError> {
+    /// A recorder is already installed in this process.
+    pub(crate) fn install() -> Result<Self, BuildError> {
         let recorder = recorder()?;
-        let exposition = Self {
-            recorded: recorder.handle(),
+        let exporter = Self {
+            handle: recorder.handle(),
         };
         ::metrics::set_global_recorder(recorder)?;
         metrics::describe();
-        Ok(exposition)
+        Ok(exporter)
     }
 
-    /// Puts what was timed into its buckets; left undone, it would pile up.
-    pub(crate) fn tidy(&self) {
-        self.recorded.run_upkeep();
+    /// Drains histogram samples into buckets; must run periodically.
+    pub(crate) fn run_upkeep(&self) {
+        self.handle.run_upkeep();
     }
 
-    /// The whole text. Asks Buildkite nothing.
-    pub(crate) fn text(&self, access: &Governance) -> Result<String, BuildError> {
-        let mut text = self.recorded.render();
-        // On a recorder of its own, so that what is no longer known is gone.
+    /// Renders all metrics. Sends no request to Buildkite.
+    pub(crate) fn render(&self, governance: &Governance) -> Result<String, BuildError> {
+        let mut text = self.handle.render();
+        // A fresh recorder, so that a value that is no longer known disappears.
         let now = recorder()?;
         ::metrics::with_local_recorder(&now, || {
             metrics::describe();
             BUILD_INFO.set([env!("CARGO_PKG_VERSION")], 1);
-            set_budget(&access.budget());
-            set_health(&access.latest_health());
+            set_budget(&governance.budget());
+            set_health(&governance.latest_health());
         });
         text.push_str(&now.handle().render());
         Ok(text)
@@ -64,7 +64,7 @@ fn recorder() -> Result<PrometheusRecorder, BuildError> {
 fn set_budget(budget: &BudgetState) {
     for bucket in &budget.buckets {
         let name = bucket.bucket.as_str();
-        // What is left of a window whose size nobody told is as good as endless, and so no number.
+        // Without a known limit the remaining budget is meaningless, so it is not exported.
         if let Some(limit) = bucket.limit {
             REST_WINDOW_LIMIT.set([name], limit);
             REST_WINDOW_REMAINING.set([name], bucket.remaining);
@@ -76,10 +76,10 @@ fn set_budget(budget: &BudgetState) {
 }
 
 fn set_health(report: &Report) {
-    for verdict in &report.checks {
+    for result in &report.checks {
         for state in State::ALL {
-            let present = u32::from(state == verdict.state);
-            SCOPE_STATE.set([verdict.check.row().id, state.as_str()], present);
+            let present = u32::from(state == result.state);
+            SCOPE_STATE.set([result.check.row().id, state.as_str()], present);
         }
     }
     if let Some(end) = report.credential.as_ref().and_then(CredentialReport::expires_at) {
@@ -96,7 +96,7 @@ mod tests {
     use crate::providers::buildkite::{CallContext, Lane};
 
     #[tokio::test]
-    async fn what_is_left_of_a_window_of_unknown_size_is_absent() {
+    async fn the_remaining_budget_of_a_window_of_unknown_size_is_absent() {
         let limiter = RateLimiter::new(BudgetOptions::default());
         let permit = limiter.acquire(&CallContext::new(Lane::Sync)).await.unwrap();
         let headers = HeaderMap::from_iter([("ratelimit-reset".parse().unwrap(), HeaderValue::from(30))]);
