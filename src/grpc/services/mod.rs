@@ -1,7 +1,7 @@
 //! `c1.connector.v2` over gRPC: one file a service, each of which translates between the wire and [`crate::governance`] and
 //! decides nothing.
 //!
-//! [`crate::wire::rows`] writes what is listed, [`crate::wire::status`] what went wrong, [`crate::wire::request`] reads what a caller sent. [`unoffered`] answers for
+//! `crate::wire::rows` writes what is listed, `crate::wire::status` what went wrong, `crate::wire::request` reads what a caller sent. `unoffered` answers for
 //! the services of the protocol that are not offered.
 
 mod connector_service;

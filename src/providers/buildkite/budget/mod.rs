@@ -2,7 +2,7 @@
 //!
 //! Buildkite counts every request against the organization and against the token's user, in windows of a minute. The
 //! [`Door`] is the only way to the network, and lets a request through when neither window can be overdrawn by it. Read
-//! in this order: [`headers`] is what an answer says; `ends`, `window` and `bucket` are what may be concluded from it, and
+//! in this order: `headers` is what an answer says; `ends`, `window` and `bucket` are what may be concluded from it, and
 //! hold the argument why alone no request is refused; `careful` is how a window is entered; `lanes` is whose turn it is;
 //! `pace` is the operator's own limit; `keeper` puts them together, without a clock; `door` waits.
 

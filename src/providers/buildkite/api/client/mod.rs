@@ -1,5 +1,5 @@
-//! The HTTP client: [`endpoints`] has one typed method an endpoint, [`execute`] gives each request its turn at the one door,
-//! [`single_flight`] makes one of those that ask the same, [`transport`] sends it.
+//! The HTTP client: `endpoints` has one typed method an endpoint, `execute` gives each request its turn at the one door,
+//! `single_flight` makes one of those that ask the same, `transport` sends it.
 
 mod endpoints;
 pub(crate) mod execute;
