@@ -6,6 +6,7 @@ mod configuration;
 mod help;
 mod logs;
 mod process;
+mod python;
 mod refusals;
 mod sandbox;
 mod services;
