@@ -76,9 +76,13 @@ fn values(arg: &Arg) -> String {
     let possible = arg.get_possible_values();
     if possible.is_empty() {
         let names = arg.get_value_names().unwrap_or_default();
-        return names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" ");
+        return names
+            .iter()
+            .map(clap::builder::Str::as_str)
+            .collect::<Vec<_>>()
+            .join(" ");
     }
-    let names: Vec<&str> = possible.iter().map(|value| value.get_name()).collect();
+    let names: Vec<&str> = possible.iter().map(clap::builder::PossibleValue::get_name).collect();
     names.join("|")
 }
 

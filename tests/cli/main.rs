@@ -4,6 +4,7 @@
 
 mod audit;
 mod configuration;
+mod documentation;
 mod help;
 mod logs;
 mod process;
