@@ -2,7 +2,7 @@
 //! Buildkite echoes or by reading again.
 //!
 //! [`plan`] is the table, [`execute`] the reading, writing and confirming, [`rejected_write`] what a refused write means,
-//! [`keyed_lock`] the order of calls about one pair, [`principal`] who is meant, [`protection`] what is never touched, [`audit`] the
+//! [`keyed_lock`] the order of calls about one pair, `principal` who is meant, [`protection`] what is never touched, `audit` the
 //! record. A write that was begun is finished and recorded even if the caller hangs up, so it runs in a task of its own; a
 //! caller that is gone before the write begins has changed nothing.
 

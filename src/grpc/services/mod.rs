@@ -1,7 +1,7 @@
 //! `c1.connector.v2` over gRPC. Each file is one service, which translates between the wire and [`crate::governance`].
 //!
-//! [`crate::wire::rows`] encodes rows, [`crate::wire::status`] errors, and [`crate::wire::request`] decodes requests.
-//! [`unoffered`] responds for the services of the protocol that are not offered.
+//! `crate::wire::rows` encodes rows, `crate::wire::status` errors, and `crate::wire::request` decodes requests.
+//! `unoffered` responds for the services of the protocol that are not offered.
 
 mod connector_service;
 mod entitlements;

@@ -1,10 +1,10 @@
 //! Read-ahead: while a platform asks for one thing after the other, what it will ask for next is read already.
 //!
-//! Within a sync, the lists of people and of teams are read on while their parts are handed out ([`list`]), and the members of
-//! the teams to come are read several at once ([`members`]). What is held is bounded in rows, and dropped at the sync's end
+//! Within a sync, the lists of people and of teams are read on while their parts are handed out (`list`), and the members of
+//! the teams to come are read several at once (`members`). What is held is bounded in rows, and dropped at the sync's end
 //! or when it goes quiet. A grant or revoke of ours makes a newer generation of its team: what was read, or being read,
 //! before is not served. A process that knows nothing of a sync, because it was restarted in the middle of one, lists the
-//! teams once for itself ([`meeting`]).
+//! teams once for itself (`meeting`).
 
 mod list;
 mod meeting;

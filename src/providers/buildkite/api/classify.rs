@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | a read's 200 with JSON of the expected shape | the answer |
 //! | a read's other 2xx: it may be part of the answer, or an old one | `Unexpected` |
-//! | a write's 2xx | accepted; [`echo`] says what of its body is believed |
+//! | a write's 2xx | accepted; `echo` says what of its body is believed |
 //! | 2xx with well-formed JSON of another shape; 3xx (never followed); a body too large to be a page | `Unexpected` |
 //! | 2xx with a content type other than JSON, an empty body, or one that is cut or no JSON, whatever it begins with | `Unavailable` |
 //! | 401 | `TokenRejected` |

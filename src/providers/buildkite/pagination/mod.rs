@@ -16,7 +16,7 @@
 //! precedes its last row is in it. Let a later window hold an anchor `r` of its predecessor. A row that stays either precedes
 //! `r`, and was passed before; or follows `r`, and then stands in this window, which is contiguous from `r` on, or behind its
 //! end. Nothing is between two windows. The last window is shorter than was asked for, so nothing is behind it. Only the
-//! order of rows is used, never the time between windows, so windows may be asked one after the other or together ([`window_prefetch`]).
+//! order of rows is used, never the time between windows, so windows may be asked one after the other or together (`window_prefetch`).
 //! What leaves and comes again meanwhile did not stay: asked together, a window may be older than the one before it, and who
 //! went from the one to the end of the list is in neither; the next reading has them.
 //!
@@ -24,12 +24,12 @@
 //! times, then fails. A window full of rows already known is no end, since rows may have been inserted ahead. The same
 //! window answered at two higher offsets is a server that ignores `page`: an error, unless it ignores `per_page` too and so
 //! shows that it always answers the whole list. A server whose pages have a fixed size of their own cannot overlap; its list is
-//! read until two passes agree ([`stable_scan`]). It shows by pages that are larger than asked for, or by a first page that was
+//! read until two passes agree (`stable_scan`). It shows by pages that are larger than asked for, or by a first page that was
 //! short and has no anchor in common with what follows. A short window that names a next page is asked again; if it brings
 //! nothing new either, the page behind it decides whether the list ends or the Link.
 //!
-//! A list that ends below an extent that any answer promised is read again ([`extent`]). A part of a list may end within a window
-//! ([`batch`]): its successor reads that window again, and leaves out what was handed out, as it does with the rows that
+//! A list that ends below an extent that any answer promised is read again (`extent`). A part of a list may end within a window
+//! (`batch`): its successor reads that window again, and leaves out what was handed out, as it does with the rows that
 //! neighbouring windows share. So while nothing moves no row comes twice, however the list is parted.
 //!
 //! A position that is handed on always lies further than the one that was read from, so no caller is sent in circles.

@@ -1,5 +1,5 @@
-//! The HTTP client: [`endpoints`] has one typed method an endpoint, [`execute`] gets each request a permit,
-//! [`single_flight`] makes one of those that ask the same, [`transport`] sends it.
+//! The HTTP client: `endpoints` has one typed method an endpoint, `execute` gets each request a permit,
+//! `single_flight` makes one of those that ask the same, `transport` sends it.
 
 mod endpoints;
 pub(crate) mod execute;

@@ -2,11 +2,11 @@
 
 use buildkite_connector::governance::health::Check;
 
-const README: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../docs/check.md");
 
 /// The rows of the table below a heading, as cells.
 fn table(heading: &str) -> Vec<Vec<String>> {
-    let section = README.split(heading).nth(1).unwrap_or_else(|| panic!("no `{heading}`"));
+    let section = PAGE.split(heading).nth(1).unwrap_or_else(|| panic!("no `{heading}`"));
     let section = section.split("\n## ").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
     rows.map(|row| {
@@ -34,5 +34,5 @@ fn the_troubleshooting_table_is_the_codes_own() {
             ]
         })
         .collect();
-    assert_eq!(table("## When something is unhealthy"), expected);
+    assert_eq!(table("## By symptom"), expected);
 }
