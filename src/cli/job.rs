@@ -76,7 +76,7 @@ impl Job {
     }
 
     /// The organization's governance.
-    pub(super) fn access(&self) -> &Governance {
+    pub(super) fn access(&self) -> &Arc<Governance> {
         &self.access
     }
 
@@ -93,10 +93,48 @@ impl Job {
             done = work => done,
             never = progress::show(progress, &self.access) => match never {},
         };
+        self.limited(done)
+    }
+
+    /// Makes a change and shows its progress. After a signal nothing new is begun, and what was begun is finished first: then
+    /// the signal's exit code is returned beside what was done.
+    pub(super) async fn finish<T>(
+        &self,
+        progress: &Progress,
+        work: impl Future<Output = Result<T, GovernanceError>>,
+    ) -> Result<(T, Option<u8>), CommandError> {
+        let interruption = signals::interruption().map_err(|error| CommandError::Failed(error.to_string()))?;
+        let mut work = std::pin::pin!(work);
+        let code = tokio::select! {
+            biased;
+            code = interruption => code,
+            done = &mut work => return self.limited(done.map(|done| (done, None)).map_err(CommandError::from)),
+            never = progress::show(progress, &self.access) => match never {},
+        };
+        self.access.begin_no_more();
+        match work.await {
+            Ok(done) => Ok((done, Some(code))),
+            Err(GovernanceError::ShuttingDown) => Err(CommandError::Interrupted(code)),
+            Err(error) => Err(CommandError::Finished(code, error.to_string())),
+        }
+    }
+
+    fn limited<T>(&self, done: Result<T, CommandError>) -> Result<T, CommandError> {
         match done {
             // Without a longest wait that was given, this is trouble like any other.
             Err(CommandError::RateLimited(problem)) if !self.has_max_wait => Err(CommandError::Failed(problem)),
             done => done,
+        }
+    }
+}
+
+impl From<GovernanceError> for CommandError {
+    fn from(error: GovernanceError) -> Self {
+        let said = error.to_string();
+        match error {
+            GovernanceError::RateLimited(_) => Self::RateLimited(said),
+            GovernanceError::ProvisioningDisabled => Self::Refused(said),
+            _ => Self::Failed(said),
         }
     }
 }
@@ -106,8 +144,8 @@ impl From<ExportError> for CommandError {
         let said = error.to_string();
         match error {
             ExportError::Refused { .. } => Self::Refused(said),
-            ExportError::Read(GovernanceError::RateLimited(_)) => Self::RateLimited(said),
-            ExportError::Read(_) | ExportError::NoSuchTeam(_) | ExportError::Write { .. } => Self::Failed(said),
+            ExportError::Read(error) => error.into(),
+            ExportError::NoSuchTeam(_) | ExportError::Write { .. } => Self::Failed(said),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Commands: parse, wire, print. What they do is decided in the rooms below.
 
 mod caller;
+mod change;
 mod check;
 mod diff;
 mod job;
@@ -13,6 +14,7 @@ mod settings;
 mod signals;
 mod switches;
 mod sync;
+mod user;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -20,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use caller::CallerArgs;
+pub use change::ChangeArgs;
 pub use check::CheckArgs;
 pub use diff::DiffArgs;
 pub use job::JobArgs;
@@ -27,6 +30,8 @@ pub use list::ListArgs;
 pub use serve::ServeArgs;
 pub use settings::{ConnectionArgs, SettingError, Settings};
 pub use sync::SyncArgs;
+
+use crate::governance::provisioning::Operation;
 
 /// Governs who is Member or Maintainer of which Buildkite team, for access-request platforms.
 #[derive(Debug, Parser)]
@@ -44,6 +49,10 @@ enum Command {
     Sync(Box<SyncArgs>),
     /// Print users, teams, grants or resources
     List(Box<ListArgs>),
+    /// Let a user hold a role in a team
+    Grant(Box<ChangeArgs>),
+    /// Let a user hold a role in a team no longer
+    Revoke(Box<ChangeArgs>),
     /// Show who gained and who lost what between two files of syncs
     Diff(DiffArgs),
     /// Make a bearer for a caller, and its entry for the callers file
@@ -78,6 +87,9 @@ pub enum CommandError {
     /// A signal ended the job; its exit code.
     #[error("interrupted: nothing was changed")]
     Interrupted(u8),
+    /// A signal came while a change was under way, which was finished first: the exit code, and what came of the change.
+    #[error("interrupted: {1}")]
+    Finished(u8, String),
     /// Two files differ, as was printed.
     #[error("different")]
     Different,
@@ -89,7 +101,7 @@ impl CommandError {
             Self::Setting(_) | Self::Refused(_) => ExitCode::from(WRONG_USAGE),
             Self::Failed(_) | Self::Unhealthy | Self::Different => ExitCode::FAILURE,
             Self::RateLimited(_) => ExitCode::from(3),
-            Self::Interrupted(code) => ExitCode::from(*code),
+            Self::Interrupted(code) | Self::Finished(code, _) => ExitCode::from(*code),
         }
     }
 }
@@ -122,6 +134,8 @@ impl Cli {
             Command::Serve(args) => serve::run(&args).await,
             Command::Sync(args) => sync::run(&args).await,
             Command::List(args) => list::run(&args).await,
+            Command::Grant(args) => change::run(&args, Operation::Grant).await,
+            Command::Revoke(args) => change::run(&args, Operation::Revoke).await,
             Command::Diff(args) => diff::run(&args),
             Command::Caller(args) => caller::run(&args),
             Command::Check(args) => check::run(&args).await,

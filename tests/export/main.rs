@@ -9,6 +9,7 @@ mod process;
 mod support;
 
 mod c1z;
+mod changes;
 mod diff;
 mod endings;
 mod expansion;
