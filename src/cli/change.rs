@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::job::{Job, JobArgs};
 use super::{CommandError, user};
 use crate::export::{Progress, Stage};
-use crate::governance::provisioning::{Malformed, Operation, Outcome, Preview, Request, RequestContext};
+use crate::governance::provisioning::{Malformed, Operation, Outcome, Preview, Request};
 use crate::governance::{EntitlementId, Governance, GovernanceError, Principal};
 use crate::providers::buildkite::{Role, Team, UserId};
 
@@ -57,7 +57,7 @@ pub(super) async fn run(args: &ChangeArgs, operation: Operation) -> Result<(), C
             args.change(operation, job.access()).await
         }
     };
-    let (report, interrupted) = job.finish(&progress, work).await?;
+    let (report, interrupted) = job.finish(Some(&progress), work).await?;
     args.print(&report)
         .map_err(|error| CommandError::Failed(format!("the result cannot be printed: {error}")))?;
     match interrupted {
@@ -72,12 +72,7 @@ pub(super) async fn run(args: &ChangeArgs, operation: Operation) -> Result<(), C
 impl ChangeArgs {
     async fn change(&self, operation: Operation, access: &Arc<Governance>) -> Result<Report, GovernanceError> {
         let request_id = Uuid::now_v7().to_string();
-        let asker = RequestContext {
-            caller: user::caller().into(),
-            request_id: request_id.clone(),
-            deadline: None,
-            answer_by: None,
-        };
+        let asker = user::request(&request_id);
         let found = if access.settings().provisioning {
             access.team_named(&self.team).await
         } else {

@@ -40,9 +40,24 @@ pub(super) struct Job {
     _rotation: AbortOnDropHandle<()>,
 }
 
+/// Which token a job uses where the token's file is replaced while it runs.
+enum Token {
+    AsTheFileHasIt,
+    Pinned,
+}
+
 impl Job {
     /// Reads the settings. Nothing is asked of Buildkite yet.
     pub(super) async fn start(args: &JobArgs) -> Result<Self, CommandError> {
+        Self::start_with(args, Token::AsTheFileHasIt).await
+    }
+
+    /// The same with the token that is there now, whatever the token's file holds later.
+    pub(super) async fn start_pinned(args: &JobArgs) -> Result<Self, CommandError> {
+        Self::start_with(args, Token::Pinned).await
+    }
+
+    async fn start_with(args: &JobArgs, token: Token) -> Result<Self, CommandError> {
         let unless_given = if io::stderr().is_terminal() {
             LOG_OF_A_TERMINAL
         } else {
@@ -59,10 +74,14 @@ impl Job {
             Some(sandbox) => serve::for_sandbox(sandbox, &args.connection)?,
             None => Settings::read(&args.connection, |name| std::env::var(name).ok())?,
         };
+        let credential = match token {
+            Token::AsTheFileHasIt => settings.credential,
+            Token::Pinned => settings.credential.pinned(),
+        };
         let client = Client::with_credential(
             settings.origin,
             settings.organization,
-            settings.credential,
+            credential,
             args.connection.client_of_a_job(settings.client),
         )
         .map_err(|error| CommandError::Failed(error.to_string()))?;
@@ -96,20 +115,26 @@ impl Job {
         self.limited(done)
     }
 
-    /// Makes a change and shows its progress. After a signal nothing new is begun, and what was begun is finished first: then
+    /// Makes a change and shows its progress, if any. After a signal nothing new is begun, and what was begun is finished first: then
     /// the signal's exit code is returned beside what was done.
     pub(super) async fn finish<T>(
         &self,
-        progress: &Progress,
+        progress: Option<&Progress>,
         work: impl Future<Output = Result<T, GovernanceError>>,
     ) -> Result<(T, Option<u8>), CommandError> {
         let interruption = signals::interruption().map_err(|error| CommandError::Failed(error.to_string()))?;
         let mut work = std::pin::pin!(work);
+        let show = async {
+            match progress {
+                Some(progress) => progress::show(progress, &self.access).await,
+                None => std::future::pending().await,
+            }
+        };
         let code = tokio::select! {
             biased;
             code = interruption => code,
             done = &mut work => return self.limited(done.map(|done| (done, None)).map_err(CommandError::from)),
-            never = progress::show(progress, &self.access) => match never {},
+            never = show => match never {},
         };
         self.access.begin_no_more();
         match work.await {

@@ -4,6 +4,7 @@ mod caller;
 mod change;
 mod check;
 mod diff;
+mod disconnect;
 mod job;
 mod list;
 mod logging;
@@ -25,6 +26,7 @@ pub use caller::CallerArgs;
 pub use change::ChangeArgs;
 pub use check::CheckArgs;
 pub use diff::DiffArgs;
+pub use disconnect::DisconnectArgs;
 pub use job::JobArgs;
 pub use list::ListArgs;
 pub use serve::ServeArgs;
@@ -55,6 +57,8 @@ enum Command {
     Revoke(Box<ChangeArgs>),
     /// Show who gained and who lost what between two files of syncs
     Diff(DiffArgs),
+    /// Revoke the API token at Buildkite
+    Disconnect(Box<DisconnectArgs>),
     /// Make a bearer for a caller, and its entry for the callers file
     Caller(CallerArgs),
     /// Tell what works, what does not, and what to do, per scope of the token
@@ -137,6 +141,7 @@ impl Cli {
             Command::Grant(args) => change::run(&args, Operation::Grant).await,
             Command::Revoke(args) => change::run(&args, Operation::Revoke).await,
             Command::Diff(args) => diff::run(&args),
+            Command::Disconnect(args) => disconnect::run(&args).await,
             Command::Caller(args) => caller::run(&args),
             Command::Check(args) => check::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,

@@ -11,6 +11,7 @@ mod support;
 mod c1z;
 mod changes;
 mod diff;
+mod disconnect;
 mod endings;
 mod expansion;
 mod files;

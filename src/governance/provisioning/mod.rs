@@ -7,6 +7,7 @@
 //! caller that is gone before the write begins has changed nothing.
 
 mod audit;
+mod disconnect;
 pub mod display_names;
 pub mod execute;
 pub mod keyed_lock;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use audit::AuditSink;
+pub use disconnect::OwnToken;
 pub use keyed_lock::Pair;
 pub use outcome::{Outcome, ProvisioningResult};
 pub use plan::{MaintainerRevoke, Operation, Plan, Request, Write, decide};

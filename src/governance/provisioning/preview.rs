@@ -24,7 +24,7 @@ impl Governance {
     /// # Errors
     /// `Invalid` where no team is listed under the name, or whatever keeps the list from being read whole.
     pub async fn team_named(&self, named: &str) -> Result<Team, GovernanceError> {
-        let call = self.call();
+        let call = self.changing();
         let looked = async {
             let teams: Vec<Team> = self.whole(&call).await?;
             let by_slug = teams.iter().find(|team| team.slug.as_deref() == Some(named));
@@ -37,7 +37,7 @@ impl Governance {
                 None => Err(self.no_team_named(named, &call).await?),
             }
         };
-        looked.await.map_err(|error| self.ended(error))
+        looked.await.map_err(|error| self.because_it_ends(error))
     }
 
     /// That a list lacks a team proves its absence only to an organization admin.
@@ -66,10 +66,10 @@ impl Governance {
         entitlement: EntitlementId,
         principal: &Principal,
     ) -> Result<Preview, GovernanceError> {
-        let call = self.call();
+        let call = self.changing();
         self.looked_ahead(request, entitlement, principal, &call)
             .await
-            .map_err(|error| self.ended(error))
+            .map_err(|error| self.because_it_ends(error))
     }
 
     async fn looked_ahead(
@@ -103,12 +103,12 @@ impl Governance {
     }
 
     /// A call on the lane of changes, given up once nothing new is begun.
-    fn call(&self) -> CallContext {
+    pub(crate) fn changing(&self) -> CallContext {
         CallContext::new(Lane::Provisioning).with_cancellation(&self.provisioning.ending)
     }
 
     /// Such a call is abandoned for no other reason.
-    fn ended(&self, error: GovernanceError) -> GovernanceError {
+    pub(crate) fn because_it_ends(&self, error: GovernanceError) -> GovernanceError {
         match error {
             GovernanceError::Abandoned if self.provisioning.ending.is_cancelled() => GovernanceError::ShuttingDown,
             other => other,
