@@ -106,7 +106,7 @@ impl Check {
     #[must_use]
     pub fn witnessed_by(endpoint: Endpoint) -> Self {
         match endpoint {
-            Endpoint::AccessToken => Self::Authentication,
+            Endpoint::AccessToken | Endpoint::RevokeToken => Self::Authentication,
             Endpoint::User => Self::UserIdentity,
             Endpoint::Organization | Endpoint::Organizations => Self::OrganizationAccess,
             Endpoint::OrganizationMembers | Endpoint::OrganizationMember(_) => Self::OrganizationMemberListing,

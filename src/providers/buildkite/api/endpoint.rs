@@ -51,6 +51,8 @@ impl fmt::Display for Scope {
 pub enum Endpoint {
     /// The token itself: scopes, expiry, owner's name.
     AccessToken,
+    /// Revokes the token that the request carries.
+    RevokeToken,
     /// The token's owner, with the user's id.
     User,
     /// The organization.
@@ -83,6 +85,7 @@ impl Endpoint {
     pub fn name(self) -> &'static str {
         match self {
             Self::AccessToken => "access token",
+            Self::RevokeToken => "revoke access token",
             Self::User => "user",
             Self::Organization => "organization",
             Self::Organizations => "organizations",
@@ -98,11 +101,11 @@ impl Endpoint {
         }
     }
 
-    /// The scope without which Buildkite answers 403; the token's own record needs none.
+    /// The scope without which Buildkite answers 403; reading and revoking the token itself need none.
     #[must_use]
     pub fn scope(self) -> Option<Scope> {
         match self {
-            Self::AccessToken => None,
+            Self::AccessToken | Self::RevokeToken => None,
             Self::User => Some(Scope::ReadUser),
             Self::Organization | Self::Organizations | Self::OrganizationMembers | Self::OrganizationMember(_) => {
                 Some(Scope::ReadOrganizations)
@@ -122,7 +125,7 @@ impl Endpoint {
         match self {
             Self::AddMember(_) => Method::POST,
             Self::ChangeRole(..) => Method::PATCH,
-            Self::RemoveMember(..) => Method::DELETE,
+            Self::RemoveMember(..) | Self::RevokeToken => Method::DELETE,
             _ => Method::GET,
         }
     }
@@ -130,7 +133,7 @@ impl Endpoint {
     /// The segments of the path below `/v2`.
     pub(crate) fn path(self, organization: &OrganizationSlug) -> Vec<String> {
         let below: Vec<String> = match self {
-            Self::AccessToken => return vec!["access-token".into()],
+            Self::AccessToken | Self::RevokeToken => return vec!["access-token".into()],
             Self::User => return vec!["user".into()],
             Self::Organizations => return vec!["organizations".into()],
             Self::Organization => vec![],

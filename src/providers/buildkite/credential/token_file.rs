@@ -118,6 +118,12 @@ impl Credential {
         })
     }
 
+    /// The token that is in use now, and no other whatever the file holds later.
+    #[must_use]
+    pub fn pinned(&self) -> Self {
+        ApiToken::clone(&self.current()).into()
+    }
+
     /// The token to begin a request with.
     pub(crate) fn current(&self) -> Arc<ApiToken> {
         self.in_use.token.load_full()

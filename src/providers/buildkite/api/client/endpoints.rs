@@ -146,6 +146,16 @@ impl Client {
             .map(|_: Option<serde::de::IgnoredAny>| ())
     }
 
+    /// Revokes the token that the request carries, for good.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`]. It is sent once; whether the token still works is for the caller to find out.
+    pub async fn revoke_token(&self, call: &CallContext) -> Result<(), ApiError> {
+        self.write(Endpoint::RevokeToken, None, call)
+            .await
+            .map(|_: Option<serde::de::IgnoredAny>| ())
+    }
+
     async fn list<R: Row + DeserializeOwned>(
         &self,
         endpoint: Endpoint,

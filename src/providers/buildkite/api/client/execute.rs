@@ -66,7 +66,12 @@ impl Client {
             let sent = if asked.endpoint.is_write() {
                 self.write_once(asked, body, &turn, call).await
             } else {
-                self.read_together(asked, &turn, call).await
+                // A read changes nothing: it is dropped as soon as its call is given up.
+                tokio::select! {
+                    biased;
+                    () = call.cancelled() => Err(ApiErrorKind::Abandoned),
+                    sent = self.read_together(asked, &turn, call) => sent,
+                }
             };
             let sent = sent.map_err(|trouble| ApiError::new(asked.endpoint, trouble))?;
             match sent.outcome {
