@@ -171,7 +171,7 @@ impl Server {
             let context = Arc::clone(&self.context);
             tasks.spawn(async move { connection::connect(&context, stream, permit).await });
         }
-        tracing::info!("shutting down: new calls are rejected, calls in progress are finished");
+        tracing::info!("ending: new calls are rejected, calls in progress are finished");
         self.governance.begin_no_more();
         drop(listener);
         self.health.shutdown().await;
