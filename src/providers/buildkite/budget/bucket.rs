@@ -13,7 +13,7 @@
 //!
 //! When the last request of some window is sent, every request that the window counted before is therefore still
 //! charged. The charges never exceed the limit, so the window does not exceed it either: alone, no request is refused,
-//! whatever the alignment of the windows.
+//! with any alignment of the windows.
 //!
 //! Other consumers use the same limit, and only responses show it. The second bound is the lowest remaining count that
 //! a response of this window reported, less the requests of this process that may have been counted since. It needs no
