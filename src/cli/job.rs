@@ -137,6 +137,7 @@ impl Job {
             never = show => match never {},
         };
         self.access.begin_no_more();
+        tracing::info!("interrupted: what was begun is finished first");
         match work.await {
             Ok(done) => Ok((done, Some(code))),
             Err(GovernanceError::ShuttingDown) => Err(CommandError::Interrupted(code)),

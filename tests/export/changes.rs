@@ -323,9 +323,10 @@ async fn a_signal_while_a_write_is_under_way_ends_the_job_once_it_is_confirmed()
         .add(Fault::new(Endpoint::AddTeamMember, FaultKind::Held(gate.clone())));
     let mut command = provisioning(&sandbox, "grant", "member", &pair.email);
     command.args(["--audit-file", place.path("audit").to_str().unwrap()]);
-    let job = Running::start(command);
+    let mut job = Running::start(command);
     until(|| held_up.fired() > 0).await;
     job.signal("INT");
+    job.event("interrupted");
     gate.open();
     let ended = tokio::task::spawn_blocking(|| job.ended()).await.unwrap();
     assert_eq!(ended.status.code(), Some(130), "{:#?}", ended.printed);
