@@ -3,17 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use super::cursor::Anchor;
-use super::{Answer, Link, Row};
+use super::{Link, ListPage, Row};
 
 /// A window's answer, each row recognised.
-pub(crate) struct Recognised<R> {
+pub(crate) struct AnchoredPage<R> {
     pub(crate) rows: Vec<R>,
     pub(crate) anchors: Vec<Anchor>,
     pub(crate) link: Link,
 }
 
-impl<R: Row> From<Answer<R>> for Recognised<R> {
-    fn from(Answer { rows, link }: Answer<R>) -> Self {
+impl<R: Row> From<ListPage<R>> for AnchoredPage<R> {
+    fn from(ListPage { rows, link }: ListPage<R>) -> Self {
         Self {
             anchors: rows.iter().map(Anchor::of).collect(),
             rows,
@@ -22,19 +22,20 @@ impl<R: Row> From<Answer<R>> for Recognised<R> {
     }
 }
 
-impl<R: Row> Recognised<R> {
+impl<R: Row> AnchoredPage<R> {
     pub(crate) fn held(&self) -> u32 {
         u32::try_from(self.rows.len()).unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn shares_an_anchor_with(&self, last: &[Anchor]) -> bool {
+    pub(crate) fn shares_anchor_with(&self, last: &[Anchor]) -> bool {
         let mut recognised = self.rows.iter().zip(&self.anchors);
-        recognised.any(|(row, anchor)| row.since().is_some() && last.contains(anchor)) || self.goes_on_from(last)
+        recognised.any(|(row, anchor)| row.created_at().is_some() && last.contains(anchor))
+            || self.continues_previous(last)
     }
 
     /// Whether the window begins with a row of the last one and holds most of those that followed it. A row that does not
     /// tell its beginning may have been removed and added again elsewhere; what followed it did not come along.
-    fn goes_on_from(&self, last: &[Anchor]) -> bool {
+    fn continues_previous(&self, last: &[Anchor]) -> bool {
         let first = self.anchors.first();
         let Some(place) = last.iter().position(|anchor| Some(anchor) == first) else {
             return false;
@@ -52,7 +53,7 @@ impl<R: Row> Recognised<R> {
         shared.find_map(|(was, anchor)| Some((was, *here.get(anchor)?)))
     }
 
-    pub(crate) fn starts_like(&self, last: &[Anchor]) -> bool {
+    pub(crate) fn repeats_previous(&self, last: &[Anchor]) -> bool {
         self.anchors.iter().zip(last).all(|(anchor, last)| anchor == last)
     }
 }

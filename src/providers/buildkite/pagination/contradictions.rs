@@ -1,29 +1,29 @@
 //! Windows whose rows and whose `Link` or size contradict each other: one more window tells which of the two is wrong.
 
-use super::anchored_page::Recognised;
-use super::overlap::{Reader, Step};
-use super::{Row, Window, Windows};
+use super::anchored_page::AnchoredPage;
+use super::overlap::{OverlapReader, Step};
+use super::{ListSource, Row, Window};
 use crate::providers::buildkite::api::error::ApiError;
 
-impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
+impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
     /// A window that brought nothing new and is short, and yet a next page is named: the next page tells which is wrong.
     pub(crate) async fn end_against_link(&mut self, window: Window) -> Result<Step<R>, ApiError> {
         let next = Window {
             page: window.page + 1,
             ..window
         };
-        let behind = Recognised::from(self.ahead.beside(next).await?);
-        if self.holds_news(&behind) {
+        let behind = AnchoredPage::from(self.prefetch.fetch_alongside(next).await?);
+        if self.has_new_rows(&behind) {
             return Err(self.unexpected("a short page of a list that goes on"));
         }
         Ok(Step::End)
     }
 
     /// No rows, and yet a next page is named: the next page tells which of the two is wrong.
-    pub(crate) async fn empty_but_linked(&mut self, answer: &Recognised<R>) -> Result<Step<R>, ApiError> {
+    pub(crate) async fn empty_but_linked(&mut self, answer: &AnchoredPage<R>) -> Result<Step<R>, ApiError> {
         let next = self
-            .ahead
-            .beside(Window {
+            .prefetch
+            .fetch_alongside(Window {
                 page: 2,
                 per_page: self.largest,
             })
@@ -38,9 +38,9 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
     }
 
     /// More rows than were asked for: `per_page` is not heard, and whether `page` is must be found out.
-    pub(crate) async fn oversized(&mut self, answer: Recognised<R>, window: Window) -> Result<Step<R>, ApiError> {
+    pub(crate) async fn oversized(&mut self, answer: AnchoredPage<R>, window: Window) -> Result<Step<R>, ApiError> {
         let first = window.offset() == 0;
-        if first && !answer.link.names_more_than(window.page) {
+        if first && !answer.link.has_more_after(window.page) {
             return Ok(Step::Whole(answer.rows));
         }
         let probe = if first {
@@ -49,7 +49,7 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
                 page: 2,
                 per_page: Window::LARGEST,
             }
-        } else if answer.starts_like(&self.last) {
+        } else if answer.repeats_previous(&self.previous) {
             Window {
                 page: 1,
                 per_page: (window.per_page / 2).max(1),
@@ -57,8 +57,8 @@ impl<'s, R: Row + 's, S: Windows<R>> Reader<'s, R, S> {
         } else {
             return Ok(Step::FixedSize);
         };
-        let again = Recognised::from(self.ahead.beside(probe).await?);
-        let unpaged = again.rows.len() > probe.per_page as usize && again.starts_like(&self.last);
+        let again = AnchoredPage::from(self.prefetch.fetch_alongside(probe).await?);
+        let unpaged = again.rows.len() > probe.per_page as usize && again.repeats_previous(&self.previous);
         match (unpaged, first) {
             (true, _) => Ok(Step::Whole(again.rows)),
             (false, true) => Ok(Step::FixedSize),

@@ -11,7 +11,7 @@ pub struct Anchor(Uuid);
 
 impl Anchor {
     pub(crate) fn of<R: Row>(row: &R) -> Self {
-        Self(Uuid::new_v5(&row.id(), row.since().unwrap_or_default().as_bytes()))
+        Self(Uuid::new_v5(&row.id(), row.created_at().unwrap_or_default().as_bytes()))
     }
 }
 
@@ -29,7 +29,7 @@ impl Prefix {
     }
 
     /// The same rows and one more.
-    pub(crate) fn and(self, row: Anchor) -> Self {
+    pub(crate) fn with(self, row: Anchor) -> Self {
         Self {
             rows: self.rows.saturating_add(1),
             digest: Uuid::new_v5(&self.digest, row.0.as_bytes()),
@@ -37,8 +37,8 @@ impl Prefix {
     }
 
     /// The same rows and these.
-    pub(crate) fn and_all(self, rows: impl IntoIterator<Item = Anchor>) -> Self {
-        rows.into_iter().fold(self, Self::and)
+    pub(crate) fn with_all(self, rows: impl IntoIterator<Item = Anchor>) -> Self {
+        rows.into_iter().fold(self, Self::with)
     }
 }
 
@@ -74,7 +74,7 @@ pub enum Cursor {
 }
 
 /// More rows than any organization has people; a position beyond was not made by reading a list.
-pub(crate) const LONGEST_LIST: u32 = 1_000_000;
+pub(crate) const MAX_LIST_ROWS: u32 = 1_000_000;
 
 impl Cursor {
     /// Whether reading a list can have come to this position.
@@ -90,14 +90,14 @@ impl Cursor {
                 ..
             } => {
                 let begun = *covered > 0 || !handed.is_empty();
-                begun && (*covered).max(*promised) <= LONGEST_LIST && (1..=Window::LARGEST).contains(largest)
+                begun && (*covered).max(*promised) <= MAX_LIST_ROWS && (1..=Window::LARGEST).contains(largest)
             }
         }
     }
 
     /// Behind so many rows of a list that never moves.
     #[must_use]
-    pub fn behind(rows: u32) -> Self {
+    pub fn at_offset(rows: u32) -> Self {
         Self::Behind {
             covered: rows,
             largest: Window::LARGEST,
@@ -119,28 +119,28 @@ impl Cursor {
     }
 
     /// The same position in a list that promised so many rows, after more rows behind it were handed out.
-    pub(crate) fn having_handed_out(self, promised: u32, rows: impl Iterator<Item = Anchor>) -> Self {
-        let mut position = match self {
-            Self::Start => Self::behind(0),
+    pub(crate) fn after_rows(self, promised: u32, rows: impl Iterator<Item = Anchor>) -> Self {
+        let mut cursor = match self {
+            Self::Start => Self::at_offset(0),
             Self::Behind { .. } | Self::After(_) => self,
         };
         if let Self::Behind {
             promised: before,
             handed,
             ..
-        } = &mut position
+        } = &mut cursor
         {
             *before = promised.max(*before);
             handed.extend(rows);
         }
-        position
+        cursor
     }
 
     /// All rows that were handed out before this position.
     pub(crate) fn prefix(&self) -> Prefix {
         match self {
             Self::Start | Self::After(_) => Prefix::default(),
-            Self::Behind { prefix, handed, .. } => prefix.and_all(handed.iter().copied()),
+            Self::Behind { prefix, handed, .. } => prefix.with_all(handed.iter().copied()),
         }
     }
 }

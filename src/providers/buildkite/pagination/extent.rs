@@ -11,13 +11,13 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::overlap;
-use super::overlap::Outcome;
+use super::overlap::OverlapResult;
 use super::stable_scan;
-use super::{Batch, Cursor, Row, Windows};
+use super::{Batch, Cursor, ListSource, Row};
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 
 /// How often a list is read again at most.
-const READINGS: usize = 3;
+const MAX_READS: usize = 3;
 
 /// A list that ended below what it promised.
 pub(crate) struct Short {
@@ -64,13 +64,13 @@ pub(crate) fn ids<R: Row>(rows: &[R]) -> BTreeSet<Uuid> {
 ///
 /// # Errors
 /// `Unavailable` where no reading can be believed, and whatever asking for a window ends with.
-pub(crate) async fn read_again<R: Row, S: Windows<R>>(source: &S, short: Short) -> Result<Whole<R>, ApiError> {
+pub(crate) async fn read_again<R: Row, S: ListSource<R>>(source: &S, short: Short) -> Result<Whole<R>, ApiError> {
     let Short {
         promised,
         ids: mut before,
     } = short;
     let mut promised = promised as usize;
-    for _ in 0..READINGS {
+    for _ in 0..MAX_READS {
         let whole = match read_whole(source).await? {
             Ok(whole) => whole,
             Err(short) => {
@@ -85,16 +85,16 @@ pub(crate) async fn read_again<R: Row, S: Windows<R>>(source: &S, short: Short) 
         }
         before = Some(ids);
     }
-    Err(source.trouble(ApiErrorKind::Unavailable(Unavailability::Short)))
+    Err(source.error(ApiErrorKind::Unavailable(Unavailability::Short)))
 }
 
 /// One reading from the list's beginning to its end.
-async fn read_whole<R: Row, S: Windows<R>>(source: &S) -> Result<Result<Whole<R>, Short>, ApiError> {
+async fn read_whole<R: Row, S: ListSource<R>>(source: &S) -> Result<Result<Whole<R>, Short>, ApiError> {
     let mut read: Option<Batch<R>> = None;
-    let mut position = Cursor::Start;
+    let mut cursor = Cursor::Start;
     loop {
-        match overlap::read(source, position, usize::MAX).await? {
-            Outcome::Batch(batch) => {
+        match overlap::read(source, cursor, usize::MAX).await? {
+            OverlapResult::Batch(batch) => {
                 let next = batch.next.clone();
                 let batch = match read.take() {
                     Some(mut before) => {
@@ -105,13 +105,13 @@ async fn read_whole<R: Row, S: Windows<R>>(source: &S) -> Result<Result<Whole<R>
                 };
                 match next {
                     // An outage in the middle, after which the reading may go on.
-                    Some(next) => (position, read) = (next, Some(batch)),
+                    Some(next) => (cursor, read) = (next, Some(batch)),
                     None => return Ok(Ok(Whole::Listed(Box::new(batch)))),
                 }
             }
-            Outcome::Short(short) => return Ok(Err(short)),
-            Outcome::Whole(rows) => return Ok(Ok(Whole::Unordered(rows))),
-            Outcome::FixedSize { promised } => {
+            OverlapResult::Short(short) => return Ok(Err(short)),
+            OverlapResult::Whole(rows) => return Ok(Ok(Whole::Unordered(rows))),
+            OverlapResult::FixedSize { promised } => {
                 let rows = stable_scan::read(source, promised).await?;
                 return Ok(Ok(Whole::Unordered(rows)));
             }

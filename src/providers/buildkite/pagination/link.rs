@@ -41,13 +41,13 @@ impl Link {
 
     /// Whether it says that rows follow those of `page`.
     #[must_use]
-    pub fn names_more_than(self, page: u32) -> bool {
+    pub fn has_more_after(self, page: u32) -> bool {
         self.next || self.last.is_some_and(|last| last > page)
     }
 
     /// Rows that the list holds at least, for pages of `size` rows: those of every page before the last, and one more.
     #[must_use]
-    pub fn known_rows(self, page: u32, size: u32) -> u32 {
+    pub fn min_total_rows(self, page: u32, size: u32) -> u32 {
         let full = self
             .last
             .unwrap_or(page)
@@ -65,7 +65,7 @@ impl Link {
 
     /// Whether it says that `page` is the last.
     #[must_use]
-    pub fn ends_at(self, page: u32) -> bool {
+    pub fn is_last(self, page: u32) -> bool {
         !self.next && self.last == Some(page)
     }
 }

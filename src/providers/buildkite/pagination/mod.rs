@@ -47,13 +47,13 @@ pub(crate) mod window_prefetch;
 
 use uuid::Uuid;
 
-pub use batch::{Batch, enough_for};
+pub use batch::{Batch, min_rows_for};
 pub use cursor::{Anchor, Cursor, Prefix};
 pub use link::Link;
 pub use window::Window;
 
 use extent::Whole;
-use overlap::Outcome;
+use overlap::OverlapResult;
 
 use super::api::error::{ApiError, ApiErrorKind, Unavailability};
 use super::api::types::{OrganizationMember, Team, TeamMember};
@@ -63,7 +63,7 @@ pub trait Row: Send {
     /// What tells this row from every other.
     fn id(&self) -> Uuid;
     /// When the row came to be, as Buildkite wrote it, where rows of its kind have that.
-    fn since(&self) -> Option<&str>;
+    fn created_at(&self) -> Option<&str>;
 }
 
 impl Row for OrganizationMember {
@@ -71,7 +71,7 @@ impl Row for OrganizationMember {
         self.id.uuid()
     }
 
-    fn since(&self) -> Option<&str> {
+    fn created_at(&self) -> Option<&str> {
         None
     }
 }
@@ -81,7 +81,7 @@ impl Row for Team {
         self.id.uuid()
     }
 
-    fn since(&self) -> Option<&str> {
+    fn created_at(&self) -> Option<&str> {
         self.created_at.as_deref()
     }
 }
@@ -91,14 +91,14 @@ impl Row for TeamMember {
         self.user_id.uuid()
     }
 
-    fn since(&self) -> Option<&str> {
+    fn created_at(&self) -> Option<&str> {
         self.created_at.as_deref()
     }
 }
 
 /// One answer of a list endpoint.
 #[derive(Debug)]
-pub struct Answer<R> {
+pub struct ListPage<R> {
     /// Its rows, in the server's order.
     pub rows: Vec<R>,
     /// What its `Link` header says.
@@ -106,58 +106,58 @@ pub struct Answer<R> {
 }
 
 /// A list endpoint that can be asked for windows.
-pub trait Windows<R: Row>: Sync {
+pub trait ListSource<R: Row>: Sync {
     /// How many windows may be asked for together.
-    fn together(&self) -> usize;
+    fn concurrency(&self) -> usize;
 
     /// Asks for one window.
-    fn window(&self, window: Window) -> impl Future<Output = Result<Answer<R>, ApiError>> + Send;
+    fn window(&self, window: Window) -> impl Future<Output = Result<ListPage<R>, ApiError>> + Send;
 
     /// Names the list in an error about it.
-    fn trouble(&self, trouble: ApiErrorKind) -> ApiError;
+    fn error(&self, kind: ApiErrorKind) -> ApiError;
 }
 
 /// Rows of a part that has no other limit: about so many.
-pub const PART: usize = 500;
+pub const ROWS_PER_PAGE: usize = 500;
 
-/// Reads on from `position` until there are `enough` rows, or a little more, or the list ends.
+/// Reads on from `position` until there are `min_rows` rows, or a little more, or the list ends.
 ///
 /// # Errors
 /// Whatever asking for a window ends with; `Unavailable` for a list that keeps moving; `Unexpected` for one whose answers
-/// contradict each other. Where a limit or an outage stops the reading after some rows, these are returned: the next call,
+/// contradict each other. Where a limit or an outage split_points the reading after some rows, these are returned: the next call,
 /// which goes on from there, is the one that fails.
-pub async fn read<R: Row, S: Windows<R>>(source: &S, position: Cursor, enough: usize) -> Result<Batch<R>, ApiError> {
-    let after = match position {
+pub async fn read<R: Row, S: ListSource<R>>(source: &S, cursor: Cursor, min_rows: usize) -> Result<Batch<R>, ApiError> {
+    let after = match cursor {
         Cursor::After(id) => Some(id),
         Cursor::Start | Cursor::Behind { .. } => None,
     };
     let (from, wanted) = match after {
         Some(_) => (Cursor::Start, usize::MAX),
-        None => (position, enough),
+        None => (cursor, min_rows),
     };
     let prefix = from.prefix();
     let whole = match overlap::read(source, from, wanted).await? {
-        Outcome::Batch(batch) if after.is_none() => return Ok(batch),
-        Outcome::Batch(Batch { next: Some(_), .. }) => {
-            return Err(source.trouble(ApiErrorKind::Unavailable(Unavailability::ListUnstable)));
+        OverlapResult::Batch(batch) if after.is_none() => return Ok(batch),
+        OverlapResult::Batch(Batch { next: Some(_), .. }) => {
+            return Err(source.error(ApiErrorKind::Unavailable(Unavailability::ListUnstable)));
         }
-        Outcome::Batch(batch) => batch.rows,
-        Outcome::Short(short) => match extent::read_again(source, short).await? {
-            Whole::Listed(batch) if after.is_none() => return Ok(batch.behind(prefix)),
+        OverlapResult::Batch(batch) => batch.rows,
+        OverlapResult::Short(short) => match extent::read_again(source, short).await? {
+            Whole::Listed(batch) if after.is_none() => return Ok(batch.after_prefix(prefix)),
             Whole::Listed(batch) => batch.rows,
             Whole::Unordered(rows) => rows,
         },
-        Outcome::Whole(rows) => rows,
-        Outcome::FixedSize { promised } => stable_scan::read(source, promised).await?,
+        OverlapResult::Whole(rows) => rows,
+        OverlapResult::FixedSize { promised } => stable_scan::read(source, promised).await?,
     };
     if whole.is_empty() && after.is_some() {
-        return Err(source.trouble(ApiErrorKind::Unavailable(Unavailability::Short)));
+        return Err(source.error(ApiErrorKind::Unavailable(Unavailability::Short)));
     }
-    Ok(slice(whole, after, enough.max(PART)))
+    Ok(slice(whole, after, min_rows.max(ROWS_PER_PAGE)))
 }
 
 /// The part of a whole list that lies behind `after` in the order of ids.
-fn slice<R: Row>(mut rows: Vec<R>, after: Option<Uuid>, enough: usize) -> Batch<R> {
+fn slice<R: Row>(mut rows: Vec<R>, after: Option<Uuid>, min_rows: usize) -> Batch<R> {
     // Of rows with the same id the later one is kept.
     rows.reverse();
     rows.sort_by_key(Row::id);
@@ -165,8 +165,8 @@ fn slice<R: Row>(mut rows: Vec<R>, after: Option<Uuid>, enough: usize) -> Batch<
     if let Some(after) = after {
         rows.retain(|row| row.id() > after);
     }
-    let rest = rows.len() > enough;
-    rows.truncate(enough);
+    let rest = rows.len() > min_rows;
+    rows.truncate(min_rows);
     let next = rows.last().filter(|_| rest).map(|row| Cursor::After(row.id()));
     Batch::by_id(rows, next)
 }

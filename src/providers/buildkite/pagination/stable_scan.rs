@@ -7,48 +7,48 @@
 
 use std::collections::BTreeSet;
 
-use super::{Anchor, Row, Window, Windows};
+use super::{Anchor, ListSource, Row, Window};
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 
 /// Passes that are made at most.
-const PASSES: usize = 3;
+const MAX_SCANS: usize = 3;
 
 /// Pages of one pass at most: far above the largest organization, and an end to a server that never ends.
-const PAGES: u32 = 10_000;
+const MAX_PAGES: u32 = 10_000;
 
 /// One pass: its rows, and the largest extent that its pages promised.
-struct Pass<R> {
+struct Scan<R> {
     rows: Vec<R>,
     promised: usize,
 }
 
 /// Reads a list that promised so many rows before its page size showed.
-pub(crate) async fn read<R: Row, S: Windows<R>>(source: &S, promised: u32) -> Result<Vec<R>, ApiError> {
+pub(crate) async fn read<R: Row, S: ListSource<R>>(source: &S, promised: u32) -> Result<Vec<R>, ApiError> {
     let mut before: Option<BTreeSet<Anchor>> = None;
     let mut cause = Unavailability::ListUnstable;
-    for _ in 0..PASSES {
-        let pass = pass(source).await?;
-        if pass.rows.len() < pass.promised || (pass.rows.is_empty() && promised > 0) {
+    for _ in 0..MAX_SCANS {
+        let scan = scan_once(source).await?;
+        if scan.rows.len() < scan.promised || (scan.rows.is_empty() && promised > 0) {
             cause = Unavailability::Short;
             continue;
         }
-        let anchors: BTreeSet<Anchor> = pass.rows.iter().map(Anchor::of).collect();
+        let anchors: BTreeSet<Anchor> = scan.rows.iter().map(Anchor::of).collect();
         if before.as_ref() == Some(&anchors) {
-            return Ok(pass.rows);
+            return Ok(scan.rows);
         }
         before = Some(anchors);
     }
-    Err(source.trouble(ApiErrorKind::Unavailable(cause)))
+    Err(source.error(ApiErrorKind::Unavailable(cause)))
 }
 
-async fn pass<R: Row, S: Windows<R>>(source: &S) -> Result<Pass<R>, ApiError> {
+async fn scan_once<R: Row, S: ListSource<R>>(source: &S) -> Result<Scan<R>, ApiError> {
     let mut rows: Vec<R> = Vec::new();
     let mut promised = 0;
     let mut last: Vec<Anchor> = Vec::new();
     // The first page shows the size; where it is the only one, an empty one follows.
     let mut size = None;
     let mut was_short = false;
-    for page in 1..=PAGES {
+    for page in 1..=MAX_PAGES {
         let answer = source
             .window(Window {
                 page,
@@ -57,25 +57,25 @@ async fn pass<R: Row, S: Windows<R>>(source: &S) -> Result<Pass<R>, ApiError> {
             .await?;
         let anchors: Vec<Anchor> = answer.rows.iter().map(Anchor::of).collect();
         if !anchors.is_empty() && anchors == last {
-            return Err(source.trouble(ApiErrorKind::Unexpected(
+            return Err(source.error(ApiErrorKind::Unexpected(
                 "the same page at two offsets of a list".to_owned(),
             )));
         }
         let size = *size.get_or_insert(answer.rows.len());
         if answer.rows.len() > size || (was_short && !answer.rows.is_empty()) {
-            return Err(source.trouble(ApiErrorKind::Unexpected(
+            return Err(source.error(ApiErrorKind::Unexpected(
                 "pages of several sizes in one list".to_owned(),
             )));
         }
         was_short = answer.rows.len() < size;
-        let more = answer.link.names_more_than(page);
+        let more = answer.link.has_more_after(page);
         let end = answer.rows.is_empty() || (answer.rows.len() < size && !more);
         promised = promised.max(answer.link.promised_rows(u32::try_from(size).unwrap_or(u32::MAX)) as usize);
         rows.extend(answer.rows);
         last = anchors;
         if end {
-            return Ok(Pass { rows, promised });
+            return Ok(Scan { rows, promised });
         }
     }
-    Err(source.trouble(ApiErrorKind::Unexpected("a list without an end".to_owned())))
+    Err(source.error(ApiErrorKind::Unexpected("a list without an end".to_owned())))
 }

@@ -29,7 +29,7 @@ impl Window {
     /// The window that reaches furthest among those that begin at least one row before `covered`, with at most `largest`
     /// rows; none where no such window reaches beyond. With nothing covered, the first `largest` rows.
     #[must_use]
-    pub fn furthest(covered: u32, largest: u32) -> Option<Self> {
+    pub fn next_overlapping(covered: u32, largest: u32) -> Option<Self> {
         let Some(latest_offset) = covered.checked_sub(1) else {
             return Some(Self {
                 page: 1,
@@ -54,8 +54,14 @@ mod tests {
 
     #[test]
     fn a_list_begins_with_the_largest_page() {
-        assert_eq!(Window::furthest(0, 100), Some(Window { page: 1, per_page: 100 }));
-        assert_eq!(Window::furthest(100, 100), Some(Window { page: 2, per_page: 99 }));
+        assert_eq!(
+            Window::next_overlapping(0, 100),
+            Some(Window { page: 1, per_page: 100 })
+        );
+        assert_eq!(
+            Window::next_overlapping(100, 100),
+            Some(Window { page: 2, per_page: 99 })
+        );
     }
 
     #[test]
@@ -63,7 +69,7 @@ mod tests {
         let mut covered = 0;
         let mut windows = 0;
         while covered < 50_000 {
-            covered = Window::furthest(covered, 100).unwrap().end();
+            covered = Window::next_overlapping(covered, 100).unwrap().end();
             windows += 1;
         }
         assert!(windows <= 500 * 8 / 7, "{windows} windows for 500 pages");
@@ -72,7 +78,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_window_overlaps_what_is_covered_and_reaches_beyond(covered in 1u32..1_000_000, largest in 2u32..=100) {
-            let window = Window::furthest(covered, largest);
+            let window = Window::next_overlapping(covered, largest);
             if let Some(window) = window {
                 prop_assert!(window.offset() < covered && window.end() > covered && window.per_page <= largest);
             } else {

@@ -12,32 +12,32 @@ use std::pin::pin;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesOrdered, StreamExt};
 
-use super::{Answer, Row, Window, Windows};
+use super::{ListPage, ListSource, Row, Window};
 use crate::providers::buildkite::api::error::ApiError;
 
 /// The windows that are on their way.
-pub(crate) struct Ahead<'s, R, S> {
+pub(crate) struct WindowPrefetch<'s, R, S> {
     source: &'s S,
     asked: VecDeque<Window>,
     /// The answers of the first of them, where they came while something else was asked.
-    early: VecDeque<Result<Answer<R>, ApiError>>,
-    answers: FuturesOrdered<BoxFuture<'s, Result<Answer<R>, ApiError>>>,
+    ready: VecDeque<Result<ListPage<R>, ApiError>>,
+    answers: FuturesOrdered<BoxFuture<'s, Result<ListPage<R>, ApiError>>>,
 }
 
-impl<'s, R: Row + 's, S: Windows<R>> Ahead<'s, R, S> {
-    pub(crate) fn of(source: &'s S) -> Self {
+impl<'s, R: Row + 's, S: ListSource<R>> WindowPrefetch<'s, R, S> {
+    pub(crate) fn new(source: &'s S) -> Self {
         Self {
             source,
             asked: VecDeque::new(),
-            early: VecDeque::new(),
+            ready: VecDeque::new(),
             answers: FuturesOrdered::new(),
         }
     }
 
     /// The answer for a window: the one that is on its way, or a new one.
-    pub(crate) async fn take(&mut self, window: Window) -> Result<Answer<R>, ApiError> {
+    pub(crate) async fn next(&mut self, window: Window) -> Result<ListPage<R>, ApiError> {
         if self.asked.pop_front() == Some(window) {
-            if let Some(answer) = self.early.pop_front() {
+            if let Some(answer) = self.ready.pop_front() {
                 return answer;
             }
             if let Some(answer) = self.answers.next().await {
@@ -45,31 +45,31 @@ impl<'s, R: Row + 's, S: Windows<R>> Ahead<'s, R, S> {
             }
         }
         self.asked.clear();
-        self.early.clear();
+        self.ready.clear();
         self.answers.clear();
         self.source.window(window).await
     }
 
     /// A new answer for a window, beside those that are on their way.
-    pub(crate) async fn beside(&mut self, window: Window) -> Result<Answer<R>, ApiError> {
+    pub(crate) async fn fetch_alongside(&mut self, window: Window) -> Result<ListPage<R>, ApiError> {
         let mut answer = pin!(self.source.window(window));
         loop {
             tokio::select! {
                 biased;
                 answer = &mut answer => return answer,
-                Some(early) = self.answers.next() => self.early.push_back(early),
+                Some(page) = self.answers.next() => self.ready.push_back(page),
             }
         }
     }
 
     /// Asks for what the reading will come to between the rows `covered` and `until`, as many windows as the source may be
     /// asked for together.
-    pub(crate) fn go_on(&mut self, mut covered: u32, until: u32) {
-        for place in 0..self.source.together() {
+    pub(crate) fn prefetch(&mut self, mut covered: u32, until: u32) {
+        for place in 0..self.source.concurrency() {
             if covered >= until {
                 return;
             }
-            let Some(next) = Window::furthest(covered, Window::LARGEST) else {
+            let Some(next) = Window::next_overlapping(covered, Window::LARGEST) else {
                 return;
             };
             match self.asked.get(place) {

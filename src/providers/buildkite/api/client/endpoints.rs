@@ -12,7 +12,7 @@ use crate::providers::buildkite::api::types::{
 };
 use crate::providers::buildkite::call::CallContext;
 use crate::providers::buildkite::pagination;
-use crate::providers::buildkite::pagination::{Answer, Batch, Cursor, Row, Window, Windows};
+use crate::providers::buildkite::pagination::{Batch, Cursor, ListPage, ListSource, Row, Window};
 
 impl Client {
     /// The token's own record.
@@ -71,39 +71,39 @@ impl Client {
         self.read(Endpoint::Member(team, user), call).await
     }
 
-    /// The organization's people from `position` on, `enough` rows or a little more.
+    /// The organization's people from `cursor` on, `min_rows` rows or a little more.
     ///
     /// # Errors
     /// As every call: [`ApiError`].
     pub async fn people(
         &self,
-        position: Cursor,
-        enough: usize,
+        cursor: Cursor,
+        min_rows: usize,
         call: &CallContext,
     ) -> Result<Batch<OrganizationMember>, ApiError> {
-        self.list(Endpoint::OrganizationMembers, position, enough, call).await
+        self.list(Endpoint::OrganizationMembers, cursor, min_rows, call).await
     }
 
-    /// The organization's teams from `position` on, `enough` rows or a little more.
+    /// The organization's teams from `cursor` on, `min_rows` rows or a little more.
     ///
     /// # Errors
     /// As every call: [`ApiError`].
-    pub async fn teams(&self, position: Cursor, enough: usize, call: &CallContext) -> Result<Batch<Team>, ApiError> {
-        self.list(Endpoint::Teams, position, enough, call).await
+    pub async fn teams(&self, cursor: Cursor, min_rows: usize, call: &CallContext) -> Result<Batch<Team>, ApiError> {
+        self.list(Endpoint::Teams, cursor, min_rows, call).await
     }
 
-    /// A team's members from `position` on, `enough` rows or a little more.
+    /// A team's members from `cursor` on, `min_rows` rows or a little more.
     ///
     /// # Errors
     /// As every call: [`ApiError`].
     pub async fn members(
         &self,
         team: TeamId,
-        position: Cursor,
-        enough: usize,
+        cursor: Cursor,
+        min_rows: usize,
         call: &CallContext,
     ) -> Result<Batch<TeamMember>, ApiError> {
-        self.list(Endpoint::Members(team), position, enough, call).await
+        self.list(Endpoint::Members(team), cursor, min_rows, call).await
     }
 
     /// Puts a person into a team. The role is always sent: what Buildkite takes for a missing one is documented nowhere.
@@ -149,8 +149,8 @@ impl Client {
     async fn list<R: Row + DeserializeOwned>(
         &self,
         endpoint: Endpoint,
-        position: Cursor,
-        enough: usize,
+        cursor: Cursor,
+        min_rows: usize,
         call: &CallContext,
     ) -> Result<Batch<R>, ApiError> {
         pagination::read(
@@ -159,8 +159,8 @@ impl Client {
                 endpoint,
                 call,
             },
-            position,
-            enough,
+            cursor,
+            min_rows,
         )
         .await
     }
@@ -196,19 +196,19 @@ struct Listing<'a> {
     call: &'a CallContext,
 }
 
-impl<R: Row + DeserializeOwned> Windows<R> for Listing<'_> {
-    fn together(&self) -> usize {
+impl<R: Row + DeserializeOwned> ListSource<R> for Listing<'_> {
+    fn concurrency(&self) -> usize {
         self.call.concurrency()
     }
 
-    async fn window(&self, window: Window) -> Result<Answer<R>, ApiError> {
+    async fn window(&self, window: Window) -> Result<ListPage<R>, ApiError> {
         let ask = || async {
             let asked = Asked {
                 endpoint: self.endpoint,
                 window: Some(window),
             };
             let answered = self.client.attempt(asked, None, self.call).await?;
-            Ok(Answer {
+            Ok(ListPage {
                 link: pagination::Link::read(answered.headers()),
                 rows: answered.decode(self.endpoint)?,
             })
@@ -216,7 +216,7 @@ impl<R: Row + DeserializeOwned> Windows<R> for Listing<'_> {
         self.client.patiently(self.call, ask).await
     }
 
-    fn trouble(&self, trouble: ApiErrorKind) -> ApiError {
-        ApiError::new(self.endpoint, trouble)
+    fn error(&self, kind: ApiErrorKind) -> ApiError {
+        ApiError::new(self.endpoint, kind)
     }
 }

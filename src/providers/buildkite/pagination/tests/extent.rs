@@ -22,7 +22,7 @@ fn windows_that_are_empty_from_some_answer_on_are_an_error(
     #[values(1, 2, 3, 5)] from: usize,
     #[values(true, false)] linked: bool,
     #[values(Linking::WithLast, Linking::Right, Linking::Never)] linking: Linking,
-    #[values(100, 250, 10_000)] enough: usize,
+    #[values(100, 250, 10_000)] min_rows: usize,
 ) {
     let lie = Lie {
         from,
@@ -31,7 +31,7 @@ fn windows_that_are_empty_from_some_answer_on_are_an_error(
         rows: 0,
         linked,
     };
-    let (read, _) = read_all(lying(linking, lie), enough);
+    let (read, _) = read_all(lying(linking, lie), min_rows);
     // No row and no Link at all, from the first answer on, is what a list without rows is.
     let is_empty_list = from == 1 && (!linked || linking == Linking::Never);
     match read {
@@ -47,7 +47,7 @@ fn a_later_page_that_is_short_and_without_a_link_is_an_error_or_healed(
     #[values(0, 1, 16)] rows: usize,
     #[values(1, 2, 3, 4, 400)] times: usize,
     #[values(1, 16)] together: usize,
-    #[values(100, 250, 10_000)] enough: usize,
+    #[values(100, 250, 10_000)] min_rows: usize,
     #[values(None, Some(60), Some(250))] limit: Option<usize>,
 ) {
     // Counted in answers: the lie lasts for so many of them, whichever windows they are.
@@ -58,8 +58,10 @@ fn a_later_page_that_is_short_and_without_a_link_is_an_error_or_healed(
         rows,
         linked: false,
     };
-    let enough = limit.map_or(enough, |limit| batch::enough_for(std::num::NonZeroUsize::new(limit)));
-    let (read, server) = read_limited(lying(Linking::WithLast, lie), together, enough, limit);
+    let min_rows = limit.map_or(min_rows, |limit| {
+        batch::min_rows_for(std::num::NonZeroUsize::new(limit))
+    });
+    let (read, server) = read_limited(lying(Linking::WithLast, lie), together, min_rows, limit);
     match read {
         Ok(rows) => assert!(ids(&rows) == ids(&server.rows), "{} rows are believed", rows.len()),
         Err(error) => assert!(times > 1 && is_unavailable(&error), "{error}"),
@@ -88,13 +90,13 @@ fn what_was_handed_out_is_not_handed_out_again_after_a_list_was_read_again() {
 
 #[test]
 fn a_list_that_really_became_shorter_is_read_again_and_believed() {
-    for (gone, enough) in [(60, 10_000), (200, 10_000), (60, 100)] {
+    for (gone, min_rows) in [(60, 10_000), (200, 10_000), (60, 100)] {
         let edits = vec![Edit::DeleteMany(380 - gone, gone), Edit::Nothing, Edit::Nothing];
         let server = Server {
             edits,
             ..Server::new(410, Paging::Honoured, Linking::WithLast)
         };
-        let (read, server) = read_all(server, enough);
+        let (read, server) = read_all(server, min_rows);
         let (read, truth) = (ids(&read.unwrap()), ids(&server.rows));
         assert!(truth.is_subset(&read), "{gone} gone");
         assert!(
@@ -141,10 +143,9 @@ fn a_page_size_of_the_servers_own_does_not_hide_that_its_list_is_short() {
 #[test]
 fn a_token_of_an_older_release_is_gone_on_from() {
     let token = r#"{"Behind":{"covered":100,"largest":100,"anchors":[],"known":101}}"#;
-    let position: Cursor = serde_json::from_str(token).unwrap();
-    assert!(position.is_plausible());
+    let cursor: Cursor = serde_json::from_str(token).unwrap();
+    assert!(cursor.is_plausible());
     let oldest = r#"{"Behind":{"covered":100,"largest":100,"anchors":[]}}"#;
-    let position: Cursor = serde_json::from_str(oldest).unwrap();
-    assert!(position.is_plausible());
-    let _ = position;
+    let cursor: Cursor = serde_json::from_str(oldest).unwrap();
+    assert!(cursor.is_plausible());
 }

@@ -1,17 +1,17 @@
 //! Parts of any size: none is larger than its limit, no row is missing, and none comes twice while nothing moves.
 
 use super::*;
-use crate::providers::buildkite::pagination::batch::enough_for;
+use crate::providers::buildkite::pagination::batch::min_rows_for;
 use server::read_limited;
 
 /// The rows of a list that is handed out in parts of `limit` rows, kept between parts or not, and the requests it took.
 fn handed_out(server: Server, limit: usize, keeps: bool) -> (Vec<Entry>, usize) {
-    let enough = if keeps {
+    let min_rows = if keeps {
         1_500
     } else {
-        enough_for(std::num::NonZeroUsize::new(limit))
+        min_rows_for(std::num::NonZeroUsize::new(limit))
     };
-    let (rows, server) = read_limited(server, 4, enough, Some(limit));
+    let (rows, server) = read_limited(server, 4, min_rows, Some(limit));
     (rows.unwrap(), server.asked)
 }
 
@@ -71,8 +71,8 @@ proptest! {
         let mut server = Server { dated, edits, ..Server::new(rows, Paging::Honoured, linking) };
         server.rows.iter_mut().for_each(|row| row.dated = dated);
         let before = server.rows.clone();
-        let enough = if keeps { 1_500 } else { enough_for(std::num::NonZeroUsize::new(limit)) };
-        let (read, server) = read_limited(server, 4, enough, Some(limit));
+        let min_rows = if keeps { 1_500 } else { min_rows_for(std::num::NonZeroUsize::new(limit)) };
+        let (read, server) = read_limited(server, 4, min_rows, Some(limit));
         if let Ok(read) = read {
             let stayed: Vec<Entry> = before.into_iter().filter(|row| server.rows.contains(row)).collect();
             let missing = ids(&stayed).difference(&ids(&read)).count();

@@ -37,11 +37,11 @@ fn a_quiet_list_is_read_whole_for_few_requests(#[case] rows: usize, #[case] requ
 #[case(Paging::PerPageIgnored, Linking::WithLast)]
 fn windows_asked_for_together_cost_no_request_more(#[case] paging: Paging, #[case] linking: Linking) {
     for rows in (0..700).step_by(33) {
-        for enough in [150, 500, 10_000] {
-            let (one_by_one, alone) = read_all(Server::new(rows, paging, linking), enough);
-            let (together, crowded) = read_together(Server::new(rows, paging, linking), 16, enough);
+        for min_rows in [150, 500, 10_000] {
+            let (one_by_one, alone) = read_all(Server::new(rows, paging, linking), min_rows);
+            let (together, crowded) = read_together(Server::new(rows, paging, linking), 16, min_rows);
             assert_eq!(ids(&together.unwrap()), ids(&one_by_one.unwrap()));
-            assert_eq!(crowded.asked, alone.asked, "{rows} rows, {enough} enough");
+            assert_eq!(crowded.asked, alone.asked, "{rows} rows, {min_rows} min_rows");
         }
     }
 }
@@ -59,12 +59,12 @@ fn a_list_can_be_gone_on_with_behind_any_part(
         let mut batch = read(&shared, Cursor::Start, 10_000).await.unwrap();
         let mut parts = vec![];
         while !batch.rows.is_empty() {
-            parts.push(batch.cut(None));
+            parts.push(batch.split(None));
         }
         assert!((4..=5).contains(&parts.len()), "{} parts", parts.len());
         let mut before = std::collections::BTreeSet::new();
         for part in parts {
-            assert!(part.rows.len() <= PART + 100);
+            assert!(part.rows.len() <= ROWS_PER_PAGE + 100);
             before.extend(ids(&part.rows));
             let rest = match part.next {
                 Some(next) => read(&shared, next, 10_000).await.unwrap().rows,
@@ -82,12 +82,12 @@ struct Turnstile {
     turn: tokio::sync::Semaphore,
 }
 
-impl Windows<Entry> for Turnstile {
-    fn together(&self) -> usize {
+impl ListSource<Entry> for Turnstile {
+    fn concurrency(&self) -> usize {
         16
     }
 
-    async fn window(&self, window: Window) -> Result<Answer<Entry>, ApiError> {
+    async fn window(&self, window: Window) -> Result<ListPage<Entry>, ApiError> {
         let _turn = self.turn.acquire().await.unwrap();
         tokio::task::yield_now().await;
         let mut server = self.server.lock().unwrap();
@@ -96,8 +96,8 @@ impl Windows<Entry> for Turnstile {
         Ok(answer)
     }
 
-    fn trouble(&self, trouble: ApiErrorKind) -> ApiError {
-        ApiError::new(crate::providers::buildkite::api::endpoint::Endpoint::Teams, trouble)
+    fn error(&self, kind: ApiErrorKind) -> ApiError {
+        ApiError::new(crate::providers::buildkite::api::endpoint::Endpoint::Teams, kind)
     }
 }
 
@@ -200,7 +200,7 @@ fn every_row_that_stayed_is_read(
     linking: Linking,
     (newest_first, dated): (bool, bool),
     edits: Vec<Edit>,
-    (together, enough): (usize, usize),
+    (together, min_rows): (usize, usize),
 ) -> Result<(), TestCaseError> {
     // A capped server without a Link shows its cap by nothing: a short page is then all that there is to see.
     prop_assume!(!(matches!(paging, Paging::CappedAt(_)) && linking == Linking::Never));
@@ -220,7 +220,7 @@ fn every_row_that_stayed_is_read(
         server.rows.reverse();
     }
     let before = server.rows.clone();
-    let (read, server) = read_together(server, together, enough);
+    let (read, server) = read_together(server, together, min_rows);
     let Ok(read) = read else {
         // An honest failure loses nothing; `failures_are_rare` shows that it is no way out.
         return Ok(());
@@ -251,22 +251,22 @@ proptest! {
     fn no_row_that_stayed_is_ever_missing(
         rows in 0usize..700, paging in paging(), linking in linking(), shape in any::<(bool, bool)>(), edits in edits(),
         together in prop_oneof![Just(1usize), Just(3), Just(16)],
-        enough in prop_oneof![Just(100usize), Just(250), Just(10_000)],
+        min_rows in prop_oneof![Just(100usize), Just(250), Just(10_000)],
     ) {
-        every_row_that_stayed_is_read(rows, paging, linking, shape, edits, (together, enough))?;
+        every_row_that_stayed_is_read(rows, paging, linking, shape, edits, (together, min_rows))?;
     }
 
     #[test]
     fn a_list_that_does_not_move_is_always_read(
         rows in 0usize..700, paging in paging(), linking in linking(),
-        together in prop_oneof![Just(1usize), Just(16)], enough in prop_oneof![Just(100usize), Just(10_000)],
+        together in prop_oneof![Just(1usize), Just(16)], min_rows in prop_oneof![Just(100usize), Just(10_000)],
     ) {
         prop_assume!(!(matches!(paging, Paging::CappedAt(_)) && linking == Linking::Never));
         // No row, and yet a next page: a list that has rows and does not show them answers the same.
         prop_assume!(!(rows == 0 && linking == Linking::AlwaysNext));
         // One or two rows, for ever, with a next page always named: nothing tells that from a page that repeats.
         prop_assume!(!(rows < 3 && paging == Paging::BothIgnored && linking == Linking::AlwaysNext));
-        let (read, server) = read_together(Server::new(rows, paging, linking), together, enough);
+        let (read, server) = read_together(Server::new(rows, paging, linking), together, min_rows);
         prop_assert_eq!(ids(&read.unwrap()), ids(&server.rows));
     }
 }

@@ -19,7 +19,7 @@ impl Row for Entry {
         self.id
     }
 
-    fn since(&self) -> Option<&str> {
+    fn created_at(&self) -> Option<&str> {
         self.dated.then_some(&self.since)
     }
 }
@@ -150,7 +150,7 @@ impl Server {
         }
     }
 
-    pub(crate) fn answer(&mut self, window: Window) -> Answer<Entry> {
+    pub(crate) fn answer(&mut self, window: Window) -> ListPage<Entry> {
         self.asked += 1;
         assert!(
             self.asked < 5_000,
@@ -191,7 +191,7 @@ impl Server {
                 last: None,
             },
         };
-        let mut answer = Answer { rows, link };
+        let mut answer = ListPage { rows, link };
         if let Some(lie) = self.lie
             && (lie.from..lie.from + lie.times).contains(&self.asked)
             && window.offset() >= lie.behind
@@ -211,59 +211,63 @@ pub(crate) struct Shared {
     pub(crate) together: usize,
 }
 
-impl Windows<Entry> for Shared {
-    fn together(&self) -> usize {
+impl ListSource<Entry> for Shared {
+    fn concurrency(&self) -> usize {
         self.together
     }
 
-    async fn window(&self, window: Window) -> Result<Answer<Entry>, ApiError> {
+    async fn window(&self, window: Window) -> Result<ListPage<Entry>, ApiError> {
         for _ in 0..window.page * 7 % 5 {
             tokio::task::yield_now().await;
         }
         Ok(self.server.lock().unwrap().answer(window))
     }
 
-    fn trouble(&self, trouble: ApiErrorKind) -> ApiError {
-        ApiError::new(Endpoint::Teams, trouble)
+    fn error(&self, kind: ApiErrorKind) -> ApiError {
+        ApiError::new(Endpoint::Teams, kind)
     }
 }
 
 /// Reads the whole list in batches, each position having gone through its serialised form.
-pub(crate) fn read_all(server: Server, enough: usize) -> (Result<Vec<Entry>, ApiError>, Server) {
-    read_together(server, 1, enough)
+pub(crate) fn read_all(server: Server, min_rows: usize) -> (Result<Vec<Entry>, ApiError>, Server) {
+    read_together(server, 1, min_rows)
 }
 
-pub(crate) fn read_together(server: Server, together: usize, enough: usize) -> (Result<Vec<Entry>, ApiError>, Server) {
-    read_limited(server, together, enough, None)
+pub(crate) fn read_together(
+    server: Server,
+    together: usize,
+    min_rows: usize,
+) -> (Result<Vec<Entry>, ApiError>, Server) {
+    read_limited(server, together, min_rows, None)
 }
 
-/// The same, and handed out in parts of `limit` rows at most. Where `enough` rows are more than such a part, what is left of a
+/// The same, and handed out in parts of `limit` rows at most. Where `min_rows` rows are more than such a part, what is left of a
 /// batch is kept for the next part; else each part goes on from its token alone.
 pub(crate) fn read_limited(
     server: Server,
     together: usize,
-    enough: usize,
+    min_rows: usize,
     limit: Option<usize>,
 ) -> (Result<Vec<Entry>, ApiError>, Server) {
     let server = Mutex::new(server);
     let shared = Shared { server, together };
     let limit = limit.and_then(NonZeroUsize::new);
-    let keeps = limit.is_none_or(|limit| enough > limit.get());
+    let keeps = limit.is_none_or(|limit| min_rows > limit.get());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let rows = runtime.block_on(async {
         let mut rows = Vec::new();
-        let mut position = Cursor::Start;
+        let mut cursor = Cursor::Start;
         loop {
-            let mut batch = read(&shared, position, enough).await?;
-            let mut part = batch.cut(limit);
+            let mut batch = read(&shared, cursor, min_rows).await?;
+            let mut part = batch.split(limit);
             while keeps && !batch.rows.is_empty() {
                 rows.extend(part.rows);
-                part = batch.cut(limit);
+                part = batch.split(limit);
             }
             assert!(limit.is_none_or(|limit| part.rows.len() <= limit.get()));
             rows.extend(part.rows);
             match part.next {
-                Some(next) => position = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap(),
+                Some(next) => cursor = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap(),
                 None => return Ok(rows),
             }
         }
