@@ -1,54 +1,54 @@
-//! Overlapping windows: the argument stands at the head of [`super`].
+//! The reader of overlapping windows. [`super`] explains why it loses no row.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::anchored_page::AnchoredPage;
 use super::cursor::{Anchor, MAX_LIST_ROWS, Prefix};
 use super::extent;
-use super::extent::Short;
+use super::extent::ShortList;
 use super::window_prefetch::WindowPrefetch;
 use super::{Batch, Cursor, ListSource, Row, Window};
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 
-/// How often the reader steps back for one anchor; each time twice as far, so that the last one spans a whole window.
+/// Maximum number of step backs for one anchor. Each doubles the distance, so that the last spans a whole window.
 const MAX_STEP_BACKS: u32 = 4;
 const FIRST_STEP: u32 = 12;
 
-/// How many windows in a row may hold nothing new: as many rows may have been inserted ahead meanwhile, and no more.
+/// Maximum number of consecutive windows without new rows, which appear when rows are inserted ahead of the reader.
 const MAX_STALE_WINDOWS: u32 = 8;
 
-/// How often an anchor may be found by stepping back before the reading gets beyond where it was: a list that has one and
-/// loses it again each time contradicts itself.
+/// Maximum number of step backs that succeed before the reader gets beyond its furthest row: a list that loses its
+/// anchor again after each contradicts itself.
 const MAX_RECOVERIES: u32 = 3;
 
-/// What the reading of windows came to.
+/// The result of reading windows.
 pub(crate) enum OverlapResult<R> {
-    /// Rows, and where to go on.
+    /// Rows, and the cursor after them.
     Batch(Batch<R>),
-    /// The list ended below an extent that it promised.
-    Short(Short),
-    /// The server ignores paging and answered the whole list.
-    Whole(Vec<R>),
-    /// The server's pages have a size of their own, whatever was asked for: windows cannot overlap.
+    /// The list ended below its promised length.
+    Short(ShortList),
+    /// The server ignores paging and returned the complete list.
+    Unpaged(Vec<R>),
+    /// The server uses its own page size for every request, so windows cannot overlap.
     FixedSize {
-        /// The largest extent that the list promised before that showed.
+        /// The largest length that the list promised before.
         promised: u32,
     },
 }
 
-/// Whether a window is the last.
+/// Whether a window is the last of the list.
 enum ListEnd {
     No,
     Yes,
-    /// By its rows it is, by its Link it is not.
+    /// Its rows say yes, its `Link` says no.
     AgainstLink,
 }
 
-/// What one window came to.
+/// The result of one window.
 pub(crate) enum Step<R> {
     Continue,
     End,
-    Whole(Vec<R>),
+    Unpaged(Vec<R>),
     FixedSize,
 }
 
@@ -62,18 +62,18 @@ pub(crate) async fn read<R: Row, S: ListSource<R>>(
         reader.prefetch_windows();
         match reader.step().await {
             Ok(Step::Continue) if reader.rows.len() < min_rows || reader.is_page_size_open() => {}
-            Ok(Step::Continue) if reader.has_advanced() => return Ok(reader.batch(true)),
+            Ok(Step::Continue) if reader.has_advanced() => return Ok(reader.into_batch(true)),
             Ok(Step::Continue) => return Err(reader.list_unstable()),
-            Ok(Step::End) if reader.covered < reader.promised => return Ok(reader.short()),
-            Ok(Step::End) => return Ok(reader.batch(false)),
-            Ok(Step::Whole(rows)) if rows.len() < reader.promised as usize => return Ok(reader.short()),
-            Ok(Step::Whole(rows)) => return Ok(OverlapResult::Whole(rows)),
+            Ok(Step::End) if reader.covered < reader.promised => return Ok(reader.into_short()),
+            Ok(Step::End) => return Ok(reader.into_batch(false)),
+            Ok(Step::Unpaged(rows)) if rows.len() < reader.promised as usize => return Ok(reader.into_short()),
+            Ok(Step::Unpaged(rows)) => return Ok(OverlapResult::Unpaged(rows)),
             Ok(Step::FixedSize) => {
                 return Ok(OverlapResult::FixedSize {
                     promised: reader.promised,
                 });
             }
-            Err(error) if reader.may_be_resumed(&error) => return Ok(reader.batch(true)),
+            Err(error) if reader.may_be_resumed(&error) => return Ok(reader.into_batch(true)),
             Err(error) => return Err(error),
         }
     }
@@ -83,34 +83,33 @@ pub(crate) struct OverlapReader<'s, R, S> {
     source: &'s S,
     pub(crate) prefetch: WindowPrefetch<'s, R, S>,
     min_rows: usize,
-    /// Rows that were covered before this reading: a cursor that is handed on lies beyond, or the caller would come
-    /// back to it for ever.
+    /// Rows covered before this read. A returned cursor lies beyond, or the caller would loop.
     start: u32,
     pub(crate) covered: u32,
     pub(crate) largest: u32,
-    /// Rows that the list was said to hold by the last answer, at least.
+    /// Minimum length of the list by the most recent response.
     known: u32,
-    /// The largest extent that any answer promised, by its rows or by the last page that it named.
+    /// The largest length that any response promised, by its rows or by the last page that it named.
     pub(crate) promised: u32,
-    /// The rows of the last window, in order.
+    /// The rows of the previous window, in order.
     pub(crate) previous: Vec<Anchor>,
-    /// Rows that were handed out before this reading and may come again in it.
+    /// Rows that were returned before this read and may appear again in it.
     handed: HashSet<Anchor>,
-    /// All rows that were handed out, those of this reading included.
+    /// All rows returned, including those of this read.
     prefix: Prefix,
-    /// Where the rows that were read are in `rows`.
+    /// Index in `rows` of each row that was read.
     seen: HashMap<Anchor, usize>,
     rows: Vec<R>,
-    /// Where the reading began.
+    /// The cursor at which this read began.
     begin: Cursor,
-    /// Where what was read can be parted at the end of a window.
+    /// Where the rows can be split at the end of a window.
     split_points: VecDeque<(usize, Cursor)>,
-    /// Windows that were accepted.
+    /// Number of accepted windows.
     accepted_windows: u32,
     step_backs: u32,
-    /// Whether the reader ever had to step back.
+    /// Whether the reader ever stepped back.
     rows_moved: bool,
-    /// The most rows that were ever covered, and how often the reader stepped back with success since.
+    /// The maximum of `covered`, and the number of successful step backs since it was reached.
     max_covered: u32,
     recoveries: u32,
     stale_windows: u32,
@@ -158,18 +157,18 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
         }
     }
 
-    fn batch(mut self, more: bool) -> OverlapResult<R> {
+    fn into_batch(mut self, more: bool) -> OverlapResult<R> {
         let next = more.then(|| self.cursor());
-        // A stop behind the last row is the batch's own end.
+        // A split point after the last row is the end of the batch itself.
         self.split_points.retain(|(behind, _)| *behind < self.rows.len());
         OverlapResult::Batch(
             Batch::listed(self.rows, self.begin, self.promised).with_continuation(self.split_points, next),
         )
     }
 
-    /// The list ended below its extent. What was read since its beginning can be compared with another reading.
-    fn short(self) -> OverlapResult<R> {
-        OverlapResult::Short(Short {
+    /// The list ended below its promised length. A read from the beginning can be compared with another read.
+    fn into_short(self) -> OverlapResult<R> {
+        OverlapResult::Short(ShortList {
             promised: self.promised,
             ids: (self.begin == Cursor::Start).then(|| extent::ids(&self.rows)),
         })
@@ -187,7 +186,7 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
         }
     }
 
-    /// Notes that a window ends here, where the reading got further by it.
+    /// Records the end of a window as a split point if the window made progress.
     fn add_split_point(&mut self) {
         let before = match self.split_points.back() {
             Some((_, Cursor::Behind { covered, .. })) => *covered,
@@ -198,23 +197,24 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
         }
     }
 
-    /// Whether the first window suggests pages of another size and no second one has shown what they are: rows of such a list
-    /// may have to be handed out in another order, so none is before that is known.
+    /// Whether the first window suggests another page size and no second one has confirmed it. Such a list may have
+    /// to be returned in another order, so no row is returned before that is known.
     fn is_page_size_open(&self) -> bool {
         self.start == 0 && self.largest < Window::LARGEST && self.accepted_windows < 2
     }
 
+    /// Whether this read covered any row.
     fn has_advanced(&self) -> bool {
         self.covered > self.start
     }
 
-    /// Rows that were read are kept where the next call can go on behind them.
+    /// Rows that were read are returned if the next call can continue after them.
     fn may_be_resumed(&self, error: &ApiError) -> bool {
         self.has_advanced() && (error.is_transient() || matches!(error.kind, ApiErrorKind::RateLimited(_)))
     }
 
-    /// Asks for the windows behind what is covered, as far as the list is known to go and rows are wanted. A list that moved,
-    /// or a server with a page size of its own, is read more carefully.
+    /// Requests the windows after the covered rows, up to the known length of the list and the number of rows wanted.
+    /// A list that changed, or a server with its own page size, is read sequentially.
     fn prefetch_windows(&mut self) {
         if self.rows_moved || self.largest < Window::LARGEST {
             return;
@@ -232,14 +232,14 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
         let Some(window) = Window::next_overlapping(reach, self.largest) else {
             return Ok(Step::FixedSize);
         };
-        let answer = self.fetch(window).await?;
-        if answer.rows.len() > window.per_page as usize {
-            return self.oversized(answer, window).await;
+        let page = self.fetch(window).await?;
+        if page.rows.len() > window.per_page as usize {
+            return self.oversized(page, window).await;
         }
-        if window.offset() == 0 && answer.rows.is_empty() && answer.link.has_more_after(window.page) {
-            return self.empty_but_linked(&answer).await;
+        if window.offset() == 0 && page.rows.is_empty() && page.link.has_more_after(window.page) {
+            return self.empty_but_linked(&page).await;
         }
-        if window.offset() > 0 && !answer.shares_anchor_with(&self.previous) {
+        if window.offset() > 0 && !page.shares_anchor_with(&self.previous) {
             self.step_backs += 1;
             self.rows_moved = true;
             return if self.step_backs > MAX_STEP_BACKS {
@@ -251,8 +251,8 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
         if window.offset() == 0 && self.step_backs > 0 && self.largest < Window::LARGEST {
             return self.no_anchor();
         }
-        let ends = self.accept(&answer, window)?;
-        self.keep(answer);
+        let ends = self.accept(&page, window)?;
+        self.keep(page);
         match ends {
             ListEnd::No => {
                 self.add_split_point();
@@ -263,8 +263,8 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
         }
     }
 
-    /// No anchor anywhere. A server that showed a page size of its own may hear nothing of `per_page`: its windows lie
-    /// elsewhere than asked for.
+    /// No anchor was found. A server that showed its own page size may ignore `per_page`: its windows lie elsewhere
+    /// than requested.
     fn no_anchor(&self) -> Result<Step<R>, ApiError> {
         if self.largest < Window::LARGEST {
             return Ok(Step::FixedSize);
@@ -272,55 +272,55 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
         Err(self.list_unstable())
     }
 
-    /// Asks for a window, and once more where its answer looks cut or repeated: one odd answer is no habit.
+    /// Requests a window, and once more if the page looks truncated or repeated: one such response proves nothing.
     async fn fetch(&mut self, window: Window) -> Result<AnchoredPage<R>, ApiError> {
-        let answer = AnchoredPage::from(self.prefetch.next(window).await?);
-        let short = answer.rows.len() < window.per_page as usize;
-        let promised = self.promised > window.offset().saturating_add(answer.held());
-        let cut = short && (promised || answer.link.has_more_after(window.page));
-        let repeated = self.repeats(&answer, window);
-        if !cut && !repeated {
+        let page = AnchoredPage::from(self.prefetch.next(window).await?);
+        let short = page.rows.len() < window.per_page as usize;
+        let promised = self.promised > window.offset().saturating_add(page.row_count());
+        let truncated = short && (promised || page.link.has_more_after(window.page));
+        let repeated = self.is_repeated(&page, window);
+        if !truncated && !repeated {
             self.repeated = false;
-            return Ok(answer);
+            return Ok(page);
         }
-        let again = AnchoredPage::from(self.prefetch.fetch_alongside(window).await?);
-        if !self.repeats(&again, window) {
+        let retried = AnchoredPage::from(self.prefetch.fetch_alongside(window).await?);
+        if !self.is_repeated(&retried, window) {
             self.repeated = false;
         } else if std::mem::replace(&mut self.repeated, true) {
             return Err(self.unexpected("the same page at two offsets of a list"));
         }
-        Ok(if again.rows.len() < answer.rows.len() {
-            answer
+        Ok(if retried.rows.len() < page.rows.len() {
+            page
         } else {
-            again
+            retried
         })
     }
 
-    fn accept(&mut self, answer: &AnchoredPage<R>, window: Window) -> Result<ListEnd, ApiError> {
-        let held = answer.held();
-        let more = answer.link.has_more_after(window.page);
+    fn accept(&mut self, page: &AnchoredPage<R>, window: Window) -> Result<ListEnd, ApiError> {
+        let row_count = page.row_count();
+        let more = page.link.has_more_after(window.page);
         let first = window.offset() == 0;
-        let news = self.has_new_rows(answer);
-        let full = held == window.per_page;
-        // Some servers page by the default size, hear nothing of `per_page`, and send no Link to say so.
-        let default_size = first && held == Window::DEFAULT && !answer.link.present;
+        let has_new_rows = self.has_new_rows(page);
+        let full = row_count == window.per_page;
+        // Some servers use the default page size, ignore `per_page`, and send no `Link`.
+        let default_size = first && row_count == Window::DEFAULT && !page.link.present;
         if first && !full && (more || default_size) {
-            self.largest = held;
+            self.largest = row_count;
         }
-        self.known = answer.link.min_total_rows(window.page, window.per_page.min(held));
-        // The first answer shows the size of pages; where that is less than was asked for, the last page is counted by it.
-        let size = if first { held } else { window.per_page };
-        let promised = answer.link.promised_rows(size).max(window.offset() + held);
+        self.known = page.link.min_total_rows(window.page, window.per_page.min(row_count));
+        // The first response shows the page size; if it is less than requested, the last page is counted by it.
+        let size = if first { row_count } else { window.per_page };
+        let promised = page.link.promised_rows(size).max(window.offset() + row_count);
         self.promised = self
             .promised
-            .saturating_sub(self.gone_ahead(answer, window))
+            .saturating_sub(self.removed_ahead(page, window))
             .max(promised);
-        self.stale_windows = if news { 0 } else { self.stale_windows + 1 };
+        self.stale_windows = if has_new_rows { 0 } else { self.stale_windows + 1 };
         if self.stale_windows > MAX_STALE_WINDOWS {
             return Err(self.list_unstable());
         }
         self.accepted_windows += 1;
-        self.covered = window.offset() + held;
+        self.covered = window.offset() + row_count;
         if self.covered > MAX_LIST_ROWS {
             return Err(self.unexpected("a list without an end"));
         }
@@ -332,18 +332,18 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
             return Err(self.list_unstable());
         }
         Ok(match (full, more) {
-            (true, _) if answer.link.is_last(window.page) => ListEnd::Yes,
+            (true, _) if page.link.is_last(window.page) => ListEnd::Yes,
             (true, _) => ListEnd::No,
             (false, _) if default_size => ListEnd::No,
-            (false, true) if news => ListEnd::No,
+            (false, true) if has_new_rows => ListEnd::No,
             (false, true) => ListEnd::AgainstLink,
             (false, false) => ListEnd::Yes,
         })
     }
 
-    pub(crate) fn keep(&mut self, answer: AnchoredPage<R>) {
-        for (row, anchor) in answer.rows.into_iter().zip(&answer.anchors) {
-            // Of two readings of a row the later one holds: a role may have been changed in between.
+    pub(crate) fn keep(&mut self, page: AnchoredPage<R>) {
+        for (row, anchor) in page.rows.into_iter().zip(&page.anchors) {
+            // The later of two copies of a row is kept: a role may have changed in between.
             if let Some(earlier) = self.seen.get(anchor).and_then(|at| self.rows.get_mut(*at)) {
                 *earlier = row;
             } else if !self.handed.contains(anchor) {
@@ -352,31 +352,31 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
                 self.prefix = self.prefix.with(*anchor);
             }
         }
-        self.previous = answer.anchors;
+        self.previous = page.anchors;
     }
 
-    /// Rows that certainly went since the last window: so many places did the last row that both hold move up. A promise that
-    /// was made before them is lower by as many.
-    fn gone_ahead(&self, answer: &AnchoredPage<R>, window: Window) -> u32 {
+    /// Number of rows that certainly disappeared since the previous window: the distance by which the last row that
+    /// both windows hold moved up. Earlier promises are reduced by it.
+    fn removed_ahead(&self, page: &AnchoredPage<R>, window: Window) -> u32 {
         let offset = (self.covered as usize).saturating_sub(self.previous.len());
-        let Some((was, is)) = answer.last_shared_with(&self.previous) else {
+        let Some((was, is)) = page.last_shared_with(&self.previous) else {
             return 0;
         };
         let gone = (offset + was).saturating_sub(window.offset() as usize + is);
         u32::try_from(gone).unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn has_new_rows(&self, answer: &AnchoredPage<R>) -> bool {
-        let mut anchors = answer.anchors.iter();
+    pub(crate) fn has_new_rows(&self, page: &AnchoredPage<R>) -> bool {
+        let mut anchors = page.anchors.iter();
         anchors.any(|anchor| !self.previous.contains(anchor) && !self.seen.contains_key(anchor))
     }
 
-    fn repeats(&self, answer: &AnchoredPage<R>, window: Window) -> bool {
+    fn is_repeated(&self, page: &AnchoredPage<R>, window: Window) -> bool {
         let last_offset = (self.covered as usize).saturating_sub(self.previous.len());
         window.offset() as usize > last_offset
             && self.previous.len() > 1
-            && answer.rows.len() > 1
-            && answer.repeats_previous(&self.previous)
+            && page.rows.len() > 1
+            && page.repeats_previous(&self.previous)
     }
 
     pub(crate) fn unexpected(&self, what: &str) -> ApiError {

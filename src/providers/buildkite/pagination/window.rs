@@ -1,33 +1,34 @@
-//! Where windows lie.
+//! Windows of a list and their offsets.
 
-/// One window, as `page` and `per_page` address it.
+/// One window as `page` and `per_page` address it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// Counted from 1.
+    /// The page number, from 1.
     pub page: u32,
-    /// Rows asked for.
+    /// The number of rows requested.
     pub per_page: u32,
 }
 
 impl Window {
-    /// The most rows that Buildkite gives in one answer.
+    /// The largest page that Buildkite returns.
     pub const LARGEST: u32 = 100;
-    /// The rows that Buildkite gives where `per_page` is not said, or not heard.
+    /// The page size of Buildkite if `per_page` is absent or ignored.
     pub const DEFAULT: u32 = 30;
 
-    /// Rows before the window.
+    /// The number of rows before the window.
     #[must_use]
     pub fn offset(self) -> u32 {
         (self.page - 1) * self.per_page
     }
 
-    /// Rows before the window's end, if it is full.
+    /// The number of rows before the end of the window, if it is full.
     pub(crate) fn end(self) -> u32 {
         self.offset() + self.per_page
     }
 
-    /// The window that reaches furthest among those that begin at least one row before `covered`, with at most `largest`
-    /// rows; none where no such window reaches beyond. With nothing covered, the first `largest` rows.
+    /// The window that reaches furthest among those that begin at least one row before `covered` and have at most
+    /// `largest` rows; `None` if no such window reaches beyond `covered`. With nothing covered, the first `largest`
+    /// rows.
     #[must_use]
     pub fn next_overlapping(covered: u32, largest: u32) -> Option<Self> {
         let Some(latest_offset) = covered.checked_sub(1) else {

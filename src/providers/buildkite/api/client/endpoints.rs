@@ -209,7 +209,7 @@ impl<R: Row + DeserializeOwned> ListSource<R> for Listing<'_> {
             };
             let answered = self.client.attempt(asked, None, self.call).await?;
             Ok(ListPage {
-                link: pagination::Link::read(answered.headers()),
+                link: pagination::Link::parse(answered.headers()),
                 rows: answered.decode(self.endpoint)?,
             })
         };
