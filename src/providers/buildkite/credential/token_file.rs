@@ -124,7 +124,7 @@ impl Credential {
     }
 
     /// Reads the file again; whether the token is now another one than `used`.
-    pub(crate) async fn has_another_than(&self, used: &ApiToken) -> bool {
+    pub(crate) async fn refresh_if_changed(&self, used: &ApiToken) -> bool {
         self.look().await;
         !self.current().is_same_as(used)
     }
@@ -212,24 +212,24 @@ mod tests {
         std::fs::write(&file, "bkua_0000000000000000\n").unwrap();
         let credential = Credential::from_file(file.clone()).unwrap();
         let first = credential.current();
-        assert!(!credential.has_another_than(&first).await);
+        assert!(!credential.refresh_if_changed(&first).await);
 
         std::fs::write(&file, "bkua_1111111111111111\n").unwrap();
-        assert!(credential.has_another_than(&first).await);
+        assert!(credential.refresh_if_changed(&first).await);
 
         let second = credential.current();
         for broken in ["", "two words"] {
             std::fs::write(&file, broken).unwrap();
-            assert!(!credential.has_another_than(&second).await);
+            assert!(!credential.refresh_if_changed(&second).await);
         }
         std::fs::remove_file(&file).unwrap();
-        assert!(!credential.has_another_than(&second).await);
+        assert!(!credential.refresh_if_changed(&second).await);
     }
 
     #[tokio::test]
     async fn a_token_without_a_file_stays() {
         let token: ApiToken = "bkua_0000000000000000".parse().unwrap();
-        assert!(!Credential::from(token.clone()).has_another_than(&token).await);
+        assert!(!Credential::from(token.clone()).refresh_if_changed(&token).await);
     }
 
     #[tokio::test]
@@ -248,11 +248,11 @@ mod tests {
         let credential = Credential::from_file(file.clone()).unwrap();
         let first = credential.current();
         std::fs::rename(&pipe, &file).unwrap();
-        assert!(!credential.has_another_than(&first).await);
+        assert!(!credential.refresh_if_changed(&first).await);
         assert!(credential.in_use.in_trouble.load(Ordering::Relaxed));
         std::fs::remove_file(&file).unwrap();
         std::fs::write(&file, "bkua_1111111111111111\n").unwrap();
-        assert!(credential.has_another_than(&first).await);
+        assert!(credential.refresh_if_changed(&first).await);
     }
 
     #[tokio::test]
@@ -263,7 +263,7 @@ mod tests {
         let credential = Credential::read_by(move || Ok(released.recv().unwrap().parse().unwrap())).unwrap();
         let first = credential.current();
         for _ in 0..2 {
-            assert!(!credential.has_another_than(&first).await);
+            assert!(!credential.refresh_if_changed(&first).await);
         }
         release.send("bkua_1111111111111111").unwrap();
         while credential.current().is_same_as(&first) {
@@ -286,6 +286,6 @@ mod tests {
         let credential = Credential::from_file(file.clone()).unwrap();
         let first = credential.current();
         std::fs::write(&file, "bkua_1111111111111111").unwrap();
-        assert!(runtime.block_on(credential.has_another_than(&first)));
+        assert!(runtime.block_on(credential.refresh_if_changed(&first)));
     }
 }

@@ -1,9 +1,9 @@
-//! One typed method an endpoint (reference, section 1).
+//! One typed method per endpoint (reference, section 1).
 
 use serde::de::DeserializeOwned;
 
 use super::Client;
-use super::transport::Asked;
+use super::transport::RequestKey;
 use crate::providers::buildkite::api::endpoint::Endpoint;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind};
 use crate::providers::buildkite::api::ids::{Role, TeamId, UserId};
@@ -15,18 +15,18 @@ use crate::providers::buildkite::pagination;
 use crate::providers::buildkite::pagination::{Batch, Cursor, ListPage, ListSource, Row, Window};
 
 impl Client {
-    /// The token's own record.
+    /// Describes the token in use.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn access_token(&self, call: &CallContext) -> Result<AccessToken, ApiError> {
         self.read(Endpoint::AccessToken, call).await
     }
 
-    /// The token's owner.
+    /// The user that owns the token.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn user(&self, call: &CallContext) -> Result<CurrentUser, ApiError> {
         self.read(Endpoint::User, call).await
     }
@@ -34,23 +34,23 @@ impl Client {
     /// The organization.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn organization(&self, call: &CallContext) -> Result<Organization, ApiError> {
         self.read(Endpoint::Organization, call).await
     }
 
-    /// The first of the organizations that the token reaches; today's tokens reach one at most.
+    /// The first page of the organizations that the token can access; current tokens access at most one.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn organizations(&self, call: &CallContext) -> Result<Vec<Organization>, ApiError> {
         self.read(Endpoint::Organizations, call).await
     }
 
-    /// One person of the organization.
+    /// One member of the organization.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn person(&self, user: UserId, call: &CallContext) -> Result<OrganizationMember, ApiError> {
         self.read(Endpoint::OrganizationMember(user), call).await
     }
@@ -58,7 +58,7 @@ impl Client {
     /// One team.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, ApiError> {
         self.read(Endpoint::Team(team), call).await
     }
@@ -66,15 +66,15 @@ impl Client {
     /// One member of a team.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<TeamMember, ApiError> {
         self.read(Endpoint::Member(team, user), call).await
     }
 
-    /// The organization's people from `cursor` on, `min_rows` rows or a little more.
+    /// The organization members from `cursor` on: at least `min_rows` rows, unless the list ends.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn people(
         &self,
         cursor: Cursor,
@@ -84,18 +84,18 @@ impl Client {
         self.list(Endpoint::OrganizationMembers, cursor, min_rows, call).await
     }
 
-    /// The organization's teams from `cursor` on, `min_rows` rows or a little more.
+    /// The teams from `cursor` on: at least `min_rows` rows, unless the list ends.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn teams(&self, cursor: Cursor, min_rows: usize, call: &CallContext) -> Result<Batch<Team>, ApiError> {
         self.list(Endpoint::Teams, cursor, min_rows, call).await
     }
 
-    /// A team's members from `cursor` on, `min_rows` rows or a little more.
+    /// The members of a team from `cursor` on: at least `min_rows` rows, unless the list ends.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn members(
         &self,
         team: TeamId,
@@ -106,10 +106,10 @@ impl Client {
         self.list(Endpoint::Members(team), cursor, min_rows, call).await
     }
 
-    /// Puts a person into a team. The role is always sent: what Buildkite takes for a missing one is documented nowhere.
+    /// Adds a user to a team. The role is always sent, because the default of Buildkite is not documented.
     ///
     /// # Errors
-    /// As every call: [`ApiError`]. The write is sent once; whether it was applied is for the caller to find out.
+    /// As for every call: [`ApiError`]. The write is sent once; the caller has to find out whether it was applied.
     pub async fn add_member(
         &self,
         team: TeamId,
@@ -124,7 +124,7 @@ impl Client {
     /// Changes a member's role.
     ///
     /// # Errors
-    /// As every call: [`ApiError`]. The write is sent once; whether it was applied is for the caller to find out.
+    /// As for every call: [`ApiError`]. The write is sent once; the caller has to find out whether it was applied.
     pub async fn change_role(
         &self,
         team: TeamId,
@@ -136,10 +136,10 @@ impl Client {
         self.write(Endpoint::ChangeRole(team, user), Some(body), call).await
     }
 
-    /// Takes a person out of a team.
+    /// Removes a user from a team.
     ///
     /// # Errors
-    /// As every call: [`ApiError`]. The write is sent once; whether it was applied is for the caller to find out.
+    /// As for every call: [`ApiError`]. The write is sent once; the caller has to find out whether it was applied.
     pub async fn remove_member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<(), ApiError> {
         self.write(Endpoint::RemoveMember(team, user), None, call)
             .await
@@ -154,7 +154,7 @@ impl Client {
         call: &CallContext,
     ) -> Result<Batch<R>, ApiError> {
         pagination::read(
-            &Listing {
+            &ListRequest {
                 client: self,
                 endpoint,
                 call,
@@ -165,55 +165,55 @@ impl Client {
         .await
     }
 
-    /// A read: transient trouble is ridden out, since asking twice changes nothing.
+    /// Sends a read. Transient failures are retried, because a read has no effect.
     async fn read<T: DeserializeOwned>(&self, endpoint: Endpoint, call: &CallContext) -> Result<T, ApiError> {
-        self.patiently(call, || async {
-            self.attempt(Asked { endpoint, window: None }, None, call)
+        self.with_retries(call, || async {
+            self.execute(RequestKey { endpoint, window: None }, None, call)
                 .await?
                 .decode(endpoint)
         })
         .await
     }
 
-    /// A write, sent once. What Buildkite echoes is believed where it is a member row under a status that is documented with
-    /// one; any other 2xx is an unread echo.
+    /// Sends a write once. The echoed row is returned if the body is a member row and the status is one documented
+    /// with such a body; any other 2xx returns `None`.
     async fn write<T: DeserializeOwned>(
         &self,
         endpoint: Endpoint,
         body: Option<serde_json::Value>,
         call: &CallContext,
     ) -> Result<Option<T>, ApiError> {
-        let asked = Asked { endpoint, window: None };
-        let answered = self.attempt(asked, body.as_ref(), call).await?;
-        Ok(answered.echo())
+        let key = RequestKey { endpoint, window: None };
+        let response = self.execute(key, body.as_ref(), call).await?;
+        Ok(response.echo())
     }
 }
 
-/// A list endpoint, as something that windows can be read from.
-struct Listing<'a> {
+/// A list endpoint as a source of windows.
+struct ListRequest<'a> {
     client: &'a Client,
     endpoint: Endpoint,
     call: &'a CallContext,
 }
 
-impl<R: Row + DeserializeOwned> ListSource<R> for Listing<'_> {
+impl<R: Row + DeserializeOwned> ListSource<R> for ListRequest<'_> {
     fn concurrency(&self) -> usize {
         self.call.concurrency()
     }
 
     async fn window(&self, window: Window) -> Result<ListPage<R>, ApiError> {
-        let ask = || async {
-            let asked = Asked {
+        let request = || async {
+            let key = RequestKey {
                 endpoint: self.endpoint,
                 window: Some(window),
             };
-            let answered = self.client.attempt(asked, None, self.call).await?;
+            let response = self.client.execute(key, None, self.call).await?;
             Ok(ListPage {
-                link: pagination::Link::parse(answered.headers()),
-                rows: answered.decode(self.endpoint)?,
+                link: pagination::Link::parse(response.headers()),
+                rows: response.decode(self.endpoint)?,
             })
         };
-        self.client.patiently(self.call, ask).await
+        self.client.with_retries(self.call, request).await
     }
 
     fn error(&self, kind: ApiErrorKind) -> ApiError {
