@@ -1,4 +1,4 @@
-//! The endpoints that we call, each with its path, its method and the scope that it needs (reference, section 1).
+//! The endpoints in use, each with its path, method and required scope (reference, section 1).
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use super::ids::{OrganizationSlug, TeamId, UserId};
 /// A permission of an API token, as Buildkite's token page lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Read the token's owner.
+    /// Read the owner of the token.
     ReadUser,
-    /// Read the organization and its people.
+    /// Read the organization and its members.
     ReadOrganizations,
-    /// Read teams and who is in them.
+    /// Read teams and their members.
     ReadTeams,
-    /// Change who is in a team.
+    /// Change the members of teams.
     WriteTeams,
 }
 
 impl Scope {
-    /// Every scope that the connector can make use of.
+    /// All scopes that the connector uses.
     pub const ALL: [Self; 4] = [
         Self::ReadUser,
         Self::ReadOrganizations,
@@ -46,39 +46,39 @@ impl fmt::Display for Scope {
     }
 }
 
-/// One call of the REST API, addressed.
+/// An endpoint of the REST API with its parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// The token itself: scopes, expiry, owner's name.
+    /// The token itself: scopes, expiry, name of the owner.
     AccessToken,
-    /// The token's owner, with the user's id.
+    /// The owner of the token, with the user id.
     User,
     /// The organization.
     Organization,
-    /// The organizations that the token reaches.
+    /// The organizations that the token can access.
     Organizations,
-    /// The organization's people.
+    /// The members of the organization.
     OrganizationMembers,
-    /// One person of the organization.
+    /// One member of the organization.
     OrganizationMember(UserId),
-    /// The organization's teams.
+    /// The teams of the organization.
     Teams,
     /// One team.
     Team(TeamId),
-    /// Who is in a team.
+    /// The members of a team.
     Members(TeamId),
     /// One member of a team.
     Member(TeamId, UserId),
-    /// Puts somebody into a team.
+    /// Adds a user to a team.
     AddMember(TeamId),
-    /// Changes a member's role.
+    /// Changes the role of a team member.
     ChangeRole(TeamId, UserId),
-    /// Takes somebody out of a team.
+    /// Removes a user from a team.
     RemoveMember(TeamId, UserId),
 }
 
 impl Endpoint {
-    /// What is called, in words that logs, errors and metrics use.
+    /// The name of the endpoint in logs, errors and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -98,7 +98,7 @@ impl Endpoint {
         }
     }
 
-    /// The scope without which Buildkite answers 403; the token's own record needs none.
+    /// The scope without which Buildkite responds with 403; `None` if no scope is required.
     #[must_use]
     pub fn scope(self) -> Option<Scope> {
         match self {
@@ -112,7 +112,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether the call changes something, and so must not be sent again blindly.
+    /// Whether the request has an effect, so that it must not be retried blindly.
     #[must_use]
     pub fn is_write(self) -> bool {
         self.method() != Method::GET
