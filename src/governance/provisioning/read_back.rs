@@ -55,7 +55,7 @@ impl Work<'_> {
         };
         let unexpected = |what| {
             Err(GovernanceError::Unexpected {
-                call: Endpoint::Member(team, user),
+                call: Endpoint::Member,
                 what,
             })
         };

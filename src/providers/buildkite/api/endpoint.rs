@@ -1,4 +1,4 @@
-//! The endpoints in use, each with its path, method and required scope (reference, section 1).
+//! The endpoints in use, each with its method and required scope, and the requests to them (reference, section 1).
 
 use std::fmt;
 
@@ -46,7 +46,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// An endpoint of the REST API with its parameters.
+/// An endpoint of the REST API, without the ids of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// The token itself: scopes, expiry, name of the owner.
@@ -60,21 +60,21 @@ pub enum Endpoint {
     /// The members of the organization.
     OrganizationMembers,
     /// One member of the organization.
-    OrganizationMember(UserId),
+    OrganizationMember,
     /// The teams of the organization.
     Teams,
     /// One team.
-    Team(TeamId),
+    Team,
     /// The members of a team.
-    Members(TeamId),
+    Members,
     /// One member of a team.
-    Member(TeamId, UserId),
+    Member,
     /// Adds a user to a team.
-    AddMember(TeamId),
+    AddMember,
     /// Changes the role of a team member.
-    ChangeRole(TeamId, UserId),
+    ChangeRole,
     /// Removes a user from a team.
-    RemoveMember(TeamId, UserId),
+    RemoveMember,
 }
 
 impl Endpoint {
@@ -87,14 +87,14 @@ impl Endpoint {
             Self::Organization => "organization",
             Self::Organizations => "organizations",
             Self::OrganizationMembers => "organization members",
-            Self::OrganizationMember(_) => "organization member",
+            Self::OrganizationMember => "organization member",
             Self::Teams => "teams",
-            Self::Team(_) => "team",
-            Self::Members(_) => "team members",
-            Self::Member(..) => "team member",
-            Self::AddMember(_) => "add team member",
-            Self::ChangeRole(..) => "change team member",
-            Self::RemoveMember(..) => "remove team member",
+            Self::Team => "team",
+            Self::Members => "team members",
+            Self::Member => "team member",
+            Self::AddMember => "add team member",
+            Self::ChangeRole => "change team member",
+            Self::RemoveMember => "remove team member",
         }
     }
 
@@ -104,11 +104,11 @@ impl Endpoint {
         match self {
             Self::AccessToken => None,
             Self::User => Some(Scope::ReadUser),
-            Self::Organization | Self::Organizations | Self::OrganizationMembers | Self::OrganizationMember(_) => {
+            Self::Organization | Self::Organizations | Self::OrganizationMembers | Self::OrganizationMember => {
                 Some(Scope::ReadOrganizations)
             }
-            Self::Teams | Self::Team(_) | Self::Members(_) | Self::Member(..) => Some(Scope::ReadTeams),
-            Self::AddMember(_) | Self::ChangeRole(..) | Self::RemoveMember(..) => Some(Scope::WriteTeams),
+            Self::Teams | Self::Team | Self::Members | Self::Member => Some(Scope::ReadTeams),
+            Self::AddMember | Self::ChangeRole | Self::RemoveMember => Some(Scope::WriteTeams),
         }
     }
 
@@ -120,10 +120,55 @@ impl Endpoint {
 
     pub(crate) fn method(self) -> Method {
         match self {
-            Self::AddMember(_) => Method::POST,
-            Self::ChangeRole(..) => Method::PATCH,
-            Self::RemoveMember(..) => Method::DELETE,
+            Self::AddMember => Method::POST,
+            Self::ChangeRole => Method::PATCH,
+            Self::RemoveMember => Method::DELETE,
             _ => Method::GET,
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A request to an endpoint, with its ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Request {
+    AccessToken,
+    User,
+    Organization,
+    Organizations,
+    OrganizationMembers,
+    OrganizationMember(UserId),
+    Teams,
+    Team(TeamId),
+    Members(TeamId),
+    Member(TeamId, UserId),
+    AddMember(TeamId),
+    ChangeRole(TeamId, UserId),
+    RemoveMember(TeamId, UserId),
+}
+
+impl Request {
+    /// The endpoint that the request is for.
+    pub(crate) fn endpoint(self) -> Endpoint {
+        match self {
+            Self::AccessToken => Endpoint::AccessToken,
+            Self::User => Endpoint::User,
+            Self::Organization => Endpoint::Organization,
+            Self::Organizations => Endpoint::Organizations,
+            Self::OrganizationMembers => Endpoint::OrganizationMembers,
+            Self::OrganizationMember(_) => Endpoint::OrganizationMember,
+            Self::Teams => Endpoint::Teams,
+            Self::Team(_) => Endpoint::Team,
+            Self::Members(_) => Endpoint::Members,
+            Self::Member(..) => Endpoint::Member,
+            Self::AddMember(_) => Endpoint::AddMember,
+            Self::ChangeRole(..) => Endpoint::ChangeRole,
+            Self::RemoveMember(..) => Endpoint::RemoveMember,
         }
     }
 
@@ -147,11 +192,5 @@ impl Endpoint {
             .into_iter()
             .chain(below)
             .collect()
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use super::Client;
 use super::transport::RequestKey;
-use crate::providers::buildkite::api::endpoint::Endpoint;
+use crate::providers::buildkite::api::endpoint::Request;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind};
 use crate::providers::buildkite::api::ids::{Role, TeamId, UserId};
 use crate::providers::buildkite::api::types::{
@@ -20,7 +20,7 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn access_token(&self, call: &CallContext) -> Result<AccessToken, ApiError> {
-        self.read(Endpoint::AccessToken, call).await
+        self.read(Request::AccessToken, call).await
     }
 
     /// The user that owns the token.
@@ -28,7 +28,7 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn user(&self, call: &CallContext) -> Result<CurrentUser, ApiError> {
-        self.read(Endpoint::User, call).await
+        self.read(Request::User, call).await
     }
 
     /// The organization.
@@ -36,7 +36,7 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn organization(&self, call: &CallContext) -> Result<Organization, ApiError> {
-        self.read(Endpoint::Organization, call).await
+        self.read(Request::Organization, call).await
     }
 
     /// The first page of the organizations that the token can access; current tokens access at most one.
@@ -44,7 +44,7 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn organizations(&self, call: &CallContext) -> Result<Vec<Organization>, ApiError> {
-        self.read(Endpoint::Organizations, call).await
+        self.read(Request::Organizations, call).await
     }
 
     /// One member of the organization.
@@ -52,7 +52,7 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn person(&self, user: UserId, call: &CallContext) -> Result<OrganizationMember, ApiError> {
-        self.read(Endpoint::OrganizationMember(user), call).await
+        self.read(Request::OrganizationMember(user), call).await
     }
 
     /// One team.
@@ -60,7 +60,7 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, ApiError> {
-        self.read(Endpoint::Team(team), call).await
+        self.read(Request::Team(team), call).await
     }
 
     /// One member of a team.
@@ -68,7 +68,7 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<TeamMember, ApiError> {
-        self.read(Endpoint::Member(team, user), call).await
+        self.read(Request::Member(team, user), call).await
     }
 
     /// The organization members from `cursor` on: at least `min_rows` rows, unless the list ends.
@@ -81,7 +81,7 @@ impl Client {
         min_rows: usize,
         call: &CallContext,
     ) -> Result<Batch<OrganizationMember>, ApiError> {
-        self.list(Endpoint::OrganizationMembers, cursor, min_rows, call).await
+        self.list(Request::OrganizationMembers, cursor, min_rows, call).await
     }
 
     /// The teams from `cursor` on: at least `min_rows` rows, unless the list ends.
@@ -89,7 +89,7 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn teams(&self, cursor: Cursor, min_rows: usize, call: &CallContext) -> Result<Batch<Team>, ApiError> {
-        self.list(Endpoint::Teams, cursor, min_rows, call).await
+        self.list(Request::Teams, cursor, min_rows, call).await
     }
 
     /// The members of a team from `cursor` on: at least `min_rows` rows, unless the list ends.
@@ -103,7 +103,7 @@ impl Client {
         min_rows: usize,
         call: &CallContext,
     ) -> Result<Batch<TeamMember>, ApiError> {
-        self.list(Endpoint::Members(team), cursor, min_rows, call).await
+        self.list(Request::Members(team), cursor, min_rows, call).await
     }
 
     /// Adds a user to a team. The role is always sent, because the default of Buildkite is not documented.
@@ -118,7 +118,7 @@ impl Client {
         call: &CallContext,
     ) -> Result<Option<TeamMember>, ApiError> {
         let body = serde_json::json!({ "user_id": user.to_string(), "role": role });
-        self.write(Endpoint::AddMember(team), Some(body), call).await
+        self.write(Request::AddMember(team), Some(body), call).await
     }
 
     /// Changes a member's role.
@@ -133,7 +133,7 @@ impl Client {
         call: &CallContext,
     ) -> Result<Option<TeamMember>, ApiError> {
         let body = serde_json::json!({ "role": role });
-        self.write(Endpoint::ChangeRole(team, user), Some(body), call).await
+        self.write(Request::ChangeRole(team, user), Some(body), call).await
     }
 
     /// Removes a user from a team.
@@ -141,14 +141,14 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`]. The write is sent once; the caller has to find out whether it was applied.
     pub async fn remove_member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<(), ApiError> {
-        self.write(Endpoint::RemoveMember(team, user), None, call)
+        self.write(Request::RemoveMember(team, user), None, call)
             .await
             .map(|_: Option<serde::de::IgnoredAny>| ())
     }
 
     async fn list<R: Row + DeserializeOwned>(
         &self,
-        endpoint: Endpoint,
+        request: Request,
         cursor: Cursor,
         min_rows: usize,
         call: &CallContext,
@@ -156,7 +156,7 @@ impl Client {
         pagination::read(
             &ListRequest {
                 client: self,
-                endpoint,
+                request,
                 call,
             },
             cursor,
@@ -166,11 +166,11 @@ impl Client {
     }
 
     /// Sends a read. Transient failures are retried, because a read has no effect.
-    async fn read<T: DeserializeOwned>(&self, endpoint: Endpoint, call: &CallContext) -> Result<T, ApiError> {
+    async fn read<T: DeserializeOwned>(&self, request: Request, call: &CallContext) -> Result<T, ApiError> {
         self.with_retries(call, || async {
-            self.execute(RequestKey { endpoint, window: None }, None, call)
+            self.execute(RequestKey { request, window: None }, None, call)
                 .await?
-                .decode(endpoint)
+                .decode(request.endpoint())
         })
         .await
     }
@@ -179,20 +179,20 @@ impl Client {
     /// with such a body; any other 2xx returns `None`.
     async fn write<T: DeserializeOwned>(
         &self,
-        endpoint: Endpoint,
+        request: Request,
         body: Option<serde_json::Value>,
         call: &CallContext,
     ) -> Result<Option<T>, ApiError> {
-        let key = RequestKey { endpoint, window: None };
+        let key = RequestKey { request, window: None };
         let response = self.execute(key, body.as_ref(), call).await?;
         Ok(response.echo())
     }
 }
 
-/// A list endpoint as a source of windows.
+/// A request for a list, as a source of windows.
 struct ListRequest<'a> {
     client: &'a Client,
-    endpoint: Endpoint,
+    request: Request,
     call: &'a CallContext,
 }
 
@@ -202,21 +202,21 @@ impl<R: Row + DeserializeOwned> ListSource<R> for ListRequest<'_> {
     }
 
     async fn window(&self, window: Window) -> Result<ListPage<R>, ApiError> {
-        let request = || async {
+        let fetch = || async {
             let key = RequestKey {
-                endpoint: self.endpoint,
+                request: self.request,
                 window: Some(window),
             };
             let response = self.client.execute(key, None, self.call).await?;
             Ok(ListPage {
                 link: pagination::Link::parse(response.headers()),
-                rows: response.decode(self.endpoint)?,
+                rows: response.decode(self.request.endpoint())?,
             })
         };
-        self.client.with_retries(self.call, request).await
+        self.client.with_retries(self.call, fetch).await
     }
 
     fn error(&self, kind: ApiErrorKind) -> ApiError {
-        ApiError::new(self.endpoint, kind)
+        ApiError::new(self.request.endpoint(), kind)
     }
 }

@@ -65,12 +65,12 @@ impl Client {
         let max_wait = Instant::now() + self.options.budget.patience(call.lane());
         let queue_deadline = call.deadline().map_or(max_wait, |deadline| deadline.min(max_wait));
         loop {
-            let exchange = if key.endpoint.is_write() {
+            let exchange = if key.endpoint().is_write() {
                 self.execute_write(key, body, queue_deadline, call).await
             } else {
                 self.execute_read(key, queue_deadline, call).await
             };
-            let exchange = exchange.map_err(|kind| ApiError::new(key.endpoint, kind))?;
+            let exchange = exchange.map_err(|kind| ApiError::new(key.endpoint(), kind))?;
             match exchange.outcome {
                 Ok(response) => return Ok(Response(response)),
                 // The limiter knows that the bucket is exhausted, so it waits for the reset or rejects the request if
@@ -107,7 +107,7 @@ impl Client {
             .send(admission, key, body.cloned(), token)
             .await;
         self.reads.invalidate();
-        call.record(key.endpoint, exchange.status);
+        call.record(key.endpoint(), exchange.status);
         Ok(exchange)
     }
 
@@ -142,7 +142,7 @@ impl Client {
         }
         let exchange = Self::await_response(exchange, call).await;
         let status = exchange.as_ref().ok().and_then(|exchange| exchange.status);
-        call.record(key.endpoint, status);
+        call.record(key.endpoint(), status);
         exchange
     }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::providers::buildkite::api::classify;
 use crate::providers::buildkite::api::classify::{BodyError, RawResponse};
 use crate::providers::buildkite::api::clock_skew::ClockSkew;
-use crate::providers::buildkite::api::endpoint::Endpoint;
+use crate::providers::buildkite::api::endpoint::{Endpoint, Request};
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 use crate::providers::buildkite::api::ids::OrganizationSlug;
 use crate::providers::buildkite::api::origin::ApiOrigin;
@@ -35,11 +35,18 @@ pub(crate) struct Transport {
     pub(crate) clock_skew: ClockSkew,
 }
 
-/// Identifies a request: an endpoint, or a window of its list.
+/// Identifies a request, or a window of the list that it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RequestKey {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) request: Request,
     pub(crate) window: Option<Window>,
+}
+
+impl RequestKey {
+    /// The endpoint that the request is for.
+    pub(crate) fn endpoint(self) -> Endpoint {
+        self.request.endpoint()
+    }
 }
 
 /// The result of sending a request.
@@ -61,7 +68,7 @@ impl Transport {
         body: Option<serde_json::Value>,
         token: Arc<ApiToken>,
     ) -> Exchange {
-        let timer = RequestTimer::start(key.endpoint);
+        let timer = RequestTimer::start(key.endpoint());
         let response = tokio::time::timeout(self.timeout, self.round_trip(key, body, &token)).await;
         let response = match response.unwrap_or(Err(Unavailability::Timeout(self.timeout))) {
             Ok(response) => response,
@@ -72,7 +79,7 @@ impl Transport {
                 return Exchange {
                     token,
                     status: None,
-                    outcome: Err(ApiError::new(key.endpoint, ApiErrorKind::Unavailable(cause))),
+                    outcome: Err(ApiError::new(key.endpoint(), ApiErrorKind::Unavailable(cause))),
                 };
             }
         };
@@ -82,13 +89,14 @@ impl Transport {
         let limit = admission.answered(response.status, &response.headers, body);
         if let Some(limit) = &limit {
             let bucket = limit.bucket.map(Bucket::as_str);
-            tracing::info!(call = key.endpoint.name(), bucket, "rate limited");
+            tracing::info!(call = key.endpoint().name(), bucket, "rate limited");
         }
-        let outcome = match classify::classify(&response, key.endpoint, || limit.unwrap_or_else(LimitExceeded::unknown))
-        {
+        let outcome = match classify::classify(&response, key.endpoint(), || {
+            limit.unwrap_or_else(LimitExceeded::unknown)
+        }) {
             Ok(()) => Ok(()),
             Err(kind) => Err(ApiError {
-                endpoint: key.endpoint,
+                endpoint: key.endpoint(),
                 kind,
                 message: classify::message(&response),
             }),
@@ -102,25 +110,26 @@ impl Transport {
 
     async fn round_trip(
         &self,
-        RequestKey { endpoint, window }: RequestKey,
+        RequestKey { request, window }: RequestKey,
         body: Option<serde_json::Value>,
         token: &ApiToken,
     ) -> Result<RawResponse, Unavailability> {
-        let path = endpoint.path(&self.organization);
-        let mut request = self
-            .http
-            .request(endpoint.method(), self.origin.url(path.iter().map(String::as_str)));
+        let path = request.path(&self.organization);
+        let mut builder = self.http.request(
+            request.endpoint().method(),
+            self.origin.url(path.iter().map(String::as_str)),
+        );
         if let Ok(authorization) = token.authorization() {
-            request = request.header(http::header::AUTHORIZATION, authorization);
+            builder = builder.header(http::header::AUTHORIZATION, authorization);
         }
-        request = request.header(http::header::ACCEPT, "application/json");
+        builder = builder.header(http::header::ACCEPT, "application/json");
         if let Some(window) = window {
-            request = request.query(&[("page", window.page), ("per_page", window.per_page)]);
+            builder = builder.query(&[("page", window.page), ("per_page", window.per_page)]);
         }
         if let Some(body) = body {
-            request = request.json(&body);
+            builder = builder.json(&body);
         }
-        let response = request.send().await.map_err(|error| cause(&error))?;
+        let response = builder.send().await.map_err(|error| cause(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(RawResponse {
             status,
