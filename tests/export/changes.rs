@@ -30,7 +30,7 @@ struct Pair {
 
 fn pair(sandbox: &Sandbox) -> Pair {
     sandbox.look(|organization| {
-        let people = organization.people().iter();
+        let mut people = organization.people().iter();
         let user = people.rfind(|person| !organization.is_admin(person.id)).unwrap();
         Pair {
             team: organization.team_by_slug(TEAM).unwrap().id,
