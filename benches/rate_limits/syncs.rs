@@ -110,7 +110,7 @@ async fn read(client: &Client<'_>) {
 fn windows(rows: u32) -> u32 {
     let (mut covered, mut windows) = (0, 0);
     while covered < rows {
-        let window = Window::furthest(covered, Window::LARGEST).unwrap();
+        let window = Window::next_overlapping(covered, Window::LARGEST).unwrap();
         covered = window.offset() + window.per_page;
         windows += 1;
     }

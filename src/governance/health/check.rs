@@ -109,11 +109,9 @@ impl Check {
             Endpoint::AccessToken | Endpoint::RevokeToken => Self::Authentication,
             Endpoint::User => Self::UserIdentity,
             Endpoint::Organization | Endpoint::Organizations => Self::OrganizationAccess,
-            Endpoint::OrganizationMembers | Endpoint::OrganizationMember(_) => Self::OrganizationMemberListing,
-            Endpoint::Teams | Endpoint::Team(_) | Endpoint::Members(_) | Endpoint::Member(..) => Self::TeamListing,
-            Endpoint::AddMember(_) | Endpoint::ChangeRole(..) | Endpoint::RemoveMember(..) => {
-                Self::TeamMembershipManagement
-            }
+            Endpoint::OrganizationMembers | Endpoint::OrganizationMember => Self::OrganizationMemberListing,
+            Endpoint::Teams | Endpoint::Team | Endpoint::Members | Endpoint::Member => Self::TeamListing,
+            Endpoint::AddMember | Endpoint::ChangeRole | Endpoint::RemoveMember => Self::TeamMembershipManagement,
         }
     }
 

@@ -70,7 +70,7 @@ impl Governance {
         };
         let unexpected = |what| {
             Err(GovernanceError::Unexpected {
-                call: Endpoint::Member(team, user),
+                call: Endpoint::Member,
                 what,
             })
         };

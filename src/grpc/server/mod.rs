@@ -22,7 +22,7 @@ use tonic::service::{Routes, RoutesBuilder};
 
 pub use crate::grpc::middleware::callers::{BearerToken, CallerRole, Callers, CallersError, Identity};
 pub use crate::monitoring::{Monitoring, MonitoringError};
-pub use crate::reload::{ReadAgain, Reloadable};
+pub use crate::reload::{ReloadTrigger, Reloadable};
 pub use listener::{BoundAddress, ListenAddress, ListenError, Listener};
 pub use tls::{TlsError, TlsFiles, TlsPart};
 pub use unix_socket::SocketFile;
