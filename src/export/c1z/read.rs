@@ -5,16 +5,16 @@ use std::path::Path;
 use prost::Message;
 use rusqlite::{Connection, OpenFlags};
 
-use super::super::ExportError;
-use super::super::diff::Snapshot;
 use super::{envelope, runs};
+use crate::export::ExportError;
+use crate::export::diff::Snapshot;
 use crate::proto::c1::connector::v2::Resource;
 
 /// Puts the grants of the newest finished full run, and the names of its resources, into `snapshot`.
 ///
 /// # Errors
 /// Where it cannot be read, or holds no such run.
-pub(in super::super) fn read(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), ExportError> {
+pub(in crate::export) fn read(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), ExportError> {
     let scratch = tempfile::NamedTempFile::new().map_err(|error| ExportError::write(&std::env::temp_dir(), error))?;
     let (mut file, name) = scratch.into_parts();
     if envelope::unpack(path, &mut file)?.is_none() {

@@ -9,10 +9,10 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::csv::unquoted;
-use super::super::json::{GRANTS, file_of};
-use super::super::{ExportError, c1z};
 use super::{Contents, Ids, Snapshot};
+use crate::export::csv::unquoted;
+use crate::export::json::{GRANTS, file_of};
+use crate::export::{ExportError, c1z};
 use crate::governance::ResourceKind;
 use crate::proto::FILE_DESCRIPTOR_SET;
 use crate::proto::c1::connector::v2::{Grant, Resource};

@@ -1,0 +1,17 @@
+//! Jobs that end: the real binary reads a sandbox, and what it leaves is read back by code that shares nothing with the writer.
+
+mod c1z;
+mod changes;
+mod diff;
+mod disconnect;
+mod endings;
+mod expansion;
+mod files;
+mod full_disk;
+mod job;
+mod limits;
+mod listing;
+mod options;
+mod places;
+mod read_back;
+mod terminal;

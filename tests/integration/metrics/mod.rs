@@ -1,0 +1,9 @@
+//! What a monitor reads of the binary: metrics, liveness and readiness.
+
+mod calls;
+mod documentation;
+mod ending;
+mod listening;
+mod names;
+mod scrape;
+mod values;
