@@ -128,7 +128,7 @@ async fn calls(sandbox: &Sandbox) -> Table {
     table
 }
 
-/// How long each call took of those that were made in the time, so many at once.
+/// The duration of each call made in `TIME`, with `at_once` calls in flight.
 async fn made(channel: &Channel, ask: Ask, at_once: usize) -> Vec<Duration> {
     let end = Instant::now() + TIME;
     let askers = (0..at_once).map(|_| {

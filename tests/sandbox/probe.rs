@@ -125,7 +125,7 @@ impl Probe {
             .look(|organization| organization.team_by_slug(slug).unwrap().clone())
     }
 
-    /// Somebody of the believable organization, by the part of their e-mail before the `@`.
+    /// A member of the believable organization, by the part of their e-mail before the `@`.
     pub(crate) fn person(&self, name: &str) -> Uuid {
         let start = format!("{name}@").to_lowercase();
         self.sandbox.look(|organization| {

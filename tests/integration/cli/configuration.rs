@@ -130,7 +130,7 @@ fn the_page_lists_every_setting_of_every_command_with_its_variable_and_default_a
 }
 
 #[test]
-fn what_has_to_be_given_is_called_required() {
+fn required_settings_are_marked_as_required() {
     let mut cli = Cli::command();
     cli.build();
     let documented = documented();

@@ -9,7 +9,7 @@ use crate::support::process::connector;
 #[case::commands(&["--help"], &["serve", "sync", "list", "diff", "check", "sandbox"])]
 #[case::serve(&["serve", "--help"], &["--organization", "BUILDKITE_ORGANIZATION_SLUG", "BUILDKITE_API_TOKEN", "--listen", "--metrics-listen", "--provisioning", "--sandbox"])]
 #[case::sandbox(&["sandbox", "--help"], &["--teams", "--fault", "--user-limit"])]
-fn help_names_what_there_is(#[case] arguments: &[&str], #[case] named: &[&str]) {
+fn help_names_commands_and_options(#[case] arguments: &[&str], #[case] named: &[&str]) {
     let output = connector(arguments).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{help}");

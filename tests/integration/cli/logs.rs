@@ -1,4 +1,4 @@
-//! Logs: JSON where nobody watches, and never a secret, however much is logged.
+//! Logs: JSON without a terminal, and never a secret at any level.
 
 use buildkite_connector::proto::c1::connector::v2::ResourcesServiceListResourcesRequest;
 use buildkite_connector::proto::c1::connector::v2::resources_service_client::ResourcesServiceClient;

@@ -1,4 +1,4 @@
-//! The binary as an operator meets it: what it refuses, what it prints, what it answers, how it ends.
+//! The binary from the point of view of an operator: refused settings, output, services, exit codes.
 
 mod audit;
 mod configuration;

@@ -169,7 +169,7 @@ fn a_misspelled_level_in_the_environment_silences_nothing_and_is_refused() {
 #[case::serve(&["serve", "--provisioning", "true"], "--provisioning", "BUILDKITE_CONNECTOR_PROVISIONING", "true")]
 #[case::check(&["check", "--provisioning", "yes"], "--provisioning", "BUILDKITE_CONNECTOR_PROVISIONING", "yes")]
 #[case::insecure(&["serve", "--insecure-listen", "false"], "--insecure-listen", "BUILDKITE_CONNECTOR_INSECURE_LISTEN", "false")]
-fn a_switch_whose_value_stands_apart_is_refused_with_how_to_write_it(
+fn a_switch_with_a_separate_value_is_refused_with_its_correct_form(
     #[case] arguments: &[&str],
     #[case] flag: &str,
     #[case] variable: &str,
@@ -239,7 +239,7 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn a_token_file_that_is_no_regular_file_is_refused_and_points_to_the_variable() {
+fn a_token_file_that_is_not_a_regular_file_is_refused_and_points_to_the_variable() {
     let directory = tempfile::tempdir().unwrap();
     let pipe = directory.path().join("token");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -276,7 +276,7 @@ fn callers_and_certificates_that_are_no_regular_files_are_refused() {
 #[case::cluster("bkct_", "a cluster agent token")]
 #[case::session("bkaa_", "an agent session token")]
 #[case::trigger("bktr_", "a pipeline trigger token")]
-fn a_token_of_another_kind_is_told_by_its_prefix(#[case] prefix: &str, #[case] kind: &str) {
+fn a_token_of_another_kind_is_recognized_by_its_prefix(#[case] prefix: &str, #[case] kind: &str) {
     let secret = format!("{prefix}0123456789abcdef");
     let sentence = format!(
         "the token starts with `{prefix}`, which is {kind}, not a user's API access token: \
@@ -316,7 +316,7 @@ fn a_path_that_holds_something_else_is_left_alone() {
 }
 
 #[test]
-fn a_socket_that_somebody_serves_is_left_alone() {
+fn a_socket_that_another_process_serves_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let _served = UnixListener::bind(&path).unwrap();

@@ -45,7 +45,7 @@ fn an_address_that_is_taken_is_refused_with_2() {
 }
 
 #[test]
-fn what_it_prints_is_what_the_connector_needs() {
+fn the_printed_variables_configure_the_connector() {
     let mut sandbox = ConnectorProcess::start(connector(&["sandbox"]));
     let mut command = connector(&["serve", "--listen", "127.0.0.1:0"]);
     for variable in [

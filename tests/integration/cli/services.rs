@@ -118,7 +118,7 @@ fn lists_all(names: &[String]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn health_says_that_the_process_and_every_service_that_is_offered_serve() {
+async fn health_reports_the_process_and_every_offered_service_as_serving() {
     let (_server, channel) = server().await;
     let mut health = HealthClient::new(channel);
     let serving = CONNECTOR.into_iter().chain([""]);
@@ -188,7 +188,7 @@ const REFUSED: [(&str, Code, &str); 16] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn what_is_not_offered_ends_as_with_the_protocols_own_server_and_says_what_is_not_offered() {
+async fn an_unoffered_method_ends_as_on_the_reference_server_and_is_named() {
     let (_server, channel) = server().await;
     for (method, code, missing) in REFUSED {
         let status = refusal(&channel, &format!("/c1.connector.v2.{method}")).await;
@@ -208,7 +208,7 @@ async fn what_is_not_offered_ends_as_with_the_protocols_own_server_and_says_what
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn lists_of_what_is_not_offered_are_empty() {
+async fn lists_of_unoffered_features_are_empty() {
     let (_server, channel) = server().await;
     let mut events = EventServiceClient::new(channel.clone());
     let feeds = events.list_event_feeds(ListEventFeedsRequest::default()).await;

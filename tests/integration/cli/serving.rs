@@ -73,7 +73,7 @@ async fn an_address_that_is_taken_is_refused_with_2() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_server_whose_buildkite_is_not_there_starts_all_the_same() {
+async fn a_server_starts_while_buildkite_is_unreachable() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -127,7 +127,7 @@ async fn a_hangup_has_the_files_read_again_and_ends_nothing() {
 async fn pipes_in_place_of_files_are_refused_and_hold_up_no_call_and_no_end() {
     let directory = tempfile::tempdir().unwrap();
     let files = ["token", "callers.toml"].map(|name| directory.path().join(name));
-    // A callers file that names nobody.
+    // A callers file without an entry.
     for (file, holding) in files.iter().zip(["bkua_0123456789abcdef", ""]) {
         std::fs::write(file, holding).unwrap();
     }
@@ -142,7 +142,7 @@ async fn pipes_in_place_of_files_are_refused_and_hold_up_no_call_and_no_end() {
     for file in &files {
         std::fs::remove_file(file).unwrap();
     }
-    // Pipes that nobody writes to.
+    // Pipes without a writer.
     let made = std::process::Command::new("mkfifo").args(&files).status().unwrap();
     assert!(made.success());
     // Each file is read by itself, so either may be rejected first.

@@ -26,7 +26,7 @@ fn refused<T>(result: Result<T, Status>) -> (Code, String) {
     reason(&result.err().expect("an error"))
 }
 
-/// A token of somebody who is no admin.
+/// A token of a user who is not an admin.
 fn members_token(sandbox: &Sandbox) -> SecretString {
     let plain = sandbox.look(|organization| {
         let mut people = organization.people().iter();
@@ -75,7 +75,7 @@ async fn an_empty_list_is_not_believed_of_a_token_or_an_organization_in_trouble(
     let (_connector, platform) = platform(&sandbox, sandbox.token(), setup).await;
     let read = listing.read(&platform, first_team(&sandbox)).await;
     assert_eq!(refused(read), (code, expected.to_owned()));
-    // Teams are not even asked for before the token is known to see them all.
+    // Teams are not requested before the token is known to see all of them.
     assert!((empty.fired() == 1 || listing == Listing::Teams) && trouble.fired() >= 1);
 }
 
@@ -92,7 +92,7 @@ async fn an_empty_list_of_people_is_not_believed_while_the_owner_is_one_of_them(
 }
 
 #[tokio::test]
-async fn a_partial_view_of_the_teams_is_refused_with_its_remedy_until_somebody_allows_it() {
+async fn a_partial_view_of_the_teams_is_refused_with_its_remedy_until_it_is_allowed() {
     let sandbox = sandbox(sized(40, 1, 5)).await;
     let token = members_token(&sandbox);
     let (_first, refusing) = platform(&sandbox, &token, Setup::default()).await;
@@ -115,7 +115,7 @@ async fn a_partial_view_of_the_teams_is_refused_with_its_remedy_until_somebody_a
 }
 
 #[tokio::test]
-async fn an_owner_whose_role_is_not_told_sees_the_teams_and_proves_nothing() {
+async fn an_owner_whose_role_is_not_reported_sees_the_teams_and_proves_no_absence() {
     let sandbox = sandbox(sized(2, 1, 2)).await;
     sandbox.change_habits(|habits| habits.member_role_field = MemberRoleField::Absent);
     let (_connector, platform) = platform(&sandbox, sandbox.token(), Setup::default()).await;
@@ -245,7 +245,7 @@ async fn a_team_deleted_in_the_middle_of_a_sync_is_skipped_and_the_others_are_re
 }
 
 #[tokio::test]
-async fn somebody_is_not_found_only_while_the_organization_shows_its_people() {
+async fn a_user_is_not_found_only_while_the_member_list_is_visible() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let (_connector, platform) = platform(&sandbox, sandbox.token(), Setup::default()).await;
     let gone = sandbox.look(|organization| organization.people()[1].id);
@@ -256,7 +256,7 @@ async fn somebody_is_not_found_only_while_the_organization_shows_its_people() {
             (NotFound, "USER_NOT_FOUND".into())
         );
     }
-    // Now the owner's own record is hidden too: it is no proof of anything.
+    // Now the owner's own record is hidden too, so it proves nothing.
     let hidden = sandbox
         .faults()
         .add(Fault::new(Endpoint::OrganizationMember, always(404)));
@@ -266,7 +266,7 @@ async fn somebody_is_not_found_only_while_the_organization_shows_its_people() {
 }
 
 #[tokio::test]
-async fn somebody_is_not_found_by_a_token_of_unknown_owner_only_while_it_is_shown_anybody() {
+async fn a_token_of_unknown_owner_proves_a_users_absence_only_while_it_sees_other_members() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let spec = TokenSpec::owned_by(sandbox.owner()).with_scopes(&["read_organizations", "read_teams"]);
     let (_connector, platform) = platform(&sandbox, &sandbox.mint(spec), Setup::default()).await;

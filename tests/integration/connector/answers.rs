@@ -10,7 +10,7 @@ use tonic::Code::{self, FailedPrecondition, Unavailable};
 
 use crate::support::{Listing, Platform, Setup, TestServer, first_team, reason, sandbox, sized};
 
-/// A platform on a Buildkite whose answers to a listing have this fault, and are asked for again within half a second.
+/// A platform on a Buildkite whose responses to a listing have this fault and are retried for half a second.
 async fn listing(listing: Listing, fault: Fault) -> (Sandbox, TestServer, Platform, FaultHandle) {
     let sandbox = sandbox(listing.seed(3)).await;
     let fault = sandbox.faults().add(fault);
@@ -21,7 +21,7 @@ async fn listing(listing: Listing, fault: Fault) -> (Sandbox, TestServer, Platfo
     (sandbox, connector, platform, fault)
 }
 
-/// Reads the listing under a fault that lasts; how it ended, and how often Buildkite was asked.
+/// Reads the listing under a lasting fault; returns the result and the number of requests.
 async fn ended(listed: Listing, kind: FaultKind) -> ((Code, String), u64) {
     let (sandbox, _connector, platform, fault) = listing(listed, Fault::new(listed.endpoint(), kind)).await;
     let read = listed.read(&platform, first_team(&sandbox)).await;
@@ -49,7 +49,7 @@ fn unavailable() -> (Code, String) {
 
 #[rstest]
 #[tokio::test]
-async fn a_list_under_another_success_than_200_is_an_error_and_not_asked_for_again(
+async fn a_list_with_a_success_status_other_than_200_is_an_error_and_not_requested_again(
     #[values(Listing::People, Listing::Teams, Listing::Members)] listing: Listing,
     #[values(201, 202, 203, 204, 206)] status: u16,
 ) {
@@ -59,7 +59,7 @@ async fn a_list_under_another_success_than_200_is_an_error_and_not_asked_for_aga
 
 #[rstest]
 #[tokio::test]
-async fn a_list_that_is_declared_as_something_other_than_json_is_asked_for_again_and_then_an_error(
+async fn a_list_with_a_content_type_other_than_json_is_requested_again_and_then_an_error(
     #[values(Listing::People, Listing::Teams, Listing::Members)] listing: Listing,
     #[values("text/html; charset=utf-8", "text/plain", "application/octet-stream")] content_type: &'static str,
 ) {
@@ -71,7 +71,7 @@ async fn a_list_that_is_declared_as_something_other_than_json_is_asked_for_again
 }
 
 #[tokio::test]
-async fn an_empty_list_of_members_that_is_declared_as_html_is_no_empty_team() {
+async fn an_empty_member_list_declared_as_html_is_not_an_empty_team() {
     let sandbox = sandbox(sized(1, 0, 3)).await;
     let team = first_team(&sandbox);
     let mut setup = Setup::default();
@@ -101,7 +101,7 @@ async fn json_may_be_declared_in_any_way_or_not_at_all(#[case] kind: FaultKind) 
 
 #[rstest]
 #[tokio::test]
-async fn a_list_that_is_cut_is_asked_for_again_whatever_it_begins_with(
+async fn a_truncated_list_is_requested_again_for_any_beginning(
     #[values(Listing::People, Listing::Teams, Listing::Members)] listing: Listing,
     #[values("{\"role\": \"mai", "[1,", "[{\"id\": 7}, {", "{\"message\"", "\"", "[{\"id\"")] begun: &str,
 ) {
@@ -115,7 +115,7 @@ async fn a_list_that_is_cut_is_asked_for_again_whatever_it_begins_with(
 
 #[rstest]
 #[tokio::test]
-async fn whole_json_of_another_shape_is_not_asked_for_again(
+async fn complete_json_of_another_shape_is_not_requested_again(
     #[values(Listing::People, Listing::Teams, Listing::Members)] listing: Listing,
     #[values(json!({"role": "maintainer"}), json!([1]), json!([{"id": 7}, {}]))] shape: serde_json::Value,
 ) {

@@ -16,7 +16,7 @@ use tonic::Code;
 use crate::support::platform::{id_of, resource};
 use crate::support::{Setup, TestServer, details, sized, within};
 
-/// Windows short enough for a test, and long enough for resets told in whole seconds.
+/// Windows short enough for a test, and long enough for resets in whole seconds.
 const WINDOW: Duration = Duration::from_secs(5);
 
 async fn limited(teams: usize, user: u32) -> Sandbox {
@@ -106,7 +106,7 @@ async fn a_sync_waits_for_windows_and_approvals_during_it_do_not() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_the_resets_it_is_told_meets_few_of_them() {
+async fn a_client_that_waits_for_the_reported_resets_is_rejected_rarely() {
     let sandbox = limited(50, 20).await;
     let mut setup = Setup::default();
     setup.client.budget.max_wait = Duration::from_millis(300);
@@ -150,7 +150,7 @@ async fn a_refusal_of_either_bucket_is_waited_out(#[values(Bucket::Organization,
 }
 
 #[tokio::test]
-async fn a_limit_beyond_the_patience_is_told_with_its_reset_and_is_over_with_it() {
+async fn a_limit_beyond_the_maximum_wait_is_reported_with_its_reset_and_ends_with_it() {
     let sandbox = limited(3, 50).await;
     let mut setup = Setup::default();
     setup.client.budget.max_wait = Duration::from_millis(300);
@@ -203,7 +203,7 @@ async fn listings_outside_a_sync_leave_the_reserve_to_a_grant() {
     })
     .await
     .unwrap();
-    // Whoever has no turn in this window is refused, and does not wait for the next.
+    // A request that does not fit into this window is refused and does not wait for the next.
     let mut setup = Setup::default();
     setup.client.budget.max_wait = Duration::from_millis(500);
     setup.client.budget.provisioning_max_wait = Duration::from_millis(500);

@@ -25,8 +25,8 @@ enum Extra {
     BeforeTheNext,
 }
 
-/// A server that answers each request for a team truly, keeps the connection whatever it is asked, and sends another answer
-/// that nobody asked for.
+/// A server that responds correctly to each request for a team, keeps the connection, and sends another response that was not
+/// requested.
 struct Talkative {
     url: String,
     read: Arc<Notify>,
@@ -78,7 +78,7 @@ async fn answer(stream: TcpStream, extra: Extra, read: &Notify, said: &Notify) -
             Extra::BeforeTheNext => {
                 stream.write_all(truth.as_bytes()).await.ok()?;
                 read.notified().await;
-                // Where the connection is closed already, it is said to nobody.
+                // The connection may be closed already.
                 drop(stream.write_all(lie.as_bytes()).await);
                 said.notify_one();
             }
@@ -123,7 +123,7 @@ impl Cut {
 
 #[rstest]
 #[tokio::test]
-async fn an_answer_that_ends_too_early_is_asked_for_again_whatever_it_begins_with(
+async fn a_truncated_response_is_requested_again_for_any_beginning(
     #[values(Cut::Length, Cut::Chunk, Cut::Close)] cut: Cut,
     #[values("", "{\"role\": \"mai", "[1,", "{\"id\": 7, ")] begun: &'static str,
 ) {
@@ -165,7 +165,7 @@ fn record(team: Uuid) -> String {
 #[case(Extra::AtOnce)]
 #[case(Extra::BeforeTheNext)]
 #[tokio::test]
-async fn an_answer_that_nobody_asked_for_is_never_that_of_the_next_request(#[case] extra: Extra) {
+async fn an_unsolicited_response_is_never_that_of_the_next_request(#[case] extra: Extra) {
     let server = Talkative::start(extra).await;
     let client = client(&server.url);
     // A task of its own: it goes on before this thread looks at its sockets again, and so before `hyper` can see what came.

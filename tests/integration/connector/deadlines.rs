@@ -1,4 +1,4 @@
-//! A caller's deadline ends a call as `DEADLINE_EXCEEDED`, with its reason, whatever the call was waiting for.
+//! A caller's deadline ends every kind of wait as `DEADLINE_EXCEEDED`, with its reason.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn listed_within(connector: &TestServer, timeout: Duration) -> Result<usiz
         .map(|response| response.into_inner().list.len())
 }
 
-async fn patient(sandbox: &Sandbox) -> TestServer {
+async fn with_long_timeouts(sandbox: &Sandbox) -> TestServer {
     let mut setup = Setup::default();
     // Nothing but the caller's deadline ends a call.
     setup.client.attempt_timeout = Duration::from_secs(3_600);
@@ -45,7 +45,7 @@ async fn a_call_ends_with_its_callers_deadline(#[case] kind: FaultKind, #[values
     let sandbox = sandbox(Listing::People.seed(350)).await;
     let fault = Fault::new(Endpoint::OrganizationMembers, kind).on_page(page);
     let fault = sandbox.faults().add(fault);
-    let connector = patient(&sandbox).await;
+    let connector = with_long_timeouts(&sandbox).await;
     let ended = listed_within(&connector, Duration::from_secs(2)).await;
     assert!(fault.fired() > 0);
     match ended {
@@ -56,13 +56,13 @@ async fn a_call_ends_with_its_callers_deadline(#[case] kind: FaultKind, #[values
 }
 
 #[tokio::test]
-async fn a_limit_that_ends_after_the_callers_deadline_is_told_at_once() {
+async fn a_limit_that_ends_after_the_callers_deadline_is_reported_at_once() {
     let sandbox = sandbox(Listing::People.seed(3)).await;
     let limited = FaultKind::RateLimited(Bucket::User, RefusalStyle::Empty);
     sandbox
         .faults()
         .add(Fault::new(Endpoint::OrganizationMembers, limited).once());
-    let connector = patient(&sandbox).await;
+    let connector = with_long_timeouts(&sandbox).await;
     let status = listed_within(&connector, Duration::from_secs(10)).await.unwrap_err();
     let details = details(&status);
     assert_eq!(
@@ -73,9 +73,9 @@ async fn a_limit_that_ends_after_the_callers_deadline_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_has_passed_already_is_said_to_have() {
+async fn a_deadline_in_the_past_is_reported_as_exceeded() {
     let sandbox = sandbox(Listing::People.seed(3)).await;
-    let connector = patient(&sandbox).await;
+    let connector = with_long_timeouts(&sandbox).await;
     let status = listed_within(&connector, Duration::from_nanos(1)).await.unwrap_err();
     assert_eq!(reason(&status), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".into()));
 }
@@ -83,6 +83,6 @@ async fn a_deadline_that_has_passed_already_is_said_to_have() {
 #[tokio::test]
 async fn a_deadline_that_is_kept_changes_nothing() {
     let sandbox = sandbox(Listing::People.seed(350)).await;
-    let connector = patient(&sandbox).await;
+    let connector = with_long_timeouts(&sandbox).await;
     assert_eq!(listed_within(&connector, Duration::from_secs(30)).await.unwrap(), 350);
 }

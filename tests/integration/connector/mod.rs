@@ -1,4 +1,4 @@
-//! What a platform sees of the connector, over a real channel with real HTTP behind it.
+//! The connector from the point of view of a platform, over a real channel with real HTTP behind it.
 
 mod absence;
 mod answers;

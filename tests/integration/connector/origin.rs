@@ -21,7 +21,7 @@ fn people(from: u128, to: u128) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_link_to_another_host_tells_a_page_and_is_never_followed() {
+async fn a_link_to_another_host_gives_a_page_number_and_is_never_followed() {
     let elsewhere = Recorder::start().await;
     let next = elsewhere.url("/v2/organizations/acme/members?page=2&per_page=100&api_key=x");
     let asked = Arc::new(AtomicUsize::new(0));

@@ -1,4 +1,4 @@
-//! Pages of the size that a request asks for: none is larger, no row is missing, and none comes twice.
+//! Pages of the requested size: none is larger, no row is missing, and none comes twice.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +36,7 @@ async fn a_page_is_as_large_as_the_request_allows_and_no_row_is_missing_or_comes
 
 #[rstest]
 #[tokio::test]
-async fn a_long_list_has_no_row_twice_whatever_the_size_of_its_pages(
+async fn a_long_list_has_no_row_twice_for_any_page_size(
     #[values(0, 33, 250)] size: u32,
     #[values(16, 0)] read_ahead: usize,
 ) {
@@ -101,7 +101,7 @@ async fn the_token_of_a_small_page_is_gone_on_from_by_any_other_process(
 }
 
 #[tokio::test]
-async fn the_entitlements_of_a_team_come_one_by_one_where_they_are_asked_for_so() {
+async fn the_entitlements_of_a_team_come_one_by_one_at_page_size_one() {
     let sandbox = sandbox(sized(2, 1, 2)).await;
     let connector = connector(&sandbox, 16).await;
     let platform = connector.platform().await;
@@ -125,7 +125,7 @@ async fn the_entitlements_of_a_team_come_one_by_one_where_they_are_asked_for_so(
 }
 
 #[tokio::test]
-async fn people_whom_only_member_rows_name_do_not_make_a_page_larger_than_it_may_be() {
+async fn users_that_only_member_rows_name_do_not_exceed_the_page_size() {
     let sandbox = sandbox(sized(1, 6, 10)).await;
     let connector = connector(&sandbox, 16).await;
     let platform = connector.platform().await;

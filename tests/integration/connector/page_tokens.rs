@@ -38,7 +38,7 @@ async fn any_page_token_is_gone_on_from_by_any_other_process(
         if next.is_empty() {
             break;
         }
-        // The same token twice, in two processes, tells the same.
+        // The same token gives the same page in two processes.
         let other = TestServer::on(&sandbox).await;
         let again = listing.page(&other.platform().await, team, &next).await.unwrap();
         let third = TestServer::on(&sandbox).await;
@@ -106,7 +106,7 @@ async fn the_page_token_of_one_team_is_refused_for_another() {
 #[case("urn:uuid:0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d")]
 #[case("VXNlci0tLTAxOThjM2YyLTdkNWU=")]
 #[tokio::test]
-async fn what_is_no_id_is_refused_without_a_request(#[case] id: &str) {
+async fn an_invalid_id_is_refused_without_a_request(#[case] id: &str) {
     let sandbox = sandbox(Listing::Members.seed(2)).await;
     let connector = TestServer::on(&sandbox).await;
     let platform = connector.platform().await;

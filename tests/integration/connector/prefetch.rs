@@ -1,4 +1,4 @@
-//! Read-ahead over a real channel: faster for a client that asks one by one, and never stale, doubled or left over.
+//! Prefetching over a real channel: faster for a sequential client, and never stale, doubled or left over.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn memberships(sandbox: &Sandbox) -> usize {
     sandbox.look(|organization| organization.teams().iter().map(|team| team.members().len()).sum())
 }
 
-/// The teams of a sync that was begun, in an order in which a client may ask.
+/// The teams of a sync that was begun, in one of the orders of a client.
 async fn begun(connector: &TestServer, order: Order) -> Vec<Resource> {
     let mut teams = connector.platform().await.resources("team").await.unwrap();
     match order {
@@ -56,7 +56,7 @@ enum Order {
 
 #[rstest]
 #[tokio::test]
-async fn every_team_is_read_once_and_true_in_whatever_order(
+async fn every_team_is_read_once_and_correctly_in_any_order(
     #[values(
         Order::Listed,
         Order::ListedBackwards,
@@ -83,7 +83,7 @@ async fn every_team_is_read_once_and_true_in_whatever_order(
 }
 
 #[tokio::test]
-async fn a_client_that_asks_for_all_at_once_is_told_the_truth_too() {
+async fn a_client_that_requests_all_pages_at_once_gets_the_true_list() {
     let sandbox = far_away(Duration::from_millis(5)).await;
     let connector = TestServer::on(&sandbox).await;
     let teams = begun(&connector, Order::Scattered).await;
@@ -96,7 +96,7 @@ async fn a_client_that_asks_for_all_at_once_is_told_the_truth_too() {
 }
 
 #[tokio::test]
-async fn two_syncs_at_once_are_each_whole() {
+async fn two_concurrent_syncs_are_each_complete() {
     let sandbox = far_away(Duration::from_millis(5)).await;
     let connector = TestServer::on(&sandbox).await;
     let platform = connector.platform().await;
@@ -213,7 +213,7 @@ async fn a_client_that_was_restarted_begins_its_sync_again() {
 }
 
 #[tokio::test]
-async fn the_windows_of_a_long_list_are_asked_for_together_and_none_twice() {
+async fn the_windows_of_a_long_list_are_requested_concurrently_and_none_twice() {
     let limits = LimitOptions::unlimited();
     let sandbox = Sandbox::start(Options {
         seed: sized(1, 1, 4_000),
@@ -236,14 +236,14 @@ async fn the_windows_of_a_long_list_are_asked_for_together_and_none_twice() {
     assert_eq!((people.len(), requests), (4_000, 46));
     let peak = sandbox.journal().peak_in_flight();
     assert!((8..=16).contains(&peak), "{peak} at once");
-    // A client whose reply was lost asks for a part again, and is given it.
+    // A client whose reply was lost requests a part again, and gets it.
     let again = platform.resources_page("user", &tokens[2], SYNC).await.unwrap();
     assert!(!again.list.is_empty() && !again.next_page_token.is_empty());
     assert!(again.list.iter().all(|person| people.contains(&id_of(person))));
 }
 
 #[tokio::test]
-async fn who_cannot_wait_for_what_is_read_ahead_is_told_at_once_that_the_limit_is_used_up() {
+async fn a_caller_that_cannot_wait_for_a_prefetch_gets_the_exhausted_limit_at_once() {
     let limits = LimitOptions {
         user: Some(30),
         organization_offset: Some(Duration::ZERO),
@@ -274,7 +274,7 @@ async fn who_cannot_wait_for_what_is_read_ahead_is_told_at_once_that_the_limit_i
 }
 
 #[tokio::test]
-async fn while_a_client_asks_one_by_one_many_teams_are_under_way_but_not_too_many() {
+async fn while_a_client_lists_one_by_one_a_bounded_number_of_teams_is_prefetched() {
     let sandbox = far_away(Duration::from_millis(25)).await;
     let connector = TestServer::on(&sandbox).await;
     let teams = begun(&connector, Order::SortedBackwards).await;
@@ -298,7 +298,7 @@ async fn a_single_team_is_read_alone() {
 }
 
 #[tokio::test]
-async fn what_was_read_before_a_grant_is_not_served_after_it() {
+async fn a_read_from_before_a_grant_is_not_served_after_it() {
     let sandbox = far_away(Duration::ZERO).await;
     let connector = TestServer::on(&sandbox).await;
     let teams = begun(&connector, Order::Listed).await;
@@ -355,7 +355,7 @@ async fn a_client_that_stops_asking_leaves_a_bounded_number_of_reads_and_cleanup
 }
 
 #[tokio::test]
-async fn nothing_is_read_ahead_where_the_operator_says_so() {
+async fn nothing_is_prefetched_when_the_operator_disables_it() {
     let sandbox = far_away(Duration::from_millis(5)).await;
     let mut setup = Setup::default();
     setup.access.read_ahead = 0;

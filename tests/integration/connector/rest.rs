@@ -14,7 +14,7 @@ struct Bench {
     sandbox: Sandbox,
     client: Client,
     call: CallContext,
-    /// Somebody in a team, and somebody who is not.
+    /// A user in a team, and a user outside it.
     team: TeamId,
     member: UserId,
     stranger: UserId,
@@ -141,7 +141,7 @@ async fn an_error_keeps_the_call_its_class_and_buildkites_words() {
 }
 
 #[tokio::test]
-async fn requests_say_who_asks_and_what_they_accept() {
+async fn requests_carry_a_user_agent_and_an_accept_header() {
     let recorder = crate::support::recorder::Recorder::start().await;
     let token = "bkua_0123456789abcdef0123456789abcdef01234567".parse().unwrap();
     let client = Client::new(

@@ -62,7 +62,7 @@ fn log_everything() -> (Log, tracing::subscriber::DefaultGuard) {
     (log, tracing::subscriber::set_default(subscriber))
 }
 
-fn hasty() -> Setup {
+fn fast_timeouts() -> Setup {
     let mut setup = Setup::default();
     setup.client.attempt_timeout = Duration::from_millis(300);
     setup.client.retry_for = Duration::from_millis(300);
@@ -101,7 +101,7 @@ async fn no_kind_of_trouble_brings_the_token_into_a_log_or_an_error() {
             let sandbox = sandbox(listing.seed(5)).await;
             let token = sandbox.mint(TokenSpec::owned_by(sandbox.owner()));
             let fault = sandbox.faults().add(Fault::new(listing.endpoint(), kind));
-            let connector = TestServer::with(&sandbox, &token, hasty()).await;
+            let connector = TestServer::with(&sandbox, &token, fast_timeouts()).await;
             let read = listing.read(&connector.platform().await, first_team(&sandbox)).await;
             assert!(fault.fired() > 0);
             assert_absent(token.expose_secret(), &format!("{:?}", read.unwrap_err()), "an error");
@@ -132,7 +132,7 @@ fn quoting(status: u16, request: &Request) -> Response<Body> {
         (HeaderName::from_static("ratelimit-reset"), PLANTED.to_owned()),
     ] {
         let mut value = HeaderValue::try_from(value).unwrap();
-        // What a server sends back is logged by the HTTP library at TRACE as it came; ours must not repeat it.
+        // The HTTP library logs responses as they are at TRACE; the connector's own log lines must not repeat them.
         value.set_sensitive(true);
         headers.insert(name, value);
     }
@@ -144,7 +144,7 @@ async fn a_server_that_quotes_the_token_does_not_get_it_into_an_error_or_our_log
     let (log, _guard) = log_everything();
     for status in [200, 302, 400, 401, 403, 404, 422, 429, 500] {
         let server = Scripted::start(move |request| quoting(status, request)).await;
-        let connector = TestServer::at(&server.url, "acme", &PLANTED.into(), hasty()).await;
+        let connector = TestServer::at(&server.url, "acme", &PLANTED.into(), fast_timeouts()).await;
         let platform = connector.platform().await;
         let team = uuid::Uuid::from_u128(1).to_string();
         let person = uuid::Uuid::from_u128(2).to_string();

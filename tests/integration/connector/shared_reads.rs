@@ -1,4 +1,4 @@
-//! Identical reads in flight are one request, whoever began it, and whoever hangs up.
+//! Identical reads in flight are one request, also after a caller of theirs disconnects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ async fn world() -> (Sandbox, TestServer, Platform) {
     let sandbox = sandbox(sized(3, 8, 40)).await;
     let connector = TestServer::on(&sandbox).await;
     let platform = connector.platform().await;
-    // What is asked about the token before anything else is known by now.
+    // The facts about the token that are read first are known by now.
     platform.validate().await.unwrap();
     (sandbox, connector, platform)
 }
@@ -38,14 +38,14 @@ async fn are_there(platform: &Platform) {
     }
 }
 
-/// Somebody who asks for the team's grants, in a task of their own.
+/// A reader of the team's grants, in a task of its own.
 fn asking(platform: &Platform, team: &Resource) -> JoinHandle<Result<Vec<Grant>, Status>> {
     let (platform, team) = (platform.clone(), team.clone());
     tokio::spawn(async move { platform.grants(&team).await })
 }
 
 #[tokio::test]
-async fn many_who_ask_the_same_at_once_cost_one_request() {
+async fn many_identical_concurrent_reads_cost_one_request() {
     let (sandbox, _connector, platform) = world().await;
     let gate = held(&sandbox, Endpoint::TeamMembers);
     let team = resource("team", &first_team(&sandbox).to_string());
@@ -80,21 +80,21 @@ async fn the_others_are_answered_although_the_first_caller_hangs_up() {
 }
 
 #[tokio::test]
-async fn a_request_that_nobody_waits_for_any_more_ends() {
+async fn an_abandoned_request_ends() {
     let (sandbox, _connector, platform) = world().await;
     let _gate = held(&sandbox, Endpoint::TeamMembers);
     let team = resource("team", &first_team(&sandbox).to_string());
     let callers = [asking(&platform, &team), asking(&platform, &team)];
     until(|| sandbox.journal().in_flight() == 1).await;
     callers.iter().for_each(JoinHandle::abort);
-    // Who comes after it asks anew: nothing is left of it.
+    // The next reader sends a new request: nothing is left of the old one.
     until(|| sandbox.journal().in_flight() == 0).await;
     assert_eq!(platform.grants(&team).await.unwrap().len(), 8);
     assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 2);
 }
 
 #[tokio::test]
-async fn an_answer_that_was_asked_for_before_our_write_is_not_for_those_who_ask_after_it() {
+async fn a_response_requested_before_a_write_does_not_serve_reads_after_it() {
     let (sandbox, _connector, platform) = world().await;
     let gate = held(&sandbox, Endpoint::TeamMembers);
     let team = first_team(&sandbox);
@@ -123,7 +123,7 @@ async fn an_answer_that_was_asked_for_before_our_write_is_not_for_those_who_ask_
 }
 
 #[tokio::test]
-async fn what_decides_a_grant_joins_no_reading_of_others() {
+async fn reads_that_decide_a_grant_join_no_read_of_another_call() {
     let (sandbox, _connector, platform) = world().await;
     let (user, email) = sandbox.look(|organization| {
         let person = &organization.people()[7];
@@ -145,7 +145,7 @@ async fn what_decides_a_grant_joins_no_reading_of_others() {
 }
 
 #[tokio::test]
-async fn two_syncs_at_once_share_what_both_ask_for_at_the_same_time() {
+async fn two_concurrent_syncs_share_identical_concurrent_requests() {
     let (sandbox, _connector, platform) = world().await;
     let gates = [Endpoint::OrganizationMembers, Endpoint::Teams].map(|endpoint| {
         let gate = Gate::default();
@@ -198,7 +198,7 @@ async fn limited(window: Duration) -> (Sandbox, Arc<Client>) {
 }
 
 #[tokio::test]
-async fn who_waits_to_ask_alone_keeps_no_request_that_nobody_waits_for_any_more() {
+async fn an_uncoalesced_read_that_waits_does_not_keep_an_abandoned_request_alive() {
     let (sandbox, client) = limited(Duration::from_secs(30)).await;
     let call = CallContext::new(Lane::Interactive);
     for _ in 0..4 {
@@ -220,7 +220,7 @@ async fn who_waits_to_ask_alone_keeps_no_request_that_nobody_waits_for_any_more(
 }
 
 #[tokio::test]
-async fn all_who_waited_for_a_limit_are_told_so_whoever_asked_in_the_end() {
+async fn every_reader_that_waited_for_a_limit_reports_the_wait() {
     let (sandbox, client) = limited(Duration::from_secs(3)).await;
     let call = CallContext::new(Lane::Interactive);
     for _ in 0..5 {

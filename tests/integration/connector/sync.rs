@@ -59,7 +59,7 @@ async fn a_full_sync_is_the_truth(#[case] seed: Seed) {
 }
 
 #[tokio::test]
-async fn a_full_sync_asks_for_each_list_once_beside_the_six_of_health_and_the_owners_record() {
+async fn a_full_sync_requests_each_list_once_besides_the_six_health_checks_and_the_owners_record() {
     let sandbox = sandbox(sized(60, 20, 90)).await;
     let connector = TestServer::on(&sandbox).await;
     let (platform, journal) = (connector.platform().await, sandbox.journal());

@@ -132,7 +132,7 @@ async fn names_are_passed_on_in_any_script_and_without_control_characters(#[case
 }
 
 #[tokio::test]
-async fn what_is_longer_than_the_wire_allows_is_cut_between_two_characters() {
+async fn a_text_above_the_wire_limit_is_cut_between_two_characters() {
     let long = "é".repeat(5_000);
     let row = json!({"id": ADA, "name": long, "slug": long, "description": long, "email": long});
     let (user, team) = (people(json!([row])).await.unwrap(), teams(json!([row])).await.unwrap());
@@ -180,7 +180,7 @@ async fn a_team_of_which_no_role_is_known_is_an_error_and_never_an_empty_team(#[
 #[case(json!({"items": []}))]
 #[case(json!("[]"))]
 #[tokio::test]
-async fn a_row_that_cannot_be_told_from_others_fails_the_list_and_is_not_left_out(#[case] rows: Value) {
+async fn a_row_without_an_identity_fails_the_list_and_is_not_left_out(#[case] rows: Value) {
     let unexpected = (Code::FailedPrecondition, "UNEXPECTED_RESPONSE".to_owned());
     assert_eq!(reason(&people(rows.clone()).await.unwrap_err()), unexpected);
     assert_eq!(reason(&teams(rows.clone()).await.unwrap_err()), unexpected);

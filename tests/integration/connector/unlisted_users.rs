@@ -1,4 +1,4 @@
-//! Whoever holds a grant is listed: the governance model's rule for people whom only member rows name.
+//! Every holder of a grant is listed: the rule of the governance model for users that only member rows name.
 
 use buildkite_connector::sandbox::{MemberRows, TeamRole};
 
@@ -22,7 +22,7 @@ async fn sync(platform: &Platform) -> (Vec<String>, Vec<(String, String)>) {
 }
 
 #[tokio::test]
-async fn whoever_left_but_kept_a_row_keeps_the_grant_and_is_listed_until_no_row_names_them() {
+async fn a_user_who_left_but_kept_a_row_keeps_the_grant_and_is_listed_until_no_row_names_them() {
     let sandbox = sandbox(sized(3, 2, 6)).await;
     let team = first_team(&sandbox);
     let left = sandbox.edit(|organization| {
@@ -57,7 +57,7 @@ async fn whoever_left_but_kept_a_row_keeps_the_grant_and_is_listed_until_no_row_
 }
 
 #[tokio::test]
-async fn whoever_joins_in_the_middle_of_a_sync_has_their_grant_in_it_and_their_own_row_in_the_next() {
+async fn a_user_who_joins_during_a_sync_has_their_grant_in_it_and_their_own_row_in_the_next() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let team = first_team(&sandbox);
     let connector = TestServer::on(&sandbox).await;
@@ -95,12 +95,12 @@ async fn whoever_joins_in_the_middle_of_a_sync_has_their_grant_in_it_and_their_o
 }
 
 #[tokio::test]
-async fn a_listing_of_people_holds_only_those_who_are_there_and_those_whom_rows_name() {
+async fn the_user_listing_holds_only_members_and_users_that_rows_name() {
     let sandbox = sandbox(sized(2, 3, 5)).await;
     let connector = TestServer::on(&sandbox).await;
     let platform = connector.platform().await;
     sync(&platform).await;
-    // A grant of ours fills the directory of provisioning, and not the listing.
+    // A grant by the connector fills the directory of provisioning, and not the listing.
     let (team, gone) = sandbox.look(|organization| (organization.teams()[0].id, organization.people()[4].id));
     drop(platform.grant(&team.to_string(), "member", &gone.to_string()).await);
     sandbox.edit(|organization| organization.remove_person(gone, MemberRows::Dropped));

@@ -1,4 +1,4 @@
-//! A token's owner who loses admin: a team list that may lack secret teams is never taken for a whole one.
+//! A token's owner who loses the admin role: a team list that may lack secret teams is never taken for a complete one.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ fn owner_records(sandbox: &Sandbox) -> usize {
 }
 
 #[tokio::test]
-async fn a_team_list_is_refused_from_the_moment_its_owner_is_no_admin() {
+async fn a_team_list_is_refused_as_soon_as_the_tokens_owner_is_not_an_admin() {
     let sandbox = sandbox(sized(40, 1, 5)).await;
     let (_connector, platform) = platform(&sandbox, Setup::default()).await;
     assert_eq!(platform.resources_in("before", "team").await.unwrap().len(), 40);
@@ -112,7 +112,7 @@ async fn the_owners_role_is_read_once_more_after_the_last_window_and_only_for_th
 }
 
 #[tokio::test]
-async fn windows_that_were_read_ahead_vouch_for_nothing_when_their_page_is_asked_for() {
+async fn prefetched_windows_prove_nothing_when_their_page_is_requested() {
     let sandbox = sandbox(sized(1_200, 1, 2)).await;
     let (_connector, platform) = platform(&sandbox, Setup::default()).await;
     let first = platform.resources_page("team", "", SYNC).await.unwrap();
@@ -147,7 +147,7 @@ async fn another_process_that_ends_a_list_reads_the_role_too() {
 }
 
 #[tokio::test]
-async fn a_list_whose_owners_role_cannot_be_read_for_trouble_that_passes_is_unavailable() {
+async fn a_list_is_unavailable_while_a_transient_failure_hides_the_owners_role() {
     let sandbox = sandbox(sized(3, 1, 2)).await;
     let outage = Fault::new(Endpoint::OrganizationMember, status(503)).after(1);
     let outage = sandbox.faults().add(outage);
@@ -161,7 +161,7 @@ async fn a_list_whose_owners_role_cannot_be_read_for_trouble_that_passes_is_unav
 }
 
 #[tokio::test]
-async fn an_owner_whose_role_is_not_told_any_more_is_treated_as_admin() {
+async fn an_owner_whose_role_is_no_longer_reported_is_treated_as_admin() {
     let sandbox = sandbox(sized(3, 1, 2)).await;
     let (_connector, platform) = platform(&sandbox, Setup::default()).await;
     assert_eq!(platform.resources("team").await.unwrap().len(), 3);

@@ -17,7 +17,7 @@ fn paged(habits: &mut Habits, paging: Paging) {
     habits.organization_member_paging = paging;
 }
 
-/// Removes so many rows from the front of a list, but neither the owner of the token nor the team that is read.
+/// Removes this number of rows from the front of a list, but neither the owner of the token nor the team that is read.
 fn remove_many(listing: Listing, organization: &mut Organization, many: usize) {
     match listing {
         Listing::People => {
@@ -52,7 +52,7 @@ fn remove_many(listing: Listing, organization: &mut Organization, many: usize) {
 
 #[rstest]
 #[tokio::test]
-async fn every_row_that_stayed_is_listed_whatever_moves_between_any_two_windows(
+async fn every_row_that_stayed_is_listed_when_rows_move_between_any_two_windows(
     #[values(Listing::People, Listing::Teams, Listing::Members)] listing: Listing,
     #[values(Order::OldestFirst, Order::NewestFirst)] order: Order,
     #[values(
@@ -83,7 +83,7 @@ async fn every_row_that_stayed_is_listed_whatever_moves_between_any_two_windows(
 
 #[rstest]
 #[tokio::test]
-async fn a_list_that_loses_more_rows_than_a_window_holds_is_whole_or_an_error(
+async fn a_list_that_loses_more_rows_than_a_window_holds_is_complete_or_an_error(
     #[values(Listing::People, Listing::Teams, Listing::Members)] listing: Listing,
     #[values(40, 99, 150, 260)] many: usize,
 ) {
@@ -97,7 +97,7 @@ async fn a_list_that_loses_more_rows_than_a_window_holds_is_whole_or_an_error(
     let connector = TestServer::on(&sandbox).await;
     let read = listing.read(&connector.platform().await, team).await;
     assert_eq!(moved.fired(), 1);
-    // Whoever is left was there throughout.
+    // Every remaining row was there throughout.
     match read {
         Ok(rows) => assert!(listing.truth(&sandbox).is_subset(&rows), "{} rows", rows.len()),
         Err(status) => assert_eq!(status.code(), Code::Unavailable, "{status:?}"),
@@ -144,7 +144,7 @@ async fn habitual(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_server_is_read_whole_whatever_it_hears_of_pages_and_says_in_its_links() {
+async fn every_list_is_complete_however_the_server_pages_and_links() {
     let mut servers = vec![];
     let pagings = [
         Paging::Paged,

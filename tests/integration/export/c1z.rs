@@ -136,7 +136,7 @@ fn of_another_writer() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_file_of_another_writer_gets_a_run_more_and_what_its_schema_lacks() {
+async fn a_file_of_another_writer_gets_another_run_and_the_missing_schema() {
     let sandbox = sandbox(Seed::Believable).await;
     let place = Place::new();
     let path = place.path("access.c1z");
@@ -180,7 +180,7 @@ async fn an_empty_file_counts_as_new(#[case] before: &[u8]) {
 #[case::no_database([b"C1ZF\0".to_vec(), zstd::encode_all(&b"a letter"[..], 1).unwrap()].concat(), "holds no database")]
 #[case::a_damaged_database([b"C1ZF\0".to_vec(), zstd::encode_all(&[b"SQLite format 3\0".to_vec(), vec![7; 9000]].concat()[..], 1).unwrap()].concat(), "holds a damaged database")]
 #[tokio::test]
-async fn what_is_not_a_c1z_of_version_1_is_refused_and_stays(#[case] bytes: Vec<u8>, #[case] why: &str) {
+async fn a_file_other_than_a_c1z_of_version_1_is_refused_and_unchanged(#[case] bytes: Vec<u8>, #[case] why: &str) {
     let sandbox = sandbox(Seed::Believable).await;
     let place = Place::new();
     let path = place.path("access.c1z");

@@ -21,7 +21,7 @@ const TEAM: &str = "team-0";
 const MEMBER: Option<TeamRole> = Some(TeamRole::Member);
 const MAINTAINER: Option<TeamRole> = Some(TeamRole::Maintainer);
 
-/// A user of a sandbox who is no admin, and the team that changes are about.
+/// A user of a sandbox who is not an admin, and the team that changes are about.
 struct Pair {
     team: Uuid,
     user: Uuid,
@@ -116,7 +116,7 @@ fn word(held: Option<TeamRole>) -> &'static str {
 #[case::revoke_maintainer_of_maintainer(("revoke", "maintainer", "remove"), MAINTAINER, "revoked", None)]
 #[case::demote_maintainer(("revoke", "maintainer", "demote"), MAINTAINER, "demoted", MEMBER)]
 #[tokio::test]
-async fn every_cell_of_the_table_is_foretold_by_a_dry_run_and_carried_out_once(
+async fn every_cell_of_the_table_is_predicted_by_a_dry_run_and_executed_once(
     #[case] (operation, role, mode): (&str, &str, &str),
     #[case] before: Option<TeamRole>,
     #[case] outcome: &str,
@@ -167,7 +167,7 @@ async fn every_cell_of_the_table_is_foretold_by_a_dry_run_and_carried_out_once(
 }
 
 #[tokio::test]
-async fn without_provisioning_nothing_is_asked_and_the_attempt_is_on_record() {
+async fn without_provisioning_no_request_is_sent_and_the_attempt_is_recorded() {
     let sandbox = sandbox(sized(2, 3, 12)).await;
     let place = Place::new();
     let mut command = change(&sandbox, "grant", "member", &pair(&sandbox).email);
@@ -184,7 +184,7 @@ async fn without_provisioning_nothing_is_asked_and_the_attempt_is_on_record() {
 #[case::team(&["--protect-team", TEAM], "the team `team-0` is protected")]
 #[case::typo(&["--protect-team", "taem-0"], "taem-0")]
 #[tokio::test]
-async fn what_is_protected_is_left_alone_by_a_change_and_refused_by_a_dry_run(
+async fn a_protected_membership_is_left_alone_by_a_change_and_refused_by_a_dry_run(
     #[case] guards: &[&str],
     #[case] named: &str,
     #[values("--provisioning", "--dry-run")] mode: &str,
@@ -261,7 +261,7 @@ async fn a_team_that_may_be_hidden_is_not_called_absent() {
 #[case(&["--role", "member", "--user", "ada"], "--user")]
 #[case(&["--role", "member"], "--user")]
 #[tokio::test]
-async fn what_is_no_role_or_no_user_is_wrong_usage(#[case] arguments: &[&str], #[case] named: &str) {
+async fn an_invalid_role_or_user_is_a_usage_error(#[case] arguments: &[&str], #[case] named: &str) {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let mut command = on(&sandbox, &["revoke", "--team", TEAM, "--provisioning"]);
     command.args(arguments);

@@ -1,4 +1,4 @@
-//! `diff`: who gained and who lost what, between files of any formats.
+//! `diff`: grants gained and lost between two files of any formats.
 
 use std::fs;
 use std::path::Path;
@@ -57,7 +57,7 @@ async fn any_two_formats_are_compared(#[values(0, 1, 2, 3)] old: usize, #[values
         rows.map(row).collect::<Vec<_>>()
     };
     let row = |role: &str, user: &str| ["platform", role, user].map(str::to_owned);
-    // Whoever joins the organization is put into its default team.
+    // A user who joins the organization becomes a member of its default team.
     let joined = ["everyone", "member", "=Ada"].map(str::to_owned);
     assert_eq!(
         held("gained"),
@@ -106,7 +106,7 @@ async fn a_c1z_with_several_runs_is_its_newest_finished_full_one() {
 #[case::objects_of_another_kind(Some(&b"{\"name\":\"Ada\"}\n"[..]))]
 #[case::version_3(Some(&b"C1Z3\0anything"[..]))]
 #[case::a_damaged_c1z(Some(&b"C1ZF\0anything"[..]))]
-fn what_cannot_be_compared_ends_with_2(#[case] bytes: Option<&[u8]>) {
+fn incomparable_files_end_with_2(#[case] bytes: Option<&[u8]>) {
     let place = Place::new();
     let (one, other) = (place.path("one"), place.path("other.csv"));
     if let Some(bytes) = bytes {
@@ -128,7 +128,7 @@ fn what_cannot_be_compared_ends_with_2(#[case] bytes: Option<&[u8]>) {
 }
 
 #[test]
-fn a_directory_that_is_no_syncs_cannot_be_compared() {
+fn a_directory_without_a_sync_cannot_be_compared() {
     let place = Place::new();
     fs::write(place.path("users.json"), "[]").unwrap();
     let (_, said, code) = diff(&place.path(""), &place.path(""), "json");

@@ -41,7 +41,7 @@ async fn works(sandbox: &Sandbox, token: &SecretString) -> bool {
 
 const QUESTION: &str = "type the organization's slug to go on: ";
 
-/// What is done once the slug is asked for.
+/// What happens at the prompt for the slug.
 #[derive(Clone, Copy)]
 enum Reply {
     Typed(&'static str),
@@ -139,7 +139,7 @@ async fn yes_shows_the_token_revokes_it_and_is_on_record() {
 }
 
 #[tokio::test]
-async fn without_a_terminal_and_without_yes_nothing_is_asked() {
+async fn without_a_terminal_and_without_yes_no_question_is_asked() {
     let sandbox = sandbox(Seed::Believable).await;
     let ended = ended(disconnect(&sandbox, &[])).await;
     assert_eq!(ended.status.code(), Some(2), "{:#?}", ended.printed);
@@ -170,9 +170,9 @@ async fn on_a_terminal_only_the_slug_itself_revokes(#[case] text: &'static str, 
 
 #[rstest]
 #[case::applied_and_cut(FaultKind::ResetAfter, 1)]
-#[case::applied_and_a_proxy_speaks(FaultKind::AppliedThenStatus(StatusCode::BAD_GATEWAY), 1)]
+#[case::applied_and_a_proxy_responds(FaultKind::AppliedThenStatus(StatusCode::BAD_GATEWAY), 1)]
 #[case::not_applied_and_cut(FaultKind::ResetBefore, 2)]
-#[case::not_applied_and_a_proxy_speaks(FaultKind::Status(StatusCode::BAD_GATEWAY, BodyStyle::Html), 2)]
+#[case::not_applied_and_a_proxy_responds(FaultKind::Status(StatusCode::BAD_GATEWAY, BodyStyle::Html), 2)]
 #[tokio::test]
 async fn a_lost_reply_is_settled_by_whether_the_token_still_works(#[case] kind: FaultKind, #[case] sent: u64) {
     let sandbox = sandbox(Seed::Believable).await;
@@ -200,7 +200,7 @@ async fn a_revoke_that_is_accepted_and_not_carried_out_is_not_claimed() {
 }
 
 #[tokio::test]
-async fn a_refusal_leaves_the_token_and_says_why() {
+async fn a_refusal_leaves_the_token_and_reports_the_reason() {
     let sandbox = sandbox(Seed::Believable).await;
     let kind = FaultKind::Status(StatusCode::FORBIDDEN, BodyStyle::Message);
     sandbox.faults().add(Fault::new(Endpoint::RevokeAccessToken, kind));
@@ -249,7 +249,7 @@ async fn a_token_without_any_scope_can_be_revoked() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_recorded_is_not_revoked() {
+async fn a_token_is_not_revoked_without_an_audit_record() {
     let sandbox = sandbox(Seed::Believable).await;
     let place = Place::new();
     let audit = place.path("no such directory/audit");
@@ -272,7 +272,7 @@ async fn what_cannot_be_recorded_is_not_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_takes_its_place_meanwhile_is_neither_asked_with_nor_revoked() {
+async fn a_token_that_replaces_the_first_meanwhile_is_neither_used_nor_revoked() {
     let sandbox = sandbox(Seed::Believable).await;
     let (place, gate) = (Place::new(), Gate::default());
     let held = Fault::new(Endpoint::RevokeAccessToken, FaultKind::Held(gate.clone()));

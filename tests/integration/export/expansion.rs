@@ -16,7 +16,7 @@ fn annotation<M: Name>(message: &M) -> Any {
 }
 
 #[tokio::test]
-async fn an_expandable_grant_says_so_in_its_own_column_only() {
+async fn an_expandable_grant_is_marked_only_in_its_own_column() {
     let expandable = GrantExpandable {
         entitlement_ids: vec!["team:1:member".to_owned()],
         ..Default::default()

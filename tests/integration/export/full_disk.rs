@@ -10,7 +10,7 @@ use super::job::{Place, ended, synced};
 use crate::support::process::set_up;
 use crate::support::{sandbox, sized};
 
-/// A sync that can write no file beyond so many blocks (of 512 bytes, or 1,024 with some shells).
+/// A sync that can write no file beyond this number of blocks (of 512 bytes, or 1,024 with some shells).
 fn limited(sandbox: &Sandbox, place: &Path, blocks: u32) -> Command {
     let mut command = Command::new("/bin/sh");
     command

@@ -19,7 +19,7 @@ pub fn on(sandbox: &Sandbox, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs to the end, without holding up the sandbox that it asks.
+/// Runs to the end, without blocking the sandbox that it reads.
 pub async fn ended(command: Command) -> Ended {
     tokio::task::spawn_blocking(move || ConnectorProcess::start(command).ended())
         .await

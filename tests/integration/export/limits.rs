@@ -28,7 +28,7 @@ async fn limited(user: u32, window: Duration, teams: usize) -> Sandbox {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_waits_for_its_windows_draws_no_429_and_says_when_it_will_be_done() {
+async fn a_job_waits_for_its_windows_receives_no_429_and_estimates_its_end() {
     let sandbox = limited(50, Duration::from_secs(6), 150).await;
     let place = Place::new();
     let path = place.path("access.c1z");

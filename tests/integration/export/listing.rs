@@ -26,7 +26,7 @@ async fn rows(sandbox: &Sandbox, arguments: &[&str]) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_list_is_whole() {
+async fn every_list_is_complete() {
     let sandbox = sandbox(sized(7, 40, 230)).await;
     let truth = truth(&sandbox);
     let text = |row: &Value, column: &str| row[column].as_str().unwrap().to_owned();
@@ -65,7 +65,7 @@ async fn one_team_costs_one_members_list(#[case] what: &str) {
 }
 
 #[tokio::test]
-async fn a_team_that_does_not_exist_is_said_so() {
+async fn a_team_that_does_not_exist_is_reported_as_such() {
     let sandbox = sandbox(Seed::Believable).await;
     let (printed, said, code) = list(&sandbox, &["grants", "--team", "plattform"]).await;
     assert_eq!((printed.as_str(), code), ("", Some(1)));
@@ -77,7 +77,7 @@ async fn a_team_that_does_not_exist_is_said_so() {
 
 #[rstest]
 #[tokio::test]
-async fn nothing_is_printed_of_a_list_that_is_not_whole(#[values("table", "csv", "json")] format: &str) {
+async fn nothing_is_printed_of_an_incomplete_list(#[values("table", "csv", "json")] format: &str) {
     let sandbox = sandbox(sized(20, 3, 30)).await;
     let kind = FaultKind::Status(StatusCode::BAD_GATEWAY, BodyStyle::Html);
     sandbox.faults().add(Fault::new(Endpoint::TeamMembers, kind).after(10));

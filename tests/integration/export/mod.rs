@@ -1,4 +1,4 @@
-//! Jobs that end: the real binary reads a sandbox, and what it leaves is read back by code that shares nothing with the writer.
+//! Jobs: the binary reads a sandbox, and its files are read back by code that shares nothing with the writer.
 
 mod c1z;
 mod changes;

@@ -1,4 +1,4 @@
-//! Syncs of a part, as hosts ask for them.
+//! Partial syncs, as hosts request them.
 
 use std::sync::Arc;
 
@@ -42,7 +42,11 @@ async fn sync(sandbox: &Sandbox, options: &SyncOptions, place: &Place) -> (Count
 #[case::no_grants(SyncOptions { skip_grants: true, ..SyncOptions::default() }, [2, 36, 12, 0], "full")]
 #[case::resources_only(SyncOptions { skip_entitlements_and_grants: true, ..SyncOptions::default() }, [2, 36, 0, 0], "resources_only")]
 #[tokio::test]
-async fn what_is_left_out_is_not_asked_for(#[case] options: SyncOptions, #[case] rows: [i64; 4], #[case] run: &str) {
+async fn an_excluded_resource_is_not_requested(
+    #[case] options: SyncOptions,
+    #[case] rows: [i64; 4],
+    #[case] run: &str,
+) {
     let sandbox = sandbox(sized(6, 4, 30)).await;
     let (_, file) = sync(&sandbox, &options, &Place::new()).await;
     let tables = ["v1_resource_types", "v1_resources", "v1_entitlements", "v1_grants"];
@@ -112,7 +116,7 @@ async fn a_sync_in_one_process_reads_everything_anew_each_time() {
 
 #[rstest]
 #[tokio::test]
-async fn a_file_that_is_given_up_while_it_is_completed_is_not_there(#[values(0, 1, 2, 3)] format: usize) {
+async fn a_file_that_is_abandoned_while_it_is_completed_does_not_exist(#[values(0, 1, 2, 3)] format: usize) {
     let sandbox = sandbox(sized(6, 4, 30)).await;
     let (place, name) = (Place::new(), NAMES[format]);
     synced(&sandbox, &place.path(name)).await;

@@ -12,7 +12,7 @@ use crate::support::sandbox;
 
 #[rstest]
 #[tokio::test]
-async fn what_a_killed_job_left_is_replaced(#[values(0, 1, 2, 3)] format: usize) {
+async fn the_remains_of_a_killed_job_are_replaced(#[values(0, 1, 2, 3)] format: usize) {
     let sandbox = sandbox(Seed::Believable).await;
     let (place, name) = (Place::new(), NAMES[format]);
     let part = place.path(&format!(".{name}.part"));
@@ -27,7 +27,7 @@ async fn what_a_killed_job_left_is_replaced(#[values(0, 1, 2, 3)] format: usize)
 }
 
 #[tokio::test]
-async fn a_directory_is_exchanged_as_a_whole() {
+async fn a_directory_is_replaced_atomically() {
     let sandbox = sandbox(Seed::Believable).await;
     let place = Place::new();
     let path = place.path("access.json");

@@ -11,7 +11,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use super::job::{Place, sync_into};
 use crate::support::{sandbox, sized};
 
-/// Runs with a terminal for standard error, and tells what was drawn on it until the end.
+/// Runs with a terminal for standard error, and returns what was drawn on it until the end.
 fn drawn(mut command: Command) -> (String, Option<i32>) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();

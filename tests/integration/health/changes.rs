@@ -76,7 +76,7 @@ async fn a_protected_name_that_leads_to_nothing_is_unhealthy_before_any_grant(
 }
 
 #[tokio::test]
-async fn names_that_lead_somewhere_cost_each_list_once_while_it_is_kept() {
+async fn resolvable_names_cost_each_list_once_while_it_is_cached() {
     let world = sandbox(sized(3, 2, 9)).await;
     let token = world.token().clone();
     let harness = HealthHarness::on(world, &token, protecting(&["team-0"], &["person-1@sized.example"])).await;
@@ -89,7 +89,7 @@ async fn names_that_lead_somewhere_cost_each_list_once_while_it_is_kept() {
     });
     harness.platform().grant(&team, "maintainer", &user).await.unwrap();
     assert_eq!(lists(&harness), 4);
-    // Fresh looks ask for one window of either list again, and not for what the names lead to.
+    // Fresh reports request one window of either list again, and do not resolve the names again.
     assert_eq!(harness.fresh().await.state(MANAGEMENT), Healthy);
     assert_eq!(lists(&harness), 6);
 }
@@ -149,7 +149,7 @@ async fn until_state(harness: &HealthHarness, state: ScopeState, naming: &str) {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_written_is_unhealthy_and_heals_by_a_look() {
+async fn a_record_that_cannot_be_written_is_unhealthy_and_recovers_with_the_next_check() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("records/audit.jsonl");
     let harness = harness(recording(&path)).await;

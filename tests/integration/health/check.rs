@@ -111,7 +111,7 @@ async fn writes_are_off_and_the_token_may_do_more_than_is_needed() {
 }
 
 #[tokio::test]
-async fn the_owner_is_no_admin() {
+async fn the_owner_is_not_an_admin() {
     let sandbox = sandbox().await;
     let output = check_on(&sandbox, non_admin(&sandbox), &["--provisioning"]).await;
     assert_eq!(output.status.code(), Some(1));
@@ -154,7 +154,7 @@ async fn the_json_of_a_missing_scope_and_an_end_that_is_near() {
 #[case("--protect-user=typo@example.com", "--protect-user names typo@example.com")]
 #[case("--audit-file=/dev/full", "/dev/full: it is a device, not a regular file")]
 #[tokio::test]
-async fn what_keeps_every_change_from_being_made_is_a_failure(#[case] argument: &str, #[case] said: &str) {
+async fn a_cause_that_blocks_every_change_is_a_failure(#[case] argument: &str, #[case] said: &str) {
     let sandbox = sandbox().await;
     let output = check_on(&sandbox, admin(&sandbox), &["--provisioning", argument]).await;
     assert_eq!(output.status.code(), Some(1));
@@ -200,7 +200,7 @@ async fn a_pipe_gets_no_colours() {
 #[case::drips(FaultKind::Delay(Duration::from_millis(4_500)))]
 #[case::fails(FaultKind::Status(StatusCode::SERVICE_UNAVAILABLE, BodyStyle::Html))]
 #[tokio::test]
-async fn it_ends_and_tells_whatever_happens(#[case] kind: FaultKind) {
+async fn the_command_ends_with_a_remedy_under_any_fault(#[case] kind: FaultKind) {
     let sandbox = sandbox().await;
     sandbox.faults().add(Fault::new(Endpoint::Any, kind));
     let output = check_on(&sandbox, admin(&sandbox), &["--provisioning"]).await;
@@ -213,7 +213,7 @@ async fn it_ends_and_tells_whatever_happens(#[case] kind: FaultKind) {
 #[case::name("https://buildkite.invalid")]
 #[case::tls("https://127.0.0.1:9")]
 #[tokio::test]
-async fn it_says_what_is_in_the_way(#[case] url: &str) {
+async fn an_obstacle_on_the_way_to_buildkite_is_reported(#[case] url: &str) {
     let token = SecretString::from("bkua_0123456789abcdef0123456789abcdef01234567");
     let output = check(url, "northwind-rail", &token, &[]).await;
     assert_eq!(output.status.code(), Some(1));

@@ -1,4 +1,4 @@
-//! When a token ends, in every form that Buildkite may tell it.
+//! The expiry of a token, in every format that Buildkite may send.
 
 use buildkite_connector::sandbox::{Endpoint, ExpiresAt, Fault, FaultKind};
 use jiff::{SignedDuration, Timestamp};
@@ -73,7 +73,7 @@ async fn the_last_seven_days_are_warned_of_in_either_format(#[case] hours: i64, 
 #[case(ExpiresAt::Null)]
 #[case(ExpiresAt::Absent)]
 #[tokio::test]
-async fn an_end_that_is_not_told_is_none(#[case] format: ExpiresAt) {
+async fn a_token_without_a_reported_expiry_never_expires(#[case] format: ExpiresAt) {
     let harness = HealthHarness::start().await;
     harness.sandbox.change_habits(|habits| habits.expires_at = format);
     let report = harness.fresh().await;
@@ -82,7 +82,7 @@ async fn an_end_that_is_not_told_is_none(#[case] format: ExpiresAt) {
 }
 
 #[tokio::test]
-async fn time_that_passes_is_no_change() {
+async fn the_passage_of_time_is_not_a_change() {
     let harness = HealthHarness::with_token(|sandbox| {
         let mut spec = admin(sandbox);
         spec.expires_at = Some(in_hours(30));

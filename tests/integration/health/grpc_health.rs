@@ -45,7 +45,7 @@ pub fn service(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_outage_is_no_reason_to_restart_the_process() {
+async fn an_outage_does_not_fail_liveness() {
     let harness = HealthHarness::at("http://127.0.0.1:9", setup()).await;
     harness.fresh().await;
     assert_eq!(status(&harness, "").await.unwrap(), Serving);
@@ -57,7 +57,7 @@ async fn an_outage_is_no_reason_to_restart_the_process() {
 }
 
 #[tokio::test]
-async fn a_probe_never_asks_buildkite() {
+async fn a_probe_sends_no_request_to_buildkite() {
     let harness = HealthHarness::start().await;
     for name in SCOPES {
         assert_eq!(status(&harness, name).await.unwrap(), Unknown);
@@ -122,7 +122,7 @@ async fn a_service_serves_when_the_scopes_that_it_needs_do(
 }
 
 #[tokio::test]
-async fn a_rejected_token_stops_what_asks_and_its_return_starts_it() {
+async fn services_that_need_the_token_serve_only_while_it_is_accepted() {
     let harness = HealthHarness::start().await;
     let mut grants = watch(&harness, &service("GrantsService")).await;
     until(&mut grants, Unknown).await;

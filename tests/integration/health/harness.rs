@@ -1,4 +1,4 @@
-//! A connector on a sandbox, and the questions that are asked about its health.
+//! A connector on a sandbox, and calls for its health.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 
 use crate::support::{Platform, Setup, TestServer, sandbox};
 
-/// Every check, in the order in which they are told.
+/// Every check, in the order of the report.
 pub const CHECKS: [&str; 6] = [
     "authentication",
     "user_identity",
@@ -36,7 +36,7 @@ pub struct HealthHarness {
     pub channel: Channel,
 }
 
-/// Impatient, so that trouble is told at once; what was seen is asked for again as soon as it was seen.
+/// Short timeouts, so that failures are reported at once; evidence expires immediately.
 pub fn setup() -> Setup {
     let mut setup = Setup {
         client: ClientOptions {
@@ -59,7 +59,7 @@ pub fn admin(sandbox: &Sandbox) -> TokenSpec {
     TokenSpec::owned_by(sandbox.owner())
 }
 
-/// A token spec of somebody who is no organization admin.
+/// A token spec of a user who is not an organization admin.
 pub fn non_admin(sandbox: &Sandbox) -> TokenSpec {
     let is_non_admin = |person: &&buildkite_connector::sandbox::Person| person.role == OrganizationRole::Member;
     TokenSpec::owned_by(sandbox.look(|organization| organization.people().iter().find(is_non_admin).unwrap().id))
@@ -81,7 +81,7 @@ impl HealthHarness {
         Self::on(sandbox, &token, setup).await
     }
 
-    /// A connector on whatever answers at `url`; the sandbox beside it is asked nothing.
+    /// A connector on the server at `url`; the sandbox beside it gets no request.
     pub async fn at(url: &str, setup: Setup) -> Self {
         let sandbox = sandbox(Seed::Believable).await;
         let connector = TestServer::at(url, sandbox.slug(), sandbox.token(), setup).await;
@@ -145,7 +145,7 @@ impl HealthHarness {
     }
 }
 
-/// An answer, to be asked about single checks.
+/// A report, with access to single checks.
 #[derive(Debug, Clone)]
 pub struct ScopeReport(pub CheckScopesResponse);
 

@@ -1,4 +1,4 @@
-//! What is no fault and yet worth knowing, and what the configured slug has to do with it.
+//! Advisories that are not faults, and the configured slug.
 
 use axum::Json;
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Organization};
@@ -31,7 +31,7 @@ async fn scopes_that_nothing_needs_are_a_hint_and_no_fault() {
 }
 
 #[tokio::test]
-async fn a_token_that_lost_its_organization_says_so_and_the_lists_wait() {
+async fn a_token_without_access_to_its_organization_is_reported_and_the_lists_wait() {
     let harness = HealthHarness::with_token(|sandbox| {
         let mut spec = admin(sandbox);
         spec.reaches_organization = false;
@@ -63,7 +63,7 @@ async fn a_token_that_lost_its_organization_says_so_and_the_lists_wait() {
 #[case("NORTHWIND-RAIL", "the case of a slug counts")]
 #[case("northwind-trains", "another organization, or a new slug")]
 #[tokio::test]
-async fn a_slug_that_changed_is_told_beside_the_one_that_is_reached(#[case] renamed: &str, #[case] said: &str) {
+async fn a_changed_slug_is_reported_beside_the_one_that_is_reached(#[case] renamed: &str, #[case] said: &str) {
     let harness = HealthHarness::start().await;
     let was = harness.sandbox.slug().to_owned();
     harness
@@ -95,7 +95,7 @@ async fn a_slug_that_still_leads_to_a_renamed_organization_is_a_hint() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off_is_told_by_what_buildkite_answers_anyway() {
+async fn clock_skew_is_detected_from_responses_to_other_requests() {
     let late = Timestamp::now() - SignedDuration::from_mins(20);
     let date = late.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let answer = move || {

@@ -85,7 +85,7 @@ async fn while_writes_are_off_their_scope_is_not_required() {
 }
 
 #[tokio::test]
-async fn an_owner_who_is_no_admin_fails_the_team_listing_until_a_partial_view_is_allowed() {
+async fn an_owner_who_is_not_an_admin_fails_the_team_listing_until_a_partial_view_is_allowed() {
     let harness = HealthHarness::with_token(non_admin).await;
     let report = harness.fresh().await;
     report.assert_well_formed();

@@ -1,4 +1,4 @@
-//! Scope health as a platform, a probe and an operator see it: over gRPC, and as the command `check`.
+//! Scope health over gRPC, for platforms and probes, and as the command `check`.
 
 mod changes;
 mod check;

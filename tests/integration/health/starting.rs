@@ -1,4 +1,4 @@
-//! `serve` on a bad day: it starts, says in one line what is wrong and what to do, and heals by itself.
+//! `serve` with a failing Buildkite: it starts, logs the cause and the remedy in one line, and recovers by itself.
 
 use buildkite_connector::sandbox::{BodyStyle, Endpoint, Fault, FaultKind, LimitOptions, Options, Sandbox};
 use http::StatusCode;

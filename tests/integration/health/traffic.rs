@@ -15,7 +15,7 @@ fn status(code: u16) -> FaultKind {
     FaultKind::Status(StatusCode::from_u16(code).unwrap(), BodyStyle::Message)
 }
 
-/// What was seen is believed for as long as a test takes: whatever changes, changes by ordinary traffic.
+/// Evidence stays valid for the whole test, so that only ordinary traffic changes the report.
 fn never_asking_twice() -> Setup {
     let mut setup = setup();
     setup.access.health.max_age = Duration::from_secs(3600);
@@ -31,7 +31,7 @@ async fn quiet() -> HealthHarness {
 }
 
 #[tokio::test]
-async fn what_was_seen_is_told_again_without_a_request() {
+async fn a_cached_report_is_repeated_without_a_request() {
     let harness = quiet().await;
     for _ in 0..20 {
         assert_eq!(harness.check().await.0.overall(), Healthy);
@@ -73,7 +73,7 @@ async fn a_token_that_is_revoked_shows_with_the_next_call_and_heals_with_the_nex
         report.0.credentials[0].owner_email, "ingrid@northwind-rail.example",
         "what is known of it stays known"
     );
-    // It never fails by what is remembered, and here that is asked for again after any caller's deadline.
+    // It never fails from cached evidence, and here the next probe comes after any caller's deadline.
     let refused = harness.platform().validate().await.unwrap_err();
     assert_eq!(
         reason(&refused),
@@ -124,7 +124,7 @@ async fn trouble_heals_without_a_restart() {
 }
 
 #[tokio::test]
-async fn many_who_ask_at_once_cost_one_asking() {
+async fn many_concurrent_callers_cost_one_probe() {
     let mut setup = setup();
     setup.access.health.at_least = Duration::from_secs(3600);
     let harness = HealthHarness::with(|sandbox| sandbox.token().clone(), setup).await;
@@ -161,7 +161,7 @@ async fn fresh_in_a_loop_costs_six_requests_in_five_seconds_and_trouble_no_more(
 }
 
 #[tokio::test]
-async fn who_stops_waiting_is_told_what_is_known_and_the_asking_goes_on() {
+async fn a_caller_that_times_out_gets_the_latest_known_report_and_the_probe_continues() {
     let mut setup = setup();
     setup.client.attempt_timeout = Duration::from_secs(3600);
     setup.access.health.patience = Duration::from_secs(3600);

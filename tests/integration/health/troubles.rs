@@ -1,5 +1,5 @@
-//! Every kind of trouble, at every probe: its own sentence, its own remedy, and unknown rather than unhealthy where
-//! Buildkite could not be asked.
+//! Every kind of failure, at every probe: its own sentence, its own remedy, and UNKNOWN rather than UNHEALTHY where
+//! Buildkite could not be reached.
 
 use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, RefusalStyle};
 use http::StatusCode;
@@ -150,7 +150,7 @@ async fn each_trouble_at_each_probe_has_its_own_sentence_and_remedy(#[case] kind
 #[case::unavailable(status(503), Unknown, "could not be asked")]
 #[case::hang(FaultKind::Hang, Unknown, "could not be asked")]
 #[tokio::test]
-async fn an_owner_whose_role_is_not_told_is_no_fault_and_one_who_could_not_be_asked_for_is_unknown(
+async fn an_unreported_owner_role_is_not_a_fault_and_an_unreadable_owner_is_unknown(
     #[case] kind: FaultKind,
     #[case] state: ScopeState,
     #[case] said: &str,
@@ -170,7 +170,7 @@ async fn an_owner_whose_role_is_not_told_is_no_fault_and_one_who_could_not_be_as
     );
 }
 
-/// What every check says where nothing can be asked at all: one cause, and one remedy for all.
+/// What every check reports when no request succeeds: one cause, and one remedy for all.
 async fn out_of_reach(url: &str, sentence: &str, remedy: &str) {
     let harness = HealthHarness::at(url, setup()).await;
     let report = harness.fresh().await;
@@ -204,7 +204,7 @@ async fn a_name_that_does_not_resolve_points_at_name_resolution() {
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_no_tls_points_at_the_certificates() {
+async fn a_server_without_tls_points_at_the_certificates() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let answer = || async { "plain" };
@@ -219,7 +219,7 @@ async fn a_server_that_speaks_no_tls_points_at_the_certificates() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_points_at_the_certificates() {
+async fn an_untrusted_certificate_points_at_the_certificates() {
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let config = rustls::ServerConfig::builder()
         .with_no_client_auth()
@@ -233,7 +233,7 @@ async fn a_certificate_that_nobody_vouches_for_points_at_the_certificates() {
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let serving = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // It fails, since nobody trusts it: that is what is tested.
+            // The handshake fails, since no client trusts the certificate: that is what is tested.
             let _ = acceptor.accept(stream).await;
         }
     });

@@ -45,7 +45,7 @@ fn status(code: u16) -> FaultKind {
 #[case(Endpoint::AccessToken, FaultKind::Hang, Code::Unavailable, "BUILDKITE_UNAVAILABLE")]
 #[case(Endpoint::Teams, FaultKind::WrongShape(json!({})), Code::FailedPrecondition, "UNEXPECTED_RESPONSE")]
 #[tokio::test]
-async fn what_fails_is_told_as_its_own_status(
+async fn each_failure_has_its_own_status(
     #[case] endpoint: Endpoint,
     #[case] kind: FaultKind,
     #[case] code: Code,
@@ -58,7 +58,7 @@ async fn what_fails_is_told_as_its_own_status(
 }
 
 #[tokio::test]
-async fn of_several_that_fail_the_first_is_told() {
+async fn of_several_failures_the_first_is_reported() {
     let harness = HealthHarness::start().await;
     harness.sandbox.faults().add(Fault::new(Endpoint::Teams, status(404)));
     harness.sandbox.faults().add(Fault::new(Endpoint::User, status(403)));
@@ -115,7 +115,7 @@ async fn only_the_callers_own_deadline_is_deadline_exceeded() {
 }
 
 #[tokio::test]
-async fn a_budget_that_is_spent_says_when_it_will_not_be() {
+async fn an_exhausted_budget_reports_its_reset() {
     let harness = HealthHarness::start().await;
     let limited = FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented);
     harness.sandbox.faults().add(Fault::new(Endpoint::Teams, limited));
@@ -129,7 +129,7 @@ async fn a_budget_that_is_spent_says_when_it_will_not_be() {
     assert!(details.retry.unwrap() > Duration::ZERO);
 }
 
-/// A connector that asks again for nothing that it saw so short a time ago.
+/// A connector that does not repeat probes within this time.
 async fn asking_again_after(at_least: Duration) -> HealthHarness {
     let mut setup = setup();
     setup.access.health.at_least = at_least;
@@ -142,7 +142,7 @@ async fn asking_again_after(at_least: Duration) -> HealthHarness {
 #[case::rejected(Endpoint::AccessToken, status(401))]
 #[case::outage(Endpoint::User, status(503))]
 #[tokio::test]
-async fn trouble_that_is_over_is_not_told_from_memory(#[case] endpoint: Endpoint, #[case] kind: FaultKind) {
+async fn a_failure_that_is_over_is_not_reported_from_a_cache(#[case] endpoint: Endpoint, #[case] kind: FaultKind) {
     let harness = asking_again_after(Duration::from_secs(2)).await;
     let fault = harness.sandbox.faults().add(Fault::new(endpoint, kind));
     harness.platform().validate().await.unwrap_err();
@@ -151,7 +151,7 @@ async fn trouble_that_is_over_is_not_told_from_memory(#[case] endpoint: Endpoint
 }
 
 #[tokio::test]
-async fn an_owner_who_became_admin_again_is_not_refused_from_memory() {
+async fn an_owner_who_became_admin_again_is_not_refused_from_a_cache() {
     let harness = asking_again_after(Duration::ZERO).await;
     let owner = harness.sandbox.owner();
     let become_one = |role| harness.sandbox.edit(|organization| organization.set_role(owner, role));
@@ -166,7 +166,7 @@ async fn an_owner_who_became_admin_again_is_not_refused_from_memory() {
 }
 
 #[tokio::test]
-async fn a_caller_who_cannot_wait_for_the_next_probe_is_told_at_once_to_come_again() {
+async fn a_caller_that_cannot_wait_for_the_next_probe_gets_a_retry_delay_at_once() {
     let harness = asking_again_after(Duration::from_secs(3600)).await;
     harness.sandbox.faults().add(Fault::new(Endpoint::Teams, status(403)));
     let refused = harness.platform().validate().await.unwrap_err();

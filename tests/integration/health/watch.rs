@@ -19,7 +19,7 @@ async fn next(stream: &mut Streaming<CheckScopesResponse>) -> ScopeReport {
     ScopeReport(message.unwrap().expect("the stream goes on"))
 }
 
-/// What comes until a state is told of a check.
+/// The reports up to the first with this state of a check.
 async fn states_until(
     stream: &mut Streaming<CheckScopesResponse>,
     id: &str,
@@ -40,7 +40,7 @@ fn forbidden() -> Fault {
 }
 
 #[tokio::test]
-async fn the_latest_comes_at_once_also_where_nothing_was_asked_yet() {
+async fn a_watcher_gets_the_latest_report_at_once_also_before_the_first_probe() {
     let harness = HealthHarness::start().await;
     let report = next(&mut harness.watch().await).await;
     report.assert_well_formed();
@@ -55,7 +55,7 @@ async fn the_latest_comes_at_once_also_where_nothing_was_asked_yet() {
 }
 
 #[tokio::test]
-async fn another_time_or_latency_is_no_change() {
+async fn a_new_time_or_latency_is_not_a_change() {
     let harness = HealthHarness::start().await;
     harness.fresh().await;
     let mut watching = harness.watch().await;
@@ -77,7 +77,7 @@ async fn another_time_or_latency_is_no_change() {
 #[case(FaultKind::Hang)]
 #[case(FaultKind::Status(StatusCode::BAD_GATEWAY, BodyStyle::Html))]
 #[tokio::test]
-async fn trouble_that_stays_is_told_once(#[case] kind: FaultKind) {
+async fn a_lasting_failure_is_reported_once(#[case] kind: FaultKind) {
     let mut setup = setup();
     setup.client.attempt_timeout = Duration::from_millis(100);
     let harness = HealthHarness::with(|sandbox| sandbox.token().clone(), setup).await;
@@ -102,7 +102,7 @@ async fn trouble_that_stays_is_told_once(#[case] kind: FaultKind) {
 }
 
 #[tokio::test]
-async fn a_rate_limit_that_is_used_up_is_told_once_and_its_reset_too() {
+async fn an_exhausted_rate_limit_and_its_reset_are_each_reported_once() {
     let limits = LimitOptions {
         window: Duration::from_secs(2),
         ..LimitOptions::unlimited()
@@ -132,7 +132,7 @@ async fn a_rate_limit_that_is_used_up_is_told_once_and_its_reset_too() {
 }
 
 #[tokio::test]
-async fn every_one_of_many_watchers_is_told_the_last_of_many_changes_and_nothing_twice() {
+async fn each_of_many_watchers_gets_the_last_of_many_changes_and_none_twice() {
     let harness = HealthHarness::start().await;
     harness.fresh().await;
     let watchers: Vec<_> = join_all((0..50).map(|_| harness.watch())).await;
@@ -187,7 +187,7 @@ async fn streams_end_with_the_server() {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_written_is_told_and_heals_with_the_next_change() {
+async fn a_record_that_cannot_be_written_is_reported_and_recovers_with_the_next_change() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("records/audit.jsonl");
     let mut setup = setup();

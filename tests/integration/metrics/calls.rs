@@ -1,4 +1,4 @@
-//! Calls are counted once each, as what they came to.
+//! Calls are counted once each, with their outcome.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const REVOKE: &str = "c1.connector.v2.GrantManagerService/Revoke";
 const LIST: &str = "c1.connector.v2.ResourcesService/ListResources";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_succeeds_and_what_is_refused_is_counted_once_and_timed() {
+async fn accepted_and_refused_calls_are_counted_once_and_timed() {
     let sandbox = sandbox(sized(2, 2, 5)).await;
     let monitored = ConnectorProcess::monitored(&sandbox, &["--provisioning"]);
     let team = first_team(&sandbox);
@@ -63,7 +63,7 @@ async fn what_succeeds_and_what_is_refused_is_counted_once_and_timed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_served_is_other_whatever_it_is_called() {
+async fn a_method_that_is_not_served_is_counted_as_other() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let monitored = ConnectorProcess::monitored(&sandbox, &[]);
     let channel = monitored.channel().await;
@@ -110,7 +110,7 @@ async fn a_deadline_that_passes_and_a_message_that_is_too_large_are_counted_as_s
     sandbox
         .faults()
         .add(Fault::new(Endpoint::OrganizationMembers, FaultKind::Hang));
-    // A channel of tonic's would end the call itself, as CANCELLED: so none is used.
+    // A channel of tonic would end the call itself, as CANCELLED, so none is used.
     let http = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
     let origin = format!("http://{}", monitored.address()).parse().unwrap();
     let mut client = ResourcesServiceClient::with_origin(http, origin);
@@ -137,7 +137,7 @@ async fn a_deadline_that_passes_and_a_message_that_is_too_large_are_counted_as_s
 async fn callers_that_are_turned_away_are_counted() {
     let directory = tempfile::tempdir().unwrap();
     let callers = directory.path().join("callers.toml");
-    // It names nobody.
+    // It has no entry.
     std::fs::write(&callers, "").unwrap();
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let monitored = ConnectorProcess::monitored(&sandbox, &["--callers", callers.to_str().unwrap()]);
@@ -170,7 +170,7 @@ async fn a_stream_is_counted_when_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_grant_whose_caller_hangs_up_is_cancelled_as_a_call_and_granted_as_a_change() {
+async fn a_grant_whose_caller_disconnects_is_counted_as_a_cancelled_call_and_a_granted_change() {
     let sandbox = sandbox(sized(1, 1, 5)).await;
     let team = first_team(&sandbox);
     sandbox.edit(|organization| organization.team_mut(team).unwrap().remove_member(sandbox.owner()));

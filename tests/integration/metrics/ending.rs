@@ -1,4 +1,4 @@
-//! The end, as a supervisor sees it: not ready any more, alive until the last change is finished.
+//! Shutdown from the point of view of a supervisor: no longer ready, alive until the last change is finished.
 
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Gate, TeamRole};
 
@@ -6,7 +6,7 @@ use crate::support::process::ConnectorProcess;
 use crate::support::{first_team, sandbox, sized, until_async};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_a_change_is_finished_it_is_alive_and_told_of_and_not_ready() {
+async fn while_a_change_is_finished_the_process_is_alive_serves_metrics_and_is_not_ready() {
     let sandbox = sandbox(sized(1, 1, 5)).await;
     let (team, whom) = (first_team(&sandbox), sandbox.owner());
     sandbox.edit(|organization| organization.team_mut(team).unwrap().remove_member(whom));

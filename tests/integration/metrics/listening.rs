@@ -1,4 +1,4 @@
-//! The listener for monitors: off unless it is asked for, bounded, and with no more on it than its three pages.
+//! The metrics listener: off by default, bounded, and with three pages only.
 
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -21,7 +21,7 @@ fn refusal(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn there_is_none_unless_it_is_asked_for() {
+fn metrics_are_not_served_by_default() {
     let mut server = ConnectorProcess::start(connector(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]));
     assert!(server.event("serving").get("metrics").is_none());
     let mut command = connector(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]);
@@ -57,7 +57,7 @@ fn an_address_that_is_taken_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn others_may_reach_it_where_that_is_said() {
+async fn the_metrics_listener_may_be_exposed_explicitly() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let arguments = ["--insecure-listen", "--metrics-listen", "0.0.0.0:0"];
     let mut command = connector(&["serve", "--listen", "127.0.0.1:0"]);
@@ -149,7 +149,7 @@ async fn a_flood_of_monitors_takes_no_call_of_a_platform_and_no_probe_of_a_super
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_http_and_what_is_too_long_is_turned_away() {
+async fn bytes_other_than_http_and_oversized_requests_are_rejected() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let monitored = ConnectorProcess::monitored(&sandbox, &[]);
     let long = format!("GET /livez HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(64 * 1024));

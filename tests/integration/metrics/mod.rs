@@ -1,4 +1,4 @@
-//! What a monitor reads of the binary: metrics, liveness and readiness.
+//! The endpoints for a monitoring system: metrics, liveness and readiness.
 
 mod calls;
 mod documentation;

@@ -1,4 +1,4 @@
-//! Every name and every label that a monitor may come to see, held against a list; and nothing else, whoever they are about.
+//! Every name and every label of the metrics, compared with a list; no label holds personal data.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::scrape::{Scrape, call};
 use crate::support::process::ConnectorProcess;
-use crate::support::{entitlement_of_nobody, first_team};
+use crate::support::{first_team, unknown_entitlement};
 
 /// A small company behind rate limits whose windows are short, and a token that ends.
 async fn company() -> (Sandbox, SecretString) {
@@ -38,7 +38,7 @@ async fn company() -> (Sandbox, SecretString) {
     (sandbox, token)
 }
 
-/// Somebody who is in the organization, and not in the team.
+/// A member of the organization outside the team.
 fn outsider(sandbox: &Sandbox, team: Uuid) -> String {
     sandbox.look(|organization| {
         let team = organization.team(team).unwrap();
@@ -77,7 +77,7 @@ async fn a_day(sandbox: &Sandbox, token: &SecretString) -> Scrape {
     platform.revoke(&to, "maintainer", &whom).await.unwrap();
     let refused = platform.grant(&guarded.to_string(), "member", &whom).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
-    let nobody = entitlement_of_nobody("team:nowhere:member");
+    let nobody = unknown_entitlement("team:nowhere:member");
     platform.grant_exactly(nobody, "user", &whom).await.unwrap_err();
 
     let channel = monitored.channel().await;

@@ -15,7 +15,7 @@ const LAST_SYNC: &str = "sync_last_success_timestamp_seconds";
 const EXPIRY: &str = "token_expiry_timestamp_seconds";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reading_them_asks_buildkite_nothing() {
+async fn reading_the_metrics_sends_no_request_to_buildkite() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     // Health is out of date at every scrape.
     let monitored = ConnectorProcess::monitored(&sandbox, &["--health-max-age", "1ms"]);
@@ -59,7 +59,7 @@ async fn the_windows_are_those_of_the_last_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_keeps_every_change_from_being_made_is_what_the_alert_looks_for() {
+async fn the_alert_matches_the_causes_that_block_every_change() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let arguments = ["--provisioning", "--protect-team", "typo"];
     let scrape = ConnectorProcess::monitored(&sandbox, &arguments).scrape().await;
@@ -68,8 +68,8 @@ async fn what_keeps_every_change_from_being_made_is_what_the_alert_looks_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_known_is_absent() {
-    // No rate limit is told of, the token never ends, and nothing was synced.
+async fn an_unknown_value_is_absent() {
+    // No rate limit is reported, the token never expires, and nothing was synced.
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let scrape = ConnectorProcess::monitored(&sandbox, &[]).scrape().await;
     for absent in ["rest_window_limit", "rest_window_remaining", LAST_SYNC, EXPIRY] {
@@ -78,7 +78,7 @@ async fn what_is_not_known_is_absent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_tokens_end_is_told() {
+async fn the_expiry_of_the_token_is_exported() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let end = Timestamp::now() + SignedDuration::from_hours(24 * 90);
     let token = sandbox.mint(TokenSpec {
@@ -91,7 +91,7 @@ async fn the_tokens_end_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_of_a_token_that_was_put_in_anothers_place_is_told_without_anybody_asking() {
+async fn the_expiry_of_a_replacing_token_is_exported_without_a_call() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("token");
@@ -133,7 +133,7 @@ async fn each_check_is_in_one_state() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_is_counted_by_lane() {
+async fn waiting_requests_are_counted_by_lane() {
     let sandbox = sandbox(sized(40, 1, 2)).await;
     let monitored = ConnectorProcess::monitored(&sandbox, &["--read-ahead", "0"]);
     let platform = monitored.platform().await;
@@ -155,7 +155,7 @@ async fn who_waits_is_counted_by_lane() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_a_sync_that_was_read_whole_has_succeeded() {
+async fn only_a_completely_read_sync_has_succeeded() {
     let sandbox = sandbox(sized(3, 2, 5)).await;
     let monitored = ConnectorProcess::monitored(&sandbox, &["--retry-for", "1ms", "--read-ahead", "0"]);
     let platform = monitored.platform().await;

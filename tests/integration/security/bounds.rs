@@ -96,7 +96,7 @@ async fn after_a_flood_it_still_serves_and_its_memory_is_back() {
     call(&channel, READ, &MetadataMap::new()).await.unwrap();
     let before = memory(server.id());
 
-    // Calls that are reset as soon as they are made, and messages that are too large.
+    // Calls that are reset as soon as they are made, and oversized messages.
     let mut flood = JoinSet::new();
     for _ in 0..2000 {
         let channel = channel.clone();
@@ -121,7 +121,7 @@ async fn after_a_flood_it_still_serves_and_its_memory_is_back() {
     let other = open().await.unwrap();
     call(&other, READ, &MetadataMap::new()).await.unwrap();
     for connection in &mut connections[..600 - 510] {
-        // Until its end, behind what it is told.
+        // Until its end, past the GOAWAY frame.
         let _ = connection.read_to_end(&mut vec![]).await;
     }
     call(&channel, READ, &MetadataMap::new()).await.unwrap();

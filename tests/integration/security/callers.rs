@@ -1,4 +1,4 @@
-//! Who may call what: every role, every method that is served.
+//! The methods that each role may call, for every served method.
 
 use buildkite_connector::grpc::methods::{Method, SERVICES};
 use buildkite_connector::grpc::server::{BearerToken, Callers, ServerOptions};
@@ -45,7 +45,7 @@ const CHANGES: [&str; 11] = [
 ];
 
 #[tokio::test]
-async fn each_role_calls_what_is_its_own_on_every_method_of_every_service() {
+async fn each_role_calls_only_its_own_methods_of_every_service() {
     let (reader, provisioner) = (BearerToken::generate().unwrap(), BearerToken::generate().unwrap());
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("callers.toml");
@@ -142,7 +142,7 @@ async fn a_certificate_proves_a_caller_by_its_uri_or_its_dns_name() {
 }
 
 #[tokio::test]
-async fn what_the_command_prints_is_an_entry_and_its_bearer() {
+async fn the_command_prints_an_entry_and_its_bearer() {
     let output = connector(&["caller", "access-platform", "--role", "provisioner"])
         .output()
         .unwrap();

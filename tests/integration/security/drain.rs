@@ -1,4 +1,4 @@
-//! The end: what was begun is finished, nothing new is, and nobody who is idle or stuck holds it up.
+//! Shutdown: calls in progress are finished, new ones are refused, and idle or stuck clients do not delay it.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn role(sandbox: &Sandbox, team: &str, user: Uuid) -> Option<TeamRole> {
     sandbox.look(|organization| organization.team(team.parse().unwrap()).unwrap().role_of(user))
 }
 
-/// A drain that is never over: who needs it hangs.
+/// A drain time that never ends: a server that needs it hangs the test.
 fn endless() -> ServerOptions {
     ServerOptions {
         drain: Duration::from_secs(3_600),
@@ -102,7 +102,7 @@ async fn a_write_that_was_begun_is_finished_and_none_is_begun_after() {
 }
 
 #[tokio::test]
-async fn a_write_whose_caller_hung_up_is_finished_all_the_same() {
+async fn a_write_is_finished_after_its_caller_disconnects() {
     let (sandbox, team, outsider) = team().await;
     let gate = held_writes(&sandbox);
     let server = TestServer::with_options(&sandbox, endless()).await;
@@ -124,7 +124,7 @@ async fn a_write_whose_caller_hung_up_is_finished_all_the_same() {
 }
 
 #[tokio::test]
-async fn watches_are_told_and_let_go_at_once() {
+async fn watches_get_the_shutdown_status_and_end_at_once() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let mut server = TestServer::with_options(&sandbox, endless()).await;
     let channel = server.channel().await;

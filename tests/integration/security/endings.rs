@@ -1,4 +1,4 @@
-//! How the process ends: exit codes, whatever its clients do.
+//! The end of the process: its exit codes, with clients in any state.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -51,7 +51,7 @@ async fn with_a_call_that_waits(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_watching_and_stuck_clients_do_not_keep_it_from_ending_with_0() {
     let buildkite = Scripted::start(|_| crate::support::scripted::json(&serde_json::json!({}))).await;
-    // A drain that is never over: who needs it hangs.
+    // A drain time that never ends: a server that needs it hangs the test.
     let mut server = serve(&buildkite.url, &["--drain", "1h"]);
     let address = server.address();
     let endpoint = tonic::transport::Endpoint::try_from(format!("http://{address}")).unwrap();

@@ -1,5 +1,4 @@
-//! A connector that others can reach and that is never restarted: who gets in, what changes while it runs, how it ends, and
-//! what a flood does to it.
+//! A connector that other hosts reach and that runs for a long time: authentication, files that change, shutdown and floods.
 
 mod bounds;
 mod callers;

@@ -1,4 +1,4 @@
-//! Who makes way where all places are taken: connections, watches, and clients that take nothing of what they asked for.
+//! Concurrency limits: which connections, watches and stalled clients are closed when all permits are taken.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn caller(server: &TestServer) -> RawClient {
 }
 
 #[tokio::test]
-async fn connections_without_a_call_make_way_strangers_first_and_then_who_is_idle_longest() {
+async fn idle_connections_are_closed_unauthenticated_first_and_then_the_longest_idle() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let server = TestServer::with_options(&sandbox, connections(4)).await;
     let mut idle_longest = caller(&server).await;
@@ -126,7 +126,7 @@ async fn a_strangers_watch_too_many_ends_the_oldest_strangers() {
     }
 }
 
-/// Takes all four places with calls whose responses nobody reads: a client that takes nothing, and its calls.
+/// Takes all four permits with calls whose responses are not read: the stalled client, and its calls.
 async fn take_all_places(server: &TestServer) -> (RawClient, Vec<super::raw::RawCall>) {
     let client = RawClient::connect(server.address, 0).await;
     let mut calls = vec![];
@@ -139,7 +139,7 @@ async fn take_all_places(server: &TestServer) -> (RawClient, Vec<super::raw::Raw
 }
 
 #[tokio::test]
-async fn responses_that_nobody_reads_do_not_keep_others_out() {
+async fn unread_responses_do_not_block_other_calls() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let server = TestServer::with_options(
         &sandbox,
@@ -162,7 +162,7 @@ async fn responses_that_nobody_reads_do_not_keep_others_out() {
 }
 
 #[tokio::test]
-async fn responses_that_nobody_reads_do_not_hold_up_the_drain() {
+async fn unread_responses_do_not_delay_the_drain() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let options = ServerOptions {
         // Longer than the test waits: the server ends because the responses are dropped.
@@ -183,7 +183,7 @@ async fn responses_that_nobody_reads_do_not_hold_up_the_drain() {
 }
 
 #[tokio::test]
-async fn a_change_whose_answer_nobody_reads_is_made() {
+async fn a_change_whose_response_is_not_read_is_made() {
     let sandbox = sandbox(sized(1, 1, 5)).await;
     let team = first_team(&sandbox);
     let outsider = sandbox.look(|organization| {

@@ -162,11 +162,7 @@ fn a_listener_is_refused_in_one_sentence(#[case] arguments: &[&str], #[case] nam
 #[case::no_role(&["--callers", "role.toml"], CALLERS, "role.toml is no callers file (line 3: unknown variant `admin`")]
 #[case::unknown_key(&["--callers", "key.toml"], CALLERS, "key.toml is no callers file (line 6: unknown field `rôle`")]
 #[case::not_closed(&["--callers", "open.toml"], CALLERS, "open.toml is no callers file (line 2: ")]
-fn a_file_of_no_use_is_named_with_what_is_wrong_with_it(
-    #[case] arguments: &[&str],
-    #[case] named: &str,
-    #[case] begin: &str,
-) {
+fn an_unusable_file_is_named_with_its_defect(#[case] arguments: &[&str], #[case] named: &str, #[case] begin: &str) {
     let said = refusal(arguments);
     assert!(said.starts_with(&format!("{named}: {begin}")), "{said}");
 }
@@ -175,7 +171,7 @@ fn a_file_of_no_use_is_named_with_what_is_wrong_with_it(
 #[case::the_word(&["--listen", "0.0.0.0:0", "--insecure-listen"])]
 #[case::tls(&["--listen", "0.0.0.0:0", "--tls-cert", "server.pem", "--tls-key", "server.key"])]
 #[case::callers(&["--listen", "0.0.0.0:0", "--insecure-listen", "--provisioning", "--callers", "san.toml"])]
-fn what_suffices_is_served(#[case] arguments: &[&str]) {
+fn a_sufficient_configuration_is_served(#[case] arguments: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     let mut server = ConnectorProcess::start(serve(arguments, directory.path()));
     assert!(server.address().starts_with("0.0.0.0:"));
@@ -183,7 +179,7 @@ fn what_suffices_is_served(#[case] arguments: &[&str]) {
 }
 
 #[test]
-fn a_caller_whom_the_listener_cannot_prove_is_warned_of() {
+fn a_caller_that_the_listener_cannot_authenticate_is_logged_as_a_warning() {
     let directory = tempfile::tempdir().unwrap();
     let mut server = ConnectorProcess::start(serve(&["--callers", "san.toml"], directory.path()));
     let warning = server.event("without --tls-client-ca no certificate can prove this caller");

@@ -24,7 +24,7 @@ use crate::support::{Platform, Setup, TestServer, sandbox, sized, until_async};
 
 const READ: &str = "/c1.connector.v2.ResourceTypesService/ListResourceTypes";
 
-/// Callers that call all the time, and must not fail.
+/// Clients that call continuously and must not fail.
 struct Load {
     over: Arc<AtomicBool>,
     made: Arc<AtomicUsize>,
@@ -50,7 +50,7 @@ impl Load {
         Self { over, made, callers }
     }
 
-    /// Waits for so many calls more.
+    /// Waits for 20 more calls.
     async fn goes_on(&self) {
         let before = self.made.load(Ordering::Relaxed);
         until_async("the load goes on", async || {
@@ -99,7 +99,7 @@ async fn a_token_that_buildkite_rejects_is_replaced_from_its_file_and_no_call_no
     let second = sandbox.mint(TokenSpec::owned_by(sandbox.owner()));
     replace(&file, second.expose_secret());
     sandbox.revoke(sandbox.token());
-    // Nobody looks at the file on his own account here: it is the rejection that makes it be read again.
+    // The file is not polled here: the rejection makes the connector read it again.
     until_async("a rejection", async || rejected() > 0).await;
     load.goes_on().await;
     let seen = rejected();
@@ -108,7 +108,7 @@ async fn a_token_that_buildkite_rejects_is_replaced_from_its_file_and_no_call_no
 }
 
 #[tokio::test]
-async fn a_new_token_is_used_without_being_asked_for_and_a_broken_file_keeps_it() {
+async fn a_new_token_is_picked_up_unprompted_and_a_broken_file_keeps_it() {
     let seen = Arc::new(std::sync::Mutex::new(String::new()));
     let kept = Arc::clone(&seen);
     let buildkite = Scripted::start(move |request| {

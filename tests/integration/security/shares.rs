@@ -99,7 +99,7 @@ async fn without_a_callers_file_there_are_no_shares() {
 }
 
 #[tokio::test]
-async fn a_caller_beyond_its_rate_is_told_when_to_come_again_and_others_and_probes_are_not_held_up() {
+async fn a_caller_beyond_its_rate_gets_a_retry_delay_and_other_callers_and_probes_are_not_delayed() {
     let (_directory, callers) = two_callers();
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let options = ServerOptions {

@@ -1,4 +1,4 @@
-//! TLS, and certificates of clients: who gets through the handshake.
+//! TLS and client certificates: which clients complete the handshake.
 
 use buildkite_connector::sandbox::Sandbox;
 use rstest::rstest;
@@ -21,7 +21,7 @@ async fn small() -> Sandbox {
 }
 
 #[tokio::test]
-async fn tls_is_served_to_who_trusts_its_authority_and_to_nobody_in_the_clear() {
+async fn tls_is_served_to_clients_that_trust_its_authority_and_plaintext_is_refused() {
     let authority = Authority::new();
     let files = Files::new(&authority, None);
     let server = TestServer::with_options(&small().await, files.options()).await;
@@ -66,7 +66,7 @@ async fn with_a_client_ca_only_its_certificates_get_in(#[case] shown: Shown, #[c
     assert_eq!(answer.is_ok(), let_in, "{answer:?}");
     let plain = Endpoint::try_from(format!("http://{}", server.address)).unwrap();
     assert!(read(&plain.connect_lazy()).await.is_err());
-    // Who was refused has hurt nobody else.
+    // A refused client does not affect the others.
     read(&server.tls(authority.client(Some(&clients.issue(&names)))))
         .await
         .unwrap();

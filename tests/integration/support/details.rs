@@ -1,4 +1,4 @@
-//! What a status tells a platform: its code and every detail that the real client reads.
+//! The content of a status: its code and every detail that the real client reads.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct StatusDetails {
     pub fields: Vec<String>,
 }
 
-/// Takes a status apart; every one of ours has an `ErrorInfo`.
+/// Decodes a status of the connector; each has an `ErrorInfo`.
 pub fn details(status: &Status) -> StatusDetails {
     let details = status.get_error_details();
     let info = details

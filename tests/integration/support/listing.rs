@@ -23,7 +23,7 @@ pub enum Listing {
 impl Listing {
     pub const ALL: [Self; 3] = [Self::People, Self::Teams, Self::Members];
 
-    /// An organization in which this list has so many rows, and the others few.
+    /// An organization in which this list has `rows` rows, and the others few.
     pub fn seed(self, rows: usize) -> Seed {
         match self {
             Self::People => sized(1, 1, rows),

@@ -22,7 +22,7 @@ use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox, Seed, Size};
 
 pub use details::{StatusDetails, details, reason};
 pub use listing::{Listing, ROWS, first_team};
-pub use platform::{Platform, entitlement, entitlement_of_nobody, resource};
+pub use platform::{Platform, entitlement, resource, unknown_entitlement};
 pub use process::{ConnectorProcess, connector};
 pub use server::{Setup, TestServer};
 pub use wait::{BOUND, until, until_async, within};

@@ -72,7 +72,7 @@ pub fn entitlement(team: &str, role: &str) -> Entitlement {
 }
 
 /// An entitlement with an id alone.
-pub fn entitlement_of_nobody(id: &str) -> Entitlement {
+pub fn unknown_entitlement(id: &str) -> Entitlement {
     Entitlement {
         id: id.to_owned(),
         ..Default::default()

@@ -1,4 +1,4 @@
-//! A server on another port that must see nothing: it keeps the head of whatever reaches it.
+//! A server on another port that must get no request: it records the head of each that it gets.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -14,7 +14,7 @@ pub(crate) fn rows() -> BTreeSet<String> {
     let pool = pool();
     let ours = |package: &str| !package.starts_with("google.");
     let mut rows = BTreeSet::new();
-    // A map's entry is a message only on paper: the field's own line tells all of it.
+    // The entry of a map is a message only formally: the line of the field describes it completely.
     for message in pool
         .all_messages()
         .filter(|message| ours(message.package_name()) && !message.is_map_entry())

@@ -31,7 +31,7 @@ fn a_message_names_itself_as_clients_look_it_up(#[case] url: String, #[case] exp
 }
 
 #[test]
-fn a_packed_annotation_can_be_told_by_its_type_url_and_read_back() {
+fn a_packed_annotation_is_identified_by_its_type_url_and_read_back() {
     let replaced = GrantReplaced {
         replaced_grant_id: "g".into(),
     };

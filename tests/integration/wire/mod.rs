@@ -1,9 +1,8 @@
 //! The wire contract, word for word.
 //!
-//! `tests/wire/*.txt` was written down from the protocol's description and never from `proto/`. Both
-//! are brought to the same lines of text and compared both ways, so that neither a slip in a
-//! field number nor a field that nobody described can pass. A few encodings are spelled out byte by
-//! byte besides, as a check that does not go through descriptors at all.
+//! The tables beside this file were written from the description of the protocol and never from `proto/`. Both are
+//! reduced to the same lines of text and compared in both directions, so that neither a wrong field number nor an
+//! undescribed field can pass. A few encodings are compared byte by byte as well, without descriptors.
 mod compiled;
 mod encoding;
 mod table;

@@ -23,10 +23,9 @@ const LONGEST: Duration = Duration::from_secs(600);
 
 const WINDOWS: [(&str, usize); 3] = [("first", 1), ("middle", 2), ("last", 4)];
 
-/// Times so long that a busy machine is no outage. Those that a cell waits out to the end are short: how long trouble is ridden
-/// out that lasts for ever, and how long silence is waited for. What is short there makes nothing wrong, since such a cell ends
-/// with the same error however early.
-fn patience(trouble: &Trouble, forever: bool) -> Setup {
+/// Timeouts that a busy machine does not exceed. The ones that a cell waits out completely are short: the retries of a lasting
+/// fault, and the wait for a response that never comes. Such a cell ends with the same error however short they are.
+fn timeouts(trouble: &Trouble, forever: bool) -> Setup {
     let silent = matches!(trouble.kind, FaultKind::Hang);
     let retry_for = if forever { 3 } else { 300 };
     // A window that is long is not waited for at all, so that its end changes nothing.
@@ -63,7 +62,7 @@ async fn cell(listing: Listing, trouble: &Trouble, page: usize, forever: bool) -
     .unwrap();
     let fault = Fault::new(listing.endpoint(), trouble.kind.clone()).on_page(page);
     let fault = sandbox.faults().add(if forever { fault } else { fault.once() });
-    let connector = TestServer::with(&sandbox, sandbox.token(), patience(trouble, forever)).await;
+    let connector = TestServer::with(&sandbox, sandbox.token(), timeouts(trouble, forever)).await;
     let read = listing.read(&connector.platform().await, first_team(&sandbox)).await;
 
     let expected = if forever { trouble.forever } else { trouble.once };
@@ -88,7 +87,7 @@ async fn cell(listing: Listing, trouble: &Trouble, page: usize, forever: bool) -
     }
     match (fault.fired(), forever) {
         (0, _) => Err("the fault never fired".to_owned()),
-        // That trouble which may pass is asked about again is what heals the cells in which it happens once.
+        // Retries of a transient fault are what recovers the cells in which it happens once.
         (fired, true) if trouble.asked_once && fired != 1 => Err(format!("asked {fired} times")),
         _ => Ok(()),
     }
@@ -130,7 +129,7 @@ fn as_told(status: &Status, expected: &[(Code, &str)]) -> Result<(), String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_listing_is_complete_or_an_error_whatever_happens_to_any_window() {
+async fn every_listing_is_complete_or_an_error_under_any_fault_in_any_window() {
     let elsewhere = recorder::Recorder::start().await;
     let mut cells = Vec::new();
     for listing in Listing::ALL {

@@ -26,7 +26,7 @@ pub struct Trouble {
     pub kind: FaultKind,
     pub once: End,
     pub forever: End,
-    /// Whether it is asked a single time however long the trouble lasts.
+    /// Whether a single request is sent although the fault lasts.
     pub asked_once: bool,
     /// How long a window of the rate limits is.
     pub window: Duration,
@@ -41,7 +41,7 @@ const LIMITED: End = End::Fails(Unavailable, "RATE_LIMITED");
 const DOWN: End = End::Fails(Unavailable, "BUILDKITE_UNAVAILABLE");
 const ODD: End = End::Fails(FailedPrecondition, "UNEXPECTED_RESPONSE");
 
-/// A 404 of a list says nothing about anybody's access: which error it is depends on the list, and it is never `NOT_FOUND`.
+/// A 404 of a list says nothing about a user's access: the error depends on the list and is never `NOT_FOUND`.
 fn hidden(listing: Listing) -> End {
     let reason = match listing {
         Listing::People | Listing::Teams => "TEAMS_UNAVAILABLE",
@@ -98,7 +98,7 @@ pub fn troubles(listing: Listing, redirect: &str) -> Vec<Trouble> {
     rows.into_iter().map(trouble).collect()
 }
 
-/// A last page that is short is what a last page is: nothing contradicts it, so nobody can tell.
+/// A short last page is indistinguishable from a true one: nothing contradicts it.
 pub fn is_the_truth(trouble: &Trouble, window: &str) -> bool {
     matches!(trouble.kind, FaultKind::ShortPage(1)) && window == "last"
 }

@@ -15,7 +15,7 @@ use super::model::{Answer, Asked, HELD, Role};
 use super::{WRITES, World, lagging, limited, reason, set, setup};
 use crate::support::sized;
 
-fn impatient() -> crate::support::Setup {
+fn short_timeouts() -> crate::support::Setup {
     let mut setup = setup();
     setup.client.attempt_timeout = Duration::from_secs(2);
     setup
@@ -40,7 +40,7 @@ fn impatient() -> crate::support::Setup {
 #[case::hang(FaultKind::Hang)]
 #[tokio::test]
 async fn a_lost_reply_ends_as_if_it_had_come(#[case] kind: FaultKind) {
-    let world = World::with(impatient()).await;
+    let world = World::with(short_timeouts()).await;
     for asked in Asked::ALL {
         for held in HELD {
             let (after, answer) = asked.step(held);
@@ -55,7 +55,7 @@ async fn a_lost_reply_ends_as_if_it_had_come(#[case] kind: FaultKind) {
             }
             let applied = world.applied();
             let said = world.ask(pair, asked).await;
-            // A refusal after which the role is as wanted was the truth before we wrote: it may have been somebody else.
+            // A rejected write after which the role is as wanted: another client may have made the change.
             let refused = matches!(&kind, FaultKind::AppliedThenStatus(status) if status.is_client_error());
             if !(refused && said.as_ref().is_ok_and(|said| *said == asked.again())) {
                 assert_eq!(said.unwrap(), answer, "{asked:?} {held:?}");
@@ -66,13 +66,13 @@ async fn a_lost_reply_ends_as_if_it_had_come(#[case] kind: FaultKind) {
     }
 }
 
-/// Accepted and never done: whatever was answered, nothing is claimed that no read shows.
+/// Accepted and never done: nothing is claimed that no read shows.
 #[rstest]
 #[case::accepted(FaultKind::Status(StatusCode::ACCEPTED, BodyStyle::Message))]
 #[case::html(FaultKind::Html200)]
 #[tokio::test]
 async fn an_accepted_write_that_no_read_shows_is_not_claimed(#[case] kind: FaultKind) {
-    let world = World::with(impatient()).await;
+    let world = World::with(short_timeouts()).await;
     for asked in Asked::ALL {
         for held in HELD.into_iter().filter(|held| asked.step(*held).0 != *held) {
             let pair = world.pair();
@@ -109,7 +109,7 @@ async fn an_accepted_write_that_no_read_shows_is_not_claimed(#[case] kind: Fault
 #[case(Endpoint::Team, FaultKind::Status(StatusCode::SERVICE_UNAVAILABLE, BodyStyle::Empty))]
 #[tokio::test]
 async fn trouble_of_a_read_that_passes_is_ridden_out(#[case] endpoint: Endpoint, #[case] kind: FaultKind) {
-    let world = World::with(impatient()).await;
+    let world = World::with(short_timeouts()).await;
     let pair = world.pair();
     for asked in [
         Asked::Grant(Role::Member),
@@ -137,10 +137,10 @@ async fn a_429_is_waited_out_and_the_write_made_once() {
     assert_eq!((answer, world.applied()), (Answer::Done, 1));
 }
 
-/// Somebody else is quicker: between our read and our write the pair changes.
+/// Another client is quicker: the pair changes between the connector's read and its write.
 #[rstest]
 #[tokio::test]
-async fn what_somebody_else_did_meanwhile_is_seen(
+async fn a_concurrent_change_is_seen(
     #[values("422", "409", "200-unchanged", "201-upsert")] post_existing: &str,
     #[values("404", "204", "422")] delete_absent: &str,
 ) {
@@ -170,8 +170,8 @@ async fn what_somebody_else_did_meanwhile_is_seen(
             let case = format!("{asked:?} {before:?} {meanwhile:?}");
             let answer = world.ask(pair, asked).await.expect(&case);
             let (after, said) = asked.step(meanwhile);
-            // What the write itself cannot tell is told as it was meant: an upsert and a DELETE that say nothing, and the
-            // DELETE that no condition can be put on, which takes the role that somebody has just been given.
+            // Where the write cannot show the difference, the response states the intended change: an upsert, and a DELETE,
+            // which has no precondition and removes a role that another client has just given.
             match (asked, before, meanwhile) {
                 (Asked::Revoke(_), ..) => assert_eq!(world.held(pair), None, "{case}"),
                 (Asked::Grant(_), None, Some(_)) if post_existing == "201-upsert" => {
@@ -213,7 +213,7 @@ async fn a_403_is_never_sent_again_and_names_the_scope() {
 }
 
 #[tokio::test]
-async fn a_404_that_may_mean_hidden_is_no_absence() {
+async fn a_404_that_may_mean_hidden_does_not_prove_absence() {
     let world = World::new().await;
     let pair = world.pair();
     let not_found = FaultKind::Status(StatusCode::NOT_FOUND, BodyStyle::Message);
@@ -245,7 +245,7 @@ async fn a_write_that_is_never_shown_is_never_claimed() {
 }
 
 #[tokio::test]
-async fn a_lost_write_that_shows_late_is_ours_and_made_once() {
+async fn a_lost_write_that_becomes_visible_late_is_attributed_to_the_connector_and_made_once() {
     for fault in [
         FaultKind::ResetAfter,
         FaultKind::AppliedThenStatus(StatusCode::BAD_GATEWAY),

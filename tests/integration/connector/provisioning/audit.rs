@@ -62,7 +62,7 @@ async fn a_change_leaves_its_intent_and_its_outcome() {
 }
 
 #[tokio::test]
-async fn what_changes_nothing_or_fails_leaves_an_outcome_alone() {
+async fn a_change_that_is_not_needed_or_fails_records_only_an_outcome() {
     let (_directory, path) = file();
     let world = recorded(&path).await;
     let nobody = "nobody@example.com";
@@ -137,7 +137,7 @@ async fn a_change_that_is_requested_while_changes_are_off_is_on_record() {
 }
 
 #[tokio::test]
-async fn names_are_recorded_where_lists_have_told_them() {
+async fn names_are_recorded_when_lists_contain_them() {
     let (_directory, path) = file();
     let world = recorded(&path).await;
     for kind in ["user", "team"] {

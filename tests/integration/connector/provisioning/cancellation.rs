@@ -42,7 +42,7 @@ async fn a_caller_that_is_gone_before_the_write_starts_nothing() {
     caller.abort();
     until(|| world.sandbox.journal().in_flight() == 0).await;
     gate.open();
-    // Whoever comes next has the turn at once, and finds nothing done.
+    // The next call acquires the lock at once, and finds nothing done.
     assert_eq!(
         world.ask(pair, Asked::Grant(Role::Maintainer)).await.unwrap(),
         Answer::Done
@@ -172,7 +172,7 @@ async fn recorded() -> (World, tempfile::TempDir, impl Fn() -> Vec<serde_json::V
 }
 
 #[tokio::test]
-async fn a_caller_whose_deadline_passed_is_on_record_as_it_was_answered() {
+async fn a_call_whose_deadline_passed_is_recorded_with_its_response() {
     let (world, _directory, lines) = recorded().await;
     // The read of the first caller is held, and behind it the second waits for its turn.
     let _gate = held(&world, Endpoint::TeamMember);
@@ -212,7 +212,7 @@ async fn a_caller_that_hung_up_is_on_record_as_that() {
 }
 
 #[tokio::test]
-async fn a_change_that_was_begun_is_on_record_as_what_came_of_it_although_the_deadline_passed() {
+async fn a_change_that_was_begun_is_recorded_with_its_outcome_after_the_deadline() {
     let (world, _directory, lines) = recorded().await;
     let gate = held(&world, Endpoint::AddTeamMember);
     let mut request = grant_request(&world);

@@ -22,7 +22,7 @@ fn serve(world: &World, directory: &Path) -> ConnectorProcess {
 #[case::before_it_is_applied(FaultKind::Hang, false)]
 #[case::after_it_was_applied(FaultKind::ResetAfter, true)]
 #[tokio::test]
-async fn a_process_killed_in_the_middle_of_a_write_converges_when_it_is_asked_again(
+async fn a_process_killed_in_the_middle_of_a_write_converges_on_the_repeated_call(
     #[case] kind: FaultKind,
     #[case] applied: bool,
 ) {

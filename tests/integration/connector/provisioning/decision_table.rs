@@ -9,7 +9,7 @@ use tonic::Code;
 
 use super::model::{Answer, Asked, HELD, Role};
 use super::{Setup, World, lagging, reason, setup};
-use crate::support::entitlement_of_nobody;
+use crate::support::unknown_entitlement;
 
 async fn every_cell(world: &World) {
     for asked in Asked::ALL {
@@ -64,7 +64,7 @@ async fn a_write_that_shows_late_is_waited_for_and_made_once(
         habits.echo = echo;
     });
     let pair = world.pair();
-    // No edits behind our back here: the lag would hide our writes and show theirs.
+    // No concurrent edits here: the lag would hide the connector's writes and show the edits.
     let mut held = None;
     for asked in [
         Asked::Grant(Role::Member),
@@ -91,9 +91,13 @@ async fn a_write_that_shows_late_is_waited_for_and_made_once(
 #[case::role_change(Asked::Grant(Role::Maintainer), Some(Role::Member), 2)]
 #[case::revoke(Asked::Revoke(Role::Member), Some(Role::Member), 3)]
 #[case::stale_revoke(Asked::Revoke(Role::Member), Some(Role::Maintainer), 1)]
-#[case::revoke_of_nobody(Asked::Revoke(Role::Member), None, 2)]
+#[case::revoke_of_an_unknown_user(Asked::Revoke(Role::Member), None, 2)]
 #[tokio::test]
-async fn each_costs_what_it_must(#[case] asked: Asked, #[case] held: Option<Role>, #[case] requests: u64) {
+async fn each_call_sends_the_required_number_of_requests(
+    #[case] asked: Asked,
+    #[case] held: Option<Role>,
+    #[case] requests: u64,
+) {
     let world = World::new().await;
     world.hold(world.pair(), held);
     world.ask(world.pair(), asked).await.unwrap();
@@ -110,7 +114,7 @@ async fn a_stale_member_revoke_never_ejects_a_maintainer() {
 
 #[rstest]
 #[tokio::test]
-async fn somebody_outside_has_to_be_invited_first_and_holds_nothing(
+async fn a_user_outside_the_organization_must_be_invited_first_and_holds_no_grant(
     #[values(PostOutsider::NotFound, PostOutsider::Unprocessable, PostOutsider::Forbidden)] habit: PostOutsider,
 ) {
     let world = World::new().await;
@@ -160,7 +164,7 @@ async fn a_refusal_that_reading_does_not_explain_stands_in_buildkites_words(
 }
 
 #[tokio::test]
-async fn a_team_that_is_gone_is_not_found_for_a_grant_and_holds_nobody_for_a_revoke() {
+async fn a_deleted_team_is_not_found_for_a_grant_and_already_revoked_for_a_revoke() {
     let world = World::new().await;
     let pair = world.pair();
     world.sandbox.edit(|organization| organization.remove_team(pair.team));
@@ -171,7 +175,7 @@ async fn a_team_that_is_gone_is_not_found_for_a_grant_and_holds_nobody_for_a_rev
 }
 
 #[tokio::test]
-async fn while_provisioning_is_off_nothing_is_asked_and_the_remedy_is_said() {
+async fn while_provisioning_is_off_no_request_is_sent_and_the_remedy_is_given() {
     let mut off: Setup = setup();
     off.access.provisioning = false;
     let world = World::with(off).await;
@@ -196,7 +200,7 @@ async fn other_types_are_invalid(#[case] kind: &str, #[case] entitlement: Option
     let id = entitlement.map_or_else(|| format!("team:{}:member", pair.team), str::to_owned);
     let refused = world
         .platform
-        .grant_exactly(entitlement_of_nobody(&id), kind, &pair.user.to_string())
+        .grant_exactly(unknown_entitlement(&id), kind, &pair.user.to_string())
         .await
         .unwrap_err();
     assert_eq!(reason(&refused), (Code::InvalidArgument, "INVALID_REQUEST".to_owned()));

@@ -37,7 +37,10 @@ fn is_intended_decline(refused: &Status, named: &str) {
 #[case::team(protecting(&["team-0"], &[]), "team-0")]
 #[case::user(protecting(&[], &["Person-1@sized.example"]), "Person-1@sized.example")]
 #[tokio::test]
-async fn no_write_touches_what_is_protected_and_what_is_so_is_still_said(#[case] setup: Setup, #[case] named: &str) {
+async fn no_write_touches_a_protected_membership_and_the_current_state_is_still_reported(
+    #[case] setup: Setup,
+    #[case] named: &str,
+) {
     let world = World::with(setup).await;
     for asked in Asked::ALL {
         for held in HELD {
@@ -128,7 +131,7 @@ async fn owned_by_a_maintainer(role: OrganizationRole) -> (World, Pair) {
 #[case::member(MemberRoleField::Present)]
 #[case::unknown(MemberRoleField::Absent)]
 #[tokio::test]
-async fn the_tokens_owner_keeps_what_the_connectors_power_rests_on(#[case] role: MemberRoleField) {
+async fn the_tokens_owner_keeps_the_memberships_that_the_connector_depends_on(#[case] role: MemberRoleField) {
     let (world, owner) = owned_by_a_maintainer(OrganizationRole::Member).await;
     world.sandbox.change_habits(|habits| habits.member_role_field = role);
     for asked in [Asked::Revoke(Role::Maintainer), Asked::Grant(Role::Member)] {

@@ -1,4 +1,4 @@
-//! Grants and revokes over a real channel: what was approved is so, and nothing is claimed that is not.
+//! Grants and revokes over a real channel: an approved change is made, and no other state is claimed.
 
 mod ambiguity;
 mod audit;
@@ -37,9 +37,9 @@ pub struct World {
     pub people: Vec<Uuid>,
 }
 
-/// The design's times, a fiftieth of them; edits behind our back come at once here, where they would be seconds apart in the
-/// world, so that a write of ours explains even less.
-pub fn patience() -> WriteTimeouts {
+/// A fiftieth of the design's times. Concurrent edits come at once here and seconds apart in production, so that the
+/// connector's own write explains even less.
+pub fn write_timeouts() -> WriteTimeouts {
     WriteTimeouts {
         pauses: [2, 6, 12, 20, 60, 100].map(Duration::from_millis).to_vec(),
         doubts: 4,
@@ -53,14 +53,14 @@ pub fn setup() -> Setup {
     Setup {
         access: GovernanceSettings {
             provisioning: true,
-            patience: patience(),
+            patience: write_timeouts(),
             ..GovernanceSettings::default()
         },
         ..Setup::default()
     }
 }
 
-/// For a Buildkite that shows writes late, and of which nothing is edited behind our back.
+/// For a Buildkite that shows writes late and has no concurrent edits.
 pub fn lagging() -> Setup {
     let mut setup = setup();
     setup.access.patience.own_writes = Duration::from_secs(10);

@@ -16,7 +16,7 @@ pub enum Asked {
     Revoke(Role),
 }
 
-/// What the platform is told.
+/// The response that the platform gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     Done,

@@ -1,4 +1,4 @@
-//! Who is meant: a UUID, or an e-mail that exactly one person has.
+//! The principal of a call: a UUID, or an e-mail that exactly one member has.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn pair(world: &World, user: Uuid) -> Pair {
 }
 
 #[tokio::test]
-async fn an_email_is_found_whatever_its_case_and_confirmed_with_that_persons_record() {
+async fn an_email_matches_in_any_case_and_is_confirmed_with_the_members_record() {
     let world = World::new().await;
     let ada = pair(&world, join(&world, "Ada@Example.com"));
     assert_eq!(
@@ -53,7 +53,7 @@ async fn an_email_is_found_whatever_its_case_and_confirmed_with_that_persons_rec
 }
 
 #[tokio::test]
-async fn people_are_read_again_once_what_is_kept_of_them_is_too_old() {
+async fn the_members_are_read_again_once_the_cache_is_too_old() {
     let mut setup = super::setup();
     setup.access.directory_max_age = Duration::from_millis(200);
     let world = World::with(setup).await;
@@ -93,17 +93,17 @@ async fn an_email_of_several_is_ambiguous_and_one_of_no_one_is_of_no_one_for_a_r
 }
 
 #[tokio::test]
-async fn a_directory_that_is_out_of_date_harms_nobody() {
+async fn an_outdated_directory_causes_no_wrong_change() {
     let world = World::new().await;
     let first = pair(&world, join(&world, "ada@example.com"));
     ask(&world.platform, first, "ada@example.com", GRANT).await.unwrap();
-    // Somebody who joined after the list was read is found.
+    // A member who joined after the list was read is found.
     let grace = pair(&world, join(&world, "grace@example.com"));
     assert_eq!(
         ask(&world.platform, grace, "grace@example.com", GRANT).await.unwrap(),
         Answer::Done
     );
-    // An address that went to somebody else leads to them.
+    // An address that moved to another member leads to that member.
     world
         .sandbox
         .edit(|organization| organization.remove_person(first.user, MemberRows::Kept));
@@ -113,7 +113,7 @@ async fn a_directory_that_is_out_of_date_harms_nobody() {
         Answer::Done
     );
     assert_eq!(world.held(second), Some(Role::Member));
-    // Two who had the same are one by now.
+    // One of the two members with the same address is left.
     let third = pair(&world, join(&world, "ADA@example.com"));
     ask(&world.platform, second, "ada@example.com", REVOKE).await.unwrap();
     ask(&world.platform, second, "nobody@example.com", REVOKE)

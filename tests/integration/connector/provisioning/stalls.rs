@@ -1,4 +1,4 @@
-//! A disk that stalls under the audit record: it costs one thread, and keeps nothing waiting.
+//! A disk that stalls under the audit record: it costs one thread and delays no call.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

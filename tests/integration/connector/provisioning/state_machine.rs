@@ -185,7 +185,7 @@ impl Machine {
         let before = self.model.roles.get(&pair).copied();
         let said = self.world.ask(pair, asked).await;
         match asked {
-            // Of a person outside and a team that is gone, the person is told first: the design checks them first.
+            // With a user outside the organization and a deleted team, the user is reported: the design checks the user first.
             Asked::Grant(_) if self.outside.contains(&pair.user) => {
                 assert_eq!(reason(&said.unwrap_err()).1, "USER_NOT_IN_ORGANIZATION");
             }
@@ -216,7 +216,7 @@ impl Machine {
 }
 
 #[test]
-fn whatever_happens_the_state_is_the_models_and_the_answers_are_true() {
+fn under_any_fault_the_state_matches_the_model_and_the_answers_are_true() {
     let config = Config {
         cases: SEQUENCES,
         failure_persistence: None,
@@ -242,7 +242,7 @@ fn whatever_happens_the_state_is_the_models_and_the_answers_are_true() {
         .unwrap();
 }
 
-/// The same with writes that show late: nothing is edited behind our back, since the lag would hide our writes and not theirs.
+/// The same with writes that become visible late. There are no concurrent edits: the lag would hide only the connector's writes.
 #[test]
 fn writes_that_show_late_change_nothing_about_it() {
     let config = Config {
