@@ -119,7 +119,11 @@ async fn a_hangup_has_the_files_read_again_and_ends_nothing() {
     server.event("the token file changed: the new token is in use");
     let mut connector = ConnectorServiceClient::new(channel(&address).await);
     let status = connector.validate(ConnectorServiceValidateRequest::default()).await;
-    assert_eq!(status.unwrap_err().code(), Code::Unauthenticated, "nobody is a caller");
+    assert_eq!(
+        status.unwrap_err().code(),
+        Code::Unauthenticated,
+        "the callers file has no entry"
+    );
     assert_eq!(server.terminate().status.code(), Some(0));
 }
 

@@ -219,7 +219,7 @@ async fn an_empty_list_of_people_is_refused_for_a_token_of_unknown_owner_too() {
         .await
         .resources("user")
         .await
-        .expect_err("nobody was believed");
+        .expect_err("an absence was claimed");
     assert_eq!(
         reason(&status),
         (Code::FailedPrecondition, "UNEXPECTED_RESPONSE".into())

@@ -17,7 +17,7 @@ struct Bench {
     /// A user in a team, and a user outside it.
     team: TeamId,
     member: UserId,
-    stranger: UserId,
+    outsider: UserId,
 }
 
 async fn bench() -> Bench {
@@ -25,7 +25,7 @@ async fn bench() -> Bench {
     let token = sandbox.token().expose_secret().parse().unwrap();
     let (url, slug) = (sandbox.url().parse().unwrap(), sandbox.slug().parse().unwrap());
     let client = Client::new(url, slug, token, ClientOptions::default()).unwrap();
-    let (team, member, stranger) = sandbox.look(|organization| {
+    let (team, member, outsider) = sandbox.look(|organization| {
         let team = organization.team_by_slug("platform").unwrap();
         let free = organization
             .people()
@@ -40,7 +40,7 @@ async fn bench() -> Bench {
         call: CallContext::new(Lane::Interactive),
         team: team.into(),
         member: member.into(),
-        stranger: stranger.into(),
+        outsider: outsider.into(),
     }
 }
 
@@ -90,7 +90,7 @@ async fn a_member_is_added_changed_and_removed() {
         client,
         call,
         team,
-        stranger,
+        outsider,
         ..
     } = bench().await;
     let held = || {
@@ -98,24 +98,24 @@ async fn a_member_is_added_changed_and_removed() {
             organization
                 .team(team.uuid())
                 .unwrap()
-                .role_of(stranger.uuid())
+                .role_of(outsider.uuid())
                 .is_some()
         })
     };
     let added = client
-        .add_member(team, stranger, Role::Member, &call)
+        .add_member(team, outsider, Role::Member, &call)
         .await
         .unwrap()
         .unwrap();
-    assert_eq!((added.user_id, added.role.known()), (stranger, Some(Role::Member)));
+    assert_eq!((added.user_id, added.role.known()), (outsider, Some(Role::Member)));
     let changed = client
-        .change_role(team, stranger, Role::Maintainer, &call)
+        .change_role(team, outsider, Role::Maintainer, &call)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(changed.role.known(), Some(Role::Maintainer));
     assert!(held());
-    client.remove_member(team, stranger, &call).await.unwrap();
+    client.remove_member(team, outsider, &call).await.unwrap();
     assert!(!held());
 }
 

@@ -1,8 +1,7 @@
 //! No secret anywhere: with everything logged, no log line, error, detail or Debug holds the token, even where a server
 //! quotes it back in every place that it can.
 
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,55 +11,13 @@ use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use secrecy::ExposeSecret;
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
 
+use crate::support::log::Log;
 use crate::support::scripted::Scripted;
 use crate::support::{Listing, Setup, TestServer, first_team, sandbox};
 
 const PLANTED: &str = "bkua_plantedplantedplantedplantedplanted012345";
-
-/// Everything that was written to it.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
-/// Logs everything of this thread; the test's runtime has no other.
-fn log_everything() -> (Log, tracing::subscriber::DefaultGuard) {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    (log, tracing::subscriber::set_default(subscriber))
-}
 
 fn fast_timeouts() -> Setup {
     let mut setup = Setup::default();
@@ -80,7 +37,7 @@ fn assert_absent(secret: &str, text: &str, place: &str) {
 
 #[tokio::test]
 async fn no_kind_of_trouble_brings_the_token_into_a_log_or_an_error() {
-    let (log, _guard) = log_everything();
+    let (log, _guard) = Log::capture(Level::TRACE);
     let status = |code: u16| FaultKind::Status(StatusCode::from_u16(code).unwrap(), BodyStyle::Message);
     let mut searched = 0;
     for listing in Listing::ALL {
@@ -141,7 +98,7 @@ fn quoting(status: u16, request: &Request) -> Response<Body> {
 
 #[tokio::test]
 async fn a_server_that_quotes_the_token_does_not_get_it_into_an_error_or_our_log() {
-    let (log, _guard) = log_everything();
+    let (log, _guard) = Log::capture(Level::TRACE);
     for status in [200, 302, 400, 401, 403, 404, 422, 429, 500] {
         let server = Scripted::start(move |request| quoting(status, request)).await;
         let connector = TestServer::at(&server.url, "acme", &PLANTED.into(), fast_timeouts()).await;

@@ -25,17 +25,17 @@ async fn accepted_and_refused_calls_are_counted_once_and_timed() {
     let monitored = ConnectorProcess::monitored(&sandbox, &["--provisioning"]);
     let team = first_team(&sandbox);
     sandbox.edit(|organization| organization.team_mut(team).unwrap().remove_member(sandbox.owner()));
-    let (team, whom, platform) = (
+    let (team, user, platform) = (
         team.to_string(),
         sandbox.owner().to_string(),
         monitored.platform().await,
     );
-    platform.grant(&team, "member", &whom).await.unwrap();
+    platform.grant(&team, "member", &user).await.unwrap();
     let stranger = "00000000-0000-4000-8000-000000000000";
     let outside = platform.grant(&team, "member", stranger).await.unwrap_err();
     assert_eq!(outside.code(), Code::FailedPrecondition);
-    platform.revoke(&team, "member", &whom).await.unwrap();
-    platform.revoke(&team, "member", &whom).await.unwrap();
+    platform.revoke(&team, "member", &user).await.unwrap();
+    platform.revoke(&team, "member", &user).await.unwrap();
 
     let scrape = monitored.scrape().await;
     assert_eq!(scrape.calls(GRANT, "OK"), Some(1.0));
@@ -178,8 +178,8 @@ async fn a_grant_whose_caller_disconnects_is_counted_as_a_cancelled_call_and_a_g
     let gate = Gate::default();
     let held = FaultKind::Held(gate.clone());
     sandbox.faults().add(Fault::new(Endpoint::AddTeamMember, held));
-    let (platform, whom) = (monitored.platform().await, sandbox.owner());
-    let call = tokio::spawn(async move { platform.grant(&team.to_string(), "member", &whom.to_string()).await });
+    let (platform, user) = (monitored.platform().await, sandbox.owner());
+    let call = tokio::spawn(async move { platform.grant(&team.to_string(), "member", &user.to_string()).await });
     until_async("the write", async || {
         sandbox.journal().count(Endpoint::TeamMember) > 0 && sandbox.journal().in_flight() > 0
     })
@@ -198,6 +198,6 @@ async fn a_grant_whose_caller_disconnects_is_counted_as_a_cancelled_call_and_a_g
         .await;
     assert_eq!(scrape.calls(GRANT, "CANCELLED"), Some(1.0));
     assert_eq!(scrape.calls(GRANT, "OK"), None);
-    let role = sandbox.look(|organization| organization.team(team).unwrap().role_of(whom));
+    let role = sandbox.look(|organization| organization.team(team).unwrap().role_of(user));
     assert_eq!(role, Some(TeamRole::Member));
 }

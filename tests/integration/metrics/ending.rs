@@ -8,15 +8,15 @@ use crate::support::{first_team, sandbox, sized, until_async};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_a_change_is_finished_the_process_is_alive_serves_metrics_and_is_not_ready() {
     let sandbox = sandbox(sized(1, 1, 5)).await;
-    let (team, whom) = (first_team(&sandbox), sandbox.owner());
-    sandbox.edit(|organization| organization.team_mut(team).unwrap().remove_member(whom));
+    let (team, user) = (first_team(&sandbox), sandbox.owner());
+    sandbox.edit(|organization| organization.team_mut(team).unwrap().remove_member(user));
     let monitored = ConnectorProcess::monitored(&sandbox, &["--provisioning"]);
     assert_eq!(monitored.page("/readyz").await, (200, "ready\n".to_owned()));
     let gate = Gate::default();
     let held = FaultKind::Held(gate.clone());
     sandbox.faults().add(Fault::new(Endpoint::AddTeamMember, held));
     let platform = monitored.platform().await;
-    let grant = tokio::spawn(async move { platform.grant(&team.to_string(), "member", &whom.to_string()).await });
+    let grant = tokio::spawn(async move { platform.grant(&team.to_string(), "member", &user.to_string()).await });
     until_async("the write", async || {
         sandbox.journal().count(Endpoint::TeamMember) > 0 && sandbox.journal().in_flight() > 0
     })
@@ -34,6 +34,6 @@ async fn while_a_change_is_finished_the_process_is_alive_serves_metrics_and_is_n
     gate.open();
     grant.await.unwrap().unwrap();
     assert_eq!(monitored.ended().status.code(), Some(0));
-    let role = sandbox.look(|organization| organization.team(team).unwrap().role_of(whom));
+    let role = sandbox.look(|organization| organization.team(team).unwrap().role_of(user));
     assert_eq!(role, Some(TeamRole::Member));
 }

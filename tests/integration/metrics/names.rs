@@ -69,16 +69,16 @@ async fn a_day(sandbox: &Sandbox, token: &SecretString) -> Scrape {
     let platform = monitored.platform().await;
     platform.sync().await.unwrap();
 
-    let (to, whom) = (team.to_string(), outsider(sandbox, team));
-    platform.grant(&to, "member", &whom).await.unwrap();
-    platform.grant(&to, "member", &whom).await.unwrap();
-    platform.grant(&to, "maintainer", &whom).await.unwrap();
-    platform.revoke(&to, "maintainer", &whom).await.unwrap();
-    platform.revoke(&to, "maintainer", &whom).await.unwrap();
-    let refused = platform.grant(&guarded.to_string(), "member", &whom).await.unwrap_err();
+    let (to, user) = (team.to_string(), outsider(sandbox, team));
+    platform.grant(&to, "member", &user).await.unwrap();
+    platform.grant(&to, "member", &user).await.unwrap();
+    platform.grant(&to, "maintainer", &user).await.unwrap();
+    platform.revoke(&to, "maintainer", &user).await.unwrap();
+    platform.revoke(&to, "maintainer", &user).await.unwrap();
+    let refused = platform.grant(&guarded.to_string(), "member", &user).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
-    let nobody = unknown_entitlement("team:nowhere:member");
-    platform.grant_exactly(nobody, "user", &whom).await.unwrap_err();
+    let unknown = unknown_entitlement("team:nowhere:member");
+    platform.grant_exactly(unknown, "user", &user).await.unwrap_err();
 
     let channel = monitored.channel().await;
     call(&channel, "/grpc.health.v1.Health/Check").await.unwrap();

@@ -146,7 +146,7 @@ async fn waiting_requests_are_counted_by_lane() {
         calls.spawn(async move { platform.grants(&team).await });
     }
     let scrape = monitored
-        .scrape_until("somebody who waits", |scrape| {
+        .scrape_until("a waiting request", |scrape| {
             scrape.value("lane_waiting{lane=\"sync\"}").unwrap_or_default() > 0.0
         })
         .await;

@@ -70,8 +70,8 @@ async fn a_write_that_was_begun_is_finished_and_none_is_begun_after() {
     let mut server = TestServer::with_options(&sandbox, endless()).await;
     let platform = Platform::new(server.channel().await);
     let (granting, to, person) = (platform.clone(), team.clone(), outsider.to_string());
-    let whom = person.clone();
-    let grant = tokio::spawn(async move { granting.grant(&to, "member", &whom).await });
+    let user = person.clone();
+    let grant = tokio::spawn(async move { granting.grant(&to, "member", &user).await });
     writing(&sandbox).await;
     // One that waits for its turn behind it; it is there once a later call of the same connection is answered.
     let mut behind = Box::pin(platform.revoke(&team, "member", &person));

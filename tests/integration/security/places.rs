@@ -53,18 +53,18 @@ async fn idle_connections_are_closed_unauthenticated_first_and_then_the_longest_
     let mut probing = RawClient::connect(server.address, ALL).await;
     let mut watch = probing.call(WATCH, None).await.unwrap();
     watch.message().await.unwrap();
-    let mut stranger = RawClient::connect(server.address, ALL).await;
+    let mut outsider = RawClient::connect(server.address, ALL).await;
     // Its preface has been answered, so all of them have their places.
-    let probe = stranger.call("/grpc.health.v1.Health/Check", None).await.unwrap();
+    let probe = outsider.call("/grpc.health.v1.Health/Check", None).await.unwrap();
     assert!(probe.refusal().is_none());
 
     let mut second = caller(&server).await;
     let ended = watch.ended().await;
     assert_eq!((ended.code(), &*reason_of(&ended)), (Code::Unavailable, "OVERLOADED"));
     assert!(probing.closed().await);
-    assert!(stranger.is_open() && idle_longest.is_open());
+    assert!(outsider.is_open() && idle_longest.is_open());
     let third = caller(&server).await;
-    assert!(stranger.closed().await);
+    assert!(outsider.closed().await);
     assert!(idle_longest.is_open());
     let fourth = caller(&server).await;
     assert!(idle_longest.closed().await);

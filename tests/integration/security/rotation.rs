@@ -14,11 +14,13 @@ use tokio::task::JoinSet;
 use tonic::Code;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
+use tracing::Level;
 
 use super::callers::entry;
 use super::pki::{Authority, Files, Pair, replace};
 use super::raw::RawClient;
 use super::requests::{bearer, call, reason_of, write_token};
+use crate::support::log::Log;
 use crate::support::scripted::{Scripted, json};
 use crate::support::{Platform, Setup, TestServer, sandbox, sized, until_async};
 
@@ -77,9 +79,12 @@ fn reads(channel: &Channel, shown: MetadataMap) -> Load {
     })
 }
 
-/// That nothing happens shows only once it had the time to.
-async fn two_looks() {
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+/// Waits until changed files were read and rejected.
+async fn rejected(log: &Log) {
+    until_async("the rejection of the files", async || {
+        log.text().contains("the changed files cannot be used")
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -128,7 +133,8 @@ async fn a_new_token_is_picked_up_unprompted_and_a_broken_file_keeps_it() {
     )
     .unwrap();
     let credential = client.credential();
-    let watching = tokio::spawn(async move { credential.watch().await });
+    let watched = credential.clone();
+    let watching = tokio::spawn(async move { watched.watch().await });
     let used = async |token: &str| {
         // What the answer holds is of no interest: the request was sent.
         let _ = client.user(&CallContext::new(Lane::Interactive)).await;
@@ -138,7 +144,7 @@ async fn a_new_token_is_picked_up_unprompted_and_a_broken_file_keeps_it() {
     replace(&file, "bkua_second\n");
     until_async("the second token", async || used("bkua_second").await).await;
     replace(&file, "two words");
-    two_looks().await;
+    credential.reload().await;
     assert!(used("bkua_second").await);
     replace(&file, "bkua_third");
     until_async("the third token", async || used("bkua_third").await).await;
@@ -172,6 +178,7 @@ fn der(pair: &Pair) -> CertificateDer<'static> {
 
 #[tokio::test]
 async fn a_new_certificate_is_served_and_open_connections_stay_and_a_broken_one_changes_nothing() {
+    let (log, _guard) = Log::capture(Level::ERROR);
     let authority = Authority::new();
     let files = Files::new(&authority, None);
     let sandbox = sandbox(sized(1, 1, 2)).await;
@@ -188,7 +195,7 @@ async fn a_new_certificate_is_served_and_open_connections_stay_and_a_broken_one_
 
     // A certificate without its key is of no use, and is waited for until the key is there too.
     files.write("server.pem", &third.certificate);
-    two_looks().await;
+    rejected(&log).await;
     assert_eq!(served(&server, &authority).await, der(&second));
     files.write("server.key", &third.key);
     until_async("the third certificate", async || {
@@ -200,6 +207,7 @@ async fn a_new_certificate_is_served_and_open_connections_stay_and_a_broken_one_
 
 #[tokio::test]
 async fn new_callers_are_known_and_old_ones_are_not_and_a_broken_file_changes_nothing() {
+    let (log, _guard) = Log::capture(Level::ERROR);
     let made: Vec<BearerToken> = (0..3).map(|_| BearerToken::generate().unwrap()).collect();
     let entry = |index: usize| {
         let digest = &made[index].token_sha256;
@@ -220,7 +228,7 @@ async fn new_callers_are_known_and_old_ones_are_not_and_a_broken_file_changes_no
     assert!(known(1).await && !known(2).await);
 
     replace(&file, "[[caller]]\nname = \"half");
-    two_looks().await;
+    rejected(&log).await;
     assert!(known(1).await);
     replace(&file, &(entry(0) + &entry(2)));
     until_async("the third caller", async || known(2).await).await;

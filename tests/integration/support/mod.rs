@@ -11,6 +11,7 @@
 
 pub mod details;
 pub mod listing;
+pub mod log;
 pub mod platform;
 pub mod process;
 pub mod recorder;

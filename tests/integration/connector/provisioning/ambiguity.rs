@@ -11,7 +11,7 @@ use rstest::rstest;
 use serde_json::json;
 use tonic::Code;
 
-use super::model::{Answer, Asked, HELD, Role};
+use super::model::{Answer, Change, HELD, Role};
 use super::{WRITES, World, lagging, limited, reason, set, setup};
 use crate::support::sized;
 
@@ -41,9 +41,9 @@ fn short_timeouts() -> crate::support::Setup {
 #[tokio::test]
 async fn a_lost_reply_ends_as_if_it_had_come(#[case] kind: FaultKind) {
     let world = World::with(short_timeouts()).await;
-    for asked in Asked::ALL {
+    for change in Change::ALL {
         for held in HELD {
-            let (after, answer) = asked.step(held);
+            let (after, answer) = change.step(held);
             if after == held {
                 continue;
             }
@@ -54,14 +54,14 @@ async fn a_lost_reply_ends_as_if_it_had_come(#[case] kind: FaultKind) {
                 world.sandbox.faults().add(Fault::new(write, kind.clone()).once());
             }
             let applied = world.applied();
-            let said = world.ask(pair, asked).await;
+            let said = world.perform(pair, change).await;
             // A rejected write after which the role is as wanted: another client may have made the change.
             let refused = matches!(&kind, FaultKind::AppliedThenStatus(status) if status.is_client_error());
-            if !(refused && said.as_ref().is_ok_and(|said| *said == asked.again())) {
-                assert_eq!(said.unwrap(), answer, "{asked:?} {held:?}");
+            if !(refused && said.as_ref().is_ok_and(|said| *said == change.again())) {
+                assert_eq!(said.unwrap(), answer, "{change:?} {held:?}");
             }
-            assert_eq!(world.held(pair), after, "{asked:?} {held:?}");
-            assert_eq!(world.applied() - applied, 1, "{asked:?} {held:?}");
+            assert_eq!(world.held(pair), after, "{change:?} {held:?}");
+            assert_eq!(world.applied() - applied, 1, "{change:?} {held:?}");
         }
     }
 }
@@ -73,21 +73,21 @@ async fn a_lost_reply_ends_as_if_it_had_come(#[case] kind: FaultKind) {
 #[tokio::test]
 async fn an_accepted_write_that_no_read_shows_is_not_claimed(#[case] kind: FaultKind) {
     let world = World::with(short_timeouts()).await;
-    for asked in Asked::ALL {
-        for held in HELD.into_iter().filter(|held| asked.step(*held).0 != *held) {
+    for change in Change::ALL {
+        for held in HELD.into_iter().filter(|held| change.step(*held).0 != *held) {
             let pair = world.pair();
             world.hold(pair, held);
             world.sandbox.faults().clear();
             for write in WRITES {
                 world.sandbox.faults().add(Fault::new(write, kind.clone()));
             }
-            let (code, reason) = reason(&world.ask(pair, asked).await.unwrap_err());
+            let (code, reason) = reason(&world.perform(pair, change).await.unwrap_err());
             assert_eq!(
                 (code, reason.as_str()),
                 (Code::Unavailable, "BUILDKITE_UNAVAILABLE"),
-                "{asked:?} {held:?}"
+                "{change:?} {held:?}"
             );
-            assert_eq!(world.held(pair), held, "{asked:?} {held:?}");
+            assert_eq!(world.held(pair), held, "{change:?} {held:?}");
         }
     }
 }
@@ -111,14 +111,14 @@ async fn an_accepted_write_that_no_read_shows_is_not_claimed(#[case] kind: Fault
 async fn trouble_of_a_read_that_passes_is_ridden_out(#[case] endpoint: Endpoint, #[case] kind: FaultKind) {
     let world = World::with(short_timeouts()).await;
     let pair = world.pair();
-    for asked in [
-        Asked::Grant(Role::Member),
-        Asked::Revoke(Role::Maintainer),
-        Asked::Revoke(Role::Member),
+    for change in [
+        Change::Grant(Role::Member),
+        Change::Revoke(Role::Maintainer),
+        Change::Revoke(Role::Member),
     ] {
         let held = world.held(pair);
         world.sandbox.faults().add(Fault::new(endpoint, kind.clone()).once());
-        assert_eq!(world.ask(pair, asked).await.unwrap(), asked.step(held).1);
+        assert_eq!(world.perform(pair, change).await.unwrap(), change.step(held).1);
     }
     assert_eq!(world.applied(), 2);
 }
@@ -133,7 +133,7 @@ async fn a_429_is_waited_out_and_the_write_made_once() {
         .sandbox
         .faults()
         .add(Fault::new(Endpoint::AddTeamMember, kind).once());
-    let answer = world.ask(world.pair(), Asked::Grant(Role::Member)).await.unwrap();
+    let answer = world.perform(world.pair(), Change::Grant(Role::Member)).await.unwrap();
     assert_eq!((answer, world.applied()), (Answer::Done, 1));
 }
 
@@ -150,12 +150,12 @@ async fn a_concurrent_change_is_seen(
         habits.delete_absent = delete_absent.parse().unwrap();
     });
     let pair = world.pair();
-    for asked in Asked::ALL {
+    for change in Change::ALL {
         for (before, meanwhile) in HELD
             .into_iter()
             .flat_map(|before| HELD.map(|meanwhile| (before, meanwhile)))
         {
-            if asked.step(before).0 == before || before == meanwhile {
+            if change.step(before).0 == before || before == meanwhile {
                 continue;
             }
             world.hold(pair, before);
@@ -167,20 +167,20 @@ async fn a_concurrent_change_is_seen(
                     .faults()
                     .add(Fault::new(write, FaultKind::MoveRows(edit)).once());
             }
-            let case = format!("{asked:?} {before:?} {meanwhile:?}");
-            let answer = world.ask(pair, asked).await.expect(&case);
-            let (after, said) = asked.step(meanwhile);
+            let case = format!("{change:?} {before:?} {meanwhile:?}");
+            let answer = world.perform(pair, change).await.expect(&case);
+            let (after, said) = change.step(meanwhile);
             // Where the write cannot show the difference, the response states the intended change: an upsert, and a DELETE,
             // which has no precondition and removes a role that another client has just given.
-            match (asked, before, meanwhile) {
-                (Asked::Revoke(_), ..) => assert_eq!(world.held(pair), None, "{case}"),
-                (Asked::Grant(_), None, Some(_)) if post_existing == "201-upsert" => {
+            match (change, before, meanwhile) {
+                (Change::Revoke(_), ..) => assert_eq!(world.held(pair), None, "{case}"),
+                (Change::Grant(_), None, Some(_)) if post_existing == "201-upsert" => {
                     assert_eq!(world.held(pair), after, "{case}");
                 }
-                (Asked::Grant(role), None, Some(held)) if held == role && post_existing == "200-unchanged" => {
+                (Change::Grant(role), None, Some(held)) if held == role && post_existing == "200-unchanged" => {
                     assert_eq!(world.held(pair), after, "{case}");
                 }
-                (Asked::Grant(role), Some(_), Some(held)) if held == role => {
+                (Change::Grant(role), Some(_), Some(held)) if held == role => {
                     assert_eq!(world.held(pair), after, "{case}");
                 }
                 _ => assert_eq!((answer, world.held(pair)), (said, after), "{case}"),
@@ -198,13 +198,13 @@ async fn a_403_is_never_sent_again_and_names_the_scope() {
         "read_teams",
     ]));
     let world = World::on(sandbox, &token, setup()).await;
-    for (asked, held) in [
-        (Asked::Grant(Role::Member), None),
-        (Asked::Grant(Role::Maintainer), Some(Role::Member)),
-        (Asked::Revoke(Role::Member), Some(Role::Member)),
+    for (change, held) in [
+        (Change::Grant(Role::Member), None),
+        (Change::Grant(Role::Maintainer), Some(Role::Member)),
+        (Change::Revoke(Role::Member), Some(Role::Member)),
     ] {
         world.hold(world.pair(), held);
-        let refused = world.ask(world.pair(), asked).await.unwrap_err();
+        let refused = world.perform(world.pair(), change).await.unwrap_err();
         assert_eq!(reason(&refused), (Code::PermissionDenied, "MISSING_SCOPE".to_owned()));
     }
     for write in WRITES {
@@ -221,7 +221,7 @@ async fn a_404_that_may_mean_hidden_does_not_prove_absence() {
         world.sandbox.faults().add(Fault::new(endpoint, not_found.clone()));
     }
     world.hold(pair, Some(Role::Member));
-    let refused = world.ask(pair, Asked::Revoke(Role::Member)).await.unwrap_err();
+    let refused = world.perform(pair, Change::Revoke(Role::Member)).await.unwrap_err();
     assert_eq!(
         reason(&refused),
         (Code::FailedPrecondition, "TEAM_UNREACHABLE".to_owned())
@@ -236,7 +236,10 @@ async fn a_write_that_is_never_shown_is_never_claimed() {
         habits.write_lag = WriteLag::For(Duration::from_secs(60));
         habits.echo = "empty".parse().unwrap();
     });
-    let refused = world.ask(world.pair(), Asked::Grant(Role::Member)).await.unwrap_err();
+    let refused = world
+        .perform(world.pair(), Change::Grant(Role::Member))
+        .await
+        .unwrap_err();
     assert_eq!(
         reason(&refused),
         (Code::Unavailable, "BUILDKITE_UNAVAILABLE".to_owned())
@@ -260,17 +263,17 @@ async fn a_lost_write_that_becomes_visible_late_is_attributed_to_the_connector_a
             }
             let pair = world.pair();
             assert_eq!(
-                world.ask(pair, Asked::Grant(Role::Member)).await.unwrap(),
+                world.perform(pair, Change::Grant(Role::Member)).await.unwrap(),
                 Answer::Done,
                 "{lag}"
             );
             assert_eq!(
-                world.ask(pair, Asked::Grant(Role::Maintainer)).await.unwrap(),
+                world.perform(pair, Change::Grant(Role::Maintainer)).await.unwrap(),
                 Answer::Replaced,
                 "{lag}"
             );
             assert_eq!(
-                world.ask(pair, Asked::Revoke(Role::Maintainer)).await.unwrap(),
+                world.perform(pair, Change::Revoke(Role::Maintainer)).await.unwrap(),
                 Answer::Done,
                 "{lag}"
             );
@@ -286,7 +289,10 @@ async fn a_reader_never_sees_a_person_absent_during_a_role_change() {
     world.hold(pair, Some(Role::Member));
     let changing = async {
         for role in [Role::Maintainer, Role::Member].into_iter().cycle().take(20) {
-            assert_eq!(world.ask(pair, Asked::Grant(role)).await.unwrap(), Answer::Replaced);
+            assert_eq!(
+                world.perform(pair, Change::Grant(role)).await.unwrap(),
+                Answer::Replaced
+            );
         }
     };
     let polling = async {

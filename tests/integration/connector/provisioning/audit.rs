@@ -10,11 +10,11 @@ use prost_types::Any;
 use serde_json::{Value, json};
 use tonic::{Code, Request};
 
-use super::model::{Answer, Asked, Pair, Role};
+use super::model::{Answer, Change, Pair, Role};
 use super::{World, reason, setup};
 use crate::support::{entitlement, resource};
 
-const GRANT: Asked = Asked::Grant(Role::Member);
+const GRANT: Change = Change::Grant(Role::Member);
 
 async fn recorded(path: &Path) -> World {
     let mut setup = setup();
@@ -38,7 +38,7 @@ async fn a_change_leaves_its_intent_and_its_outcome() {
     let (_directory, path) = file();
     let world = recorded(&path).await;
     let pair = world.pair();
-    world.ask(pair, GRANT).await.unwrap();
+    world.perform(pair, GRANT).await.unwrap();
     let [intent, outcome] = lines(&path).try_into().unwrap();
     let shared = json!({
         "caller": "anonymous", "operation": "grant", "role": "member", "team_id": pair.team, "user_id": pair.user,
@@ -66,8 +66,8 @@ async fn a_change_that_is_not_needed_or_fails_records_only_an_outcome() {
     let (_directory, path) = file();
     let world = recorded(&path).await;
     let nobody = "nobody@example.com";
-    world.ask(world.pair(), Asked::Revoke(Role::Member)).await.unwrap();
-    super::ask(&world.platform, world.pair(), nobody, GRANT)
+    world.perform(world.pair(), Change::Revoke(Role::Member)).await.unwrap();
+    super::perform(&world.platform, world.pair(), nobody, GRANT)
         .await
         .unwrap_err();
     let [already, unknown] = lines(&path).try_into().unwrap();
@@ -128,7 +128,7 @@ async fn a_change_that_is_requested_while_changes_are_off_is_on_record() {
     setup.access.audit_file = Some(path.clone());
     setup.access.provisioning = false;
     let world = World::with(setup).await;
-    world.ask(world.pair(), GRANT).await.unwrap_err();
+    world.perform(world.pair(), GRANT).await.unwrap_err();
     let [line] = lines(&path).try_into().unwrap();
     assert_eq!(
         (&line["reason"], &line["user_id"]),
@@ -143,7 +143,7 @@ async fn names_are_recorded_when_lists_contain_them() {
     for kind in ["user", "team"] {
         world.platform.resources(kind).await.unwrap();
     }
-    world.ask(world.pair(), GRANT).await.unwrap();
+    world.perform(world.pair(), GRANT).await.unwrap();
     for line in lines(&path) {
         assert_eq!(
             (&line["team_slug"], &line["user_email"]),
@@ -168,7 +168,7 @@ async fn a_change_that_cannot_be_recorded_is_not_made() {
         a_directory,
     ] {
         let world = recorded(&path).await;
-        let refused = world.ask(world.pair(), GRANT).await.unwrap_err();
+        let refused = world.perform(world.pair(), GRANT).await.unwrap_err();
         assert_eq!(
             reason(&refused),
             (Code::FailedPrecondition, "AUDIT_UNAVAILABLE".to_owned())
@@ -178,24 +178,24 @@ async fn a_change_that_cannot_be_recorded_is_not_made() {
         assert!(to_the_log || path == missing || path.starts_with("/proc"), "{refused}");
         assert_eq!(world.sandbox.journal().count(Endpoint::AddTeamMember), 0);
         // What needs no change needs no record first.
-        let answer = world.ask(world.pair(), Asked::Revoke(Role::Member)).await.unwrap();
+        let answer = world.perform(world.pair(), Change::Revoke(Role::Member)).await.unwrap();
         assert_eq!(answer, Answer::AlreadyRevoked);
     }
     // Once it can be recorded, it is made.
     let world = recorded(&missing).await;
     std::fs::create_dir(missing.parent().unwrap()).unwrap();
-    assert_eq!(world.ask(world.pair(), GRANT).await.unwrap(), Answer::Done);
+    assert_eq!(world.perform(world.pair(), GRANT).await.unwrap(), Answer::Done);
 }
 
 #[tokio::test]
 async fn a_file_that_is_rotated_away_is_made_again() {
     let (directory, path) = file();
     let world = recorded(&path).await;
-    world.ask(world.pair(), GRANT).await.unwrap();
+    world.perform(world.pair(), GRANT).await.unwrap();
     let rotated = directory.path().join("audit.jsonl.1");
     std::fs::rename(&path, &rotated).unwrap();
     world
-        .ask(
+        .perform(
             Pair {
                 user: world.people[1],
                 ..world.pair()
@@ -275,6 +275,6 @@ async fn a_record_that_fails_after_the_change_leaves_the_answer_true() {
     });
     let fault = Fault::new(Endpoint::AddTeamMember, FaultKind::MoveRows(edit)).once();
     world.sandbox.faults().add(fault);
-    assert_eq!(world.ask(world.pair(), GRANT).await.unwrap(), Answer::Done);
+    assert_eq!(world.perform(world.pair(), GRANT).await.unwrap(), Answer::Done);
     assert_eq!(world.held(world.pair()), Some(Role::Member));
 }

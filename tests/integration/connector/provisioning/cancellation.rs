@@ -6,7 +6,7 @@ use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantReque
 use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, Gate, RefusalStyle};
 use tonic::{Code, Request};
 
-use super::model::{Answer, Asked, Role};
+use super::model::{Answer, Change, Role};
 use super::{World, limited, reason, setup};
 use crate::support::{entitlement, resource, until};
 
@@ -34,17 +34,16 @@ async fn a_caller_that_is_gone_before_the_write_starts_nothing() {
     let world = World::new().await;
     let gate = held(&world, Endpoint::TeamMember);
     let (platform, pair) = (world.platform.clone(), world.pair());
-    let caller =
-        tokio::spawn(
-            async move { super::ask(&platform, pair, &pair.user.to_string(), Asked::Grant(Role::Member)).await },
-        );
+    let caller = tokio::spawn(async move {
+        super::perform(&platform, pair, &pair.user.to_string(), Change::Grant(Role::Member)).await
+    });
     until(|| world.sandbox.journal().in_flight() == 1).await;
     caller.abort();
     until(|| world.sandbox.journal().in_flight() == 0).await;
     gate.open();
     // The next call acquires the lock at once, and finds nothing done.
     assert_eq!(
-        world.ask(pair, Asked::Grant(Role::Maintainer)).await.unwrap(),
+        world.perform(pair, Change::Grant(Role::Maintainer)).await.unwrap(),
         Answer::Done
     );
     assert_eq!(world.sandbox.journal().count(Endpoint::AddTeamMember), 1);
@@ -55,20 +54,20 @@ async fn a_caller_that_is_gone_while_it_waits_for_its_turn_starts_nothing() {
     let world = World::new().await;
     let gate = held(&world, Endpoint::TeamMember);
     let pair = world.pair();
-    let asking = |asked| {
+    let asking = |change| {
         let platform = world.platform.clone();
-        tokio::spawn(async move { super::ask(&platform, pair, &pair.user.to_string(), asked).await })
+        tokio::spawn(async move { super::perform(&platform, pair, &pair.user.to_string(), change).await })
     };
-    let first = asking(Asked::Grant(Role::Member));
+    let first = asking(Change::Grant(Role::Member));
     until(|| world.sandbox.journal().in_flight() == 1).await;
-    let second = asking(Asked::Revoke(Role::Member));
+    let second = asking(Change::Revoke(Role::Member));
     // It waits behind the first once a later call of the same connection is answered.
     world.platform.types().await.unwrap();
     second.abort();
     gate.open();
     assert_eq!(first.await.unwrap().unwrap(), Answer::Done);
     assert_eq!(
-        world.ask(pair, Asked::Grant(Role::Member)).await.unwrap(),
+        world.perform(pair, Change::Grant(Role::Member)).await.unwrap(),
         Answer::AlreadyExists
     );
     assert_eq!(world.sandbox.journal().count(Endpoint::RemoveTeamMember), 0);
@@ -88,10 +87,9 @@ async fn a_write_that_was_started_is_finished_and_recorded_although_its_caller_i
         .faults()
         .add(Fault::new(Endpoint::AddTeamMember, FaultKind::ResetBefore).once());
     let (platform, pair) = (world.platform.clone(), world.pair());
-    let caller =
-        tokio::spawn(
-            async move { super::ask(&platform, pair, &pair.user.to_string(), Asked::Grant(Role::Member)).await },
-        );
+    let caller = tokio::spawn(async move {
+        super::perform(&platform, pair, &pair.user.to_string(), Change::Grant(Role::Member)).await
+    });
     until(|| world.total() == 1 && world.sandbox.journal().in_flight() == 1).await;
     caller.abort();
     gate.open();
@@ -118,10 +116,9 @@ async fn a_caller_that_waits_for_its_turn_keeps_its_deadline() {
     let world = World::new().await;
     let gate = held(&world, Endpoint::TeamMember);
     let (platform, pair) = (world.platform.clone(), world.pair());
-    let first =
-        tokio::spawn(
-            async move { super::ask(&platform, pair, &pair.user.to_string(), Asked::Grant(Role::Member)).await },
-        );
+    let first = tokio::spawn(async move {
+        super::perform(&platform, pair, &pair.user.to_string(), Change::Grant(Role::Member)).await
+    });
     until(|| world.sandbox.journal().in_flight() == 1).await;
     let mut request = grant_request(&world);
     request.set_timeout(DEADLINE);
@@ -143,14 +140,13 @@ async fn a_caller_that_is_gone_while_it_waits_for_the_rate_limit_starts_nothing(
         .faults()
         .add(Fault::new(Endpoint::AddTeamMember, refused).once());
     let (platform, pair) = (world.platform.clone(), world.pair());
-    let caller =
-        tokio::spawn(
-            async move { super::ask(&platform, pair, &pair.user.to_string(), Asked::Grant(Role::Member)).await },
-        );
+    let caller = tokio::spawn(async move {
+        super::perform(&platform, pair, &pair.user.to_string(), Change::Grant(Role::Member)).await
+    });
     until(|| fault.fired() == 1 && world.sandbox.journal().in_flight() == 0).await;
     caller.abort();
     // The next one waits for the same window, and finds that nothing was done in it.
-    let answer = world.ask(pair, Asked::Revoke(Role::Member)).await.unwrap();
+    let answer = world.perform(pair, Change::Revoke(Role::Member)).await.unwrap();
     assert_eq!(answer, Answer::AlreadyRevoked);
     assert_eq!(
         (world.sandbox.journal().count(Endpoint::AddTeamMember), world.applied()),
@@ -176,13 +172,13 @@ async fn a_call_whose_deadline_passed_is_recorded_with_its_response() {
     let (world, _directory, lines) = recorded().await;
     // The read of the first caller is held, and behind it the second waits for its turn.
     let _gate = held(&world, Endpoint::TeamMember);
-    let ask = || {
+    let perform = || {
         let mut request = grant_request(&world);
         request.set_timeout(DEADLINE);
         let mut client = world.platform.grants_client();
         async move { client.grant(request).await.unwrap_err() }
     };
-    let (first, second) = tokio::join!(ask(), ask());
+    let (first, second) = tokio::join!(perform(), perform());
     assert_eq!(
         (first.code(), second.code()),
         (Code::DeadlineExceeded, Code::DeadlineExceeded)

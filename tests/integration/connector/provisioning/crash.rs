@@ -5,8 +5,8 @@ use std::path::Path;
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind};
 use rstest::rstest;
 
-use super::model::{Asked, Role};
-use super::{World, ask};
+use super::model::{Change, Role};
+use super::{World, perform};
 use crate::support::{ConnectorProcess, until};
 
 /// The binary on the world's sandbox, with an audit file that its next process continues.
@@ -29,10 +29,10 @@ async fn a_process_killed_in_the_middle_of_a_write_converges_on_the_repeated_cal
     let world = World::new().await;
     let directory = tempfile::tempdir().unwrap();
     let pair = world.pair();
-    for (asked, held) in [
-        (Asked::Grant(Role::Member), None),
-        (Asked::Grant(Role::Maintainer), Some(Role::Member)),
-        (Asked::Revoke(Role::Maintainer), Some(Role::Maintainer)),
+    for (change, held) in [
+        (Change::Grant(Role::Member), None),
+        (Change::Grant(Role::Maintainer), Some(Role::Member)),
+        (Change::Revoke(Role::Maintainer), Some(Role::Maintainer)),
     ] {
         world.hold(pair, held);
         world.sandbox.faults().clear();
@@ -49,7 +49,7 @@ async fn a_process_killed_in_the_middle_of_a_write_converges_on_the_repeated_cal
         }
         let process = serve(&world, directory.path());
         let platform = process.platform().await;
-        let caller = tokio::spawn(async move { ask(&platform, pair, &pair.user.to_string(), asked).await });
+        let caller = tokio::spawn(async move { perform(&platform, pair, &pair.user.to_string(), change).await });
         until(|| faults.iter().any(|fault| fault.fired() > 0)).await;
         until(|| !applied || world.applied() > 0).await;
         process.kill();
@@ -57,12 +57,12 @@ async fn a_process_killed_in_the_middle_of_a_write_converges_on_the_repeated_cal
         world.sandbox.faults().clear();
 
         let process = serve(&world, directory.path());
-        let again = ask(&process.platform().await, pair, &pair.user.to_string(), asked)
+        let again = perform(&process.platform().await, pair, &pair.user.to_string(), change)
             .await
             .unwrap();
-        let (after, said) = asked.step(held);
+        let (after, said) = change.step(held);
         assert_eq!((world.held(pair), world.applied()), (after, 1));
-        assert_eq!(again, if applied { asked.again() } else { said });
+        assert_eq!(again, if applied { change.again() } else { said });
     }
     let record = std::fs::read_to_string(directory.path().join("audit.jsonl")).unwrap();
     let intents = record

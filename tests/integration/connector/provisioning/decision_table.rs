@@ -7,30 +7,34 @@ use buildkite_connector::sandbox::{
 use rstest::rstest;
 use tonic::Code;
 
-use super::model::{Answer, Asked, HELD, Role};
+use super::model::{Answer, Change, HELD, Role};
 use super::{Setup, World, lagging, reason, setup};
 use crate::support::unknown_entitlement;
 
 async fn every_cell(world: &World) {
-    for asked in Asked::ALL {
+    for change in Change::ALL {
         for held in HELD {
             let pair = world.pair();
             world.hold(pair, held);
-            let (after, answer) = asked.step(held);
+            let (after, answer) = change.step(held);
             let applied = world.applied();
-            assert_eq!(world.ask(pair, asked).await.unwrap(), answer, "{asked:?} {held:?}");
-            assert_eq!(world.held(pair), after, "{asked:?} {held:?}");
+            assert_eq!(
+                world.perform(pair, change).await.unwrap(),
+                answer,
+                "{change:?} {held:?}"
+            );
+            assert_eq!(world.held(pair), after, "{change:?} {held:?}");
             assert_eq!(
                 world.applied() - applied,
                 usize::from(after != held),
-                "{asked:?} {held:?}"
+                "{change:?} {held:?}"
             );
             assert_eq!(
-                world.ask(pair, asked).await.unwrap(),
-                asked.again(),
-                "{asked:?} {held:?} again"
+                world.perform(pair, change).await.unwrap(),
+                change.again(),
+                "{change:?} {held:?} again"
             );
-            assert_eq!(world.held(pair), after, "{asked:?} {held:?} again");
+            assert_eq!(world.held(pair), after, "{change:?} {held:?} again");
         }
     }
 }
@@ -66,41 +70,45 @@ async fn a_write_that_shows_late_is_waited_for_and_made_once(
     let pair = world.pair();
     // No concurrent edits here: the lag would hide the connector's writes and show the edits.
     let mut held = None;
-    for asked in [
-        Asked::Grant(Role::Member),
-        Asked::Grant(Role::Maintainer),
-        Asked::Revoke(Role::Member),
-        Asked::Revoke(Role::Maintainer),
-        Asked::Grant(Role::Maintainer),
-        Asked::Grant(Role::Member),
-        Asked::Revoke(Role::Maintainer),
-        Asked::Revoke(Role::Member),
+    for change in [
+        Change::Grant(Role::Member),
+        Change::Grant(Role::Maintainer),
+        Change::Revoke(Role::Member),
+        Change::Revoke(Role::Maintainer),
+        Change::Grant(Role::Maintainer),
+        Change::Grant(Role::Member),
+        Change::Revoke(Role::Maintainer),
+        Change::Revoke(Role::Member),
     ] {
         let applied = world.applied();
-        let (after, answer) = asked.step(held);
-        assert_eq!(world.ask(pair, asked).await.unwrap(), answer, "{asked:?} {held:?}");
-        assert_eq!(world.held(pair), after, "{asked:?} {held:?}");
+        let (after, answer) = change.step(held);
+        assert_eq!(
+            world.perform(pair, change).await.unwrap(),
+            answer,
+            "{change:?} {held:?}"
+        );
+        assert_eq!(world.held(pair), after, "{change:?} {held:?}");
         assert_eq!(world.applied() - applied, usize::from(after != held));
         held = after;
     }
 }
 
 #[rstest]
-#[case::grant(Asked::Grant(Role::Member), None, 2)]
-#[case::grant_again(Asked::Grant(Role::Member), Some(Role::Member), 1)]
-#[case::role_change(Asked::Grant(Role::Maintainer), Some(Role::Member), 2)]
-#[case::revoke(Asked::Revoke(Role::Member), Some(Role::Member), 3)]
-#[case::stale_revoke(Asked::Revoke(Role::Member), Some(Role::Maintainer), 1)]
-#[case::revoke_of_an_unknown_user(Asked::Revoke(Role::Member), None, 2)]
+#[case::grant(Change::Grant(Role::Member), None, 2)]
+#[case::grant_again(Change::Grant(Role::Member), Some(Role::Member), 1)]
+#[case::role_change(Change::Grant(Role::Maintainer), Some(Role::Member), 2)]
+#[case::revoke(Change::Revoke(Role::Member), Some(Role::Member), 3)]
+#[case::stale_revoke(Change::Revoke(Role::Member), Some(Role::Maintainer), 1)]
+#[case::revoke_of_an_unknown_user(Change::Revoke(Role::Member), None, 2)]
 #[tokio::test]
 async fn each_call_sends_the_required_number_of_requests(
-    #[case] asked: Asked,
+    #[case] change: Change,
     #[case] held: Option<Role>,
     #[case] requests: u64,
 ) {
     let world = World::new().await;
     world.hold(world.pair(), held);
-    world.ask(world.pair(), asked).await.unwrap();
+    world.perform(world.pair(), change).await.unwrap();
     assert_eq!(world.total(), requests);
 }
 
@@ -108,7 +116,7 @@ async fn each_call_sends_the_required_number_of_requests(
 async fn a_stale_member_revoke_never_ejects_a_maintainer() {
     let world = World::new().await;
     world.hold(world.pair(), Some(Role::Maintainer));
-    let answer = world.ask(world.pair(), Asked::Revoke(Role::Member)).await.unwrap();
+    let answer = world.perform(world.pair(), Change::Revoke(Role::Member)).await.unwrap();
     assert_eq!((answer, world.applied()), (Answer::AlreadyRevoked, 0));
 }
 
@@ -124,14 +132,14 @@ async fn a_user_outside_the_organization_must_be_invited_first_and_holds_no_gran
         .sandbox
         .edit(|organization| organization.remove_person(pair.user, MemberRows::Dropped));
     for role in Role::ALL {
-        let refused = world.ask(pair, Asked::Grant(role)).await.unwrap_err();
+        let refused = world.perform(pair, Change::Grant(role)).await.unwrap_err();
         assert_eq!(
             reason(&refused),
             (Code::FailedPrecondition, "USER_NOT_IN_ORGANIZATION".to_owned())
         );
         assert!(refused.message().contains("invite"), "{refused}");
         assert_eq!(
-            world.ask(pair, Asked::Revoke(role)).await.unwrap(),
+            world.perform(pair, Change::Revoke(role)).await.unwrap(),
             Answer::AlreadyRevoked
         );
     }
@@ -140,11 +148,11 @@ async fn a_user_outside_the_organization_must_be_invited_first_and_holds_no_gran
 }
 
 #[rstest]
-#[case(Asked::Grant(Role::Member), Some(Role::Maintainer))]
-#[case(Asked::Revoke(Role::Maintainer), Some(Role::Maintainer))]
+#[case(Change::Grant(Role::Member), Some(Role::Maintainer))]
+#[case(Change::Revoke(Role::Maintainer), Some(Role::Maintainer))]
 #[tokio::test]
 async fn a_refusal_that_reading_does_not_explain_stands_in_buildkites_words(
-    #[case] asked: Asked,
+    #[case] change: Change,
     #[case] held: Option<Role>,
 ) {
     let world = World::new().await;
@@ -152,7 +160,7 @@ async fn a_refusal_that_reading_does_not_explain_stands_in_buildkites_words(
         .sandbox
         .change_habits(|habits| habits.last_maintainer = LastMaintainer::Refused);
     world.hold(world.pair(), held);
-    let refused = world.ask(world.pair(), asked).await.unwrap_err();
+    let refused = world.perform(world.pair(), change).await.unwrap_err();
     assert_eq!(
         reason(&refused),
         (Code::FailedPrecondition, "REJECTED_BY_BUILDKITE".to_owned())
@@ -168,9 +176,9 @@ async fn a_deleted_team_is_not_found_for_a_grant_and_already_revoked_for_a_revok
     let world = World::new().await;
     let pair = world.pair();
     world.sandbox.edit(|organization| organization.remove_team(pair.team));
-    let refused = world.ask(pair, Asked::Grant(Role::Member)).await.unwrap_err();
+    let refused = world.perform(pair, Change::Grant(Role::Member)).await.unwrap_err();
     assert_eq!(reason(&refused), (Code::NotFound, "TEAM_NOT_FOUND".to_owned()));
-    let answer = world.ask(pair, Asked::Revoke(Role::Member)).await.unwrap();
+    let answer = world.perform(pair, Change::Revoke(Role::Member)).await.unwrap();
     assert_eq!(answer, Answer::AlreadyRevoked);
 }
 
@@ -179,8 +187,8 @@ async fn while_provisioning_is_off_no_request_is_sent_and_the_remedy_is_given() 
     let mut off: Setup = setup();
     off.access.provisioning = false;
     let world = World::with(off).await;
-    for asked in Asked::ALL {
-        let refused = world.ask(world.pair(), asked).await.unwrap_err();
+    for change in Change::ALL {
+        let refused = world.perform(world.pair(), change).await.unwrap_err();
         assert_eq!(
             reason(&refused),
             (Code::FailedPrecondition, "PROVISIONING_DISABLED".to_owned())

@@ -5,7 +5,7 @@ use buildkite_connector::sandbox::{Endpoint, MemberRoleField, OrganizationRole, 
 use rstest::rstest;
 use tonic::{Code, Status};
 
-use super::model::{Answer, Asked, HELD, Pair, Role};
+use super::model::{Answer, Change, HELD, Pair, Role};
 use super::{World, error_infos, reason, setup};
 use crate::support::{Setup, sandbox, sized};
 
@@ -42,11 +42,11 @@ async fn no_write_touches_a_protected_membership_and_the_current_state_is_still_
     #[case] named: &str,
 ) {
     let world = World::with(setup).await;
-    for asked in Asked::ALL {
+    for change in Change::ALL {
         for held in HELD {
             world.hold(world.pair(), held);
-            let (after, answer) = asked.step(held);
-            match world.ask(world.pair(), asked).await {
+            let (after, answer) = change.step(held);
+            match world.perform(world.pair(), change).await {
                 Ok(said) => assert_eq!((said, after), (answer, held)),
                 Err(refused) => {
                     assert_ne!(after, held);
@@ -66,7 +66,7 @@ async fn no_write_touches_a_protected_membership_and_the_current_state_is_still_
         user: world.people[1],
     };
     assert_eq!(
-        world.ask(other, Asked::Grant(Role::Member)).await.unwrap(),
+        world.perform(other, Change::Grant(Role::Member)).await.unwrap(),
         Answer::Done
     );
 }
@@ -81,9 +81,9 @@ async fn a_name_that_leads_to_nothing_stops_every_write_rather_than_none(#[case]
         team: world.teams[2],
         user: world.people[2],
     };
-    let refused = world.ask(pair, Asked::Grant(Role::Member)).await.unwrap_err();
+    let refused = world.perform(pair, Change::Grant(Role::Member)).await.unwrap_err();
     is_intended_decline(&refused, named);
-    world.ask(pair, Asked::Grant(Role::Member)).await.unwrap_err();
+    world.perform(pair, Change::Grant(Role::Member)).await.unwrap_err();
     assert_eq!(
         world.sandbox.journal().count(Endpoint::Teams) + world.sandbox.journal().count(Endpoint::OrganizationMembers),
         1
@@ -93,11 +93,17 @@ async fn a_name_that_leads_to_nothing_stops_every_write_rather_than_none(#[case]
 #[tokio::test]
 async fn a_protected_team_stays_protected_when_it_is_renamed() {
     let world = World::with(protecting(&["team-0"], &[])).await;
-    world.ask(world.pair(), Asked::Grant(Role::Member)).await.unwrap_err();
+    world
+        .perform(world.pair(), Change::Grant(Role::Member))
+        .await
+        .unwrap_err();
     world
         .sandbox
         .edit(|organization| "renamed".clone_into(&mut organization.team_mut(world.teams[0]).unwrap().slug));
-    let refused = world.ask(world.pair(), Asked::Grant(Role::Member)).await.unwrap_err();
+    let refused = world
+        .perform(world.pair(), Change::Grant(Role::Member))
+        .await
+        .unwrap_err();
     is_intended_decline(&refused, "team-0");
 }
 
@@ -107,10 +113,13 @@ async fn a_revoked_maintainer_is_demoted_where_the_operator_chose_that() {
     demoting.access.maintainer_revoke = MaintainerRevoke::Demote;
     let world = World::with(demoting).await;
     world.hold(world.pair(), Some(Role::Maintainer));
-    let revoke = Asked::Revoke(Role::Maintainer);
-    assert_eq!(world.ask(world.pair(), revoke).await.unwrap(), Answer::Done);
+    let revoke = Change::Revoke(Role::Maintainer);
+    assert_eq!(world.perform(world.pair(), revoke).await.unwrap(), Answer::Done);
     assert_eq!(world.held(world.pair()), Some(Role::Member));
-    assert_eq!(world.ask(world.pair(), revoke).await.unwrap(), Answer::AlreadyRevoked);
+    assert_eq!(
+        world.perform(world.pair(), revoke).await.unwrap(),
+        Answer::AlreadyRevoked
+    );
     assert_eq!(world.sandbox.journal().count(Endpoint::RemoveTeamMember), 0);
 }
 
@@ -134,8 +143,8 @@ async fn owned_by_a_maintainer(role: OrganizationRole) -> (World, Pair) {
 async fn the_tokens_owner_keeps_the_memberships_that_the_connector_depends_on(#[case] role: MemberRoleField) {
     let (world, owner) = owned_by_a_maintainer(OrganizationRole::Member).await;
     world.sandbox.change_habits(|habits| habits.member_role_field = role);
-    for asked in [Asked::Revoke(Role::Maintainer), Asked::Grant(Role::Member)] {
-        let refused = world.ask(owner, asked).await.unwrap_err();
+    for change in [Change::Revoke(Role::Maintainer), Change::Grant(Role::Member)] {
+        let refused = world.perform(owner, change).await.unwrap_err();
         is_intended_decline(&refused, "person-1@sized.example");
     }
     assert_eq!(world.held(owner), Some(Role::Maintainer));
@@ -145,7 +154,7 @@ async fn the_tokens_owner_keeps_the_memberships_that_the_connector_depends_on(#[
     };
     world.hold(other, Some(Role::Maintainer));
     assert_eq!(
-        world.ask(other, Asked::Revoke(Role::Maintainer)).await.unwrap(),
+        world.perform(other, Change::Revoke(Role::Maintainer)).await.unwrap(),
         Answer::Done
     );
 }
@@ -154,7 +163,7 @@ async fn the_tokens_owner_keeps_the_memberships_that_the_connector_depends_on(#[
 async fn an_admin_who_owns_the_token_may_leave_any_team() {
     let (world, owner) = owned_by_a_maintainer(OrganizationRole::Admin).await;
     assert_eq!(
-        world.ask(owner, Asked::Revoke(Role::Maintainer)).await.unwrap(),
+        world.perform(owner, Change::Revoke(Role::Maintainer)).await.unwrap(),
         Answer::Done
     );
 }

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::support::{Platform, Setup, TestServer, sandbox, sized};
 use buildkite_connector::proto::c1::connector::v2::{GrantAlreadyExists, GrantAlreadyRevoked, GrantReplaced};
-use model::{Answer, Asked, Pair, Role};
+use model::{Answer, Change, Pair, Role};
 
 /// An organization with empty teams, a connector on it and a platform that talks to it.
 pub struct World {
@@ -137,8 +137,8 @@ impl World {
         self.sandbox.edit(|organization| set(organization, pair, held));
     }
 
-    pub async fn ask(&self, pair: Pair, asked: Asked) -> Result<Answer, Status> {
-        ask(&self.platform, pair, &pair.user.to_string(), asked).await
+    pub async fn perform(&self, pair: Pair, change: Change) -> Result<Answer, Status> {
+        perform(&self.platform, pair, &pair.user.to_string(), change).await
     }
 
     /// REST requests so far.
@@ -161,16 +161,16 @@ pub fn set(organization: &mut Organization, pair: Pair, held: Option<Role>) {
 }
 
 /// Asks for a change and reads the answer's annotations; the ids that come back are checked on the way.
-pub async fn ask(platform: &Platform, pair: Pair, principal: &str, asked: Asked) -> Result<Answer, Status> {
+pub async fn perform(platform: &Platform, pair: Pair, principal: &str, change: Change) -> Result<Answer, Status> {
     let team = pair.team.to_string();
-    let (annotations, role) = match asked {
-        Asked::Grant(role) => {
+    let (annotations, role) = match change {
+        Change::Grant(role) => {
             let granted = platform.grant(&team, role.name(), principal).await?;
             let ids: Vec<&str> = granted.grants.iter().map(|grant| grant.id.as_str()).collect();
             assert_eq!(ids, [pair.grant_id(role)]);
             (granted.annotations, role)
         }
-        Asked::Revoke(role) => (platform.revoke(&team, role.name(), principal).await?.annotations, role),
+        Change::Revoke(role) => (platform.revoke(&team, role.name(), principal).await?.annotations, role),
     };
     assert!(annotations.len() <= 1, "{annotations:?}");
     let Some(annotation) = annotations.first() else {

@@ -11,7 +11,7 @@ pub enum Role {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Asked {
+pub enum Change {
     Grant(Role),
     Revoke(Role),
 }
@@ -56,7 +56,7 @@ impl Pair {
     }
 }
 
-impl Asked {
+impl Change {
     pub const ALL: [Self; 4] = [
         Self::Grant(Role::Member),
         Self::Grant(Role::Maintainer),
@@ -93,8 +93,8 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn ask(&mut self, pair: Pair, asked: Asked) -> Answer {
-        let (held, answer) = asked.step(self.roles.get(&pair).copied());
+    pub fn perform(&mut self, pair: Pair, change: Change) -> Answer {
+        let (held, answer) = change.step(self.roles.get(&pair).copied());
         self.hold(pair, held);
         answer
     }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind};
 use futures::future::join_all;
 
-use super::model::{Answer, Asked, Pair, Role};
-use super::{World, ask};
+use super::model::{Answer, Change, Pair, Role};
+use super::{World, perform};
 
 /// Whether some order of the calls, from `held`, gives each its answer and ends in `end`.
-fn is_allowed(calls: &[(Asked, Answer)], held: Option<Role>, end: Option<Role>) -> bool {
+fn is_allowed(calls: &[(Change, Answer)], held: Option<Role>, end: Option<Role>) -> bool {
     // The state is which calls are done and what is held: few enough to look at all of them.
     fn search(
-        calls: &[(Asked, Answer)],
+        calls: &[(Change, Answer)],
         done: u32,
         held: Option<Role>,
         end: Option<Role>,
@@ -24,9 +24,9 @@ fn is_allowed(calls: &[(Asked, Answer)], held: Option<Role>, end: Option<Role>) 
             return held == end;
         }
         seen.insert((done, held))
-            && calls.iter().enumerate().any(|(index, (asked, answer))| {
+            && calls.iter().enumerate().any(|(index, (change, answer))| {
                 let bit = 1 << index;
-                let (next, said) = asked.step(held);
+                let (next, said) = change.step(held);
                 done & bit == 0 && said == *answer && search(calls, done | bit, next, end, seen)
             })
     }
@@ -35,7 +35,7 @@ fn is_allowed(calls: &[(Asked, Answer)], held: Option<Role>, end: Option<Role>) 
 
 #[test]
 fn the_search_knows_a_history_that_no_order_gives() {
-    let grant = Asked::Grant(Role::Member);
+    let grant = Change::Grant(Role::Member);
     assert!(is_allowed(
         &[(grant, Answer::AlreadyExists), (grant, Answer::Done)],
         None,
@@ -68,9 +68,9 @@ async fn many_callers_on_one_pair_are_as_if_one_came_after_the_other() {
             }
         }
         let calls = (0..16).map(|number| {
-            let asked = Asked::ALL[(number * 7 + round) % 4];
+            let change = Change::ALL[(number * 7 + round) % 4];
             let world = &world;
-            async move { (asked, world.ask(pair, asked).await.unwrap()) }
+            async move { (change, world.perform(pair, change).await.unwrap()) }
         });
         let history = join_all(calls).await;
         assert!(
@@ -85,7 +85,7 @@ async fn many_callers_on_one_pair_are_as_if_one_came_after_the_other() {
 #[tokio::test]
 async fn thirty_equal_grants_make_one_write() {
     let world = World::new().await;
-    let answers = join_all((0..30).map(|_| world.ask(world.pair(), Asked::Grant(Role::Member)))).await;
+    let answers = join_all((0..30).map(|_| world.perform(world.pair(), Change::Grant(Role::Member)))).await;
     let done = answers
         .into_iter()
         .filter(|answer| matches!(answer, Ok(Answer::Done)))
@@ -108,9 +108,10 @@ async fn different_pairs_run_side_by_side() {
         })
     });
     let platform = &world.platform;
-    let answers = join_all(
-        calls.map(|pair| async move { ask(platform, pair, &pair.user.to_string(), Asked::Grant(Role::Member)).await }),
-    );
+    let answers =
+        join_all(calls.map(|pair| async move {
+            perform(platform, pair, &pair.user.to_string(), Change::Grant(Role::Member)).await
+        }));
     for answer in answers.await {
         assert_eq!(answer.unwrap(), Answer::Done);
     }

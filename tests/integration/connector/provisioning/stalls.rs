@@ -12,11 +12,11 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tonic::Code;
 
-use super::model::{Answer, Asked, Pair, Role};
+use super::model::{Answer, Change, Pair, Role};
 use super::{World, reason, setup};
 use crate::support::{TestServer, sandbox, sized, until};
 
-const GRANT: Asked = Asked::Grant(Role::Member);
+const GRANT: Change = Change::Grant(Role::Member);
 
 /// As many as one connection may have under way, and some room.
 const CALLERS: usize = 200;
@@ -129,7 +129,7 @@ async fn grants_on_a_stalled_disk() {
             user: *user,
         })
     });
-    let grants = pairs.take(CALLERS).map(|pair| world.ask(pair, GRANT));
+    let grants = pairs.take(CALLERS).map(|pair| world.perform(pair, GRANT));
     for refused in futures::future::join_all(grants).await {
         assert_eq!(
             reason(&refused.unwrap_err()),
@@ -159,7 +159,7 @@ async fn grants_on_a_stalled_disk() {
             (&json!("not_carried_out"), &json!("AUDIT_UNAVAILABLE"))
         );
     }
-    assert_eq!(world.ask(world.pair(), GRANT).await.unwrap(), Answer::Done);
+    assert_eq!(world.perform(world.pair(), GRANT).await.unwrap(), Answer::Done);
 }
 
 fn outcomes(lines: &[Value]) -> usize {
@@ -176,7 +176,7 @@ async fn a_change_that_was_made_is_answered_as_made_although_its_outcome_stalls(
     let edit = Edit::with(move |_| stalling.stall(true));
     let fault = Fault::new(Endpoint::AddTeamMember, FaultKind::MoveRows(edit)).once();
     world.sandbox.faults().add(fault);
-    assert_eq!(world.ask(world.pair(), GRANT).await.unwrap(), Answer::Done);
+    assert_eq!(world.perform(world.pair(), GRANT).await.unwrap(), Answer::Done);
     assert_eq!(outcomes(&disk.lines()), 0);
     disk.stall(false);
     until(|| outcomes(&disk.lines()) == 1).await;

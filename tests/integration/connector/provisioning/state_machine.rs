@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use tonic::Code;
 use uuid::Uuid;
 
-use super::model::{Answer, Asked, HELD, Model, Pair, Role};
+use super::model::{Answer, Change, HELD, Model, Pair, Role};
 use super::{World, lagging, reason, setup};
 use crate::support::Setup;
 use buildkite_connector::sandbox::Endpoint;
@@ -20,9 +20,9 @@ const SEQUENCES: u32 = 24;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Ask(usize, usize, Asked),
+    Ask(usize, usize, Change),
     /// The same with something going wrong on the way.
-    Struck(usize, usize, Asked, Trouble),
+    Struck(usize, usize, Change, Trouble),
     /// Behind the connector's back.
     Hold(usize, usize, Option<Role>),
     DeleteTeam(usize),
@@ -96,11 +96,11 @@ fn habits() -> impl Strategy<Value = Habits> {
 
 fn step() -> impl Strategy<Value = Step> {
     let pair = (0..2usize, 0..2usize);
-    let asked = || select(Asked::ALL.to_vec());
+    let change = || select(Change::ALL.to_vec());
     prop_oneof![
-        8 => (pair.clone(), asked()).prop_map(|((team, user), asked)| Step::Ask(team, user, asked)),
-        6 => (pair.clone(), asked(), select(Trouble::ALL.to_vec()))
-            .prop_map(|((team, user), asked, trouble)| Step::Struck(team, user, asked, trouble)),
+        8 => (pair.clone(), change()).prop_map(|((team, user), change)| Step::Ask(team, user, change)),
+        6 => (pair.clone(), change(), select(Trouble::ALL.to_vec()))
+            .prop_map(|((team, user), change, trouble)| Step::Struck(team, user, change, trouble)),
         4 => (pair, select(HELD.to_vec())).prop_map(|((team, user), held)| Step::Hold(team, user, held)),
         1 => (0..2usize).prop_map(Step::DeleteTeam),
         1 => (0..2usize).prop_map(Step::Leave),
@@ -139,12 +139,12 @@ impl Machine {
 
     async fn run(&mut self, step: &Step) {
         match *step {
-            Step::Ask(team, user, asked) => self.ask(self.pair(team, user), asked).await,
-            Step::Struck(team, user, asked, trouble) => {
+            Step::Ask(team, user, change) => self.perform(self.pair(team, user), change).await,
+            Step::Struck(team, user, change, trouble) => {
                 for fault in trouble.faults() {
                     self.world.sandbox.faults().add(fault);
                 }
-                self.ask(self.pair(team, user), asked).await;
+                self.perform(self.pair(team, user), change).await;
                 self.world.sandbox.faults().clear();
             }
             Step::Hold(team, user, held) => {
@@ -181,25 +181,25 @@ impl Machine {
         self.check();
     }
 
-    async fn ask(&mut self, pair: Pair, asked: Asked) {
+    async fn perform(&mut self, pair: Pair, change: Change) {
         let before = self.model.roles.get(&pair).copied();
-        let said = self.world.ask(pair, asked).await;
-        match asked {
+        let said = self.world.perform(pair, change).await;
+        match change {
             // With a user outside the organization and a deleted team, the user is reported: the design checks the user first.
-            Asked::Grant(_) if self.outside.contains(&pair.user) => {
+            Change::Grant(_) if self.outside.contains(&pair.user) => {
                 assert_eq!(reason(&said.unwrap_err()).1, "USER_NOT_IN_ORGANIZATION");
             }
-            Asked::Grant(_) if self.gone.contains(&pair.team) => {
+            Change::Grant(_) if self.gone.contains(&pair.team) => {
                 assert_eq!(
                     reason(&said.unwrap_err()),
                     (Code::NotFound, "TEAM_NOT_FOUND".to_owned())
                 );
             }
             _ => {
-                assert_eq!(said.unwrap(), self.model.ask(pair, asked), "{asked:?} {before:?}");
+                assert_eq!(said.unwrap(), self.model.perform(pair, change), "{change:?} {before:?}");
                 self.writes += usize::from(self.model.roles.get(&pair).copied() != before);
-                let again = self.world.ask(pair, asked).await.unwrap();
-                assert_eq!(again, asked.again(), "{asked:?} {before:?} again");
+                let again = self.world.perform(pair, change).await.unwrap();
+                assert_eq!(again, change.again(), "{change:?} {before:?} again");
                 assert_ne!(again, Answer::Done);
             }
         }
@@ -261,7 +261,7 @@ fn writes_that_show_late_change_nothing_about_it() {
         Trouble::AppliedThenBadGateway,
         Trouble::Truncated,
     ]));
-    let asks = proptest::collection::vec((select(Asked::ALL.to_vec()), troubles), 1..16);
+    let asks = proptest::collection::vec((select(Change::ALL.to_vec()), troubles), 1..16);
     TestRunner::new(config)
         .run(&(habits(), 1..5u32, asks), |(habits, lag, asks)| {
             runtime.block_on(async {
@@ -273,8 +273,8 @@ fn writes_that_show_late_change_nothing_about_it() {
                     lagging(),
                 )
                 .await;
-                for (asked, trouble) in asks {
-                    let step = trouble.map_or(Step::Ask(0, 0, asked), |trouble| Step::Struck(0, 0, asked, trouble));
+                for (change, trouble) in asks {
+                    let step = trouble.map_or(Step::Ask(0, 0, change), |trouble| Step::Struck(0, 0, change, trouble));
                     machine.run(&step).await;
                 }
             });
@@ -292,5 +292,5 @@ async fn a_team_of_the_same_slug_is_another_team() {
         .world
         .sandbox
         .edit(|organization| organization.add_team(Team::new("team-0", "Team 0")));
-    machine.run(&Step::Ask(0, 0, Asked::Grant(Role::Member))).await;
+    machine.run(&Step::Ask(0, 0, Change::Grant(Role::Member))).await;
 }
