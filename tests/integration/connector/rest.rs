@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::support::sandbox;
 
-struct Bench {
+struct RestHarness {
     sandbox: Sandbox,
     client: Client,
     call: CallContext,
@@ -20,7 +20,7 @@ struct Bench {
     outsider: UserId,
 }
 
-async fn bench() -> Bench {
+async fn harness() -> RestHarness {
     let sandbox = sandbox(Seed::Believable).await;
     let token = sandbox.token().expose_secret().parse().unwrap();
     let (url, slug) = (sandbox.url().parse().unwrap(), sandbox.slug().parse().unwrap());
@@ -34,7 +34,7 @@ async fn bench() -> Bench {
             .unwrap();
         (team.id, team.members()[0].user, free.id)
     });
-    Bench {
+    RestHarness {
         sandbox,
         client,
         call: CallContext::new(Lane::Interactive),
@@ -46,9 +46,9 @@ async fn bench() -> Bench {
 
 #[tokio::test]
 async fn the_token_its_owner_and_the_organization_are_read() {
-    let Bench {
+    let RestHarness {
         sandbox, client, call, ..
-    } = bench().await;
+    } = harness().await;
     let token = client.access_token(&call).await.unwrap();
     assert!(token.scopes.iter().any(|scope| scope == "read_teams"));
     assert_eq!(client.user(&call).await.unwrap().id.uuid(), sandbox.owner());
@@ -58,14 +58,14 @@ async fn the_token_its_owner_and_the_organization_are_read() {
 
 #[tokio::test]
 async fn people_teams_and_members_are_listed_and_read_one_by_one() {
-    let Bench {
+    let RestHarness {
         sandbox,
         client,
         call,
         team,
         member,
         ..
-    } = bench().await;
+    } = harness().await;
     let people = client.people(Cursor::Start, 1_000, &call).await.unwrap();
     let teams = client.teams(Cursor::Start, 1_000, &call).await.unwrap();
     let members = client.members(team, Cursor::Start, 1_000, &call).await.unwrap();
@@ -85,14 +85,14 @@ async fn people_teams_and_members_are_listed_and_read_one_by_one() {
 
 #[tokio::test]
 async fn a_member_is_added_changed_and_removed() {
-    let Bench {
+    let RestHarness {
         sandbox,
         client,
         call,
         team,
         outsider,
         ..
-    } = bench().await;
+    } = harness().await;
     let held = || {
         sandbox.look(|organization| {
             organization
@@ -121,12 +121,12 @@ async fn a_member_is_added_changed_and_removed() {
 
 #[tokio::test]
 async fn an_error_keeps_the_call_its_class_and_buildkites_words() {
-    let Bench {
+    let RestHarness {
         sandbox: _sandbox,
         client,
         call,
         ..
-    } = bench().await;
+    } = harness().await;
     let nobody: TeamId = Uuid::from_u128(1).into();
     let error = client.team(nobody, &call).await.unwrap_err();
     assert_eq!((error.endpoint, &error.kind), (Endpoint::Team, &ApiErrorKind::NotFound));
