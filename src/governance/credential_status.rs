@@ -12,7 +12,7 @@ use crate::providers::buildkite::{
 };
 
 /// How long what was seen of the token counts as just seen.
-pub(crate) const JUST_SEEN: Duration = Duration::from_secs(60);
+pub(crate) const EVIDENCE_MAX_AGE: Duration = Duration::from_secs(60);
 
 /// What the token's owner is in the organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,11 +34,11 @@ use crate::providers::buildkite::Lane;
 use crate::providers::buildkite::budget::BudgetState;
 use health::{EvidenceRecorder, HealthSettings};
 use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, WriteTimeouts};
-use sync::empty_lists::Witnesses;
+use sync::empty_lists::ListHistory;
 use sync::prefetch::Prefetch;
-use sync::progress::Progress;
+use sync::progress::ProgressLog;
 use sync::unlisted_users::UnlistedUsers;
-use visibility::RoleBehindLists;
+use visibility::RoleAfterLists;
 
 /// What to do where the token's owner is shown only part of the teams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,11 +98,11 @@ pub struct Governance {
     settings: GovernanceSettings,
     /// Held by whoever asks for the token's standing, so that many askers cost one asking.
     probing: Mutex<()>,
-    role_behind_lists: RoleBehindLists,
-    closure: UnlistedUsers,
-    witnesses: Witnesses,
-    progress: Progress,
-    read_ahead: Prefetch,
+    role_after_lists: RoleAfterLists,
+    unlisted_users: UnlistedUsers,
+    list_history: ListHistory,
+    progress: ProgressLog,
+    prefetch: Prefetch,
     provisioning: Provisioning,
 }
 
@@ -123,17 +123,17 @@ impl Governance {
     fn recording(upstream: Arc<dyn Upstream>, settings: GovernanceSettings, sink: Option<Arc<dyn AuditSink>>) -> Self {
         let observed = Arc::new(EvidenceRecorder::new(upstream));
         let provisioning = Provisioning::new(sink, settings.patience.append, observed.stirrer());
-        let read_ahead = Prefetch::new(Arc::clone(&observed) as Arc<dyn Upstream>, settings.read_ahead);
+        let prefetch = Prefetch::new(Arc::clone(&observed) as Arc<dyn Upstream>, settings.read_ahead);
         Self {
             upstream: Arc::clone(&observed) as Arc<dyn Upstream>,
             observed,
             settings,
             probing: Mutex::default(),
-            role_behind_lists: RoleBehindLists::default(),
-            closure: UnlistedUsers::default(),
-            witnesses: Witnesses::default(),
-            progress: Progress::default(),
-            read_ahead,
+            role_after_lists: RoleAfterLists::default(),
+            unlisted_users: UnlistedUsers::default(),
+            list_history: ListHistory::default(),
+            progress: ProgressLog::default(),
+            prefetch,
             provisioning,
         }
     }

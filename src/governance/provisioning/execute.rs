@@ -174,13 +174,13 @@ impl<'a> Work<'a> {
         let Pair { team, user } = self.pair;
         let upstream = &self.access.upstream;
         // Both before and after: a sync that reads the team meanwhile may see it either way, and must not keep the older.
-        self.access.read_ahead.forget(team);
+        self.access.prefetch.invalidate(team);
         let echo = match write {
             Write::Add(role) => upstream.add_member(team, user, role, &self.call).await,
             Write::Change { to, .. } => upstream.change_role(team, user, to, &self.call).await,
             Write::Remove(_) => upstream.remove_member(team, user, &self.call).await.map(|()| None),
         };
-        self.access.read_ahead.forget(team);
+        self.access.prefetch.invalidate(team);
         let unsent = matches!(&echo, Err(error) if !error.may_have_applied());
         if !unsent {
             // Something may have changed: from here on the rest is finished whoever waits for it.

@@ -78,7 +78,7 @@ impl Governance {
     }
 
     async fn people_by_email(&self, call: &CallContext) -> Result<ByEmail, GovernanceError> {
-        let listed: Vec<OrganizationMember> = self.whole(call).await?;
+        let listed: Vec<OrganizationMember> = self.read_all(call).await?;
         self.provisioning.names.people(&listed);
         let mut people = ByEmail::new();
         for person in listed {

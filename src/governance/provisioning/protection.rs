@@ -243,7 +243,7 @@ impl Governance {
     }
 
     async fn slugs(&self, call: &CallContext) -> Result<Vec<(TeamId, String)>, GovernanceError> {
-        let teams = self.whole::<Team>(call).await?;
+        let teams = self.read_all::<Team>(call).await?;
         self.provisioning.names.teams(&teams);
         Ok(teams
             .into_iter()

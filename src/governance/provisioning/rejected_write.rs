@@ -31,7 +31,7 @@ impl Work<'_> {
             return Ok(held);
         }
         Err(match error.kind {
-            ApiErrorKind::NotFound => self.access.missing_team(self.pair.team, &self.call).await,
+            ApiErrorKind::NotFound => self.access.missing_team_error(self.pair.team, &self.call).await,
             _ => self.access.explain(error, &self.call).await,
         })
     }
@@ -47,7 +47,7 @@ impl Work<'_> {
 
     /// Whether that is proven. Where it cannot be found out, the refusal stands as it is.
     async fn is_outsider(&self) -> bool {
-        let outside = self.access.is_outside(self.pair.user, &self.call).await;
+        let outside = self.access.is_outsider(self.pair.user, &self.call).await;
         outside.unwrap_or_else(|error| {
             tracing::debug!(%error, "whether the person is in the organization could not be found out");
             false
