@@ -62,7 +62,7 @@ pub struct GovernanceSettings {
     /// Where changes are recorded beside the log.
     pub audit_file: Option<PathBuf>,
     /// How long writes are given.
-    pub patience: WriteTimeouts,
+    pub write_timeouts: WriteTimeouts,
     /// How old the lists may be in which e-mails, and names that are protected, are looked up.
     pub directory_max_age: Duration,
     /// What a partial view of the teams means.
@@ -80,7 +80,7 @@ impl Default for GovernanceSettings {
             maintainer_revoke: MaintainerRevoke::default(),
             protected: Protected::default(),
             audit_file: None,
-            patience: WriteTimeouts::default(),
+            write_timeouts: WriteTimeouts::default(),
             directory_max_age: Duration::from_secs(600),
             partial_visibility: PartialVisibility::default(),
             health: HealthSettings::default(),
@@ -122,7 +122,7 @@ impl Governance {
 
     fn recording(upstream: Arc<dyn Upstream>, settings: GovernanceSettings, sink: Option<Arc<dyn AuditSink>>) -> Self {
         let observed = Arc::new(EvidenceRecorder::new(upstream));
-        let provisioning = Provisioning::new(sink, settings.patience.append, observed.stirrer());
+        let provisioning = Provisioning::new(sink, settings.write_timeouts.append, observed.stirrer());
         let prefetch = Prefetch::new(Arc::clone(&observed) as Arc<dyn Upstream>, settings.read_ahead);
         Self {
             upstream: Arc::clone(&observed) as Arc<dyn Upstream>,

@@ -48,7 +48,7 @@ pub(crate) struct Context {
     pub(crate) partial_visibility: PartialVisibility,
     pub(crate) expiry_warning: Duration,
     /// What keeps changes from being recorded.
-    pub(crate) audit_trouble: Option<String>,
+    pub(crate) audit_error: Option<String>,
     /// How the names that are protected stand, where there are some.
     pub(crate) protected_names: Option<ProtectedNames>,
     /// How far Buildkite's clock is ahead.

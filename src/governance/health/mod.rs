@@ -108,10 +108,10 @@ impl Governance {
                 // What failed is in the evidence; the report is made of that. Names are looked up once the lists can be read, and
                 // apart from the probes, on which a sync waits.
                 if access.look_for_health(age, patience).await.is_ok() {
-                    drop(timeout_at(until, access.look_at_protected_names()).await);
+                    drop(timeout_at(until, access.refresh_protected_names()).await);
                 }
             };
-            tokio::join!(looking, access.look_at_audit());
+            tokio::join!(looking, access.recheck_audit());
         });
         // It fails by a panic, which was reported, or because the process ends; either way what is known is told.
         match until {
@@ -132,7 +132,7 @@ impl Governance {
             provisioning: self.settings.provisioning,
             partial_visibility: self.settings.partial_visibility,
             expiry_warning: self.settings.health.expiry_warning,
-            audit_trouble: self.audit_trouble(),
+            audit_error: self.audit_error(),
             protected_names: self.protected_names(),
             clock_ahead: self.upstream.clock_ahead(),
             asking: self.probing.try_lock().is_err(),

@@ -25,7 +25,7 @@ pub(crate) fn management(token: &AccessToken, evidence: &Evidence, context: &Con
             call: Endpoint::AddMember(uuid::Uuid::nil().into()),
         });
     }
-    if let Some(why) = &context.audit_trouble {
+    if let Some(why) = &context.audit_error {
         let summary = format!("no change is made while the audit record cannot be written: {why}");
         return Told::new(State::Unhealthy, summary, remedy::audit()).of_changes();
     }

@@ -44,7 +44,7 @@ impl Outcome {
         }
     }
 
-    pub(crate) fn already(request: Request) -> Self {
+    pub(crate) fn unchanged(request: Request) -> Self {
         match request {
             Request::Grant(_) => Self::AlreadyExists,
             Request::Revoke(_) => Self::AlreadyRevoked,

@@ -5,53 +5,53 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::execute::Work;
+use super::execute::Operation;
 use crate::governance::GovernanceError;
 use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, ListedRole, Role, TeamMember};
 
-impl Work<'_> {
+impl Operation<'_> {
     /// The role held now. What we ourselves wrote a moment ago is given time to show before it counts as undone.
-    pub(crate) async fn deciding_read(&mut self) -> Result<Option<Role>, GovernanceError> {
-        let mut held = self.held().await?;
-        if let Some(own) = self.access.provisioning.turns.recent(self.pair) {
-            for pause in &self.access.settings.patience.pauses {
-                let left = own.until.saturating_duration_since(Instant::now());
-                if held == own.left || left.is_zero() {
+    pub(crate) async fn read_current_role(&mut self) -> Result<Option<Role>, GovernanceError> {
+        let mut current = self.fetch_role().await?;
+        if let Some(own) = self.governance.provisioning.recent_writes.get(self.membership) {
+            for delay in &self.governance.settings.write_timeouts.read_back_delays {
+                let left = own.valid_until.saturating_duration_since(Instant::now());
+                if current == own.resulting_role || left.is_zero() {
                     break;
                 }
-                self.pause((*pause).min(left)).await?;
-                held = self.held().await?;
+                self.wait((*delay).min(left)).await?;
+                current = self.fetch_role().await?;
             }
         }
-        self.record.saw(held);
-        Ok(held)
+        self.record.observe_role(current);
+        Ok(current)
     }
 
     /// Reads until it shows what is waited for, or the pauses are used up; what was read last.
-    pub(crate) async fn read_until(
+    pub(crate) async fn poll_role(
         &mut self,
         shows: impl Fn(Option<Role>) -> bool,
-        pauses: &[Duration],
+        delays: &[Duration],
     ) -> Result<Option<Role>, GovernanceError> {
-        let mut held = self.held().await?;
-        for pause in pauses {
-            if shows(held) {
+        let mut current = self.fetch_role().await?;
+        for delay in delays {
+            if shows(current) {
                 break;
             }
-            self.pause(*pause).await?;
-            held = self.held().await?;
+            self.wait(*delay).await?;
+            current = self.fetch_role().await?;
         }
-        self.record.saw(held);
-        Ok(held)
+        self.record.observe_role(current);
+        Ok(current)
     }
 
     /// One read of the member; given up where the caller is gone and no write was begun.
-    pub(crate) async fn held(&self) -> Result<Option<Role>, GovernanceError> {
-        let (team, user) = (self.pair.team, self.pair.user);
+    pub(crate) async fn fetch_role(&self) -> Result<Option<Role>, GovernanceError> {
+        let (team, user) = (self.membership.team, self.membership.user);
         let member = tokio::select! {
             biased;
             () = self.call.cancelled() => return Err(GovernanceError::Abandoned),
-            member = self.access.upstream.member(team, user, &self.call) => member,
+            member = self.governance.upstream.member(team, user, &self.call) => member,
         };
         let unexpected = |what| {
             Err(GovernanceError::Unexpected {
@@ -75,11 +75,11 @@ impl Work<'_> {
                 kind: ApiErrorKind::NotFound,
                 ..
             }) => Ok(None),
-            Err(error) => Err(self.access.explain(error, &self.call).await),
+            Err(error) => Err(self.governance.explain(error, &self.call).await),
         }
     }
 
-    async fn pause(&self, time: Duration) -> Result<(), GovernanceError> {
+    async fn wait(&self, time: Duration) -> Result<(), GovernanceError> {
         tokio::select! {
             () = self.call.cancelled() => Err(GovernanceError::Abandoned),
             () = sleep(time) => Ok(()),

@@ -66,7 +66,7 @@ impl Governance {
             return self.reject_empty_user_list(call).await;
         }
         if self.settings.provisioning {
-            self.provisioning.names.people(&rows);
+            self.provisioning.display_names.record_users(&rows);
         }
         let added = self
             .unlisted_users
@@ -137,7 +137,7 @@ impl Governance {
             self.ensure_view_still_complete(call).await?;
         }
         self.list_history.record_team(rows.first().map(|row| row.id));
-        self.provisioning.names.teams(&rows);
+        self.provisioning.display_names.record_teams(&rows);
         self.unlisted_users
             .teams(sync, first, next.is_none(), rows.iter().map(|row| row.id));
         if let Some((_, teams)) = self.unlisted_users.progress(sync) {

@@ -175,7 +175,7 @@ impl Server {
             tasks.spawn(async move { connection::connect(&door, stream, permit).await });
         }
         tracing::info!("ending: nothing new is begun, what is under way is finished");
-        self.access.begin_no_more();
+        self.access.stop_accepting();
         drop(listener);
         self.health.end().await;
         self.door.ending.cancel();
@@ -191,10 +191,10 @@ impl Server {
     async fn finish(&self, connections: TaskTracker) {
         connections.close();
         let closed = async {
-            tokio::join!(connections.wait(), self.access.finish_changes());
+            tokio::join!(connections.wait(), self.access.drain());
         };
         let idle = async {
-            tokio::join!(self.door.places.free(), self.access.finish_changes());
+            tokio::join!(self.door.places.free(), self.access.drain());
             sleep(crate::grpc::middleware::limits::GOODBYE).await;
         };
         tokio::select! {

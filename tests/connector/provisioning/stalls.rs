@@ -75,7 +75,7 @@ impl Drop for Released {
 async fn on(disk: &Arc<Disk>) -> World {
     let sandbox = sandbox(sized(40, 0, 12)).await;
     let mut setup = setup();
-    setup.access.patience.append = Duration::from_millis(300);
+    setup.access.write_timeouts.append = Duration::from_millis(300);
     let client = Client::new(
         sandbox.url().parse().unwrap(),
         sandbox.slug().parse().unwrap(),
