@@ -133,7 +133,7 @@ async fn keep_checking(access: Arc<Governance>, credential: Arc<Credential>, int
             () = sleep(pause) => interval,
             () = credential.replaced() => {
                 // What was seen of the other token is asked for again, once it is old enough to be.
-                sleep(access.settings().health.at_least).await;
+                sleep(access.settings().health.min_interval).await;
                 Duration::ZERO
             }
         };

@@ -62,7 +62,7 @@ impl Governance {
     /// Whether a person's 404 can be believed: a record that must exist is shown in the same place, the token's owner's, or
     /// anybody's where the owner is not known or is the one in question.
     async fn members_are_visible(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
-        let owner = match self.observed.evidence().user.and_then(|seen| seen.outcome.ok()) {
+        let owner = match self.recorder.evidence().user.and_then(|seen| seen.outcome.ok()) {
             Some(owner) => Some(owner),
             None => self.upstream.user(call).await.ok(),
         };

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::health::{Age, Depth};
+use super::health::{MaxAge, ProbeSet};
 use super::{Governance, GovernanceError};
 use crate::providers::buildkite::{
     AccessToken, ApiError, ApiErrorKind, CallContext, CurrentUser, Endpoint, Organization, OrganizationMember,
@@ -78,19 +78,19 @@ impl Governance {
         age: Duration,
         call: &CallContext,
     ) -> Result<CredentialStatus, GovernanceError> {
-        let looked = self
-            .look(
-                Depth::CredentialStatus,
-                Age {
-                    good: age,
-                    bad: Duration::ZERO,
+        let probed = self
+            .probe(
+                ProbeSet::CredentialStatus,
+                MaxAge {
+                    success: age,
+                    failure: Duration::ZERO,
                 },
                 call,
             )
             .await;
-        let evidence = self.observed.evidence();
+        let evidence = self.recorder.evidence();
         let token = evidence.token.and_then(|seen| seen.outcome.ok());
-        if let Err(error) = looked {
+        if let Err(error) = probed {
             return Err(self.about_organization(error, token.as_ref()));
         }
         let organization = evidence.organization.and_then(|seen| seen.outcome.ok());

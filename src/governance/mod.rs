@@ -94,10 +94,10 @@ impl Default for GovernanceSettings {
 pub struct Governance {
     /// Buildkite, by way of `observed`.
     upstream: Arc<dyn Upstream>,
-    observed: Arc<EvidenceRecorder>,
+    recorder: Arc<EvidenceRecorder>,
     settings: GovernanceSettings,
     /// Held by whoever asks for the token's standing, so that many askers cost one asking.
-    probing: Mutex<()>,
+    probe_lock: Mutex<()>,
     role_after_lists: RoleAfterLists,
     unlisted_users: UnlistedUsers,
     list_history: ListHistory,
@@ -121,14 +121,14 @@ impl Governance {
     }
 
     fn recording(upstream: Arc<dyn Upstream>, settings: GovernanceSettings, sink: Option<Arc<dyn AuditSink>>) -> Self {
-        let observed = Arc::new(EvidenceRecorder::new(upstream));
-        let provisioning = Provisioning::new(sink, settings.write_timeouts.append, observed.stirrer());
-        let prefetch = Prefetch::new(Arc::clone(&observed) as Arc<dyn Upstream>, settings.read_ahead);
+        let recorder = Arc::new(EvidenceRecorder::new(upstream));
+        let provisioning = Provisioning::new(sink, settings.write_timeouts.append, recorder.notifier());
+        let prefetch = Prefetch::new(Arc::clone(&recorder) as Arc<dyn Upstream>, settings.read_ahead);
         Self {
-            upstream: Arc::clone(&observed) as Arc<dyn Upstream>,
-            observed,
+            upstream: Arc::clone(&recorder) as Arc<dyn Upstream>,
+            recorder,
             settings,
-            probing: Mutex::default(),
+            probe_lock: Mutex::default(),
             role_after_lists: RoleAfterLists::default(),
             unlisted_users: UnlistedUsers::default(),
             list_history: ListHistory::default(),

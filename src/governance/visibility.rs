@@ -49,7 +49,7 @@ impl Governance {
     /// # Errors
     /// Any other trouble with their record.
     pub(crate) async fn fetch_owner_role(&self, call: &CallContext) -> Result<OwnerRole, GovernanceError> {
-        let Some(owner) = self.observed.evidence().user.and_then(|seen| seen.outcome.ok()) else {
+        let Some(owner) = self.recorder.evidence().user.and_then(|seen| seen.outcome.ok()) else {
             return Ok(OwnerRole::Unknown);
         };
         // Deciding: an answer that is under way already may be older than the list's last window.
@@ -64,7 +64,7 @@ impl Governance {
     }
 
     fn partial_visibility_error(&self) -> GovernanceError {
-        let owner = self.observed.evidence().user.and_then(|seen| seen.outcome.ok());
+        let owner = self.recorder.evidence().user.and_then(|seen| seen.outcome.ok());
         let label = owner.and_then(|owner| owner.email.or(owner.name));
         GovernanceError::PartialVisibility {
             owner: label.unwrap_or_else(|| "(unknown)".to_owned()),

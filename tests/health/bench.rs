@@ -47,9 +47,9 @@ pub fn setup() -> Setup {
         },
         ..Setup::default()
     };
-    setup.access.health.patience = Duration::from_secs(60);
-    setup.access.health.at_least = Duration::ZERO;
-    setup.access.health.ride_out = Duration::from_millis(600);
+    setup.access.health.probe_timeout = Duration::from_secs(60);
+    setup.access.health.min_interval = Duration::ZERO;
+    setup.access.health.validate_retry_for = Duration::from_millis(600);
     setup.client.budget.max_wait = Duration::from_millis(100);
     setup
 }

@@ -19,7 +19,7 @@ fn status(code: u16) -> FaultKind {
 fn never_asking_twice() -> Setup {
     let mut setup = setup();
     setup.access.health.max_age = Duration::from_secs(3600);
-    setup.access.health.at_least = Duration::from_secs(3600);
+    setup.access.health.min_interval = Duration::from_secs(3600);
     setup
 }
 
@@ -126,7 +126,7 @@ async fn trouble_heals_without_a_restart() {
 #[tokio::test]
 async fn many_who_ask_at_once_cost_one_asking() {
     let mut setup = setup();
-    setup.access.health.at_least = Duration::from_secs(3600);
+    setup.access.health.min_interval = Duration::from_secs(3600);
     let bench = Bench::with(|sandbox| sandbox.token().clone(), setup).await;
     bench
         .sandbox
@@ -140,8 +140,8 @@ async fn many_who_ask_at_once_cost_one_asking() {
 #[tokio::test]
 async fn fresh_in_a_loop_costs_six_requests_in_five_seconds_and_trouble_no_more() {
     let mut setup = setup();
-    setup.access.health.at_least = Setup::default().access.health.at_least;
-    assert_eq!(setup.access.health.at_least, Duration::from_secs(5));
+    setup.access.health.min_interval = Setup::default().access.health.min_interval;
+    assert_eq!(setup.access.health.min_interval, Duration::from_secs(5));
     for kind in [
         None,
         Some(status(401)),
@@ -164,8 +164,8 @@ async fn fresh_in_a_loop_costs_six_requests_in_five_seconds_and_trouble_no_more(
 async fn who_stops_waiting_is_told_what_is_known_and_the_asking_goes_on() {
     let mut setup = setup();
     setup.client.attempt_timeout = Duration::from_secs(3600);
-    setup.access.health.patience = Duration::from_secs(3600);
-    setup.access.health.at_least = Duration::from_secs(3600);
+    setup.access.health.probe_timeout = Duration::from_secs(3600);
+    setup.access.health.min_interval = Duration::from_secs(3600);
     let bench = Bench::with(|sandbox| sandbox.token().clone(), setup).await;
     let gate = Gate::default();
     let held = Fault::new(Endpoint::AccessToken, FaultKind::Held(gate.clone()));

@@ -29,9 +29,9 @@ pub struct Row {
     /// What is asked to find out.
     pub probe: &'static str,
     /// What does not work without it.
-    pub without: &'static str,
+    pub impact: &'static str,
     /// When it works, but.
-    pub degraded: &'static str,
+    pub degraded_when: &'static str,
     /// The services of the contract that need it, without their package.
     pub services: &'static [&'static str],
     /// Whether it is needed only while writes are on.
@@ -66,8 +66,8 @@ impl Check {
                 id: "authentication",
                 scope: None,
                 probe: "GET /v2/access-token",
-                without: "nothing works",
-                degraded: "the token expires within 7 days (`--token-expiry-warning`)",
+                impact: "nothing works",
+                degraded_when: "the token expires within 7 days (`--token-expiry-warning`)",
                 services: ALL_THAT_ASK,
                 for_writes: false,
             },
@@ -75,8 +75,8 @@ impl Check {
                 id: "user_identity",
                 scope: Some(Scope::ReadUser),
                 probe: "GET /v2/user",
-                without: "the token's owner is unknown",
-                degraded: "",
+                impact: "the token's owner is unknown",
+                degraded_when: "",
                 services: &["ConnectorService"],
                 for_writes: false,
             },
@@ -84,8 +84,8 @@ impl Check {
                 id: "organization_access",
                 scope: Some(Scope::ReadOrganizations),
                 probe: "GET /v2/organizations/{slug}",
-                without: "the organization is out of reach",
-                degraded: "",
+                impact: "the organization is out of reach",
+                degraded_when: "",
                 services: ALL_THAT_ASK,
                 for_writes: false,
             },
@@ -93,8 +93,8 @@ impl Check {
                 id: "organization_member_listing",
                 scope: Some(Scope::ReadOrganizations),
                 probe: "GET /v2/organizations/{slug}/members",
-                without: "no users and no e-mails are listed",
-                degraded: "",
+                impact: "no users and no e-mails are listed",
+                degraded_when: "",
                 services: &["ConnectorService", "ResourcesService", "ResourceGetterService"],
                 for_writes: false,
             },
@@ -102,8 +102,8 @@ impl Check {
                 id: "team_listing",
                 scope: Some(Scope::ReadTeams),
                 probe: "GET /v2/organizations/{slug}/teams",
-                without: "no team is synced",
-                degraded: "the token's owner is no organization admin, and `--partial-visibility allow` is set",
+                impact: "no team is synced",
+                degraded_when: "the token's owner is no organization admin, and `--partial-visibility allow` is set",
                 services: ALL_THAT_ASK,
                 for_writes: false,
             },
@@ -111,8 +111,8 @@ impl Check {
                 id: "team_membership_management",
                 scope: Some(Scope::WriteTeams),
                 probe: "none: the token's scopes and the owner's role tell",
-                without: "no grant or revoke is carried out",
-                degraded: "the token's owner is no organization admin, or a protected name leads to nothing any more",
+                impact: "no grant or revoke is carried out",
+                degraded_when: "the token's owner is no organization admin, or a protected name leads to nothing any more",
                 services: &["ConnectorService", "GrantManagerService"],
                 for_writes: true,
             },
@@ -121,7 +121,7 @@ impl Check {
 
     /// The check that an answer of `endpoint` is evidence for.
     #[must_use]
-    pub fn witnessed_by(endpoint: Endpoint) -> Self {
+    pub fn for_endpoint(endpoint: Endpoint) -> Self {
         match endpoint {
             Endpoint::AccessToken => Self::Authentication,
             Endpoint::User => Self::UserIdentity,
@@ -191,7 +191,7 @@ impl State {
 
     /// Whether what depends on the check can be used.
     #[must_use]
-    pub fn works(self) -> bool {
+    pub fn is_operational(self) -> bool {
         matches!(self, Self::NotRequired | Self::Healthy | Self::Degraded)
     }
 }

@@ -35,6 +35,6 @@ impl Expiry {
 
 /// A moment as people read it, to the minute.
 #[must_use]
-pub fn moment(at: Timestamp) -> String {
+pub fn format_minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }

@@ -217,7 +217,7 @@ impl Governance {
             let outcome = outcome.map_err(|error| governance.as_shutdown_error(error, &context));
             record.write_outcome(&outcome).await;
             // Whether the record could be written is part of health.
-            governance.observed.stir();
+            governance.recorder.notify();
             outcome
         });
         let outcome = match task.await {

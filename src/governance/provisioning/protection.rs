@@ -177,7 +177,7 @@ impl Governance {
         // What it finds, or why it finds nothing, is noted.
         let _ = self.look_up_protected(&mut ids, &call).await;
         drop(ids);
-        self.observed.stir();
+        self.recorder.notify();
     }
 
     async fn look_up_protected(&self, ids: &mut ProtectedIds, call: &CallContext) -> Result<(), GovernanceError> {

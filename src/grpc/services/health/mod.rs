@@ -60,9 +60,9 @@ impl Health {
 /// Tells of every change, but not of answers that changed nothing.
 async fn publish(access: Arc<Governance>, publisher: Arc<watch::Sender<Report>>, process: ProcessHealth) {
     loop {
-        access.health_news().await;
+        access.health_changed().await;
         let report = access.latest_health();
-        if publisher.borrow().essence() != report.essence() {
+        if publisher.borrow().without_timestamps() != report.without_timestamps() {
             process.tell(&report).await;
             publisher.send_replace(report);
         }

@@ -61,9 +61,9 @@ impl ScopeHealthService for ScopeHealth {
         // what lay between two changes, never the last.
         let changes = WatchStream::from_changes(self.latest.clone());
         let first = self.access.latest_health();
-        let mut told = first.essence();
+        let mut told = first.without_timestamps();
         let changes = changes.filter_map(move |report| {
-            let essence = report.essence();
+            let essence = report.without_timestamps();
             let is_news = essence != told;
             told = essence;
             ready(is_news.then_some(report))
