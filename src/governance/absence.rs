@@ -36,14 +36,6 @@ impl Governance {
         Ok(self.fetch_owner_role(call).await? == OwnerRole::Admin)
     }
 
-    /// An error about one team: a 404 is looked into.
-    pub(crate) async fn about_team(&self, team: TeamId, error: ApiError, call: &CallContext) -> GovernanceError {
-        match error.kind {
-            ApiErrorKind::NotFound => self.missing_team_error(team, call).await,
-            _ => self.explain(error, call).await,
-        }
-    }
-
     /// Whether the organization has no record of the person.
     ///
     /// # Errors
@@ -55,7 +47,7 @@ impl Governance {
                 kind: ApiErrorKind::NotFound,
                 ..
             }) => self.members_are_visible(user, call).await,
-            Err(error) => Err(self.explain(error, call).await),
+            Err(error) => Err(self.call_error(error, call).await),
         }
     }
 
@@ -81,7 +73,7 @@ impl Governance {
                 endpoint: Endpoint::OrganizationMember(_),
                 ..
             }) => Ok(false),
-            Err(error) => Err(self.explain(error, call).await),
+            Err(error) => Err(self.call_error(error, call).await),
         }
     }
 }

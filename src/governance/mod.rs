@@ -6,6 +6,7 @@
 //! empty one is vouched for, and "not found" is said only of what was proven absent ([`absence`]).
 
 pub mod absence;
+mod api_errors;
 pub mod credential_status;
 mod error;
 pub mod health;

@@ -7,6 +7,7 @@
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::api_errors::{Subject, from_api};
 use super::{Governance, GovernanceError, OwnerRole, PartialVisibility};
 use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext};
 
@@ -59,7 +60,7 @@ impl Governance {
                 kind: ApiErrorKind::Forbidden | ApiErrorKind::NotFound,
                 ..
             }) => Ok(OwnerRole::Unknown),
-            Err(error) => Err(GovernanceError::plain(error)),
+            Err(error) => Err(from_api(error, Subject::Other, None)),
         }
     }
 

@@ -6,6 +6,7 @@ use super::check::{Check, State};
 use super::evidence::{Evidence, Observation};
 use super::expiry::{Expiry, format_minute};
 use super::remedy;
+use crate::governance::api_errors::{Subject, from_api};
 use crate::governance::provisioning::ProtectedNames;
 use crate::governance::{GovernanceError, OwnerRole, PartialVisibility};
 use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Endpoint, Scope, Unavailability};
@@ -21,7 +22,7 @@ pub(crate) fn management(token: &AccessToken, evidence: &Evidence, context: &Con
         );
         return finding.with_error(GovernanceError::MissingScope {
             scope: Scope::WriteTeams,
-            call: Endpoint::AddMember(uuid::Uuid::nil().into()),
+            endpoint: Endpoint::AddMember(uuid::Uuid::nil().into()),
         });
     }
     if let Some(why) = &context.audit_error {
@@ -119,7 +120,7 @@ pub(crate) fn visibility(evidence: &Evidence, context: &Context) -> Finding {
                 "teams can be listed, but whether all of them are shown is not known: the owner's role could not be asked",
                 "ask again in a moment",
             )
-            .with_error(GovernanceError::plain(error.clone())),
+            .with_error(from_api(error.clone(), Subject::Other, None)),
             None => Finding::healthy("teams can be listed (the owner's organization role is not told, and is treated as admin)"),
         },
     }
@@ -162,7 +163,7 @@ pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evide
         }
         ApiErrorKind::Unavailable(check) => unknown(unavailable(check), remedy::unavailable(check)),
     };
-    finding.with_error(meaning(check, error, evidence.token(), context))
+    finding.with_error(request_error(check, error, evidence.token(), context))
 }
 
 /// What to do about a check that failed; for those that depend on it.
@@ -229,18 +230,14 @@ fn unavailable(check: &Unavailability) -> String {
     }
 }
 
-/// The same failure as the error that a call would end with.
-fn meaning(check: Check, error: &ApiError, token: Option<&AccessToken>, context: &Context) -> GovernanceError {
-    match (&error.kind, check) {
-        (ApiErrorKind::NotFound, Check::OrganizationAccess) => GovernanceError::OrganizationUnreachable {
-            organization: context.organization.clone(),
-        },
-        (ApiErrorKind::NotFound, Check::OrganizationMemberListing | Check::TeamListing) => {
-            GovernanceError::TeamsUnavailable { call: error.endpoint }
-        }
-        (ApiErrorKind::Forbidden, _) => GovernanceError::forbidden(error.clone(), token),
-        _ => GovernanceError::plain(error.clone()),
-    }
+/// The error that a request would end with because of the same failure.
+fn request_error(check: Check, error: &ApiError, token: Option<&AccessToken>, context: &Context) -> GovernanceError {
+    let subject = match check {
+        Check::OrganizationAccess => Subject::Organization(&context.organization),
+        Check::OrganizationMemberListing | Check::TeamListing => Subject::List,
+        Check::Authentication | Check::UserIdentity | Check::TeamMembershipManagement => Subject::Other,
+    };
+    from_api(error.clone(), subject, token)
 }
 
 /// A slug that is not found, compared with those that the token reaches.

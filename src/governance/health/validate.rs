@@ -46,7 +46,7 @@ impl Governance {
             if let Some(at) = due.filter(|at| last_due.is_none_or(|before| before < *at)) {
                 if deadline.is_some_and(|deadline| deadline <= at) {
                     return Err(GovernanceError::Unavailable {
-                        call: failing.map_or(Endpoint::AccessToken, |result| result.check.probed()),
+                        endpoint: failing.map_or(Endpoint::AccessToken, |result| result.check.probed()),
                         why: "it failed a moment ago, and may be asked again only after the caller's deadline"
                             .to_owned(),
                     });
@@ -60,7 +60,7 @@ impl Governance {
                 .first_failure()
                 .cloned()
                 .unwrap_or_else(|| GovernanceError::Unavailable {
-                    call: Endpoint::AccessToken,
+                    endpoint: Endpoint::AccessToken,
                     why: "buildkite did not answer in time".to_owned(),
                 });
             let again = Instant::now() + self.settings.health.min_interval;

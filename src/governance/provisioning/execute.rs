@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::audit::AuditRecord;
 use super::plan::{Plan, Request, Write, decide};
 use super::{Membership, Outcome};
+use crate::governance::api_errors::{Subject, from_api};
 use crate::governance::{Governance, GovernanceError};
 use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Endpoint, Role, TeamMember, timestamp};
 
@@ -112,7 +113,7 @@ impl<'a> Operation<'a> {
                 WriteResult::ReplyLost(error) => {
                     current = self.recover_lost_reply(write).await?;
                     if current != write.resulting_role() && !error.is_transient() {
-                        return Err(self.governance.explain(error, &self.call).await);
+                        return Err(self.governance.call_error(error, &self.call).await);
                     }
                     last_error = Some(error);
                 }
@@ -121,9 +122,10 @@ impl<'a> Operation<'a> {
         }
         match self.decide(current) {
             Plan::NoChange => self.finish_unchanged(current).await,
-            Plan::Apply(write) => {
-                Err(last_error.map_or_else(|| self.not_visible_error(write, current), GovernanceError::plain))
-            }
+            Plan::Apply(write) => Err(last_error.map_or_else(
+                || self.not_visible_error(write, current),
+                |error| from_api(error, Subject::Other, None),
+            )),
         }
     }
 
@@ -143,7 +145,7 @@ impl<'a> Operation<'a> {
                 Err(error) => {
                     return Err(self
                         .governance
-                        .about_team(self.membership.team, error, &self.call)
+                        .team_error(self.membership.team, error, &self.call)
                         .await);
                 }
             }
@@ -209,7 +211,7 @@ impl<'a> Operation<'a> {
                 ApiErrorKind::Unavailable(_) if not_sent => Ok(WriteResult::NotSent(error)),
                 ApiErrorKind::Unavailable(_) | ApiErrorKind::Unexpected(_) => Ok(WriteResult::ReplyLost(error)),
                 ApiErrorKind::Forbidden if matches!(write, Write::Add(_)) => Err(self.after_forbidden_add(error).await),
-                _ => Err(self.governance.explain(error, &self.call).await),
+                _ => Err(self.governance.call_error(error, &self.call).await),
             },
         }
     }
@@ -243,7 +245,7 @@ impl<'a> Operation<'a> {
 
     fn not_visible_error(&self, write: Write, current: Option<Role>) -> GovernanceError {
         GovernanceError::Unavailable {
-            call: match write {
+            endpoint: match write {
                 Write::Add(_) => Endpoint::AddMember(self.membership.team),
                 Write::Change { .. } => Endpoint::ChangeRole(self.membership.team, self.membership.user),
                 Write::Remove(_) => Endpoint::RemoveMember(self.membership.team, self.membership.user),

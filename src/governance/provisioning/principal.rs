@@ -110,7 +110,7 @@ impl Governance {
                 kind: ApiErrorKind::NotFound,
                 ..
             }) => Ok(false),
-            Err(error) => Err(self.explain(error, call).await),
+            Err(error) => Err(self.call_error(error, call).await),
         }
     }
 }

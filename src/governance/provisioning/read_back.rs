@@ -55,7 +55,7 @@ impl Operation<'_> {
         };
         let unexpected = |what| {
             Err(GovernanceError::Unexpected {
-                call: Endpoint::Member(team, user),
+                endpoint: Endpoint::Member(team, user),
                 what,
             })
         };
@@ -75,7 +75,7 @@ impl Operation<'_> {
                 kind: ApiErrorKind::NotFound,
                 ..
             }) => Ok(None),
-            Err(error) => Err(self.governance.explain(error, &self.call).await),
+            Err(error) => Err(self.governance.call_error(error, &self.call).await),
         }
     }
 

@@ -36,7 +36,7 @@ impl Operation<'_> {
                     .missing_team_error(self.membership.team, &self.call)
                     .await
             }
-            _ => self.governance.explain(error, &self.call).await,
+            _ => self.governance.call_error(error, &self.call).await,
         })
     }
 
@@ -45,7 +45,7 @@ impl Operation<'_> {
         if self.user_is_outsider().await {
             self.not_in_organization()
         } else {
-            self.governance.explain(error, &self.call).await
+            self.governance.call_error(error, &self.call).await
         }
     }
 

@@ -62,7 +62,7 @@ impl Governance {
     pub(crate) async fn reject_empty_user_list<T>(&self, call: &CallContext) -> Result<T, GovernanceError> {
         self.credential_status(EVIDENCE_MAX_AGE, call).await?;
         Err(GovernanceError::Unexpected {
-            call: Endpoint::OrganizationMembers,
+            endpoint: Endpoint::OrganizationMembers,
             what: "an empty list, though the token's owner is in the organization".to_owned(),
         })
     }
@@ -77,14 +77,14 @@ impl Governance {
         };
         match self.upstream.team(team, call).await {
             Ok(_) => Err(GovernanceError::Unexpected {
-                call: Endpoint::Teams,
+                endpoint: Endpoint::Teams,
                 what: format!("an empty list, twice, though team {team} answers"),
             }),
             Err(ApiError {
                 kind: ApiErrorKind::NotFound,
                 ..
             }) => Ok(()),
-            Err(error) => Err(self.explain(error, call).await),
+            Err(error) => Err(self.call_error(error, call).await),
         }
     }
 }

@@ -60,7 +60,7 @@ impl Governance {
         let first = from == Cursor::Start;
         let Batch { rows, next, .. } = match self.prefetch.people(sync, from, limit, call).await {
             Ok(batch) => batch,
-            Err(error) => return Err(self.explain(error, call).await),
+            Err(error) => return Err(self.call_error(error, call).await),
         };
         if rows.is_empty() && first {
             return self.reject_empty_user_list(call).await;
@@ -158,7 +158,7 @@ impl Governance {
     ) -> Result<Batch<Team>, GovernanceError> {
         match self.prefetch.teams(sync, from, limit, call).await {
             Ok(batch) => Ok(batch),
-            Err(error) => Err(self.explain(error, call).await),
+            Err(error) => Err(self.call_error(error, call).await),
         }
     }
 
@@ -186,7 +186,7 @@ impl Governance {
         while let Some(from) = cursor {
             let batch = match R::read(Arc::clone(&self.upstream), from, usize::MAX, list_call.clone()).await {
                 Ok(batch) => batch,
-                Err(error) => return Err(self.explain(error, call).await),
+                Err(error) => return Err(self.call_error(error, call).await),
             };
             rows.extend(batch.rows);
             cursor = batch.next;
@@ -225,7 +225,7 @@ impl Governance {
         let unknown = (unknown_before || (first && !rows.is_empty())) && has_no_known_role(&rows);
         if unknown && next.is_none() {
             return Err(GovernanceError::Unexpected {
-                call: Endpoint::Members(team),
+                endpoint: Endpoint::Members(team),
                 what: format!("team {team} has members and none with a role that is known here"),
             });
         }
@@ -253,7 +253,7 @@ impl Governance {
     ) -> Result<Batch<TeamMember>, GovernanceError> {
         match self.prefetch.members(sync, team, from, limit, call).await {
             Ok(batch) => Ok(batch),
-            Err(error) => Err(self.about_team(team, error, call).await),
+            Err(error) => Err(self.team_error(team, error, call).await),
         }
     }
 
@@ -264,7 +264,7 @@ impl Governance {
     pub async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, GovernanceError> {
         match self.upstream.team(team, call).await {
             Ok(team) => Ok(team),
-            Err(error) => Err(self.about_team(team, error, call).await),
+            Err(error) => Err(self.team_error(team, error, call).await),
         }
     }
 
@@ -282,10 +282,12 @@ impl Governance {
                 },
             ) => Err(match self.is_outsider(user, call).await {
                 Ok(true) => GovernanceError::UserNotFound { user },
-                Ok(false) => GovernanceError::TeamsUnavailable { call: error.endpoint },
+                Ok(false) => GovernanceError::TeamsUnavailable {
+                    endpoint: error.endpoint,
+                },
                 Err(error) => error,
             }),
-            Err(error) => Err(self.explain(error, call).await),
+            Err(error) => Err(self.call_error(error, call).await),
         }
     }
 
