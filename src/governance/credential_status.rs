@@ -1,6 +1,6 @@
-//! What the token is worth: whose it is, what it may do, which organization it reaches, and what its owner is there.
+//! The status of the credential: its owner, its scopes, the organization that it reaches, and the owner's role there.
 //!
-//! Derived from what [`super::health`] keeps, after at most four requests. Other parts of this room ask it before they
+//! Derived from what [`super::health`] keeps, after at most four requests. Other modules of governance use it before they
 //! believe an empty list, before they call a team gone, and to name the scope that a 403 is about.
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The governance model, in plain Rust: who can hold what, what is listed, what a grant or a revoke does, and what may be
 //! believed of an answer.
 //!
-//! This room knows nothing of gRPC: [`crate::grpc::services`] translates. It talks to Buildkite through one trait,
+//! This module knows nothing of gRPC: [`crate::grpc::services`] translates. It talks to Buildkite through one trait,
 //! [`Upstream`]. Its rule above all others: trouble is never reported as absence. Every listing is complete or an error, an
 //! empty one is vouched for, and "not found" is said only of what was proven absent ([`absence`]).
 
@@ -58,7 +58,7 @@ pub struct GovernanceSettings {
     pub provisioning: bool,
     /// What becomes of a maintainer whose role is revoked.
     pub maintainer_revoke: MaintainerRevoke,
-    /// Whom and what no grant or revoke touches.
+    /// Users and teams that no grant or revoke changes.
     pub protected: Protected,
     /// Where changes are recorded beside the log.
     pub audit_file: Option<PathBuf>,
@@ -90,14 +90,14 @@ impl Default for GovernanceSettings {
     }
 }
 
-/// Everything that can be asked about, or done to, the organization's team memberships.
+/// Reads and changes the team memberships of an organization.
 #[derive(Debug)]
 pub struct Governance {
     /// Buildkite, by way of `observed`.
     upstream: Arc<dyn Upstream>,
     recorder: Arc<EvidenceRecorder>,
     settings: GovernanceSettings,
-    /// Held by whoever asks for the token's standing, so that many askers cost one asking.
+    /// Held during a probe run, so that concurrent callers share one.
     probe_lock: Mutex<()>,
     role_after_lists: RoleAfterLists,
     unlisted_users: UnlistedUsers,

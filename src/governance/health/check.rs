@@ -30,7 +30,7 @@ pub struct Row {
     pub probe: &'static str,
     /// What does not work without it.
     pub impact: &'static str,
-    /// When it works, but.
+    /// When the check is DEGRADED.
     pub degraded_when: &'static str,
     /// The services of the contract that need it, without their package.
     pub services: &'static [&'static str],
@@ -159,7 +159,7 @@ pub enum State {
     NotRequired,
     /// Works.
     Healthy,
-    /// Works, but.
+    /// Works with a limitation.
     Degraded,
     /// Could not be found out: never called unhealthy.
     Unknown,

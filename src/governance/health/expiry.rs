@@ -11,7 +11,7 @@ use crate::providers::buildkite::{AccessToken, timestamp};
 pub enum Expiry {
     /// It does not: null, or absent as for tokens older than the feature.
     Never,
-    /// Then.
+    /// Expires at this time.
     At(Timestamp),
     /// A text was given that is no time.
     Unreadable,

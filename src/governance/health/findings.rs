@@ -166,7 +166,7 @@ pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evide
     finding.with_error(request_error(check, error, evidence.token(), context))
 }
 
-/// What to do about a check that failed; for those that depend on it.
+/// The remedy of a failed check, for the checks that depend on it.
 pub(crate) fn remedy_for(check: Check, evidence: &Evidence, context: &Context) -> String {
     let rejected = || evidence.rejected.as_ref().and_then(Observation::error);
     let token = || evidence.token.as_ref().and_then(Observation::error);

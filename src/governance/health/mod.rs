@@ -86,9 +86,8 @@ impl Governance {
         }
     }
 
-    /// The report from evidence that is at most `age` old, or at least five seconds: more often is never asked. Many askers
-    /// cost one asking. It is the connector's own and goes on when an asker stops waiting, at `until`; who does is told what
-    /// is known by then.
+    /// Returns a report from evidence no older than `age` (minimum 5 s). Concurrent callers share one probe run, which
+    /// continues if a caller times out at `until`; that caller gets the latest known report.
     pub async fn health(self: &Arc<Self>, age: Duration, until: Option<Instant>) -> Report {
         let governance = Arc::clone(self);
         let min_interval = self.settings.health.min_interval;

@@ -9,7 +9,7 @@ use crate::governance::Governance;
 use crate::providers::buildkite::pagination::Cursor;
 use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Lane};
 
-/// How much is looked at.
+/// Which probes are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProbeSet {
     /// Token, owner, organization and role: four requests at most.
@@ -18,7 +18,7 @@ pub(crate) enum ProbeSet {
     Everything,
 }
 
-/// From which age on evidence is asked for again.
+/// The age from which evidence is requested again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MaxAge {
     /// Of an answer that was in order.

@@ -19,7 +19,7 @@ use crate::providers::buildkite::{
     Role, Team, TeamId, TeamMember, Unavailability, UserId,
 };
 
-/// Buildkite, watched.
+/// Records every response as health evidence.
 #[derive(Debug)]
 pub(crate) struct EvidenceRecorder {
     inner: Arc<dyn Upstream>,
@@ -41,7 +41,7 @@ impl EvidenceRecorder {
         self.lock().clone()
     }
 
-    /// Something changed that no answer shows: the listener looks again.
+    /// Wakes the listener after a change that no response shows.
     pub(crate) fn notify(&self) {
         self.changed.notify_one();
     }

@@ -136,7 +136,7 @@ impl Report {
     /// The worst check, where one is not in order.
     #[must_use]
     pub fn worst_check(&self) -> Option<&CheckResult> {
-        // Of several that are as bad, the first is what the others follow from.
+        // On a tie take the first: later checks depend on it.
         self.checks
             .iter()
             .rev()

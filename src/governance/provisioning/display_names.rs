@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::governance::Principal;
 use crate::providers::buildkite::{OrganizationMember, Team, TeamId, UserId};
 
-/// Names that are kept of each kind: above any organization that was heard of.
+/// Cache size per kind; larger than any known organization.
 const MAX_NAMES: usize = 100_000;
 
 /// Slugs of teams and e-mails of people.

@@ -27,11 +27,11 @@ const MAX_WRITES: usize = 5;
 /// More than this machine's clock and Buildkite's ever differ.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);
 
-/// What came back from a write.
+/// The result of a write.
 enum WriteResult {
     /// The echo is what was asked for.
     Confirmed,
-    /// So it is, and the row is older than this request: the read that did not show it was wrong.
+    /// The echo matches but the row predates this request: the member was already there and the earlier read was stale.
     AlreadyPresent,
     /// There is no echo, or one of something else.
     Unconfirmed(Option<Role>),
@@ -40,11 +40,11 @@ enum WriteResult {
     Rejected(ApiError),
 }
 
-/// One request about one pair.
+/// The execution of one request about one membership.
 pub(crate) struct Operation<'a> {
     pub(crate) governance: &'a Governance,
     pub(crate) membership: Membership,
-    /// The person as messages name them.
+    /// The user as messages name them.
     pub(crate) user_label: String,
     request: Request,
     pub(crate) call: CallContext,
@@ -216,8 +216,8 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// A write was accepted and not echoed: it is looked for as long as writes may take to show. What both the echo and a
-    /// read show instead is somebody else's, and ends the wait.
+    /// The write was accepted without a matching echo. Poll until it is visible; stop if both the echo and a read show the same
+    /// different role, which is a concurrent change.
     async fn await_visibility(
         &mut self,
         write: Write,

@@ -76,14 +76,14 @@ impl Provisioning {
     }
 }
 
-/// Who asks, and for how long.
+/// The caller of a request, and its deadlines.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
-    /// Who called, as the record names them.
+    /// The caller, as the audit record names it.
     pub caller: Arc<str>,
     /// The name of the request in both sides' records.
     pub request_id: String,
-    /// When they stop waiting.
+    /// When the caller stops waiting.
     pub deadline: Option<Instant>,
     /// When the call ends as `DEADLINE_EXCEEDED`: a little earlier.
     pub answer_by: Option<Instant>,
@@ -112,7 +112,7 @@ pub struct MalformedRequest {
 }
 
 impl Governance {
-    /// Lets `principal` hold the entitlement.
+    /// Grants the entitlement to `principal`.
     ///
     /// # Errors
     /// Each leaves the caller knowing that nothing may be claimed: see the design's table.
@@ -126,7 +126,7 @@ impl Governance {
             .await
     }
 
-    /// Lets `principal` hold the entitlement no longer.
+    /// Revokes the entitlement from `principal`.
     ///
     /// # Errors
     /// As for a grant.
@@ -159,7 +159,7 @@ impl Governance {
         refused.err().unwrap_or(GovernanceError::Abandoned)
     }
 
-    /// What keeps audit records from being written, if anything does.
+    /// Why audit records cannot be written, if they cannot.
     #[must_use]
     pub fn audit_error(&self) -> Option<String> {
         self.provisioning.audit.error()
@@ -170,7 +170,7 @@ impl Governance {
         self.provisioning.audit.recheck().await;
     }
 
-    /// From now on no write is begun: what waits for its turn or for the budget ends as `ShuttingDown`.
+    /// Starts no further write: requests that wait for a lock or for the budget end as `ShuttingDown`.
     pub fn stop_accepting(&self) {
         self.provisioning.shutdown.cancel();
     }
@@ -257,8 +257,8 @@ impl Governance {
         AuditRecord::new(Arc::clone(&self.provisioning.audit), attempt, call)
     }
 
-    /// Waits for the pair's turn. Taken before the task is made, so that arrival decides the order, and a caller that hangs up
-    /// while it waits starts nothing.
+    /// Acquires the membership lock before spawning, so requests run in arrival order and a caller that disconnects while queued
+    /// has no effect.
     async fn lock_membership(
         &self,
         entitlement: EntitlementId,

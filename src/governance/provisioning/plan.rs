@@ -11,12 +11,12 @@
 
 use crate::providers::buildkite::Role;
 
-/// What was asked for.
+/// The request, with its role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Request {
-    /// Let somebody hold the role.
+    /// Grant the role.
     Grant(Role),
-    /// Let somebody hold the role no longer.
+    /// Revoke the role.
     Revoke(Role),
 }
 
@@ -99,7 +99,7 @@ impl Write {
 /// What has to be done about a request, given the role held now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// It is so already.
+    /// The membership is as requested already.
     NoChange,
     /// Make this change.
     Apply(Write),

@@ -1,4 +1,4 @@
-//! Who is meant: a user's UUID as it is, or the one person who has an e-mail address.
+//! Resolves a principal: a user's UUID as it is, or the only user with an e-mail address.
 //!
 //! Addresses are compared without regard to ASCII case. The people are read once and kept for a while; an address that does
 //! not lead to one person in what was kept is looked for in a list that was read since the request came, and whoever was found
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::governance::{Governance, GovernanceError, Principal};
 use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, OrganizationMember, UserId};
 
-/// Which list of people will do.
+/// How fresh the list of users has to be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Freshness {
     /// The one that is kept, unless it is older than the setting allows.
@@ -61,7 +61,7 @@ impl Governance {
         }
     }
 
-    /// Everybody who has the address.
+    /// Every user with the address.
     pub(crate) async fn users_with_email(
         &self,
         email: &str,

@@ -1,4 +1,4 @@
-//! What a refused write means: that it was so already, that the person is outside, or that Buildkite will not.
+//! What a rejected write means: the role was held already, the user is not in the organization, or Buildkite refuses.
 
 use super::execute::Operation;
 use super::plan::Write;

@@ -1,4 +1,4 @@
-//! Listings: people, teams, and who is in a team. Complete or an error.
+//! Listings of users, teams and team grants. Each is complete or an error.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -25,16 +25,16 @@ use crate::telemetry::metrics::SYNC_LAST_SUCCESS;
 pub struct Page<T> {
     /// The rows.
     pub rows: Vec<T>,
-    /// What to ask for the next part with; empty at the end.
+    /// The token of the next page; empty at the end.
     pub next: String,
 }
 
-/// Somebody with a role that we govern.
+/// A user's role in a team.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TeamGrant {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// Their name on the member row.
+    /// The user's name on the member row.
     pub name: Option<String>,
     /// The role that is held.
     pub role: Role,
@@ -194,7 +194,7 @@ impl Governance {
         Ok(rows)
     }
 
-    /// Who holds what in a team, from `page_token` on and `limit` at most.
+    /// The grants of a team, from `page_token` on and `limit` at most.
     ///
     /// # Errors
     /// For a wrong token, for a team that is gone or hidden, for rows of which none has a role that is known, or whatever

@@ -1,5 +1,5 @@
-//! Tells the log how long a sync will take, and how far it is: a sync's time is made of rate limits, and whoever watches one
-//! wonders whether it hangs.
+//! Logs how long a sync is expected to take, and its progress: rate limits dominate the duration, so a sync that waits must not
+//! look like one that hangs.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use crate::governance::Governance;
 use crate::providers::buildkite::Lane;
 
-/// Progress is told at most this often.
+/// Minimum time between two progress lines.
 const MIN_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// When progress was last told.
+/// When progress was last logged.
 #[derive(Debug, Default)]
 pub(crate) struct ProgressLog {
     last_logged: Mutex<Option<Instant>>,

@@ -1,4 +1,4 @@
-//! Referential closure: whoever holds a grant is listed.
+//! Keeps grants and users consistent: every grant's principal appears in the user listing.
 //!
 //! Buildkite's organization list may lack somebody whom a member row names (they joined meanwhile, or the row outlived
 //! them). The grant is still reported, with the row's name for its principal, and the person is added to the people listings

@@ -43,7 +43,7 @@ impl Audit {
         Arc::new(AuditFile::new(path))
     }
 
-    /// What keeps records from being written, as of the last that was.
+    /// The error of the most recent write, if it failed.
     pub(crate) fn error(&self) -> Option<String> {
         self.writer.as_ref().and_then(Writer::error)
     }

@@ -1,4 +1,4 @@
-//! A sync that this process meets in its middle: after a restart, or as one of several processes.
+//! A sync that this process joins late: after a restart, or as one of several processes.
 //!
 //! Its teams were listed elsewhere, so they are listed here once, beside the call that asks for the members of one of them.
 //! That call does not wait for it and does not fail with it. Teams that come before the first one asked for here are taken as
@@ -16,7 +16,7 @@ use crate::governance::Upstream;
 use crate::providers::buildkite::pagination::Cursor;
 use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Lane, Team, TeamId};
 
-/// The least and, where nothing tells how long, the time until a list is asked for again that a rate limit refused.
+/// Minimum delay before a list is requested again after the rate limit rejected it.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 impl Prefetch {

@@ -49,7 +49,7 @@ impl PrefetchableRow for Team {
     }
 }
 
-/// What was read of a list and not asked for yet, and what is being read behind it.
+/// The prefetched rows of a list, and the read of the rows behind them.
 #[derive(Debug)]
 pub(crate) struct ListPrefetch<R> {
     /// What the next part is asked for with.

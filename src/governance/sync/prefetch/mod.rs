@@ -29,10 +29,10 @@ pub(crate) use list::PrefetchableRow;
 use members::MemberPrefetch;
 use task::{PrefetchTask, RowBudget};
 
-/// Rows of a list that are read at once: some parts, so that their windows can be asked for together.
+/// Rows of a list that one prefetch reads: several pages, so that their windows are requested concurrently.
 const PREFETCH_ROWS: usize = 3 * PART;
 
-/// A sync that asks for nothing for so long is over, or stopped: longer than a client that was told to waits for a window.
+/// A session without requests for this long is dropped. Longer than a client waits for a rate limit window.
 const SESSION_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Syncs that are read ahead for; the one that was quiet for longest gives way. A platform runs one, and a second while the
@@ -154,7 +154,7 @@ impl Prefetch {
         Ok(page)
     }
 
-    /// The first members of a team, where they were read ahead and no write of ours came since.
+    /// The first members of a team, if they were prefetched and not invalidated since.
     async fn first_members(
         &self,
         sync: &str,
@@ -173,7 +173,7 @@ impl Prefetch {
         Ok(batch.filter(|_| generation == self.generation(team)))
     }
 
-    /// Nothing that was read of the team so far is served any more.
+    /// Invalidates everything that was read of the team so far.
     pub(crate) fn invalidate(&self, team: TeamId) {
         *self.lock().generations.entry(team).or_default() += 1;
     }
@@ -183,8 +183,8 @@ impl Prefetch {
         self.lock().sessions.remove(sync);
     }
 
-    /// Whether whoever waits for `task` would do so in vain, as far as can be foreseen: they are told at once, and what
-    /// is read for them is there when they come again.
+    /// Whether the prefetch cannot finish before the caller's deadline. Fail fast then; the prefetch continues and serves the
+    /// retry.
     fn would_miss_deadline<R: Send + 'static>(&self, task: &PrefetchTask<R>, call: &CallContext) -> bool {
         let Some(deadline) = call.deadline().filter(|_| !task.is_finished()) else {
             return false;
@@ -197,7 +197,7 @@ impl Prefetch {
         self.lock().generations.get(&team).copied().unwrap_or_default()
     }
 
-    /// Looks at a sync, of which something may be known; none where nothing is read ahead.
+    /// Runs `look` on the session of a sync, which is created if needed. Returns `None` if prefetching is off.
     fn with_session<T>(
         &self,
         id: &str,
@@ -239,7 +239,7 @@ impl Default for PrefetchSession {
     }
 }
 
-/// Frees what syncs held that went quiet, until there is none.
+/// Drops idle sessions, until none is left.
 async fn sweep(state: Weak<Mutex<State>>) {
     loop {
         tokio::time::sleep(SESSION_IDLE_TIMEOUT / 4).await;

@@ -9,12 +9,12 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::providers::buildkite::pagination::Batch;
 use crate::providers::buildkite::{ApiError, CallContext, Lane};
 
-/// How many rows are held, of all lists together.
+/// The number of rows held, of all lists together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RowBudget(Arc<AtomicUsize>);
 
 impl RowBudget {
-    /// Once so many are held, nothing more is begun: a few megabytes.
+    /// No read is started while this many rows are held: a few megabytes.
     pub(crate) const MAX_ROWS: usize = 20_000;
 
     pub(crate) fn count(&self) -> usize {
@@ -62,7 +62,7 @@ impl Drop for RowReservation {
     }
 }
 
-/// Rows that are read, or being read. Dropping it ends the reading.
+/// A read in the background, finished or not. Dropping it cancels the read.
 #[derive(Debug)]
 pub(crate) struct PrefetchTask<R> {
     /// What the reading costs, the time that it sleeps included.
@@ -90,8 +90,8 @@ impl<R: Send + 'static> PrefetchTask<R> {
         self.task.is_finished()
     }
 
-    /// Waits for the rows on behalf of `call`; none where the reading had failed before anybody waited for it, so that it is
-    /// better made again.
+    /// Waits for the rows on behalf of `call`. Returns `None` if the task had failed before this call, so that the caller
+    /// reads again.
     ///
     /// # Errors
     /// Where the reading fails while it is waited for, as one made for the call would have.
