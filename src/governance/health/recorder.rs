@@ -234,7 +234,7 @@ impl Upstream for EvidenceRecorder {
 
     async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, ApiError> {
         let keep = |evidence: &mut Evidence, seen: Observation<&Team>| {
-            record_list(evidence, Endpoint::Team(team), seen.discard())
+            record_list(evidence, Endpoint::Team(team), seen.discard());
         };
         self.observe(call, self.inner.team(team, call), keep).await
     }
