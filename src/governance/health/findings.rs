@@ -22,7 +22,7 @@ pub(crate) fn management(token: &AccessToken, evidence: &Evidence, context: &Con
         );
         return finding.with_error(GovernanceError::MissingScope {
             scope: Scope::WriteTeams,
-            endpoint: Endpoint::AddMember(uuid::Uuid::nil().into()),
+            endpoint: Endpoint::AddMember,
         });
     }
     if let Some(why) = &context.audit_error {
@@ -161,7 +161,7 @@ pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evide
         ApiErrorKind::DeadlineExceeded | ApiErrorKind::Abandoned => {
             unknown("not answered in time".to_owned(), remedy::outage())
         }
-        ApiErrorKind::Unavailable(check) => unknown(unavailable(check), remedy::unavailable(check)),
+        ApiErrorKind::Unavailable(cause) => unknown(unavailable(cause), remedy::unavailable(cause)),
     };
     finding.with_error(request_error(check, error, evidence.token(), context))
 }
@@ -205,8 +205,8 @@ fn forbidden(check: Check, error: &ApiError, evidence: &Evidence, context: &Cont
     }
 }
 
-fn unavailable(check: &Unavailability) -> String {
-    match check {
+fn unavailable(cause: &Unavailability) -> String {
+    match cause {
         Unavailability::Status(status) => format!("buildkite is in trouble: it answers {status}"),
         Unavailability::Resolve(text) => {
             format!("buildkite cannot be found: the API base's name does not resolve ({text})")

@@ -106,7 +106,7 @@ fn is_conclusive<T>(outcome: &Result<T, ApiError>, call: &CallContext) -> bool {
     };
     let about_one_row = matches!(
         error.endpoint,
-        Endpoint::OrganizationMember(_) | Endpoint::Team(_) | Endpoint::Members(_) | Endpoint::Member(..)
+        Endpoint::OrganizationMember | Endpoint::Team | Endpoint::Members | Endpoint::Member
     ) || error.endpoint.is_write();
     match error.kind {
         // A caller's own end (a probe has none: where Buildkite is silent too long for it, that is `Unavailable`), or a list
@@ -233,9 +233,8 @@ impl Upstream for EvidenceRecorder {
     }
 
     async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, ApiError> {
-        let keep = |evidence: &mut Evidence, seen: Observation<&Team>| {
-            record_list(evidence, Endpoint::Team(team), seen.discard());
-        };
+        let keep =
+            |evidence: &mut Evidence, seen: Observation<&Team>| record_list(evidence, Endpoint::Team, seen.discard());
         self.observe(call, self.inner.team(team, call), keep).await
     }
 
@@ -247,14 +246,14 @@ impl Upstream for EvidenceRecorder {
         call: &CallContext,
     ) -> Result<Batch<TeamMember>, ApiError> {
         self.observe(call, self.inner.members(team, from, enough, call), |evidence, seen| {
-            record_list(evidence, Endpoint::Members(team), seen.discard());
+            record_list(evidence, Endpoint::Members, seen.discard());
         })
         .await
     }
 
     async fn member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<TeamMember, ApiError> {
         self.observe(call, self.inner.member(team, user, call), |evidence, seen| {
-            record_list(evidence, Endpoint::Member(team, user), seen.discard());
+            record_list(evidence, Endpoint::Member, seen.discard());
         })
         .await
     }
@@ -284,5 +283,10 @@ impl Upstream for EvidenceRecorder {
     async fn remove_member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<(), ApiError> {
         self.observe(call, self.inner.remove_member(team, user, call), |_, _| {})
             .await
+    }
+
+    async fn revoke_token(&self, call: &CallContext) -> Result<(), ApiError> {
+        // What it leaves behind shows in the reads that follow.
+        self.inner.revoke_token(call).await
     }
 }

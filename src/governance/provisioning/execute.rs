@@ -246,9 +246,9 @@ impl<'a> Operation<'a> {
     fn not_visible_error(&self, write: Write, current: Option<Role>) -> GovernanceError {
         GovernanceError::Unavailable {
             endpoint: match write {
-                Write::Add(_) => Endpoint::AddMember(self.membership.team),
-                Write::Change { .. } => Endpoint::ChangeRole(self.membership.team, self.membership.user),
-                Write::Remove(_) => Endpoint::RemoveMember(self.membership.team, self.membership.user),
+                Write::Add(_) => Endpoint::AddMember,
+                Write::Change { .. } => Endpoint::ChangeRole,
+                Write::Remove(_) => Endpoint::RemoveMember,
             },
             why: format!(
                 "the change was sent but does not show ({} now {})",

@@ -2,16 +2,18 @@
 //! Buildkite echoes or by reading again.
 //!
 //! [`plan`] is the table, [`execute`] the reading, writing and confirming, [`rejected_write`] what a refused write means,
-//! [`keyed_lock`] the order of calls about one pair, [`principal`] who is meant, [`protection`] what is never touched, [`audit`] the
+//! [`keyed_lock`] the order of calls about one pair, `principal` who is meant, [`protection`] what is never touched, `audit` the
 //! record. A write that was begun is finished and recorded even if the caller hangs up, so it runs in a task of its own; a
 //! caller that is gone before the write begins has changed nothing.
 
 mod audit;
+mod disconnect;
 pub mod display_names;
 pub mod execute;
 pub mod keyed_lock;
 mod outcome;
 pub mod plan;
+mod preview;
 mod principal;
 pub mod protection;
 pub mod read_back;
@@ -31,9 +33,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use audit::AuditSink;
+pub use disconnect::OwnToken;
 pub use keyed_lock::Membership;
 pub use outcome::{Outcome, ProvisioningResult};
 pub use plan::{MaintainerRevoke, OperationKind, Plan, Request, Write, decide};
+pub use preview::Preview;
 pub use protection::Protected;
 pub(crate) use protection::ProtectedNames;
 pub use timeouts::WriteTimeouts;
@@ -175,6 +179,11 @@ impl Governance {
         self.provisioning.shutdown.cancel();
     }
 
+    /// Resolves once nothing new is begun.
+    pub async fn ending(&self) {
+        self.provisioning.shutdown.cancelled().await;
+    }
+
     /// Resolves once every grant and revoke that was begun is finished, also those whose caller is gone.
     pub async fn drain(&self) {
         self.provisioning.in_flight.close();
@@ -201,7 +210,7 @@ impl Governance {
         let (membership, guard) = match self.lock_membership(entitlement, &principal, &mut record, &call).await {
             Ok(guard) => guard,
             Err(error) => {
-                let failed = Err(error);
+                let failed = Err(self.as_shutdown_error(error, &context));
                 record.write_outcome(&failed).await;
                 return Err(failed.err().unwrap_or(GovernanceError::Abandoned));
             }
@@ -215,17 +224,18 @@ impl Governance {
                 .run()
                 .await;
             let outcome = outcome.map_err(|error| governance.as_shutdown_error(error, &context));
+            let before = record.before();
             record.write_outcome(&outcome).await;
             // Whether the record could be written is part of health.
             governance.recorder.notify();
-            outcome
+            (outcome, before)
         });
-        let outcome = match task.await {
-            Ok(outcome) => outcome,
+        let (outcome, before) = match task.await {
+            Ok(done) => done,
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 // The process ends.
-                Err(_) => Err(GovernanceError::Abandoned),
+                Err(_) => (Err(GovernanceError::Abandoned), None),
             },
         };
         drop(cancel_guard);
@@ -235,6 +245,7 @@ impl Governance {
                 user: membership.user,
             },
             outcome: outcome?,
+            before,
         })
     }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::Membership;
 use super::execute::Operation;
-use crate::governance::GovernanceError;
-use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, ListedRole, Role, TeamMember};
+use crate::governance::{Governance, GovernanceError};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Endpoint, ListedRole, Role, TeamMember};
 
 impl Operation<'_> {
     /// The role held now. What we ourselves wrote a moment ago is given time to show before it counts as undone.
@@ -47,15 +48,33 @@ impl Operation<'_> {
 
     /// One read of the member; given up where the caller is gone and no write was begun.
     pub(crate) async fn fetch_role(&self) -> Result<Option<Role>, GovernanceError> {
-        let (team, user) = (self.membership.team, self.membership.user);
+        self.governance.role_held(self.membership, &self.call).await
+    }
+
+    async fn wait(&self, time: Duration) -> Result<(), GovernanceError> {
+        tokio::select! {
+            () = self.call.cancelled() => Err(GovernanceError::Abandoned),
+            () = sleep(time) => Ok(()),
+        }
+    }
+}
+
+impl Governance {
+    /// The role that the user holds in the team now. Given up where the call is.
+    pub(crate) async fn role_held(
+        &self,
+        membership: Membership,
+        call: &CallContext,
+    ) -> Result<Option<Role>, GovernanceError> {
+        let Membership { team, user } = membership;
         let member = tokio::select! {
             biased;
-            () = self.call.cancelled() => return Err(GovernanceError::Abandoned),
-            member = self.governance.upstream.member(team, user, &self.call) => member,
+            () = call.cancelled() => return Err(GovernanceError::Abandoned),
+            member = self.upstream.member(team, user, call) => member,
         };
         let unexpected = |what| {
             Err(GovernanceError::Unexpected {
-                endpoint: Endpoint::Member(team, user),
+                endpoint: Endpoint::Member,
                 what,
             })
         };
@@ -75,14 +94,7 @@ impl Operation<'_> {
                 kind: ApiErrorKind::NotFound,
                 ..
             }) => Ok(None),
-            Err(error) => Err(self.governance.call_error(error, &self.call).await),
-        }
-    }
-
-    async fn wait(&self, time: Duration) -> Result<(), GovernanceError> {
-        tokio::select! {
-            () = self.call.cancelled() => Err(GovernanceError::Abandoned),
-            () = sleep(time) => Ok(()),
+            Err(error) => Err(self.call_error(error, call).await),
         }
     }
 }

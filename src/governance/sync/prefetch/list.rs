@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::task::PrefetchTask;
 use super::{PREFETCH_ROWS, Prefetch, PrefetchSession};
 use crate::governance::Upstream;
-use crate::providers::buildkite::pagination::{Batch, Cursor, Row, enough_for};
+use crate::providers::buildkite::pagination::{Batch, Cursor, Row, min_rows_for};
 use crate::providers::buildkite::{ApiError, CallContext, Endpoint, OrganizationMember, Team};
 
 /// A row of the organization's people or teams, whichever list is read.
@@ -84,7 +84,7 @@ impl Prefetch {
         };
         let kept = self.with_session(sync, |sync, _| list(sync).take_if(continues));
         let Some(kept) = kept else {
-            let enough = enough_for(limit);
+            let enough = min_rows_for(limit);
             let mut read = R::read(
                 Arc::clone(&self.upstream),
                 from,
@@ -92,7 +92,7 @@ impl Prefetch {
                 self.with_list_concurrency(call),
             )
             .await?;
-            return Ok(read.cut(limit));
+            return Ok(read.split(limit));
         };
         let ListPrefetch {
             mut ready, mut coming, ..
@@ -114,7 +114,7 @@ impl Prefetch {
                 .await?
             }
         };
-        let page = ready.cut(limit);
+        let page = ready.split(limit);
         if let Some(at) = page.next.clone() {
             let ready = (!ready.rows.is_empty()).then_some(ready);
             let end = ready.as_ref().map_or(Some(&at), |rest| rest.next.as_ref());

@@ -1,10 +1,10 @@
 //! Read-ahead: while a platform asks for one thing after the other, what it will ask for next is read already.
 //!
-//! Within a sync, the lists of people and of teams are read on while their parts are handed out ([`list`]), and the members of
-//! the teams to come are read several at once ([`members`]). What is held is bounded in rows, and dropped at the sync's end
+//! Within a sync, the lists of people and of teams are read on while their parts are handed out (`list`), and the members of
+//! the teams to come are read several at once (`members`). What is held is bounded in rows, and dropped at the sync's end
 //! or when it goes quiet. A grant or revoke of ours makes a newer generation of its team: what was read, or being read,
 //! before is not served. A process that knows nothing of a sync, because it was restarted in the middle of one, lists the
-//! teams once for itself ([`late_join`]).
+//! teams once for itself (`late_join`).
 
 mod late_join;
 mod list;
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::governance::Upstream;
-use crate::providers::buildkite::pagination::{Batch, Cursor, PART, enough_for};
+use crate::providers::buildkite::pagination::{Batch, Cursor, ROWS_PER_PAGE, min_rows_for};
 use crate::providers::buildkite::{ApiError, CallContext, Lane, OrganizationMember, Team, TeamId, TeamMember};
 use list::ListPrefetch;
 pub(crate) use list::PrefetchableRow;
@@ -30,7 +30,7 @@ use members::MemberPrefetch;
 use task::{PrefetchTask, RowBudget};
 
 /// Rows of a list that one prefetch reads: several pages, so that their windows are requested concurrently.
-const PREFETCH_ROWS: usize = 3 * PART;
+const PREFETCH_ROWS: usize = 3 * ROWS_PER_PAGE;
 
 /// A session without requests for this long is dropped. Longer than a client waits for a rate limit window.
 const SESSION_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -142,11 +142,11 @@ impl Prefetch {
         } else {
             // What is beyond the part is kept within a sync alone.
             let keeps = self.limit > 0 && !sync.is_empty();
-            let enough = if keeps { PART } else { enough_for(limit) };
+            let enough = if keeps { ROWS_PER_PAGE } else { min_rows_for(limit) };
             let call = self.with_list_concurrency(call);
             self.upstream.members(team, from, enough, &call).await?
         };
-        let page = batch.cut(limit);
+        let page = batch.split(limit);
         if let Some(at) = page.next.clone().filter(|_| !batch.rows.is_empty()) {
             let rest = self.budget.hold(batch);
             self.with_session(sync, |sync, _| sync.members.store_remainder(team, generation, at, rest));
