@@ -5,9 +5,11 @@ use std::collections::{HashMap, HashSet};
 use svix_ksuid::{Ksuid, KsuidLike};
 
 use super::{ExportError, Progress, Row, Sink, Stage};
-use crate::governance::{EntitlementId, Governance, GovernanceError, Page, ResourceId, ResourceKind, TeamGrant};
+use crate::governance::{
+    CallContext, EntitlementId, Governance, GovernanceError, Lane, Page, ResourceId, ResourceKind, TeamGrant,
+};
 use crate::proto::c1::connector::v2::Resource;
-use crate::providers::buildkite::{CallContext, Lane, OrganizationMember, Role, Team, TeamId};
+use crate::providers::buildkite::{OrganizationMember, Role, Team, TeamId};
 use crate::wire::rows;
 
 /// What a sync reads; by default everything.

@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use super::{Governance, GovernanceError, OwnerRole};
+use crate::governance::CallContext;
 use crate::providers::buildkite::pagination::Cursor;
-use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Endpoint, Team, TeamId, UserId};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, Team, TeamId, UserId};
 
 impl Governance {
     /// What it means that `team` answered 404: `TeamNotFound` where that is proven, `TeamUnreachable` where it is not, or

@@ -4,7 +4,8 @@
 //! the organization is readable after a 404, is requested by the methods of [`Governance`] below it.
 
 use super::{Governance, GovernanceError};
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CallContext, Endpoint, TeamId};
+use crate::governance::CallContext;
+use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Endpoint, TeamId};
 
 /// The object of the failed request; it decides what a 404 means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::health::{MaxAge, ProbeSet};
 use super::{Governance, GovernanceError};
-use crate::providers::buildkite::{AccessToken, CallContext, CurrentUser, Endpoint, Organization, OrganizationMember};
+use crate::governance::CallContext;
+use crate::providers::buildkite::{AccessToken, CurrentUser, Endpoint, Organization, OrganizationMember};
 
 /// How long what was seen of the token counts as just seen.
 pub(crate) const EVIDENCE_MAX_AGE: Duration = Duration::from_secs(60);

@@ -3,8 +3,8 @@
 //! [`crate::grpc::services`] turns each into a gRPC status in one place. A message is one sentence that tells an operator what to
 //! do; it holds no token and no address.
 
+use crate::governance::rate_limit::LimitExceeded;
 use crate::governance::sync::page_token::PageTokenError;
-use crate::providers::buildkite::budget::LimitExceeded;
 use crate::providers::buildkite::{Endpoint, Scope, TeamId, UserId};
 
 /// Why a question was not answered or a request not carried out.

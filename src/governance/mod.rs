@@ -7,11 +7,13 @@
 
 pub mod absence;
 mod api_errors;
+pub mod call;
 pub mod credential_status;
 mod error;
 pub mod health;
 pub mod model;
 pub mod provisioning;
+pub mod rate_limit;
 pub mod sync;
 mod upstream;
 mod visibility;
@@ -23,6 +25,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+pub use call::{CallContext, Lane};
 pub use credential_status::{CredentialStatus, OwnerRole};
 pub use error::GovernanceError;
 pub use model::catalog::{EntitlementTexts, ResourceKind};
@@ -31,8 +34,7 @@ pub use sync::listing::{Page, TeamGrant};
 pub use sync::page_token::PageTokenError;
 pub use upstream::Upstream;
 
-use crate::providers::buildkite::Lane;
-use crate::providers::buildkite::budget::BudgetState;
+use crate::governance::rate_limit::BudgetState;
 use health::{EvidenceRecorder, HealthSettings};
 use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, WriteTimeouts};
 use sync::empty_lists::ListHistory;

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::api_errors::{Subject, from_api};
 use super::{Governance, GovernanceError, OwnerRole, PartialVisibility};
-use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext};
+use crate::governance::CallContext;
+use crate::providers::buildkite::{ApiError, ApiErrorKind};
 
 /// The owner's role as it was read last behind a team list, and from when on it was asked for.
 #[derive(Debug, Default)]

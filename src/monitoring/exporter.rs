@@ -4,7 +4,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use crate::governance::Governance;
 use crate::governance::health::{CredentialReport, Report, State};
-use crate::providers::buildkite::budget::BudgetState;
+use crate::governance::rate_limit::BudgetState;
 use crate::telemetry::metrics;
 use crate::telemetry::metrics::{
     BUILD_INFO, Kind, LANE_WAITING, REST_WINDOW_LIMIT, REST_WINDOW_REMAINING, SCOPE_STATE, TOKEN_EXPIRY,
@@ -92,8 +92,8 @@ mod tests {
     use http::{HeaderMap, HeaderValue, StatusCode};
 
     use super::*;
+    use crate::governance::{CallContext, Lane};
     use crate::providers::buildkite::budget::{BudgetOptions, RateLimiter};
-    use crate::providers::buildkite::{CallContext, Lane};
 
     #[tokio::test]
     async fn the_remaining_budget_of_a_window_of_unknown_size_is_absent() {

@@ -5,9 +5,8 @@ use std::num::NonZeroUsize;
 use tokio::time::Instant;
 use tonic::Request;
 
-use crate::governance::{EntitlementId, GovernanceError, Principal, ResourceId, ResourceKind};
+use crate::governance::{CallContext, EntitlementId, GovernanceError, Lane, Principal, ResourceId, ResourceKind};
 use crate::proto::c1::connector::v2::{Entitlement, Resource, ResourceId as WireResourceId};
-use crate::providers::buildkite::{CallContext, Lane};
 
 /// The largest page that may be asked for (protocol reference, section 2).
 const LARGEST_PAGE: u32 = 250;

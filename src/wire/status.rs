@@ -16,8 +16,8 @@ use tonic::{Code, Status};
 use tonic_types::pb;
 
 use crate::governance::GovernanceError;
+use crate::governance::rate_limit::{LimitExceeded, WINDOW};
 use crate::proto::c1::connector::v2::{RateLimitDescription, rate_limit_description};
-use crate::providers::buildkite::budget::{LimitExceeded, WINDOW};
 
 /// Whose reasons these are.
 const DOMAIN: &str = "buildkite-connector";

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::Findings;
 use crate::governance::health::{CheckResult, CredentialReport, Expiry};
+use crate::governance::rate_limit::BucketState;
 use crate::providers::buildkite::Scope;
-use crate::providers::buildkite::budget::BucketState;
 
 #[derive(Serialize)]
 struct Document<'a> {

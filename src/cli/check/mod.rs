@@ -15,8 +15,8 @@ use super::CommandError;
 use super::settings::{ConnectionArgs, Settings};
 use crate::governance::Governance;
 use crate::governance::health::Report;
+use crate::governance::rate_limit::BudgetState;
 use crate::providers::buildkite::Client;
-use crate::providers::buildkite::budget::BudgetState;
 
 /// The command answers within 15 s whatever happens; this leaves time to print.
 const WHOLE: Duration = Duration::from_secs(14);

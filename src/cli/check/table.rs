@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Findings;
 use crate::governance::health::{CheckResult, CredentialReport, Expiry, Report, State, format_minute};
-use crate::providers::buildkite::budget::{Bucket, BudgetState};
+use crate::governance::rate_limit::{Bucket, BudgetState};
 
 pub(super) fn write(findings: &Findings, coloured: bool, out: &mut impl Write) -> io::Result<()> {
     let Findings {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::evidence::{Evidence, Observation};
-use crate::governance::Governance;
+use crate::governance::{CallContext, Governance, Lane};
 use crate::providers::buildkite::pagination::Cursor;
-use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Lane};
+use crate::providers::buildkite::{ApiError, ApiErrorKind};
 
 /// Which probes are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,13 +10,13 @@ use tokio::time::Instant;
 
 use super::check::Check;
 use super::evidence::{Evidence, Observation};
-use crate::governance::OwnerRole;
+use crate::governance::rate_limit::BudgetState;
 use crate::governance::upstream::Upstream;
-use crate::providers::buildkite::budget::BudgetState;
+use crate::governance::{CallContext, Lane, OwnerRole};
 use crate::providers::buildkite::pagination::{Batch, Cursor};
 use crate::providers::buildkite::{
-    AccessToken, ApiError, ApiErrorKind, CallContext, CurrentUser, Endpoint, Lane, Organization, OrganizationMember,
-    Role, Team, TeamId, TeamMember, Unavailability, UserId,
+    AccessToken, ApiError, ApiErrorKind, CurrentUser, Endpoint, Organization, OrganizationMember, Role, Team, TeamId,
+    TeamMember, Unavailability, UserId,
 };
 
 /// Records every response as health evidence.

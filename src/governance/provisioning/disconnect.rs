@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep};
 
 use super::RequestContext;
 use crate::governance::api_errors::{Subject, from_api};
-use crate::governance::{Governance, GovernanceError, OwnerRole};
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CallContext, Endpoint};
+use crate::governance::{CallContext, Governance, GovernanceError, OwnerRole};
+use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Endpoint};
 
 /// How often the revoke is sent where the token is seen to work all the same.
 const WRITES: usize = 5;

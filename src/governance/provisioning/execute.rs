@@ -18,8 +18,8 @@ use super::audit::AuditRecord;
 use super::plan::{Plan, Request, Write, decide};
 use super::{Membership, Outcome};
 use crate::governance::api_errors::{Subject, from_api};
-use crate::governance::{Governance, GovernanceError};
-use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Endpoint, Role, TeamMember, timestamp};
+use crate::governance::{CallContext, Governance, GovernanceError};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, Role, TeamMember, timestamp};
 
 /// Writes that one request may send: the first, and again where the one before is seen not to have been applied.
 const MAX_WRITES: usize = 5;

@@ -43,7 +43,7 @@ pub(crate) use protection::ProtectedNames;
 pub use timeouts::WriteTimeouts;
 
 use super::{EntitlementId, Governance, GovernanceError, GrantId, Principal};
-use crate::providers::buildkite::{CallContext, Lane};
+use crate::governance::{CallContext, Lane};
 use audit::{Attempt, Audit, AuditRecord};
 use display_names::DisplayNames;
 use execute::Operation;

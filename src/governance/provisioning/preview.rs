@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::plan::{Plan, Request, Write, decide};
 use super::{Membership, Outcome};
-use crate::governance::{EntitlementId, Governance, GovernanceError, OwnerRole, Principal};
-use crate::providers::buildkite::{CallContext, Lane, Role, Team, UserId};
+use crate::governance::{CallContext, EntitlementId, Governance, GovernanceError, Lane, OwnerRole, Principal};
+use crate::providers::buildkite::{Role, Team, UserId};
 
 /// What a request would come to if nothing changed before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::governance::{Governance, GovernanceError, Principal};
-use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, OrganizationMember, UserId};
+use crate::governance::{CallContext, Governance, GovernanceError, Principal};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, OrganizationMember, UserId};
 
 /// How fresh the list of users has to be.
 #[derive(Debug, Clone, Copy)]

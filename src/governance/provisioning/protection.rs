@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::keyed_lock::Membership;
 use super::plan::Write;
 use super::principal::Freshness;
-use crate::governance::{Governance, GovernanceError, OwnerRole};
-use crate::providers::buildkite::{CallContext, Lane, Role, Team, TeamId, TokenUser, UserId};
+use crate::governance::{CallContext, Governance, GovernanceError, Lane, OwnerRole};
+use crate::providers::buildkite::{Role, Team, TeamId, TokenUser, UserId};
 
 /// For how long a name that led to nothing is not looked up again.
 const UNRESOLVED_NAME_TTL: Duration = Duration::from_secs(15);

@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use super::Membership;
 use super::execute::Operation;
-use crate::governance::{Governance, GovernanceError};
-use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Endpoint, ListedRole, Role, TeamMember};
+use crate::governance::{CallContext, Governance, GovernanceError};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, ListedRole, Role, TeamMember};
 
 impl Operation<'_> {
     /// The role held now. What we ourselves wrote a moment ago is given time to show before it counts as undone.

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::governance::credential_status::EVIDENCE_MAX_AGE;
-use crate::governance::{Governance, GovernanceError};
-use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Endpoint, TeamId};
+use crate::governance::{CallContext, Governance, GovernanceError};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, TeamId};
 
 /// What this process saw in lists that an empty one is held against.
 #[derive(Debug, Default)]

@@ -13,10 +13,10 @@ use super::page_token::List;
 use super::prefetch::PrefetchableRow;
 use super::unlisted_users::UnlistedUser;
 use crate::governance::credential_status::EVIDENCE_MAX_AGE;
-use crate::governance::{Governance, GovernanceError, OwnerRole, PartialVisibility};
+use crate::governance::{CallContext, Governance, GovernanceError, OwnerRole, PartialVisibility};
 use crate::providers::buildkite::pagination::{Batch, Cursor};
 use crate::providers::buildkite::{
-    ApiError, ApiErrorKind, CallContext, Endpoint, OrganizationMember, Role, Team, TeamId, TeamMember, UserId,
+    ApiError, ApiErrorKind, Endpoint, OrganizationMember, Role, Team, TeamId, TeamMember, UserId,
 };
 use crate::telemetry::metrics::SYNC_LAST_SUCCESS;
 

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::governance::Governance;
-use crate::providers::buildkite::Lane;
+use crate::governance::{Governance, Lane};
 
 /// Minimum time between two progress lines.
 const MIN_LOG_INTERVAL: Duration = Duration::from_secs(10);

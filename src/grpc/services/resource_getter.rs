@@ -3,14 +3,12 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
-use crate::governance::ResourceId;
+use crate::governance::{Lane, ResourceId};
 use crate::proto::c1::connector::v2::{
     ResourceGetterServiceGetResourceRequest, ResourceGetterServiceGetResourceResponse,
     resource_getter_service_server::ResourceGetterService,
 };
-use crate::providers::buildkite::Lane;
-use crate::wire::request;
-use crate::wire::{rate_limit, rows};
+use crate::wire::{rate_limit, request, rows};
 
 #[async_trait]
 impl ResourceGetterService for Connector {

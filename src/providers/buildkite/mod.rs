@@ -6,7 +6,6 @@
 
 pub mod api;
 pub mod budget;
-mod call;
 mod credential;
 pub mod pagination;
 
@@ -20,6 +19,5 @@ pub use api::time::timestamp;
 pub use api::types::{
     AccessToken, CurrentUser, ListedRole, Organization, OrganizationMember, Team, TeamMember, TokenUser,
 };
-pub use call::{CallContext, CallStats, Lane};
 pub use credential::token::{ApiToken, CredentialError};
 pub use credential::token_file::{Credential, TokenFileError};

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::Audit;
 use crate::governance::provisioning::plan::{OperationKind, Write};
 use crate::governance::provisioning::{Outcome, RequestContext};
-use crate::governance::{EntitlementId, GovernanceError, Principal};
-use crate::providers::buildkite::{CallContext, Role, UserId};
+use crate::governance::{CallContext, EntitlementId, GovernanceError, Principal};
+use crate::providers::buildkite::{Role, UserId};
 use crate::telemetry::metrics::PROVISIONING;
 
 /// Whom and what an attempt is about; of a request that is not well formed, as much as could be read.
@@ -181,8 +181,8 @@ impl AuditRecord {
         let attempts = self.call.stats().attempts;
         let entitlement = self.attempt.entitlement;
         let calls = attempts.iter().map(|attempt| LineCall {
-            call: attempt.endpoint.name(),
-            status: attempt.status.map(|status| status.as_u16()),
+            call: attempt.endpoint,
+            status: attempt.status,
         });
         Line {
             record,

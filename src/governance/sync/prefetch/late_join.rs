@@ -12,9 +12,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::list::PrefetchableRow;
 use super::{Mutex, Prefetch, PrefetchSession, State};
-use crate::governance::Upstream;
+use crate::governance::{CallContext, Lane, Upstream};
 use crate::providers::buildkite::pagination::Cursor;
-use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Lane, Team, TeamId};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Team, TeamId};
 
 /// Minimum delay before a list is requested again after the rate limit rejected it.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(10);

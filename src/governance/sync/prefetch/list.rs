@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::task::PrefetchTask;
 use super::{PREFETCH_ROWS, Prefetch, PrefetchSession};
-use crate::governance::Upstream;
+use crate::governance::{CallContext, Upstream};
 use crate::providers::buildkite::pagination::{Batch, Cursor, Row, min_rows_for};
-use crate::providers::buildkite::{ApiError, CallContext, Endpoint, OrganizationMember, Team};
+use crate::providers::buildkite::{ApiError, Endpoint, OrganizationMember, Team};
 
 /// A row of the organization's people or teams, whichever list is read.
 pub(crate) trait PrefetchableRow: Row + Sized + 'static {

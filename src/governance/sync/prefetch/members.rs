@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use super::Prefetch;
 use super::task::{HeldBatch, PrefetchTask};
+use crate::governance::CallContext;
 use crate::providers::buildkite::pagination::{Batch, Cursor, ROWS_PER_PAGE};
-use crate::providers::buildkite::{CallContext, TeamId, TeamMember};
+use crate::providers::buildkite::{TeamId, TeamMember};
 
 /// Teams that are read and not asked for yet, for each request that may be under way: enough to never let the client wait
 /// for a round trip, too few to matter if it goes away.

@@ -21,9 +21,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::governance::Upstream;
+use crate::governance::{CallContext, Lane, Upstream};
 use crate::providers::buildkite::pagination::{Batch, Cursor, ROWS_PER_PAGE, min_rows_for};
-use crate::providers::buildkite::{ApiError, CallContext, Lane, OrganizationMember, Team, TeamId, TeamMember};
+use crate::providers::buildkite::{ApiError, OrganizationMember, Team, TeamId, TeamMember};
 use list::ListPrefetch;
 pub(crate) use list::PrefetchableRow;
 use members::MemberPrefetch;

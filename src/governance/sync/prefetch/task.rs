@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::governance::{CallContext, Lane};
+use crate::providers::buildkite::ApiError;
 use crate::providers::buildkite::pagination::Batch;
-use crate::providers::buildkite::{ApiError, CallContext, Lane};
 
 /// The number of rows held, of all lists together.
 #[derive(Debug, Clone, Default)]

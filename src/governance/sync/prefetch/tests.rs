@@ -266,7 +266,7 @@ async fn a_listing_that_a_rate_limit_refuses_is_made_when_it_opens() {
             Err(ApiError {
                 endpoint: crate::providers::buildkite::Endpoint::Teams,
                 kind: crate::providers::buildkite::ApiErrorKind::RateLimited(
-                    crate::providers::buildkite::budget::LimitExceeded::unknown(),
+                    crate::governance::rate_limit::LimitExceeded::unknown(),
                 ),
                 message: None,
             })
