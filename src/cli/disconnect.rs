@@ -8,7 +8,8 @@ use super::job::{Job, JobArgs};
 use super::settings::SettingError;
 use super::{CommandError, user};
 use crate::governance::provisioning::OwnToken;
-use crate::governance::{Governance, GovernanceError, OwnerRole};
+use crate::governance::{Governance, GovernanceError};
+use crate::providers::buildkite::OwnerRole;
 
 /// What `disconnect` can be told.
 #[derive(Debug, clap::Args)]

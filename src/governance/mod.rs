@@ -5,43 +5,34 @@
 //! [`Upstream`]. Its rule above all others: trouble is never reported as absence. Every listing is complete or an error, an
 //! empty one is vouched for, and "not found" is said only of what was proven absent ([`absence`]).
 
-pub mod absence;
-mod api_errors;
 pub mod call;
-pub mod credential_status;
 mod error;
 pub mod health;
 pub mod model;
 pub mod provisioning;
 pub mod rate_limit;
 pub mod sync;
-mod upstream;
-mod visibility;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 pub use call::{CallContext, Lane};
-pub use credential_status::{CredentialStatus, OwnerRole};
 pub use error::GovernanceError;
 pub use model::catalog::{EntitlementTexts, ResourceKind};
 pub use model::ids::{EntitlementId, GrantId, Principal, ResourceId};
 pub use sync::listing::{Page, TeamGrant};
 pub use sync::page_token::PageTokenError;
-pub use upstream::Upstream;
 
 use crate::governance::rate_limit::BudgetState;
-use health::{EvidenceRecorder, HealthSettings};
+use crate::providers::buildkite::{Buildkite, Upstream};
+use health::HealthSettings;
 use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, WriteTimeouts};
-use sync::empty_lists::ListHistory;
 use sync::prefetch::Prefetch;
 use sync::progress::ProgressLog;
 use sync::unlisted_users::UnlistedUsers;
-use visibility::RoleAfterLists;
 
 /// What to do where the token's owner is shown only part of the teams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,15 +86,9 @@ impl Default for GovernanceSettings {
 /// Reads and changes the team memberships of an organization.
 #[derive(Debug)]
 pub struct Governance {
-    /// Buildkite, by way of `observed`.
-    upstream: Arc<dyn Upstream>,
-    recorder: Arc<EvidenceRecorder>,
+    provider: Arc<Buildkite>,
     settings: GovernanceSettings,
-    /// Held during a probe run, so that concurrent callers share one.
-    probe_lock: Mutex<()>,
-    role_after_lists: RoleAfterLists,
     unlisted_users: UnlistedUsers,
-    list_history: ListHistory,
     progress: ProgressLog,
     prefetch: Prefetch,
     provisioning: Provisioning,
@@ -124,17 +109,17 @@ impl Governance {
     }
 
     fn recording(upstream: Arc<dyn Upstream>, settings: GovernanceSettings, sink: Option<Arc<dyn AuditSink>>) -> Self {
-        let recorder = Arc::new(EvidenceRecorder::new(upstream));
-        let provisioning = Provisioning::new(sink, settings.write_timeouts.append, recorder.notifier());
-        let prefetch = Prefetch::new(Arc::clone(&recorder) as Arc<dyn Upstream>, settings.read_ahead);
+        let provider = Arc::new(Buildkite::new(
+            upstream,
+            settings.partial_visibility,
+            settings.read_ahead,
+        ));
+        let provisioning = Provisioning::new(sink, settings.write_timeouts.append, provider.recorder.notifier());
+        let prefetch = Prefetch::new(Arc::clone(&provider.upstream), settings.read_ahead);
         Self {
-            upstream: Arc::clone(&recorder) as Arc<dyn Upstream>,
-            recorder,
+            provider,
             settings,
-            probe_lock: Mutex::default(),
-            role_after_lists: RoleAfterLists::default(),
             unlisted_users: UnlistedUsers::default(),
-            list_history: ListHistory::default(),
             progress: ProgressLog::default(),
             prefetch,
             provisioning,
@@ -144,19 +129,25 @@ impl Governance {
     /// The organization's slug.
     #[must_use]
     pub fn organization(&self) -> &str {
-        self.upstream.organization_slug()
+        self.provider.organization_slug()
     }
 
     /// How the request budget stands.
     #[must_use]
     pub fn budget(&self) -> BudgetState {
-        self.upstream.budget()
+        self.provider.upstream.budget()
     }
 
     /// When the last of so many requests of a lane is likely to have its turn; none where no limit is in the way.
     #[must_use]
     pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
-        self.upstream.forecast(lane, requests)
+        self.provider.upstream.forecast(lane, requests)
+    }
+
+    /// The provider.
+    #[must_use]
+    pub fn provider(&self) -> &Buildkite {
+        &self.provider
     }
 
     /// What the operator decided.

@@ -8,14 +8,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::advisories;
 use super::check::{Check, State};
-use super::evidence::{Evidence, Observation};
-use super::findings;
 use super::report::not_needed;
+use super::{advisories, findings};
 use crate::governance::provisioning::ProtectedNames;
 use crate::governance::{GovernanceError, PartialVisibility};
 use crate::providers::buildkite::ApiErrorKind;
+use crate::providers::buildkite::evidence::{Evidence, Observation};
 
 /// How one check stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,13 +3,14 @@
 
 use super::assess::{Context, Finding};
 use super::check::{Check, State};
-use super::evidence::{Evidence, Observation};
 use super::expiry::{Expiry, format_minute};
 use super::remedy;
-use crate::governance::api_errors::{Subject, from_api};
 use crate::governance::provisioning::ProtectedNames;
-use crate::governance::{GovernanceError, OwnerRole, PartialVisibility};
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Endpoint, Scope, Unavailability};
+use crate::governance::{GovernanceError, PartialVisibility};
+use crate::providers::buildkite::evidence::{Evidence, Observation};
+use crate::providers::buildkite::{
+    AccessToken, ApiError, ApiErrorKind, Endpoint, OwnerRole, Scope, Subject, Unavailability, from_api,
+};
 
 /// Whether members may be changed, by the token's scopes, the record and the owner's role.
 pub(crate) fn management(token: &AccessToken, evidence: &Evidence, context: &Context) -> Finding {

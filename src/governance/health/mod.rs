@@ -7,11 +7,8 @@
 pub mod advisories;
 pub mod assess;
 pub mod check;
-mod evidence;
 mod expiry;
 mod findings;
-mod probe;
-pub mod recorder;
 mod remedy;
 mod report;
 mod validate;
@@ -25,14 +22,13 @@ use tokio::time::{Instant, timeout_at};
 pub use assess::CheckResult;
 pub use check::{Check, Row, State};
 pub use expiry::{Expiry, format_minute};
-pub(crate) use probe::{MaxAge, ProbeSet};
-pub(crate) use recorder::EvidenceRecorder;
 pub use remedy::new_token_url;
 pub use report::{CredentialReport, Report};
 
 use super::Governance;
+use crate::providers::buildkite::MaxAge;
+use crate::providers::buildkite::evidence::Evidence;
 use assess::Context;
-use evidence::Evidence;
 
 /// How health is kept.
 #[derive(Debug, Clone)]
@@ -66,7 +62,7 @@ impl Governance {
     /// The report from what was seen so far; asks nothing.
     #[must_use]
     pub fn latest_health(&self) -> Report {
-        self.report_of(&self.recorder.evidence())
+        self.report_of(&self.provider.recorder.evidence())
     }
 
     fn report_of(&self, evidence: &Evidence) -> Report {
@@ -101,7 +97,7 @@ impl Governance {
             let probing = async {
                 // What failed is in the evidence; the report is made of that. Names are looked up once the lists can be read, and
                 // apart from the probes, on which a sync waits.
-                if governance.probe_for_health(age, probe_timeout).await.is_ok() {
+                if governance.provider.probe_for_health(age, probe_timeout).await.is_ok() {
                     drop(timeout_at(until, governance.refresh_protected_names()).await);
                 }
             };
@@ -117,7 +113,7 @@ impl Governance {
 
     /// Resolves after the next answer of Buildkite's that says something about a check. One listener at a time.
     pub async fn health_changed(&self) {
-        self.recorder.changed().await;
+        self.provider.recorder.changed().await;
     }
 
     fn context(&self) -> Context {
@@ -128,8 +124,8 @@ impl Governance {
             expiry_warning: self.settings.health.expiry_warning,
             audit_error: self.audit_error(),
             protected_names: self.protected_names(),
-            clock_ahead: self.upstream.clock_ahead(),
-            probe_in_progress: self.probe_lock.try_lock().is_err(),
+            clock_ahead: self.provider.upstream.clock_ahead(),
+            probe_in_progress: self.provider.probe_lock.try_lock().is_err(),
             now: Timestamp::now(),
         }
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::check::Check;
-use super::evidence::{Evidence, Observation};
 use crate::governance::{Governance, GovernanceError};
 use crate::providers::buildkite::Endpoint;
+use crate::providers::buildkite::evidence::{Evidence, Observation};
 
 impl Governance {
     /// Whether what is required works: by evidence that is at most a health's age old where it does, by evidence that is
@@ -30,7 +30,7 @@ impl Governance {
         let mut last_due = None;
         loop {
             self.health(age, wait_for_probe).await;
-            let evidence = self.recorder.evidence();
+            let evidence = self.provider.recorder.evidence();
             let report = self.report_of(&evidence);
             if report.reads_work() {
                 return Ok(());
@@ -107,8 +107,8 @@ mod tests {
 
     use super::*;
     use crate::governance::GovernanceSettings;
-    use crate::governance::upstream::MockUpstream;
     use crate::providers::buildkite::pagination::Batch;
+    use crate::providers::buildkite::upstream::MockUpstream;
     use crate::providers::buildkite::{ApiError, ApiErrorKind};
 
     /// A Buildkite in order, apart from the team list while `trouble` is set; how often that was asked for.

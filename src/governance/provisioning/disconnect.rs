@@ -10,9 +10,8 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::RequestContext;
-use crate::governance::api_errors::{Subject, from_api};
-use crate::governance::{CallContext, Governance, GovernanceError, OwnerRole};
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Endpoint};
+use crate::governance::{CallContext, Governance, GovernanceError};
+use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Endpoint, OwnerRole, Subject, from_api};
 
 /// How often the revoke is sent where the token is seen to work all the same.
 const WRITES: usize = 5;
@@ -53,7 +52,7 @@ impl Governance {
     pub async fn own_token(&self) -> Result<OwnToken, GovernanceError> {
         let call = self.changing();
         let read = async {
-            match self.credential_status(Duration::ZERO, &call).await {
+            match self.provider.credential_status(Duration::ZERO, &call).await {
                 Ok(status) => Ok(OwnToken {
                     owner: status.owner_label(),
                     owner_role: status.owner_role,
@@ -61,7 +60,7 @@ impl Governance {
                     token: status.token,
                 }),
                 Err(GovernanceError::MissingScope { .. } | GovernanceError::Forbidden { .. }) => {
-                    let token = self.upstream.access_token(&call).await.map_err(plain)?;
+                    let token = self.provider.upstream.access_token(&call).await.map_err(plain)?;
                     let owner = token
                         .user
                         .as_ref()
@@ -132,7 +131,7 @@ impl Governance {
         let timeouts = &self.settings.write_timeouts;
         let mut lost = None;
         for _ in 0..WRITES {
-            let sent = self.upstream.revoke_token(&call).await;
+            let sent = self.provider.upstream.revoke_token(&call).await;
             let accepted = sent.is_ok();
             let delays = match sent {
                 Ok(()) => timeouts.read_back_delays.as_slice(),
@@ -167,7 +166,7 @@ impl Governance {
     async fn is_rejected(&self, delays: &[Duration], call: &CallContext) -> Result<bool, ApiError> {
         for delay in std::iter::once(&Duration::ZERO).chain(delays) {
             sleep(*delay).await;
-            match self.upstream.access_token(call).await {
+            match self.provider.upstream.access_token(call).await {
                 Ok(_) => {}
                 Err(error) if error.kind == ApiErrorKind::TokenRejected => return Ok(true),
                 Err(error) => return Err(error),

@@ -17,9 +17,8 @@ use tokio::time::Instant;
 use super::audit::AuditRecord;
 use super::plan::{Plan, Request, Write, decide};
 use super::{Membership, Outcome};
-use crate::governance::api_errors::{Subject, from_api};
 use crate::governance::{CallContext, Governance, GovernanceError};
-use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, Role, TeamMember, timestamp};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, Role, Subject, TeamMember, from_api, timestamp};
 
 /// Writes that one request may send: the first, and again where the one before is seen not to have been applied.
 const MAX_WRITES: usize = 5;
@@ -113,7 +112,7 @@ impl<'a> Operation<'a> {
                 WriteResult::ReplyLost(error) => {
                     current = self.recover_lost_reply(write).await?;
                     if current != write.resulting_role() && !error.is_transient() {
-                        return Err(self.governance.call_error(error, &self.call).await);
+                        return Err(self.governance.provider.call_error(error, &self.call).await);
                     }
                     last_error = Some(error);
                 }
@@ -140,11 +139,18 @@ impl<'a> Operation<'a> {
         }
         if current.is_none() {
             // Revoked already, if the 404 on the member means what it says: the team has to be there to be absent from.
-            match self.governance.upstream.team(self.membership.team, &self.call).await {
+            match self
+                .governance
+                .provider
+                .upstream
+                .team(self.membership.team, &self.call)
+                .await
+            {
                 Ok(team) => self.governance.provisioning.display_names.record_teams(&[team]),
                 Err(error) => {
                     return Err(self
                         .governance
+                        .provider
                         .team_error(self.membership.team, error, &self.call)
                         .await);
                 }
@@ -181,7 +187,7 @@ impl<'a> Operation<'a> {
 
     async fn send(&mut self, write: Write) -> Result<WriteResult, GovernanceError> {
         let Membership { team, user } = self.membership;
-        let upstream = &self.governance.upstream;
+        let upstream = &self.governance.provider.upstream;
         // Both before and after: a sync that reads the team meanwhile may see it either way, and must not keep the older.
         self.governance.prefetch.invalidate(team);
         let echo = match write {
@@ -211,7 +217,7 @@ impl<'a> Operation<'a> {
                 ApiErrorKind::Unavailable(_) if not_sent => Ok(WriteResult::NotSent(error)),
                 ApiErrorKind::Unavailable(_) | ApiErrorKind::Unexpected(_) => Ok(WriteResult::ReplyLost(error)),
                 ApiErrorKind::Forbidden if matches!(write, Write::Add(_)) => Err(self.after_forbidden_add(error).await),
-                _ => Err(self.governance.call_error(error, &self.call).await),
+                _ => Err(self.governance.provider.call_error(error, &self.call).await),
             },
         }
     }

@@ -227,7 +227,7 @@ impl Governance {
             let before = record.before();
             record.write_outcome(&outcome).await;
             // Whether the record could be written is part of health.
-            governance.recorder.notify();
+            governance.provider.recorder.notify();
             (outcome, before)
         });
         let (outcome, before) = match task.await {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::plan::{Plan, Request, Write, decide};
 use super::{Membership, Outcome};
-use crate::governance::{CallContext, EntitlementId, Governance, GovernanceError, Lane, OwnerRole, Principal};
-use crate::providers::buildkite::{Role, Team, UserId};
+use crate::governance::{CallContext, EntitlementId, Governance, GovernanceError, Lane, Principal};
+use crate::providers::buildkite::{OwnerRole, Role, Team, UserId};
 
 /// What a request would come to if nothing changed before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Governance {
     pub async fn team_named(&self, named: &str) -> Result<Team, GovernanceError> {
         let call = self.changing();
         let looked = async {
-            let teams: Vec<Team> = self.read_all(&call).await?;
+            let teams: Vec<Team> = self.provider.read_all(&call).await?;
             let by_slug = teams.iter().find(|team| team.slug.as_deref() == Some(named));
             let found = by_slug.or_else(|| teams.iter().find(|team| team.id.to_string() == named));
             match found {
@@ -42,7 +42,7 @@ impl Governance {
 
     /// That a list lacks a team proves its absence only to an organization admin.
     async fn no_team_named(&self, named: &str, call: &CallContext) -> Result<GovernanceError, GovernanceError> {
-        let status = self.credential_status(Duration::ZERO, call).await?;
+        let status = self.provider.credential_status(Duration::ZERO, call).await?;
         let problem = match status.owner_role {
             OwnerRole::Admin | OwnerRole::Unknown => {
                 format!("no team has the slug `{named}`: `list teams` shows which there are")
@@ -88,7 +88,7 @@ impl Governance {
             Plan::NoChange => Outcome::unchanged(request),
             Plan::Apply(write) => {
                 self.guard(membership, write, call).await?;
-                if matches!(write, Write::Add(_)) && self.is_outsider(membership.user, call).await? {
+                if matches!(write, Write::Add(_)) && self.provider.is_outsider(membership.user, call).await? {
                     let person = self.provisioning.display_names.user_label(principal);
                     return Err(GovernanceError::UserNotInOrganization { person });
                 }

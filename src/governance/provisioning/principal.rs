@@ -84,7 +84,7 @@ impl Governance {
     }
 
     async fn read_users_by_email(&self, call: &CallContext) -> Result<ByEmail, GovernanceError> {
-        let members: Vec<OrganizationMember> = self.read_all(call).await?;
+        let members: Vec<OrganizationMember> = self.provider.read_all(call).await?;
         self.provisioning.display_names.record_users(&members);
         let mut users = ByEmail::new();
         for user in members {
@@ -104,13 +104,13 @@ impl Governance {
         email: &str,
         call: &CallContext,
     ) -> Result<bool, GovernanceError> {
-        match self.upstream.person(user, call).await {
+        match self.provider.upstream.person(user, call).await {
             Ok(user) => Ok(user.email.is_some_and(|has| has.eq_ignore_ascii_case(email))),
             Err(ApiError {
                 kind: ApiErrorKind::NotFound,
                 ..
             }) => Ok(false),
-            Err(error) => Err(self.call_error(error, call).await),
+            Err(error) => Err(self.provider.call_error(error, call).await),
         }
     }
 }

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::keyed_lock::Membership;
 use super::plan::Write;
 use super::principal::Freshness;
-use crate::governance::{CallContext, Governance, GovernanceError, Lane, OwnerRole};
-use crate::providers::buildkite::{Role, Team, TeamId, TokenUser, UserId};
+use crate::governance::{CallContext, Governance, GovernanceError, Lane};
+use crate::providers::buildkite::{OwnerRole, Role, Team, TeamId, TokenUser, UserId};
 
 /// For how long a name that led to nothing is not looked up again.
 const UNRESOLVED_NAME_TTL: Duration = Duration::from_secs(15);
@@ -177,7 +177,7 @@ impl Governance {
         // What it finds, or why it finds nothing, is noted.
         let _ = self.look_up_protected(&mut ids, &call).await;
         drop(ids);
-        self.recorder.notify();
+        self.provider.recorder.notify();
     }
 
     async fn look_up_protected(&self, ids: &mut ProtectedIds, call: &CallContext) -> Result<(), GovernanceError> {
@@ -247,7 +247,7 @@ impl Governance {
     }
 
     async fn slugs(&self, call: &CallContext) -> Result<Vec<(TeamId, String)>, GovernanceError> {
-        let teams = self.read_all::<Team>(call).await?;
+        let teams = self.provider.read_all::<Team>(call).await?;
         self.provisioning.display_names.record_teams(&teams);
         Ok(teams
             .into_iter()
@@ -262,7 +262,7 @@ impl Governance {
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         // Whose the token is does not change; what they are in the organization does, and is read anew where it counts.
-        let status = self.credential_status(Duration::MAX, call).await?;
+        let status = self.provider.credential_status(Duration::MAX, call).await?;
         let is_owner = match (&status.owner, &status.token.user) {
             (Some(owner), _) => owner.id == membership.user,
             // Without `read_user` the owner's address is known, and whose it is can be asked.
@@ -272,7 +272,7 @@ impl Governance {
                 false
             }
         };
-        if !is_owner || self.credential_status(Duration::ZERO, call).await?.owner_role == OwnerRole::Admin {
+        if !is_owner || self.provider.credential_status(Duration::ZERO, call).await?.owner_role == OwnerRole::Admin {
             return Ok(());
         }
         Err(GovernanceError::Protected {

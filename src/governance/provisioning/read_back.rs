@@ -70,7 +70,7 @@ impl Governance {
         let member = tokio::select! {
             biased;
             () = call.cancelled() => return Err(GovernanceError::Abandoned),
-            member = self.upstream.member(team, user, call) => member,
+            member = self.provider.upstream.member(team, user, call) => member,
         };
         let unexpected = |what| {
             Err(GovernanceError::Unexpected {
@@ -94,7 +94,7 @@ impl Governance {
                 kind: ApiErrorKind::NotFound,
                 ..
             }) => Ok(None),
-            Err(error) => Err(self.call_error(error, call).await),
+            Err(error) => Err(self.provider.call_error(error, call).await),
         }
     }
 }

@@ -33,10 +33,11 @@ impl Operation<'_> {
         Err(match error.kind {
             ApiErrorKind::NotFound => {
                 self.governance
+                    .provider
                     .missing_team_error(self.membership.team, &self.call)
                     .await
             }
-            _ => self.governance.call_error(error, &self.call).await,
+            _ => self.governance.provider.call_error(error, &self.call).await,
         })
     }
 
@@ -45,13 +46,17 @@ impl Operation<'_> {
         if self.user_is_outsider().await {
             self.not_in_organization()
         } else {
-            self.governance.call_error(error, &self.call).await
+            self.governance.provider.call_error(error, &self.call).await
         }
     }
 
     /// Whether that is proven. Where it cannot be found out, the refusal stands as it is.
     async fn user_is_outsider(&self) -> bool {
-        let outside = self.governance.is_outsider(self.membership.user, &self.call).await;
+        let outside = self
+            .governance
+            .provider
+            .is_outsider(self.membership.user, &self.call)
+            .await;
         outside.unwrap_or_else(|error| {
             tracing::debug!(%error, "whether the person is in the organization could not be found out");
             false

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::governance::GovernanceSettings;
-use crate::governance::upstream::MockUpstream;
+use crate::providers::buildkite::upstream::MockUpstream;
 use crate::providers::buildkite::{
     ApiError, ApiErrorKind, Endpoint, ListedRole, Role, TeamId, TeamMember, Unavailability, UserId,
 };

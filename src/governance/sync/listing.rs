@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,10 +9,9 @@ use uuid::Uuid;
 
 use super::page_token;
 use super::page_token::List;
-use super::prefetch::PrefetchableRow;
 use super::unlisted_users::UnlistedUser;
-use crate::governance::credential_status::EVIDENCE_MAX_AGE;
-use crate::governance::{CallContext, Governance, GovernanceError, OwnerRole, PartialVisibility};
+use crate::governance::{CallContext, Governance, GovernanceError};
+use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
 use crate::providers::buildkite::pagination::{Batch, Cursor};
 use crate::providers::buildkite::{
     ApiError, ApiErrorKind, Endpoint, OrganizationMember, Role, Team, TeamId, TeamMember, UserId,
@@ -60,10 +58,10 @@ impl Governance {
         let first = from == Cursor::Start;
         let Batch { rows, next, .. } = match self.prefetch.people(sync, from, limit, call).await {
             Ok(batch) => batch,
-            Err(error) => return Err(self.call_error(error, call).await),
+            Err(error) => return Err(self.provider.call_error(error, call).await),
         };
         if rows.is_empty() && first {
-            return self.reject_empty_user_list(call).await;
+            return self.provider.reject_empty_user_list(call).await;
         }
         if self.settings.provisioning {
             self.provisioning.display_names.record_users(&rows);
@@ -121,22 +119,23 @@ impl Governance {
         let from = page_token::read(page_token, List::Teams, self.organization())?;
         let first = from == Cursor::Start;
         // Later pages belong to a view that was looked at when the first was read, unless another process read it.
-        self.ensure_complete_view(if first { EVIDENCE_MAX_AGE } else { Duration::MAX }, call)
+        self.provider
+            .ensure_complete_view(if first { EVIDENCE_MAX_AGE } else { Duration::MAX }, call)
             .await?;
         let mut batch = self.fetch_teams(sync, from, limit, call).await?;
         if batch.rows.is_empty() && first {
-            self.confirm_empty_list(call).await?;
+            self.provider.confirm_empty_list(call).await?;
             batch = self.fetch_teams(sync, Cursor::Start, limit, call).await?;
             if batch.rows.is_empty() {
-                self.confirm_no_teams(call).await?;
+                self.provider.confirm_no_teams(call).await?;
             }
         }
         let Batch { rows, next, .. } = batch;
         if next.is_none() {
             // Behind every window, whenever it was read.
-            self.ensure_view_still_complete(call).await?;
+            self.provider.ensure_view_still_complete(call).await?;
         }
-        self.list_history.record_team(rows.first().map(|row| row.id));
+        self.provider.list_history.record_team(rows.first().map(|row| row.id));
         self.provisioning.display_names.record_teams(&rows);
         self.unlisted_users
             .teams(sync, first, next.is_none(), rows.iter().map(|row| row.id));
@@ -158,40 +157,8 @@ impl Governance {
     ) -> Result<Batch<Team>, GovernanceError> {
         match self.prefetch.teams(sync, from, limit, call).await {
             Ok(batch) => Ok(batch),
-            Err(error) => Err(self.call_error(error, call).await),
+            Err(error) => Err(self.provider.call_error(error, call).await),
         }
-    }
-
-    /// A whole list, as far as the token is shown it, read now. An empty one is believed as one of a sync is.
-    pub(crate) async fn read_all<R: PrefetchableRow>(&self, call: &CallContext) -> Result<Vec<R>, GovernanceError> {
-        let mut rows: Vec<R> = self.read_list(call).await?;
-        if rows.is_empty() && R::ENDPOINT == Endpoint::OrganizationMembers {
-            return self.reject_empty_user_list(call).await;
-        }
-        if rows.is_empty() {
-            rows = self.read_list(call).await?;
-        }
-        if rows.is_empty() {
-            self.confirm_no_teams(call).await?;
-        } else if R::ENDPOINT == Endpoint::Teams {
-            self.list_history.record_team(rows.first().map(|row| row.id().into()));
-        }
-        Ok(rows)
-    }
-
-    async fn read_list<R: PrefetchableRow>(&self, call: &CallContext) -> Result<Vec<R>, GovernanceError> {
-        let mut rows = Vec::new();
-        let mut cursor = Some(Cursor::Start);
-        let list_call = self.prefetch.with_list_concurrency(call);
-        while let Some(from) = cursor {
-            let batch = match R::read(Arc::clone(&self.upstream), from, usize::MAX, list_call.clone()).await {
-                Ok(batch) => batch,
-                Err(error) => return Err(self.call_error(error, call).await),
-            };
-            rows.extend(batch.rows);
-            cursor = batch.next;
-        }
-        Ok(rows)
     }
 
     /// The grants of a team, from `page_token` on and `limit` at most.
@@ -213,14 +180,14 @@ impl Governance {
         let mut batch = self.fetch_members(sync, team, from, limit, call).await?;
         if batch.rows.is_empty() && first {
             // Seen once in this process is enough here: an outage or a lost scope is an error, never an empty 200.
-            self.credential_status(Duration::MAX, call).await?;
-            if self.list_history.had_members(team) {
+            self.provider.credential_status(Duration::MAX, call).await?;
+            if self.provider.list_history.had_members(team) {
                 batch = self.fetch_members(sync, team, Cursor::Start, limit, call).await?;
             }
         }
         let Batch { rows, next, .. } = batch;
         if first {
-            self.list_history.record_members(team, !rows.is_empty());
+            self.provider.list_history.record_members(team, !rows.is_empty());
         }
         let unknown = (unknown_before || (first && !rows.is_empty())) && has_no_known_role(&rows);
         if unknown && next.is_none() {
@@ -253,7 +220,7 @@ impl Governance {
     ) -> Result<Batch<TeamMember>, GovernanceError> {
         match self.prefetch.members(sync, team, from, limit, call).await {
             Ok(batch) => Ok(batch),
-            Err(error) => Err(self.team_error(team, error, call).await),
+            Err(error) => Err(self.provider.team_error(team, error, call).await),
         }
     }
 
@@ -262,9 +229,9 @@ impl Governance {
     /// # Errors
     /// `TeamNotFound` where that is proven, or whatever keeps it from being read.
     pub async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, GovernanceError> {
-        match self.upstream.team(team, call).await {
+        match self.provider.upstream.team(team, call).await {
             Ok(team) => Ok(team),
-            Err(error) => Err(self.team_error(team, error, call).await),
+            Err(error) => Err(self.provider.team_error(team, error, call).await),
         }
     }
 
@@ -273,21 +240,21 @@ impl Governance {
     /// # Errors
     /// `UserNotFound` where that is proven, or whatever keeps the record from being read.
     pub async fn user(&self, user: UserId, call: &CallContext) -> Result<OrganizationMember, GovernanceError> {
-        match self.upstream.person(user, call).await {
+        match self.provider.upstream.person(user, call).await {
             Ok(person) => Ok(person),
             Err(
                 error @ ApiError {
                     kind: ApiErrorKind::NotFound,
                     ..
                 },
-            ) => Err(match self.is_outsider(user, call).await {
+            ) => Err(match self.provider.is_outsider(user, call).await {
                 Ok(true) => GovernanceError::UserNotFound { user },
                 Ok(false) => GovernanceError::TeamsUnavailable {
                     endpoint: error.endpoint,
                 },
                 Err(error) => error,
             }),
-            Err(error) => Err(self.call_error(error, call).await),
+            Err(error) => Err(self.provider.call_error(error, call).await),
         }
     }
 
@@ -298,21 +265,6 @@ impl Governance {
         // Without an id, what several callers read at any time would be taken for one sync.
         if is_whole && !sync.is_empty() {
             SYNC_LAST_SUCCESS.set_to([], Timestamp::now());
-        }
-    }
-
-    /// An empty list is believed only when the token and the organization were just seen to be in order.
-    async fn confirm_empty_list(&self, call: &CallContext) -> Result<(), GovernanceError> {
-        self.credential_status(EVIDENCE_MAX_AGE, call).await.map(|_| ())
-    }
-
-    async fn ensure_complete_view(&self, age: Duration, call: &CallContext) -> Result<(), GovernanceError> {
-        let standing = self.credential_status(age, call).await?;
-        match (standing.owner_role, self.settings.partial_visibility) {
-            (OwnerRole::Member, PartialVisibility::Refuse) => Err(GovernanceError::PartialVisibility {
-                owner: standing.owner_label(),
-            }),
-            _ => Ok(()),
         }
     }
 }

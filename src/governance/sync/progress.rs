@@ -32,7 +32,7 @@ impl Governance {
     /// The teams are known: what the members of all of them will cost, at one request a team at least.
     pub(crate) fn log_forecast(&self, teams: usize) {
         let requests = u32::try_from(teams).unwrap_or(u32::MAX);
-        let Some(end) = self.upstream.forecast(Lane::Sync, requests) else {
+        let Some(end) = self.provider.upstream.forecast(Lane::Sync, requests) else {
             tracing::info!(
                 teams,
                 requests,
@@ -64,6 +64,7 @@ impl Governance {
         {
             let left = u32::try_from(teams - read).unwrap_or(u32::MAX);
             let time = self
+                .provider
                 .upstream
                 .forecast(Lane::Sync, left)
                 .map(|end| end.saturating_duration_since(Instant::now()));

@@ -4,10 +4,21 @@
 //! credential, and the request budget. It does not depend on governance: [`crate::governance`] decides what a
 //! response means for access.
 
+mod absence;
 pub mod api;
+mod api_errors;
 pub mod budget;
 mod credential;
+pub(crate) mod credential_status;
+mod empty_lists;
+pub(crate) mod evidence;
+mod lists;
 pub mod pagination;
+pub(crate) mod probe;
+mod provider;
+mod recorder;
+pub(crate) mod upstream;
+mod visibility;
 
 pub use crate::telemetry::redact::{mask, redact};
 pub use api::client::{Client, ClientError, ClientOptions};
@@ -19,5 +30,11 @@ pub use api::time::timestamp;
 pub use api::types::{
     AccessToken, CurrentUser, ListedRole, Organization, OrganizationMember, Team, TeamMember, TokenUser,
 };
+pub(crate) use api_errors::{Subject, from_api};
 pub use credential::token::{ApiToken, CredentialError};
 pub use credential::token_file::{Credential, TokenFileError};
+pub use credential_status::{CredentialStatus, OwnerRole};
+pub(crate) use lists::PrefetchableRow;
+pub(crate) use probe::{MaxAge, ProbeSet};
+pub use provider::Buildkite;
+pub use upstream::Upstream;

@@ -10,11 +10,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::list::PrefetchableRow;
 use super::{Mutex, Prefetch, PrefetchSession, State};
-use crate::governance::{CallContext, Lane, Upstream};
+use crate::governance::{CallContext, Lane};
 use crate::providers::buildkite::pagination::Cursor;
-use crate::providers::buildkite::{ApiError, ApiErrorKind, Team, TeamId};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, PrefetchableRow, Team, TeamId, Upstream};
 
 /// Minimum delay before a list is requested again after the rate limit rejected it.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(10);

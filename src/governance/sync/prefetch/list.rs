@@ -5,49 +5,9 @@ use std::sync::Arc;
 
 use super::task::PrefetchTask;
 use super::{PREFETCH_ROWS, Prefetch, PrefetchSession};
-use crate::governance::{CallContext, Upstream};
-use crate::providers::buildkite::pagination::{Batch, Cursor, Row, min_rows_for};
-use crate::providers::buildkite::{ApiError, Endpoint, OrganizationMember, Team};
-
-/// A row of the organization's people or teams, whichever list is read.
-pub(crate) trait PrefetchableRow: Row + Sized + 'static {
-    /// Where the list is.
-    const ENDPOINT: Endpoint;
-
-    /// Reads some rows of the list.
-    fn read(
-        upstream: Arc<dyn Upstream>,
-        from: Cursor,
-        enough: usize,
-        call: CallContext,
-    ) -> impl Future<Output = Result<Batch<Self>, ApiError>> + Send + 'static;
-}
-
-impl PrefetchableRow for OrganizationMember {
-    const ENDPOINT: Endpoint = Endpoint::OrganizationMembers;
-
-    async fn read(
-        upstream: Arc<dyn Upstream>,
-        from: Cursor,
-        enough: usize,
-        call: CallContext,
-    ) -> Result<Batch<Self>, ApiError> {
-        upstream.people(from, enough, &call).await
-    }
-}
-
-impl PrefetchableRow for Team {
-    const ENDPOINT: Endpoint = Endpoint::Teams;
-
-    async fn read(
-        upstream: Arc<dyn Upstream>,
-        from: Cursor,
-        enough: usize,
-        call: CallContext,
-    ) -> Result<Batch<Self>, ApiError> {
-        upstream.teams(from, enough, &call).await
-    }
-}
+use crate::governance::CallContext;
+use crate::providers::buildkite::pagination::{Batch, Cursor, min_rows_for};
+use crate::providers::buildkite::{ApiError, PrefetchableRow};
 
 /// The prefetched rows of a list, and the read of the rows behind them.
 #[derive(Debug)]

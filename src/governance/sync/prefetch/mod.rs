@@ -21,11 +21,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::governance::{CallContext, Lane, Upstream};
+use crate::governance::{CallContext, Lane};
 use crate::providers::buildkite::pagination::{Batch, Cursor, ROWS_PER_PAGE, min_rows_for};
-use crate::providers::buildkite::{ApiError, OrganizationMember, Team, TeamId, TeamMember};
+use crate::providers::buildkite::{ApiError, OrganizationMember, Team, TeamId, TeamMember, Upstream};
 use list::ListPrefetch;
-pub(crate) use list::PrefetchableRow;
 use members::MemberPrefetch;
 use task::{PrefetchTask, RowBudget};
 

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::governance::upstream::MockUpstream;
+use crate::providers::buildkite::upstream::MockUpstream;
 use crate::providers::buildkite::{ListedRole, Role};
 
 const TEAMS: u128 = 300;

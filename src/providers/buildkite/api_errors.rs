@@ -1,11 +1,10 @@
 //! The one place where an API error becomes a domain error.
 //!
 //! [`from_api`] is the mapping. What it needs to know beside the error, such as the scopes of the token after a 403 or whether
-//! the organization is readable after a 404, is requested by the methods of [`Governance`] below it.
+//! the organization is readable after a 404, is requested by the methods of [`Buildkite`] below it.
 
-use super::{Governance, GovernanceError};
-use crate::governance::CallContext;
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Endpoint, TeamId};
+use crate::governance::{CallContext, GovernanceError};
+use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Buildkite, Endpoint, TeamId};
 
 /// The object of the failed request; it decides what a 404 means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +55,7 @@ pub(crate) fn from_api(error: ApiError, subject: Subject<'_>, credential: Option
     }
 }
 
-impl Governance {
+impl Buildkite {
     /// Converts the error of any request. Requests the token's record to name the missing scope of a 403, and the organization
     /// to decide what a list's 404 means.
     pub(crate) async fn call_error(&self, error: ApiError, call: &CallContext) -> GovernanceError {
@@ -86,7 +85,7 @@ impl Governance {
     /// Converts the error of a request for the token, its owner or the organization.
     pub(crate) fn credential_error(&self, error: ApiError, token: Option<&AccessToken>) -> GovernanceError {
         let subject = match error.endpoint {
-            Endpoint::Organization => Subject::Organization(self.organization()),
+            Endpoint::Organization => Subject::Organization(self.organization_slug()),
             _ => Subject::Other,
         };
         from_api(error, subject, token)

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::evidence::{Evidence, Observation};
-use crate::governance::{CallContext, Governance, Lane};
+use super::Buildkite;
+use crate::governance::{CallContext, Lane};
+use crate::providers::buildkite::evidence::{Evidence, Observation};
 use crate::providers::buildkite::pagination::Cursor;
 use crate::providers::buildkite::{ApiError, ApiErrorKind};
 
@@ -45,7 +46,7 @@ fn last_outcome<T>(seen: Option<&Observation<T>>) -> Result<(), ApiError> {
     seen.and_then(Observation::error).cloned().map_or(Ok(()), Err)
 }
 
-impl Governance {
+impl Buildkite {
     /// Asks for what is missing or too old: the token first, since without it nothing else can be asked. Waits for whoever
     /// asks already, whose answers are as good.
     ///

@@ -8,15 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::check::Check;
-use super::evidence::{Evidence, Observation};
+use crate::governance::health::Check;
 use crate::governance::rate_limit::BudgetState;
-use crate::governance::upstream::Upstream;
-use crate::governance::{CallContext, Lane, OwnerRole};
+use crate::governance::{CallContext, Lane};
+use crate::providers::buildkite::evidence::{Evidence, Observation};
 use crate::providers::buildkite::pagination::{Batch, Cursor};
 use crate::providers::buildkite::{
-    AccessToken, ApiError, ApiErrorKind, CurrentUser, Endpoint, Organization, OrganizationMember, Role, Team, TeamId,
-    TeamMember, Unavailability, UserId,
+    AccessToken, ApiError, ApiErrorKind, CurrentUser, Endpoint, Organization, OrganizationMember, OwnerRole, Role,
+    Team, TeamId, TeamMember, Unavailability, Upstream, UserId,
 };
 
 /// Records every response as health evidence.

@@ -5,8 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::governance::OwnerRole;
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CurrentUser, Organization};
+use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CurrentUser, Organization, OwnerRole};
 
 /// The last answer of one kind.
 #[derive(Debug, Clone)]

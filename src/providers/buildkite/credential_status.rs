@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use super::health::{MaxAge, ProbeSet};
-use super::{Governance, GovernanceError};
-use crate::governance::CallContext;
-use crate::providers::buildkite::{AccessToken, CurrentUser, Endpoint, Organization, OrganizationMember};
+use crate::governance::{CallContext, GovernanceError};
+use crate::providers::buildkite::{
+    AccessToken, Buildkite, CurrentUser, Endpoint, MaxAge, Organization, OrganizationMember, ProbeSet,
+};
 
 /// How long what was seen of the token counts as just seen.
 pub(crate) const EVIDENCE_MAX_AGE: Duration = Duration::from_secs(60);
@@ -67,7 +67,7 @@ impl CredentialStatus {
     }
 }
 
-impl Governance {
+impl Buildkite {
     /// The token's standing, at most `age` old.
     ///
     /// # Errors

@@ -8,8 +8,9 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::governance::credential_status::EVIDENCE_MAX_AGE;
-use crate::governance::{CallContext, Governance, GovernanceError};
+use super::Buildkite;
+use crate::governance::{CallContext, GovernanceError};
+use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
 use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, TeamId};
 
 /// What this process saw in lists that an empty one is held against.
@@ -54,7 +55,7 @@ impl ListHistory {
     }
 }
 
-impl Governance {
+impl Buildkite {
     /// Refuses an empty list of people: the token's owner is one of them.
     ///
     /// # Errors

@@ -6,12 +6,11 @@
 
 use std::time::Duration;
 
-use super::{Governance, GovernanceError, OwnerRole};
-use crate::governance::CallContext;
+use crate::governance::{CallContext, GovernanceError};
 use crate::providers::buildkite::pagination::Cursor;
-use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, Team, TeamId, UserId};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Buildkite, Endpoint, OwnerRole, Team, TeamId, UserId};
 
-impl Governance {
+impl Buildkite {
     /// What it means that `team` answered 404: `TeamNotFound` where that is proven, `TeamUnreachable` where it is not, or
     /// the trouble that kept us from finding out.
     pub(crate) async fn missing_team_error(&self, team: TeamId, call: &CallContext) -> GovernanceError {

@@ -8,9 +8,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::api_errors::{Subject, from_api};
-use super::{Governance, GovernanceError, OwnerRole, PartialVisibility};
-use crate::governance::CallContext;
-use crate::providers::buildkite::{ApiError, ApiErrorKind};
+use crate::governance::{CallContext, GovernanceError, PartialVisibility};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Buildkite, OwnerRole};
 
 /// The owner's role as it was read last behind a team list, and from when on it was asked for.
 #[derive(Debug, Default)]
@@ -18,13 +17,13 @@ pub(crate) struct RoleAfterLists {
     last: Mutex<Option<(Instant, OwnerRole)>>,
 }
 
-impl Governance {
+impl Buildkite {
     /// Refuses a team list of which every window was read, where the owner is no admin any more and a partial view is refused.
     ///
     /// # Errors
     /// `PartialVisibility`, or the trouble that keeps the owner's record from being read.
     pub(crate) async fn ensure_view_still_complete(&self, call: &CallContext) -> Result<(), GovernanceError> {
-        if self.settings.partial_visibility == PartialVisibility::Allow {
+        if self.partial_visibility == PartialVisibility::Allow {
             return Ok(());
         }
         let list_ended = Instant::now();
