@@ -1,6 +1,6 @@
 //! `sandbox`: the Buildkite stand-in alone, for people who build a platform or the connector against it.
 
-mod habits;
+mod behaviors;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use crate::sandbox::{
     Endpoint, FAULT_KINDS, Fault, LimitOptions, Options, Organization, OrganizationRole, Sandbox, Seed, Size, TokenSpec,
 };
 
-pub use habits::HabitArgs;
+pub use behaviors::BehaviorArgs;
 
 /// What a sandbox can be told on the command line.
 #[derive(Clone, Debug, clap::Args)]
@@ -52,7 +52,7 @@ pub struct SandboxArgs {
     pub faults: Vec<Fault>,
     /// What Buildkite's documentation leaves open.
     #[command(flatten)]
-    pub habits: HabitArgs,
+    pub behaviors: BehaviorArgs,
 }
 
 impl SandboxArgs {
@@ -68,7 +68,7 @@ impl SandboxArgs {
                 window: self.window,
                 ..LimitOptions::default()
             },
-            habits: self.habits.habits(),
+            behaviors: self.behaviors.behaviors(),
             latency: self.latency,
             faults: self.faults.clone(),
         }
@@ -77,7 +77,7 @@ impl SandboxArgs {
     /// Any of the sizes asks for a generated organization.
     fn seed(&self) -> Seed {
         if self.teams.is_none() && self.members_per_team.is_none() && self.people.is_none() && self.seed.is_none() {
-            return Seed::Believable;
+            return Seed::Example;
         }
         Seed::Sized(Size {
             teams: self.teams.unwrap_or(20),
@@ -128,7 +128,7 @@ pub(super) async fn run(args: &SandboxArgs) -> Result<(), CommandError> {
 fn introduce(sandbox: &Sandbox, out: &mut impl Write) -> io::Result<()> {
     let (url, slug) = (sandbox.url(), sandbox.slug());
     let token = sandbox.token().expose_secret();
-    sandbox.look(|organization| {
+    sandbox.with_organization(|organization| {
         let (teams, people) = (organization.teams().len(), organization.people().len());
         writeln!(out, "Buildkite sandbox  {url}")?;
         writeln!(
@@ -169,7 +169,7 @@ fn other_tokens(sandbox: &Sandbox) -> Vec<(SecretString, &'static str)> {
             "admin, read_teams and write_teams only",
         ),
     ];
-    if let Some(member) = sandbox.look(ordinary_member) {
+    if let Some(member) = sandbox.with_organization(ordinary_member) {
         let spec = TokenSpec::owned_by(member).described("sandbox member");
         tokens.push((sandbox.mint(spec), "no admin, all scopes: is not shown secret teams"));
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::answers::{self, Refusal};
+use super::response::{self, ErrorResponse};
 
 /// The scopes that the endpoints of the sandbox ask for.
 pub const ALL_SCOPES: [&str; 4] = ["read_user", "read_organizations", "read_teams", "write_teams"];
@@ -71,11 +71,11 @@ pub(super) struct Token {
 
 impl Token {
     /// Lets only a token with this scope pass.
-    pub(super) fn require(&self, scope: &str) -> Result<(), Refusal> {
+    pub(super) fn require(&self, scope: &str) -> Result<(), ErrorResponse> {
         if self.scopes.iter().any(|held| held == scope) {
             Ok(())
         } else {
-            Err(answers::missing_scope(scope))
+            Err(response::missing_scope(scope))
         }
     }
 }
@@ -124,7 +124,7 @@ impl Tokens {
     }
 
     /// The token that a request carries, unless it is unknown or expired. Basic authentication is not accepted.
-    pub(super) fn presented(&self, headers: &HeaderMap) -> Option<Arc<Token>> {
+    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Option<Arc<Token>> {
         let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;

@@ -122,27 +122,29 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn of(method: &Method, path: &str) -> Self {
+    pub(super) fn parse(method: &Method, path: &str) -> Self {
         let path = path.strip_prefix('/').unwrap_or(path);
         // Buildkite's own examples put a slash at the end of some collection paths.
         let path = path.strip_suffix('/').unwrap_or(path);
         let segments: Vec<&str> = path.split('/').collect();
         match segments.as_slice() {
-            ["v2", "organizations", slug, rest @ ..] => Self::within(method, slug, rest),
-            [""] if method == Method::GET => Self::plain(Endpoint::Root),
-            ["v2", "access-token"] if method == Method::DELETE => Self::plain(Endpoint::RevokeAccessToken),
-            ["v2", name] if method == Method::GET => Self::plain(match *name {
+            ["v2", "organizations", slug, rest @ ..] => Self::in_organization(method, slug, rest),
+            [""] if method == Method::GET => Self::outside_organization(Endpoint::Root),
+            ["v2", "access-token"] if method == Method::DELETE => {
+                Self::outside_organization(Endpoint::RevokeAccessToken)
+            }
+            ["v2", name] if method == Method::GET => Self::outside_organization(match *name {
                 "meta" => Endpoint::Meta,
                 "access-token" => Endpoint::AccessToken,
                 "user" => Endpoint::User,
                 "organizations" => Endpoint::Organizations,
                 _ => Endpoint::Unknown,
             }),
-            _ => Self::plain(Endpoint::Unknown),
+            _ => Self::outside_organization(Endpoint::Unknown),
         }
     }
 
-    fn within(method: &Method, slug: &str, rest: &[&str]) -> Self {
+    fn in_organization(method: &Method, slug: &str, rest: &[&str]) -> Self {
         let (endpoint, team, user) = match (method.as_str(), rest) {
             ("GET", []) => (Endpoint::Organization, None, None),
             ("GET", ["rate_limit"]) => (Endpoint::RateLimit, None, None),
@@ -160,12 +162,12 @@ impl Target {
         Self {
             endpoint,
             organization: Some(slug.to_owned()),
-            team: team.and_then(uuid),
-            user: user.and_then(uuid),
+            team: team.and_then(parse_uuid),
+            user: user.and_then(parse_uuid),
         }
     }
 
-    fn plain(endpoint: Endpoint) -> Self {
+    fn outside_organization(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
             organization: None,
@@ -176,6 +178,6 @@ impl Target {
 }
 
 /// Only the hyphenated form is an id to Buildkite.
-pub(super) fn uuid(text: &str) -> Option<Uuid> {
+pub(super) fn parse_uuid(text: &str) -> Option<Uuid> {
     (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
 }

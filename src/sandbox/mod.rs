@@ -2,7 +2,7 @@
 //! up. It is for the demo, for tests and benches, and for people who build against the connector.
 //!
 //! It behaves as Buildkite documents, and knows nothing of the connector. Where the documentation is silent, a
-//! [`Habits`] field chooses; where things go wrong, a [`Fault`] makes them.
+//! [`Behaviors`] field chooses; where things go wrong, a [`Fault`] makes them.
 //!
 //! ```
 //! use buildkite_connector::sandbox::{Options, Sandbox};
@@ -16,23 +16,23 @@
 //! # }
 //! ```
 
-mod answers;
 mod auth;
+mod behaviors;
 mod connection;
-mod documents;
 mod endpoint;
 mod faults;
-mod habits;
-mod journal;
-mod lag;
+mod indexed_list;
+mod json;
 mod limits;
 mod options;
 mod organization;
 mod pages;
+mod request_log;
+mod response;
 mod routes;
-mod rows;
 mod seed;
 mod service;
+mod stale_reads;
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -44,22 +44,22 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use auth::{ALL_SCOPES, TokenSpec};
+pub use behaviors::{
+    Behavior, Behaviors, DeleteAbsent, Echo, ExpiresAt, LastMaintainer, Link, MemberRoleField, Order,
+    OrganizationHeaders, Paging, PatchAbsent, PostExisting, PostOutsider, RateLimitAccess, ResetRounding,
+    TeamsDisabled, UnknownBehavior, WriteLag,
+};
 pub use endpoint::{Endpoint, UnknownEndpoint};
 pub use faults::{
     BodyStyle, Edit, FAULT_KINDS, Fault, FaultHandle, FaultKind, FaultSpecError, Faults, Gate, HeaderChange,
-    LinkChange, RefusalStyle, Times,
+    LinkChange, RateLimitStyle, Times,
 };
-pub use habits::{
-    DeleteAbsent, Echo, ExpiresAt, Habit, Habits, LastMaintainer, Link, MemberRoleField, Order, OrganizationHeaders,
-    Paging, PatchAbsent, PostExisting, PostOutsider, RateLimitAccess, ResetRounding, TeamsDisabled, UnknownHabit,
-    WriteLag,
-};
-pub use journal::{Journal, Request};
 pub use limits::{Bucket, LimitOptions};
 pub use options::Options;
 pub use organization::{
     MemberRows, Membership, Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole,
 };
+pub use request_log::{LoggedRequest, RequestLog};
 pub use seed::{Seed, Size};
 
 use auth::Tokens;
@@ -83,7 +83,7 @@ impl Sandbox {
     ///
     /// When the address cannot be listened on, or nobody is in the organization that was given.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let organization = options.seed.grow();
+        let organization = options.seed.build();
         let nobody = || {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -96,12 +96,12 @@ impl Sandbox {
         let service = Arc::new(Service {
             origin: format!("http://{}", listener.local_addr()?),
             organization: RwLock::new(organization),
-            habits: RwLock::new(options.habits),
+            behaviors: RwLock::new(options.behaviors),
             tokens: Tokens::default(),
             limits: limits::Limits::new(options.limits),
             faults: Faults::default(),
-            journal: Journal::default(),
-            shadows: lag::Shadows::default(),
+            request_log: RequestLog::default(),
+            stale_reads: stale_reads::StaleReads::default(),
             latency: options.latency,
         });
         for fault in options.faults {
@@ -164,7 +164,7 @@ impl Sandbox {
     }
 
     /// Looks at the truth without copying it.
-    pub fn look<T>(&self, at: impl FnOnce(&Organization) -> T) -> T {
+    pub fn with_organization<T>(&self, at: impl FnOnce(&Organization) -> T) -> T {
         at(&self.service.organization())
     }
 
@@ -176,13 +176,13 @@ impl Sandbox {
 
     /// The habits as they are now.
     #[must_use]
-    pub fn habits(&self) -> Habits {
-        self.service.habits()
+    pub fn behaviors(&self) -> Behaviors {
+        self.service.behaviors()
     }
 
     /// Changes habits from the next request on.
-    pub fn change_habits(&self, change: impl FnOnce(&mut Habits)) {
-        change(&mut self.service.habits.write().unwrap_or_else(PoisonError::into_inner));
+    pub fn change_behaviors(&self, change: impl FnOnce(&mut Behaviors)) {
+        change(&mut self.service.behaviors.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The faults.
@@ -193,21 +193,21 @@ impl Sandbox {
 
     /// The log of requests.
     #[must_use]
-    pub fn journal(&self) -> &Journal {
-        &self.service.journal
+    pub fn request_log(&self) -> &RequestLog {
+        &self.service.request_log
     }
 
     /// The latest requests; short for the journal's.
     #[must_use]
-    pub fn requests(&self) -> Vec<Request> {
-        self.service.journal.requests()
+    pub fn requests(&self) -> Vec<LoggedRequest> {
+        self.service.request_log.requests()
     }
 
     /// Spends of a rate limit as another consumer would: for the user's, the default token's owner.
-    pub fn spend(&self, bucket: Bucket, requests: u64) {
+    pub fn consume(&self, bucket: Bucket, requests: u64) {
         match bucket {
-            Bucket::Organization => self.service.limits.spend_organization(requests),
-            Bucket::User => self.service.limits.spend_user(self.owner, requests),
+            Bucket::Organization => self.service.limits.consume_organization(requests),
+            Bucket::User => self.service.limits.consume_user(self.owner, requests),
         };
     }
 

@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::behaviors::Behaviors;
 use super::faults::Fault;
-use super::habits::Habits;
 use super::limits::LimitOptions;
 use super::seed::Seed;
 
@@ -18,7 +18,7 @@ pub struct Options {
     /// The rate limits.
     pub limits: LimitOptions,
     /// Answers to what the documentation leaves open.
-    pub habits: Habits,
+    pub behaviors: Behaviors,
     /// How long every request takes at least.
     pub latency: Duration,
     /// Faults armed from the start.
@@ -29,9 +29,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            seed: Seed::Believable,
+            seed: Seed::Example,
             limits: LimitOptions::default(),
-            habits: Habits::default(),
+            behaviors: Behaviors::default(),
             latency: Duration::ZERO,
             faults: Vec::new(),
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::rows::{Keyed, Rows};
+use super::indexed_list::{IndexedList, Keyed};
 
 /// A person's role in the organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -122,7 +122,7 @@ pub struct Team {
     pub created_at: Timestamp,
     /// Who made it, if known.
     pub created_by: Option<Uuid>,
-    pub(super) members: Rows<Membership>,
+    pub(super) members: IndexedList<Membership>,
 }
 
 impl Team {
@@ -139,7 +139,7 @@ impl Team {
             default_member_role: TeamRole::Member,
             created_at: Timestamp::now(),
             created_by: None,
-            members: Rows::default(),
+            members: IndexedList::default(),
         }
     }
 
@@ -220,8 +220,8 @@ pub struct Organization {
     pub name: String,
     /// When it was made.
     pub created_at: Timestamp,
-    people: Rows<Person>,
-    teams: Rows<Team>,
+    people: IndexedList<Person>,
+    teams: IndexedList<Team>,
     // Kept for the names on member rows that outlive their person, and for the owners of tokens.
     departed: HashMap<Uuid, Person>,
 }
@@ -235,8 +235,8 @@ impl Organization {
             slug: slug.to_owned(),
             name: name.to_owned(),
             created_at,
-            people: Rows::default(),
-            teams: Rows::default(),
+            people: IndexedList::default(),
+            teams: IndexedList::default(),
             departed: HashMap::new(),
         }
     }
@@ -368,7 +368,7 @@ impl Organization {
     }
 
     /// Somebody who is or was in the organization.
-    pub(super) fn anyone(&self, id: Uuid) -> Option<&Person> {
+    pub(super) fn current_or_former_person(&self, id: Uuid) -> Option<&Person> {
         self.person(id).or_else(|| self.departed.get(&id))
     }
 }

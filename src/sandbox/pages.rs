@@ -7,19 +7,19 @@ use http::{HeaderValue, header};
 use serde::Serialize;
 use url::form_urlencoded;
 
-use super::answers::Answer;
-use super::habits::{Habits, Link, Order, Paging};
+use super::behaviors::{Behaviors, Link, Order, Paging};
+use super::response::Response;
 
-/// Rows a page holds when nothing is said.
+/// IndexedList a page holds when nothing is said.
 const DEFAULT_PER_PAGE: usize = 30;
 
 /// What the query of a request asks for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct PageQuery {
     parameters: Vec<(String, String)>,
 }
 
-impl Asked {
+impl PageQuery {
     pub(super) fn from_query(query: &str) -> Self {
         Self {
             parameters: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
@@ -38,7 +38,7 @@ impl Asked {
     }
 
     /// Asks for page 1 in place of whatever was asked for.
-    pub(super) fn rewind(&mut self) {
+    pub(super) fn reset_page(&mut self) {
         self.parameters.retain(|(key, _)| key != "page");
     }
 
@@ -63,38 +63,38 @@ impl Asked {
 
 /// A list about to be served.
 pub(super) struct Listing<'a> {
-    pub(super) asked: &'a Asked,
+    pub(super) query: &'a PageQuery,
     pub(super) paging: Paging,
-    pub(super) habits: &'a Habits,
+    pub(super) behaviors: &'a Behaviors,
     /// The list's absolute URL, without a query.
     pub(super) url: &'a str,
     /// Only so many rows of the page are shown, if a fault says so.
-    pub(super) shown: Option<usize>,
+    pub(super) max_rows: Option<usize>,
 }
 
 impl Listing<'_> {
     /// Answers with the page asked for. Only its own rows are turned into JSON.
-    pub(super) fn of<'r, R, D: Serialize>(&self, rows: &'r [R], document: impl Fn(&'r R) -> D) -> Answer {
-        let (page, per_page) = self.window(rows.len());
+    pub(super) fn render<'r, R, D: Serialize>(&self, rows: &'r [R], document: impl Fn(&'r R) -> D) -> Response {
+        let (page, per_page) = self.page_and_size(rows.len());
         let start = (page - 1).saturating_mul(per_page);
-        let shown = self.shown.map_or(per_page, |shown| shown.min(per_page));
-        let documents: Vec<D> = match self.habits.order {
-            Order::OldestFirst => rows.iter().skip(start).take(shown).map(document).collect(),
-            Order::NewestFirst => rows.iter().rev().skip(start).take(shown).map(document).collect(),
+        let max_rows = self.max_rows.map_or(per_page, |rows| rows.min(per_page));
+        let documents: Vec<D> = match self.behaviors.order {
+            Order::OldestFirst => rows.iter().skip(start).take(max_rows).map(document).collect(),
+            Order::NewestFirst => rows.iter().rev().skip(start).take(max_rows).map(document).collect(),
         };
-        let mut answer = Answer::ok(&documents);
+        let mut response = Response::ok(&documents);
         if let Some(link) = self.link(page, rows.len().div_ceil(per_page).max(1)) {
-            answer.headers.insert(header::LINK, link);
+            response.headers.insert(header::LINK, link);
         }
-        answer
+        response
     }
 
     /// The page and its size that the list takes the request to mean.
-    fn window(&self, rows: usize) -> (usize, usize) {
+    fn page_and_size(&self, rows: usize) -> (usize, usize) {
         match self.paging {
-            Paging::Paged => (self.asked.page(), self.asked.per_page(self.habits.per_page_cap)),
-            Paging::PerPageIgnored => (self.asked.page(), DEFAULT_PER_PAGE),
-            Paging::PageIgnored => (1, self.asked.per_page(self.habits.per_page_cap)),
+            Paging::Paged => (self.query.page(), self.query.per_page(self.behaviors.per_page_cap)),
+            Paging::PerPageIgnored => (self.query.page(), DEFAULT_PER_PAGE),
+            Paging::PageIgnored => (1, self.query.per_page(self.behaviors.per_page_cap)),
             Paging::Complete => (1, rows.max(1)),
         }
     }
@@ -104,12 +104,12 @@ impl Listing<'_> {
         if matches!(self.paging, Paging::Complete | Paging::PageIgnored) {
             return None;
         }
-        match self.habits.link {
+        match self.behaviors.link {
             Link::Never => return None,
             Link::OnlyWhenMore | Link::ForeignHost if pages == 1 => return None,
             Link::OnlyWhenMore | Link::ForeignHost | Link::Always | Link::WrongNext => {}
         }
-        let next = (page < pages || self.habits.link == Link::WrongNext).then_some(page + 1);
+        let next = (page < pages || self.behaviors.link == Link::WrongNext).then_some(page + 1);
         let prev = (page > 1).then(|| page - 1);
         let entries = [
             ("next", next),
@@ -123,16 +123,16 @@ impl Listing<'_> {
             .filter_map(|(relation, page)| page.map(|page| (relation, page)))
         {
             let separator = if value.is_empty() { "" } else { ", " };
-            let url = self.url_of(page);
+            let url = self.page_url(page);
             // Writing to a string cannot fail.
             let _ = write!(value, "{separator}<{url}>; rel=\"{relation}\"");
         }
         HeaderValue::try_from(value).ok()
     }
 
-    fn url_of(&self, page: usize) -> String {
-        let query = self.asked.query_for(page);
-        if self.habits.link != Link::ForeignHost {
+    fn page_url(&self, page: usize) -> String {
+        let query = self.query.query_for(page);
+        if self.behaviors.link != Link::ForeignHost {
             return format!("{}?{query}", self.url);
         }
         let path = url::Url::parse(self.url)

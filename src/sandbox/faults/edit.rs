@@ -1,15 +1,15 @@
-//! Rows that move while a list is being read: each edit applied to the list that the request reads.
+//! IndexedList that move while a list is being read: each edit applied to the list that the request reads.
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Edit;
+use crate::sandbox::behaviors::Order;
 use crate::sandbox::endpoint::{Endpoint, Target};
-use crate::sandbox::habits::Order;
 use crate::sandbox::organization::{MemberRows, Membership, Organization, Person, Team, TeamRole};
 
 /// Makes the edit.
-pub(in crate::sandbox) fn make(edit: &Edit, organization: &mut Organization, target: &Target, order: Order) {
+pub(in crate::sandbox) fn apply_edit(edit: &Edit, organization: &mut Organization, target: &Target, order: Order) {
     if let Edit::With(change) = edit {
         change(organization);
         return;

@@ -21,7 +21,7 @@ impl Gate {
     }
 
     /// Resolves once the gate is open.
-    pub(in crate::sandbox) async fn passed(&self) {
+    pub(in crate::sandbox) async fn wait(&self) {
         // No permit is ever there: it ends when the semaphore is closed.
         let _ = self.0.acquire().await;
     }

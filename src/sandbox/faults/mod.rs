@@ -1,11 +1,11 @@
 //! Faults on demand: what can go wrong between a client and Buildkite, aimed at chosen requests, and counted when it
 //! happens. A fault meets only requests that the rate limits let through, and takes the place of their answer.
 
-mod book;
 mod edit;
 mod gate;
+mod outcome;
+mod registry;
 mod spec;
-mod strike;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use super::endpoint::Endpoint;
 use super::limits::Bucket;
 use super::organization::Organization;
 
-pub(super) use book::Plan;
-pub use book::{FaultHandle, Faults};
-pub(super) use edit::make;
+pub(super) use edit::apply_edit;
 pub use gate::Gate;
+pub(super) use outcome::{ListOverride, Outcome, change_headers, change_link, resolve_outcome};
+pub(super) use registry::FaultPlan;
+pub use registry::{FaultHandle, Faults};
 pub use spec::{FAULT_KINDS, FaultSpecError};
-pub(super) use strike::{Instead, Outcome, change_headers, change_link, outcome};
 
 /// Something that goes wrong with certain requests.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ pub enum FaultKind {
     /// Only so many rows of the page, with the `Link` header of the whole.
     ShortPage(usize),
     /// A 429 of this bucket, though it is not used up; nothing is applied.
-    RateLimited(Bucket, RefusalStyle),
+    RateLimited(Bucket, RateLimitStyle),
     /// The true answer, with other rate-limit headers.
     Headers(HeaderChange),
     /// The answer of a list, true or struck by another fault, with another `Link` header.
@@ -165,7 +165,7 @@ pub enum BodyStyle {
 
 /// The body of a 429.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RefusalStyle {
+pub enum RateLimitStyle {
     /// The five documented fields.
     Documented,
     /// The five fields, with another `scope`.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use http::{HeaderValue, StatusCode};
 
-use super::{BodyStyle, Edit, Fault, FaultKind, HeaderChange, LinkChange, RefusalStyle};
+use super::{BodyStyle, Edit, Fault, FaultKind, HeaderChange, LinkChange, RateLimitStyle};
 use crate::sandbox::endpoint::{Endpoint, UnknownEndpoint};
 use crate::sandbox::limits::Bucket;
 
@@ -15,8 +15,8 @@ pub const FAULT_KINDS: [(&str, &str); 22] = [
         "this status; nothing is applied",
     ),
     ("html", "an HTML page with status 200"),
-    ("hang", "no answer, ever; nothing is applied"),
-    ("delay=TIME", "the true answer, this much later"),
+    ("hang", "no response, ever; nothing is applied"),
+    ("delay=TIME", "the true response, this much later"),
     ("reset=before", "the connection is reset; nothing is applied"),
     (
         "reset=after",
@@ -35,16 +35,16 @@ pub const FAULT_KINDS: [(&str, &str); 22] = [
         "text=TEXT",
         "the body is this text, which has no colon in it, such as `[1,`",
     ),
-    ("answered-as=CODE", "the true answer, with this status"),
+    ("answered-as=CODE", "the true response, with this status"),
     (
         "content-type=TYPE|none",
-        "the true answer, declared as this type, or as none",
+        "the true response, declared as this type, or as none",
     ),
     ("null", "the body is `null`"),
     ("empty", "there is no body"),
     ("redirect=PATH", "a redirect to this path; nothing is applied"),
-    ("repeat-page", "page 1 of the list, whichever page was asked for"),
-    ("replay-previous", "the previous answer of the same list once more"),
+    ("repeat-page", "page 1 of the list, whichever page was query for"),
+    ("replay-previous", "the previous response of the same list once more"),
     ("short-page=ROWS", "only so many rows of the page"),
     (
         "rate-limited=rest|rest_user",
@@ -52,7 +52,7 @@ pub const FAULT_KINDS: [(&str, &str); 22] = [
     ),
     (
         "headers=dropped|negative|huge|non-numeric|zero",
-        "the true answer with wrong rate-limit headers",
+        "the true response with wrong rate-limit headers",
     ),
     (
         "link=dropped|N",
@@ -149,8 +149,8 @@ fn kind_of(text: &str) -> Option<FaultKind> {
             .then(|| FaultKind::ContentType(Some(declared.to_owned()))),
         ("redirect", path) => Some(FaultKind::Redirect(path.to_owned())),
         ("short-page", rows) => rows.parse().ok().map(FaultKind::ShortPage),
-        ("rate-limited", "rest") => Some(FaultKind::RateLimited(Bucket::Organization, RefusalStyle::Documented)),
-        ("rate-limited", "rest_user") => Some(FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented)),
+        ("rate-limited", "rest") => Some(FaultKind::RateLimited(Bucket::Organization, RateLimitStyle::Documented)),
+        ("rate-limited", "rest_user") => Some(FaultKind::RateLimited(Bucket::User, RateLimitStyle::Documented)),
         ("link", "dropped") => Some(FaultKind::Links(LinkChange::Dropped)),
         ("link", last) => last.parse().ok().map(|last| FaultKind::Links(LinkChange::Last(last))),
         ("headers", change) => header_change(change).map(FaultKind::Headers),

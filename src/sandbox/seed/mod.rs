@@ -1,7 +1,7 @@
 //! Where the organization comes from: a small one that reads like a real company, or one of any size from a number.
 
-mod believable;
-mod dice;
+mod example;
+mod rng;
 mod sized;
 
 use super::organization::Organization;
@@ -13,7 +13,7 @@ pub use sized::Size;
 pub enum Seed {
     /// Fourteen people and seven teams, one of them secret.
     #[default]
-    Believable,
+    Example,
     /// Generated.
     Sized(Size),
     /// Made by the caller. Somebody must be in it: the default token belongs to its first admin.
@@ -23,9 +23,9 @@ pub enum Seed {
 impl Seed {
     /// The organization at the start.
     #[must_use]
-    pub fn grow(self) -> Organization {
+    pub fn build(self) -> Organization {
         match self {
-            Self::Believable => believable::organization(),
+            Self::Example => example::organization(),
             Self::Sized(size) => sized::organization(size),
             Self::Given(organization) => *organization,
         }

@@ -1,4 +1,4 @@
-//! Rows in the order in which they came, found by id without a search. Lists are served as slices of it, so a page costs
+//! IndexedList in the order in which they came, found by id without a search. Lists are served as slices of it, so a page costs
 //! what the page holds and not what the list holds.
 
 use std::collections::HashMap;
@@ -12,35 +12,37 @@ pub(super) trait Keyed {
 
 /// An ordered list with an index by id. Adding and finding are constant; removing is linear, which is rare and cheap enough.
 #[derive(Clone, Debug)]
-pub(super) struct Rows<T> {
+pub(super) struct IndexedList<T> {
     rows: Vec<T>,
-    places: HashMap<Uuid, usize>,
+    positions: HashMap<Uuid, usize>,
 }
 
-impl<T> Default for Rows<T> {
+impl<T> Default for IndexedList<T> {
     fn default() -> Self {
         Self {
             rows: Vec::new(),
-            places: HashMap::new(),
+            positions: HashMap::new(),
         }
     }
 }
 
-impl<T: Keyed> Rows<T> {
+impl<T: Keyed> IndexedList<T> {
     pub(super) fn as_slice(&self) -> &[T] {
         &self.rows
     }
 
     pub(super) fn get(&self, key: Uuid) -> Option<&T> {
-        self.places.get(&key).and_then(|&place| self.rows.get(place))
+        self.positions.get(&key).and_then(|&position| self.rows.get(position))
     }
 
     pub(super) fn get_mut(&mut self, key: Uuid) -> Option<&mut T> {
-        self.places.get(&key).and_then(|&place| self.rows.get_mut(place))
+        self.positions
+            .get(&key)
+            .and_then(|&position| self.rows.get_mut(position))
     }
 
     pub(super) fn contains(&self, key: Uuid) -> bool {
-        self.places.contains_key(&key)
+        self.positions.contains_key(&key)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
@@ -53,7 +55,7 @@ impl<T: Keyed> Rows<T> {
             *present = row;
             return;
         }
-        self.places.insert(row.key(), self.rows.len());
+        self.positions.insert(row.key(), self.rows.len());
         self.rows.push(row);
     }
 
@@ -65,15 +67,15 @@ impl<T: Keyed> Rows<T> {
     }
 
     pub(super) fn remove(&mut self, key: Uuid) -> Option<T> {
-        let place = self.places.remove(&key)?;
-        let row = self.rows.remove(place);
-        self.index_from(place);
+        let position = self.positions.remove(&key)?;
+        let row = self.rows.remove(position);
+        self.index_from(position);
         Some(row)
     }
 
     fn index_from(&mut self, start: usize) {
-        for (place, row) in self.rows.iter().enumerate().skip(start) {
-            self.places.insert(row.key(), place);
+        for (position, row) in self.rows.iter().enumerate().skip(start) {
+            self.positions.insert(row.key(), position);
         }
     }
 }

@@ -3,19 +3,19 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
-use super::{BodyStyle, FaultKind, HeaderChange, LinkChange, RefusalStyle};
-use crate::sandbox::answers::Answer;
-use crate::sandbox::habits::Habits;
-use crate::sandbox::limits::{Bucket, Limits, Standing};
+use super::{BodyStyle, FaultKind, HeaderChange, LinkChange, RateLimitStyle};
+use crate::sandbox::behaviors::Behaviors;
+use crate::sandbox::limits::{Bucket, LimitStatus, Limits};
+use crate::sandbox::response::Response;
 
 /// How a struck request ends.
 pub(in crate::sandbox) enum Outcome {
     /// With an answer.
-    Answer(Answer),
+    Response(Response),
     /// With a 429 as if this bucket were used up.
-    Refused(Answer, Bucket),
+    RateLimited(Response, Bucket),
     /// With the connection cut; the request was carried out, or not.
-    Cut {
+    Reset {
         /// Whether it changed the organization.
         applied: bool,
     },
@@ -25,127 +25,127 @@ pub(in crate::sandbox) enum Outcome {
 
 /// How a list is to be served instead of as asked.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::sandbox) struct Instead {
+pub(in crate::sandbox) struct ListOverride {
     /// Page 1, whatever was asked for.
     pub(in crate::sandbox) first_page: bool,
     /// Only so many rows of the page.
-    pub(in crate::sandbox) rows: Option<usize>,
+    pub(in crate::sandbox) max_rows: Option<usize>,
 }
 
 /// Ends a request; `carry_out` is what answers truthfully.
-pub(in crate::sandbox) fn outcome(
+pub(in crate::sandbox) fn resolve_outcome(
     kind: FaultKind,
-    replayed: Option<Answer>,
-    (limits, standing, habits): (&Limits, Standing, &Habits),
-    carry_out: impl FnOnce(Instead) -> Answer,
+    replayed: Option<Response>,
+    (limits, limit_status, behaviors): (&Limits, LimitStatus, &Behaviors),
+    execute: impl FnOnce(ListOverride) -> Response,
 ) -> Outcome {
-    let truly = Instead::default();
-    Outcome::Answer(match kind {
+    let unchanged = ListOverride::default();
+    Outcome::Response(match kind {
         FaultKind::Status(status, BodyStyle::Message) => {
-            Answer::message(status, status.canonical_reason().unwrap_or("Something went wrong"))
+            Response::message(status, status.canonical_reason().unwrap_or("Something went wrong"))
         }
-        FaultKind::Status(status, BodyStyle::Empty) => Answer {
+        FaultKind::Status(status, BodyStyle::Empty) => Response {
             from_proxy: true,
-            ..Answer::empty(status)
+            ..Response::empty(status)
         },
-        FaultKind::Status(status, BodyStyle::Html) => Answer::html(status),
-        FaultKind::Html200 => Answer::html(StatusCode::OK),
+        FaultKind::Status(status, BodyStyle::Html) => Response::html(status),
+        FaultKind::Html200 => Response::html(StatusCode::OK),
         FaultKind::Hang => return Outcome::Hang,
-        FaultKind::ResetBefore => return Outcome::Cut { applied: false },
+        FaultKind::ResetBefore => return Outcome::Reset { applied: false },
         FaultKind::ResetAfter => {
-            return Outcome::Cut {
-                applied: carry_out(truly).applied,
+            return Outcome::Reset {
+                applied: execute(unchanged).applied,
             };
         }
         FaultKind::AppliedThenStatus(status) => {
-            let applied = carry_out(truly).applied;
-            Answer {
+            let applied = execute(unchanged).applied;
+            Response {
                 from_proxy: true,
-                ..Answer::empty(status)
+                ..Response::empty(status)
             }
-            .after_applying(applied)
+            .with_applied(applied)
         }
-        FaultKind::Truncated => Answer {
+        FaultKind::Truncated => Response {
             truncated: true,
-            ..carry_out(truly)
+            ..execute(unchanged)
         },
-        FaultKind::WrongShape(shape) => reshaped(carry_out(truly), &shape),
-        FaultKind::Text(text) => Answer {
+        FaultKind::WrongShape(shape) => with_json(execute(unchanged), &shape),
+        FaultKind::Text(text) => Response {
             body: text.into_bytes(),
-            ..carry_out(truly)
+            ..execute(unchanged)
         },
-        FaultKind::AnsweredAs(status) => Answer {
+        FaultKind::AnsweredAs(status) => Response {
             status,
-            ..carry_out(truly)
+            ..execute(unchanged)
         },
-        FaultKind::ContentType(declared) => redeclared(carry_out(truly), declared),
-        FaultKind::NullBody => reshaped(carry_out(truly), &Value::Null),
-        FaultKind::EmptyBody => Answer {
+        FaultKind::ContentType(declared) => with_content_type(execute(unchanged), declared),
+        FaultKind::NullBody => with_json(execute(unchanged), &Value::Null),
+        FaultKind::EmptyBody => Response {
             body: Vec::new(),
-            ..carry_out(truly)
+            ..execute(unchanged)
         },
         FaultKind::Redirect(url) => {
-            let mut answer = Answer::empty(StatusCode::FOUND);
+            let mut response = Response::empty(StatusCode::FOUND);
             if let Ok(url) = HeaderValue::try_from(url) {
-                answer.headers.insert(header::LOCATION, url);
+                response.headers.insert(header::LOCATION, url);
             }
-            answer
+            response
         }
-        FaultKind::RepeatPage => carry_out(Instead {
+        FaultKind::RepeatPage => execute(ListOverride {
             first_page: true,
-            ..truly
+            ..unchanged
         }),
-        FaultKind::ShortPage(rows) => carry_out(Instead {
-            rows: Some(rows),
-            ..truly
+        FaultKind::ShortPage(rows) => execute(ListOverride {
+            max_rows: Some(rows),
+            ..unchanged
         }),
-        FaultKind::ReplayPrevious => replayed.unwrap_or_else(|| carry_out(truly)),
+        FaultKind::ReplayPrevious => replayed.unwrap_or_else(|| execute(unchanged)),
         FaultKind::RateLimited(bucket, style) => {
             let documented = limits
-                .exhausted(standing, bucket)
-                .refusal(bucket, habits.reset_rounding);
-            return Outcome::Refused(restyled(documented, style), bucket);
+                .exhausted(limit_status, bucket)
+                .too_many_requests(bucket, behaviors.reset_rounding);
+            return Outcome::RateLimited(with_style(documented, style), bucket);
         }
         FaultKind::Delay(_)
         | FaultKind::Held(_)
         | FaultKind::Headers(_)
         | FaultKind::Links(_)
-        | FaultKind::MoveRows(_) => carry_out(truly),
+        | FaultKind::MoveRows(_) => execute(unchanged),
     })
 }
 
-fn reshaped(answer: Answer, shape: &Value) -> Answer {
-    Answer {
+fn with_json(response: Response, shape: &Value) -> Response {
+    Response {
         body: shape.to_string().into_bytes(),
-        ..answer
+        ..response
     }
 }
 
-fn redeclared(mut answer: Answer, content_type: Option<String>) -> Answer {
-    answer.headers.remove(header::CONTENT_TYPE);
+fn with_content_type(mut response: Response, content_type: Option<String>) -> Response {
+    response.headers.remove(header::CONTENT_TYPE);
     if let Some(declared) = content_type.and_then(|declared| HeaderValue::try_from(declared).ok()) {
-        answer.headers.insert(header::CONTENT_TYPE, declared);
+        response.headers.insert(header::CONTENT_TYPE, declared);
     }
-    answer
+    response
 }
 
-fn restyled(documented: Answer, style: RefusalStyle) -> Answer {
+fn with_style(documented: Response, style: RateLimitStyle) -> Response {
     let status = documented.status;
     match style {
-        RefusalStyle::Documented => documented,
-        RefusalStyle::NoHeaders => Answer {
+        RateLimitStyle::Documented => documented,
+        RateLimitStyle::NoHeaders => Response {
             from_proxy: true,
             ..documented
         },
-        RefusalStyle::MessageOnly => Answer::message(status, "Too many requests"),
-        RefusalStyle::Empty => Answer::empty(status),
-        RefusalStyle::NotJson => Answer::empty(status).with_body("text/plain", b"Too many requests\n".to_vec()),
-        RefusalStyle::Scope(scope) => {
+        RateLimitStyle::MessageOnly => Response::message(status, "Too many requests"),
+        RateLimitStyle::Empty => Response::empty(status),
+        RateLimitStyle::NotJson => Response::empty(status).with_body("text/plain", b"Too many requests\n".to_vec()),
+        RateLimitStyle::Scope(scope) => {
             let mut body: Value = serde_json::from_slice(&documented.body).unwrap_or_default();
             if let Some(fields) = body.as_object_mut() {
                 fields.insert("scope".to_owned(), scope.into());
             }
-            reshaped(documented, &body)
+            with_json(documented, &body)
         }
     }
 }

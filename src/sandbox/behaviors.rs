@@ -8,18 +8,18 @@ use std::time::Duration;
 /// A habit's answer that does not exist.
 #[derive(Debug, thiserror::Error)]
 #[error("`{given}` is none of {known}")]
-pub struct UnknownHabit {
+pub struct UnknownBehavior {
     given: String,
     known: String,
 }
 
 /// A habit: a closed set of named answers.
-pub trait Habit: Copy + FromStr<Err = UnknownHabit> + fmt::Display + Send + Sync + 'static {
+pub trait Behavior: Copy + FromStr<Err = UnknownBehavior> + fmt::Display + Send + Sync + 'static {
     /// The names of all answers, the default first.
     const NAMES: &'static [&'static str];
 }
 
-macro_rules! habit {
+macro_rules! behavior {
     (
         $(#[$about:meta])*
         $name:ident {
@@ -34,18 +34,18 @@ macro_rules! habit {
             $( $(#[$variant_about])* $variant, )*
         }
 
-        impl Habit for $name {
+        impl Behavior for $name {
             const NAMES: &'static [&'static str] = &[$first_name, $($variant_name),*];
         }
 
         impl FromStr for $name {
-            type Err = UnknownHabit;
+            type Err = UnknownBehavior;
 
-            fn from_str(text: &str) -> Result<Self, UnknownHabit> {
+            fn from_str(text: &str) -> Result<Self, UnknownBehavior> {
                 match text {
                     $first_name => Ok(Self::$first),
                     $($variant_name => Ok(Self::$variant),)*
-                    _ => Err(UnknownHabit { given: text.to_owned(), known: Self::NAMES.join(", ") }),
+                    _ => Err(UnknownBehavior { given: text.to_owned(), known: Self::NAMES.join(", ") }),
                 }
             }
         }
@@ -61,7 +61,7 @@ macro_rules! habit {
     };
 }
 
-habit! {
+behavior! {
     /// How a list takes `page` and `per_page`.
     Paging {
         /// As documented.
@@ -75,7 +75,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// When a list carries a `Link` header, and what it says.
     Link {
         /// Where the list is longer than a page.
@@ -91,7 +91,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// The order of lists.
     Order {
         /// In the order of creation.
@@ -101,7 +101,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// `POST members` for somebody who is in the team already.
     PostExisting {
         /// 422, saying that they have already been added.
@@ -115,7 +115,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// `POST members` for somebody who is not in the organization.
     PostOutsider {
         /// 404.
@@ -127,7 +127,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// `DELETE` of somebody who is not in the team.
     DeleteAbsent {
         /// 404.
@@ -139,7 +139,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// `PATCH` of somebody who is not in the team.
     PatchAbsent {
         /// 404.
@@ -149,7 +149,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// Removing or demoting a team's only maintainer.
     LastMaintainer {
         /// Is done.
@@ -159,7 +159,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// What a `POST` or `PATCH` of a team member answers with.
     Echo {
         /// The row as it is now.
@@ -173,7 +173,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// Whether organization members show their `role`: answers of some years ago did not.
     MemberRoleField {
         /// Shown.
@@ -183,7 +183,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// Whether the organization has the teams feature off, and what that looks like.
     TeamsDisabled {
         /// Teams are on.
@@ -197,7 +197,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// Whether endpoints outside an organization carry its rate-limit headers, and count against it.
     OrganizationHeaders {
         /// They do not.
@@ -207,7 +207,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// How the seconds until a rate-limit window's reset are made whole.
     ResetRounding {
         /// Up.
@@ -219,7 +219,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// How a token's `expires_at` is written.
     ExpiresAt {
         /// `2025-07-16 06:07:42 UTC`, as the documentation prints it.
@@ -233,7 +233,7 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// Which callers may read `rate_limit`: the documentation names a scope that no token can have.
     RateLimitAccess {
         /// Those who may read the organization.
@@ -256,9 +256,9 @@ pub enum WriteLag {
 }
 
 impl FromStr for WriteLag {
-    type Err = UnknownHabit;
+    type Err = UnknownBehavior;
 
-    fn from_str(text: &str) -> Result<Self, UnknownHabit> {
+    fn from_str(text: &str) -> Result<Self, UnknownBehavior> {
         if text == "none" {
             return Ok(Self::None);
         }
@@ -267,7 +267,7 @@ impl FromStr for WriteLag {
         }
         humantime::parse_duration(text)
             .map(Self::For)
-            .map_err(|_| UnknownHabit {
+            .map_err(|_| UnknownBehavior {
                 given: text.to_owned(),
                 known: "none, a number of reads such as 2-reads, a duration such as 500ms".to_owned(),
             })
@@ -286,7 +286,7 @@ impl fmt::Display for WriteLag {
 
 /// The sandbox's answer to every open question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Habits {
+pub struct Behaviors {
     /// Paging of `teams`.
     pub team_paging: Paging,
     /// Paging of a team's `members`.
@@ -327,7 +327,7 @@ pub struct Habits {
     pub write_lag: WriteLag,
 }
 
-impl Default for Habits {
+impl Default for Behaviors {
     fn default() -> Self {
         Self {
             team_paging: Paging::default(),

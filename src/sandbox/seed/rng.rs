@@ -4,16 +4,16 @@ use jiff::Timestamp;
 use uuid::{Builder, Uuid};
 
 /// 2023-01-01T00:00:00Z: when seeded organizations begin.
-const BEGINNING: i64 = 1_672_531_200_000;
+const START: i64 = 1_672_531_200_000;
 
-pub(super) struct Dice(u64);
+pub(super) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(super) fn number(&mut self) -> u64 {
+    pub(super) fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,19 +22,19 @@ impl Dice {
     }
 
     /// A number below `bound`.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn next_below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
-        usize::try_from(self.number() % bound).unwrap_or(0)
+        usize::try_from(self.next_u64() % bound).unwrap_or(0)
     }
 
-    pub(super) fn uuid(&mut self) -> Uuid {
-        let bits = (u128::from(self.number()) << 64) | u128::from(self.number());
+    pub(super) fn next_uuid(&mut self) -> Uuid {
+        let bits = (u128::from(self.next_u64()) << 64) | u128::from(self.next_u64());
         Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()
     }
 }
 
 /// So many minutes after the beginning: rows made later have later times.
-pub(super) fn moment(minutes: usize) -> Timestamp {
+pub(super) fn minutes_after_start(minutes: usize) -> Timestamp {
     let minutes = i64::try_from(minutes).unwrap_or(0);
-    Timestamp::from_millisecond(BEGINNING.saturating_add(minutes.saturating_mul(60_000))).unwrap_or_default()
+    Timestamp::from_millisecond(START.saturating_add(minutes.saturating_mul(60_000))).unwrap_or_default()
 }

@@ -1,16 +1,17 @@
-//! One option for each of the sandbox's habits.
+//! One option for each of the sandbox's behaviors.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::sandbox::{
-    DeleteAbsent, Echo, ExpiresAt, Habit, Habits, LastMaintainer, Link, MemberRoleField, Order, OrganizationHeaders,
-    Paging, PatchAbsent, PostExisting, PostOutsider, RateLimitAccess, ResetRounding, TeamsDisabled, WriteLag,
+    Behavior, Behaviors, DeleteAbsent, Echo, ExpiresAt, LastMaintainer, Link, MemberRoleField, Order,
+    OrganizationHeaders, Paging, PatchAbsent, PostExisting, PostOutsider, RateLimitAccess, ResetRounding,
+    TeamsDisabled, WriteLag,
 };
 
 /// What Buildkite's documentation leaves open.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "What the documentation leaves open")]
-pub struct HabitArgs {
+pub struct BehaviorArgs {
     /// How the list of teams takes `page` and `per_page`
     #[arg(long, default_value_t, value_parser = answers::<Paging>())]
     pub team_paging: Paging,
@@ -70,11 +71,11 @@ pub struct HabitArgs {
     pub write_lag: WriteLag,
 }
 
-impl HabitArgs {
-    /// The habits that these arguments mean.
+impl BehaviorArgs {
+    /// The behaviors that these arguments mean.
     #[must_use]
-    pub fn habits(&self) -> Habits {
-        Habits {
+    pub fn behaviors(&self) -> Behaviors {
+        Behaviors {
             team_paging: self.team_paging,
             team_member_paging: self.team_member_paging,
             organization_member_paging: self.organization_member_paging,
@@ -98,7 +99,7 @@ impl HabitArgs {
     }
 }
 
-/// Takes a habit's answers by name, so that the help lists them.
-fn answers<H: Habit>() -> impl TypedValueParser<Value = H> {
+/// Takes a behavior's answers by name, so that the help lists them.
+fn answers<H: Behavior>() -> impl TypedValueParser<Value = H> {
     PossibleValuesParser::new(H::NAMES).try_map(|name| name.parse::<H>())
 }

@@ -4,13 +4,13 @@ use std::io;
 
 use axum::body::Body;
 use futures::{StreamExt, stream};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
 
 /// An answer in the making.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
@@ -23,9 +23,9 @@ pub(super) struct Answer {
 }
 
 /// Why a request goes no further: the answer to give instead.
-pub(super) type Refusal = Answer;
+pub(super) type ErrorResponse = Response;
 
-impl Answer {
+impl Response {
     pub(super) fn empty(status: StatusCode) -> Self {
         Self {
             status,
@@ -69,13 +69,13 @@ impl Answer {
         self
     }
 
-    pub(super) fn after_applying(mut self, applied: bool) -> Self {
+    pub(super) fn with_applied(mut self, applied: bool) -> Self {
         self.applied = applied;
         self
     }
 
-    pub(super) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
+    pub(super) fn into_response(self) -> http::Response<Body> {
+        let mut response = http::Response::new(Body::empty());
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         if self.truncated {
@@ -102,31 +102,31 @@ fn half_of(mut body: Vec<u8>) -> Body {
     Body::from_stream(start.chain(end))
 }
 
-pub(super) fn unauthenticated() -> Refusal {
-    Answer::message(
+pub(super) fn unauthenticated() -> ErrorResponse {
+    Response::message(
         StatusCode::UNAUTHORIZED,
         "Authentication required. Please supply a valid API Access Token: https://buildkite.com/docs/apis/rest-api#authentication",
     )
 }
 
-pub(super) fn missing_scope(scope: &str) -> Refusal {
-    Answer::message(
+pub(super) fn missing_scope(scope: &str) -> ErrorResponse {
+    Response::message(
         StatusCode::FORBIDDEN,
         &format!("Your access token doesn't have the {scope} scope"),
     )
 }
 
-pub(super) fn forbidden() -> Refusal {
-    Answer::message(StatusCode::FORBIDDEN, "Forbidden")
+pub(super) fn forbidden() -> ErrorResponse {
+    Response::message(StatusCode::FORBIDDEN, "Forbidden")
 }
 
 /// What is missing, hidden and out of the token's reach all look like: `No … found`.
-pub(super) fn not_found(what: &str) -> Refusal {
-    Answer::message(StatusCode::NOT_FOUND, &format!("No {what} found"))
+pub(super) fn not_found(what: &str) -> ErrorResponse {
+    Response::message(StatusCode::NOT_FOUND, &format!("No {what} found"))
 }
 
-pub(super) fn validation_failed(reason: &str) -> Refusal {
-    Answer::message(
+pub(super) fn validation_failed(reason: &str) -> ErrorResponse {
+    Response::message(
         StatusCode::UNPROCESSABLE_ENTITY,
         &format!("Validation failed: {reason}"),
     )

@@ -8,11 +8,11 @@ use http::Method;
 use super::endpoint::Endpoint;
 
 /// Entries kept; the counts go on beyond it.
-const KEPT: usize = 10_000;
+const MAX_RECENT: usize = 10_000;
 
 /// One request.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct LoggedRequest {
     /// HTTP method.
     pub method: Method,
     /// Path as sent.
@@ -29,13 +29,13 @@ pub struct Request {
 
 /// The log of requests.
 #[derive(Debug, Default)]
-pub struct Journal {
-    book: Mutex<Book>,
+pub struct RequestLog {
+    state: Mutex<LogState>,
 }
 
 #[derive(Debug, Default)]
-struct Book {
-    recent: VecDeque<Request>,
+struct LogState {
+    recent: VecDeque<LoggedRequest>,
     total: u64,
     by_endpoint: HashMap<Endpoint, u64>,
     by_status: HashMap<u16, u64>,
@@ -43,65 +43,65 @@ struct Book {
     peak: usize,
 }
 
-impl Journal {
+impl RequestLog {
     /// The latest requests (at most 10,000), in the order in which they were finished.
     #[must_use]
-    pub fn requests(&self) -> Vec<Request> {
-        self.book().recent.iter().cloned().collect()
+    pub fn requests(&self) -> Vec<LoggedRequest> {
+        self.state().recent.iter().cloned().collect()
     }
 
     /// How many requests were finished, ever.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.book().total
+        self.state().total
     }
 
     /// How many of them meant this endpoint.
     #[must_use]
     pub fn count(&self, endpoint: Endpoint) -> u64 {
-        let book = self.book();
+        let state = self.state();
         if endpoint == Endpoint::Any {
-            book.total
+            state.total
         } else {
-            book.by_endpoint.get(&endpoint).copied().unwrap_or(0)
+            state.by_endpoint.get(&endpoint).copied().unwrap_or(0)
         }
     }
 
     /// How many of them were answered with this status.
     #[must_use]
     pub fn count_status(&self, status: u16) -> u64 {
-        self.book().by_status.get(&status).copied().unwrap_or(0)
+        self.state().by_status.get(&status).copied().unwrap_or(0)
     }
 
     /// The most requests that were ever in work at once.
     #[must_use]
     pub fn peak_in_flight(&self) -> usize {
-        self.book().peak
+        self.state().peak
     }
 
     /// How many requests are in work now.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.book().in_flight
+        self.state().in_flight
     }
 
     /// Forgets everything but what is in work.
     pub fn clear(&self) {
-        let mut book = self.book();
-        let in_flight = book.in_flight;
-        *book = Book {
+        let mut state = self.state();
+        let in_flight = state.in_flight;
+        *state = LogState {
             in_flight,
             peak: in_flight,
-            ..Book::default()
+            ..LogState::default()
         };
     }
 
     /// Opens the entry of a request; it is written when the returned guard goes, however the request ends.
-    pub(super) fn open(&self, method: Method, path: &str, query: &str, endpoint: Endpoint) -> Entry<'_> {
-        let mut book = self.book();
-        book.in_flight += 1;
-        book.peak = book.peak.max(book.in_flight);
-        let request = Request {
+    pub(super) fn open(&self, method: Method, path: &str, query: &str, endpoint: Endpoint) -> OpenEntry<'_> {
+        let mut state = self.state();
+        state.in_flight += 1;
+        state.peak = state.peak.max(state.in_flight);
+        let request = LoggedRequest {
             method,
             path: path.to_owned(),
             query: query.to_owned(),
@@ -109,32 +109,35 @@ impl Journal {
             status: None,
             applied: false,
         };
-        Entry { journal: self, request }
+        OpenEntry {
+            request_log: self,
+            request,
+        }
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, LogState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A request in work.
-pub(super) struct Entry<'a> {
-    journal: &'a Journal,
-    pub(super) request: Request,
+pub(super) struct OpenEntry<'a> {
+    request_log: &'a RequestLog,
+    pub(super) request: LoggedRequest,
 }
 
-impl Drop for Entry<'_> {
+impl Drop for OpenEntry<'_> {
     fn drop(&mut self) {
-        let mut book = self.journal.book();
-        book.in_flight = book.in_flight.saturating_sub(1);
-        book.total += 1;
-        *book.by_endpoint.entry(self.request.endpoint).or_default() += 1;
+        let mut state = self.request_log.state();
+        state.in_flight = state.in_flight.saturating_sub(1);
+        state.total += 1;
+        *state.by_endpoint.entry(self.request.endpoint).or_default() += 1;
         if let Some(status) = self.request.status {
-            *book.by_status.entry(status).or_default() += 1;
+            *state.by_status.entry(status).or_default() += 1;
         }
-        if book.recent.len() == KEPT {
-            book.recent.pop_front();
+        if state.recent.len() == MAX_RECENT {
+            state.recent.pop_front();
         }
-        book.recent.push_back(self.request.clone());
+        state.recent.push_back(self.request.clone());
     }
 }

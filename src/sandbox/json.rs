@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::auth::Token;
-use super::habits::{ExpiresAt, Habits, MemberRoleField};
+use super::behaviors::{Behaviors, ExpiresAt, MemberRoleField};
 use super::organization::{Membership, Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole};
 
 /// A team as `GET teams` shows it.
 #[expect(clippy::struct_excessive_bools, reason = "the fields are Buildkite's")]
 #[derive(Serialize)]
-pub(super) struct TeamDocument<'a> {
+pub(super) struct TeamJson<'a> {
     id: Uuid,
     graphql_id: String,
     name: &'a str,
@@ -23,7 +23,7 @@ pub(super) struct TeamDocument<'a> {
     privacy: Privacy,
     default: bool,
     created_at: String,
-    created_by: Option<UserDocument<'a>>,
+    created_by: Option<UserJson<'a>>,
     default_member_role: TeamRole,
     members_can_create_pipelines: bool,
     members_can_create_suites: bool,
@@ -32,7 +32,7 @@ pub(super) struct TeamDocument<'a> {
     members_can_destroy_packages: bool,
 }
 
-impl<'a> TeamDocument<'a> {
+impl<'a> TeamJson<'a> {
     pub(super) fn new(organization: &'a Organization, team: &'a Team) -> Self {
         Self {
             id: team.id,
@@ -45,8 +45,8 @@ impl<'a> TeamDocument<'a> {
             created_at: iso(team.created_at),
             created_by: team
                 .created_by
-                .and_then(|id| organization.anyone(id))
-                .map(UserDocument::new),
+                .and_then(|id| organization.current_or_former_person(id))
+                .map(UserJson::new),
             default_member_role: team.default_member_role,
             members_can_create_pipelines: true,
             members_can_create_suites: true,
@@ -59,7 +59,7 @@ impl<'a> TeamDocument<'a> {
 
 /// A team's member row. Holds no e-mail and no id of its own.
 #[derive(Serialize)]
-pub(super) struct TeamMemberDocument<'a> {
+pub(super) struct TeamMemberJson<'a> {
     user_id: Uuid,
     user_name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,11 +67,13 @@ pub(super) struct TeamMemberDocument<'a> {
     created_at: String,
 }
 
-impl<'a> TeamMemberDocument<'a> {
+impl<'a> TeamMemberJson<'a> {
     pub(super) fn new(organization: &'a Organization, row: &Membership) -> Self {
         Self {
             user_id: row.user,
-            user_name: organization.anyone(row.user).map_or("", |person| &person.name),
+            user_name: organization
+                .current_or_former_person(row.user)
+                .map_or("", |person| &person.name),
             role: Some(row.role),
             created_at: iso(row.created_at),
         }
@@ -85,7 +87,7 @@ impl<'a> TeamMemberDocument<'a> {
 
 /// An organization member. `sso_mode` is for admins and for one's own row only.
 #[derive(Serialize)]
-pub(super) struct MemberDocument<'a> {
+pub(super) struct OrganizationMemberJson<'a> {
     id: Uuid,
     name: &'a str,
     email: &'a str,
@@ -95,13 +97,13 @@ pub(super) struct MemberDocument<'a> {
     sso_mode: Option<SsoMode>,
 }
 
-impl<'a> MemberDocument<'a> {
-    pub(super) fn new(person: &'a Person, caller: Uuid, caller_is_admin: bool, habits: &Habits) -> Self {
+impl<'a> OrganizationMemberJson<'a> {
+    pub(super) fn new(person: &'a Person, caller: Uuid, caller_is_admin: bool, behaviors: &Behaviors) -> Self {
         Self {
             id: person.id,
             name: &person.name,
             email: &person.email,
-            role: (habits.member_role_field == MemberRoleField::Present).then_some(person.role),
+            role: (behaviors.member_role_field == MemberRoleField::Present).then_some(person.role),
             sso_mode: (caller_is_admin || person.id == caller).then_some(person.sso_mode),
         }
     }
@@ -109,7 +111,7 @@ impl<'a> MemberDocument<'a> {
 
 /// A user, as `GET /v2/user` and `created_by` show one.
 #[derive(Serialize)]
-pub(super) struct UserDocument<'a> {
+pub(super) struct UserJson<'a> {
     id: Uuid,
     graphql_id: String,
     name: &'a str,
@@ -118,7 +120,7 @@ pub(super) struct UserDocument<'a> {
     created_at: String,
 }
 
-impl<'a> UserDocument<'a> {
+impl<'a> UserJson<'a> {
     pub(super) fn new(person: &'a Person) -> Self {
         Self {
             id: person.id,
