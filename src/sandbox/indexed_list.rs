@@ -1,16 +1,17 @@
-//! IndexedList in the order in which they came, found by id without a search. Lists are served as slices of it, so a page costs
-//! what the page holds and not what the list holds.
+//! Rows in insertion order with an index by id. Lists are served as slices, so the cost of a page does not depend on
+//! the length of its list.
 
 use std::collections::HashMap;
 
 use uuid::Uuid;
 
-/// What identifies a row within its list.
+/// The id of a row within its list.
 pub(super) trait Keyed {
     fn key(&self) -> Uuid;
 }
 
-/// An ordered list with an index by id. Adding and finding are constant; removing is linear, which is rare and cheap enough.
+/// An ordered list with an index by id. Adding and finding take constant time. Removing takes linear time, which is
+/// rare.
 #[derive(Clone, Debug)]
 pub(super) struct IndexedList<T> {
     rows: Vec<T>,
@@ -49,7 +50,7 @@ impl<T: Keyed> IndexedList<T> {
         self.rows.iter_mut()
     }
 
-    /// Adds a row at the end; a row of the same id is replaced where it stands.
+    /// Adds a row at the end, or replaces the row with the same id.
     pub(super) fn push(&mut self, row: T) {
         if let Some(present) = self.get_mut(row.key()) {
             *present = row;
@@ -59,7 +60,7 @@ impl<T: Keyed> IndexedList<T> {
         self.rows.push(row);
     }
 
-    /// Adds a row before all others.
+    /// Inserts a row before all others.
     pub(super) fn push_front(&mut self, row: T) {
         self.remove(row.key());
         self.rows.insert(0, row);

@@ -1,4 +1,4 @@
-//! The JSON that Buildkite answers with, field by field (sections 2.2 to 2.8 of its REST reference).
+//! The JSON of Buildkite's responses, field by field (sections 2.2 to 2.8 of its REST reference).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use super::auth::Token;
 use super::behaviors::{Behaviors, ExpiresAt, MemberRoleField};
 use super::organization::{Membership, Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole};
 
-/// A team as `GET teams` shows it.
+/// A team in `GET teams`.
 #[expect(clippy::struct_excessive_bools, reason = "the fields are Buildkite's")]
 #[derive(Serialize)]
 pub(super) struct TeamJson<'a> {
@@ -57,7 +57,7 @@ impl<'a> TeamJson<'a> {
     }
 }
 
-/// A team's member row. Holds no e-mail and no id of its own.
+/// A team's member row. It has no e-mail address and no id of its own.
 #[derive(Serialize)]
 pub(super) struct TeamMemberJson<'a> {
     user_id: Uuid,
@@ -85,7 +85,7 @@ impl<'a> TeamMemberJson<'a> {
     }
 }
 
-/// An organization member. `sso_mode` is for admins and for one's own row only.
+/// An organization member. Only admins and the member see `sso_mode`.
 #[derive(Serialize)]
 pub(super) struct OrganizationMemberJson<'a> {
     id: Uuid,
@@ -109,7 +109,7 @@ impl<'a> OrganizationMemberJson<'a> {
     }
 }
 
-/// A user, as `GET /v2/user` and `created_by` show one.
+/// A user in `GET /v2/user` and `created_by`.
 #[derive(Serialize)]
 pub(super) struct UserJson<'a> {
     id: Uuid,
@@ -133,7 +133,7 @@ impl<'a> UserJson<'a> {
     }
 }
 
-/// The organization itself; its URLs lead back to this server.
+/// The organization. Its URLs point to this server.
 pub(super) fn organization(organization: &Organization, origin: &str) -> Value {
     let slug = &organization.slug;
     let url = format!("{origin}/v2/organizations/{slug}");
@@ -151,7 +151,7 @@ pub(super) fn organization(organization: &Organization, origin: &str) -> Value {
     })
 }
 
-/// What a token says of itself: its owner by name and e-mail, without an id.
+/// A token's description of itself: it names the owner and the e-mail address, but not the owner's id.
 pub(super) fn access_token(token: &Token, owner: &Person, format: ExpiresAt) -> Value {
     let written = |at: Timestamp| match format {
         ExpiresAt::SpaceUtc => at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
@@ -175,7 +175,7 @@ pub(super) fn access_token(token: &Token, owner: &Person, format: ExpiresAt) -> 
     document
 }
 
-/// Milliseconds and a `Z`, as the documentation prints times.
+/// Milliseconds and a `Z`, as in the documentation.
 fn iso(at: Timestamp) -> String {
     format!("{at:.3}")
 }

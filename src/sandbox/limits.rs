@@ -1,5 +1,5 @@
-//! The two rate limits: each request counts against the organization and against the token's user, in fixed windows
-//! (section 4 of the REST reference). Refused requests count too, which is how `Remaining` gets below zero.
+//! The two rate limits: each request counts against the organization and against the token's owner, in fixed windows
+//! (section 4 of the REST reference). Rejected requests count too, which is how `Remaining` gets below zero.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,14 +18,14 @@ use super::response::Response;
 /// One of the two limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bucket {
-    /// Everything that is asked about the organization, whoever asks.
+    /// All requests about the organization, from any user.
     Organization,
-    /// Everything that one user asks, with any token.
+    /// All requests of one user, with any token.
     User,
 }
 
 impl Bucket {
-    /// Its name in headers and bodies.
+    /// The name in headers and bodies.
     #[must_use]
     pub fn scope(self) -> &'static str {
         match self {
@@ -52,13 +52,14 @@ impl fmt::Display for Bucket {
 /// The limits and their windows.
 #[derive(Clone, Copy, Debug)]
 pub struct LimitOptions {
-    /// Requests a window for the organization; none: unlimited, and without headers.
+    /// Requests per window for the organization; `None`: no limit and no headers.
     pub organization: Option<u32>,
-    /// Requests a window for each user; none: unlimited, and without headers.
+    /// Requests per window for each user; `None`: no limit and no headers.
     pub user: Option<u32>,
     /// Length of a window.
     pub window: Duration,
-    /// How far into a window of the organization the sandbox starts; none: windows begin with the clock's minutes.
+    /// Time since the start of the organization's window when the sandbox starts; `None`: windows begin with the
+    /// clock's minutes.
     pub organization_offset: Option<Duration>,
     /// The same for the users' windows.
     pub user_offset: Option<Duration>,
@@ -77,7 +78,7 @@ impl Default for LimitOptions {
 }
 
 impl LimitOptions {
-    /// No limits at all.
+    /// No limits.
     #[must_use]
     pub fn unlimited() -> Self {
         Self {
@@ -88,7 +89,7 @@ impl LimitOptions {
     }
 }
 
-/// How full a bucket is, after the request in question was counted.
+/// How full a bucket is, including the current request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BucketLevel {
     limit: u32,
@@ -116,7 +117,7 @@ impl BucketLevel {
     }
 }
 
-/// Both levels as one request found them; a bucket that does not apply is none.
+/// The levels of both buckets as of one request; `None` for a bucket that does not apply.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LimitStatus {
     pub(super) organization: Option<BucketLevel>,
@@ -124,7 +125,7 @@ pub(super) struct LimitStatus {
 }
 
 impl LimitStatus {
-    /// The bucket that refuses the request.
+    /// The bucket that rejects the request.
     pub(super) fn exceeded_bucket(&self) -> Option<Bucket> {
         self.buckets()
             .find_map(|(bucket, level)| level.is_exceeded().then_some(bucket))
@@ -175,7 +176,7 @@ impl LimitStatus {
     }
 }
 
-/// Fixed windows, one after the other.
+/// Consecutive windows of a fixed length.
 #[derive(Clone, Copy, Debug)]
 struct FixedWindows {
     origin: Instant,
@@ -219,8 +220,8 @@ impl Counter {
 struct Counters {
     organization: Counter,
     users: HashMap<Uuid, Counter>,
-    refused_organization: u64,
-    refused_user: u64,
+    rejected_organization: u64,
+    rejected_user: u64,
 }
 
 /// The counters of both limits.
@@ -236,28 +237,28 @@ impl Limits {
     pub(super) fn new(options: LimitOptions) -> Self {
         let origin = Instant::now();
         let since_epoch = Duration::try_from(Timestamp::now().as_duration()).unwrap_or_default();
-        let windows = |offset: Option<Duration>| FixedWindows {
+        let fixed_windows = |offset: Option<Duration>| FixedWindows {
             origin,
             offset: offset.unwrap_or(since_epoch),
             length: options.window,
         };
         Self {
             options,
-            organization: windows(options.organization_offset),
-            user: windows(options.user_offset),
+            organization: fixed_windows(options.organization_offset),
+            user: fixed_windows(options.user_offset),
             counters: Mutex::default(),
         }
     }
 
-    /// Counts a request and says how things stand then.
-    pub(super) fn count(&self, user: Uuid, of_organization: bool) -> LimitStatus {
+    /// Counts a request and returns the resulting levels.
+    pub(super) fn count(&self, user: Uuid, counts_organization: bool) -> LimitStatus {
         let limit_status = LimitStatus {
-            organization: of_organization.then(|| self.consume_organization(1)).flatten(),
+            organization: counts_organization.then(|| self.consume_organization(1)).flatten(),
             user: self.consume_user(user, 1),
         };
         match limit_status.exceeded_bucket() {
-            Some(Bucket::Organization) => self.counters().refused_organization += 1,
-            Some(Bucket::User) => self.counters().refused_user += 1,
+            Some(Bucket::Organization) => self.counters().rejected_organization += 1,
+            Some(Bucket::User) => self.counters().rejected_user += 1,
             None => {}
         }
         limit_status
@@ -287,13 +288,13 @@ impl Limits {
 
     pub(super) fn refused(&self, bucket: Bucket) -> u64 {
         match bucket {
-            Bucket::Organization => self.counters().refused_organization,
-            Bucket::User => self.counters().refused_user,
+            Bucket::Organization => self.counters().rejected_organization,
+            Bucket::User => self.counters().rejected_user,
         }
     }
 
-    /// The same standing as if this bucket had just been used up.
-    pub(super) fn exhausted(&self, mut limit_status: LimitStatus, bucket: Bucket) -> LimitStatus {
+    /// The same status as if this bucket had just been exhausted.
+    pub(super) fn with_exhausted(&self, mut limit_status: LimitStatus, bucket: Bucket) -> LimitStatus {
         let (slot, limit) = match bucket {
             Bucket::Organization => (&mut limit_status.organization, 200),
             Bucket::User => (&mut limit_status.user, 50),
@@ -307,9 +308,9 @@ impl Limits {
         limit_status
     }
 
-    /// The body of the `rate_limit` endpoint. Nothing of it is per user, and GraphQL is never used here.
+    /// The body of the `rate_limit` endpoint. It has no values per user, and the sandbox does not use GraphQL.
     pub(super) fn rate_limit_json(&self, rounding: ResetRounding) -> serde_json::Value {
-        let scope = |limit: u32, current: u64, reset: u64, enforced: bool| {
+        let scope_json = |limit: u32, current: u64, reset: u64, enforced: bool| {
             let at = Timestamp::now()
                 .checked_add(Duration::from_secs(reset))
                 .unwrap_or(Timestamp::MAX);
@@ -323,10 +324,10 @@ impl Limits {
         };
         let level = self.consume_organization(0);
         let rest = level.map_or_else(
-            || scope(0, 0, self.options.window.as_secs(), false),
-            |level| scope(level.limit, level.current, level.reset_seconds(rounding), true),
+            || scope_json(0, 0, self.options.window.as_secs(), false),
+            |level| scope_json(level.limit, level.current, level.reset_seconds(rounding), true),
         );
-        json!({ "scopes": { "rest": rest, "graphql": scope(50_000, 0, 300, true) } })
+        json!({ "scopes": { "rest": rest, "graphql": scope_json(50_000, 0, 300, true) } })
     }
 
     fn counters(&self) -> MutexGuard<'_, Counters> {

@@ -1,5 +1,5 @@
-//! Pages of a list: `page`, `per_page` and the `Link` header (section 3.1 of the REST reference), as far as the habits
-//! let a list honour them.
+//! Pages of a list: `page`, `per_page` and the `Link` header (section 3.1 of the REST reference), within the chosen
+//! behaviors.
 
 use std::fmt::Write;
 
@@ -10,10 +10,10 @@ use url::form_urlencoded;
 use super::behaviors::{Behaviors, Link, Order, Paging};
 use super::response::Response;
 
-/// IndexedList a page holds when nothing is said.
+/// Rows per page by default.
 const DEFAULT_PER_PAGE: usize = 30;
 
-/// What the query of a request asks for.
+/// The parameters of a request's query.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PageQuery {
     parameters: Vec<(String, String)>,
@@ -32,12 +32,12 @@ impl PageQuery {
             .find_map(|(key, value)| (key == name).then_some(value.as_str()))
     }
 
-    /// The page asked for, from 1; what is no such number is page 1.
+    /// The requested page, from 1. An invalid number means page 1.
     pub(super) fn page(&self) -> usize {
         self.number("page").unwrap_or(1)
     }
 
-    /// Asks for page 1 in place of whatever was asked for.
+    /// Requests page 1 instead.
     pub(super) fn reset_page(&mut self) {
         self.parameters.retain(|(key, _)| key != "page");
     }
@@ -61,19 +61,19 @@ impl PageQuery {
     }
 }
 
-/// A list about to be served.
+/// A list before it is rendered.
 pub(super) struct Listing<'a> {
     pub(super) query: &'a PageQuery,
     pub(super) paging: Paging,
     pub(super) behaviors: &'a Behaviors,
     /// The list's absolute URL, without a query.
     pub(super) url: &'a str,
-    /// Only so many rows of the page are shown, if a fault says so.
+    /// Return at most this many rows of the page, because of a fault.
     pub(super) max_rows: Option<usize>,
 }
 
 impl Listing<'_> {
-    /// Answers with the page asked for. Only its own rows are turned into JSON.
+    /// Returns the requested page. Only its own rows are serialized.
     pub(super) fn render<'r, R, D: Serialize>(&self, rows: &'r [R], document: impl Fn(&'r R) -> D) -> Response {
         let (page, per_page) = self.page_and_size(rows.len());
         let start = (page - 1).saturating_mul(per_page);
@@ -89,7 +89,7 @@ impl Listing<'_> {
         response
     }
 
-    /// The page and its size that the list takes the request to mean.
+    /// The page and page size that the list uses for this request.
     fn page_and_size(&self, rows: usize) -> (usize, usize) {
         match self.paging {
             Paging::Paged => (self.query.page(), self.query.per_page(self.behaviors.per_page_cap)),
@@ -100,7 +100,7 @@ impl Listing<'_> {
     }
 
     fn link(&self, page: usize, pages: usize) -> Option<HeaderValue> {
-        // A list that knows no pages has none to link to.
+        // A list without pages has no links.
         if matches!(self.paging, Paging::Complete | Paging::PageIgnored) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Every request that reached the sandbox, and what became of it.
+//! A log of every request that reached the sandbox and its result.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,10 @@ use http::Method;
 
 use super::endpoint::Endpoint;
 
-/// Entries kept; the counts go on beyond it.
+/// Maximum number of requests kept. The counts include all requests.
 const MAX_RECENT: usize = 10_000;
 
-/// One request.
+/// A finished request.
 #[derive(Clone, Debug)]
 pub struct LoggedRequest {
     /// HTTP method.
@@ -19,11 +19,11 @@ pub struct LoggedRequest {
     pub path: String,
     /// Query as sent, without the question mark.
     pub query: String,
-    /// The endpoint it means.
+    /// The endpoint of the request.
     pub endpoint: Endpoint,
-    /// The status answered; none when the connection was cut or the caller gave up waiting.
+    /// The response's status; `None` if the connection was reset or the client disconnected.
     pub status: Option<u16>,
-    /// Whether it changed the organization.
+    /// Whether the request changed the organization.
     pub applied: bool,
 }
 
@@ -44,19 +44,19 @@ struct LogState {
 }
 
 impl RequestLog {
-    /// The latest requests (at most 10,000), in the order in which they were finished.
+    /// The latest requests (at most 10,000), in the order in which they finished.
     #[must_use]
     pub fn requests(&self) -> Vec<LoggedRequest> {
         self.state().recent.iter().cloned().collect()
     }
 
-    /// How many requests were finished, ever.
+    /// The number of all finished requests.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.state().total
     }
 
-    /// How many of them meant this endpoint.
+    /// The number of finished requests to this endpoint.
     #[must_use]
     pub fn count(&self, endpoint: Endpoint) -> u64 {
         let state = self.state();
@@ -67,25 +67,25 @@ impl RequestLog {
         }
     }
 
-    /// How many of them were answered with this status.
+    /// The number of finished requests with this status.
     #[must_use]
     pub fn count_status(&self, status: u16) -> u64 {
         self.state().by_status.get(&status).copied().unwrap_or(0)
     }
 
-    /// The most requests that were ever in work at once.
+    /// The maximum number of requests in flight at once.
     #[must_use]
     pub fn peak_in_flight(&self) -> usize {
         self.state().peak
     }
 
-    /// How many requests are in work now.
+    /// The number of requests in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.state().in_flight
     }
 
-    /// Forgets everything but what is in work.
+    /// Clears the log except for the requests in flight.
     pub fn clear(&self) {
         let mut state = self.state();
         let in_flight = state.in_flight;
@@ -96,7 +96,7 @@ impl RequestLog {
         };
     }
 
-    /// Opens the entry of a request; it is written when the returned guard goes, however the request ends.
+    /// Opens the entry of a request. The entry is recorded when the returned guard is dropped.
     pub(super) fn open(&self, method: Method, path: &str, query: &str, endpoint: Endpoint) -> OpenEntry<'_> {
         let mut state = self.state();
         state.in_flight += 1;
@@ -120,7 +120,7 @@ impl RequestLog {
     }
 }
 
-/// A request in work.
+/// A request in flight.
 pub(super) struct OpenEntry<'a> {
     request_log: &'a RequestLog,
     pub(super) request: LoggedRequest,

@@ -1,4 +1,4 @@
-//! The way of a request through the sandbox: it is logged, counted against the rate limits, met by faults, carried out.
+//! Handles a request: logs it, counts it against the rate limits, applies faults and executes it.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -20,10 +20,10 @@ use super::response::Response;
 use super::routes::{self, Call};
 use super::stale_reads::StaleReads;
 
-/// More than any request of this API holds.
+/// Larger than any request body of this API.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Everything that answering needs.
+/// The state behind all endpoints.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) origin: String,
@@ -38,7 +38,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Answers a request, or says that its connection is to be cut.
+    /// Returns the response, or an error if the connection must be reset.
     pub(super) async fn handle(&self, request: Request<Incoming>) -> Result<http::Response<Body>, ConnectionReset> {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
@@ -71,7 +71,7 @@ impl Service {
                 Vec::new(),
                 limit_status,
             ),
-            None => self.serve(call, limit_status, &mut entry).await?,
+            None => self.execute(call, limit_status, &mut entry).await?,
         };
         if !response.from_proxy {
             limit_status.write_headers(&mut response.headers, behaviors.reset_rounding);
@@ -84,8 +84,8 @@ impl Service {
         Ok(response.into_response())
     }
 
-    /// A request that the limits let pass: faults first.
-    async fn serve(
+    /// Handles a request that the limits admit, with its faults.
+    async fn execute(
         &self,
         call: Call<'_>,
         limit_status: LimitStatus,
@@ -114,7 +114,7 @@ impl Service {
             }
             response
         };
-        let execute = |list_override: faults::ListOverride| {
+        let respond = |list_override: faults::ListOverride| {
             let response = routes::dispatch(&call.with_override(list_override));
             if target.endpoint.is_list() {
                 self.faults.store_response(path, &response);
@@ -123,32 +123,32 @@ impl Service {
         };
         let Some(kind) = kind else {
             return Ok((
-                with_links(execute(faults::ListOverride::default())),
+                with_links(respond(faults::ListOverride::default())),
                 headers,
                 limit_status,
             ));
         };
-        match faults::resolve_outcome(kind, replayed, (&self.limits, limit_status, &behaviors), execute) {
+        match faults::resolve_outcome(kind, replayed, (&self.limits, limit_status, &behaviors), respond) {
             Outcome::Response(response) => Ok((with_links(response), headers, limit_status)),
             Outcome::RateLimited(response, bucket) => {
-                Ok((response, headers, self.limits.exhausted(limit_status, bucket)))
+                Ok((response, headers, self.limits.with_exhausted(limit_status, bucket)))
             }
             Outcome::Reset { applied } => {
                 entry.request.applied = applied;
                 Err(ConnectionReset)
             }
-            // Ends with the connection: its task drops this when either side goes.
+            // Ends with the connection: its task drops this future when either side closes.
             Outcome::Hang => std::future::pending().await,
         }
     }
 
-    /// Counts the request against its user and, where it asks about the organization, against that.
+    /// Counts the request against its user and, if it is about the organization, against the organization.
     fn count(&self, token: &Token, target: &Target, behaviors: &Behaviors) -> LimitStatus {
-        let of_organization = match &target.organization {
+        let counts_organization = match &target.organization {
             Some(slug) => token.reaches_organization && *slug == self.organization().slug,
             None => behaviors.organization_headers == OrganizationHeaders::Present,
         };
-        self.limits.count(token.owner, of_organization)
+        self.limits.count(token.owner, counts_organization)
     }
 
     pub(super) fn organization(&self) -> RwLockReadGuard<'_, Organization> {

@@ -1,4 +1,4 @@
-//! Writes that reads do not show yet: for each of them, the row as it was before.
+//! Writes that reads do not show yet. For each of them, this keeps the row from before the write.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ struct StaleRow {
 }
 
 impl StaleRow {
-    /// Whether a read is still shown the row as it was. Counts the read.
+    /// Whether a read still returns the old row. Counts the read.
     fn is_stale(&mut self) -> bool {
         match &mut self.lag {
             WriteLag::None | WriteLag::Reads(0) => false,
@@ -37,7 +37,7 @@ pub(super) struct StaleReads {
 }
 
 impl StaleReads {
-    /// Notes that a row was written. Of several writes within the lag, reads go on showing what was before the first.
+    /// Records a write. After several writes within the lag, reads return the row from before the first.
     pub(super) fn record(&self, team: Uuid, user: Uuid, before: Option<Membership>, lag: WriteLag) {
         if lag == WriteLag::None {
             return;
@@ -52,42 +52,42 @@ impl StaleReads {
         stale.written = Instant::now();
     }
 
-    /// One person's row as a read shows it.
+    /// One user's row as a read returns it.
     pub(super) fn member(&self, team: &Team, user: Uuid) -> Option<Membership> {
         let mut stale_reads = self.lock();
-        if let Some(of_team) = stale_reads.get_mut(&team.id)
-            && let Some(stale) = of_team.get_mut(&user)
+        if let Some(team_rows) = stale_reads.get_mut(&team.id)
+            && let Some(stale) = team_rows.get_mut(&user)
         {
             if stale.is_stale() {
                 return stale.before;
             }
-            of_team.remove(&user);
+            team_rows.remove(&user);
         }
         team.member(user).copied()
     }
 
-    /// The whole list as a read shows it; none when that is the list itself.
+    /// The whole list as a read returns it; `None` if it equals the current list.
     pub(super) fn members(&self, team: &Team) -> Option<Vec<Membership>> {
         let mut stale_reads = self.lock();
-        let of_team = stale_reads.get_mut(&team.id)?;
-        of_team.retain(|_, stale| stale.is_stale());
-        if of_team.is_empty() {
+        let team_rows = stale_reads.get_mut(&team.id)?;
+        team_rows.retain(|_, stale| stale.is_stale());
+        if team_rows.is_empty() {
             return None;
         }
         let mut rows: Vec<Membership> = Vec::with_capacity(team.members().len());
         for row in team.members() {
-            match of_team.get(&row.user) {
+            match team_rows.get(&row.user) {
                 Some(stale) => rows.extend(stale.before),
                 None => rows.push(*row),
             }
         }
         rows.extend(
-            of_team
+            team_rows
                 .values()
                 .filter_map(|stale| stale.before)
                 .filter(|row| team.member(row.user).is_none()),
         );
-        // Those who were removed go back to where their age puts them.
+        // Sorting puts removed members back at their place by age.
         rows.sort_by_key(|row| row.created_at);
         Some(rows)
     }

@@ -1,4 +1,4 @@
-//! IndexedList that move while a list is being read: each edit applied to the list that the request reads.
+//! Lists that change while a client reads them: each edit applies to the list that the request reads.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use crate::sandbox::behaviors::Order;
 use crate::sandbox::endpoint::{Endpoint, Target};
 use crate::sandbox::organization::{MemberRows, Membership, Organization, Person, Team, TeamRole};
 
-/// Makes the edit.
+/// Applies the edit.
 pub(in crate::sandbox) fn apply_edit(edit: &Edit, organization: &mut Organization, target: &Target, order: Order) {
     if let Edit::With(change) = edit {
         change(organization);
@@ -60,7 +60,7 @@ fn move_teams(edit: &Edit, organization: &mut Organization, order: Order) {
 }
 
 fn move_people(edit: &Edit, organization: &mut Organization, order: Order) {
-    // Not the owner of the default token: it would stop working, which is another fault than rows that move.
+    // Skip the owner of the default token: removing the owner would invalidate the token, which is a different fault.
     let owner = organization.owner().map(|person| person.id);
     let others = organization.people().iter().filter(|person| Some(person.id) != owner);
     let first = first(others, order).cloned();
@@ -69,7 +69,7 @@ fn move_people(edit: &Edit, organization: &mut Organization, order: Order) {
             organization.remove_person(person.id, MemberRows::Dropped);
         }
         (Edit::RemoveAndAddAgain, Some(person)) => {
-            // The memberships stay: it is the list of people that moves.
+            // The memberships stay, because only the list of people moves.
             organization.remove_person(person.id, MemberRows::Kept);
             organization.add_person(person);
         }
@@ -92,7 +92,7 @@ fn move_people(edit: &Edit, organization: &mut Organization, order: Order) {
 
 fn move_members(edit: &Edit, organization: &mut Organization, team: Uuid, order: Order) {
     let now = Timestamp::now();
-    // Somebody who is in the organization and not yet in the team; if everybody is, somebody new.
+    // A person who is in the organization but not in the team, or a new one if there is none.
     let newcomer = match (edit, organization.team(team)) {
         (Edit::InsertAhead, Some(team)) => {
             let outside = organization

@@ -1,4 +1,4 @@
-//! What a request that a fault strikes is answered, and whether it is carried out at all.
+//! The outcome of a request with a fault, and whether the request is executed.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
@@ -8,38 +8,38 @@ use crate::sandbox::behaviors::Behaviors;
 use crate::sandbox::limits::{Bucket, LimitStatus, Limits};
 use crate::sandbox::response::Response;
 
-/// How a struck request ends.
+/// The outcome of a request with a fault.
 pub(in crate::sandbox) enum Outcome {
-    /// With an answer.
+    /// This response.
     Response(Response),
-    /// With a 429 as if this bucket were used up.
+    /// A 429, with headers as if this limit were exhausted.
     RateLimited(Response, Bucket),
-    /// With the connection cut; the request was carried out, or not.
+    /// A connection reset.
     Reset {
-        /// Whether it changed the organization.
+        /// Whether the request changed the organization.
         applied: bool,
     },
-    /// Not at all.
+    /// No response.
     Hang,
 }
 
-/// How a list is to be served instead of as asked.
+/// Differences between the request and the list that is returned.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::sandbox) struct ListOverride {
-    /// Page 1, whatever was asked for.
+    /// Return page 1, for every requested page.
     pub(in crate::sandbox) first_page: bool,
-    /// Only so many rows of the page.
+    /// Return at most this many rows of the page.
     pub(in crate::sandbox) max_rows: Option<usize>,
 }
 
-/// Ends a request; `carry_out` is what answers truthfully.
+/// Determines the outcome. `respond` executes the request and returns the normal response.
 pub(in crate::sandbox) fn resolve_outcome(
     kind: FaultKind,
     replayed: Option<Response>,
     (limits, limit_status, behaviors): (&Limits, LimitStatus, &Behaviors),
-    execute: impl FnOnce(ListOverride) -> Response,
+    respond: impl FnOnce(ListOverride) -> Response,
 ) -> Outcome {
-    let unchanged = ListOverride::default();
+    let no_override = ListOverride::default();
     Outcome::Response(match kind {
         FaultKind::Status(status, BodyStyle::Message) => {
             Response::message(status, status.canonical_reason().unwrap_or("Something went wrong"))
@@ -54,11 +54,11 @@ pub(in crate::sandbox) fn resolve_outcome(
         FaultKind::ResetBefore => return Outcome::Reset { applied: false },
         FaultKind::ResetAfter => {
             return Outcome::Reset {
-                applied: execute(unchanged).applied,
+                applied: respond(no_override).applied,
             };
         }
         FaultKind::AppliedThenStatus(status) => {
-            let applied = execute(unchanged).applied;
+            let applied = respond(no_override).applied;
             Response {
                 from_proxy: true,
                 ..Response::empty(status)
@@ -67,22 +67,22 @@ pub(in crate::sandbox) fn resolve_outcome(
         }
         FaultKind::Truncated => Response {
             truncated: true,
-            ..execute(unchanged)
+            ..respond(no_override)
         },
-        FaultKind::WrongShape(shape) => with_json(execute(unchanged), &shape),
+        FaultKind::WrongShape(shape) => with_json(respond(no_override), &shape),
         FaultKind::Text(text) => Response {
             body: text.into_bytes(),
-            ..execute(unchanged)
+            ..respond(no_override)
         },
         FaultKind::AnsweredAs(status) => Response {
             status,
-            ..execute(unchanged)
+            ..respond(no_override)
         },
-        FaultKind::ContentType(declared) => with_content_type(execute(unchanged), declared),
-        FaultKind::NullBody => with_json(execute(unchanged), &Value::Null),
+        FaultKind::ContentType(declared) => with_content_type(respond(no_override), declared),
+        FaultKind::NullBody => with_json(respond(no_override), &Value::Null),
         FaultKind::EmptyBody => Response {
             body: Vec::new(),
-            ..execute(unchanged)
+            ..respond(no_override)
         },
         FaultKind::Redirect(url) => {
             let mut response = Response::empty(StatusCode::FOUND);
@@ -91,26 +91,26 @@ pub(in crate::sandbox) fn resolve_outcome(
             }
             response
         }
-        FaultKind::RepeatPage => execute(ListOverride {
+        FaultKind::RepeatPage => respond(ListOverride {
             first_page: true,
-            ..unchanged
+            ..no_override
         }),
-        FaultKind::ShortPage(rows) => execute(ListOverride {
+        FaultKind::ShortPage(rows) => respond(ListOverride {
             max_rows: Some(rows),
-            ..unchanged
+            ..no_override
         }),
-        FaultKind::ReplayPrevious => replayed.unwrap_or_else(|| execute(unchanged)),
+        FaultKind::ReplayPrevious => replayed.unwrap_or_else(|| respond(no_override)),
         FaultKind::RateLimited(bucket, style) => {
-            let documented = limits
-                .exhausted(limit_status, bucket)
+            let response = limits
+                .with_exhausted(limit_status, bucket)
                 .too_many_requests(bucket, behaviors.reset_rounding);
-            return Outcome::RateLimited(with_style(documented, style), bucket);
+            return Outcome::RateLimited(with_style(response, style), bucket);
         }
         FaultKind::Delay(_)
         | FaultKind::Held(_)
         | FaultKind::Headers(_)
         | FaultKind::Links(_)
-        | FaultKind::MoveRows(_) => execute(unchanged),
+        | FaultKind::MoveRows(_) => respond(no_override),
     })
 }
 
@@ -150,13 +150,13 @@ fn with_style(documented: Response, style: RateLimitStyle) -> Response {
     }
 }
 
-/// Falsifies the rate-limit headers that an answer carries.
+/// Changes the rate-limit headers of a response.
 pub(in crate::sandbox) fn change_headers(headers: &mut HeaderMap, change: HeaderChange) {
-    let is_limit = |name: &HeaderName| name.as_str().starts_with("ratelimit-");
-    let names: Vec<HeaderName> = headers.keys().filter(|name| is_limit(name)).cloned().collect();
+    let is_limit_header = |name: &HeaderName| name.as_str().starts_with("ratelimit-");
+    let names: Vec<HeaderName> = headers.keys().filter(|name| is_limit_header(name)).cloned().collect();
     for name in names {
-        let what = name.as_str().rsplit('-').next().unwrap_or_default();
-        let value = match (change, what) {
+        let suffix = name.as_str().rsplit('-').next().unwrap_or_default();
+        let value = match (change, suffix) {
             (HeaderChange::Dropped, _) => {
                 headers.remove(name);
                 continue;
@@ -171,7 +171,7 @@ pub(in crate::sandbox) fn change_headers(headers: &mut HeaderMap, change: Header
     }
 }
 
-/// Falsifies the `Link` header of a list at `path`.
+/// Changes the `Link` header of a list at `path`.
 pub(in crate::sandbox) fn change_link(headers: &mut HeaderMap, path: &str, change: LinkChange) {
     headers.remove(header::LINK);
     if let LinkChange::Last(last) = change {

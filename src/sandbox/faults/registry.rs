@@ -1,4 +1,4 @@
-//! The faults that are armed, and which of them a request meets.
+//! The active faults, and how a request is matched with them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ pub struct Faults {
 struct FaultRegistry {
     active: Vec<ActiveFault>,
     next_id: u64,
-    // The last answer of each list, by path. Kept only while something may replay it.
+    // The last response of each list, by path. Kept only while a fault may replay it.
     previous: HashMap<String, Response>,
 }
 
@@ -31,7 +31,7 @@ struct ActiveFault {
     fired: Arc<AtomicU64>,
 }
 
-/// A fault that was armed.
+/// Identifies a fault that was added.
 #[derive(Clone, Debug)]
 pub struct FaultHandle {
     id: u64,
@@ -40,19 +40,19 @@ pub struct FaultHandle {
 }
 
 impl FaultHandle {
-    /// How often it struck.
+    /// How often the fault has occurred.
     #[must_use]
     pub fn fired(&self) -> u64 {
         self.fired.load(Ordering::SeqCst)
     }
 
-    /// Disarms it; its count stays.
+    /// Removes the fault. Its count stays.
     pub fn remove(&self) {
         self.faults.registry().active.retain(|active| active.id != self.id);
     }
 }
 
-/// What a request meets: any number of faults that leave its answer true, and at most one that does not.
+/// The faults of one request: any number that keep the normal response, and at most one that replaces it.
 #[derive(Debug, Default)]
 pub(in crate::sandbox) struct FaultPlan {
     pub(in crate::sandbox) edits: Vec<Edit>,
@@ -65,8 +65,11 @@ pub(in crate::sandbox) struct FaultPlan {
 }
 
 impl Faults {
-    /// Arms a fault. Of several that replace the answer of a request, the one armed first strikes.
-    #[expect(clippy::must_use_candidate, reason = "who does not count needs no handle")]
+    /// Adds a fault. If several faults would replace the response of a request, the one added first applies.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "a caller that does not count the fault needs no handle"
+    )]
     pub fn add(&self, fault: Fault) -> FaultHandle {
         let mut registry = self.registry();
         let id = registry.next_id;
@@ -86,14 +89,14 @@ impl Faults {
         }
     }
 
-    /// Disarms all of them.
+    /// Removes all faults.
     pub fn clear(&self) {
         let mut registry = self.registry();
         registry.active.clear();
         registry.previous.clear();
     }
 
-    /// What is armed, and how often each has struck.
+    /// The active faults, and how often each has occurred.
     #[must_use]
     pub fn active(&self) -> Vec<(Fault, u64)> {
         let registry = self.registry();
@@ -104,7 +107,7 @@ impl Faults {
             .collect()
     }
 
-    /// Which faults strike this request. They are counted as having struck.
+    /// Determines which faults apply to this request, and counts them.
     pub(in crate::sandbox) fn inject(&self, target: &Target, page: usize, path: &str) -> FaultPlan {
         let mut guard = self.registry();
         let FaultRegistry { active, previous, .. } = &mut *guard;
@@ -147,7 +150,7 @@ impl Faults {
         plan
     }
 
-    /// Keeps a list's answer for as long as a fault may want to replay it.
+    /// Stores a list's response while a fault may replay it.
     pub(in crate::sandbox) fn store_response(&self, path: &str, response: &Response) {
         let mut registry = self.registry();
         if registry
@@ -181,7 +184,7 @@ impl ActiveFault {
 }
 
 impl FaultKind {
-    /// Faults of lists leave other endpoints alone, so that `any` can be aimed at.
+    /// Faults of lists do not apply to other endpoints, so that they can be combined with `any`.
     fn applies_to(&self, target: &Target) -> bool {
         match self {
             Self::RepeatPage | Self::ReplayPrevious | Self::ShortPage(_) | Self::Links(_) => target.endpoint.is_list(),

@@ -1,4 +1,4 @@
-//! Faults written as text, for the command line: `ENDPOINT:KIND[=VALUE][:page=N][:after=N][:times=N]`.
+//! Faults as text, for the command line: `ENDPOINT:KIND[=VALUE][:page=N][:after=N][:times=N]`.
 
 use std::str::FromStr;
 
@@ -8,76 +8,67 @@ use super::{BodyStyle, Edit, Fault, FaultKind, HeaderChange, LinkChange, RateLim
 use crate::sandbox::endpoint::{Endpoint, UnknownEndpoint};
 use crate::sandbox::limits::Bucket;
 
-/// Every kind of fault as it is written, and what happens then. `sandbox --help` prints it.
+/// The syntax of every kind of fault, and its effect. `sandbox --help` prints it.
 pub const FAULT_KINDS: [(&str, &str); 22] = [
     (
         "status=CODE[:body=message|empty|html]",
-        "this status; nothing is applied",
+        "this status; the request is not executed",
     ),
     ("html", "an HTML page with status 200"),
-    ("hang", "no response, ever; nothing is applied"),
-    ("delay=TIME", "the true response, this much later"),
-    ("reset=before", "the connection is reset; nothing is applied"),
-    (
-        "reset=after",
-        "the request is carried out, then the connection is reset",
-    ),
+    ("hang", "no response, ever; the request is not executed"),
+    ("delay=TIME", "the normal response after this delay"),
+    ("reset=before", "the connection is reset; the request is not executed"),
+    ("reset=after", "the request is executed, then the connection is reset"),
     (
         "applied-then=CODE",
-        "the request is carried out, then answered with this status",
+        "the request is executed; the response is this status without a body",
     ),
     ("truncated", "the connection ends in the middle of the body"),
-    (
-        "shape=JSON",
-        "the body is this JSON, which has no colon in it, such as `{}`",
-    ),
-    (
-        "text=TEXT",
-        "the body is this text, which has no colon in it, such as `[1,`",
-    ),
-    ("answered-as=CODE", "the true response, with this status"),
+    ("shape=JSON", "the body is this JSON without a colon, such as `{}`"),
+    ("text=TEXT", "the body is this text without a colon, such as `[1,`"),
+    ("answered-as=CODE", "the normal response with this status"),
     (
         "content-type=TYPE|none",
-        "the true response, declared as this type, or as none",
+        "the normal response with this content type, or without one",
     ),
     ("null", "the body is `null`"),
-    ("empty", "there is no body"),
-    ("redirect=PATH", "a redirect to this path; nothing is applied"),
-    ("repeat-page", "page 1 of the list, whichever page was query for"),
-    ("replay-previous", "the previous response of the same list once more"),
-    ("short-page=ROWS", "only so many rows of the page"),
+    ("empty", "the body is empty"),
+    ("redirect=PATH", "a redirect to this path; the request is not executed"),
+    ("repeat-page", "page 1 of the list for every requested page"),
+    ("replay-previous", "the previous response of the same list again"),
+    ("short-page=ROWS", "at most this many rows of the page"),
     (
         "rate-limited=rest|rest_user",
-        "a 429 of this limit, though it is not used up",
+        "a 429 of this limit, although it is not exhausted",
     ),
     (
         "headers=dropped|negative|huge|non-numeric|zero",
-        "the true response with wrong rate-limit headers",
+        "the normal response with wrong rate-limit headers",
     ),
     (
         "link=dropped|N",
-        "the true page without a `Link`, or with one that names N as the last page",
+        "the normal page without a `Link` header, or with one that names N as the last page",
     ),
     (
         "move=remove|insert|re-add",
-        "a row goes or comes before the page is made: all behind it move",
+        "a row is removed, inserted or moved before the page is read, so later rows move",
     ),
 ];
 
-/// A fault's text that cannot be read.
+/// A fault's text that cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum FaultSpecError {
     /// The endpoint is unknown.
     #[error(transparent)]
     Endpoint(#[from] UnknownEndpoint),
-    /// The text says no kind of fault.
+    /// The kind is missing.
     #[error("a fault is written `ENDPOINT:KIND`, such as `team-members:status=502:times=3`")]
     Incomplete,
-    /// There is no such kind, or it does not take this value.
-    #[error("`{0}` is no kind of fault with a value it takes")]
+    /// The kind does not exist or does not take this value.
+    #[error("`{0}` is not a kind of fault, or its value is invalid")]
     Kind(String),
-    /// There is no such option, or it does not take this value.
-    #[error("`{0}` is none of page=N, after=N, times=N, body=message|empty|html")]
+    /// The option does not exist or does not take this value.
+    #[error("`{0}` is not one of page=N, after=N, times=N, body=message|empty|html")]
     Option(String),
 }
 
@@ -172,7 +163,7 @@ fn header_change(text: &str) -> Option<HeaderChange> {
     }
 }
 
-/// A status that ends a request: 1xx would not.
+/// A final status: 1xx would not end a request.
 fn status(text: &str) -> Option<StatusCode> {
     text.parse::<StatusCode>()
         .ok()
@@ -183,7 +174,7 @@ fn status(text: &str) -> Option<StatusCode> {
 mod tests {
     use super::*;
 
-    /// The kinds as they may be written, one for each choice, with a value in place of each name.
+    /// One example for each choice of a kind, with a value in place of each name.
     fn examples(kind: &str) -> Vec<String> {
         let kind = kind.split('[').next().unwrap();
         let Some((name, values)) = kind.split_once('=') else {

@@ -1,4 +1,4 @@
-//! Who the token is and whose, and what needs no token at all.
+//! The token and its owner, and the endpoints that require no token.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -13,11 +13,11 @@ pub(super) fn root() -> Response {
 }
 
 pub(super) fn meta() -> Response {
-    // Addresses that are reserved for documentation; ranges and bare ones are mixed, as in the real answer.
+    // Addresses that are reserved for documentation, with and without a range, as in Buildkite's response.
     Response::ok(&json!({ "webhook_ips": ["192.0.2.0/24", "198.51.100.7", "2001:db8::/32"] }))
 }
 
-/// Needs no scope: what a token says of itself.
+/// Requires no scope.
 pub(super) fn access_token(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let token = call.token()?;
     let organization = call.service.organization();
@@ -31,7 +31,7 @@ pub(super) fn access_token(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     )))
 }
 
-/// Needs no scope: the token that asks is worthless from the next request on.
+/// Requires no scope. The token is invalid from the next request on.
 pub(super) fn revoke_access_token(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     call.service.tokens.revoke_by_id(call.token()?.uuid);
     Ok(Response::empty(StatusCode::NO_CONTENT).with_applied(true))

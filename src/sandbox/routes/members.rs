@@ -1,4 +1,4 @@
-//! The organization's people.
+//! The organization's members.
 
 use super::Call;
 use crate::sandbox::json::OrganizationMemberJson;

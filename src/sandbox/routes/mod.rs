@@ -1,5 +1,5 @@
-//! The endpoints, one file per family. What all of them check first is here: the token, its scope, and whether it
-//! reaches the organization.
+//! The endpoints, one file per family. This module has their common checks: the token, its scope, and its access to the
+//! organization.
 
 mod identity;
 mod members;
@@ -18,7 +18,7 @@ use super::pages::{Listing, PageQuery};
 use super::response::{self, ErrorResponse, Response};
 use super::service::Service;
 
-/// A request on its way to an endpoint.
+/// A request to an endpoint.
 pub(super) struct Call<'a> {
     pub(super) service: &'a Service,
     pub(super) target: &'a Target,
@@ -27,12 +27,12 @@ pub(super) struct Call<'a> {
     pub(super) body: &'a [u8],
     pub(super) behaviors: Behaviors,
     pub(super) path: &'a str,
-    /// Only so many rows of a page, if a fault says so.
+    /// Return at most this many rows of a page, because of a fault.
     pub(super) max_rows: Option<usize>,
 }
 
 impl<'a> Call<'a> {
-    /// The same call, as a fault has it served.
+    /// Applies what a fault changes in the request.
     pub(super) fn with_override(mut self, list_override: ListOverride) -> Self {
         if list_override.first_page {
             self.query.reset_page();
@@ -45,14 +45,15 @@ impl<'a> Call<'a> {
         self.token.ok_or_else(response::unauthenticated)
     }
 
-    /// The token, once it holds the scope.
+    /// The token, if it has the scope.
     fn with_scope(&self, scope: &str) -> Result<&'a Token, ErrorResponse> {
         let token = self.token()?;
-        token.require(scope)?;
+        token.require_scope(scope)?;
         Ok(token)
     }
 
-    /// The caller, once the token holds the scope and reaches the organization. Leaving the organization ends the reach.
+    /// The caller, if the token has the scope and access to the organization. An owner who left the organization has no
+    /// access.
     fn caller(&self, scope: &str, organization: &Organization) -> Result<Caller, ErrorResponse> {
         let token = self.with_scope(scope)?;
         let named = self.target.organization.as_ref() == Some(&organization.slug);
@@ -65,7 +66,7 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// The list at this call's path, to be filled with rows.
+    /// The list at this call's path, without its rows.
     fn listing<'c>(&'c self, url: &'c str, paging: Paging) -> Listing<'c> {
         Listing {
             query: &self.query,
@@ -81,14 +82,14 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Who calls, and what they are in the organization.
+/// The caller and the caller's role in the organization.
 #[derive(Clone, Copy, Debug)]
 struct Caller {
     user: uuid::Uuid,
     admin: bool,
 }
 
-/// Answers a call truthfully.
+/// Executes a request.
 pub(super) fn dispatch(call: &Call<'_>) -> Response {
     let response = match call.target.endpoint {
         Endpoint::Root => Ok(identity::root()),
@@ -110,5 +111,5 @@ pub(super) fn dispatch(call: &Call<'_>) -> Response {
         Endpoint::RemoveTeamMember => team_members::remove(call),
         Endpoint::Unknown | Endpoint::Any => Err(Response::message(StatusCode::NOT_FOUND, "Not Found")),
     };
-    response.unwrap_or_else(|refusal| refusal)
+    response.unwrap_or_else(|error| error)
 }

@@ -1,4 +1,4 @@
-//! The organization itself.
+//! The organization.
 
 use super::Call;
 use crate::sandbox::behaviors::{Paging, RateLimitAccess};
@@ -8,7 +8,7 @@ use crate::sandbox::response::{self, ErrorResponse, Response};
 
 const SCOPE: &str = "read_organizations";
 
-/// Only what the token reaches.
+/// Lists only what the token has access to.
 pub(super) fn list(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let token = call.with_scope(SCOPE)?;
     let organization = call.service.organization();

@@ -1,4 +1,4 @@
-//! Who is in a team: read by anybody who is shown the team, written by admins and by the team's maintainers.
+//! A team's members. Everyone who can see the team can read them; admins and the team's maintainers can change them.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -101,7 +101,7 @@ pub(super) fn remove(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     Ok(Response::empty(StatusCode::NO_CONTENT).with_applied(true))
 }
 
-/// Puts the row in place and answers with what the habits make of it.
+/// Writes the row and returns the response that the behaviors determine.
 fn write(
     call: &Call<'_>,
     organization: &mut Organization,
@@ -144,7 +144,7 @@ fn echo(
     }
 }
 
-/// The id of the team that a write is about, if the caller may manage its members.
+/// The id of the team to write to, if the caller may manage its members.
 fn writable_team(call: &Call<'_>, organization: &Organization) -> Result<Uuid, ErrorResponse> {
     let (team, caller) = visible_team(call, WRITE, organization)?;
     if caller.admin || team.role_of(caller.user) == Some(TeamRole::Maintainer) {

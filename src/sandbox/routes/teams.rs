@@ -1,5 +1,5 @@
-//! Teams, as far as the caller is shown them: secret ones are for admins and for their own members, and nothing tells
-//! anybody else that the list is shorter.
+//! The teams that the caller can see. Only admins and a secret team's own members see it, and the list does not show
+//! other callers that it is missing.
 
 use http::StatusCode;
 
@@ -43,7 +43,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     Ok(Response::ok(&TeamJson::new(&organization, team)))
 }
 
-/// The team that a call is about, if the caller is shown it.
+/// The call's team, if the caller can see it.
 pub(super) fn visible_team<'o>(
     call: &Call<'_>,
     scope: &str,

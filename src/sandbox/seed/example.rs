@@ -1,9 +1,9 @@
-//! A small company as a newcomer would expect to see one: Northwind Rail, which builds timetable software.
+//! A small example company: Northwind Rail, which builds timetable software.
 
 use super::rng::{Rng, minutes_after_start};
 use crate::sandbox::organization::{Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole};
 
-/// Name, e-mail, admin, and the name of their role in each team, by the team's position below (`M` maintainer, `m` member).
+/// Name, e-mail, whether an admin, and the role in each team of `TEAMS` by position (`M` maintainer, `m` member).
 const PEOPLE: [(&str, &str, bool, &str); 14] = [
     ("Ingrid Sørensen", "ingrid@northwind-rail.example", true, "MM...M."),
     ("Tomás Herrera", "tomas@northwind-rail.example", true, "mm..M.M"),

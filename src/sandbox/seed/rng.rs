@@ -1,9 +1,9 @@
-//! Numbers that look random and are the same every time (`SplitMix64`).
+//! A deterministic random number generator (`SplitMix64`).
 
 use jiff::Timestamp;
 use uuid::{Builder, Uuid};
 
-/// 2023-01-01T00:00:00Z: when seeded organizations begin.
+/// 2023-01-01T00:00:00Z: the start time of seeded organizations.
 const START: i64 = 1_672_531_200_000;
 
 pub(super) struct Rng(u64);
@@ -33,7 +33,7 @@ impl Rng {
     }
 }
 
-/// So many minutes after the beginning: rows made later have later times.
+/// A time after the start; later rows have later times.
 pub(super) fn minutes_after_start(minutes: usize) -> Timestamp {
     let minutes = i64::try_from(minutes).unwrap_or(0);
     Timestamp::from_millisecond(START.saturating_add(minutes.saturating_mul(60_000))).unwrap_or_default()

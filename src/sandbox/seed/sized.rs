@@ -1,4 +1,4 @@
-//! Organizations of any size.
+//! Generated organizations of any size.
 
 use super::rng::{Rng, minutes_after_start};
 use crate::sandbox::organization::{Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole};
@@ -22,16 +22,16 @@ const FAMILY_NAMES: [&str; 12] = [
     "Walsh",
 ];
 
-/// How large an organization to make.
+/// The size of a generated organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Teams; may be zero.
+    /// Number of teams; may be zero.
     pub teams: usize,
-    /// Members of each team; no more than there are people.
+    /// Members of each team; at most the number of people.
     pub members_per_team: usize,
-    /// People; at least one, who is the admin that owns the default token.
+    /// Number of people; at least one, the admin who owns the default token.
     pub people: usize,
-    /// Another number makes other ids.
+    /// A different number produces different ids.
     pub seed: u64,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn organization(size: Size) -> Organization {
         let start = rng.next_below(people.len());
         let step = coprime_step(&mut rng, people.len());
         for position in 0..size.members_per_team.min(people.len()) {
-            // A step that shares no factor with the number of people meets each of them once.
+            // A step coprime to the number of people reaches each of them once.
             let chosen = (start + position * step) % people.len();
             let role = if position % 10 == 0 {
                 TeamRole::Maintainer
@@ -68,17 +68,17 @@ pub(super) fn organization(size: Size) -> Organization {
 }
 
 fn person(rng: &mut Rng, number: usize) -> Person {
-    let given = GIVEN_NAMES
+    let given_name = GIVEN_NAMES
         .get(rng.next_below(GIVEN_NAMES.len()))
         .copied()
         .unwrap_or_default();
-    let family = FAMILY_NAMES
+    let family_name = FAMILY_NAMES
         .get(rng.next_below(FAMILY_NAMES.len()))
         .copied()
         .unwrap_or_default();
     Person {
         id: rng.next_uuid(),
-        name: format!("{given} {family}"),
+        name: format!("{given_name} {family_name}"),
         email: format!("person-{number}@sized.example"),
         role: if number == 0 {
             OrganizationRole::Admin
