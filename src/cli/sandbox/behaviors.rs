@@ -8,63 +8,63 @@ use crate::sandbox::{
     TeamsDisabled, WriteLag,
 };
 
-/// What Buildkite's documentation leaves open.
+/// Behavior that Buildkite's documentation leaves open.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "What the documentation leaves open")]
+#[command(next_help_heading = "Behavior that the documentation leaves open")]
 pub struct BehaviorArgs {
-    /// How the list of teams takes `page` and `per_page`
-    #[arg(long, default_value_t, value_parser = answers::<Paging>())]
+    /// How the list of teams handles `page` and `per_page`
+    #[arg(long, default_value_t, value_parser = choices::<Paging>())]
     pub team_paging: Paging,
-    /// The same of a team's members
-    #[arg(long, default_value_t, value_parser = answers::<Paging>())]
+    /// The same for a team's members
+    #[arg(long, default_value_t, value_parser = choices::<Paging>())]
     pub team_member_paging: Paging,
-    /// The same of the organization's members
-    #[arg(long, default_value_t, value_parser = answers::<Paging>())]
+    /// The same for the organization's members
+    #[arg(long, default_value_t, value_parser = choices::<Paging>())]
     pub organization_member_paging: Paging,
-    /// The most rows a page holds
+    /// Maximum number of rows on a page
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub per_page_cap: u32,
-    /// When lists carry `Link` headers, and which
-    #[arg(long, default_value_t, value_parser = answers::<Link>())]
+    /// When lists have `Link` headers, and what these say
+    #[arg(long, default_value_t, value_parser = choices::<Link>())]
     pub link: Link,
     /// The order of lists
-    #[arg(long, default_value_t, value_parser = answers::<Order>())]
+    #[arg(long, default_value_t, value_parser = choices::<Order>())]
     pub order: Order,
-    /// Adding somebody who is in the team
-    #[arg(long, default_value_t, value_parser = answers::<PostExisting>())]
+    /// Adding a user who is already in the team
+    #[arg(long, default_value_t, value_parser = choices::<PostExisting>())]
     pub post_existing: PostExisting,
-    /// Adding somebody who is not in the organization
-    #[arg(long, default_value_t, value_parser = answers::<PostOutsider>())]
+    /// Adding a user who is not in the organization
+    #[arg(long, default_value_t, value_parser = choices::<PostOutsider>())]
     pub post_outsider: PostOutsider,
-    /// Removing somebody who is not in the team
-    #[arg(long, default_value_t, value_parser = answers::<DeleteAbsent>())]
+    /// Removing a user who is not in the team
+    #[arg(long, default_value_t, value_parser = choices::<DeleteAbsent>())]
     pub delete_absent: DeleteAbsent,
-    /// Changing somebody who is not in the team
-    #[arg(long, default_value_t, value_parser = answers::<PatchAbsent>())]
+    /// Changing a user who is not in the team
+    #[arg(long, default_value_t, value_parser = choices::<PatchAbsent>())]
     pub patch_absent: PatchAbsent,
     /// Removing or demoting the only maintainer
-    #[arg(long, default_value_t, value_parser = answers::<LastMaintainer>())]
+    #[arg(long, default_value_t, value_parser = choices::<LastMaintainer>())]
     pub last_maintainer: LastMaintainer,
-    /// What a write answers with
-    #[arg(long, default_value_t, value_parser = answers::<Echo>())]
+    /// The body of a write's response
+    #[arg(long, default_value_t, value_parser = choices::<Echo>())]
     pub echo: Echo,
-    /// Whether organization members show their role
-    #[arg(long, default_value_t, value_parser = answers::<MemberRoleField>())]
+    /// Whether organization members have a role field
+    #[arg(long, default_value_t, value_parser = choices::<MemberRoleField>())]
     pub member_role_field: MemberRoleField,
-    /// Whether teams are disabled, and what that looks like
-    #[arg(long, default_value_t, value_parser = answers::<TeamsDisabled>())]
+    /// Whether teams are disabled, and how that shows
+    #[arg(long, default_value_t, value_parser = choices::<TeamsDisabled>())]
     pub teams_disabled: TeamsDisabled,
-    /// Whether requests outside the organization count against it and carry its headers
-    #[arg(long, default_value_t, value_parser = answers::<OrganizationHeaders>())]
+    /// Whether requests outside the organization count against its limit and have its headers
+    #[arg(long, default_value_t, value_parser = choices::<OrganizationHeaders>())]
     pub organization_headers: OrganizationHeaders,
-    /// How the seconds until a reset are made whole
-    #[arg(long, default_value_t, value_parser = answers::<ResetRounding>())]
+    /// Rounding of the seconds until a reset
+    #[arg(long, default_value_t, value_parser = choices::<ResetRounding>())]
     pub reset_rounding: ResetRounding,
-    /// How a token's expiry is written
-    #[arg(long, default_value_t, value_parser = answers::<ExpiresAt>())]
+    /// Format of a token's expiry
+    #[arg(long, default_value_t, value_parser = choices::<ExpiresAt>())]
     pub expires_at: ExpiresAt,
-    /// Who may read `rate_limit`
-    #[arg(long, default_value_t, value_parser = answers::<RateLimitAccess>())]
+    /// Which tokens may read `rate_limit`
+    #[arg(long, default_value_t, value_parser = choices::<RateLimitAccess>())]
     pub rate_limit_access: RateLimitAccess,
     /// How long writes stay hidden from reads: none, a number such as 2-reads, a time such as 500ms
     #[arg(long, default_value_t, value_name = "LAG")]
@@ -72,7 +72,7 @@ pub struct BehaviorArgs {
 }
 
 impl BehaviorArgs {
-    /// The behaviors that these arguments mean.
+    /// The sandbox behaviors for these arguments.
     #[must_use]
     pub fn behaviors(&self) -> Behaviors {
         Behaviors {
@@ -99,7 +99,7 @@ impl BehaviorArgs {
     }
 }
 
-/// Takes a behavior's answers by name, so that the help lists them.
-fn answers<H: Behavior>() -> impl TypedValueParser<Value = H> {
+/// Parses a behavior's choices by name, so that the help lists them.
+fn choices<H: Behavior>() -> impl TypedValueParser<Value = H> {
     PossibleValuesParser::new(H::NAMES).try_map(|name| name.parse::<H>())
 }
