@@ -42,7 +42,7 @@ impl<'a> TeamJson<'a> {
             description: team.description.as_deref(),
             privacy: team.privacy,
             default: team.default,
-            created_at: iso(team.created_at),
+            created_at: format_iso(team.created_at),
             created_by: team
                 .created_by
                 .and_then(|id| organization.current_or_former_person(id))
@@ -75,7 +75,7 @@ impl<'a> TeamMemberJson<'a> {
                 .current_or_former_person(row.user)
                 .map_or("", |person| &person.name),
             role: Some(row.role),
-            created_at: iso(row.created_at),
+            created_at: format_iso(row.created_at),
         }
     }
 
@@ -128,7 +128,7 @@ impl<'a> UserJson<'a> {
             name: &person.name,
             email: &person.email,
             avatar_url: format!("https://www.gravatar.com/avatar/{}", person.id.simple()),
-            created_at: iso(person.created_at),
+            created_at: format_iso(person.created_at),
         }
     }
 }
@@ -147,7 +147,7 @@ pub(super) fn organization(organization: &Organization, origin: &str) -> Value {
         "pipelines_url": format!("{url}/pipelines"),
         "agents_url": format!("{url}/agents"),
         "emojis_url": format!("{url}/emojis"),
-        "created_at": iso(organization.created_at),
+        "created_at": format_iso(organization.created_at),
     })
 }
 
@@ -155,7 +155,7 @@ pub(super) fn organization(organization: &Organization, origin: &str) -> Value {
 pub(super) fn access_token(token: &Token, owner: &Person, format: ExpiresAt) -> Value {
     let written = |at: Timestamp| match format {
         ExpiresAt::SpaceUtc => at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-        ExpiresAt::Iso | ExpiresAt::Null | ExpiresAt::Absent => iso(at),
+        ExpiresAt::Iso | ExpiresAt::Null | ExpiresAt::Absent => format_iso(at),
     };
     let mut document = json!({
         "uuid": token.uuid,
@@ -176,7 +176,7 @@ pub(super) fn access_token(token: &Token, owner: &Person, format: ExpiresAt) -> 
 }
 
 /// Milliseconds and a `Z`, as in the documentation.
-fn iso(at: Timestamp) -> String {
+fn format_iso(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 

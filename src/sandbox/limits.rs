@@ -251,7 +251,7 @@ impl Limits {
     }
 
     /// Counts a request and returns the resulting levels.
-    pub(super) fn count(&self, user: Uuid, counts_organization: bool) -> LimitStatus {
+    pub(super) fn count_request(&self, user: Uuid, counts_organization: bool) -> LimitStatus {
         let limit_status = LimitStatus {
             organization: counts_organization.then(|| self.consume_organization(1)).flatten(),
             user: self.consume_user(user, 1),

@@ -53,7 +53,7 @@ impl Service {
         let behaviors = self.behaviors();
         let limit_status = token
             .as_deref()
-            .map(|token| self.count(token, &target, &behaviors))
+            .map(|token| self.count_request(token, &target, &behaviors))
             .unwrap_or_default();
         let call = Call {
             service: self,
@@ -143,12 +143,12 @@ impl Service {
     }
 
     /// Counts the request against its user and, if it is about the organization, against the organization.
-    fn count(&self, token: &Token, target: &Target, behaviors: &Behaviors) -> LimitStatus {
+    fn count_request(&self, token: &Token, target: &Target, behaviors: &Behaviors) -> LimitStatus {
         let counts_organization = match &target.organization {
             Some(slug) => token.reaches_organization && *slug == self.organization().slug,
             None => behaviors.organization_headers == OrganizationHeaders::Present,
         };
-        self.limits.count(token.owner, counts_organization)
+        self.limits.count_request(token.owner, counts_organization)
     }
 
     pub(super) fn organization(&self) -> RwLockReadGuard<'_, Organization> {

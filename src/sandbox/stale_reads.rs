@@ -42,8 +42,8 @@ impl StaleReads {
         if lag == WriteLag::None {
             return;
         }
-        let mut stale_reads = self.lock();
-        let stale = stale_reads.entry(team).or_default().entry(user).or_insert(StaleRow {
+        let mut by_team = self.lock();
+        let stale = by_team.entry(team).or_default().entry(user).or_insert(StaleRow {
             before,
             lag,
             written: Instant::now(),
@@ -54,35 +54,35 @@ impl StaleReads {
 
     /// One user's row as a read returns it.
     pub(super) fn member(&self, team: &Team, user: Uuid) -> Option<Membership> {
-        let mut stale_reads = self.lock();
-        if let Some(team_rows) = stale_reads.get_mut(&team.id)
-            && let Some(stale) = team_rows.get_mut(&user)
+        let mut by_team = self.lock();
+        if let Some(stale_rows) = by_team.get_mut(&team.id)
+            && let Some(stale) = stale_rows.get_mut(&user)
         {
             if stale.is_stale() {
                 return stale.before;
             }
-            team_rows.remove(&user);
+            stale_rows.remove(&user);
         }
         team.member(user).copied()
     }
 
     /// The whole list as a read returns it; `None` if it equals the current list.
     pub(super) fn members(&self, team: &Team) -> Option<Vec<Membership>> {
-        let mut stale_reads = self.lock();
-        let team_rows = stale_reads.get_mut(&team.id)?;
-        team_rows.retain(|_, stale| stale.is_stale());
-        if team_rows.is_empty() {
+        let mut by_team = self.lock();
+        let stale_rows = by_team.get_mut(&team.id)?;
+        stale_rows.retain(|_, stale| stale.is_stale());
+        if stale_rows.is_empty() {
             return None;
         }
         let mut rows: Vec<Membership> = Vec::with_capacity(team.members().len());
         for row in team.members() {
-            match team_rows.get(&row.user) {
+            match stale_rows.get(&row.user) {
                 Some(stale) => rows.extend(stale.before),
                 None => rows.push(*row),
             }
         }
         rows.extend(
-            team_rows
+            stale_rows
                 .values()
                 .filter_map(|stale| stale.before)
                 .filter(|row| team.member(row.user).is_none()),

@@ -23,7 +23,7 @@ pub(in crate::sandbox) fn apply_edit(edit: &Edit, organization: &mut Organizatio
 }
 
 /// The row that a list shows first.
-fn first<'r, T>(mut rows: impl DoubleEndedIterator<Item = &'r T>, order: Order) -> Option<&'r T> {
+fn first_shown<'r, T>(mut rows: impl DoubleEndedIterator<Item = &'r T>, order: Order) -> Option<&'r T> {
     match order {
         Order::OldestFirst => rows.next(),
         Order::NewestFirst => rows.next_back(),
@@ -31,7 +31,7 @@ fn first<'r, T>(mut rows: impl DoubleEndedIterator<Item = &'r T>, order: Order) 
 }
 
 fn move_teams(edit: &Edit, organization: &mut Organization, order: Order) {
-    let first = first(organization.teams().iter(), order).map(|team| team.id);
+    let first = first_shown(organization.teams().iter(), order).map(|team| team.id);
     match edit {
         Edit::RemoveAhead => {
             first.and_then(|id| organization.remove_team(id));
@@ -63,7 +63,7 @@ fn move_people(edit: &Edit, organization: &mut Organization, order: Order) {
     // Skip the owner of the default token: removing the owner would invalidate the token, which is a different fault.
     let owner = organization.owner().map(|person| person.id);
     let others = organization.people().iter().filter(|person| Some(person.id) != owner);
-    let first = first(others, order).cloned();
+    let first = first_shown(others, order).cloned();
     match (edit, first) {
         (Edit::RemoveAhead, Some(person)) => {
             organization.remove_person(person.id, MemberRows::Dropped);
@@ -107,7 +107,7 @@ fn move_members(edit: &Edit, organization: &mut Organization, team: Uuid, order:
     let Some(team) = organization.team_mut(team) else {
         return;
     };
-    let first = first(team.members().iter(), order).copied();
+    let first = first_shown(team.members().iter(), order).copied();
     match (edit, first, newcomer) {
         (Edit::RemoveAhead, Some(row), _) => {
             team.remove_member(row.user);

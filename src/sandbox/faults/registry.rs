@@ -48,7 +48,7 @@ impl FaultHandle {
 
     /// Removes the fault. Its count stays.
     pub fn remove(&self) {
-        self.faults.registry().active.retain(|active| active.id != self.id);
+        self.faults.registry().active.retain(|fault| fault.id != self.id);
     }
 }
 
@@ -112,9 +112,9 @@ impl Faults {
         let mut guard = self.registry();
         let FaultRegistry { active, previous, .. } = &mut *guard;
         let mut plan = FaultPlan::default();
-        for active in active.iter_mut().filter(|active| active.matches(target, page)) {
+        for candidate in active.iter_mut().filter(|fault| fault.matches(target, page)) {
             let replaces = !matches!(
-                active.fault.kind,
+                candidate.fault.kind,
                 FaultKind::Delay(_)
                     | FaultKind::Held(_)
                     | FaultKind::Headers(_)
@@ -125,15 +125,15 @@ impl Faults {
                 continue;
             }
             let replayed = previous.get(path);
-            if matches!(active.fault.kind, FaultKind::ReplayPrevious) && replayed.is_none() {
+            if matches!(candidate.fault.kind, FaultKind::ReplayPrevious) && replayed.is_none() {
                 continue;
             }
-            active.matched += 1;
-            if active.matched <= active.fault.skip || active.is_exhausted() {
+            candidate.matched += 1;
+            if candidate.matched <= candidate.fault.skip || candidate.is_exhausted() {
                 continue;
             }
-            active.fired.fetch_add(1, Ordering::SeqCst);
-            match &active.fault.kind {
+            candidate.fired.fetch_add(1, Ordering::SeqCst);
+            match &candidate.fault.kind {
                 FaultKind::Delay(time) => plan.delay = plan.delay.saturating_add(*time),
                 FaultKind::Held(gate) => plan.gates.push(gate.clone()),
                 FaultKind::Headers(change) => plan.headers.push(*change),

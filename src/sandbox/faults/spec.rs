@@ -81,7 +81,7 @@ impl FromStr for Fault {
         let kind = parts.next().ok_or(FaultSpecError::Incomplete)?;
         let mut fault = Self::new(
             endpoint,
-            kind_of(kind).ok_or_else(|| FaultSpecError::Kind(kind.to_owned()))?,
+            parse_kind(kind).ok_or_else(|| FaultSpecError::Kind(kind.to_owned()))?,
         );
         for option in parts {
             fault = with_option(fault, option).ok_or_else(|| FaultSpecError::Option(option.to_owned()))?;
@@ -112,7 +112,7 @@ fn with_option(mut fault: Fault, option: &str) -> Option<Fault> {
     Some(fault)
 }
 
-fn kind_of(text: &str) -> Option<FaultKind> {
+fn parse_kind(text: &str) -> Option<FaultKind> {
     let Some((name, value)) = text.split_once('=') else {
         return match text {
             "html" => Some(FaultKind::Html200),
@@ -126,14 +126,14 @@ fn kind_of(text: &str) -> Option<FaultKind> {
         };
     };
     match (name, value) {
-        ("status", code) => Some(FaultKind::Status(status(code)?, BodyStyle::Message)),
-        ("applied-then", code) => Some(FaultKind::AppliedThenStatus(status(code)?)),
+        ("status", code) => Some(FaultKind::Status(parse_status(code)?, BodyStyle::Message)),
+        ("applied-then", code) => Some(FaultKind::AppliedThenStatus(parse_status(code)?)),
         ("delay", time) => humantime::parse_duration(time).ok().map(FaultKind::Delay),
         ("reset", "before") => Some(FaultKind::ResetBefore),
         ("reset", "after") => Some(FaultKind::ResetAfter),
         ("shape", json) => serde_json::from_str(json).ok().map(FaultKind::WrongShape),
         ("text", text) => Some(FaultKind::Text(text.to_owned())),
-        ("answered-as", code) => Some(FaultKind::AnsweredAs(status(code)?)),
+        ("answered-as", code) => Some(FaultKind::AnsweredAs(parse_status(code)?)),
         ("content-type", "none") => Some(FaultKind::ContentType(None)),
         ("content-type", declared) => HeaderValue::from_str(declared)
             .is_ok()
@@ -144,7 +144,7 @@ fn kind_of(text: &str) -> Option<FaultKind> {
         ("rate-limited", "rest_user") => Some(FaultKind::RateLimited(Bucket::User, RateLimitStyle::Documented)),
         ("link", "dropped") => Some(FaultKind::Links(LinkChange::Dropped)),
         ("link", last) => last.parse().ok().map(|last| FaultKind::Links(LinkChange::Last(last))),
-        ("headers", change) => header_change(change).map(FaultKind::Headers),
+        ("headers", change) => parse_header_change(change).map(FaultKind::Headers),
         ("move", "remove") => Some(FaultKind::MoveRows(Edit::RemoveAhead)),
         ("move", "insert") => Some(FaultKind::MoveRows(Edit::InsertAhead)),
         ("move", "re-add") => Some(FaultKind::MoveRows(Edit::RemoveAndAddAgain)),
@@ -152,7 +152,7 @@ fn kind_of(text: &str) -> Option<FaultKind> {
     }
 }
 
-fn header_change(text: &str) -> Option<HeaderChange> {
+fn parse_header_change(text: &str) -> Option<HeaderChange> {
     match text {
         "dropped" => Some(HeaderChange::Dropped),
         "negative" => Some(HeaderChange::NegativeRemaining),
@@ -164,7 +164,7 @@ fn header_change(text: &str) -> Option<HeaderChange> {
 }
 
 /// A final status: 1xx would not end a request.
-fn status(text: &str) -> Option<StatusCode> {
+fn parse_status(text: &str) -> Option<StatusCode> {
     text.parse::<StatusCode>()
         .ok()
         .filter(|status| !status.is_informational())
@@ -196,7 +196,7 @@ mod tests {
     fn every_kind_that_is_listed_can_be_written() {
         for (kind, _) in FAULT_KINDS {
             for example in examples(kind) {
-                assert!(kind_of(&example).is_some(), "{example}");
+                assert!(parse_kind(&example).is_some(), "{example}");
             }
         }
     }
@@ -204,8 +204,8 @@ mod tests {
     #[test]
     fn every_kind_that_can_be_written_is_listed() {
         let source = include_str!("spec.rs");
-        let from = source.find("fn kind_of").unwrap();
-        let to = source.find("fn header_change").unwrap();
+        let from = source.find("fn parse_kind").unwrap();
+        let to = source.find("fn parse_header_change").unwrap();
         let names = source[from..to].split('"').skip(1).step_by(2);
         let listed: Vec<String> = FAULT_KINDS.iter().flat_map(|(kind, _)| examples(kind)).collect();
         for name in names.filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-' || c == '_')) {

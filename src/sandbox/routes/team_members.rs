@@ -33,20 +33,20 @@ pub(super) fn get(call: &Call<'_>) -> Result<Response, ErrorResponse> {
         .target
         .user
         .and_then(|user| call.service.stale_reads.member(team, user));
-    let row = row.ok_or_else(no_member)?;
+    let row = row.ok_or_else(member_not_found)?;
     Ok(Response::ok(&TeamMemberJson::new(&organization, &row)))
 }
 
 pub(super) fn add(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let mut organization = call.service.organization_mut();
     let team = writable_team(call, &organization)?;
-    let body = body(call)?;
+    let body = parse_body(call)?;
     let user = body
         .get("user_id")
         .and_then(Value::as_str)
         .and_then(endpoint::parse_uuid);
     let user = user.ok_or_else(|| response::validation_failed("User must exist"))?;
-    let role = role(&body)?;
+    let role = parse_role(&body)?;
     if organization.person(user).is_none() {
         return Err(match call.behaviors.post_outsider {
             PostOutsider::NotFound => response::not_found("user"),
@@ -63,7 +63,13 @@ pub(super) fn add(call: &Call<'_>) -> Result<Response, ErrorResponse> {
             StatusCode::CONFLICT,
             "User has already been added to this team",
         )),
-        PostExisting::Unchanged => Ok(echo(call, &organization, StatusCode::OK, Some(present), present)),
+        PostExisting::Unchanged => Ok(write_response(
+            call,
+            &organization,
+            StatusCode::OK,
+            Some(present),
+            present,
+        )),
         PostExisting::Upsert => write(call, &mut organization, (team, user, role), StatusCode::CREATED),
     }
 }
@@ -71,10 +77,10 @@ pub(super) fn add(call: &Call<'_>) -> Result<Response, ErrorResponse> {
 pub(super) fn change(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let mut organization = call.service.organization_mut();
     let team = writable_team(call, &organization)?;
-    let role = role(&body(call)?)?;
+    let role = parse_role(&parse_body(call)?)?;
     let user = call.target.user.filter(|&user| is_member(&organization, team, user));
     let user = user.ok_or_else(|| match call.behaviors.patch_absent {
-        PatchAbsent::NotFound => no_member(),
+        PatchAbsent::NotFound => member_not_found(),
         PatchAbsent::Unprocessable => response::validation_failed("User is not a member of this team"),
     })?;
     write(call, &mut organization, (team, user, role), StatusCode::OK)
@@ -85,7 +91,7 @@ pub(super) fn remove(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let team = writable_team(call, &organization)?;
     let Some(user) = call.target.user.filter(|&user| is_member(&organization, team, user)) else {
         return match call.behaviors.delete_absent {
-            DeleteAbsent::NotFound => Err(no_member()),
+            DeleteAbsent::NotFound => Err(member_not_found()),
             DeleteAbsent::NoContent => Ok(Response::empty(StatusCode::NO_CONTENT)),
             DeleteAbsent::Unprocessable => Err(Response::message(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -93,7 +99,7 @@ pub(super) fn remove(call: &Call<'_>) -> Result<Response, ErrorResponse> {
             )),
         };
     };
-    keep_a_maintainer(call, &organization, team, user)?;
+    require_other_maintainer(call, &organization, team, user)?;
     let before = organization.team_mut(team).and_then(|team| team.remove_member(user));
     call.service
         .stale_reads
@@ -109,21 +115,21 @@ fn write(
     status: StatusCode,
 ) -> Result<Response, ErrorResponse> {
     if role == TeamRole::Member {
-        keep_a_maintainer(call, organization, team, user)?;
+        require_other_maintainer(call, organization, team, user)?;
     }
     let target = organization.team_mut(team).ok_or_else(|| response::not_found("team"))?;
     let before = target.member(user).copied();
     let row = target.set_member(user, role, Timestamp::now());
     if before == Some(row) {
-        return Ok(echo(call, organization, status, before, row));
+        return Ok(write_response(call, organization, status, before, row));
     }
     call.service
         .stale_reads
         .record(team, user, before, call.behaviors.write_lag);
-    Ok(echo(call, organization, status, before, row).with_applied(true))
+    Ok(write_response(call, organization, status, before, row).with_applied(true))
 }
 
-fn echo(
+fn write_response(
     call: &Call<'_>,
     organization: &Organization,
     status: StatusCode,
@@ -154,7 +160,7 @@ fn writable_team(call: &Call<'_>, organization: &Organization) -> Result<Uuid, E
     }
 }
 
-fn keep_a_maintainer(
+fn require_other_maintainer(
     call: &Call<'_>,
     organization: &Organization,
     team: Uuid,
@@ -173,12 +179,12 @@ fn is_member(organization: &Organization, team: Uuid, user: Uuid) -> bool {
     organization.team(team).is_some_and(|team| team.member(user).is_some())
 }
 
-fn body(call: &Call<'_>) -> Result<Value, ErrorResponse> {
+fn parse_body(call: &Call<'_>) -> Result<Value, ErrorResponse> {
     serde_json::from_slice(call.body)
         .map_err(|_| Response::message(StatusCode::BAD_REQUEST, "Request body could not be parsed as JSON"))
 }
 
-fn role(body: &Value) -> Result<TeamRole, ErrorResponse> {
+fn parse_role(body: &Value) -> Result<TeamRole, ErrorResponse> {
     match body.get("role").and_then(Value::as_str) {
         Some("member") => Ok(TeamRole::Member),
         Some("maintainer") => Ok(TeamRole::Maintainer),
@@ -186,6 +192,6 @@ fn role(body: &Value) -> Result<TeamRole, ErrorResponse> {
     }
 }
 
-fn no_member() -> ErrorResponse {
+fn member_not_found() -> ErrorResponse {
     response::not_found("team member")
 }

@@ -47,7 +47,7 @@ const TEAMS: [(&str, &str, Option<&str>, bool); 7] = [
     ("interns", "Interns", Some("Summer programme"), false),
 ];
 
-pub(super) fn organization() -> Organization {
+pub(super) fn build() -> Organization {
     let mut rng = Rng::new(0x6e6f_7274_6877);
     let mut organization = Organization::new(
         rng.next_uuid(),

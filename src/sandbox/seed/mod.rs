@@ -25,8 +25,8 @@ impl Seed {
     #[must_use]
     pub fn build(self) -> Organization {
         match self {
-            Self::Example => example::organization(),
-            Self::Sized(size) => sized::organization(size),
+            Self::Example => example::build(),
+            Self::Sized(size) => sized::build(size),
             Self::Given(organization) => *organization,
         }
     }

@@ -35,21 +35,21 @@ pub struct Size {
     pub seed: u64,
 }
 
-pub(super) fn organization(size: Size) -> Organization {
+pub(super) fn build(size: Size) -> Organization {
     let mut rng = Rng::new(size.seed);
     let mut organization = Organization::new(rng.next_uuid(), "sized", "Sized", minutes_after_start(0));
     let mut people = Vec::with_capacity(size.people.max(1));
     for number in 0..size.people.max(1) {
-        let person = person(&mut rng, number);
+        let person = build_person(&mut rng, number);
         people.push(person.id);
         organization.add_person(person);
     }
     let owner = people.first().copied();
     for number in 0..size.teams {
-        let mut team = team(&mut rng, number);
+        let mut team = build_team(&mut rng, number);
         team.created_by = owner;
         let start = rng.next_below(people.len());
-        let step = coprime_step(&mut rng, people.len());
+        let step = choose_coprime_step(&mut rng, people.len());
         for position in 0..size.members_per_team.min(people.len()) {
             // A step coprime to the number of people reaches each of them once.
             let chosen = (start + position * step) % people.len();
@@ -67,7 +67,7 @@ pub(super) fn organization(size: Size) -> Organization {
     organization
 }
 
-fn person(rng: &mut Rng, number: usize) -> Person {
+fn build_person(rng: &mut Rng, number: usize) -> Person {
     let given_name = GIVEN_NAMES
         .get(rng.next_below(GIVEN_NAMES.len()))
         .copied()
@@ -94,7 +94,7 @@ fn person(rng: &mut Rng, number: usize) -> Person {
     }
 }
 
-fn team(rng: &mut Rng, number: usize) -> Team {
+fn build_team(rng: &mut Rng, number: usize) -> Team {
     Team {
         id: rng.next_uuid(),
         description: (!number.is_multiple_of(3)).then(|| format!("Generated team {number}")),
@@ -108,7 +108,7 @@ fn team(rng: &mut Rng, number: usize) -> Team {
     }
 }
 
-fn coprime_step(rng: &mut Rng, people: usize) -> usize {
+fn choose_coprime_step(rng: &mut Rng, people: usize) -> usize {
     let mut step = rng.next_below(people).max(1);
     while common_divisor(step, people) != 1 {
         step += 1;
