@@ -161,16 +161,16 @@ fn other_tokens(sandbox: &Sandbox) -> Vec<(SecretString, &'static str)> {
     let teams_only = owner.with_scopes(&["read_teams", "write_teams"]);
     let mut tokens = vec![
         (
-            sandbox.mint(read_only.described("sandbox read-only")),
+            sandbox.mint(read_only.with_description("sandbox read-only")),
             "admin, without write_teams: reads everything",
         ),
         (
-            sandbox.mint(teams_only.described("sandbox teams only")),
+            sandbox.mint(teams_only.with_description("sandbox teams only")),
             "admin, read_teams and write_teams only",
         ),
     ];
     if let Some(member) = sandbox.with_organization(non_admin) {
-        let spec = TokenSpec::owned_by(member).described("sandbox member");
+        let spec = TokenSpec::owned_by(member).with_description("sandbox member");
         tokens.push((sandbox.mint(spec), "not an admin, all scopes: secret teams are hidden"));
     }
     tokens

@@ -52,7 +52,7 @@ impl TokenSpec {
 
     /// The same token with this description.
     #[must_use]
-    pub fn described(mut self, description: &str) -> Self {
+    pub fn with_description(mut self, description: &str) -> Self {
         description.clone_into(&mut self.description);
         self
     }

@@ -109,7 +109,7 @@ impl Sandbox {
         }
         let token = service
             .tokens
-            .mint(TokenSpec::owned_by(owner).described("sandbox admin"));
+            .mint(TokenSpec::owned_by(owner).with_description("sandbox admin"));
         let stopped = CancellationToken::new();
         let accept_task = tokio::spawn(connection::accept(listener, Arc::clone(&service), stopped.clone()));
         Ok(Self {

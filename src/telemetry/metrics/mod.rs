@@ -1,7 +1,7 @@
 //! All metrics: names, labels and help texts.
 //!
 //! Events are recorded where they happen. Values that can be read at any time are read when a monitor scrapes them
-//! ([`crate::monitoring`]). Without a recorder, recording has almost no cost.
+//! (`monitoring`). Without a recorder, recording has almost no cost.
 //!
 //! A label has few values, and they are words of this program or of a protocol: never a person, a team, an organization
 //! or a secret. A gauge whose value is unknown is absent rather than 0.
