@@ -26,7 +26,7 @@ pub struct ServeArgs {
     connection: ConnectionArgs,
     #[command(flatten)]
     listener: ListenerArgs,
-    /// Serve an embedded Buildkite with a believable organization: no account needed
+    /// Serve an embedded Buildkite with an example organization: no account needed
     #[arg(long)]
     sandbox: bool,
     /// What is logged, for instance `info` or `buildkite_connector=debug`

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, Gate, RefusalStyle};
+use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, Gate, RateLimitStyle};
 use futures::future::join_all;
 use http::StatusCode;
 use tonic::Code;
@@ -100,7 +100,7 @@ async fn an_outage_seen_by_a_sync_is_unknown_and_a_sync_that_waits_is_none() {
     assert_eq!(bench.check().await.state("organization_member_listing"), Unknown);
     outage.remove();
     bench.platform().resources("user").await.unwrap();
-    let limited = FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented);
+    let limited = FaultKind::RateLimited(Bucket::User, RateLimitStyle::Documented);
     bench
         .sandbox
         .faults()

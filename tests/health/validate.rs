@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buildkite_connector::proto::c1::connector::v2::ConnectorServiceValidateRequest;
 use buildkite_connector::proto::c1::connector::v2::connector_service_client::ConnectorServiceClient;
-use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, OrganizationRole, RefusalStyle};
+use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, OrganizationRole, RateLimitStyle};
 use http::StatusCode;
 use rstest::rstest;
 use serde_json::json;
@@ -117,7 +117,7 @@ async fn only_the_callers_own_deadline_is_deadline_exceeded() {
 #[tokio::test]
 async fn a_budget_that_is_spent_says_when_it_will_not_be() {
     let bench = Bench::start().await;
-    let limited = FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented);
+    let limited = FaultKind::RateLimited(Bucket::User, RateLimitStyle::Documented);
     bench.sandbox.faults().add(Fault::new(Endpoint::Teams, limited));
     let refused = bench.platform().validate().await.unwrap_err();
     let told = told(&refused);

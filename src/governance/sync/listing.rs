@@ -264,7 +264,7 @@ impl Governance {
         let is_whole = self.unlisted_users.end_session(sync);
         // Without an id, what several callers read at any time would be taken for one sync.
         if is_whole && !sync.is_empty() {
-            SYNC_LAST_SUCCESS.set_to([], Timestamp::now());
+            SYNC_LAST_SUCCESS.set_timestamp([], Timestamp::now());
         }
     }
 }

@@ -101,7 +101,7 @@ impl World {
 
     pub async fn of(sandbox: Sandbox, connector: Connector) -> Self {
         let platform = connector.platform().await;
-        let (teams, people) = sandbox.look(|organization: &Organization| {
+        let (teams, people) = sandbox.with_organization(|organization: &Organization| {
             let teams = organization.teams().iter().map(|team| team.id).collect();
             let people = organization.people().iter().map(|person| person.id).skip(1).collect();
             (teams, people)
@@ -125,7 +125,7 @@ impl World {
     /// What Buildkite has.
     pub fn held(&self, pair: Pair) -> Option<Role> {
         self.sandbox
-            .look(|organization| organization.team(pair.team).and_then(|team| team.role_of(pair.user)))
+            .with_organization(|organization| organization.team(pair.team).and_then(|team| team.role_of(pair.user)))
             .map(|role| match role {
                 TeamRole::Member => Role::Member,
                 TeamRole::Maintainer => Role::Maintainer,
@@ -143,7 +143,7 @@ impl World {
 
     /// REST requests so far.
     pub fn total(&self) -> u64 {
-        self.sandbox.journal().total()
+        self.sandbox.request_log().total()
     }
 
     /// Writes that changed something.

@@ -114,7 +114,7 @@ async fn grants_end_as_audit_unavailable_and_cost_one_thread() {
     }
     let grown = threads().saturating_sub(before);
     assert!(grown < CALLERS / 2, "{grown} threads more");
-    assert_eq!(world.sandbox.journal().count(Endpoint::AddTeamMember), 0);
+    assert_eq!(world.sandbox.request_log().count(Endpoint::AddTeamMember), 0);
     // Reads go on.
     world.platform.validate().await.unwrap();
     world.platform.resources("team").await.unwrap();

@@ -141,7 +141,7 @@ impl AuditRecord {
         let word = outcome
             .as_ref()
             .map_or_else(GovernanceError::reason, |outcome| outcome.as_str());
-        PROVISIONING.count([self.attempt.operation.as_str(), word]);
+        PROVISIONING.increment([self.attempt.operation.as_str(), word]);
         let line = match outcome {
             Ok(outcome) => Line {
                 outcome: Some(outcome.as_str()),
