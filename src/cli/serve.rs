@@ -13,7 +13,7 @@ use super::{CommandError, logging, signals};
 use crate::governance::Governance;
 use crate::governance::health::{Report, State};
 use crate::grpc::server::{Listener, Monitoring, ReloadTrigger, Reloadable, Server};
-use crate::providers::buildkite::{ApiToken, Client, Credential};
+use crate::providers::buildkite::{ApiToken, Client, Credential, govern};
 use crate::sandbox::{Options, Sandbox};
 
 /// Between two checks while Buildkite cannot be asked.
@@ -77,7 +77,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     )));
     let watched = Arc::clone(&credential);
     let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-    let access = Arc::new(Governance::new(Arc::new(client), access_settings));
+    let access = Arc::new(govern(Arc::new(client), access_settings));
     let server = Server::new(Arc::clone(&access), protection)
         .await
         .map_err(|error| failed(&error))?;

@@ -1,14 +1,15 @@
-//! The governance model, in plain Rust: who can hold what, what is listed, what a grant or a revoke does, and what may be
-//! believed of an answer.
+//! Governance in plain Rust: who can hold what, what is listed, what a grant or a revoke does, and when a response is believed.
 //!
-//! This module knows nothing of gRPC: [`crate::grpc::services`] translates. It talks to Buildkite through one trait,
-//! [`Upstream`]. Its rule above all others: trouble is never reported as absence. Every listing is complete or an error, an
-//! empty one is vouched for, and "not found" is said only of what was proven absent ([`absence`]).
+//! This module knows neither the wire nor a provider. It is given a [`provider::Provider`], and [`crate::grpc::services`] and
+//! [`crate::export`] call it. Its rule above all others: trouble is never reported as absence. Every listing is complete or an
+//! error, an empty one is confirmed, and "not found" is said only of what was proven absent.
 
 pub mod call;
+mod directory;
 mod error;
 pub mod health;
 pub mod model;
+pub mod provider;
 pub mod provisioning;
 pub mod rate_limit;
 pub mod sync;
@@ -21,18 +22,14 @@ use tokio::time::Instant;
 
 pub use call::{CallContext, Lane};
 pub use error::GovernanceError;
-pub use model::catalog::{EntitlementTexts, ResourceKind};
-pub use model::ids::{EntitlementId, GrantId, Principal, ResourceId};
-pub use sync::listing::{Page, TeamGrant};
-pub use sync::page_token::PageTokenError;
+pub use sync::{Listings, Page, PageTokenError};
 
-use crate::governance::rate_limit::BudgetState;
-use crate::providers::buildkite::{Buildkite, Upstream};
+use crate::providers::buildkite::Buildkite;
+use directory::Directory;
 use health::HealthSettings;
-use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, WriteTimeouts};
-use sync::prefetch::Prefetch;
-use sync::progress::ProgressLog;
-use sync::unlisted_users::UnlistedUsers;
+use provider::Provider;
+use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, ProvisioningSettings, WriteTimeouts};
+use rate_limit::BudgetState;
 
 /// What to do where the token's owner is shown only part of the teams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,76 +80,98 @@ impl Default for GovernanceSettings {
     }
 }
 
-/// Reads and changes the team memberships of an organization.
+/// The governance of one organization: its lists, its changes, and its health.
 #[derive(Debug)]
 pub struct Governance {
-    provider: Arc<Buildkite>,
+    provider: Arc<dyn Provider>,
+    buildkite: Arc<Buildkite>,
     settings: GovernanceSettings,
-    unlisted_users: UnlistedUsers,
-    progress: ProgressLog,
-    prefetch: Prefetch,
-    provisioning: Provisioning,
+    listings: Arc<Listings>,
+    provisioning: Arc<Provisioning>,
 }
 
 impl Governance {
-    /// Governs the organization that `upstream` reaches.
+    /// Governs what `provider` has. Changes are recorded in the audit file of the settings, if any.
     #[must_use]
-    pub fn new(upstream: Arc<dyn Upstream>, settings: GovernanceSettings) -> Self {
+    pub fn new(provider: Arc<dyn Provider>, buildkite: Arc<Buildkite>, settings: GovernanceSettings) -> Self {
         let sink = settings.audit_file.clone().map(provisioning::file_sink);
-        Self::recording(upstream, settings, sink)
+        Self::with_sink(provider, buildkite, settings, sink)
     }
 
-    /// Governs the organization that `upstream` reaches, and records changes in `sink` in place of the audit file.
+    /// Governs what `provider` has, and records changes in `sink` in place of the audit file.
     #[must_use]
-    pub fn with_sink(upstream: Arc<dyn Upstream>, settings: GovernanceSettings, sink: Arc<dyn AuditSink>) -> Self {
-        Self::recording(upstream, settings, Some(sink))
-    }
-
-    fn recording(upstream: Arc<dyn Upstream>, settings: GovernanceSettings, sink: Option<Arc<dyn AuditSink>>) -> Self {
-        let provider = Arc::new(Buildkite::new(
-            upstream,
-            settings.partial_visibility,
-            settings.read_ahead,
-        ));
-        let provisioning = Provisioning::new(sink, settings.write_timeouts.append, provider.recorder.notifier());
-        let prefetch = Prefetch::new(Arc::clone(&provider.upstream), settings.read_ahead);
+    pub fn with_sink(
+        provider: Arc<dyn Provider>,
+        buildkite: Arc<Buildkite>,
+        settings: GovernanceSettings,
+        sink: Option<Arc<dyn AuditSink>>,
+    ) -> Self {
+        let directory = Arc::new(Directory::new(settings.provisioning));
+        let listings = Listings::new(Arc::clone(&provider), settings.read_ahead, Arc::clone(&directory));
+        let listings = Arc::new(listings);
+        let provisioning = Provisioning::new(
+            Arc::clone(&provider),
+            Arc::clone(&listings),
+            directory,
+            ProvisioningSettings::from(&settings),
+            sink,
+            buildkite.recorder.notifier(),
+        );
         Self {
             provider,
+            buildkite,
             settings,
-            unlisted_users: UnlistedUsers::default(),
-            progress: ProgressLog::default(),
-            prefetch,
-            provisioning,
+            listings,
+            provisioning: Arc::new(provisioning),
         }
     }
 
-    /// The organization's slug.
+    /// The organization's name.
     #[must_use]
     pub fn organization(&self) -> &str {
-        self.provider.organization_slug()
+        self.provider.organization()
     }
 
-    /// How the request budget stands.
+    /// Its lists.
+    #[must_use]
+    pub fn listings(&self) -> &Listings {
+        &self.listings
+    }
+
+    /// Its changes.
+    #[must_use]
+    pub fn provisioning(&self) -> &Arc<Provisioning> {
+        &self.provisioning
+    }
+
+    /// The state of the request budget.
     #[must_use]
     pub fn budget(&self) -> BudgetState {
-        self.provider.upstream.budget()
+        self.provider.budget()
     }
 
-    /// When the last of so many requests of a lane is likely to have its turn; none where no limit is in the way.
+    /// When the last of `requests` requests of a lane can be expected to be sent; `None` if no limit delays them.
     #[must_use]
     pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
-        self.provider.upstream.forecast(lane, requests)
-    }
-
-    /// The provider.
-    #[must_use]
-    pub fn provider(&self) -> &Buildkite {
-        &self.provider
+        self.provider.forecast(lane, requests)
     }
 
     /// What the operator decided.
     #[must_use]
     pub fn settings(&self) -> &GovernanceSettings {
         &self.settings
+    }
+}
+
+impl From<&GovernanceSettings> for ProvisioningSettings {
+    fn from(settings: &GovernanceSettings) -> Self {
+        Self {
+            enabled: settings.provisioning,
+            maintainer_revoke: settings.maintainer_revoke,
+            protected: settings.protected.clone(),
+            write_timeouts: settings.write_timeouts.clone(),
+            directory_max_age: settings.directory_max_age,
+            health_max_age: settings.health.max_age,
+        }
     }
 }

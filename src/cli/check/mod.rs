@@ -16,7 +16,7 @@ use super::settings::{ConnectionArgs, Settings};
 use crate::governance::Governance;
 use crate::governance::health::Report;
 use crate::governance::rate_limit::BudgetState;
-use crate::providers::buildkite::Client;
+use crate::providers::buildkite::{Client, govern};
 
 /// The command answers within 15 s whatever happens; this leaves time to print.
 const WHOLE: Duration = Duration::from_secs(14);
@@ -66,7 +66,7 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     let provisioning = access.provisioning;
     let client = Client::with_credential(settings.origin, settings.organization, settings.credential, options)
         .map_err(|error| CommandError::Failed(error.to_string()))?;
-    let access = Arc::new(Governance::new(Arc::new(client), access));
+    let access = Arc::new(govern(Arc::new(client), access));
     let report = access.health(Duration::ZERO, Some(Instant::now() + WHOLE)).await;
     let findings = Findings {
         report,

@@ -5,11 +5,12 @@ use super::assess::{Context, Finding};
 use super::check::{Check, State};
 use super::expiry::{Expiry, format_minute};
 use super::remedy;
+use crate::governance::provider::OwnerRole;
 use crate::governance::provisioning::ProtectedNames;
 use crate::governance::{GovernanceError, PartialVisibility};
 use crate::providers::buildkite::evidence::{Evidence, Observation};
 use crate::providers::buildkite::{
-    AccessToken, ApiError, ApiErrorKind, Endpoint, OwnerRole, Scope, Subject, Unavailability, from_api,
+    AccessToken, ApiError, ApiErrorKind, Endpoint, Scope, Subject, Unavailability, from_api,
 };
 
 /// Whether members may be changed, by the token's scopes, the record and the owner's role.

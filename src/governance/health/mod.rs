@@ -62,7 +62,7 @@ impl Governance {
     /// The report from what was seen so far; asks nothing.
     #[must_use]
     pub fn latest_health(&self) -> Report {
-        self.report_of(&self.provider.recorder.evidence())
+        self.report_of(&self.buildkite.recorder.evidence())
     }
 
     fn report_of(&self, evidence: &Evidence) -> Report {
@@ -98,10 +98,10 @@ impl Governance {
                 // What failed is in the evidence; the report is made of that. Names are looked up once the lists can be read, and
                 // apart from the probes, on which a sync waits.
                 if governance.provider.probe_for_health(age, probe_timeout).await.is_ok() {
-                    drop(timeout_at(until, governance.refresh_protected_names()).await);
+                    drop(timeout_at(until, governance.provisioning.refresh_protected_names()).await);
                 }
             };
-            tokio::join!(probing, governance.recheck_audit());
+            tokio::join!(probing, governance.provisioning.recheck_audit());
         });
         // It fails by a panic, which was reported, or because the process ends; either way what is known is told.
         match until {
@@ -113,7 +113,7 @@ impl Governance {
 
     /// Resolves after the next answer of Buildkite's that says something about a check. One listener at a time.
     pub async fn health_changed(&self) {
-        self.provider.recorder.changed().await;
+        self.buildkite.recorder.changed().await;
     }
 
     fn context(&self) -> Context {
@@ -122,10 +122,10 @@ impl Governance {
             provisioning: self.settings.provisioning,
             partial_visibility: self.settings.partial_visibility,
             expiry_warning: self.settings.health.expiry_warning,
-            audit_error: self.audit_error(),
-            protected_names: self.protected_names(),
-            clock_ahead: self.provider.upstream.clock_ahead(),
-            probe_in_progress: self.provider.probe_lock.try_lock().is_err(),
+            audit_error: self.provisioning.audit_error(),
+            protected_names: self.provisioning.protected_names(),
+            clock_ahead: self.buildkite.upstream.clock_ahead(),
+            probe_in_progress: self.buildkite.probe_lock.try_lock().is_err(),
             now: Timestamp::now(),
         }
     }

@@ -30,7 +30,7 @@ impl Governance {
         let mut last_due = None;
         loop {
             self.health(age, wait_for_probe).await;
-            let evidence = self.provider.recorder.evidence();
+            let evidence = self.buildkite.recorder.evidence();
             let report = self.report_of(&evidence);
             if report.reads_work() {
                 return Ok(());

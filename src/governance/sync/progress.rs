@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::governance::{Governance, Lane};
+use crate::governance::Lane;
+use crate::governance::provider::Provider;
 
 /// Minimum time between two progress lines.
 const MIN_LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -18,21 +19,10 @@ pub(crate) struct ProgressLog {
 }
 
 impl ProgressLog {
-    fn is_due(&self) -> bool {
-        let mut last_logged = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last_logged.is_none_or(|last_logged| last_logged.elapsed() >= MIN_LOG_INTERVAL);
-        if due {
-            *last_logged = Some(Instant::now());
-        }
-        due
-    }
-}
-
-impl Governance {
-    /// The teams are known: what the members of all of them will cost, at one request a team at least.
-    pub(crate) fn log_forecast(&self, teams: usize) {
+    /// The teams are known: logs what reading the members of all of them will cost, at one request a team at least.
+    pub(crate) fn log_forecast(&self, provider: &dyn Provider, teams: usize) {
         let requests = u32::try_from(teams).unwrap_or(u32::MAX);
-        let Some(end) = self.provider.upstream.forecast(Lane::Sync, requests) else {
+        let Some(end) = provider.forecast(Lane::Sync, requests) else {
             tracing::info!(
                 teams,
                 requests,
@@ -41,7 +31,7 @@ impl Governance {
             return;
         };
         let time = end.saturating_duration_since(Instant::now());
-        let limits = self.budget().buckets;
+        let limits = provider.budget().buckets;
         let windows = limits
             .iter()
             .filter_map(|bucket| bucket.limit)
@@ -57,19 +47,23 @@ impl Governance {
         );
     }
 
-    /// One more team was read.
-    pub(crate) fn log_progress(&self, sync: &str) {
-        if let Some((read, teams)) = self.unlisted_users.progress(sync)
-            && (read == teams || self.progress.is_due())
-        {
-            let left = u32::try_from(teams - read).unwrap_or(u32::MAX);
-            let time = self
-                .provider
-                .upstream
-                .forecast(Lane::Sync, left)
-                .map(|end| end.saturating_duration_since(Instant::now()));
-            let seconds_left = time.map(|time| time.as_secs());
-            tracing::info!(read, teams, seconds_left, "sync: members of teams read");
+    /// One more team was read: logs how many of how many were, unless that was logged a moment ago.
+    pub(crate) fn log_progress(&self, provider: &dyn Provider, (read, teams): (usize, usize)) {
+        if read != teams && !self.is_due() {
+            return;
         }
+        let left = u32::try_from(teams - read).unwrap_or(u32::MAX);
+        let end = provider.forecast(Lane::Sync, left);
+        let seconds_left = end.map(|end| end.saturating_duration_since(Instant::now()).as_secs());
+        tracing::info!(read, teams, seconds_left, "sync: members of teams read");
+    }
+
+    fn is_due(&self) -> bool {
+        let mut last_logged = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last_logged.is_none_or(|last_logged| last_logged.elapsed() >= MIN_LOG_INTERVAL);
+        if due {
+            *last_logged = Some(Instant::now());
+        }
+        due
     }
 }

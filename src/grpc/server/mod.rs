@@ -172,7 +172,7 @@ impl Server {
             tasks.spawn(async move { connection::connect(&context, stream, permit).await });
         }
         tracing::info!("ending: new calls are rejected, calls in progress are finished");
-        self.governance.stop_accepting();
+        self.governance.provisioning().stop_accepting();
         drop(listener);
         self.health.shutdown().await;
         self.context.shutdown.cancel();
@@ -188,10 +188,10 @@ impl Server {
     async fn finish(&self, connections: TaskTracker) {
         connections.close();
         let closed = async {
-            tokio::join!(connections.wait(), self.governance.drain());
+            tokio::join!(connections.wait(), self.governance.provisioning().drain());
         };
         let idle = async {
-            tokio::join!(self.context.concurrency.idle(), self.governance.drain());
+            tokio::join!(self.context.concurrency.idle(), self.governance.provisioning().drain());
             sleep(crate::grpc::middleware::limits::GOAWAY_GRACE).await;
         };
         tokio::select! {

@@ -1,59 +1,48 @@
 //! What a 404 proves.
 //!
-//! Buildkite answers 404 for what is absent, hidden, disabled or out of the token's reach. So a 404 alone proves nothing: a
-//! team is gone only when a fresh, complete list of the teams lacks it, before and after which the owner is an organization admin;
-//! a person is outside only while the organization itself is readable.
+//! Buildkite responds with 404 for what is absent, hidden, disabled or out of the token's reach. So a 404 alone proves nothing: a
+//! team is gone only when a fresh, complete list of the teams lacks it, before and after which the owner is an organization
+//! admin; a user is outside only while the organization itself is readable.
 
 use std::time::Duration;
 
-use crate::governance::{CallContext, GovernanceError};
-use crate::providers::buildkite::pagination::Cursor;
-use crate::providers::buildkite::{ApiError, ApiErrorKind, Buildkite, Endpoint, OwnerRole, Team, TeamId, UserId};
+use uuid::Uuid;
 
-impl Buildkite {
-    /// What it means that `team` answered 404: `TeamNotFound` where that is proven, `TeamUnreachable` where it is not, or
-    /// the trouble that kept us from finding out.
-    pub(crate) async fn missing_team_error(&self, team: TeamId, call: &CallContext) -> GovernanceError {
-        match self.team_is_gone(team, call).await {
-            Ok(true) => GovernanceError::TeamNotFound { team },
-            Ok(false) => GovernanceError::TeamUnreachable { team },
-            Err(error) => error,
-        }
-    }
+use super::resources::Teams;
+use super::{ApiError, ApiErrorKind, Buildkite, Endpoint, UserId};
+use crate::governance::provider::{OwnerRole, ResourceType};
+use crate::governance::{CallContext, GovernanceError, sync};
 
-    async fn team_is_gone(&self, team: TeamId, call: &CallContext) -> Result<bool, GovernanceError> {
-        let call = &call.uncoalesced();
-        // Read anew: the list of a token or an organization in trouble proves nothing, nor does that of an owner who is no admin.
-        let standing = self.credential_status(Duration::ZERO, call).await?;
-        if standing.owner_role != OwnerRole::Admin {
-            return Ok(false);
-        }
-        let teams = self.read_all::<Team>(call).await?;
-        if teams.iter().any(|listed| listed.id == team) {
-            return Ok(false);
-        }
-        // And once more behind the list's last window: a demotion before it hides teams from the list.
-        Ok(self.fetch_owner_role(call).await? == OwnerRole::Admin)
-    }
-
-    /// Whether the organization has no record of the person.
+impl Teams {
+    /// Whether the team is proven absent.
     ///
     /// # Errors
-    /// Whatever keeps us from knowing.
-    pub(crate) async fn is_outsider(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
-        match self.upstream.person(user, call).await {
-            Ok(_) => Ok(false),
-            Err(ApiError {
-                kind: ApiErrorKind::NotFound,
-                ..
-            }) => self.members_are_visible(user, call).await,
-            Err(error) => Err(self.call_error(error, call).await),
+    /// What keeps the proof from being made.
+    pub(super) async fn is_gone(&self, team: Uuid, call: &CallContext) -> Result<bool, GovernanceError> {
+        let buildkite = self.buildkite();
+        let call = &call.uncoalesced();
+        // Read anew: a list proves nothing if the token or the organization is in trouble, or if the owner is not an admin.
+        let status = buildkite.credential_status(Duration::ZERO, call).await?;
+        if status.owner_role != OwnerRole::Admin {
+            return Ok(false);
         }
+        let list_call = call.clone().with_concurrency(buildkite.list_concurrency);
+        let teams = sync::complete_list(self, &buildkite.list_history, &list_call).await?;
+        if teams.iter().any(|listed| listed.id.id == team) {
+            return Ok(false);
+        }
+        // And once more after the last window of the list: a demotion before it hides teams from the list.
+        Ok(buildkite.fetch_owner_role(call).await? == OwnerRole::Admin)
     }
+}
 
-    /// Whether a person's 404 can be believed: a record that must exist is shown in the same place, the token's owner's, or
-    /// anybody's where the owner is not known or is the one in question.
-    async fn members_are_visible(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
+impl Buildkite {
+    /// Whether a user's 404 can be believed: a record that must exist is shown in the same place. That is the record of the
+    /// token's owner, or any record if the owner is not known or is the user in question.
+    ///
+    /// # Errors
+    /// What keeps that record from being read.
+    pub(super) async fn members_are_visible(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
         let owner = match self.recorder.evidence().user.and_then(|seen| seen.outcome.ok()) {
             Some(owner) => Some(owner),
             None => self.upstream.user(call).await.ok(),
@@ -62,7 +51,7 @@ impl Buildkite {
             Some(owner) => self.upstream.person(owner.id, call).await.map(|_| true),
             None => self
                 .upstream
-                .people(Cursor::Start, 1, call)
+                .people(super::pagination::Cursor::Start, 1, call)
                 .await
                 .map(|people| !people.rows.is_empty()),
         };
@@ -73,7 +62,13 @@ impl Buildkite {
                 endpoint: Endpoint::OrganizationMember,
                 ..
             }) => Ok(false),
-            Err(error) => Err(self.call_error(error, call).await),
+            Err(
+                error @ ApiError {
+                    kind: ApiErrorKind::NotFound,
+                    ..
+                },
+            ) => Err(self.explain_missing_list(error.endpoint, call).await),
+            Err(error) => Err(self.explain(error.into(), call).await),
         }
     }
 }

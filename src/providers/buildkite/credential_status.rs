@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::governance::provider::OwnerRole;
 use crate::governance::{CallContext, GovernanceError};
 use crate::providers::buildkite::{
     AccessToken, Buildkite, CurrentUser, Endpoint, MaxAge, Organization, OrganizationMember, ProbeSet,
@@ -13,26 +14,12 @@ use crate::providers::buildkite::{
 /// How long what was seen of the token counts as just seen.
 pub(crate) const EVIDENCE_MAX_AGE: Duration = Duration::from_secs(60);
 
-/// What the token's owner is in the organization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OwnerRole {
-    /// Sees and governs every team.
-    Admin,
-    /// Is not shown secret teams, governs the teams they maintain.
-    Member,
-    /// Not told: an older answer, or a scope that is missing. Treated as admin, but proves nothing.
-    Unknown,
-}
-
-impl OwnerRole {
-    /// The role that a person's record tells.
-    #[must_use]
-    pub fn of(person: &OrganizationMember) -> Self {
-        match person.role.as_deref() {
-            Some("admin") => Self::Admin,
-            Some("member") => Self::Member,
-            _ => Self::Unknown,
-        }
+/// The role in a member's record.
+pub(crate) fn owner_role(member: &OrganizationMember) -> OwnerRole {
+    match member.role.as_deref() {
+        Some("admin") => OwnerRole::Admin,
+        Some("member") => OwnerRole::Member,
+        _ => OwnerRole::Unknown,
     }
 }
 
@@ -110,7 +97,7 @@ impl Buildkite {
             }),
             // Another caller saw it fail in the moment between; what it saw is as true for this one.
             _ => Err(GovernanceError::Unavailable {
-                endpoint: Endpoint::AccessToken,
+                endpoint: Endpoint::AccessToken.name(),
                 why: "the token's standing changed while it was read".to_owned(),
             }),
         }

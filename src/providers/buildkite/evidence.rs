@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CurrentUser, Organization, OwnerRole};
+use crate::governance::provider::OwnerRole;
+use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CurrentUser, Organization};
 
 /// The last answer of one kind.
 #[derive(Debug, Clone)]

@@ -1,98 +1,54 @@
-//! Whole lists of the organization, read now, for decisions that need every row.
+//! Whether an empty list is believed.
+//!
+//! Users: the token's owner is one of them, so their list is never empty. Teams: the list is read twice, and a team that this
+//! process saw is requested by its id.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::credential_status::EVIDENCE_MAX_AGE;
-use super::pagination::{Batch, Cursor, Row};
-use super::{ApiError, Buildkite, Endpoint, OrganizationMember, OwnerRole, Team, Upstream};
-use crate::governance::{CallContext, GovernanceError, PartialVisibility};
-
-/// A row of the organization's people or teams, whichever list is read.
-pub(crate) trait PrefetchableRow: Row + Sized + 'static {
-    /// Where the list is.
-    const ENDPOINT: Endpoint;
-
-    /// Reads some rows of the list.
-    fn read(
-        upstream: Arc<dyn Upstream>,
-        from: Cursor,
-        enough: usize,
-        call: CallContext,
-    ) -> impl Future<Output = Result<Batch<Self>, ApiError>> + Send + 'static;
-}
-
-impl PrefetchableRow for OrganizationMember {
-    const ENDPOINT: Endpoint = Endpoint::OrganizationMembers;
-
-    async fn read(
-        upstream: Arc<dyn Upstream>,
-        from: Cursor,
-        enough: usize,
-        call: CallContext,
-    ) -> Result<Batch<Self>, ApiError> {
-        upstream.people(from, enough, &call).await
-    }
-}
-
-impl PrefetchableRow for Team {
-    const ENDPOINT: Endpoint = Endpoint::Teams;
-
-    async fn read(
-        upstream: Arc<dyn Upstream>,
-        from: Cursor,
-        enough: usize,
-        call: CallContext,
-    ) -> Result<Batch<Self>, ApiError> {
-        upstream.teams(from, enough, &call).await
-    }
-}
+use super::resources::{TEAM, Teams};
+use super::{Buildkite, Endpoint};
+use crate::governance::provider::{FailureClass, ResourceType};
+use crate::governance::{CallContext, GovernanceError};
 
 impl Buildkite {
-    /// A whole list, as far as the token is shown it, read now. An empty one is believed as one of a sync is.
-    pub(crate) async fn read_all<R: PrefetchableRow>(&self, call: &CallContext) -> Result<Vec<R>, GovernanceError> {
-        let mut rows: Vec<R> = self.read_list(call).await?;
-        if rows.is_empty() && R::ENDPOINT == Endpoint::OrganizationMembers {
-            return self.reject_empty_user_list(call).await;
-        }
-        if rows.is_empty() {
-            rows = self.read_list(call).await?;
-        }
-        if rows.is_empty() {
-            self.confirm_no_teams(call).await?;
-        } else if R::ENDPOINT == Endpoint::Teams {
-            self.list_history.record_team(rows.first().map(|row| row.id().into()));
-        }
-        Ok(rows)
+    /// Succeeds if the token and the organization were seen to work within `max_age`, or work now.
+    ///
+    /// # Errors
+    /// What keeps the token or the organization from being read.
+    pub(super) async fn confirm_works(&self, max_age: Duration, call: &CallContext) -> Result<(), GovernanceError> {
+        self.credential_status(max_age, call).await.map(drop)
     }
 
-    async fn read_list<R: PrefetchableRow>(&self, call: &CallContext) -> Result<Vec<R>, GovernanceError> {
-        let mut rows = Vec::new();
-        let mut cursor = Some(Cursor::Start);
-        let list_call = call.clone().with_concurrency(self.list_concurrency);
-        while let Some(from) = cursor {
-            let batch = match R::read(Arc::clone(&self.upstream), from, usize::MAX, list_call.clone()).await {
-                Ok(batch) => batch,
-                Err(error) => return Err(self.call_error(error, call).await),
-            };
-            rows.extend(batch.rows);
-            cursor = batch.next;
-        }
-        Ok(rows)
+    /// Refuses an empty list of users: the token's owner is one of them.
+    ///
+    /// # Errors
+    /// Always: what keeps the token or the organization from being read, which may be why the list is empty, or `Unexpected`.
+    pub(super) async fn reject_empty_user_list(&self, call: &CallContext) -> Result<(), GovernanceError> {
+        self.confirm_works(EVIDENCE_MAX_AGE, call).await?;
+        Err(GovernanceError::Unexpected {
+            endpoint: Endpoint::OrganizationMembers.name(),
+            what: "an empty list, though the token's owner is in the organization".to_owned(),
+        })
     }
+}
 
-    /// An empty list is believed only when the token and the organization were just seen to be in order.
-    pub(crate) async fn confirm_empty_list(&self, call: &CallContext) -> Result<(), GovernanceError> {
-        self.credential_status(EVIDENCE_MAX_AGE, call).await.map(|_| ())
-    }
-
-    pub(crate) async fn ensure_complete_view(&self, age: Duration, call: &CallContext) -> Result<(), GovernanceError> {
-        let standing = self.credential_status(age, call).await?;
-        match (standing.owner_role, self.partial_visibility) {
-            (OwnerRole::Member, PartialVisibility::Refuse) => Err(GovernanceError::PartialVisibility {
-                owner: standing.owner_label(),
+impl Teams {
+    /// Accepts that there are no teams, after their list was read twice without any.
+    ///
+    /// # Errors
+    /// `Unexpected` if a team that was listed before responds, or what keeps it from being requested.
+    pub(super) async fn confirm_no_teams(&self, call: &CallContext) -> Result<(), GovernanceError> {
+        let Some(team) = self.buildkite().list_history.last_listed(TEAM.id) else {
+            return Ok(());
+        };
+        match self.get(team.id, call).await {
+            Ok(_) => Err(GovernanceError::Unexpected {
+                endpoint: Endpoint::Teams.name(),
+                what: format!("an empty list, twice, though team {} answers", team.id),
             }),
-            _ => Ok(()),
+            Err(failure) if failure.class == FailureClass::NotFound => Ok(()),
+            Err(failure) => Err(self.buildkite().explain(failure, call).await),
         }
     }
 }

@@ -10,13 +10,14 @@ mod api_errors;
 pub mod budget;
 mod credential;
 pub(crate) mod credential_status;
-mod empty_lists;
 pub(crate) mod evidence;
 mod lists;
+mod lockout;
 pub mod pagination;
 pub(crate) mod probe;
 mod provider;
 mod recorder;
+pub mod resources;
 pub(crate) mod upstream;
 mod visibility;
 
@@ -33,8 +34,7 @@ pub use api::types::{
 pub(crate) use api_errors::{Subject, from_api};
 pub use credential::token::{ApiToken, CredentialError};
 pub use credential::token_file::{Credential, TokenFileError};
-pub use credential_status::{CredentialStatus, OwnerRole};
-pub(crate) use lists::PrefetchableRow;
+pub use credential_status::CredentialStatus;
 pub(crate) use probe::{MaxAge, ProbeSet};
-pub use provider::Buildkite;
+pub use provider::{Buildkite, BuildkiteProvider, govern, govern_with_sink};
 pub use upstream::Upstream;

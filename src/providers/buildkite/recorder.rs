@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use crate::governance::health::Check;
 use crate::governance::rate_limit::BudgetState;
 use crate::governance::{CallContext, Lane};
+use crate::providers::buildkite::credential_status::owner_role;
 use crate::providers::buildkite::evidence::{Evidence, Observation};
 use crate::providers::buildkite::pagination::{Batch, Cursor};
 use crate::providers::buildkite::{
-    AccessToken, ApiError, ApiErrorKind, CurrentUser, Endpoint, Organization, OrganizationMember, OwnerRole, Role,
-    Team, TeamId, TeamMember, Unavailability, Upstream, UserId,
+    AccessToken, ApiError, ApiErrorKind, CurrentUser, Endpoint, Organization, OrganizationMember, Role, Team, TeamId,
+    TeamMember, Unavailability, Upstream, UserId,
 };
 
 /// Records every response as health evidence.
@@ -217,7 +218,7 @@ impl Upstream for EvidenceRecorder {
         if is_conclusive(&outcome, call) || (owner == Some(user) && outcome.as_ref().is_err_and(is_told)) {
             self.record(&outcome, begun, |evidence, seen| {
                 if owner == Some(user) {
-                    evidence.owner_role = Some(seen.map(OwnerRole::of));
+                    evidence.owner_role = Some(seen.map(owner_role));
                 }
             });
         }
