@@ -146,7 +146,7 @@ fn tell(report: &Report) {
         tracing::warn!(
             organization = report.organization,
             state = worst.state.as_str(),
-            check = worst.check.row().id,
+            check = worst.check.id,
             remedy = worst.remedy,
             "buildkite: {}",
             worst.summary

@@ -9,6 +9,7 @@ pub mod call;
 mod error;
 pub mod health;
 pub mod model;
+pub mod provider;
 pub mod provisioning;
 pub mod rate_limit;
 pub mod sync;
@@ -28,7 +29,8 @@ pub use sync::page_token::PageTokenError;
 
 use crate::governance::rate_limit::BudgetState;
 use crate::providers::buildkite::{Buildkite, Upstream};
-use health::HealthSettings;
+use health::{Health, HealthSettings};
+use provider::HealthSource;
 use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, WriteTimeouts};
 use sync::prefetch::Prefetch;
 use sync::progress::ProgressLog;
@@ -87,6 +89,7 @@ impl Default for GovernanceSettings {
 #[derive(Debug)]
 pub struct Governance {
     provider: Arc<Buildkite>,
+    health: Health,
     settings: GovernanceSettings,
     unlisted_users: UnlistedUsers,
     progress: ProgressLog,
@@ -114,10 +117,12 @@ impl Governance {
             settings.partial_visibility,
             settings.read_ahead,
         ));
-        let provisioning = Provisioning::new(sink, settings.write_timeouts.append, provider.recorder.notifier());
+        let health = Health::new(Arc::clone(&provider) as Arc<dyn HealthSource>, settings.health.clone());
+        let provisioning = Provisioning::new(sink, settings.write_timeouts.append, health.notifier());
         let prefetch = Prefetch::new(Arc::clone(&provider.upstream), settings.read_ahead);
         Self {
             provider,
+            health,
             settings,
             unlisted_users: UnlistedUsers::default(),
             progress: ProgressLog::default(),

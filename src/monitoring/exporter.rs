@@ -79,7 +79,7 @@ fn set_health(report: &Report) {
     for result in &report.checks {
         for state in State::ALL {
             let present = u32::from(state == result.state);
-            SCOPE_STATE.set([result.check.row().id, state.as_str()], present);
+            SCOPE_STATE.set([result.check.id, state.as_str()], present);
         }
     }
     if let Some(end) = report.credential.as_ref().and_then(CredentialReport::expires_at) {

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use super::Findings;
 use crate::governance::health::{CheckResult, CredentialReport, Expiry};
 use crate::governance::rate_limit::BucketState;
-use crate::providers::buildkite::Scope;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -67,10 +66,9 @@ pub(super) fn write(findings: &Findings, out: &mut impl Write) -> io::Result<()>
 }
 
 fn check(verdict: &CheckResult) -> Check<'_> {
-    let row = verdict.check.row();
     Check {
-        id: row.id,
-        scope: row.scope.map(Scope::as_str),
+        id: verdict.check.id,
+        scope: verdict.check.scope,
         state: verdict.state.as_str(),
         summary: &verdict.summary,
         remedy: &verdict.remedy,

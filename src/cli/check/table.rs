@@ -36,8 +36,8 @@ pub(super) fn write(findings: &Findings, coloured: bool, out: &mut impl Write) -
 }
 
 fn row(verdict: &CheckResult, coloured: bool, out: &mut impl Write) -> io::Result<()> {
-    let row = verdict.check.row();
-    let scope = row.scope.map_or("-", |scope| scope.as_str());
+    let check = verdict.check;
+    let scope = check.scope.unwrap_or("-");
     let (mark, colour) = mark(verdict.state);
     let mark = if coloured {
         format!("\u{1b}[{colour}m{mark}\u{1b}[0m")
@@ -46,11 +46,11 @@ fn row(verdict: &CheckResult, coloured: bool, out: &mut impl Write) -> io::Resul
     };
     let summary = &verdict.summary;
     let without = if verdict.state == State::Unhealthy {
-        format!(" (so {})", row.impact)
+        format!(" (so {})", check.impact)
     } else {
         String::new()
     };
-    writeln!(out, "{mark} {:<28} {scope:<19} {summary}{without}", row.id)
+    writeln!(out, "{mark} {:<28} {scope:<19} {summary}{without}", check.id)
 }
 
 /// The mark and its colour, as a terminal is told it.

@@ -6,7 +6,7 @@ use tokio::sync::Mutex;
 
 use super::Upstream;
 use super::empty_lists::ListHistory;
-use super::recorder::EvidenceRecorder;
+use super::health::recorder::EvidenceRecorder;
 use super::visibility::RoleAfterLists;
 use crate::governance::PartialVisibility;
 

@@ -31,8 +31,8 @@ impl Health {
     /// Adds both services to `routes` and starts to publish. Must be called within a runtime.
     pub async fn register(governance: Arc<Governance>, routes: &mut RoutesBuilder) -> Self {
         let (reporter, service) = health_reporter();
-        let process = ProcessHealth::new(reporter);
         let report = governance.latest_health();
+        let process = ProcessHealth::new(reporter, &report);
         process.publish(&report).await;
         let (publisher, latest) = watch::channel(report);
         let publisher = Arc::new(publisher);

@@ -81,10 +81,9 @@ fn response(report: Report) -> CheckScopesResponse {
 }
 
 fn check(result: CheckResult) -> ScopeCheck {
-    let row = result.check.row();
     ScopeCheck {
-        id: row.id.to_owned(),
-        scope: row.scope.map(|scope| scope.to_string()).unwrap_or_default(),
+        id: result.check.id.to_owned(),
+        scope: result.check.scope.unwrap_or_default().to_owned(),
         state: state(result.state).into(),
         summary: summary(&result),
         remedy: result.remedy,

@@ -30,7 +30,7 @@ impl Scope {
 
     /// The scope as Buildkite spells it.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::ReadUser => "read_user",
             Self::ReadOrganizations => "read_organizations",
