@@ -1,4 +1,4 @@
-//! For scripts: the same data. Fields are only ever added; see `docs/check.md`.
+//! The output for scripts: the same data as JSON. Fields are only ever added; see `docs/check.md`.
 
 use std::io::{self, Write};
 

@@ -20,7 +20,7 @@ pub struct Buildkite {
     /// How many windows of a list may be requested concurrently.
     pub(super) list_concurrency: usize,
     /// Held during a probe run, so that concurrent callers share one.
-    pub(crate) probe_lock: Mutex<()>,
+    pub(super) probe_lock: Mutex<()>,
     pub(super) role_after_lists: RoleAfterLists,
     pub(crate) list_history: ListHistory,
 }

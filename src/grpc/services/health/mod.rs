@@ -20,14 +20,14 @@ use scope_health::ScopeHealth;
 
 /// Publishes health, kept up to date with Buildkite's responses.
 #[derive(Debug)]
-pub struct Health {
+pub struct HealthPublisher {
     process: ProcessHealth,
     publishing: AbortOnDropHandle<()>,
     /// Keeps the channel open so that watchers end with the server's shutdown status, not with end-of-stream.
     _keep_open: Arc<watch::Sender<Report>>,
 }
 
-impl Health {
+impl HealthPublisher {
     /// Adds both services to `routes` and starts to publish. Must be called within a runtime.
     pub async fn register(governance: Arc<Governance>, routes: &mut RoutesBuilder) -> Self {
         let (reporter, service) = health_reporter();

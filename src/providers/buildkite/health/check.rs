@@ -34,13 +34,8 @@ impl Check {
     /// The scope that the check stands for; `None` for the token's own record, which requires none.
     #[must_use]
     pub fn scope(self) -> Option<Scope> {
-        match self {
-            Self::Authentication => None,
-            Self::UserIdentity => Some(Scope::ReadUser),
-            Self::OrganizationAccess | Self::OrganizationMemberListing => Some(Scope::ReadOrganizations),
-            Self::TeamListing => Some(Scope::ReadTeams),
-            Self::TeamMembershipManagement => Some(Scope::WriteTeams),
-        }
+        let scope = self.info().scope?;
+        Scope::ALL.into_iter().find(|known| known.as_str() == scope)
     }
 
     /// The description of the check.

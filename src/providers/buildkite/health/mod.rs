@@ -12,6 +12,8 @@ mod findings;
 pub(crate) mod probe;
 pub(crate) mod recorder;
 mod remedy;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
