@@ -1,8 +1,8 @@
-//! Buildkite's REST API v2 as typed calls.
+//! Buildkite as a provider, by its REST API v2.
 //!
-//! This module implements the REST client: endpoints, rows, pagination of long lists, classification of errors, the
-//! credential, and the request budget. It does not depend on governance: [`crate::governance`] decides what a
-//! response means for access.
+//! [`api`], [`pagination`] and [`budget`] implement the REST client: endpoints, rows, long lists, classification of errors, the
+//! credential, and the request budget. [`Buildkite`] is the provider for [`crate::governance`]: it decides what a response
+//! means for access, and is the source of [`health`].
 
 mod absence;
 pub mod api;
