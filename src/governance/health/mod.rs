@@ -1,8 +1,8 @@
 //! Health: whether the credential can do what is required of it, check by check, and what to do if it cannot.
 //!
 //! The provider has the checks, the evidence from its responses, and the probes for what is missing ([`HealthSource`]). This
-//! module decides when to probe, adds what governance itself knows ([`ChangeHealth`]), and derives the state of scopes and
-//! features ([`report`]). `validate` decides whether a connector may be used now.
+//! module decides when to probe, adds what governance itself knows (`ChangeHealth`), and derives the state of scopes and
+//! features ([`Report`]). `validate` decides whether a connector may be used now.
 
 mod changes;
 mod check;

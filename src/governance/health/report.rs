@@ -108,7 +108,7 @@ impl Report {
         self.worst(|result| !result.concerns_changes_only)
     }
 
-    /// The error of [`Self::first_failing`], as a call would end with it.
+    /// The error of the first check that is unhealthy, or else unknown, as a call would end with it.
     #[must_use]
     pub fn first_failure(&self) -> Option<&GovernanceError> {
         self.first_failing().and_then(|result| result.error.as_ref())
