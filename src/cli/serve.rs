@@ -119,7 +119,7 @@ async fn reload_on_hangup(mut hangups: Signal, credential: Arc<Credential>, trig
 async fn keep_checking(access: Arc<Governance>, credential: Arc<Credential>, interval: Duration) {
     let (mut told, mut age) = (None, interval);
     loop {
-        let report = access.health(age, None).await;
+        let report = access.health().check(age, None).await;
         let now = report.worst_check().map(|worst| (worst.check, worst.state));
         if told != Some(now) {
             tell(&report);
@@ -146,7 +146,7 @@ fn tell(report: &Report) {
         tracing::warn!(
             organization = report.organization,
             state = worst.state.as_str(),
-            check = worst.check.row().id,
+            check = worst.check.id,
             remedy = worst.remedy,
             "buildkite: {}",
             worst.summary

@@ -24,9 +24,8 @@ pub use call::{CallContext, Lane};
 pub use error::GovernanceError;
 pub use sync::{Listings, Page, PageTokenError};
 
-use crate::providers::buildkite::Buildkite;
 use directory::Directory;
-use health::HealthSettings;
+use health::{ChangeHealth, Health, HealthSettings};
 use provider::Provider;
 use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, ProvisioningSettings, WriteTimeouts};
 use rate_limit::BudgetState;
@@ -84,28 +83,28 @@ impl Default for GovernanceSettings {
 #[derive(Debug)]
 pub struct Governance {
     provider: Arc<dyn Provider>,
-    buildkite: Arc<Buildkite>,
     settings: GovernanceSettings,
     listings: Arc<Listings>,
     provisioning: Arc<Provisioning>,
+    health: Health,
 }
 
 impl Governance {
     /// Governs what `provider` has. Changes are recorded in the audit file of the settings, if any.
     #[must_use]
-    pub fn new(provider: Arc<dyn Provider>, buildkite: Arc<Buildkite>, settings: GovernanceSettings) -> Self {
+    pub fn new(provider: Arc<dyn Provider>, settings: GovernanceSettings) -> Self {
         let sink = settings.audit_file.clone().map(provisioning::file_sink);
-        Self::with_sink(provider, buildkite, settings, sink)
+        Self::with_sink(provider, settings, sink)
     }
 
     /// Governs what `provider` has, and records changes in `sink` in place of the audit file.
     #[must_use]
     pub fn with_sink(
         provider: Arc<dyn Provider>,
-        buildkite: Arc<Buildkite>,
         settings: GovernanceSettings,
         sink: Option<Arc<dyn AuditSink>>,
     ) -> Self {
+        let source = provider.health();
         let directory = Arc::new(Directory::new(settings.provisioning));
         let listings = Listings::new(Arc::clone(&provider), settings.read_ahead, Arc::clone(&directory));
         let listings = Arc::new(listings);
@@ -115,14 +114,16 @@ impl Governance {
             directory,
             ProvisioningSettings::from(&settings),
             sink,
-            buildkite.recorder.notifier(),
+            source.notifier(),
         );
+        let provisioning = Arc::new(provisioning);
+        let changes = Arc::clone(&provisioning) as Arc<dyn ChangeHealth>;
         Self {
+            health: Health::new(source, settings.health.clone(), changes),
             provider,
-            buildkite,
             settings,
             listings,
-            provisioning: Arc::new(provisioning),
+            provisioning,
         }
     }
 
@@ -142,6 +143,12 @@ impl Governance {
     #[must_use]
     pub fn provisioning(&self) -> &Arc<Provisioning> {
         &self.provisioning
+    }
+
+    /// Its health.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// The state of the request budget.

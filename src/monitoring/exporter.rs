@@ -44,7 +44,7 @@ impl Exporter {
             metrics::describe();
             BUILD_INFO.set([env!("CARGO_PKG_VERSION")], 1);
             set_budget(&governance.budget());
-            set_health(&governance.latest_health());
+            set_health(&governance.health().latest());
         });
         text.push_str(&snapshot.handle().render());
         Ok(text)
@@ -79,7 +79,7 @@ fn set_health(report: &Report) {
     for result in &report.checks {
         for state in State::ALL {
             let is_current = u32::from(state == result.state);
-            SCOPE_STATE.set([result.check.row().id, state.as_str()], is_current);
+            SCOPE_STATE.set([result.check.id, state.as_str()], is_current);
         }
     }
     if let Some(end) = report.credential.as_ref().and_then(CredentialReport::expires_at) {

@@ -6,6 +6,7 @@
 
 mod batch;
 mod failure;
+mod health;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use uuid::Uuid;
 
 pub use batch::{Amount, Batch, Cursor, Rows};
 pub use failure::{Failure, FailureClass};
+#[cfg(test)]
+pub(crate) use health::MockHealthSource;
+pub use health::{HealthContext, HealthSource, MaxAge};
 
 use super::model::{Holding, Level, Membership, Resource, ResourceTypeInfo};
 use super::provisioning::Write;
@@ -51,6 +55,9 @@ pub trait Provider: Debug + Send + Sync {
 
     /// The credential that the provider is called with.
     fn credential(&self) -> &dyn OwnCredential;
+
+    /// The health of the provider.
+    fn health(&self) -> Arc<dyn HealthSource>;
 }
 
 /// When the visibility of a list is checked.

@@ -196,6 +196,12 @@ impl Provisioning {
         refused.err().unwrap_or(GovernanceError::Abandoned)
     }
 
+    /// Whether grants and revokes are carried out.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.settings.enabled
+    }
+
     /// Why audit records cannot be written, if they cannot.
     #[must_use]
     pub fn audit_error(&self) -> Option<String> {

@@ -10,8 +10,7 @@ use crate::proto::c1::connector::v2::{
     ConnectorServiceGetMetadataResponse, ConnectorServiceValidateRequest, ConnectorServiceValidateResponse,
     ResourceTypeCapability, connector_service_server::ConnectorService,
 };
-use crate::wire::request;
-use crate::wire::rows;
+use crate::wire::{request, rows};
 
 /// The protocol that is spoken. From 0.4.3 on a client sends the id of its sync, without which nothing can be read ahead.
 const SDK_VERSION: &str = "0.25.0";
@@ -38,7 +37,7 @@ impl ConnectorService for Connector {
         &self,
         request: Request<ConnectorServiceValidateRequest>,
     ) -> Result<Response<ConnectorServiceValidateResponse>, Status> {
-        self.governance.validate(request::deadline(&request)).await?;
+        self.governance.health().validate(request::deadline(&request)).await?;
         Ok(Response::new(ConnectorServiceValidateResponse {
             annotations: vec![],
             sdk_version: SDK_VERSION.to_owned(),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::resources::Teams;
 use super::{ApiError, ApiErrorKind, Buildkite, Endpoint, UserId};
-use crate::governance::provider::{OwnerRole, ResourceType};
+use crate::governance::provider::OwnerRole;
 use crate::governance::{CallContext, GovernanceError, sync};
 
 impl Teams {

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use crate::governance::provider::OwnerRole;
+use crate::governance::provider::{MaxAge, OwnerRole};
 use crate::governance::{CallContext, GovernanceError};
 use crate::providers::buildkite::{
-    AccessToken, Buildkite, CurrentUser, Endpoint, MaxAge, Organization, OrganizationMember, ProbeSet,
+    AccessToken, Buildkite, CurrentUser, Endpoint, Organization, OrganizationMember, ProbeSet,
 };
 
 /// How long what was seen of the token counts as just seen.

@@ -1,8 +1,8 @@
-//! Buildkite's REST API v2 as typed calls.
+//! Buildkite as a provider, by its REST API v2.
 //!
-//! This module implements the REST client: endpoints, rows, pagination of long lists, classification of errors, the
-//! credential, and the request budget. It does not depend on governance: [`crate::governance`] decides what a
-//! response means for access.
+//! [`api`], [`pagination`] and [`budget`] implement the REST client: endpoints, rows, long lists, classification of errors, the
+//! credential, and the request budget. [`Buildkite`] is the provider for [`crate::governance`]: it decides what a response
+//! means for access, and is the source of [`health`].
 
 mod absence;
 pub mod api;
@@ -10,13 +10,11 @@ mod api_errors;
 pub mod budget;
 mod credential;
 pub(crate) mod credential_status;
-pub(crate) mod evidence;
+pub mod health;
 mod lists;
 mod lockout;
 pub mod pagination;
-pub(crate) mod probe;
 mod provider;
-mod recorder;
 pub mod resources;
 pub(crate) mod upstream;
 mod visibility;
@@ -35,6 +33,6 @@ pub(crate) use api_errors::{Subject, from_api};
 pub use credential::token::{ApiToken, CredentialError};
 pub use credential::token_file::{Credential, TokenFileError};
 pub use credential_status::CredentialStatus;
-pub(crate) use probe::{MaxAge, ProbeSet};
+pub(crate) use health::probe::ProbeSet;
 pub use provider::{Buildkite, BuildkiteProvider, govern, govern_with_sink};
 pub use upstream::Upstream;

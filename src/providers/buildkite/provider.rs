@@ -7,10 +7,12 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::recorder::EvidenceRecorder;
+use super::health::recorder::EvidenceRecorder;
 use super::visibility::RoleAfterLists;
 use super::{ApiErrorKind, Upstream, resources};
-use crate::governance::provider::{CredentialDetails, Failure, OwnCredential, OwnerRole, Provider, ResourceType};
+use crate::governance::provider::{
+    CredentialDetails, Failure, HealthSource, OwnCredential, OwnerRole, Provider, ResourceType,
+};
 use crate::governance::provisioning::AuditSink;
 use crate::governance::rate_limit::BudgetState;
 use crate::governance::sync::ListHistory;
@@ -26,7 +28,7 @@ pub struct Buildkite {
     /// How many windows of a list may be requested concurrently.
     pub(super) list_concurrency: usize,
     /// Held during a probe run, so that concurrent callers share one.
-    pub(crate) probe_lock: Mutex<()>,
+    pub(super) probe_lock: Mutex<()>,
     pub(super) role_after_lists: RoleAfterLists,
     pub(super) list_history: ListHistory,
 }
@@ -102,6 +104,10 @@ impl Provider for BuildkiteProvider {
     fn credential(&self) -> &dyn OwnCredential {
         &*self.buildkite
     }
+
+    fn health(&self) -> Arc<dyn HealthSource> {
+        Arc::clone(&self.buildkite) as Arc<dyn HealthSource>
+    }
 }
 
 #[async_trait]
@@ -151,13 +157,7 @@ impl OwnCredential for Buildkite {
 /// Governs the organization that `upstream` reaches. Changes are recorded in the audit file of the settings, if any.
 #[must_use]
 pub fn govern(upstream: Arc<dyn Upstream>, settings: GovernanceSettings) -> Governance {
-    let buildkite = Arc::new(Buildkite::new(
-        upstream,
-        settings.partial_visibility,
-        settings.read_ahead,
-    ));
-    let provider = Arc::new(BuildkiteProvider::new(Arc::clone(&buildkite)));
-    Governance::new(provider, buildkite, settings)
+    Governance::new(provider(upstream, &settings), settings)
 }
 
 /// Governs the organization that `upstream` reaches, and records changes in `sink` in place of the audit file.
@@ -167,11 +167,10 @@ pub fn govern_with_sink(
     settings: GovernanceSettings,
     sink: Arc<dyn AuditSink>,
 ) -> Governance {
-    let buildkite = Arc::new(Buildkite::new(
-        upstream,
-        settings.partial_visibility,
-        settings.read_ahead,
-    ));
-    let provider = Arc::new(BuildkiteProvider::new(Arc::clone(&buildkite)));
-    Governance::with_sink(provider, buildkite, settings, Some(sink))
+    Governance::with_sink(provider(upstream, &settings), settings, Some(sink))
+}
+
+fn provider(upstream: Arc<dyn Upstream>, settings: &GovernanceSettings) -> Arc<dyn Provider> {
+    let buildkite = Buildkite::new(upstream, settings.partial_visibility, settings.read_ahead);
+    Arc::new(BuildkiteProvider::new(Arc::new(buildkite)))
 }
