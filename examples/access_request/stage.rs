@@ -3,10 +3,10 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use buildkite_connector::governance::{Governance, GovernanceSettings};
+use buildkite_connector::governance::GovernanceSettings;
 use buildkite_connector::grpc::server::{Listener, Server, ServerOptions};
 use buildkite_connector::proto::c1::connector::v2::{Entitlement, Resource};
-use buildkite_connector::providers::buildkite::{Client, ClientOptions};
+use buildkite_connector::providers::buildkite::{Client, ClientOptions, govern};
 use buildkite_connector::sandbox::{MemberRows, Options, Sandbox, TeamRole};
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
@@ -38,11 +38,7 @@ impl Stage {
             provisioning: true,
             ..GovernanceSettings::default()
         };
-        let server = Server::new(
-            Arc::new(Governance::new(Arc::new(client), settings)),
-            ServerOptions::default(),
-        )
-        .await?;
+        let server = Server::new(Arc::new(govern(Arc::new(client), settings)), ServerOptions::default()).await?;
         let listener = Listener::bind(&"127.0.0.1:0".parse()?).await?;
         let address = format!("http://{}", listener.address()?);
         let (end, ended) = oneshot::channel();
@@ -59,7 +55,8 @@ impl Stage {
     pub(crate) fn role_of(&self, person: &Resource, entitlement: &Entitlement) -> Option<TeamRole> {
         let user = uuid_of(person)?;
         let team = entitlement.resource.as_ref().and_then(uuid_of)?;
-        self.sandbox.look(|organization| organization.team(team)?.role_of(user))
+        self.sandbox
+            .with_organization(|organization| organization.team(team)?.role_of(user))
     }
 
     /// Takes somebody out of the organization, behind the connector's back.
@@ -72,7 +69,7 @@ impl Stage {
 
     /// Requests that Buildkite has answered so far.
     pub(crate) fn requests(&self) -> u64 {
-        self.sandbox.journal().total()
+        self.sandbox.request_log().total()
     }
 
     /// Ends the connector as a signal would, then Buildkite.

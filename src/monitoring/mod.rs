@@ -55,7 +55,7 @@ impl Monitoring {
         })
     }
 
-    /// Where it listens.
+    /// The listening address.
     ///
     /// # Errors
     /// The operating system reports an error.
@@ -82,7 +82,7 @@ impl Monitoring {
             let stream = match stream {
                 Ok(stream) => stream,
                 Err(error) => {
-                    tracing::error!(%error, "monitors are not listened for any more");
+                    tracing::error!(%error, "the monitoring listener has failed");
                     return;
                 }
             };

@@ -1,18 +1,17 @@
 //! What a grant or revoke came to.
 
 use super::plan::{Request, Write};
-use crate::governance::{EntitlementId, GrantId};
-use crate::providers::buildkite::Role;
+use crate::governance::model::{EntitlementId, GrantId, Level};
 
 /// What a grant or revoke came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The role was given to somebody who held none.
+    /// The role was granted to a user without one.
     Granted,
     /// The role was held already.
     AlreadyExists,
     /// The role took the place of this one.
-    Replaced(Role),
+    Replaced(&'static Level),
     /// The role was taken away.
     Revoked,
     /// The role was not held.
@@ -44,7 +43,7 @@ impl Outcome {
         }
     }
 
-    pub(crate) fn already(request: Request) -> Self {
+    pub(crate) fn unchanged(request: Request) -> Self {
         match request {
             Request::Grant(_) => Self::AlreadyExists,
             Request::Revoke(_) => Self::AlreadyRevoked,
@@ -60,18 +59,18 @@ pub struct ProvisioningResult {
     /// What became of it.
     pub outcome: Outcome,
     /// The role that was read first; none for none.
-    pub before: Option<Role>,
+    pub before: Option<&'static Level>,
 }
 
 impl ProvisioningResult {
     /// The grant that this one took the place of.
     #[must_use]
     pub fn replaced(&self) -> Option<GrantId> {
-        let Outcome::Replaced(role) = self.outcome else {
+        let Outcome::Replaced(level) = self.outcome else {
             return None;
         };
         let entitlement = EntitlementId {
-            role,
+            level,
             ..self.grant.entitlement
         };
         Some(GrantId {

@@ -1,39 +1,28 @@
-//! Tells the log how long a sync will take, and how far it is: a sync's time is made of rate limits, and whoever watches one
-//! wonders whether it hangs.
+//! Logs how long a sync is expected to take, and its progress: rate limits dominate the duration, so a sync that waits must not
+//! look like one that hangs.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::governance::Governance;
-use crate::providers::buildkite::Lane;
+use crate::governance::Lane;
+use crate::governance::provider::Provider;
 
-/// Progress is told at most this often.
-const EVERY: Duration = Duration::from_secs(10);
+/// Minimum time between two progress lines.
+const MIN_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// When progress was last told.
+/// When progress was last logged.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
-    told: Mutex<Option<Instant>>,
+pub(crate) struct ProgressLog {
+    last_logged: Mutex<Option<Instant>>,
 }
 
-impl Progress {
-    fn is_due(&self) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = told.is_none_or(|told| told.elapsed() >= EVERY);
-        if due {
-            *told = Some(Instant::now());
-        }
-        due
-    }
-}
-
-impl Governance {
-    /// The teams are known: what the members of all of them will cost, at one request a team at least.
-    pub(crate) fn tell_forecast(&self, teams: usize) {
+impl ProgressLog {
+    /// The teams are known: logs what reading the members of all of them will cost, at one request a team at least.
+    pub(crate) fn log_forecast(&self, provider: &dyn Provider, teams: usize) {
         let requests = u32::try_from(teams).unwrap_or(u32::MAX);
-        let Some(end) = self.upstream.forecast(Lane::Sync, requests) else {
+        let Some(end) = provider.forecast(Lane::Sync, requests) else {
             tracing::info!(
                 teams,
                 requests,
@@ -42,7 +31,7 @@ impl Governance {
             return;
         };
         let time = end.saturating_duration_since(Instant::now());
-        let limits = self.budget().buckets;
+        let limits = provider.budget().buckets;
         let windows = limits
             .iter()
             .filter_map(|bucket| bucket.limit)
@@ -58,18 +47,23 @@ impl Governance {
         );
     }
 
-    /// One more team was read.
-    pub(crate) fn tell_progress(&self, sync: &str) {
-        if let Some((read, teams)) = self.closure.progress(sync)
-            && (read == teams || self.progress.is_due())
-        {
-            let left = u32::try_from(teams - read).unwrap_or(u32::MAX);
-            let time = self
-                .upstream
-                .forecast(Lane::Sync, left)
-                .map(|end| end.saturating_duration_since(Instant::now()));
-            let seconds_left = time.map(|time| time.as_secs());
-            tracing::info!(read, teams, seconds_left, "sync: members of teams read");
+    /// One more team was read: logs how many of how many were, unless that was logged a moment ago.
+    pub(crate) fn log_progress(&self, provider: &dyn Provider, (read, teams): (usize, usize)) {
+        if read != teams && !self.is_due() {
+            return;
         }
+        let left = u32::try_from(teams - read).unwrap_or(u32::MAX);
+        let end = provider.forecast(Lane::Sync, left);
+        let seconds_left = end.map(|end| end.saturating_duration_since(Instant::now()).as_secs());
+        tracing::info!(read, teams, seconds_left, "sync: members of teams read");
+    }
+
+    fn is_due(&self) -> bool {
+        let mut last_logged = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last_logged.is_none_or(|last_logged| last_logged.elapsed() >= MIN_LOG_INTERVAL);
+        if due {
+            *last_logged = Some(Instant::now());
+        }
+        due
     }
 }

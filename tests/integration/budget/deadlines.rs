@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::{ApiErrorKind, CallContext, Lane, budget};
+use buildkite_connector::governance::{CallContext, Lane, rate_limit};
+use buildkite_connector::providers::buildkite::ApiErrorKind;
 use buildkite_connector::sandbox::Bucket;
 use tokio::time::Instant;
 
@@ -12,7 +13,7 @@ use super::harness::{BudgetHarness, limits};
 async fn a_call_that_cannot_wait_for_the_window_ends_at_once() {
     // Ten seconds into a window of a minute, which another consumer has used up.
     let harness = BudgetHarness::start(limits(200, 50, Duration::from_secs(60), Duration::from_secs(10))).await;
-    harness.sandbox.spend(Bucket::User, 50);
+    harness.sandbox.consume(Bucket::User, 50);
     for attempts in [1, 0] {
         let began = Instant::now();
         let call = CallContext::new(Lane::Interactive).with_deadline(Some(began + Duration::from_secs(30)));
@@ -20,7 +21,7 @@ async fn a_call_that_cannot_wait_for_the_window_ends_at_once() {
         let ApiErrorKind::RateLimited(limit) = error.kind else {
             panic!("{error:?}");
         };
-        assert_eq!((limit.bucket, limit.limit), (Some(budget::Bucket::User), Some(50)));
+        assert_eq!((limit.bucket, limit.limit), (Some(rate_limit::Bucket::User), Some(50)));
         assert!(limit.retry_at.unwrap() > began + Duration::from_secs(30));
         // The limiter knows the limit when the second call is made, so that call sends no request.
         assert_eq!(call.stats().attempts.len(), attempts);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::{ApiErrorKind, CallContext, Lane};
+use buildkite_connector::governance::{CallContext, Lane};
+use buildkite_connector::providers::buildkite::ApiErrorKind;
 
 use super::harness::{BudgetHarness, limits};
 
@@ -22,5 +23,5 @@ async fn a_grant_passes_a_sync_that_has_used_up_its_window() {
         read.unwrap();
     }
     assert_eq!(grant.stats().waited, Duration::ZERO);
-    assert_eq!((harness.refused(), harness.sandbox.journal().total()), (0, 30));
+    assert_eq!((harness.refused(), harness.sandbox.request_log().total()), (0, 30));
 }

@@ -28,7 +28,7 @@ async fn far_away(latency: Duration) -> Sandbox {
 
 /// How many member rows there are.
 fn memberships(sandbox: &Sandbox) -> usize {
-    sandbox.look(|organization| organization.teams().iter().map(|team| team.members().len()).sum())
+    sandbox.with_organization(|organization| organization.teams().iter().map(|team| team.members().len()).sum())
 }
 
 /// The teams of a sync that was begun, in one of the orders of a client.
@@ -75,11 +75,11 @@ async fn every_team_is_read_once_and_correctly_in_any_order(
         let id: uuid::Uuid = id_of(team).parse().unwrap();
         assert_eq!(
             read,
-            sandbox.look(|organization| organization.team(id).unwrap().members().len())
+            sandbox.with_organization(|organization| organization.team(id).unwrap().members().len())
         );
     }
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), TEAMS as u64);
-    assert!(sandbox.journal().peak_in_flight() > 4, "nothing was read ahead");
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), TEAMS as u64);
+    assert!(sandbox.request_log().peak_in_flight() > 4, "nothing was read ahead");
 }
 
 #[tokio::test]
@@ -91,8 +91,8 @@ async fn a_client_that_requests_all_pages_at_once_gets_the_true_list() {
     let all = join_all(teams.iter().map(|team| platform.grants(team))).await;
     let read: usize = all.iter().map(|grants| grants.as_ref().unwrap().len()).sum();
     assert_eq!(read, memberships(&sandbox));
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), TEAMS as u64);
-    assert!(sandbox.journal().peak_in_flight() <= 16 + 2);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), TEAMS as u64);
+    assert!(sandbox.request_log().peak_in_flight() <= 16 + 2);
 }
 
 #[tokio::test]
@@ -119,8 +119,8 @@ async fn two_concurrent_syncs_are_each_complete() {
     let (one, other) = tokio::join!(sync("one", false), sync("other", true));
     let truth = (60, TEAMS, memberships(&sandbox));
     assert_eq!((one, other), (truth, truth));
-    assert!(sandbox.journal().peak_in_flight() <= 16 + 2);
-    assert!(sandbox.journal().count(Endpoint::TeamMembers) <= 2 * TEAMS as u64);
+    assert!(sandbox.request_log().peak_in_flight() <= 16 + 2);
+    assert!(sandbox.request_log().count(Endpoint::TeamMembers) <= 2 * TEAMS as u64);
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn a_process_that_meets_a_sync_lists_its_teams_once_and_reads_ahead(
     let first = TestServer::on(&sandbox).await;
     let teams = begun(&first, order).await;
     first.stop().await;
-    let listed = sandbox.journal().count(Endpoint::Teams);
+    let listed = sandbox.request_log().count(Endpoint::Teams);
     let second = TestServer::on(&sandbox).await;
     let platform = second.platform().await;
     let rest = &teams[TEAMS / 4..];
@@ -164,11 +164,11 @@ async fn a_process_that_meets_a_sync_lists_its_teams_once_and_reads_ahead(
         grants += platform.grants(team).await.unwrap().len();
     }
     assert_eq!(grants, rest.len() * 5);
-    let peak = sandbox.journal().peak_in_flight();
+    let peak = sandbox.request_log().peak_in_flight();
     assert!((8..=17).contains(&peak), "{peak} at once");
-    assert_eq!(sandbox.journal().count(Endpoint::Teams), listed + 1);
+    assert_eq!(sandbox.request_log().count(Endpoint::Teams), listed + 1);
     assert_eq!(
-        sandbox.journal().count(Endpoint::TeamMembers),
+        sandbox.request_log().count(Endpoint::TeamMembers),
         rest.len() as u64,
         "what the process before has read is not read again"
     );
@@ -207,7 +207,7 @@ async fn a_client_that_was_restarted_begins_its_sync_again() {
         assert_eq!((people.len(), teams.len(), grants), (1_600, TEAMS, asked * 5));
     }
     connector.platform().await.cleanup(SYNC).await.unwrap();
-    while sandbox.journal().in_flight() > 0 {
+    while sandbox.request_log().in_flight() > 0 {
         tokio::task::yield_now().await;
     }
 }
@@ -232,9 +232,9 @@ async fn the_windows_of_a_long_list_are_requested_concurrently_and_none_twice() 
         people.extend(part.list.iter().map(id_of));
         tokens.push(part.next_page_token);
     }
-    let requests = sandbox.journal().count(Endpoint::OrganizationMembers);
+    let requests = sandbox.request_log().count(Endpoint::OrganizationMembers);
     assert_eq!((people.len(), requests), (4_000, 46));
-    let peak = sandbox.journal().peak_in_flight();
+    let peak = sandbox.request_log().peak_in_flight();
     assert!((8..=16).contains(&peak), "{peak} at once");
     // A client whose reply was lost requests a part again, and gets it.
     let again = platform.resources_page("user", &tokens[2], SYNC).await.unwrap();
@@ -265,7 +265,7 @@ async fn a_caller_that_cannot_wait_for_a_prefetch_gets_the_exhausted_limit_at_on
             Ok(grants) => assert_eq!(grants.len(), 5),
             Err(status) => {
                 assert_eq!(details(&status).reason, "RATE_LIMITED");
-                assert!(sandbox.journal().total() >= 20, "there was room left");
+                assert!(sandbox.request_log().total() >= 20, "there was room left");
                 return;
             }
         }
@@ -282,7 +282,7 @@ async fn while_a_client_lists_one_by_one_a_bounded_number_of_teams_is_prefetched
     for team in &teams {
         platform.grants(team).await.unwrap();
     }
-    let peak = sandbox.journal().peak_in_flight();
+    let peak = sandbox.request_log().peak_in_flight();
     assert!((8..=17).contains(&peak), "{peak} at once");
 }
 
@@ -294,7 +294,7 @@ async fn a_single_team_is_read_alone() {
     let platform = connector.platform().await;
     platform.grants(&teams[3]).await.unwrap();
     platform.grants(&teams[3]).await.unwrap();
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 2);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), 2);
 }
 
 #[tokio::test]
@@ -313,7 +313,7 @@ async fn a_read_from_before_a_grant_is_not_served_after_it() {
     {
         tokio::task::yield_now().await;
     }
-    let newcomer = sandbox.look(|organization| {
+    let newcomer = sandbox.with_organization(|organization| {
         let team = organization.team(ahead.parse().unwrap()).unwrap();
         organization
             .people()
@@ -339,16 +339,16 @@ async fn a_client_that_stops_asking_leaves_a_bounded_number_of_reads_and_cleanup
     platform.grants(&teams[0]).await.unwrap();
     platform.grants(&teams[1]).await.unwrap();
     platform.cleanup(SYNC).await.unwrap();
-    let read = sandbox.journal().count(Endpoint::TeamMembers);
+    let read = sandbox.request_log().count(Endpoint::TeamMembers);
     assert!(
         read <= 2 * (1 + 16),
         "{read} teams were read for two that were asked for"
     );
-    while sandbox.journal().in_flight() > 0 {
+    while sandbox.request_log().in_flight() > 0 {
         tokio::task::yield_now().await;
     }
     assert_eq!(
-        sandbox.journal().count(Endpoint::TeamMembers),
+        sandbox.request_log().count(Endpoint::TeamMembers),
         read,
         "something was read after the end"
     );
@@ -365,5 +365,5 @@ async fn nothing_is_prefetched_when_the_operator_disables_it() {
     for team in teams.iter().take(6) {
         platform.grants(team).await.unwrap();
     }
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 6);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), 6);
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use buildkite_connector::providers::buildkite::ApiToken;
-use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, RefusalStyle, TokenSpec};
+use buildkite_connector::governance::{CallContext, Governance, GovernanceSettings, Lane};
+use buildkite_connector::providers::buildkite::{ApiToken, Buildkite, BuildkiteProvider, Client, ClientOptions};
+use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, RateLimitStyle, TokenSpec};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -46,7 +47,7 @@ async fn no_kind_of_trouble_brings_the_token_into_a_log_or_an_error() {
             status(403),
             status(404),
             status(500),
-            FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented),
+            FaultKind::RateLimited(Bucket::User, RateLimitStyle::Documented),
             FaultKind::Html200,
             FaultKind::NullBody,
             FaultKind::Truncated,
@@ -136,22 +137,20 @@ async fn nothing_that_holds_the_token_shows_it_by_debug() {
     let sandbox = sandbox(Listing::People.seed(2)).await;
     let secret = sandbox.token().expose_secret().to_owned();
     let token: ApiToken = secret.parse().unwrap();
-    let client = buildkite_connector::providers::buildkite::Client::new(
+    let client = Client::new(
         sandbox.url().parse().unwrap(),
         sandbox.slug().parse().unwrap(),
         token.clone(),
-        buildkite_connector::providers::buildkite::ClientOptions::default(),
+        ClientOptions::default(),
     );
     let client = Arc::new(client.unwrap());
-    let access = buildkite_connector::governance::Governance::new(
-        client.clone(),
-        buildkite_connector::governance::GovernanceSettings::default(),
-    );
-    let call = buildkite_connector::providers::buildkite::CallContext::new(
-        buildkite_connector::providers::buildkite::Lane::Sync,
-    );
-    let standing = access.credential_status(Duration::ZERO, &call).await.unwrap();
-    let shown = format!("{token:?} {client:?} {access:?} {standing:?} {call:?} {sandbox:?}");
+    let settings = GovernanceSettings::default();
+    let buildkite = Buildkite::new(client.clone(), settings.partial_visibility, settings.read_ahead);
+    let buildkite = Arc::new(buildkite);
+    let governance = Governance::new(Arc::new(BuildkiteProvider::new(Arc::clone(&buildkite))), settings);
+    let call = CallContext::new(Lane::Sync);
+    let status = buildkite.credential_status(Duration::ZERO, &call).await.unwrap();
+    let shown = format!("{token:?} {client:?} {buildkite:?} {governance:?} {status:?} {call:?} {sandbox:?}");
     assert_absent(&secret, &shown, "a Debug");
-    assert_eq!(sandbox.journal().count(Endpoint::AccessToken), 1);
+    assert_eq!(sandbox.request_log().count(Endpoint::AccessToken), 1);
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use buildkite_connector::export::{self, Counts, Format, Output, Progress, SyncOptions};
-use buildkite_connector::governance::{Governance, GovernanceSettings, ResourceId, ResourceKind};
-use buildkite_connector::providers::buildkite::{Client, ClientOptions};
+use buildkite_connector::governance::model::ResourceId;
+use buildkite_connector::governance::{Governance, GovernanceSettings};
+use buildkite_connector::providers::buildkite::resources::{TEAM, USER};
+use buildkite_connector::providers::buildkite::{Client, ClientOptions, govern};
 use buildkite_connector::sandbox::{Endpoint, Sandbox, Seed};
 use rstest::rstest;
 use secrecy::ExposeSecret;
@@ -20,10 +22,7 @@ fn access(sandbox: &Sandbox) -> Arc<Governance> {
         sandbox.token().expose_secret().parse().unwrap(),
         ClientOptions::default(),
     );
-    Arc::new(Governance::new(
-        Arc::new(client.unwrap()),
-        GovernanceSettings::default(),
-    ))
+    Arc::new(govern(Arc::new(client.unwrap()), GovernanceSettings::default()))
 }
 
 async fn sync(sandbox: &Sandbox, options: &SyncOptions, place: &Place) -> (Counts, C1z) {
@@ -37,8 +36,8 @@ async fn sync(sandbox: &Sandbox, options: &SyncOptions, place: &Place) -> (Count
 }
 
 #[rstest]
-#[case::only_users(SyncOptions { types: Some(vec![ResourceKind::User]), ..SyncOptions::default() }, [1, 30, 0, 0], "full")]
-#[case::only_teams(SyncOptions { types: Some(vec![ResourceKind::Team]), ..SyncOptions::default() }, [1, 6, 12, 0], "full")]
+#[case::only_users(SyncOptions { types: Some(vec![&USER]), ..SyncOptions::default() }, [1, 30, 0, 0], "full")]
+#[case::only_teams(SyncOptions { types: Some(vec![&TEAM]), ..SyncOptions::default() }, [1, 6, 12, 0], "full")]
 #[case::no_grants(SyncOptions { skip_grants: true, ..SyncOptions::default() }, [2, 36, 12, 0], "full")]
 #[case::resources_only(SyncOptions { skip_entitlements_and_grants: true, ..SyncOptions::default() }, [2, 36, 0, 0], "resources_only")]
 #[tokio::test]
@@ -55,7 +54,7 @@ async fn an_excluded_resource_is_not_requested(
         rows
     );
     assert_eq!(file.text("select sync_type from v1_sync_runs"), [run]);
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 0);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), 0);
 }
 
 #[tokio::test]
@@ -63,16 +62,17 @@ async fn targets_alone_are_read_and_belong_to_the_last_full_run() {
     let sandbox = sandbox(sized(6, 4, 30)).await;
     let place = Place::new();
     let (_, full) = sync(&sandbox, &SyncOptions::default(), &place).await;
-    sandbox.journal().clear();
-    let (team, user) = sandbox.look(|organization| (organization.teams()[2].id, organization.people()[9].id));
+    sandbox.request_log().clear();
+    let (team, user) =
+        sandbox.with_organization(|organization| (organization.teams()[2].id, organization.people()[9].id));
     let gone = uuid::Uuid::new_v4();
-    let target = |kind: &str, id: uuid::Uuid| ResourceId::parse(kind, &id.to_string()).unwrap();
+    let target = |resource_type, id| ResourceId { resource_type, id };
     let options = SyncOptions {
         targets: vec![
-            target("team", team),
-            target("user", user),
-            target("team", gone),
-            target("team", team),
+            target(&TEAM, team),
+            target(&USER, user),
+            target(&TEAM, gone),
+            target(&TEAM, team),
         ],
         ..SyncOptions::default()
     };
@@ -84,14 +84,14 @@ async fn targets_alone_are_read_and_belong_to_the_last_full_run() {
         grants: 4,
     };
     assert_eq!(counts, expected);
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 1);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), 1);
     let runs = file.text("select sync_type || ' ' || parent_sync_id from v1_sync_runs order by id");
     assert_eq!(runs, ["full ".to_owned(), format!("partial {}", full.finished()[0])]);
 }
 
 #[tokio::test]
 async fn a_sync_in_one_process_reads_everything_anew_each_time() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let access = access(&sandbox);
     let mut counted = Vec::new();
     for _ in 0..2 {

@@ -36,8 +36,8 @@ async fn serves(harness: &HealthHarness, name: &str) -> ServingStatus {
 
 /// Lists of teams and people that were read so far.
 fn lists(harness: &HealthHarness) -> u64 {
-    let journal = harness.sandbox.journal();
-    journal.count(Endpoint::Teams) + journal.count(Endpoint::OrganizationMembers)
+    let request_log = harness.sandbox.request_log();
+    request_log.count(Endpoint::Teams) + request_log.count(Endpoint::OrganizationMembers)
 }
 
 #[rstest]
@@ -83,7 +83,7 @@ async fn resolvable_names_cost_each_list_once_while_it_is_cached() {
     assert_eq!(harness.fresh().await.state(MANAGEMENT), Healthy);
     // A look at either list, and what the names lead to.
     assert_eq!((lists(&harness), harness.requests()), (4, 8));
-    let (team, user) = harness.sandbox.look(|organization| {
+    let (team, user) = harness.sandbox.with_organization(|organization| {
         let (teams, people) = (organization.teams(), organization.people());
         (teams[1].id.to_string(), people[8].id.to_string())
     });
@@ -111,10 +111,12 @@ async fn a_name_that_led_somewhere_and_does_not_any_more_is_degraded_and_protect
     setup.access.directory_max_age = Duration::from_nanos(1);
     let harness = HealthHarness::on(world, &token, setup).await;
     assert_eq!(harness.fresh().await.state(MANAGEMENT), Healthy);
-    let team = harness.sandbox.look(|organization| organization.teams()[0].id);
+    let team = harness
+        .sandbox
+        .with_organization(|organization| organization.teams()[0].id);
     let user = harness
         .sandbox
-        .look(|organization| organization.people()[1].id.to_string());
+        .with_organization(|organization| organization.people()[1].id.to_string());
     harness
         .sandbox
         .edit(|organization| "renamed".clone_into(&mut organization.team_mut(team).unwrap().slug));

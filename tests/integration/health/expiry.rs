@@ -59,7 +59,9 @@ async fn the_last_seven_days_are_warned_of_in_either_format(#[case] hours: i64, 
             spec
         })
         .await;
-        harness.sandbox.change_habits(|habits| habits.expires_at = format);
+        harness
+            .sandbox
+            .change_behaviors(|behaviors| behaviors.expires_at = format);
         let report = harness.fresh().await;
         report.assert_well_formed();
         assert_eq!((report.state("authentication"), report.0.overall()), (state, state));
@@ -75,7 +77,9 @@ async fn the_last_seven_days_are_warned_of_in_either_format(#[case] hours: i64, 
 #[tokio::test]
 async fn a_token_without_a_reported_expiry_never_expires(#[case] format: ExpiresAt) {
     let harness = HealthHarness::start().await;
-    harness.sandbox.change_habits(|habits| habits.expires_at = format);
+    harness
+        .sandbox
+        .change_behaviors(|behaviors| behaviors.expires_at = format);
     let report = harness.fresh().await;
     assert_eq!(report.0.credentials[0].expires_at, None);
     assert!(report.summary("authentication").contains("never expires"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buildkite_connector::proto::connector::health::v1::CheckScopesResponse;
 use buildkite_connector::sandbox::{
-    BodyStyle, Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RefusalStyle, Sandbox,
+    BodyStyle, Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RateLimitStyle, Sandbox,
 };
 use futures::future::join_all;
 use http::StatusCode;
@@ -114,7 +114,7 @@ async fn an_exhausted_rate_limit_and_its_reset_are_each_reported_once() {
     let sandbox = sandbox.await.unwrap();
     let token = sandbox.token().clone();
     let harness = HealthHarness::on(sandbox, &token, setup()).await;
-    let limited = FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented);
+    let limited = FaultKind::RateLimited(Bucket::User, RateLimitStyle::Documented);
     harness
         .sandbox
         .faults()
@@ -206,7 +206,7 @@ async fn a_record_that_cannot_be_written_is_reported_and_recovers_with_the_next_
     let mut watching = harness.watch().await;
     next(&mut watching).await;
     std::fs::create_dir(path.parent().unwrap()).unwrap();
-    let (team, user) = harness.sandbox.look(|organization| {
+    let (team, user) = harness.sandbox.with_organization(|organization| {
         let team = &organization.teams()[0];
         let mut people = organization.people().iter();
         let outside = people.find(|person| team.role_of(person.id).is_none()).unwrap();

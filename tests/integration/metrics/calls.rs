@@ -89,7 +89,7 @@ async fn a_caller_that_hangs_up_is_counted_as_cancelled_and_its_request_as_unans
         .add(Fault::new(Endpoint::OrganizationMembers, FaultKind::Hang));
     let platform = monitored.platform().await;
     let call = tokio::spawn(async move { platform.resources("user").await });
-    until_async("the request", async || sandbox.journal().in_flight() > 0).await;
+    until_async("the request", async || sandbox.request_log().in_flight() > 0).await;
     let under_way = monitored.scrape().await;
     assert_eq!(under_way.calls(LIST, "CANCELLED"), None);
     call.abort();
@@ -181,7 +181,7 @@ async fn a_grant_whose_caller_disconnects_is_counted_as_a_cancelled_call_and_a_g
     let (platform, user) = (monitored.platform().await, sandbox.owner());
     let call = tokio::spawn(async move { platform.grant(&team.to_string(), "member", &user.to_string()).await });
     until_async("the write", async || {
-        sandbox.journal().count(Endpoint::TeamMember) > 0 && sandbox.journal().in_flight() > 0
+        sandbox.request_log().count(Endpoint::TeamMember) > 0 && sandbox.request_log().in_flight() > 0
     })
     .await;
     call.abort();
@@ -198,6 +198,6 @@ async fn a_grant_whose_caller_disconnects_is_counted_as_a_cancelled_call_and_a_g
         .await;
     assert_eq!(scrape.calls(GRANT, "CANCELLED"), Some(1.0));
     assert_eq!(scrape.calls(GRANT, "OK"), None);
-    let role = sandbox.look(|organization| organization.team(team).unwrap().role_of(user));
+    let role = sandbox.with_organization(|organization| organization.team(team).unwrap().role_of(user));
     assert_eq!(role, Some(TeamRole::Member));
 }

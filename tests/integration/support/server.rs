@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use buildkite_connector::governance::{Governance, GovernanceSettings};
 use buildkite_connector::grpc::server::{ListenAddress, Listener, Server, ServerOptions};
-use buildkite_connector::providers::buildkite::{ApiToken, Client, ClientOptions, Credential};
+use buildkite_connector::providers::buildkite::{ApiToken, Client, ClientOptions, Credential, govern};
 use buildkite_connector::sandbox::Sandbox;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
@@ -136,5 +136,5 @@ impl Drop for TestServer {
 
 fn governance(url: &str, slug: &str, credential: Credential, setup: Setup) -> Governance {
     let client = Client::with_credential(url.parse().unwrap(), slug.parse().unwrap(), credential, setup.client);
-    Governance::new(Arc::new(client.unwrap()), setup.access)
+    govern(Arc::new(client.unwrap()), setup.access)
 }

@@ -3,116 +3,85 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::task::Reading;
-use super::{FAR, Prefetch, Sync};
-use crate::governance::Upstream;
-use crate::providers::buildkite::pagination::{Batch, Cursor, Row, min_rows_for};
-use crate::providers::buildkite::{ApiError, CallContext, Endpoint, OrganizationMember, Team};
+use super::task::PrefetchTask;
+use super::{PREFETCH_ROWS, Prefetch};
+use crate::governance::CallContext;
+use crate::governance::model::Resource;
+use crate::governance::provider::{Amount, Batch, Cursor, Failure, ResourceType, Rows};
 
-/// A row of the organization's people or teams, whichever list is read.
-pub(crate) trait Listed: Row + Sized + 'static {
-    /// Where the list is.
-    const ENDPOINT: Endpoint;
-
-    /// Reads some rows of the list.
-    fn read(
-        upstream: Arc<dyn Upstream>,
-        from: Cursor,
-        enough: usize,
-        call: CallContext,
-    ) -> impl Future<Output = Result<Batch<Self>, ApiError>> + Send + 'static;
-}
-
-impl Listed for OrganizationMember {
-    const ENDPOINT: Endpoint = Endpoint::OrganizationMembers;
-
-    async fn read(
-        upstream: Arc<dyn Upstream>,
-        from: Cursor,
-        enough: usize,
-        call: CallContext,
-    ) -> Result<Batch<Self>, ApiError> {
-        upstream.people(from, enough, &call).await
-    }
-}
-
-impl Listed for Team {
-    const ENDPOINT: Endpoint = Endpoint::Teams;
-
-    async fn read(
-        upstream: Arc<dyn Upstream>,
-        from: Cursor,
-        enough: usize,
-        call: CallContext,
-    ) -> Result<Batch<Self>, ApiError> {
-        upstream.teams(from, enough, &call).await
-    }
-}
-
-/// What was read of a list and not asked for yet, and what is being read behind it.
-#[derive(Debug)]
-pub(crate) struct Run<R> {
-    /// What the next part is asked for with.
-    at: Cursor,
-    ready: Option<Batch<R>>,
-    coming: Option<Reading<R>>,
-}
-
-impl<R> Default for Run<R> {
-    fn default() -> Self {
-        Self {
-            at: Cursor::Start,
-            ready: None,
-            coming: None,
-        }
-    }
+/// The prefetched rows of a list, and the read of the rows after them.
+#[derive(Debug, Default)]
+pub(crate) struct ListPrefetch {
+    /// The position of the next request; `None` is the beginning.
+    at: Option<Cursor>,
+    ready: Option<Box<dyn Batch<Resource>>>,
+    coming: Option<PrefetchTask<Resource>>,
 }
 
 impl Prefetch {
-    /// The part of a list that begins at `from`, of `limit` rows at most; what is kept of the list is in its `place`.
-    pub(crate) async fn part<R: Listed>(
+    /// The part of a list that begins at `from`, of `limit` rows at most.
+    pub(super) async fn next_page(
         &self,
         sync: &str,
-        from: Cursor,
+        resources: &Arc<dyn ResourceType>,
+        from: Option<Cursor>,
         limit: Option<NonZeroUsize>,
         call: &CallContext,
-        place: impl Fn(&mut Sync) -> &mut Option<Run<R>>,
-    ) -> Result<Batch<R>, ApiError> {
-        let goes_on = |run: &mut Run<R>| {
-            let awaited = run.coming.as_ref().filter(|_| run.ready.is_none());
-            run.at == from && !awaited.is_some_and(|reading| self.is_too_late_for(reading, call))
+    ) -> Result<Rows<Resource>, Failure> {
+        let id = resources.info().id;
+        let continues = |list: &mut ListPrefetch| {
+            let awaited = list.coming.as_ref().filter(|_| list.ready.is_none());
+            list.at == from && !awaited.is_some_and(|task| self.would_miss_deadline(task, call))
         };
-        let kept = self.with(sync, |sync, _| place(sync).take_if(goes_on));
+        let kept = self.with_session(sync, |session, _| {
+            let list = session.lists.get_mut(id);
+            list.is_some_and(continues).then(|| session.lists.remove(id)).flatten()
+        });
+        let call_for_list = self.with_list_concurrency(call);
         let Some(kept) = kept else {
-            let enough = min_rows_for(limit);
-            let mut read = R::read(Arc::clone(&self.upstream), from, enough, self.together(call)).await?;
+            let mut read = resources.list(from, Amount::Page(limit), &call_for_list).await?;
             return Ok(read.split(limit));
         };
-        let Run {
+        let ListPrefetch {
             mut ready, mut coming, ..
         } = kept.unwrap_or_default();
         if ready.is_none()
-            && let Some(reading) = coming.take()
+            && let Some(task) = coming.take()
         {
-            ready = reading.outcome(call).await?;
+            ready = task.join(call).await?;
         }
         let mut ready = match ready {
             Some(ready) => ready,
-            None => R::read(Arc::clone(&self.upstream), from, FAR, self.together(call)).await?,
+            None => {
+                let amount = Amount::AtLeast(PREFETCH_ROWS);
+                resources.list(from, amount, &call_for_list).await?
+            }
         };
-        let part = ready.split(limit);
-        if let Some(at) = part.next.clone() {
-            let ready = (!ready.rows.is_empty()).then_some(ready);
-            let end = ready.as_ref().map_or(Some(&at), |rest| rest.next.as_ref());
-            let coming = coming.or_else(|| self.read_on(end?.clone()));
-            self.with(sync, |sync, _| *place(sync) = Some(Run { at, ready, coming }));
+        let page = ready.split(limit);
+        if let Some(at) = page.next.clone() {
+            let ready = (!ready.is_empty()).then_some(ready);
+            let end = ready.as_ref().map_or(Some(at.clone()), |rest| rest.next());
+            let coming = match (coming, end) {
+                (Some(coming), _) => Some(coming),
+                (None, Some(end)) => self.prefetch_next(resources, end),
+                (None, None) => None,
+            };
+            let list = ListPrefetch {
+                at: Some(at),
+                ready,
+                coming,
+            };
+            self.with_session(sync, |session, _| session.lists.insert(id, list));
         }
-        Ok(part)
+        Ok(page)
     }
 
-    fn read_on<R: Listed>(&self, from: Cursor) -> Option<Reading<R>> {
-        let upstream = Arc::clone(&self.upstream);
-        let read = |call| R::read(upstream, from, FAR, call);
-        (!self.held.is_full()).then(|| Reading::begin(&self.held, self.limit, read))
+    fn prefetch_next(&self, resources: &Arc<dyn ResourceType>, from: Cursor) -> Option<PrefetchTask<Resource>> {
+        let resources = Arc::clone(resources);
+        let read = |call: CallContext| async move {
+            let amount = Amount::AtLeast(PREFETCH_ROWS);
+            resources.list(Some(from), amount, &call).await
+        };
+        (!self.budget.is_full()).then(|| PrefetchTask::spawn(&self.budget, self.limit, read))
     }
 }

@@ -12,12 +12,12 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::LimitExceeded;
-use super::headers::{Bucket, LimitHeaders, TooManyRequests};
+use super::headers::{LimitHeaders, TooManyRequests};
 use super::options::BudgetOptions;
-use super::scheduler::{Action, BudgetState, Granted, InFlight, Rejected, ResponseLimits, Scheduler};
+use super::scheduler::{Action, Granted, InFlight, Rejected, ResponseLimits, Scheduler};
 use super::window::Estimate;
-use crate::providers::buildkite::call::{CallContext, Lane};
+use crate::governance::rate_limit::{Bucket, BudgetState, LimitExceeded};
+use crate::governance::{CallContext, Lane};
 use crate::telemetry::metrics::LANE_WAIT;
 
 /// Grants a permit for each request to Buildkite.
@@ -77,7 +77,7 @@ impl RateLimiter {
         }
         match decision {
             Ok(granted) => {
-                LANE_WAIT.took([call.lane().as_str()], enqueued_at.elapsed());
+                LANE_WAIT.observe([call.lane().as_str()], enqueued_at.elapsed());
                 Ok(Permit {
                     shared: Arc::clone(&self.shared),
                     request: Some(granted.request),

@@ -36,7 +36,7 @@ async fn a_process_killed_in_the_middle_of_a_write_converges_on_the_repeated_cal
     ] {
         world.hold(pair, held);
         world.sandbox.faults().clear();
-        world.sandbox.journal().clear();
+        world.sandbox.request_log().clear();
         let faults: Vec<_> = super::WRITES
             .map(|write| world.sandbox.faults().add(Fault::new(write, kind.clone()).once()))
             .into();

@@ -42,11 +42,11 @@ async fn an_email_matches_in_any_case_and_is_confirmed_with_the_members_record()
         perform(&world.platform, ada, "ADA@EXAMPLE.COM", REVOKE).await.unwrap(),
         Answer::Done
     );
-    let journal = world.sandbox.journal();
+    let request_log = world.sandbox.request_log();
     assert_eq!(
         (
-            journal.count(Endpoint::OrganizationMembers),
-            journal.count(Endpoint::OrganizationMember)
+            request_log.count(Endpoint::OrganizationMembers),
+            request_log.count(Endpoint::OrganizationMember)
         ),
         (1, 3)
     );
@@ -58,7 +58,7 @@ async fn the_members_are_read_again_once_the_cache_is_too_old() {
     setup.access.directory_max_age = Duration::from_millis(200);
     let world = World::with(setup).await;
     let ada = pair(&world, join(&world, "ada@example.com"));
-    let lists = || world.sandbox.journal().count(Endpoint::OrganizationMembers);
+    let lists = || world.sandbox.request_log().count(Endpoint::OrganizationMembers);
     for change in [GRANT, REVOKE] {
         perform(&world.platform, ada, "ada@example.com", change).await.unwrap();
     }

@@ -4,9 +4,8 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use buildkite_connector::governance::Governance;
 use buildkite_connector::governance::provisioning::AuditSink;
-use buildkite_connector::providers::buildkite::Client;
+use buildkite_connector::providers::buildkite::{Client, govern_with_sink};
 use buildkite_connector::sandbox::{Edit, Endpoint, Fault, FaultKind};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -85,7 +84,7 @@ impl Drop for Released {
 async fn on(disk: &Arc<Disk>) -> World {
     let sandbox = sandbox(sized(40, 0, 12)).await;
     let mut setup = setup();
-    setup.access.patience.append = Duration::from_millis(300);
+    setup.access.write_timeouts.append = Duration::from_millis(300);
     let client = Client::new(
         sandbox.url().parse().unwrap(),
         sandbox.slug().parse().unwrap(),
@@ -93,7 +92,7 @@ async fn on(disk: &Arc<Disk>) -> World {
         setup.client,
     );
     let sink = Arc::clone(disk) as Arc<dyn AuditSink>;
-    let access = Governance::with_sink(Arc::new(client.unwrap()), setup.access, sink);
+    let access = govern_with_sink(Arc::new(client.unwrap()), setup.access, sink);
     World::of(sandbox, TestServer::serving(access).await).await
 }
 
@@ -139,7 +138,7 @@ async fn grants_on_a_stalled_disk() {
     assert_eq!(disk.most_appending(), 1);
     let grown = blocking_threads().saturating_sub(before);
     assert!(grown < CALLERS / 2, "{grown} threads more");
-    assert_eq!(world.sandbox.journal().count(Endpoint::AddTeamMember), 0);
+    assert_eq!(world.sandbox.request_log().count(Endpoint::AddTeamMember), 0);
     // Reads go on.
     world.platform.validate().await.unwrap();
     world.platform.resources("team").await.unwrap();

@@ -1,0 +1,145 @@
+//! The probes: requests for evidence that is missing or too old. One run at a time sends at most six requests.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::evidence::{Evidence, Observation};
+use crate::governance::provider::MaxAge;
+use crate::governance::{CallContext, Lane};
+use crate::providers::buildkite::pagination::Cursor;
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Buildkite};
+
+/// Which probes are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProbeSet {
+    /// Token, owner, organization and role: at most four requests.
+    CredentialStatus,
+    /// The lists as well: at most six requests.
+    Everything,
+}
+
+/// Whether an observation is missing or too old.
+fn is_due<T>(seen: Option<&Observation<T>>, age: MaxAge) -> bool {
+    seen.is_none_or(|seen| age.is_exceeded(seen.outcome.is_ok(), seen.since))
+}
+
+/// The outcome that was seen last, which stands until the next request.
+fn last_outcome<T>(seen: Option<&Observation<T>>) -> Result<(), ApiError> {
+    seen.and_then(Observation::error).cloned().map_or(Ok(()), Err)
+}
+
+impl Buildkite {
+    /// Requests what is missing or too old: the token first, because every other request depends on it. Waits for a run in
+    /// progress, whose responses serve this call as well.
+    ///
+    /// # Errors
+    /// The first failure that the remaining probes depend on.
+    pub(crate) async fn probe(&self, probes: ProbeSet, age: MaxAge, call: &CallContext) -> Result<(), ApiError> {
+        let _one_at_a_time = self.probe_lock.lock().await;
+        let seen = self.recorder.evidence();
+        self.probe_token(&seen, age, call).await?;
+        self.probe_dependents(&seen, probes, age, call).await
+    }
+
+    /// Requests everything within `timeout`. Half of it is for the token, because every other request waits for that.
+    pub(crate) async fn probe_for_health(&self, age: MaxAge, timeout: Duration) -> Result<(), ApiError> {
+        let _one_at_a_time = self.probe_lock.lock().await;
+        let begun = Instant::now();
+        let call = |time| CallContext::new(Lane::Interactive).with_probe_timeout(begun + time);
+        let seen = self.recorder.evidence();
+        self.probe_token(&seen, age, &call(timeout / 2)).await?;
+        self.probe_dependents(&seen, ProbeSet::Everything, age, &call(timeout))
+            .await
+    }
+
+    async fn probe_dependents(
+        &self,
+        seen: &Evidence,
+        probes: ProbeSet,
+        age: MaxAge,
+        call: &CallContext,
+    ) -> Result<(), ApiError> {
+        let organization = async {
+            let organization = self.probe_organization(seen, age, call).await;
+            // A missing scope for the organization says nothing about the lists; each is probed and reported on its own.
+            let in_order = organization
+                .as_ref()
+                .map_or_else(|error| error.kind == ApiErrorKind::Forbidden, |()| true);
+            if probes == ProbeSet::Everything && in_order && self.recorder.evidence().rejected.is_none() {
+                tokio::join!(self.probe_members(seen, age, call), self.probe_teams(seen, age, call));
+            }
+            organization
+        };
+        let (organization, owner) = tokio::join!(organization, self.probe_owner(seen, age, call));
+        organization.and(owner)
+    }
+
+    async fn probe_token(&self, seen: &Evidence, age: MaxAge, call: &CallContext) -> Result<(), ApiError> {
+        let must_request = match &seen.rejected {
+            Some(rejected) => is_due(Some(rejected), age),
+            None => is_due(seen.token.as_ref(), age),
+        };
+        if must_request {
+            return self.upstream.access_token(call).await.map(|_| ());
+        }
+        last_outcome(seen.rejected.as_ref()).and(last_outcome(seen.token.as_ref()))
+    }
+
+    /// If the organization is not found, the organizations that the token reaches are requested instead of its lists.
+    async fn probe_organization(&self, seen: &Evidence, age: MaxAge, call: &CallContext) -> Result<(), ApiError> {
+        if !is_due(seen.organization.as_ref(), age) {
+            return last_outcome(seen.organization.as_ref());
+        }
+        let outcome = self.upstream.organization(call).await.map(|_| ());
+        if let Err(ApiError {
+            kind: ApiErrorKind::NotFound,
+            ..
+        }) = &outcome
+        {
+            // The recorder keeps the response; it only adds detail to the sentence about the organization.
+            let _ = self.upstream.organizations(call).await;
+        }
+        outcome
+    }
+
+    /// An owner that the scopes hide is not a failure.
+    async fn probe_owner(&self, seen: &Evidence, age: MaxAge, call: &CallContext) -> Result<(), ApiError> {
+        if is_due(seen.user.as_ref(), age) {
+            tolerate_hidden(self.upstream.user(call).await.map(|_| ()))?;
+        } else {
+            tolerate_hidden(last_outcome(seen.user.as_ref()))?;
+        }
+        let owner = self.recorder.evidence().user.and_then(|seen| seen.outcome.ok());
+        match owner {
+            Some(owner) if is_due(seen.owner_role.as_ref(), age) => {
+                tolerate_hidden(self.upstream.person(owner.id, call).await.map(|_| ()))
+            }
+            Some(_) => tolerate_hidden(last_outcome(seen.owner_role.as_ref())),
+            None => Ok(()),
+        }
+    }
+
+    /// One window shows that a list can be read. The recorder keeps a failure.
+    async fn probe_members(&self, seen: &Evidence, age: MaxAge, call: &CallContext) {
+        if is_due(seen.people.as_ref(), age) {
+            let _ = self.upstream.people(Cursor::Start, 1, call).await;
+        }
+    }
+
+    async fn probe_teams(&self, seen: &Evidence, age: MaxAge, call: &CallContext) {
+        if is_due(seen.teams.as_ref(), age) {
+            let _ = self.upstream.teams(Cursor::Start, 1, call).await;
+        }
+    }
+}
+
+fn tolerate_hidden(outcome: Result<(), ApiError>) -> Result<(), ApiError> {
+    match outcome {
+        Err(ApiError {
+            kind: ApiErrorKind::Forbidden | ApiErrorKind::NotFound,
+            ..
+        }) => Ok(()),
+        other => other,
+    }
+}
