@@ -180,7 +180,7 @@ mod tests {
                 }
                 Ok(())
             });
-            let health = Health::new(Arc::new(source), HealthSettings::default());
+            let health = Health::new(Arc::new(source), HealthSettings::default(), Arc::new(ReadOnly));
             Self { provider, health }
         }
 

@@ -134,3 +134,92 @@ fn hyphenated(text: &str) -> Option<Uuid> {
     let parsed = Uuid::from_str(text).ok()?;
     (text.len() == uuid::fmt::Hyphenated::LENGTH).then_some(parsed)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::governance::model::examples::{self, MAINTAINER, MEMBER};
+    use crate::governance::model::{GrantId, Level};
+
+    const TEAM: &str = "0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d";
+    const USER: &str = "0298c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d";
+
+    fn catalog() -> Catalog {
+        Catalog::new(vec![&examples::USER, &examples::GROUP])
+    }
+
+    fn user() -> ResourceId {
+        catalog().resource("user", USER).unwrap()
+    }
+
+    #[rstest]
+    #[case(MEMBER, "member")]
+    #[case(MAINTAINER, "maintainer")]
+    fn entitlement_and_grant_ids_are_the_conventional_strings(#[case] level: &'static Level, #[case] slug: &str) {
+        let entitlement = EntitlementId {
+            resource: catalog().resource("team", TEAM).unwrap(),
+            level,
+        };
+        assert_eq!(entitlement.to_string(), format!("team:{TEAM}:{slug}"));
+        assert_eq!(catalog().entitlement(&entitlement.to_string()), Ok(entitlement));
+        let grant = GrantId {
+            entitlement,
+            principal: user(),
+        };
+        assert_eq!(grant.to_string(), format!("team:{TEAM}:{slug}:user:{USER}"));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("team")]
+    #[case("team:")]
+    #[case("team::member")]
+    #[case("team:../../access-token:member")]
+    #[case("team:0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d")]
+    #[case("team:0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d:")]
+    #[case("team:0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d:owner")]
+    #[case("team:0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d:Member")]
+    #[case("team:0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d:member:user:x")]
+    #[case("user:0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d:member")]
+    #[case(" team:0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d:member")]
+    fn any_other_entitlement_id_is_refused(#[case] text: &str) {
+        assert!(catalog().entitlement(text).is_err());
+    }
+
+    #[rstest]
+    #[case("user", TEAM, true)]
+    #[case("team", TEAM, true)]
+    #[case("pipeline", TEAM, false)]
+    #[case("team", "../../access-token", false)]
+    #[case("user", "", false)]
+    #[case("", TEAM, false)]
+    fn a_resource_is_a_user_or_a_team_with_a_uuid(#[case] kind: &str, #[case] id: &str, #[case] accepted: bool) {
+        assert_eq!(catalog().resource(kind, id).is_ok(), accepted);
+    }
+
+    #[test]
+    fn a_principal_is_a_uuid_or_an_address() {
+        assert_eq!(catalog().principal(USER), Ok(Principal::Resource(user())));
+        assert_eq!(
+            catalog().principal("Ada@Example.com"),
+            Ok(Principal::Email("Ada@Example.com".into()))
+        );
+        for wrong in ["", "ada", "ada@", "../x", "ada@example.com\n"] {
+            assert!(catalog().principal(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parsers_panic_and_what_parses_prints_the_same(text in "\\PC{0,90}") {
+            if let Ok(id) = catalog().entitlement(&text) {
+                prop_assert_eq!(id.to_string(), text.to_ascii_lowercase());
+            }
+            let _ = catalog().principal(&text);
+            let _ = catalog().resource("team", &text);
+        }
+    }
+}

@@ -45,7 +45,7 @@ impl Listings {
     /// Lists what `provider` has, with up to `read_ahead` requests in flight ahead of each sync. The names of listed resources are
     /// recorded in `directory`.
     #[must_use]
-    pub fn new(provider: Arc<dyn Provider>, read_ahead: usize, directory: Arc<Directory>) -> Self {
+    pub(crate) fn new(provider: Arc<dyn Provider>, read_ahead: usize, directory: Arc<Directory>) -> Self {
         let types = provider.resource_types().iter();
         Self {
             catalog: Catalog::new(types.map(|known| known.info()).collect()),

@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn somebody_in_a_team_but_not_in_the_list_is_listed_from_the_next_sync_on() {
         let unlisted_users = UnlistedUsers::default();
-        assert_eq!(session(&unlisted_users, "1", &[1, 2], &[1, 9]), []);
+        assert_eq!(session(&unlisted_users, "1", &[1, 2], &[1, 9]), Vec::<Uuid>::new());
         assert_eq!(session(&unlisted_users, "2", &[1, 2], &[1, 9]), [user(9)]);
     }
 
@@ -251,9 +251,9 @@ mod tests {
         let unlisted_users = UnlistedUsers::default();
         session(&unlisted_users, "1", &[1], &[9]);
         session(&unlisted_users, "2", &[1], &[1]);
-        assert_eq!(session(&unlisted_users, "3", &[1], &[9]), []);
-        assert_eq!(session(&unlisted_users, "4", &[1, 9], &[9]), []);
-        assert_eq!(session(&unlisted_users, "5", &[1, 9], &[9]), []);
+        assert_eq!(session(&unlisted_users, "3", &[1], &[9]), Vec::<Uuid>::new());
+        assert_eq!(session(&unlisted_users, "4", &[1, 9], &[9]), Vec::<Uuid>::new());
+        assert_eq!(session(&unlisted_users, "5", &[1, 9], &[9]), Vec::<Uuid>::new());
     }
 
     #[test]

@@ -16,6 +16,8 @@ mod lockout;
 pub mod pagination;
 mod provider;
 pub mod resources;
+#[cfg(test)]
+mod tests;
 pub(crate) mod upstream;
 mod visibility;
 

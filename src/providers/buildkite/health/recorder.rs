@@ -41,11 +41,6 @@ impl EvidenceRecorder {
         self.lock().clone()
     }
 
-    /// Wakes the listener after a change that no response shows.
-    pub(crate) fn notify(&self) {
-        self.changed.notify_one();
-    }
-
     /// The notifier behind [`Self::notify`].
     pub(crate) fn notifier(&self) -> Arc<Notify> {
         Arc::clone(&self.changed)
