@@ -124,7 +124,7 @@ async fn a_role_that_changes_between_two_readings_of_its_row_is_the_later_one_an
 }
 
 /// One server with behaviors of its own. A server that answers the first page for ever cannot be read beyond it.
-async fn habitual(
+async fn listed_exactly(
     (listing, paging, link, order, cap, rows): (Listing, Paging, Link, Order, u32, usize),
 ) -> Result<(), String> {
     let sandbox = sandbox(listing.seed(rows)).await;
@@ -175,7 +175,7 @@ async fn every_list_is_complete_however_the_server_pages_and_links() {
     let asserted = servers.len();
     let complaints: Vec<String> = stream::iter(servers)
         .map(|server| async move {
-            let read = tokio::spawn(habitual(server)).await;
+            let read = tokio::spawn(listed_exactly(server)).await;
             let read = read.unwrap_or_else(|panic| Err(panic.to_string()));
             read.err().map(|complaint| format!("{server:?}: {complaint}"))
         })
