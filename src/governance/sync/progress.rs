@@ -12,6 +12,34 @@ use crate::governance::provider::Provider;
 /// Minimum time between two progress lines.
 const MIN_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The teams are known: logs what reading the members of all of them will cost, at one request a team at least.
+pub(crate) fn log_forecast(provider: &dyn Provider, teams: usize) {
+    let requests = u32::try_from(teams).unwrap_or(u32::MAX);
+    let Some(end) = provider.forecast(Lane::Sync, requests) else {
+        tracing::info!(
+            teams,
+            requests,
+            "sync: the teams are listed; no rate limit is in the way of their members"
+        );
+        return;
+    };
+    let time = end.saturating_duration_since(Instant::now());
+    let limits = provider.budget().buckets;
+    let windows = limits
+        .iter()
+        .filter_map(|bucket| bucket.limit)
+        .min()
+        .map(|limit| requests.div_ceil(limit.max(1)));
+    tracing::info!(
+        teams,
+        requests,
+        windows,
+        minutes = time.as_secs().div_ceil(60),
+        "sync: the teams are listed; their members take about {} at this rate limit",
+        humantime::format_duration(Duration::from_secs(time.as_secs()))
+    );
+}
+
 /// When progress was last logged.
 #[derive(Debug, Default)]
 pub(crate) struct ProgressLog {
@@ -19,34 +47,6 @@ pub(crate) struct ProgressLog {
 }
 
 impl ProgressLog {
-    /// The teams are known: logs what reading the members of all of them will cost, at one request a team at least.
-    pub(crate) fn log_forecast(&self, provider: &dyn Provider, teams: usize) {
-        let requests = u32::try_from(teams).unwrap_or(u32::MAX);
-        let Some(end) = provider.forecast(Lane::Sync, requests) else {
-            tracing::info!(
-                teams,
-                requests,
-                "sync: the teams are listed; no rate limit is in the way of their members"
-            );
-            return;
-        };
-        let time = end.saturating_duration_since(Instant::now());
-        let limits = provider.budget().buckets;
-        let windows = limits
-            .iter()
-            .filter_map(|bucket| bucket.limit)
-            .min()
-            .map(|limit| requests.div_ceil(limit.max(1)));
-        tracing::info!(
-            teams,
-            requests,
-            windows,
-            minutes = time.as_secs().div_ceil(60),
-            "sync: the teams are listed; their members take about {} at this rate limit",
-            humantime::format_duration(Duration::from_secs(time.as_secs()))
-        );
-    }
-
     /// One more team was read: logs how many of how many were, unless that was logged a moment ago.
     pub(crate) fn log_progress(&self, provider: &dyn Provider, (read, teams): (usize, usize)) {
         if read != teams && !self.is_due() {

@@ -50,12 +50,11 @@ impl Prefetch {
         {
             ready = task.join(call).await?;
         }
-        let mut ready = match ready {
-            Some(ready) => ready,
-            None => {
-                let amount = Amount::AtLeast(PREFETCH_ROWS);
-                resources.list(from, amount, &call_for_list).await?
-            }
+        let mut ready = if let Some(ready) = ready {
+            ready
+        } else {
+            let amount = Amount::AtLeast(PREFETCH_ROWS);
+            resources.list(from, amount, &call_for_list).await?
         };
         let page = ready.split(limit);
         if let Some(at) = page.next.clone() {

@@ -62,12 +62,15 @@ impl Drop for RowReservation {
     }
 }
 
+/// The rows of a finished read, with the count of them.
+type ReservedBatch<R> = (Box<dyn Batch<R>>, RowReservation);
+
 /// A read in the background, finished or not. Dropping it cancels the read.
 #[derive(Debug)]
 pub(crate) struct PrefetchTask<R> {
     /// What the reading costs, the time that it sleeps included.
     call: CallContext,
-    task: AbortOnDropHandle<Result<(Box<dyn Batch<R>>, RowReservation), Failure>>,
+    task: AbortOnDropHandle<Result<ReservedBatch<R>, Failure>>,
 }
 
 impl<R: Send + 'static> PrefetchTask<R> {

@@ -193,7 +193,7 @@ impl ResourceType for Teams {
         }
     }
 
-    fn assignable<'a>(&'a self) -> Option<&'a dyn Assignable> {
+    fn assignable(&self) -> Option<&dyn Assignable> {
         Some(self)
     }
 }

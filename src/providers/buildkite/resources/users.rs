@@ -118,7 +118,7 @@ impl ResourceType for Users {
         self.buildkite.reject_empty_user_list(call).await
     }
 
-    fn assignable<'a>(&'a self) -> Option<&'a dyn Assignable> {
+    fn assignable(&self) -> Option<&dyn Assignable> {
         None
     }
 }
