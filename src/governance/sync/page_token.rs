@@ -147,7 +147,7 @@ impl Position {
 }
 
 /// A part of a list that never changes: its rows from `token` on, `limit` at most, and the token after them.
-pub(crate) fn part_of<T: Copy>(
+pub(crate) fn static_page<T: Copy>(
     rows: &[T],
     token: &str,
     limit: Option<NonZeroUsize>,
