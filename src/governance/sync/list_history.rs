@@ -1,8 +1,8 @@
-//! What earlier lists showed, for an empty list to be compared with.
+//! What earlier lists showed. An empty list is compared with it.
 //!
-//! An outage that is not noticed looks like an empty list: it is a valid response, and every row that it lacks looks revoked. So
-//! it is compared with what is known. A list of resources is read twice, and a resource that was listed before is requested by
-//! its id. A list of grants is read twice if an earlier one had any.
+//! An unnoticed outage can look like an empty list, and in an empty list every grant looks revoked. So an empty list is compared with
+//! earlier lists. A list of resources is read twice, and a resource that was listed before is requested by its id. A list of grants
+//! is read twice if an earlier one was not empty.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,9 +17,9 @@ pub struct ListHistory {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By resource type: a resource of the latest list that had any.
+    /// By resource type: a resource of the latest list that was not empty.
     listed: HashMap<&'static str, ResourceId>,
-    /// Resources whose latest list of grants had any.
+    /// Resources whose latest list of grants was not empty.
     with_grants: HashSet<ResourceId>,
 }
 
@@ -29,23 +29,23 @@ impl ListHistory {
         self.lock().listed.insert(resource.resource_type.id, resource);
     }
 
-    /// A resource of the latest list of the type that had any.
+    /// A resource of the type's latest list that was not empty.
     #[must_use]
     pub fn last_listed(&self, resource_type: &str) -> Option<ResourceId> {
         self.lock().listed.get(resource_type).copied()
     }
 
-    /// Records whether the list of a resource's grants had any.
-    pub fn record_grants(&self, resource: ResourceId, any: bool) {
+    /// Records whether a resource has grants.
+    pub fn record_grants(&self, resource: ResourceId, has_grants: bool) {
         let mut state = self.lock();
-        if any {
+        if has_grants {
             state.with_grants.insert(resource);
         } else {
             state.with_grants.remove(&resource);
         }
     }
 
-    /// Whether the latest list of the resource's grants had any.
+    /// Whether the latest list of the resource's grants was not empty.
     #[must_use]
     pub fn had_grants(&self, resource: ResourceId) -> bool {
         self.lock().with_grants.contains(&resource)

@@ -1,11 +1,12 @@
-//! Listings for a sync: complete or an error, with what a client will request next read ahead.
+//! Listings for a sync: complete or an error, with the rows that a client is expected to request next prefetched.
 
-mod holdings;
 mod list_history;
 mod listing;
+mod observed_lists;
 pub(crate) mod page_token;
 mod prefetch;
 mod progress;
+mod session;
 mod unlisted_users;
 
 pub use list_history::ListHistory;

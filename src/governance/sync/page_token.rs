@@ -1,8 +1,8 @@
 //! Page tokens: self-contained, versioned and checked.
 //!
-//! A token says which list it belongs to and where to go on, so that a server that was restarted, or another one, answers
-//! it. It carries a digest of itself: one that was made up or cut short is refused before any request leaves. The digest
-//! guards against mistakes, not against forgers; a forged position can do no more than read a list from elsewhere.
+//! A token contains its list and the position at which the list continues, so that it is valid after a restart and in other
+//! processes. It contains a digest of itself: an invented or truncated token is rejected before any request is sent. The digest
+//! protects against mistakes, not against forgery; a forged position can only start a list at another place.
 
 use std::num::NonZeroUsize;
 
@@ -14,13 +14,13 @@ use uuid::Uuid;
 use crate::governance::model::{ResourceId, ResourceTypeInfo};
 use crate::governance::provider::Cursor;
 
-/// The form of the tokens that are made; older forms are refused, and the client starts that list again.
+/// The version of the format. Tokens of other versions are rejected, and the client starts the list again.
 const VERSION: &str = "1";
 
-/// The rows of two windows are below this, and those of ten that a list moved between; what is longer was not made here.
-const LONGEST: usize = 64 * 1024;
+/// Maximum length of a token. The rows of two windows are shorter, and so are those of ten windows of a list that changed.
+const MAX_LENGTH: usize = 64 * 1024;
 
-/// A token that was not made here, or for another list.
+/// The token was not made by this connector, or belongs to another list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the page token was not made by this connector for this list: start the list again without one")]
 pub struct PageTokenError;
@@ -32,7 +32,7 @@ pub(crate) enum List {
     Resources(&'static ResourceTypeInfo),
     /// The grants of a resource.
     Grants(ResourceId),
-    /// The principals that only grants name, after the provider's own list of them.
+    /// The principals that only grants reference, after the provider's own list.
     Unlisted(&'static ResourceTypeInfo),
     /// The resource types.
     ResourceTypes,
@@ -60,7 +60,7 @@ impl List {
 struct Content {
     list: String,
     position: Cursor,
-    /// Whether there were rows before the position of which none has a level that is known.
+    /// Whether there are rows before the position, and none has a known level.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unknown_roles: bool,
 }
@@ -70,7 +70,7 @@ pub(crate) fn read(token: &str, list: List, organization: &str) -> Result<Option
     read_with_unknown_levels(token, list, organization).map(|(position, _)| position)
 }
 
-/// The same, and whether there were rows before that position of which none has a level that is known.
+/// As [`read`], and whether there are rows before the position, none of which has a known level.
 pub(crate) fn read_with_unknown_levels(
     token: &str,
     list: List,
@@ -79,7 +79,7 @@ pub(crate) fn read_with_unknown_levels(
     if token.is_empty() {
         return Ok((None, false));
     }
-    if token.len() > LONGEST {
+    if token.len() > MAX_LENGTH {
         return Err(PageTokenError);
     }
     let (body, digest) = token.rsplit_once('.').ok_or(PageTokenError)?;
@@ -103,7 +103,7 @@ pub(crate) fn write(position: Option<Cursor>, list: List, organization: &str) ->
     write_with_unknown_levels(position, false, list, organization)
 }
 
-/// The same, and whether there were rows before that position of which none has a level that is known.
+/// As [`write`], with whether there are rows before the position, none of which has a known level.
 pub(crate) fn write_with_unknown_levels(
     position: Option<Cursor>,
     unknown_roles: bool,
@@ -146,8 +146,8 @@ impl Position {
     }
 }
 
-/// A part of a list that never changes: its rows from `token` on, `limit` at most, and the token after them.
-pub(crate) fn part_of<T: Copy>(
+/// A page of a list that never changes: its rows from `token` on, `limit` at most, and the token of the next page.
+pub(crate) fn static_page<T: Copy>(
     rows: &[T],
     token: &str,
     limit: Option<NonZeroUsize>,
@@ -162,13 +162,13 @@ pub(crate) fn part_of<T: Copy>(
         },
     };
     let rest = rows.get(from..).ok_or(PageTokenError)?;
-    let part: Vec<T> = rest
+    let page: Vec<T> = rest
         .iter()
         .copied()
         .take(limit.map_or(usize::MAX, NonZeroUsize::get))
         .collect();
-    let next = (part.len() < rest.len()).then(|| Position::Offset(from.saturating_add(part.len())));
-    Ok((part, write(next.and_then(Position::cursor), list, organization)))
+    let next = (page.len() < rest.len()).then(|| Position::Offset(from.saturating_add(page.len())));
+    Ok((page, write(next.and_then(Position::cursor), list, organization)))
 }
 
 fn digest_of(body: &str) -> String {
@@ -182,27 +182,27 @@ mod tests {
     use super::*;
     use crate::governance::model::examples;
 
-    const TEAMS: List = List::Resources(&examples::GROUP);
+    const RESOURCES: List = List::Resources(&examples::GROUP);
 
     fn after() -> Cursor {
         Position::After(Uuid::from_u128(7)).cursor().unwrap()
     }
 
-    fn members(number: u128) -> List {
+    fn grants(number: u128) -> List {
         List::Grants(examples::group(number))
     }
 
     #[test]
-    fn a_token_is_read_back_by_any_process() {
-        let token = write(Some(after()), TEAMS, "acme");
-        assert_eq!(read(&token, TEAMS, "acme"), Ok(Some(after())));
-        assert_eq!(read("", TEAMS, "acme"), Ok(None));
-        assert_eq!(write(None, TEAMS, "acme"), "");
+    fn every_process_reads_a_token() {
+        let token = write(Some(after()), RESOURCES, "acme");
+        assert_eq!(read(&token, RESOURCES, "acme"), Ok(Some(after())));
+        assert_eq!(read("", RESOURCES, "acme"), Ok(None));
+        assert_eq!(write(None, RESOURCES, "acme"), "");
     }
 
     #[test]
-    fn the_form_of_a_token_does_not_change_between_releases() {
-        let token = write(Some(after()), TEAMS, "acme");
+    fn the_format_of_a_token_does_not_change_between_releases() {
+        let token = write(Some(after()), RESOURCES, "acme");
         assert_eq!(
             token,
             "1.eyJsaXN0IjoiYWNtZS90ZWFtcyIsInBvc2l0aW9uIjp7IkFmdGVyIjoiMDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDA3In19.c32ae8937c16557c80f76bd48f8eebde"
@@ -210,29 +210,29 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_another_list_or_organization_is_refused() {
-        let token = write(Some(after()), members(1), "acme");
-        assert_eq!(read(&token, members(1), "acme"), Ok(Some(after())));
-        assert_eq!(read(&token, members(2), "acme"), Err(PageTokenError));
-        assert_eq!(read(&token, TEAMS, "acme"), Err(PageTokenError));
-        assert_eq!(read(&token, members(1), "Acme"), Err(PageTokenError));
+    fn a_token_of_another_list_or_organization_is_rejected() {
+        let token = write(Some(after()), grants(1), "acme");
+        assert_eq!(read(&token, grants(1), "acme"), Ok(Some(after())));
+        assert_eq!(read(&token, grants(2), "acme"), Err(PageTokenError));
+        assert_eq!(read(&token, RESOURCES, "acme"), Err(PageTokenError));
+        assert_eq!(read(&token, grants(1), "Acme"), Err(PageTokenError));
     }
 
     proptest! {
         #[test]
-        fn a_made_up_token_is_refused(text in "\\PC{1,200}") {
-            prop_assert_eq!(read(&text, TEAMS, "acme"), Err(PageTokenError));
+        fn an_invented_token_is_rejected(text in "\\PC{1,200}") {
+            prop_assert_eq!(read(&text, RESOURCES, "acme"), Err(PageTokenError));
         }
 
         #[test]
-        fn a_changed_token_is_refused(at in 0usize..100, with in "[a-zA-Z0-9]") {
-            let token = write(Some(after()), TEAMS, "acme");
+        fn a_changed_token_is_rejected(at in 0usize..100, with in "[a-zA-Z0-9]") {
+            let token = write(Some(after()), RESOURCES, "acme");
             let mut changed: Vec<char> = token.chars().collect();
             let at = at % changed.len();
             changed[at] = with.chars().next().unwrap();
             let changed: String = changed.into_iter().collect();
             prop_assume!(changed != token);
-            prop_assert_eq!(read(&changed, TEAMS, "acme"), Err(PageTokenError));
+            prop_assert_eq!(read(&changed, RESOURCES, "acme"), Err(PageTokenError));
         }
     }
 }

@@ -6,20 +6,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::observed_lists::Progress;
 use crate::governance::Lane;
 use crate::governance::provider::Provider;
 
 /// Minimum time between two progress lines.
 const MIN_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The teams are known: logs what reading the members of all of them will cost, at one request a team at least.
-pub(crate) fn log_forecast(provider: &dyn Provider, teams: usize) {
-    let requests = u32::try_from(teams).unwrap_or(u32::MAX);
+/// Logs what it costs to list the grants of `resources` resources, at a minimum of one request per resource.
+pub(crate) fn log_forecast(provider: &dyn Provider, resources: usize) {
+    let requests = u32::try_from(resources).unwrap_or(u32::MAX);
     let Some(end) = provider.forecast(Lane::Sync, requests) else {
         tracing::info!(
-            teams,
+            resources,
             requests,
-            "sync: the teams are listed; no rate limit is in the way of their members"
+            "sync: the resources are listed; no rate limit delays the listing of their grants"
         );
         return;
     };
@@ -31,11 +32,11 @@ pub(crate) fn log_forecast(provider: &dyn Provider, teams: usize) {
         .min()
         .map(|limit| requests.div_ceil(limit.max(1)));
     tracing::info!(
-        teams,
+        resources,
         requests,
         windows,
         minutes = time.as_secs().div_ceil(60),
-        "sync: the teams are listed; their members take about {} at this rate limit",
+        "sync: the resources are listed; listing their grants takes about {} at this rate limit",
         humantime::format_duration(Duration::from_secs(time.as_secs()))
     );
 }
@@ -47,15 +48,16 @@ pub(crate) struct ProgressLog {
 }
 
 impl ProgressLog {
-    /// One more team was read: logs how many of how many were, unless that was logged a moment ago.
-    pub(crate) fn log_progress(&self, provider: &dyn Provider, (read, teams): (usize, usize)) {
-        if read != teams && !self.is_due() {
+    /// Logs how many resources' grants were read, unless the last line is less than [`MIN_LOG_INTERVAL`] old. The end is always
+    /// logged.
+    pub(crate) fn log_progress(&self, provider: &dyn Provider, Progress { read, resources }: Progress) {
+        if read != resources && !self.is_due() {
             return;
         }
-        let left = u32::try_from(teams - read).unwrap_or(u32::MAX);
+        let left = u32::try_from(resources - read).unwrap_or(u32::MAX);
         let end = provider.forecast(Lane::Sync, left);
         let seconds_left = end.map(|end| end.saturating_duration_since(Instant::now()).as_secs());
-        tracing::info!(read, teams, seconds_left, "sync: members of teams read");
+        tracing::info!(read, resources, seconds_left, "sync: grants of resources listed");
     }
 
     fn is_due(&self) -> bool {

@@ -1,18 +1,19 @@
-//! Keeps grants and users consistent: every grant's principal appears in the user listing.
+//! Keeps grants and users consistent: every grant's principal appears in the list of users.
 //!
-//! Buildkite's organization list may lack somebody whom a member row names (they joined meanwhile, or the row outlived
-//! them). The grant is still reported, with the row's name for its principal, and the person is added to the people listings
-//! that follow in this process, until a sync that saw every team finds no row that names them.
+//! The provider's list of users may lack the principal of a grant: the user joined after the list was read, or the grant outlived
+//! the user. The grant is still reported, with the name that its row has for the principal, and the user is added to the lists of
+//! users that follow in this process, until a sync that read every list finds no grant that references the user.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-/// Syncs that are remembered at once; a platform runs one, and a second while the first one ends.
-const MAX_SESSIONS: usize = 8;
+use super::observed_lists::{ObservedLists, PageEnds, Progress};
+use super::session::SessionHandle;
 
-/// Names somebody whom the organization's list did not hold.
+/// A user that a grant references and the provider's list of users lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnlistedUser {
     pub(crate) user: Uuid,
@@ -20,7 +21,7 @@ pub(crate) struct UnlistedUser {
 }
 
 impl UnlistedUser {
-    fn of((user, name): (&Uuid, &Option<String>)) -> Self {
+    fn new((user, name): (&Uuid, &Option<String>)) -> Self {
         Self {
             user: *user,
             name: name.clone(),
@@ -28,277 +29,233 @@ impl UnlistedUser {
     }
 }
 
-/// What this process saw of people and member rows.
+/// The users that are added to the list of users, with their names. A session is locked before them, never after.
 #[derive(Debug, Default)]
 pub(crate) struct UnlistedUsers {
-    state: Mutex<State>,
+    users: Mutex<BTreeMap<Uuid, Option<String>>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    unlisted: BTreeMap<Uuid, Option<String>>,
-    /// By sync id, the empty one for clients that send none; the oldest is forgotten first.
-    sessions: HashMap<String, ObservedLists>,
-    sequence: u64,
-}
-
-#[derive(Debug, Default)]
-struct ObservedLists {
-    sequence: u64,
-    users: HashSet<Uuid>,
-    users_state: ListState,
-    teams: HashSet<Uuid>,
-    teams_state: ListState,
-    member_lists: HashMap<Uuid, ListState>,
-    /// Teams whose members were read whole.
-    read: HashSet<Uuid>,
-    /// Whom member rows name and the people list does not.
-    referenced: HashSet<Uuid>,
-}
-
-/// How much of a list this process has read. One that another process began is never known whole.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum ListState {
-    #[default]
-    NotStarted,
-    Partial,
-    Complete,
-}
-
-impl ListState {
-    fn record_page(&mut self, first: bool, last: bool) {
-        if first {
-            *self = Self::Partial;
-        }
-        if last && *self == Self::Partial {
-            *self = Self::Complete;
-        }
-    }
-
-    fn is_complete(self) -> bool {
-        self == Self::Complete
-    }
+/// The result of recording a page of grants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordedGrants {
+    /// How many rows have a principal that the sync's list of users lacks.
+    pub(crate) newly_unlisted: usize,
+    /// How many resources' grants were read, at the end of a list and once the resources are known.
+    pub(crate) progress: Option<Progress>,
 }
 
 impl UnlistedUsers {
-    /// Notes a part of the people list. At its end, names those who have to be added to it.
-    pub(crate) fn users(
+    /// Records a page of the list of users. At the list's end, returns the users that have to be added to it.
+    pub(crate) fn record_users(
         &self,
-        session: &str,
-        first: bool,
-        last: bool,
+        session: SessionHandle<'_>,
+        page: PageEnds,
         users: impl Iterator<Item = Uuid>,
     ) -> Vec<UnlistedUser> {
-        self.with_session(session, |unlisted, session| {
-            if first {
-                session.users.clear();
-            }
-            session.users_state.record_page(first, last);
-            session.users.extend(users);
-            // Nobody can be said to be missing from a list that is not known whole.
-            if !(last && session.users_state.is_complete()) {
+        session.update_observed(|observed| {
+            observed.record_users(page, users);
+            // A list that was not read completely does not show which users it lacks.
+            if !(page.is_last && observed.users_are_complete()) {
                 return Vec::new();
             }
-            unlisted.retain(|user, _| !session.users.contains(user));
-            unlisted.iter().map(UnlistedUser::of).collect()
+            let mut unlisted = self.lock();
+            unlisted.retain(|user, _| !observed.has_user(user));
+            unlisted.iter().map(UnlistedUser::new).collect()
         })
     }
 
-    /// Those who have to be added to the people list behind `after`, in the order of their ids; none where this process did not
+    /// The users that have to be added to the list of users after `after`, in the order of their ids. Empty if this process did not
     /// read that list.
-    pub(crate) fn unlisted_after(&self, session: &str, after: Uuid) -> Vec<UnlistedUser> {
-        self.with_session(session, |unlisted, session| {
-            let is_complete = session.users_state.is_complete();
-            let further = unlisted.iter().filter(|(user, _)| is_complete && **user > after);
-            further.map(UnlistedUser::of).collect()
+    pub(crate) fn unlisted_after(&self, session: SessionHandle<'_>, after: Uuid) -> Vec<UnlistedUser> {
+        if !session.update_observed(|observed| observed.users_are_complete()) {
+            return Vec::new();
+        }
+        let unlisted = self.lock();
+        let further = unlisted.range((Excluded(after), Unbounded));
+        further.map(UnlistedUser::new).collect()
+    }
+
+    /// Records a page of the grants of a resource: the id and the name of each principal.
+    pub(crate) fn record_grants<'a>(
+        &self,
+        session: SessionHandle<'_>,
+        resource: Uuid,
+        page: PageEnds,
+        principals: impl Iterator<Item = (Uuid, Option<&'a str>)>,
+    ) -> RecordedGrants {
+        session.update_observed(|observed| {
+            let unlisted: Vec<_> = principals
+                .filter(|(user, _)| observed.record_principal(*user))
+                .map(|(user, name)| (user, name.map(str::to_owned)))
+                .collect();
+            let newly_unlisted = unlisted.len();
+            if newly_unlisted > 0 {
+                self.lock().extend(unlisted);
+            }
+            observed.record_grants(resource, page);
+            RecordedGrants {
+                newly_unlisted,
+                progress: page.is_last.then(|| observed.progress()).flatten(),
+            }
         })
     }
 
-    /// Notes a part of the team list.
-    pub(crate) fn resources(&self, session: &str, first: bool, last: bool, teams: impl Iterator<Item = Uuid>) {
-        self.with_session(session, |_, session| {
-            session.teams_state.record_page(first, last);
-            session.teams.extend(teams);
-        });
-    }
-
-    /// Notes a part of a team's members; counts those whom this sync's people list did not hold.
-    pub(crate) fn grants<'a>(
-        &self,
-        session: &str,
-        team: Uuid,
-        first: bool,
-        last: bool,
-        members: impl Iterator<Item = (Uuid, Option<&'a str>)>,
-    ) -> usize {
-        self.with_session(session, |unlisted, session| {
-            let mut newly_unlisted = 0;
-            let is_complete = session.users_state.is_complete();
-            for (user, name) in members {
-                if is_complete && session.users.contains(&user) {
-                    continue;
-                }
-                session.referenced.insert(user);
-                if is_complete {
-                    newly_unlisted += 1;
-                    unlisted.insert(user, name.map(str::to_owned));
-                }
-            }
-            let reading = session.member_lists.entry(team).or_default();
-            reading.record_page(first, last);
-            if reading.is_complete() {
-                session.read.insert(team);
-            }
-            newly_unlisted
-        })
-    }
-
-    /// How many teams of a sync were read, of how many; none while the teams are not known.
-    pub(crate) fn progress(&self, session: &str) -> Option<(usize, usize)> {
-        let state = self.lock();
-        let session = state
-            .sessions
-            .get(session)
-            .filter(|session| session.teams_state.is_complete())?;
-        Some((session.read.len().min(session.teams.len()), session.teams.len()))
-    }
-
-    /// Forgets a sync. One that read people, teams and every team's members also tells who is named no more; whether it did is
-    /// the answer.
-    pub(crate) fn end_session(&self, session: &str) -> bool {
-        let mut state = self.lock();
-        let Some(ended) = state.sessions.remove(session) else {
-            return false;
-        };
-        let saw_all_lists =
-            ended.users_state.is_complete() && ended.teams_state.is_complete() && ended.teams.is_subset(&ended.read);
-        if saw_all_lists {
-            state.unlisted.retain(|user, _| ended.referenced.contains(user));
+    /// Removes the users that no grant references any more, as far as the ended sync shows it: only a sync that read every list
+    /// does. Returns whether it did.
+    pub(crate) fn end_sync(&self, observed: &ObservedLists) -> bool {
+        let is_complete = observed.are_complete();
+        if is_complete {
+            self.lock().retain(|user, _| observed.references(user));
         }
-        saw_all_lists
+        is_complete
     }
 
-    fn with_session<T>(
-        &self,
-        id: &str,
-        update: impl FnOnce(&mut BTreeMap<Uuid, Option<String>>, &mut ObservedLists) -> T,
-    ) -> T {
-        let mut state = self.lock();
-        let State {
-            unlisted,
-            sessions,
-            sequence,
-        } = &mut *state;
-        if !sessions.contains_key(id) && sessions.len() >= MAX_SESSIONS {
-            let oldest = sessions
-                .iter()
-                .min_by_key(|(_, session)| session.sequence)
-                .map(|(id, _)| id.clone());
-            oldest.and_then(|oldest| sessions.remove(&oldest));
-        }
-        *sequence += 1;
-        let sequence = *sequence;
-        update(
-            unlisted,
-            sessions.entry(id.to_owned()).or_insert_with(|| ObservedLists {
-                sequence,
-                ..ObservedLists::default()
-            }),
-        )
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Uuid, Option<String>>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::session::Sessions;
     use super::*;
+
+    const ONLY_PAGE: PageEnds = PageEnds {
+        is_first: true,
+        is_last: true,
+    };
+
+    /// The last page of a list that another process began.
+    const LAST_PAGE: PageEnds = PageEnds {
+        is_first: false,
+        is_last: true,
+    };
 
     fn user(number: u128) -> Uuid {
         Uuid::from_u128(number)
     }
 
-    fn team(number: u128) -> Uuid {
+    fn resource(number: u128) -> Uuid {
         Uuid::from_u128(number)
     }
 
-    /// A whole sync of one team with `members`, in an organization whose list holds `users`; whom the list was given.
-    fn session(unlisted_users: &UnlistedUsers, id: &str, users: &[u128], members: &[u128]) -> Vec<Uuid> {
-        let added = unlisted_users.users(id, true, true, users.iter().copied().map(user));
-        unlisted_users.resources(id, true, true, [team(1)].into_iter());
-        unlisted_users.grants(
-            id,
-            team(1),
-            true,
-            true,
-            members.iter().map(|number| (user(*number), Some("Ada"))),
-        );
-        unlisted_users.end_session(id);
-        added.into_iter().map(|unlisted| unlisted.user).collect()
+    /// The syncs of an organization.
+    #[derive(Default)]
+    struct Syncs {
+        sessions: Sessions,
+        unlisted_users: UnlistedUsers,
     }
 
-    #[test]
-    fn somebody_in_a_team_but_not_in_the_list_is_listed_from_the_next_sync_on() {
-        let unlisted_users = UnlistedUsers::default();
-        assert_eq!(session(&unlisted_users, "1", &[1, 2], &[1, 9]), Vec::<Uuid>::new());
-        assert_eq!(session(&unlisted_users, "2", &[1, 2], &[1, 9]), [user(9)]);
-    }
-
-    #[test]
-    fn they_are_dropped_once_no_row_names_them_or_the_list_has_them() {
-        let unlisted_users = UnlistedUsers::default();
-        session(&unlisted_users, "1", &[1], &[9]);
-        session(&unlisted_users, "2", &[1], &[1]);
-        assert_eq!(session(&unlisted_users, "3", &[1], &[9]), Vec::<Uuid>::new());
-        assert_eq!(session(&unlisted_users, "4", &[1, 9], &[9]), Vec::<Uuid>::new());
-        assert_eq!(session(&unlisted_users, "5", &[1, 9], &[9]), Vec::<Uuid>::new());
-    }
-
-    #[test]
-    fn a_sync_that_did_not_see_every_team_drops_nobody() {
-        let unlisted_users = UnlistedUsers::default();
-        session(&unlisted_users, "1", &[1], &[9]);
-        unlisted_users.users("2", true, true, [user(1)].into_iter());
-        unlisted_users.resources("2", true, true, [team(1), team(2)].into_iter());
-        unlisted_users.grants("2", team(2), true, true, std::iter::empty());
-        unlisted_users.end_session("2");
-        assert_eq!(session(&unlisted_users, "3", &[1], &[1]), [user(9)]);
-    }
-
-    #[test]
-    fn only_a_sync_whose_every_list_this_process_read_from_its_beginning_is_whole() {
-        let [first, last] = [true; 2];
-        let users =
-            |unlisted_users: &UnlistedUsers| drop(unlisted_users.users("1", first, last, [user(1)].into_iter()));
-        let members = |unlisted_users: &UnlistedUsers, first| {
-            unlisted_users.grants("1", team(1), first, last, std::iter::empty())
-        };
-        let unlisted_users = UnlistedUsers::default();
-        users(&unlisted_users);
-        unlisted_users.resources("1", first, last, [team(1)].into_iter());
-        members(&unlisted_users, first);
-        assert!(unlisted_users.end_session("1"));
-        assert!(!unlisted_users.end_session("1"), "what is forgotten is not told twice");
-
-        users(&unlisted_users);
-        unlisted_users.resources("1", !first, last, [team(1)].into_iter());
-        members(&unlisted_users, first);
-        assert!(!unlisted_users.end_session("1"));
-
-        users(&unlisted_users);
-        unlisted_users.resources("1", first, last, [team(1)].into_iter());
-        members(&unlisted_users, !first);
-        assert!(!unlisted_users.end_session("1"));
-    }
-
-    #[test]
-    fn a_client_that_opens_syncs_without_end_is_bounded() {
-        let unlisted_users = UnlistedUsers::default();
-        for number in 0..1_000 {
-            unlisted_users.users(&number.to_string(), true, false, [user(1)].into_iter());
+    impl Syncs {
+        fn users(&self, id: &str, page: PageEnds, users: &[u128]) -> Vec<Uuid> {
+            let users = users.iter().copied().map(user);
+            let added = self.unlisted_users.record_users(self.sessions.session(id), page, users);
+            added.into_iter().map(|unlisted| unlisted.user).collect()
         }
-        assert_eq!(unlisted_users.lock().sessions.len(), MAX_SESSIONS);
+
+        fn resources(&self, id: &str, page: PageEnds, resources: &[u128]) {
+            let resources = resources.iter().copied().map(resource);
+            let session = self.sessions.session(id);
+            session.update_observed(|observed| observed.record_resources(page, resources));
+        }
+
+        fn grants(&self, id: &str, number: u128, page: PageEnds, principals: &[u128]) -> RecordedGrants {
+            let principals = principals.iter().map(|number| (user(*number), Some("Ada")));
+            let session = self.sessions.session(id);
+            self.unlisted_users
+                .record_grants(session, resource(number), page, principals)
+        }
+
+        fn end(&self, id: &str) -> bool {
+            let observed = self.sessions.end(id);
+            observed.is_some_and(|observed| self.unlisted_users.end_sync(&observed))
+        }
+
+        /// A complete sync of one resource, held by `principals`, and of `users`. Returns the users that were added to their list.
+        fn complete(&self, id: &str, users: &[u128], principals: &[u128]) -> Vec<Uuid> {
+            let added = self.users(id, ONLY_PAGE, users);
+            self.resources(id, ONLY_PAGE, &[1]);
+            self.grants(id, 1, ONLY_PAGE, principals);
+            assert!(self.end(id));
+            added
+        }
+    }
+
+    #[test]
+    fn a_principal_that_the_list_of_users_lacks_is_listed_from_the_next_sync_on() {
+        let syncs = Syncs::default();
+        assert_eq!(syncs.complete("1", &[1, 2], &[1, 9]), Vec::<Uuid>::new());
+        assert_eq!(syncs.complete("2", &[1, 2], &[1, 9]), [user(9)]);
+    }
+
+    #[test]
+    fn an_unlisted_user_is_removed_when_no_grant_references_it_or_the_list_has_it() {
+        let syncs = Syncs::default();
+        syncs.complete("1", &[1], &[9]);
+        syncs.complete("2", &[1], &[1]);
+        assert_eq!(syncs.complete("3", &[1], &[9]), Vec::<Uuid>::new());
+        assert_eq!(syncs.complete("4", &[1, 9], &[9]), Vec::<Uuid>::new());
+        assert_eq!(syncs.complete("5", &[1, 9], &[9]), Vec::<Uuid>::new());
+    }
+
+    #[test]
+    fn a_sync_that_did_not_read_the_grants_of_every_resource_removes_no_unlisted_user() {
+        let syncs = Syncs::default();
+        syncs.complete("1", &[1], &[9]);
+        syncs.users("2", ONLY_PAGE, &[1]);
+        syncs.resources("2", ONLY_PAGE, &[1, 2]);
+        syncs.grants("2", 2, ONLY_PAGE, &[]);
+        assert!(!syncs.end("2"));
+        assert_eq!(syncs.complete("3", &[1], &[1]), [user(9)]);
+    }
+
+    #[test]
+    fn the_unlisted_users_continue_after_an_id_in_a_sync_that_read_the_list_of_users() {
+        let syncs = Syncs::default();
+        syncs.complete("1", &[1], &[7, 8, 9]);
+        let after = |id| {
+            let session = syncs.sessions.session(id);
+            let unlisted = syncs.unlisted_users.unlisted_after(session, user(7));
+            unlisted
+                .into_iter()
+                .map(|unlisted| unlisted.user)
+                .collect::<Vec<Uuid>>()
+        };
+        assert_eq!(after("2"), Vec::<Uuid>::new());
+        syncs.users("2", ONLY_PAGE, &[1]);
+        assert_eq!(after("2"), [user(8), user(9)]);
+    }
+
+    #[test]
+    fn a_sync_is_complete_only_if_this_process_read_every_list_from_its_beginning() {
+        let syncs = Syncs::default();
+        syncs.users("1", ONLY_PAGE, &[1]);
+        syncs.resources("1", ONLY_PAGE, &[1]);
+        syncs.grants("1", 1, ONLY_PAGE, &[]);
+        assert!(syncs.end("1"));
+        assert!(
+            !syncs.end("1"),
+            "a sync that ended before is reported as complete again"
+        );
+
+        syncs.users("1", ONLY_PAGE, &[1]);
+        syncs.resources("1", LAST_PAGE, &[1]);
+        syncs.grants("1", 1, ONLY_PAGE, &[]);
+        assert!(!syncs.end("1"));
+
+        syncs.users("1", ONLY_PAGE, &[1]);
+        syncs.resources("1", ONLY_PAGE, &[1]);
+        syncs.grants("1", 1, LAST_PAGE, &[]);
+        assert!(!syncs.end("1"));
+    }
+
+    #[test]
+    fn progress_counts_each_resource_once() {
+        let syncs = Syncs::default();
+        assert_eq!(syncs.grants("1", 1, ONLY_PAGE, &[]).progress, None);
+        syncs.resources("1", ONLY_PAGE, &[1, 2]);
+        let progress = |read| Some(Progress { read, resources: 2 });
+        assert_eq!(syncs.grants("1", 1, ONLY_PAGE, &[]).progress, progress(1));
+        assert_eq!(syncs.grants("1", 2, ONLY_PAGE, &[]).progress, progress(2));
     }
 }

@@ -1,172 +1,174 @@
-//! The members of the teams to come.
+//! The grants of the resources that come next.
 //!
-//! A platform visits its teams in the order of its store, often backwards. So the order is guessed: from the first team where
-//! that is at an end of the list or of the sorted ids, else from the first two, which are neighbours in one of them. A wrong
-//! guess costs nothing but the order, since every team is asked for in the end.
+//! A platform visits the resources in the order of its store, often backwards. The order is inferred: from the first resource if it
+//! is at an end of the list or of the sorted ids, else from the first two if they are neighbours in one of these. A wrong order
+//! costs no additional request, because the grants of every resource are requested eventually.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::Prefetch;
 use super::task::{HeldBatch, PrefetchTask};
-use super::{Generations, Prefetch};
 use crate::governance::CallContext;
 use crate::governance::model::{Holding, ResourceId};
 use crate::governance::provider::{Amount, Batch, Cursor, ResourceType};
 
-/// Teams that are read and not asked for yet, for each request that may be under way: enough to never let the client wait
-/// for a round trip, too few to matter if it goes away.
+/// Resources whose grants are read before they are requested, for each concurrent request: enough that the client does not wait for
+/// a round trip, and few enough that little is lost if the client disappears.
 const READY_PER_REQUEST: usize = 4;
 
-/// Rows of a team that are read ahead, or at once where the excess is kept.
-pub(super) const ROWS_AHEAD: usize = 500;
+/// Grants of a resource that are prefetched, or read with the first page if the excess is kept.
+pub(super) const PREFETCH_GRANTS: usize = 500;
 
-/// A team's members, and how many of our writes came before they were read.
-pub(crate) type Generation = (u64, PrefetchTask<Holding>);
+/// The read of a resource's grants, and their generation when it began.
+pub(crate) type GrantTask = (u64, PrefetchTask<Holding>);
 
-/// What a sync asked for of its teams, and what is read ahead.
+/// The resources whose grants a sync requested, and what is prefetched of the others.
 #[derive(Debug, Default)]
 pub(crate) struct GrantPrefetch {
     listed: Vec<Uuid>,
-    /// The same teams by id, each with its place in the list.
+    /// The same resources by id, each with its index in the list.
     sorted: Vec<(Uuid, usize)>,
     requested: HashSet<Uuid>,
     last: Option<Uuid>,
-    /// The way that was taken last.
+    /// The order that was inferred last.
     order: Option<VisitOrder>,
-    /// Whether the teams were listed here in the middle of the sync, so that those that come first were read elsewhere.
+    /// Whether the resources were listed here in the middle of the sync. The grants of those that come before were read elsewhere.
     is_joined_late: bool,
-    reads: HashMap<Uuid, Generation>,
-    /// What is left of the teams whose members are handed out in small parts.
+    tasks: HashMap<Uuid, GrantTask>,
+    /// Rows of resources whose grants are returned in pages.
     remainders: HashMap<Uuid, Remainder>,
 }
 
-/// Members of a team behind a part that was handed out.
+/// Grants of a resource after the page that was returned.
 #[derive(Debug)]
 struct Remainder {
-    /// How many of our writes came before they were read.
     generation: u64,
-    /// What the next part is asked for with.
-    at: Cursor,
+    /// The cursor of the next page.
+    next: Cursor,
     held: HeldBatch<Holding>,
 }
 
 impl GrantPrefetch {
-    /// Notes teams that the sync was told of: those of the list's first part, or more of them.
-    pub(crate) fn record_listed(&mut self, first: bool, teams: impl Iterator<Item = Uuid>) {
-        if first {
+    /// Records a page of the list of resources. The first page starts the list anew.
+    pub(crate) fn record_listed(&mut self, is_first: bool, resources: impl Iterator<Item = Uuid>) {
+        if is_first {
             *self = Self::default();
         }
-        // One may come again from one part to the next.
+        // A page can repeat resources of earlier pages.
         let known: HashSet<Uuid> = self.listed.iter().copied().collect();
-        self.listed.extend(teams.filter(|team| !known.contains(team)));
+        self.listed
+            .extend(resources.filter(|resource| !known.contains(resource)));
     }
 
-    /// Notes the teams of a sync that was met in its middle.
-    pub(crate) fn record_late_join(&mut self, teams: impl Iterator<Item = Uuid>) {
+    /// Records the resources of a sync that was joined late.
+    pub(crate) fn record_late_join(&mut self, resources: impl Iterator<Item = Uuid>) {
         self.is_joined_late = true;
-        self.record_listed(false, teams);
+        self.record_listed(false, resources);
     }
 
-    /// Whether the team is one that the sync was told of.
-    pub(crate) fn knows(&self, team: Uuid) -> bool {
-        self.listed.contains(&team)
+    /// Whether the resource was listed.
+    pub(crate) fn knows(&self, resource: Uuid) -> bool {
+        self.listed.contains(&resource)
     }
 
-    /// What was begun for the team, if anything was; and begins what is likely to be asked for next.
+    /// Returns the task that reads the resource's grants, if there is one, and schedules those that are likely to be requested
+    /// next.
     pub(crate) fn on_request(
         &mut self,
         prefetch: &Prefetch,
-        teams: &Arc<dyn ResourceType>,
-        generations: &Generations,
-        team: Uuid,
+        resources: &Arc<dyn ResourceType>,
+        resource: Uuid,
         call: &CallContext,
-    ) -> Option<Generation> {
-        let read = match self.reads.get(&team) {
+    ) -> Option<GrantTask> {
+        let task = match self.tasks.get(&resource) {
             Some((_, task)) if prefetch.would_miss_deadline(task, call) => None,
-            _ => self.reads.remove(&team),
+            _ => self.tasks.remove(&resource),
         };
-        self.schedule(prefetch, teams, generations, team);
-        read
+        self.schedule(prefetch, resources, resource);
+        task
     }
 
-    /// What was kept of a team behind `from`, where no write of ours came since it was read.
+    /// The rows that were kept of a resource's grants from `from` on, unless they were invalidated since.
     pub(crate) fn take_remainder(
         &mut self,
-        team: Uuid,
+        resource: Uuid,
         from: &Cursor,
         generation: u64,
     ) -> Option<Box<dyn Batch<Holding>>> {
-        let rest = self.remainders.remove(&team)?;
-        (rest.at == *from && rest.generation == generation).then_some(rest.held.batch)
+        let rest = self.remainders.remove(&resource)?;
+        (rest.next == *from && rest.generation == generation).then_some(rest.held.batch)
     }
 
-    /// Keeps what is left of a team, where there is room for it.
+    /// Keeps the rows after a page of a resource's grants; `held` is `None` if the row budget is exhausted.
     pub(crate) fn store_remainder(
         &mut self,
-        team: Uuid,
+        resource: Uuid,
         generation: u64,
-        at: Cursor,
+        next: Cursor,
         held: Option<HeldBatch<Holding>>,
     ) {
         if let Some(held) = held {
-            self.remainders.insert(team, Remainder { generation, at, held });
+            self.remainders.insert(resource, Remainder { generation, next, held });
         }
     }
 
-    fn schedule(&mut self, prefetch: &Prefetch, teams: &Arc<dyn ResourceType>, generations: &Generations, team: Uuid) {
+    fn schedule(&mut self, prefetch: &Prefetch, resources: &Arc<dyn ResourceType>, resource: Uuid) {
         if self.sorted.len() != self.listed.len() {
             self.sorted = self.listed.iter().copied().zip(0..).collect();
             self.sorted.sort_unstable();
         }
-        self.requested.insert(team);
-        let last = self.last.replace(team);
-        let Some(order) = self.infer_order(last, team) else {
+        self.requested.insert(resource);
+        let last = self.last.replace(resource);
+        let Some(order) = self.infer_order(last, resource) else {
             return;
         };
-        let waiting = self.reads.values().filter(|(_, task)| task.is_finished()).count();
-        let under_way = self.reads.len() - waiting;
-        let room = (prefetch.limit.saturating_sub(under_way))
-            .min((prefetch.limit * READY_PER_REQUEST).saturating_sub(waiting));
+        let ready = self.tasks.values().filter(|(_, task)| task.is_finished()).count();
+        let in_flight = self.tasks.len() - ready;
+        let capacity =
+            (prefetch.limit.saturating_sub(in_flight)).min((prefetch.limit * READY_PER_REQUEST).saturating_sub(ready));
         if prefetch.budget.is_full() {
             return;
         }
-        let next: Vec<Uuid> = self.after(order, team).take(room).collect();
-        for team in next {
-            let resource = ResourceId {
-                resource_type: teams.info(),
-                id: team,
-            };
-            let generation = generations.get(&resource).copied().unwrap_or_default();
-            let teams = Arc::clone(teams);
-            let amount = Amount::AtLeast(ROWS_AHEAD);
-            let read = |call: CallContext| async move { teams.grants(team, None, amount, &call).await };
-            self.reads
-                .insert(team, (generation, PrefetchTask::spawn(&prefetch.budget, 1, read)));
+        let next: Vec<Uuid> = self.after(order, resource).take(capacity).collect();
+        for id in next {
+            // The generation is read before the grants: a write after this moment invalidates them.
+            let generation = prefetch.generation(ResourceId {
+                resource_type: resources.info(),
+                id,
+            });
+            let resources = Arc::clone(resources);
+            let amount = Amount::AtLeast(PREFETCH_GRANTS);
+            let read = |call: CallContext| async move { resources.grants(id, None, amount, &call).await };
+            let task = PrefetchTask::spawn(&prefetch.budget, 1, read);
+            self.tasks.insert(id, (generation, task));
         }
     }
 
-    /// The way in which `team` follows `last`, or is the first; none where a first team tells nothing. One that was taken before
-    /// comes first: two neighbours in one order are sometimes neighbours in another by chance.
-    fn infer_order(&mut self, last: Option<Uuid>, team: Uuid) -> Option<VisitOrder> {
+    /// The order in which `resource` follows `last`, or is the first; `None` if a first resource does not show an order. The order
+    /// that was inferred before has precedence: neighbours in one order can be neighbours in another by chance.
+    fn infer_order(&mut self, last: Option<Uuid>, resource: Uuid) -> Option<VisitOrder> {
         let step = |order: &VisitOrder| {
-            let place = self.index_of(*order, team)?;
+            let index = self.index_of(*order, resource)?;
             match last {
-                Some(last) => place.checked_sub(self.index_of(*order, last)?),
-                None => place.checked_add(1),
+                Some(last) => index.checked_sub(self.index_of(*order, last)?),
+                None => index.checked_add(1),
             }
         };
         let mut orders = self.order.into_iter().chain(VisitOrder::ALL);
-        let taken = orders.find(|order| step(order) == Some(1));
-        self.order = taken.or(self.order);
-        taken.or(last.filter(|last| *last != team).map(|_| VisitOrder::SortedBackwards))
+        let inferred = orders.find(|order| step(order) == Some(1));
+        self.order = inferred.or(self.order);
+        inferred.or(last
+            .filter(|last| *last != resource)
+            .map(|_| VisitOrder::SortedBackwards))
     }
 
-    /// The teams that are likely to be asked for next, the likeliest first: on from `team`, then around unless what comes
-    /// first was read elsewhere.
-    fn after(&self, order: VisitOrder, team: Uuid) -> impl Iterator<Item = Uuid> {
-        let (from, count) = (self.index_of(order, team).unwrap_or_default(), self.listed.len());
+    /// The resources whose grants are likely to be requested next, the likeliest first: those after `resource`, then those before
+    /// it unless their grants were read elsewhere.
+    fn after(&self, order: VisitOrder, resource: Uuid) -> impl Iterator<Item = Uuid> {
+        let (from, count) = (self.index_of(order, resource).unwrap_or_default(), self.listed.len());
         let steps = if self.is_joined_late {
             count - from.min(count)
         } else {
@@ -174,12 +176,12 @@ impl GrantPrefetch {
         };
         (1..steps)
             .filter_map(move |step| self.at(order, (from + step) % count))
-            .filter(|team| !self.requested.contains(team) && !self.reads.contains_key(team))
+            .filter(|resource| !self.requested.contains(resource) && !self.tasks.contains_key(resource))
     }
 
-    /// How many teams come before `team` on this way.
-    fn index_of(&self, order: VisitOrder, team: Uuid) -> Option<usize> {
-        let sorted = self.sorted.binary_search_by_key(&team, |(team, _)| *team).ok()?;
+    /// How many resources precede `resource` in the order.
+    fn index_of(&self, order: VisitOrder, resource: Uuid) -> Option<usize> {
+        let sorted = self.sorted.binary_search_by_key(&resource, |(id, _)| *id).ok()?;
         let (_, listed) = *self.sorted.get(sorted)?;
         let last = self.listed.len().checked_sub(1)?;
         Some(match order {
@@ -190,18 +192,18 @@ impl GrantPrefetch {
         })
     }
 
-    fn at(&self, order: VisitOrder, place: usize) -> Option<Uuid> {
-        let from_the_end = || self.listed.len().checked_sub(place + 1);
+    fn at(&self, order: VisitOrder, index: usize) -> Option<Uuid> {
+        let from_the_end = || self.listed.len().checked_sub(index + 1);
         match order {
-            VisitOrder::Sorted => self.sorted.get(place).map(|(team, _)| *team),
-            VisitOrder::SortedBackwards => self.sorted.get(from_the_end()?).map(|(team, _)| *team),
-            VisitOrder::Listed => self.listed.get(place).copied(),
+            VisitOrder::Sorted => self.sorted.get(index).map(|(id, _)| *id),
+            VisitOrder::SortedBackwards => self.sorted.get(from_the_end()?).map(|(id, _)| *id),
+            VisitOrder::Listed => self.listed.get(index).copied(),
             VisitOrder::ListedBackwards => self.listed.get(from_the_end()?).copied(),
         }
     }
 }
 
-/// An order of the teams, and the direction in which they are visited.
+/// An order of the resources, and the direction in which they are visited.
 #[derive(Debug, Clone, Copy)]
 enum VisitOrder {
     Sorted,
@@ -211,6 +213,6 @@ enum VisitOrder {
 }
 
 impl VisitOrder {
-    /// The likelier ones first: the real client goes through its store from the end.
+    /// All orders, the likeliest first: platforms visit their store from the end.
     const ALL: [Self; 4] = [Self::SortedBackwards, Self::Sorted, Self::ListedBackwards, Self::Listed];
 }

@@ -1,65 +1,62 @@
 //! A sync that this process joins late: after a restart, or as one of several processes.
 //!
-//! Its resources were listed elsewhere, so they are listed here once, beside the call that requests the grants of one of them.
-//! That call does not wait for the list and does not fail with it. Resources that come before the first one requested here are
-//! taken as read elsewhere: nothing is prefetched for them.
+//! Its resources were listed elsewhere, so they are listed here once, concurrently with the call that requests the grants of one of
+//! them. That call does not wait for the list and does not fail with it. The grants of resources that come before the first one
+//! requested here are assumed to be read elsewhere: nothing is prefetched for them.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::{Prefetch, PrefetchSession, State};
+use super::{Prefetch, PrefetchedLists};
 use crate::governance::provider::{Amount, ResourceType};
+use crate::governance::sync::session::{SessionHandle, WeakSession};
 use crate::governance::{CallContext, GovernanceError, Lane};
 
 /// Minimum delay before a list is requested again after the rate limit rejected it.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 impl Prefetch {
-    /// Lists the resources of a sync in which `resource` is not known here, unless that was begun before. Must be called within a
+    /// Lists the resources of a sync in which `resource` is not known here, unless that was started before. Must be called within a
     /// runtime.
     pub(super) fn join_late(
         &self,
-        id: &str,
-        sync: &mut PrefetchSession,
+        session: SessionHandle<'_>,
+        prefetched: &mut PrefetchedLists,
         resources: &Arc<dyn ResourceType>,
         resource: Uuid,
     ) {
         let type_id = resources.info().id;
-        let is_known = sync.grants.get(type_id).is_some_and(|grants| grants.knows(resource));
-        if is_known || sync.late_joins.contains_key(type_id) {
+        let grants = prefetched.grants.get(type_id);
+        let is_known = grants.is_some_and(|grants| grants.knows(resource));
+        if is_known || prefetched.late_joins.contains_key(type_id) {
             return;
         }
-        let listing = list(
-            Arc::clone(resources),
-            Arc::downgrade(&self.state),
-            id.to_owned(),
-            self.limit,
-        );
+        let listing = list(Arc::clone(resources), session.downgrade(), self.limit);
         let listing = AbortOnDropHandle::new(tokio::spawn(listing));
-        sync.late_joins.insert(type_id, listing);
+        prefetched.late_joins.insert(type_id, listing);
     }
 }
 
-async fn list(resources: Arc<dyn ResourceType>, state: Weak<Mutex<State>>, id: String, concurrency: usize) {
+async fn list(resources: Arc<dyn ResourceType>, session: WeakSession, concurrency: usize) {
     let call = CallContext::new(Lane::Sync).with_concurrency(concurrency);
     let (mut listed, mut from) = (Vec::new(), None);
     loop {
         match resources.list(from.clone(), Amount::All, &call).await {
             Ok(mut batch) => {
-                let part = batch.take_all();
-                listed.extend(part.rows.into_iter().map(|row| row.id.id));
-                from = part.next;
+                let page = batch.take_all();
+                listed.extend(page.rows.into_iter().map(|row| row.id.id));
+                from = page.next;
                 if from.is_none() {
                     break;
                 }
             }
             Err(failure) => {
                 let GovernanceError::RateLimited(limit) = failure.error else {
-                    tracing::info!(error = %failure.error, "the list of a sync that began elsewhere cannot be read: nothing is prefetched for it");
+                    tracing::info!(error = %failure.error, "the resources of a sync that began elsewhere cannot be listed: nothing is prefetched for it");
                     return;
                 };
                 let soonest = Instant::now() + MIN_RETRY_DELAY;
@@ -67,14 +64,12 @@ async fn list(resources: Arc<dyn ResourceType>, state: Weak<Mutex<State>>, id: S
             }
         }
     }
-    let Some(state) = state.upgrade() else {
-        return;
-    };
     let type_id = resources.info().id;
-    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    let session = state.sessions.get_mut(&id);
-    if let Some(session) = session.filter(|session| session.late_joins.contains_key(type_id)) {
-        let grants = session.grants.entry(type_id).or_default();
-        grants.record_late_join(listed.into_iter());
-    }
+    session.update_prefetched(|prefetched| {
+        // A sync that listed the resources here meanwhile is not joined late.
+        if prefetched.late_joins.contains_key(type_id) {
+            let grants = prefetched.grants.entry(type_id).or_default();
+            grants.record_late_join(listed.into_iter());
+        }
+    });
 }

@@ -1,4 +1,4 @@
-//! A list that is read on while its parts are handed out.
+//! A list that is read on while its pages are returned.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -8,21 +8,23 @@ use super::{PREFETCH_ROWS, Prefetch};
 use crate::governance::CallContext;
 use crate::governance::model::Resource;
 use crate::governance::provider::{Amount, Batch, Cursor, Failure, ResourceType, Rows};
+use crate::governance::sync::session::SessionHandle;
 
 /// The prefetched rows of a list, and the read of the rows after them.
 #[derive(Debug, Default)]
 pub(crate) struct ListPrefetch {
-    /// The position of the next request; `None` is the beginning.
-    at: Option<Cursor>,
+    /// The cursor of the next page; `None` is the beginning.
+    next: Option<Cursor>,
     ready: Option<Box<dyn Batch<Resource>>>,
-    coming: Option<PrefetchTask<Resource>>,
+    /// Reads the rows after `ready`.
+    task: Option<PrefetchTask<Resource>>,
 }
 
 impl Prefetch {
-    /// The part of a list that begins at `from`, of `limit` rows at most.
+    /// The page of a list that begins at `from`, of `limit` rows at most.
     pub(super) async fn next_page(
         &self,
-        sync: &str,
+        session: SessionHandle<'_>,
         resources: &Arc<dyn ResourceType>,
         from: Option<Cursor>,
         limit: Option<NonZeroUsize>,
@@ -30,23 +32,25 @@ impl Prefetch {
     ) -> Result<Rows<Resource>, Failure> {
         let id = resources.info().id;
         let continues = |list: &mut ListPrefetch| {
-            let awaited = list.coming.as_ref().filter(|_| list.ready.is_none());
-            list.at == from && !awaited.is_some_and(|task| self.would_miss_deadline(task, call))
+            let awaited = list.task.as_ref().filter(|_| list.ready.is_none());
+            list.next == from && !awaited.is_some_and(|task| self.would_miss_deadline(task, call))
         };
-        let kept = self.with_session(sync, |session, _| {
-            let list = session.lists.get_mut(id);
-            list.is_some_and(continues).then(|| session.lists.remove(id)).flatten()
+        let prefetched = self.with_session(session, |prefetched| {
+            let list = prefetched.lists.get_mut(id);
+            list.is_some_and(continues)
+                .then(|| prefetched.lists.remove(id))
+                .flatten()
         });
         let call_for_list = self.with_list_concurrency(call);
-        let Some(kept) = kept else {
-            let mut read = resources.list(from, Amount::Page(limit), &call_for_list).await?;
-            return Ok(read.split(limit));
+        let Some(prefetched) = prefetched else {
+            let mut batch = resources.list(from, Amount::Page(limit), &call_for_list).await?;
+            return Ok(batch.split(limit));
         };
         let ListPrefetch {
-            mut ready, mut coming, ..
-        } = kept.unwrap_or_default();
+            mut ready, mut task, ..
+        } = prefetched.unwrap_or_default();
         if ready.is_none()
-            && let Some(task) = coming.take()
+            && let Some(task) = task.take()
         {
             ready = task.join(call).await?;
         }
@@ -57,20 +61,20 @@ impl Prefetch {
             resources.list(from, amount, &call_for_list).await?
         };
         let page = ready.split(limit);
-        if let Some(at) = page.next.clone() {
+        if let Some(next) = page.next.clone() {
             let ready = (!ready.is_empty()).then_some(ready);
-            let end = ready.as_ref().map_or(Some(at.clone()), |rest| rest.next());
-            let coming = match (coming, end) {
-                (Some(coming), _) => Some(coming),
+            let end = ready.as_ref().map_or(Some(next.clone()), |rest| rest.next());
+            let task = match (task, end) {
+                (Some(task), _) => Some(task),
                 (None, Some(end)) => self.prefetch_next(resources, end),
                 (None, None) => None,
             };
             let list = ListPrefetch {
-                at: Some(at),
+                next: Some(next),
                 ready,
-                coming,
+                task,
             };
-            self.with_session(sync, |session, _| session.lists.insert(id, list));
+            self.with_session(session, |prefetched| prefetched.lists.insert(id, list));
         }
         Ok(page)
     }

@@ -1,10 +1,10 @@
-//! Read-ahead: while a platform asks for one thing after the other, what it will ask for next is read already.
+//! Prefetching: rows that the client of a sync is expected to request next are read before it requests them.
 //!
-//! Within a sync, the lists of people and of teams are read on while their parts are handed out (`list`), and the members of
-//! the teams to come are read several at once (`members`). What is held is bounded in rows, and dropped at the sync's end
-//! or when it goes quiet. A grant or revoke of ours makes a newer generation of its team: what was read, or being read,
-//! before is not served. A process that knows nothing of a sync, because it was restarted in the middle of one, lists the
-//! teams once for itself (`late_join`).
+//! A list of resources is read on while its pages are returned (`list`), and the grants of the resources that come next are read
+//! concurrently (`grants`). The number of rows is bounded. They belong to the session of the sync, which frees them when the sync
+//! ends or is idle; a sync without an id has none. A grant or revoke by this process begins a new generation of the resource's
+//! grants: rows of an older generation are not returned. A process that does not know a sync, because it was restarted during the
+//! sync, lists the resources once (`late_join`).
 
 mod grants;
 mod late_join;
@@ -15,57 +15,40 @@ mod tests;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
+use super::session::SessionHandle;
 use crate::governance::model::{Holding, Resource, ResourceId};
 use crate::governance::provider::{Amount, Batch, Cursor, Failure, Provider, ResourceType, Rows};
 use crate::governance::{CallContext, Lane};
-use grants::{GrantPrefetch, ROWS_AHEAD};
+use grants::{GrantPrefetch, PREFETCH_GRANTS};
 use list::ListPrefetch;
 use task::{PrefetchTask, RowBudget};
 
 /// Rows of a list that one prefetch reads: several pages, so that their windows are requested concurrently.
-const PREFETCH_ROWS: usize = 3 * ROWS_AHEAD;
+const PREFETCH_ROWS: usize = 3 * PREFETCH_GRANTS;
 
-/// A session without requests for this long is dropped. Longer than a client waits for a rate limit window.
-const SESSION_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Syncs that are read ahead for; the one that was quiet for longest gives way. A platform runs one, and a second while the
-/// first one ends.
-const MAX_SESSIONS: usize = 8;
-
-/// How often this process invalidated what was read of a resource's grants.
-type Generations = HashMap<ResourceId, u64>;
-
-/// What is read ahead, by sync.
+/// Prefetches for syncs.
 #[derive(Debug)]
 pub(crate) struct Prefetch {
     provider: Arc<dyn Provider>,
-    /// Requests that are under way at once, for each sync; zero reads nothing ahead.
+    /// Maximum number of concurrent requests, for each sync; zero disables prefetching.
     limit: usize,
     budget: RowBudget,
-    state: Arc<Mutex<State>>,
+    /// How often this process invalidated the grants of each resource. A session is locked before it, never after.
+    generations: Mutex<HashMap<ResourceId, u64>>,
 }
 
+/// What is prefetched for one sync. All maps are by resource type.
 #[derive(Debug, Default)]
-struct State {
-    sessions: HashMap<String, PrefetchSession>,
-    generations: Generations,
-}
-
-/// One sync. Both maps are by resource type.
-#[derive(Debug)]
-pub(crate) struct PrefetchSession {
+pub(crate) struct PrefetchedLists {
     lists: HashMap<&'static str, ListPrefetch>,
     grants: HashMap<&'static str, GrantPrefetch>,
     /// The listing of the resources of a type, if the sync was joined late.
     late_joins: HashMap<&'static str, AbortOnDropHandle<()>>,
-    last_used: Instant,
 }
 
 impl Prefetch {
@@ -74,49 +57,50 @@ impl Prefetch {
             provider,
             limit,
             budget: RowBudget::default(),
-            state: Arc::default(),
+            generations: Mutex::default(),
         }
     }
 
-    /// A call's requests for the windows of a list may be in flight together, as many as are read ahead.
+    /// Lets the call request several windows of a list concurrently, as many as are prefetched.
     pub(crate) fn with_list_concurrency(&self, call: &CallContext) -> CallContext {
         call.clone().with_concurrency(self.limit)
     }
 
-    /// A part of a list of resources, of `limit` rows at most. Must be called within a runtime.
+    /// A page of a list of resources, of `limit` rows at most. Must be called within a runtime.
     ///
     /// # Errors
     /// As for reading it without prefetching.
     pub(crate) async fn resources(
         &self,
-        sync: &str,
+        session: SessionHandle<'_>,
         resources: &Arc<dyn ResourceType>,
         from: Option<Cursor>,
         limit: Option<NonZeroUsize>,
         call: &CallContext,
     ) -> Result<Rows<Resource>, Failure> {
-        let (info, first) = (resources.info(), from.is_none());
-        let page = self.next_page(sync, resources, from, limit, call).await?;
+        let (info, is_first) = (resources.info(), from.is_none());
+        let page = self.next_page(session, resources, from, limit, call).await?;
         if info.has_grants() {
-            self.with_session(sync, |sync, _| {
-                if first {
-                    // A sync whose list begins here is not joined late.
-                    sync.late_joins.remove(info.id);
+            self.with_session(session, |prefetched| {
+                if is_first {
+                    // This process reads the list of the sync from its beginning: the sync is not joined late.
+                    prefetched.late_joins.remove(info.id);
                 }
                 let ids = page.rows.iter().map(|row| row.id.id);
-                sync.grants.entry(info.id).or_default().record_listed(first, ids);
+                let grants = prefetched.grants.entry(info.id).or_default();
+                grants.record_listed(is_first, ids);
             });
         }
         Ok(page)
     }
 
-    /// A part of a resource's grants, of `limit` rows at most. Must be called within a runtime.
+    /// A page of a resource's grants, of `limit` rows at most. Must be called within a runtime.
     ///
     /// # Errors
     /// As for reading it without prefetching.
     pub(crate) async fn grants(
         &self,
-        sync: &str,
+        session: SessionHandle<'_>,
         resources: &Arc<dyn ResourceType>,
         id: Uuid,
         from: Option<Cursor>,
@@ -126,22 +110,21 @@ impl Prefetch {
         let resource_type = resources.info();
         let resource = ResourceId { resource_type, id };
         let generation = self.generation(resource);
-        let kept = match &from {
-            None => self.first_grants(sync, resources, resource, call).await?,
+        let prefetched = match &from {
+            None => self.first_grants(session, resources, resource, call).await?,
             Some(from) => self
-                .with_session(sync, |sync, _| {
-                    let grants = sync.grants.get_mut(resource_type.id)?;
+                .with_session(session, |prefetched| {
+                    let grants = prefetched.grants.get_mut(resource_type.id)?;
                     grants.take_remainder(id, from, generation)
                 })
                 .flatten(),
         };
-        let mut batch = if let Some(kept) = kept {
-            kept
+        let mut batch = if let Some(prefetched) = prefetched {
+            prefetched
         } else {
-            // The excess is kept within a sync alone.
-            let keeps = self.limit > 0 && !sync.is_empty();
-            let amount = if keeps {
-                Amount::AtLeast(ROWS_AHEAD)
+            // Rows that do not fit the page are kept in a session only.
+            let amount = if self.is_enabled(session) {
+                Amount::AtLeast(PREFETCH_GRANTS)
             } else {
                 Amount::Page(limit)
             };
@@ -149,11 +132,11 @@ impl Prefetch {
             resources.grants(id, from, amount, &call).await?
         };
         let page = batch.split(limit);
-        if let Some(at) = page.next.clone().filter(|_| !batch.is_empty()) {
+        if let Some(next) = page.next.clone().filter(|_| !batch.is_empty()) {
             let rest = self.budget.hold(batch);
-            self.with_session(sync, |sync, _| {
-                let grants = sync.grants.entry(resource_type.id).or_default();
-                grants.store_remainder(id, generation, at, rest);
+            self.with_session(session, |prefetched| {
+                let grants = prefetched.grants.entry(resource_type.id).or_default();
+                grants.store_remainder(id, generation, next, rest);
             });
         }
         Ok(page)
@@ -162,16 +145,15 @@ impl Prefetch {
     /// The first grants of a resource, if they were prefetched and not invalidated since.
     async fn first_grants(
         &self,
-        sync: &str,
+        session: SessionHandle<'_>,
         resources: &Arc<dyn ResourceType>,
         resource: ResourceId,
         call: &CallContext,
     ) -> Result<Option<Box<dyn Batch<Holding>>>, Failure> {
-        let id = sync;
-        let read = self.with_session(id, |sync, generations| {
-            self.join_late(id, sync, resources, resource.id);
-            let grants = sync.grants.entry(resource.resource_type.id).or_default();
-            grants.on_request(self, resources, generations, resource.id, call)
+        let read = self.with_session(session, |prefetched| {
+            self.join_late(session, prefetched, resources, resource.id);
+            let grants = prefetched.grants.entry(resource.resource_type.id).or_default();
+            grants.on_request(self, resources, resource.id, call)
         });
         let Some((generation, task)) = read.flatten() else {
             return Ok(None);
@@ -182,12 +164,7 @@ impl Prefetch {
 
     /// Invalidates everything that was read of the resource's grants so far.
     pub(crate) fn invalidate(&self, resource: ResourceId) {
-        *self.lock().generations.entry(resource).or_default() += 1;
-    }
-
-    /// Frees what a sync held.
-    pub(crate) fn end(&self, sync: &str) {
-        self.lock().sessions.remove(sync);
+        *self.lock_generations().entry(resource).or_default() += 1;
     }
 
     /// Whether the prefetch cannot finish before the caller's deadline. Fail fast then; the prefetch continues and serves the
@@ -196,64 +173,25 @@ impl Prefetch {
         let Some(deadline) = call.deadline().filter(|_| !task.is_finished()) else {
             return false;
         };
-        let turn = self.provider.forecast(Lane::Sync, 1);
-        turn.is_some_and(|turn| turn > deadline)
+        let next_request = self.provider.forecast(Lane::Sync, 1);
+        next_request.is_some_and(|sent_at| sent_at > deadline)
     }
 
     fn generation(&self, resource: ResourceId) -> u64 {
-        self.lock().generations.get(&resource).copied().unwrap_or_default()
+        self.lock_generations().get(&resource).copied().unwrap_or_default()
     }
 
-    /// Runs `look` on the session of a sync, which is created if needed. Returns `None` if prefetching is off.
-    fn with_session<T>(&self, id: &str, look: impl FnOnce(&mut PrefetchSession, &Generations) -> T) -> Option<T> {
-        if self.limit == 0 || id.is_empty() {
-            return None;
-        }
-        let mut state = self.lock();
-        let State { sessions, generations } = &mut *state;
-        if sessions.is_empty() {
-            tokio::spawn(sweep(Arc::downgrade(&self.state)));
-        }
-        if !sessions.contains_key(id) && sessions.len() >= MAX_SESSIONS {
-            let quietest = sessions.iter().min_by_key(|(_, sync)| sync.last_used);
-            let quietest = quietest.map(|(id, _)| id.clone());
-            quietest.and_then(|quietest| sessions.remove(&quietest));
-        }
-        let sync = sessions.entry(id.to_owned()).or_default();
-        sync.last_used = Instant::now();
-        Some(look(sync, generations))
+    /// Whether rows are prefetched for the sync.
+    fn is_enabled(&self, session: SessionHandle<'_>) -> bool {
+        self.limit > 0 && session.has_id()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change of the state is complete before anything that could panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Runs `update` on what is prefetched for the sync. Returns `None` if nothing is prefetched for it.
+    fn with_session<T>(&self, session: SessionHandle<'_>, update: impl FnOnce(&mut PrefetchedLists) -> T) -> Option<T> {
+        self.is_enabled(session).then(|| session.update_prefetched(update))
     }
-}
 
-impl Default for PrefetchSession {
-    fn default() -> Self {
-        Self {
-            lists: HashMap::new(),
-            grants: HashMap::new(),
-            late_joins: HashMap::new(),
-            last_used: Instant::now(),
-        }
-    }
-}
-
-/// Drops idle sessions, until none is left.
-async fn sweep(state: Weak<Mutex<State>>) {
-    loop {
-        tokio::time::sleep(SESSION_IDLE_TIMEOUT / 4).await;
-        let Some(state) = state.upgrade() else {
-            return;
-        };
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        state
-            .sessions
-            .retain(|_, sync| sync.last_used.elapsed() < SESSION_IDLE_TIMEOUT);
-        if state.sessions.is_empty() {
-            return;
-        }
+    fn lock_generations(&self) -> MutexGuard<'_, HashMap<ResourceId, u64>> {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

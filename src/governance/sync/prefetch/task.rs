@@ -1,4 +1,4 @@
-//! Rows that are read before they are asked for.
+//! Rows that are read before they are requested.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::governance::provider::{Batch, Failure};
 use crate::governance::{CallContext, Lane};
 
-/// The number of rows held, of all lists together.
+/// The number of prefetched rows of all syncs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RowBudget(Arc<AtomicUsize>);
 
@@ -25,7 +25,7 @@ impl RowBudget {
         self.count() >= Self::MAX_ROWS
     }
 
-    /// Counts the rows of `batch` for as long as they are held; none where too many are held already.
+    /// Counts the rows of `batch` for as long as they are held. Returns `None` if the budget is exhausted.
     pub(crate) fn hold<R>(&self, batch: Box<dyn Batch<R>>) -> Option<HeldBatch<R>> {
         (!self.is_full()).then(|| HeldBatch {
             _reservation: self.reserve(batch.len()),
@@ -33,7 +33,7 @@ impl RowBudget {
         })
     }
 
-    /// Counts `rows` for as long as the claim lives.
+    /// Counts `rows` until the reservation is dropped.
     fn reserve(&self, rows: usize) -> RowReservation {
         self.0.fetch_add(rows, Ordering::Relaxed);
         RowReservation {
@@ -62,29 +62,30 @@ impl Drop for RowReservation {
     }
 }
 
-/// The rows of a finished read, with the count of them.
+/// The rows of a finished read, and their reservation.
 type ReservedBatch<R> = (Box<dyn Batch<R>>, RowReservation);
 
 /// A read in the background, finished or not. Dropping it cancels the read.
 #[derive(Debug)]
 pub(crate) struct PrefetchTask<R> {
-    /// What the reading costs, the time that it sleeps included.
+    /// The context of the read, with its statistics: waits are charged to the caller that joins the task.
     call: CallContext,
     task: AbortOnDropHandle<Result<ReservedBatch<R>, Failure>>,
 }
 
 impl<R: Send + 'static> PrefetchTask<R> {
-    /// Begins to read, on the lane of syncs and with so many windows of a list together. Must be called within a runtime.
-    pub(crate) fn spawn<F>(budget: &RowBudget, together: usize, read: impl FnOnce(CallContext) -> F) -> Self
+    /// Starts a read on the lane of syncs, with up to `concurrency` windows of a list requested at once. Must be called within a
+    /// runtime.
+    pub(crate) fn spawn<F>(budget: &RowBudget, concurrency: usize, read: impl FnOnce(CallContext) -> F) -> Self
     where
         F: Future<Output = Result<Box<dyn Batch<R>>, Failure>> + Send + 'static,
     {
-        let call = CallContext::new(Lane::Sync).with_concurrency(together);
+        let call = CallContext::new(Lane::Sync).with_concurrency(concurrency);
         let (budget, rows) = (budget.clone(), read(call.clone()));
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
             let batch = rows.await?;
-            let reserve = budget.reserve(batch.len());
-            Ok((batch, reserve))
+            let reservation = budget.reserve(batch.len());
+            Ok((batch, reservation))
         }));
         Self { call, task }
     }
@@ -97,13 +98,13 @@ impl<R: Send + 'static> PrefetchTask<R> {
     /// reads again.
     ///
     /// # Errors
-    /// Where the reading fails while it is waited for, as one made for the call would have.
+    /// If the read fails while the call waits for it, as a read by the call itself would have failed.
     pub(crate) async fn join(self, call: &CallContext) -> Result<Option<Box<dyn Batch<R>>>, Failure> {
-        let (slept_before, asked_at) = (self.call.stats().waited, Instant::now());
+        let (waited_before, joined_at) = (self.call.stats().waited, Instant::now());
         let was_finished = self.is_finished();
         let outcome = self.task.await;
-        let slept = self.call.stats().waited.saturating_sub(slept_before);
-        call.add_wait(slept.min(asked_at.elapsed()));
+        let waited = self.call.stats().waited.saturating_sub(waited_before);
+        call.add_wait(waited.min(joined_at.elapsed()));
         match outcome {
             Ok(Ok((batch, _))) => Ok(Some(batch)),
             Ok(Err(error)) if !was_finished => Err(error),

@@ -1,4 +1,6 @@
-//! What is held, for how long and how much of it, with a provider that responds at once.
+//! What is prefetched, for how long and how much of it, with a provider that responds at once.
+
+use std::time::Duration;
 
 use mockall::Sequence;
 
@@ -7,17 +9,20 @@ use crate::governance::GovernanceError;
 use crate::governance::model::examples::{self, GROUP, MEMBER};
 use crate::governance::provider::{FailureClass, MockProvider, MockResourceType};
 use crate::governance::rate_limit::LimitExceeded;
+use crate::governance::sync::session::{MAX_SESSIONS, SESSION_IDLE_TIMEOUT, Sessions};
 
-const TEAMS: u128 = 300;
+const RESOURCES: u128 = 300;
 
-/// Rows of each team: more than a thousand teams' would be far too many to hold.
-const ROWS: u128 = 500;
+/// Grants of each resource: the grants of 1,000 resources would be far too many to prefetch.
+const GRANTS: u128 = 500;
 
-fn team(number: u128) -> Uuid {
-    examples::group(number).id
+const CONCURRENCY: usize = 16;
+
+fn resource(number: u128) -> Resource {
+    Resource::named(examples::group(number), None)
 }
 
-fn member(number: u128) -> Holding {
+fn grant(number: u128) -> Holding {
     Holding {
         principal: examples::user(number),
         name: None,
@@ -32,63 +37,73 @@ fn batch<R: std::fmt::Debug + Send + 'static>(rows: impl IntoIterator<Item = R>)
     })
 }
 
-fn team_row(number: u128) -> Resource {
-    Resource::named(examples::group(number), None)
-}
-
-/// A type whose resources have a list and grants that the test sets.
+/// A type whose list and grants the test sets.
 fn resource_type() -> MockResourceType {
     let mut resources = MockResourceType::new();
     resources.expect_info().return_const(&GROUP);
     resources
 }
 
-/// Teams of so many members each, and a list of them.
-fn teams() -> MockResourceType {
-    let mut teams = resource_type();
-    teams
+/// A list of [`RESOURCES`] resources with [`GRANTS`] grants each.
+fn resources() -> MockResourceType {
+    let mut resources = resource_type();
+    resources
         .expect_list()
-        .returning(|_, _, _| Ok(batch((0..TEAMS).map(team_row))));
-    teams
+        .returning(|_, _, _| Ok(batch((0..RESOURCES).map(resource))));
+    expect_grants(&mut resources);
+    resources
+}
+
+/// [`GRANTS`] grants of each resource.
+fn expect_grants(resources: &mut MockResourceType) {
+    resources
         .expect_grants()
-        .returning(|_, _, _, _| Ok(batch((0..ROWS).map(member))));
-    teams
+        .returning(|_, _, _, _| Ok(batch((0..GRANTS).map(grant))));
 }
 
-/// A prefetch of these teams.
-struct Prefetched {
+/// Syncs of these resources, with prefetching.
+struct Syncs {
+    sessions: Sessions,
     prefetch: Prefetch,
-    teams: Arc<dyn ResourceType>,
+    resources: Arc<dyn ResourceType>,
 }
 
-impl std::ops::Deref for Prefetched {
-    type Target = Prefetch;
-
-    fn deref(&self) -> &Prefetch {
-        &self.prefetch
+impl Syncs {
+    fn new(resources: MockResourceType) -> Self {
+        let mut provider = MockProvider::new();
+        provider.expect_forecast().returning(|_, _| None);
+        Self {
+            sessions: Sessions::default(),
+            prefetch: Prefetch::new(Arc::new(provider), CONCURRENCY),
+            resources: Arc::new(resources),
+        }
     }
-}
 
-impl Prefetched {
     async fn list(&self, sync: &str) {
-        let listed = self.prefetch.resources(sync, &self.teams, None, None, &call()).await;
-        listed.unwrap();
+        let (session, call) = (self.sessions.session(sync), call());
+        let listed = self.prefetch.resources(session, &self.resources, None, None, &call);
+        listed.await.unwrap();
     }
 
-    /// The members of a team from the beginning of their list on.
-    async fn members(&self, sync: &str, number: u128) -> Vec<Holding> {
-        let call = call();
-        let read = self.prefetch.grants(sync, &self.teams, team(number), None, None, &call);
+    /// The grants of a resource from the beginning of their list on.
+    async fn grants(&self, sync: &str, number: u128) -> Vec<Holding> {
+        let (session, call, id) = (self.sessions.session(sync), call(), examples::group(number).id);
+        let read = self.prefetch.grants(session, &self.resources, id, None, None, &call);
         read.await.unwrap().rows
     }
-}
 
-fn prefetch(teams: MockResourceType) -> Prefetched {
-    let mut provider = MockProvider::new();
-    provider.expect_forecast().returning(|_, _| None);
-    Prefetched {
-        prefetch: Prefetch::new(Arc::new(provider), 16),
-        teams: Arc::new(teams),
+    /// Lists the resources and the grants of the first two, and waits until the grants that come next are prefetched.
+    async fn begin(&self, sync: &str) {
+        self.list(sync).await;
+        for number in 0..2 {
+            self.grants(sync, number).await;
+        }
+        settle().await;
+    }
+
+    /// How many rows are prefetched.
+    fn rows(&self) -> usize {
+        self.prefetch.budget.count()
     }
 }
 
@@ -96,146 +111,143 @@ fn call() -> CallContext {
     CallContext::new(Lane::Sync)
 }
 
-/// A sync that has listed its teams and asked for the first two of them.
-async fn begun(prefetch: &Prefetched, sync: &str) {
-    prefetch.list(sync).await;
-    for number in 0..2 {
-        prefetch.members(sync, number).await;
-    }
-    // What was begun has time to be read.
+/// Waits until all that was scheduled is read. The time is paused.
+async fn settle() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_sync_holds_is_freed_once_it_goes_quiet() {
-    let prefetch = prefetch(teams());
-    begun(&prefetch, "one").await;
-    assert!(prefetch.budget.count() > 0, "nothing was read ahead");
+async fn prefetched_rows_are_freed_once_a_sync_is_idle() {
+    let syncs = Syncs::new(resources());
+    syncs.begin("one").await;
+    assert!(syncs.rows() > 0, "nothing was prefetched");
     tokio::time::sleep(SESSION_IDLE_TIMEOUT / 2).await;
-    assert!(prefetch.budget.count() > 0, "a pause is no end");
+    assert!(syncs.rows() > 0, "a pause freed the rows");
     tokio::time::sleep(SESSION_IDLE_TIMEOUT).await;
-    assert_eq!((prefetch.budget.count(), prefetch.lock().sessions.len()), (0, 0));
-    // And it is the same sync that comes back.
-    begun(&prefetch, "one").await;
-    assert!(prefetch.budget.count() > 0);
+    assert_eq!((syncs.rows(), syncs.sessions.counts()), (0, (1, 0)));
+    // The sync continues after the pause.
+    syncs.begin("one").await;
+    assert!(syncs.rows() > 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_sync_holds_is_freed_at_its_end() {
-    let prefetch = prefetch(teams());
-    begun(&prefetch, "one").await;
-    begun(&prefetch, "other").await;
-    let both = prefetch.budget.count();
-    prefetch.end("one");
-    assert_eq!(prefetch.budget.count() * 2, both);
-    prefetch.end("other");
-    assert_eq!(prefetch.budget.count(), 0);
+async fn prefetched_rows_are_freed_when_a_sync_ends() {
+    let syncs = Syncs::new(resources());
+    syncs.begin("one").await;
+    syncs.begin("other").await;
+    let both = syncs.rows();
+    syncs.sessions.end("one");
+    assert_eq!(syncs.rows() * 2, both);
+    syncs.sessions.end("other");
+    assert_eq!(syncs.rows(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_held_is_bounded_whatever_is_asked_in_whatever_order() {
-    // Neighbours, backwards, scattered, the same again and again: no order makes it hold more.
+async fn nothing_is_prefetched_for_a_sync_without_an_id() {
+    let syncs = Syncs::new(resources());
+    syncs.begin("").await;
+    assert_eq!((syncs.rows(), syncs.sessions.counts()), (0, (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_of_prefetched_rows_is_bounded_for_every_visit_order() {
+    // Neighbours, backwards, scattered, and always the same resource.
     for stride in [1, 299, 7, 0] {
-        let prefetch = prefetch(teams());
+        let syncs = Syncs::new(resources());
         for sync in ["one", "other"] {
-            prefetch.list(sync).await;
+            syncs.list(sync).await;
         }
-        for step in 0..TEAMS {
+        for step in 0..RESOURCES {
             for sync in ["one", "other"] {
-                let asked = step * stride % TEAMS;
-                assert_eq!(prefetch.members(sync, asked).await.len(), 500);
+                let requested = step * stride % RESOURCES;
+                assert_eq!(syncs.grants(sync, requested).await.len(), 500);
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            let most = RowBudget::MAX_ROWS + 16 * 500;
-            assert!(
-                prefetch.budget.count() < most,
-                "{} rows, stride {stride}",
-                prefetch.budget.count()
-            );
+            let most = RowBudget::MAX_ROWS + CONCURRENCY * 500;
+            assert!(syncs.rows() < most, "{} rows, stride {stride}", syncs.rows());
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_opens_syncs_without_end_holds_no_more_than_a_few() {
-    let prefetch = prefetch(teams());
+async fn the_number_of_prefetched_rows_is_bounded_for_a_client_that_opens_many_syncs() {
+    let syncs = Syncs::new(resources());
     for number in 0..50 {
-        begun(&prefetch, &number.to_string()).await;
-        assert!(prefetch.lock().sessions.len() <= MAX_SESSIONS);
+        syncs.begin(&number.to_string()).await;
+        assert!(syncs.sessions.counts().0 <= MAX_SESSIONS);
     }
-    assert!(prefetch.budget.count() < RowBudget::MAX_ROWS + 16 * 500);
+    assert!(syncs.rows() < RowBudget::MAX_ROWS + CONCURRENCY * 500);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_read_before_a_write_of_ours_is_read_again() {
+async fn grants_that_were_prefetched_before_a_write_are_read_again() {
     let mut reads = Sequence::new();
-    let mut teams = resource_type();
-    teams.expect_list().returning(|_, _, _| Ok(batch((0..3).map(team_row))));
-    // The first team; the other two, ahead; and one of them again.
-    for (times, rows) in [(3, 1), (1, 2)] {
-        teams
+    let mut resources = resource_type();
+    resources
+        .expect_list()
+        .returning(|_, _, _| Ok(batch((0..3).map(resource))));
+    // The first resource, the other two in advance, and one of them again.
+    for (times, grants) in [(3, 1), (1, 2)] {
+        resources
             .expect_grants()
             .times(times)
             .in_sequence(&mut reads)
-            .returning(move |_, _, _, _| Ok(batch((0..rows).map(member))));
+            .returning(move |_, _, _, _| Ok(batch((0..grants).map(grant))));
     }
-    let prefetch = prefetch(teams);
-    prefetch.list("one").await;
-    prefetch.members("one", 0).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    prefetch.invalidate(examples::group(1));
-    assert_eq!(prefetch.members("one", 1).await.len(), 2);
-    assert_eq!(prefetch.members("one", 2).await.len(), 1);
+    let syncs = Syncs::new(resources);
+    syncs.list("one").await;
+    syncs.grants("one", 0).await;
+    settle().await;
+    syncs.prefetch.invalidate(examples::group(1));
+    assert_eq!(syncs.grants("one", 1).await.len(), 2);
+    assert_eq!(syncs.grants("one", 2).await.len(), 1);
 }
 
-/// Teams whose list responds so, once.
-fn listing_once(response: impl Fn() -> Result<Box<dyn Batch<Resource>>, Failure> + Send + 'static) -> MockResourceType {
-    let mut teams = resource_type();
-    teams.expect_list().times(1).returning(move |_, _, _| response());
-    teams
-        .expect_grants()
-        .returning(|_, _, _, _| Ok(batch((0..ROWS).map(member))));
-    teams
+/// Resources whose list responds once, with `response`.
+fn listed_once(response: impl Fn() -> Result<Box<dyn Batch<Resource>>, Failure> + Send + 'static) -> MockResourceType {
+    let mut resources = resource_type();
+    resources.expect_list().times(1).returning(move |_, _, _| response());
+    expect_grants(&mut resources);
+    resources
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sync_that_is_met_in_its_middle_is_read_ahead_for_from_there_on_and_not_around() {
-    let prefetch = prefetch(listing_once(|| Ok(batch((0..TEAMS).map(team_row)))));
+async fn a_sync_that_is_joined_late_is_prefetched_from_there_to_the_end_of_the_order() {
+    let syncs = Syncs::new(listed_once(|| Ok(batch((0..RESOURCES).map(resource)))));
     for number in (0..=20).rev() {
-        prefetch.members("one", number).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        // The list is known when the second one is asked for.
+        syncs.grants("one", number).await;
+        settle().await;
+        // The list is known at the second request.
         let left = usize::try_from(number).unwrap();
         let expected = if number == 20 { 0 } else { left * 500 };
+        assert!(syncs.rows() <= expected, "{} rows before {number}", syncs.rows());
         assert!(
-            prefetch.budget.count() <= expected,
-            "{} rows before {number}",
-            prefetch.budget.count()
-        );
-        assert!(
-            expected == 0 || prefetch.budget.count() > 0,
-            "nothing was read ahead of {number}"
+            expected == 0 || syncs.rows() > 0,
+            "nothing was prefetched after {number}"
         );
     }
-    assert_eq!(prefetch.budget.count(), 0, "what comes first was read elsewhere");
+    assert_eq!(syncs.rows(), 0, "grants that were read elsewhere were prefetched");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sync_that_is_listed_from_its_beginning_while_it_is_met_is_an_ordinary_one() {
-    let prefetch = prefetch(teams());
-    prefetch.members("one", 7).await;
-    prefetch.list("one").await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+async fn a_sync_whose_list_begins_here_during_a_late_join_is_not_joined_late() {
+    let syncs = Syncs::new(resources());
+    syncs.grants("one", 7).await;
+    syncs.list("one").await;
+    settle().await;
     for number in [298, 299] {
-        prefetch.members("one", number).await;
+        syncs.grants("one", number).await;
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(prefetch.budget.count() > 0, "it goes around at the end of the list");
+    settle().await;
+    assert!(
+        syncs.rows() > 0,
+        "the beginning of the list was not prefetched after its end"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn teams_that_cannot_be_listed_cost_one_request_and_no_response() {
-    let prefetch = prefetch(listing_once(|| {
+async fn a_late_join_that_cannot_list_the_resources_costs_one_request_and_fails_no_call() {
+    let syncs = Syncs::new(listed_once(|| {
         Err(Failure {
             class: FailureClass::Forbidden,
             scope: None,
@@ -246,33 +258,31 @@ async fn teams_that_cannot_be_listed_cost_one_request_and_no_response() {
         })
     }));
     for number in 0..10 {
-        let read = prefetch.members("one", number).await;
-        assert_eq!(read.len(), 500);
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        let grants = syncs.grants("one", number).await;
+        assert_eq!(grants.len(), 500);
+        settle().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listing_that_a_rate_limit_refuses_is_made_when_it_opens() {
-    let mut teams = resource_type();
+async fn a_late_join_that_a_rate_limit_rejects_is_retried() {
+    let mut resources = resource_type();
     let mut order = Sequence::new();
-    teams
+    resources
         .expect_list()
         .times(1)
         .in_sequence(&mut order)
         .returning(|_, _, _| Err(GovernanceError::RateLimited(LimitExceeded::unknown()).into()));
-    teams
+    resources
         .expect_list()
         .times(1)
         .in_sequence(&mut order)
-        .returning(|_, _, _| Ok(batch((0..TEAMS).map(team_row))));
-    teams
-        .expect_grants()
-        .returning(|_, _, _, _| Ok(batch((0..ROWS).map(member))));
-    let prefetch = prefetch(teams);
-    prefetch.members("one", 20).await;
+        .returning(|_, _, _| Ok(batch((0..RESOURCES).map(resource))));
+    expect_grants(&mut resources);
+    let syncs = Syncs::new(resources);
+    syncs.grants("one", 20).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
-    prefetch.members("one", 21).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(prefetch.budget.count() > 0, "nothing was read ahead");
+    syncs.grants("one", 21).await;
+    settle().await;
+    assert!(syncs.rows() > 0, "nothing was prefetched");
 }

@@ -1,0 +1,161 @@
+//! Listings of resources and grants. Each is complete or an error.
+
+mod complete_list;
+mod grants;
+mod resources;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub use complete_list::complete_list;
+
+use super::page_token::{self, List};
+use super::prefetch::Prefetch;
+use super::progress::ProgressLog;
+use super::session::Sessions;
+use super::unlisted_users::UnlistedUsers;
+use crate::governance::directory::Directory;
+use crate::governance::model::{Catalog, Level, Resource, ResourceId, ResourceTypeInfo};
+use crate::governance::provider::{FailureClass, Provider, ResourceType};
+use crate::governance::{CallContext, GovernanceError};
+use crate::telemetry::metrics::SYNC_LAST_SUCCESS;
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// The token of the next page; empty at the end.
+    pub next: String,
+}
+
+/// The lists of an organization, and the sessions of the syncs that read them.
+#[derive(Debug)]
+pub struct Listings {
+    provider: Arc<dyn Provider>,
+    catalog: Catalog,
+    sessions: Sessions,
+    prefetch: Prefetch,
+    unlisted_users: UnlistedUsers,
+    progress: ProgressLog,
+    directory: Arc<Directory>,
+}
+
+impl Listings {
+    /// Lists what `provider` has, with up to `read_ahead` concurrent requests to prefetch for each sync. The names of listed
+    /// resources are recorded in `directory`.
+    #[must_use]
+    pub(crate) fn new(provider: Arc<dyn Provider>, read_ahead: usize, directory: Arc<Directory>) -> Self {
+        let types = provider.resource_types().iter();
+        Self {
+            catalog: Catalog::new(types.map(|known| known.info()).collect()),
+            sessions: Sessions::default(),
+            prefetch: Prefetch::new(Arc::clone(&provider), read_ahead),
+            unlisted_users: UnlistedUsers::default(),
+            progress: ProgressLog::default(),
+            provider,
+            directory,
+        }
+    }
+
+    /// The resource types.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Invalidates the prefetched grants of a resource, because they change.
+    pub(crate) fn invalidate(&self, resource: ResourceId) {
+        self.prefetch.invalidate(resource);
+    }
+
+    /// The resource types, `limit` at most, from `page_token` on.
+    ///
+    /// # Errors
+    /// If the token belongs to another list.
+    pub fn resource_types(
+        &self,
+        page_token: &str,
+        limit: Option<NonZeroUsize>,
+    ) -> Result<Page<&'static ResourceTypeInfo>, GovernanceError> {
+        let types = self.catalog.types();
+        let (rows, next) = page_token::static_page(types, page_token, limit, List::ResourceTypes, self.organization())?;
+        Ok(Page { rows, next })
+    }
+
+    /// The levels that a resource offers, `limit` at most, from `page_token` on.
+    ///
+    /// # Errors
+    /// If the token belongs to another list.
+    pub fn levels(
+        &self,
+        resource: ResourceId,
+        page_token: &str,
+        limit: Option<NonZeroUsize>,
+    ) -> Result<Page<&'static Level>, GovernanceError> {
+        let levels: Vec<&'static Level> = resource.resource_type.levels.iter().collect();
+        let list = List::Entitlements(resource);
+        let (rows, next) = page_token::static_page(&levels, page_token, limit, list, self.organization())?;
+        Ok(Page { rows, next })
+    }
+
+    /// One resource.
+    ///
+    /// # Errors
+    /// `ResourceNotFound` if it is proven absent, or what keeps it from being read.
+    pub async fn resource(&self, resource: ResourceId, call: &CallContext) -> Result<Resource, GovernanceError> {
+        let resources = self.resource_type(resource.resource_type)?;
+        match resources.get(resource.id, call).await {
+            Ok(resource) => Ok(resource),
+            Err(failure) => Err(resources.explain(failure, Some(resource.id), call).await),
+        }
+    }
+
+    /// Whether a principal is proven absent from the organization.
+    ///
+    /// # Errors
+    /// What keeps the principal from being read.
+    pub(crate) async fn is_absent(&self, principal: ResourceId, call: &CallContext) -> Result<bool, GovernanceError> {
+        let principals = self.resource_type(principal.resource_type)?;
+        let Err(failure) = principals.get(principal.id, call).await else {
+            return Ok(false);
+        };
+        let was_not_found = failure.class == FailureClass::NotFound;
+        match principals.explain(failure, Some(principal.id), call).await {
+            GovernanceError::ResourceNotFound { .. } => Ok(true),
+            GovernanceError::ResourceUnreachable { .. } | GovernanceError::TeamsUnavailable { .. } if was_not_found => {
+                Ok(false)
+            }
+            error => Err(error),
+        }
+    }
+
+    /// Ends a sync: frees its session, and records the time if the sync was complete.
+    pub fn end_sync(&self, sync: &str) {
+        let Some(observed) = self.sessions.end(sync) else {
+            return;
+        };
+        let is_complete = self.unlisted_users.end_sync(&observed);
+        // Several clients that send no id share a session, so its lists need not be of one sync.
+        if is_complete && !sync.is_empty() {
+            SYNC_LAST_SUCCESS.set_timestamp([], Timestamp::now());
+        }
+    }
+
+    /// The provider's resource type with this description.
+    pub(crate) fn resource_type(&self, info: &ResourceTypeInfo) -> Result<&Arc<dyn ResourceType>, GovernanceError> {
+        let mut types = self.provider.resource_types().iter();
+        types
+            .find(|known| known.info() == info)
+            .ok_or_else(|| GovernanceError::Invalid {
+                field: "resource_type_id",
+                problem: format!("resources of the type `{info}` are not offered"),
+            })
+    }
+
+    fn organization(&self) -> &str {
+        self.provider.organization()
+    }
+}
