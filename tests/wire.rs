@@ -15,9 +15,10 @@ mod table;
 
 use std::collections::BTreeSet;
 
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     include_str!("wire/annotations.txt"),
     include_str!("wire/health.txt"),
+    include_str!("wire/hosts.txt"),
     include_str!("wire/metadata.txt"),
     include_str!("wire/provisioning.txt"),
     include_str!("wire/ratelimit.txt"),
@@ -55,13 +56,21 @@ fn nothing_is_on_the_wire_that_is_not_described() {
 #[test]
 fn the_contract_has_the_size_it_was_described_with() {
     for rows in [described(), compiled::rows()] {
-        assert_eq!(count(&rows, "message"), 93);
-        assert_eq!(count(&rows, "field"), 241);
-        assert_eq!(count(&rows, "enum"), 13);
-        assert_eq!(count(&rows, "value"), 80);
-        assert_eq!(count(&rows, "service"), 9);
-        assert_eq!(count(&rows, "method"), 15);
+        assert_eq!(count(&rows, "message"), 150);
+        assert_eq!(count(&rows, "field"), 395);
+        assert_eq!(count(&rows, "enum"), 15);
+        assert_eq!(count(&rows, "value"), 88);
+        assert_eq!(count(&rows, "service"), 13);
+        assert_eq!(count(&rows, "method"), 25);
     }
+}
+
+#[test]
+fn reflection_lists_no_service_that_only_hosts_speak() {
+    let served = prost_reflect::DescriptorPool::decode(buildkite_connector::proto::FILE_DESCRIPTOR_SET).unwrap();
+    assert!(served.get_service_by_name("c1.connector.v2.GrantsService").is_some());
+    let foreign = |name: &str| name.starts_with("c1.connectorapi.") || name.starts_with("plugin.");
+    assert!(!served.services().any(|service| foreign(service.full_name())));
 }
 
 #[test]
