@@ -1,6 +1,7 @@
 //! `sandbox`: the Buildkite stand-in alone, for people who build a platform or the connector against it.
 
 mod habits;
+mod platform;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use super::signals;
 use crate::sandbox::{Fault, LimitOptions, Options, Organization, OrganizationRole, Sandbox, Seed, Size, TokenSpec};
 
 pub use habits::HabitArgs;
+pub use platform::{PlatformArgs, PlatformTask};
 
 /// What a sandbox can be told on the command line.
 #[derive(Clone, Debug, clap::Args)]
@@ -50,6 +52,9 @@ pub struct SandboxArgs {
     /// What Buildkite's documentation leaves open.
     #[command(flatten)]
     pub habits: HabitArgs,
+    /// The access platform beside it.
+    #[command(flatten)]
+    pub platform: PlatformArgs,
 }
 
 impl SandboxArgs {
@@ -94,8 +99,21 @@ pub async fn run(args: &SandboxArgs) -> io::Result<()> {
     // Listened for before anything is printed, so that who waits for the print can rely on it.
     let ending = signals::ending()?;
     let sandbox = Sandbox::start(args.options()).await?;
+    let platform = args.platform.start().await?;
     introduce(&sandbox, &mut io::stdout().lock())?;
-    ending.await;
+    if let Some(platform) = &platform {
+        let mut out = io::stdout();
+        platform::introduce(platform, &mut out)?;
+        tokio::select! {
+            () = ending => {}
+            told = platform::report(platform, &mut out) => told?,
+        }
+    } else {
+        ending.await;
+    }
+    if let Some(platform) = platform {
+        platform.stop().await;
+    }
     sandbox.stop().await;
     Ok(())
 }

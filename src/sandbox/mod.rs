@@ -29,6 +29,7 @@ mod limits;
 mod options;
 mod organization;
 mod pages;
+pub mod platform;
 mod routes;
 mod rows;
 mod seed;
