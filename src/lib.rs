@@ -5,6 +5,7 @@ pub mod buildkite;
 pub mod cli;
 pub mod connector;
 pub mod health;
+pub mod hosts;
 pub mod metrics;
 pub mod proto;
 pub mod sandbox;

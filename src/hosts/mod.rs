@@ -1,0 +1,9 @@
+//! Ways to run the connector without being dialled: [`service`] works off an access platform's tasks. All of them go through
+//! the same services, governance, budget and audit as the server.
+
+mod local;
+pub mod service;
+mod sync;
+
+pub use local::{LocalConnector, LocalService};
+pub use sync::{SyncDepth, SyncProgress, SyncRequest, SyncRunner};

@@ -1,0 +1,9 @@
+//! Hosts: the connector where it is not dialled, over real TLS, against the platform's stand-in.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod office;
+mod service;
+mod syncs;

@@ -1,0 +1,493 @@
+//! Service mode: what the platform sees of it, whatever goes wrong in between.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantResponse;
+use buildkite_connector::proto::c1::connectorapi::baton::v1::baton_service_finish_task_request::FinalState;
+use buildkite_connector::proto::c1::connectorapi::baton::v1::task::{
+    CreateAccountTask, HelloTask, ListEventsTask, NoneTask, SyncFullTask, TaskType,
+};
+use buildkite_connector::sandbox::platform::{Fault, FaultKind, Method, PlatformOptions};
+use buildkite_connector::sandbox::{Endpoint, Fault as BuildkiteFault, FaultKind as BuildkiteFaultKind};
+use rstest::rstest;
+use tonic::Code;
+
+use super::office::{Office, Plan, busy, failure, is_success, short, sync};
+use super::support::{Setup, until};
+
+#[tokio::test]
+async fn a_hello_opens_the_session_and_says_what_the_connector_can_do() {
+    let office = Office::open().await;
+    office.until("a hello", |ledger| !ledger.hellos.is_empty()).await;
+    let hello = office.platform.look(|ledger| ledger.hellos[0].clone());
+    assert_eq!((&*hello.host_id, &*hello.task_id), ("host-1", ""));
+    let metadata = hello.connector_metadata.unwrap();
+    assert_eq!(metadata.display_name, "Buildkite");
+    assert_eq!(metadata.capabilities.unwrap().resource_type_capabilities.len(), 2);
+    until(|| office.health.is_ready()).await;
+}
+
+#[tokio::test]
+async fn a_hello_task_is_answered_by_a_hello_alone_and_a_task_of_kind_none_is_none() {
+    let office = Office::open().await;
+    let _ = office.platform.add(TaskType::None(NoneTask::default()));
+    let id = office.platform.add(TaskType::Hello(HelloTask::default()));
+    office
+        .until("the answer", |ledger| {
+            ledger.hellos.iter().any(|hello| hello.task_id == id)
+        })
+        .await;
+    let polls = office.platform.look(|ledger| ledger.count(Method::GetTask));
+    office
+        .until("more polls", |ledger| ledger.count(Method::GetTask) > polls + 2)
+        .await;
+    assert_eq!(office.platform.look(|ledger| ledger.count(Method::Finish)), 0);
+}
+
+#[tokio::test]
+async fn a_sync_is_read_once_and_uploaded_in_chunks_with_its_checksum() {
+    let office = Office::open().await;
+    office.syncs.padding.store(1_200_000, Ordering::SeqCst);
+    let id = office.platform.add(sync());
+    assert!(is_success(&office.finished(&id).await));
+    let upload = office.platform.look(|ledger| ledger.uploads[0].clone());
+    assert_eq!(upload.task_id, id);
+    assert!(upload.bytes == *office.syncs.written.lock().unwrap());
+    assert_eq!(upload.chunks[..2], [512 * 1024; 2]);
+    assert_eq!(upload.chunks.len(), 3);
+    assert!(office.platform.look(|ledger| ledger.heartbeats.contains(&id)));
+    assert_eq!(office.files_left(), 0);
+}
+
+#[rstest]
+#[case::refused(FaultKind::Refuse(Code::Internal))]
+#[case::closed(FaultKind::Close)]
+#[case::answer_lost(FaultKind::Lost)]
+#[tokio::test]
+async fn an_upload_that_fails_is_repeated_without_reading_again(#[case] kind: FaultKind) {
+    let office = Office::open().await;
+    office.platform.fail(Fault::new(Method::Upload, kind).times(2));
+    let id = office.platform.add(sync());
+    assert!(is_success(&office.finished(&id).await));
+    assert_eq!(office.syncs.begun.load(Ordering::SeqCst), 1);
+    assert_eq!(office.platform.look(|ledger| ledger.count(Method::Upload)), 3);
+}
+
+#[tokio::test]
+async fn an_upload_that_hangs_is_given_up_and_repeated() {
+    let timing = short();
+    let timing = buildkite_connector::hosts::service::Timing {
+        upload: Duration::from_secs(1),
+        ..timing
+    };
+    let office = Office::with(Plan {
+        timing,
+        ..Plan::default()
+    })
+    .await;
+    office.platform.fail(Fault::new(Method::Upload, FaultKind::Hang));
+    let id = office.platform.add(sync());
+    assert!(is_success(&office.finished(&id).await));
+    assert_eq!(office.syncs.begun.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_upload_that_keeps_failing_ends_the_sync_which_may_be_retried() {
+    let office = Office::open().await;
+    office
+        .platform
+        .fail(Fault::new(Method::Upload, FaultKind::Refuse(Code::Unavailable)).times(9));
+    let id = office.platform.add(sync());
+    let (code, _, again) = failure(&office.finished(&id).await);
+    assert_eq!((code, again), (Code::Unavailable, true));
+    assert_eq!(office.platform.look(|ledger| ledger.count(Method::Upload)), 3);
+    assert_eq!(office.files_left(), 0);
+}
+
+#[tokio::test]
+async fn a_cancelled_sync_stops_at_once_uploads_nothing_and_may_be_retried() {
+    let office = Office::open().await;
+    office.syncs.lingers.store(true, Ordering::SeqCst);
+    let id = office.platform.add(sync());
+    until(|| office.syncs.begun.load(Ordering::SeqCst) == 1).await;
+    office.platform.cancel(&id);
+    let (code, _, again) = failure(&office.finished(&id).await);
+    assert_eq!((code, again), (Code::Cancelled, true));
+    assert_eq!(office.platform.look(|ledger| ledger.count(Method::Upload)), 0);
+    assert_eq!(office.syncs.stopped.load(Ordering::SeqCst), 1);
+    assert_eq!(office.files_left(), 0);
+}
+
+#[tokio::test]
+async fn a_sync_that_is_cancelled_at_its_first_heartbeat_is_dropped() {
+    let office = Office::open().await;
+    let first = office.platform.add(sync());
+    office.platform.cancel(&first);
+    let second = office.platform.add(sync());
+    assert!(is_success(&office.finished(&second).await));
+    assert_eq!(office.syncs.begun.load(Ordering::SeqCst), 1);
+    assert!(office.platform.look(|ledger| ledger.finished_task(&first).is_none()));
+}
+
+#[tokio::test]
+async fn a_first_heartbeat_is_tried_three_times_and_then_the_task_may_be_retried() {
+    let office = Office::open().await;
+    office
+        .platform
+        .fail(Fault::new(Method::Heartbeat, FaultKind::Refuse(Code::Internal)).times(3));
+    let id = office.platform.add(sync());
+    let (code, _, again) = failure(&office.finished(&id).await);
+    assert_eq!((code, again), (Code::Unavailable, true));
+    assert_eq!(office.syncs.begun.load(Ordering::SeqCst), 0);
+    assert_eq!(office.platform.look(|ledger| ledger.count(Method::Heartbeat)), 3);
+}
+
+#[rstest]
+#[case::nine_are_ridden_out(9, true)]
+#[case::ten_end_it(10, false)]
+#[tokio::test]
+async fn ten_heartbeats_that_fail_in_a_row_end_a_sync(#[case] failures: usize, #[case] lives: bool) {
+    let office = Office::open().await;
+    office.syncs.lingers.store(true, Ordering::SeqCst);
+    let refused = FaultKind::Refuse(Code::Unavailable);
+    office
+        .platform
+        .fail(Fault::new(Method::Heartbeat, refused).after(1).times(failures));
+    let id = office.platform.add(sync());
+    let heartbeats =
+        |more: usize| move |ledger: &buildkite_connector::sandbox::platform::Ledger| ledger.heartbeats.len() > more;
+    if lives {
+        office.until("heartbeats that are taken again", heartbeats(3)).await;
+        assert!(office.platform.look(|ledger| ledger.finished_task(&id).is_none()));
+    } else {
+        let (code, _, again) = failure(&office.finished(&id).await);
+        assert_eq!((code, again), (Code::Unavailable, true));
+        assert_eq!(office.syncs.stopped.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[rstest]
+#[case::all(SyncFullTask::default(), "Full")]
+#[case::no_grants(SyncFullTask { skip_grants: true, ..Default::default() }, "WithoutGrants")]
+#[case::resources(SyncFullTask { skip_entitlements_and_grants: true, ..Default::default() }, "ResourcesOnly")]
+#[case::pebble(SyncFullTask { storage_engine: "pebble".into(), ..Default::default() }, "Full")]
+#[tokio::test]
+async fn a_sync_reads_as_much_as_the_task_says(#[case] task: SyncFullTask, #[case] depth: &str) {
+    let office = Office::open().await;
+    let id = office.platform.add(TaskType::SyncFull(SyncFullTask {
+        sync_resource_type_ids: vec!["team".into()],
+        ..task
+    }));
+    assert!(is_success(&office.finished(&id).await));
+    let request = office.syncs.requests.lock().unwrap()[0].clone();
+    assert_eq!(
+        (format!("{:?}", request.depth), request.types),
+        (depth.to_owned(), vec!["team".to_owned()])
+    );
+    assert!(
+        office
+            .platform
+            .look(|ledger| ledger.uploads[0].bytes.starts_with(b"C1ZF\0"))
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_type_in_the_filter_is_an_error_that_names_it() {
+    let office = Office::open().await;
+    let id = office.platform.add(TaskType::SyncFull(SyncFullTask {
+        sync_resource_type_ids: vec!["team".into(), "starship".into()],
+        ..Default::default()
+    }));
+    let (code, status, again) = failure(&office.finished(&id).await);
+    assert_eq!((code, again), (Code::InvalidArgument, false));
+    assert!(status.message.contains("`starship`"), "{status:?}");
+}
+
+#[tokio::test]
+async fn trouble_at_buildkite_ends_a_sync_with_its_details_and_no_upload() {
+    let mut setup = Setup::default();
+    setup.client.retry_for = Duration::from_millis(50);
+    let office = Office::with(Plan {
+        setup,
+        ..Plan::default()
+    })
+    .await;
+    let style = buildkite_connector::sandbox::BodyStyle::Message;
+    let fault = BuildkiteFaultKind::Status(http::StatusCode::BAD_GATEWAY, style);
+    office
+        .sandbox
+        .faults()
+        .add(BuildkiteFault::new(Endpoint::Teams, fault).times(1_000));
+    let id = office.platform.add(sync());
+    let (code, status, again) = failure(&office.finished(&id).await);
+    assert_eq!((code, again), (Code::Unavailable, true));
+    assert!(!status.details.is_empty());
+    assert_eq!(office.platform.look(|ledger| ledger.count(Method::Upload)), 0);
+}
+
+#[tokio::test]
+async fn a_grant_and_a_revoke_are_carried_out_and_answered_whole() {
+    let office = Office::open().await;
+    let person = office.outsider();
+    let granted = office.platform.add(office.grant(&person));
+    let finished = office.finished(&granted).await;
+    assert!(is_success(&finished) && office.holds(&person));
+    let Some(FinalState::Success(success)) = finished.report.final_state else {
+        panic!("no success");
+    };
+    let answer: GrantManagerServiceGrantResponse = success.response.unwrap().to_msg().unwrap();
+    assert!(answer.grants[0].id.ends_with(&format!(":member:user:{person}")));
+    let revoked = office.platform.add(office.revoke(&person));
+    assert!(is_success(&office.finished(&revoked).await) && !office.holds(&person));
+}
+
+#[tokio::test]
+async fn writes_that_are_off_are_refused_for_good_with_the_reason() {
+    let mut setup = Setup::default();
+    setup.access.provisioning = false;
+    let office = Office::with(Plan {
+        setup,
+        ..Plan::default()
+    })
+    .await;
+    let person = office.outsider();
+    let id = office.platform.add(office.grant(&person));
+    let (code, status, again) = failure(&office.finished(&id).await);
+    assert_eq!((code, again), (Code::FailedPrecondition, false));
+    assert!(status.message.contains("--provisioning") && !status.details.is_empty());
+    assert!(!office.holds(&person));
+}
+
+#[tokio::test]
+async fn audit_records_name_the_host_and_the_task() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut setup = Setup::default();
+    setup.access.audit_file = Some(directory.path().join("audit"));
+    let office = Office::with(Plan {
+        setup,
+        ..Plan::default()
+    })
+    .await;
+    let id = office.platform.add(office.grant(&office.outsider()));
+    assert!(is_success(&office.finished(&id).await));
+    let records = std::fs::read_to_string(directory.path().join("audit")).unwrap();
+    assert!(records.contains("service:host-1") && records.contains(&id), "{records}");
+}
+
+#[rstest]
+#[case(TaskType::CreateAccount(CreateAccountTask::default()), "create_account")]
+#[case(TaskType::ListEvents(ListEventsTask::default()), "list_events")]
+#[tokio::test]
+async fn a_task_that_is_not_carried_out_is_finished_by_name_and_never_left_open(
+    #[case] task: TaskType,
+    #[case] name: &str,
+) {
+    let office = Office::open().await;
+    let id = office.platform.add(task);
+    let (code, status, again) = failure(&office.finished(&id).await);
+    assert_eq!((code, again), (Code::Unimplemented, false));
+    assert!(status.message.ends_with(name), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_task_that_is_handed_out_twice_is_carried_out_once() {
+    let office = Office::open().await;
+    office.syncs.lingers.store(true, Ordering::SeqCst);
+    office
+        .platform
+        .fail(Fault::new(Method::GetTask, FaultKind::Twice).times(1_000));
+    let id = office.platform.add(sync());
+    office
+        .until("it twice", |ledger| {
+            ledger.handed_out.iter().filter(|out| **out == id).count() >= 3
+        })
+        .await;
+    until(|| office.syncs.begun.load(Ordering::SeqCst) > 0).await;
+    assert_eq!(office.syncs.begun.load(Ordering::SeqCst), 1);
+}
+
+#[rstest]
+#[case(Method::Hello)]
+#[case(Method::GetTask)]
+#[case(Method::Heartbeat)]
+#[case(Method::Upload)]
+#[case(Method::Finish)]
+#[tokio::test]
+async fn a_token_that_expires_in_the_middle_is_replaced_and_the_call_repeated(#[case] method: Method) {
+    let office = Office::with(Plan {
+        platform: PlatformOptions {
+            faults: vec![Fault::new(method, FaultKind::Expire)],
+            ..busy()
+        },
+        ..Plan::default()
+    })
+    .await;
+    let id = office.platform.add(sync());
+    assert!(is_success(&office.finished(&id).await));
+    assert_eq!(office.syncs.begun.load(Ordering::SeqCst), 1);
+    let (tokens, refused) = office
+        .platform
+        .look(|ledger| (ledger.tokens, ledger.refused_assertions.clone()));
+    assert!(tokens >= 2 && refused.is_empty(), "{tokens} {refused:?}");
+}
+
+#[rstest]
+#[case::token_unavailable(Method::Token, FaultKind::Refuse(Code::Unavailable))]
+#[case::token_limited(Method::Token, FaultKind::Refuse(Code::ResourceExhausted))]
+#[case::token_closed(Method::Token, FaultKind::Close)]
+#[case::hello_unavailable(Method::Hello, FaultKind::Refuse(Code::Unavailable))]
+#[case::hello_closed(Method::Hello, FaultKind::Close)]
+#[case::poll_refused(Method::GetTask, FaultKind::Refuse(Code::PermissionDenied))]
+#[case::poll_closed(Method::GetTask, FaultKind::Close)]
+#[case::report_unavailable(Method::Finish, FaultKind::Refuse(Code::Unavailable))]
+#[case::report_closed(Method::Finish, FaultKind::Close)]
+#[case::late(Method::Any, FaultKind::Delay(Duration::from_millis(20)))]
+#[tokio::test]
+async fn trouble_at_the_platform_that_passes_is_ridden_out(#[case] method: Method, #[case] kind: FaultKind) {
+    let office = Office::with(Plan {
+        platform: PlatformOptions {
+            faults: vec![Fault::new(method, kind).times(3)],
+            ..busy()
+        },
+        ..Plan::default()
+    })
+    .await;
+    let person = office.outsider();
+    let id = office.platform.add(office.grant(&person));
+    assert!(is_success(&office.finished(&id).await) && office.holds(&person));
+}
+
+#[tokio::test]
+async fn a_report_whose_answer_was_lost_is_not_an_error_at_its_repetition() {
+    let mut office = Office::open().await;
+    office.platform.fail(Fault::new(Method::Finish, FaultKind::Lost));
+    let id = office.platform.add(office.grant(&office.outsider()));
+    assert!(is_success(&office.finished(&id).await));
+    office
+        .until("the repetition", |ledger| ledger.count(Method::Finish) == 2)
+        .await;
+    office.terminate();
+    office.ended().await.unwrap();
+    assert_eq!(office.platform.look(|ledger| ledger.finished.len()), 1);
+}
+
+#[rstest]
+#[case::token(Method::Token, Code::Unauthenticated)]
+#[case::unauthenticated(Method::Hello, Code::Unauthenticated)]
+#[case::denied(Method::Hello, Code::PermissionDenied)]
+#[case::unknown(Method::Hello, Code::NotFound)]
+#[tokio::test]
+async fn a_hello_that_is_refused_for_good_ends_the_service(#[case] method: Method, #[case] code: Code) {
+    let mut office = Office::with(Plan {
+        platform: PlatformOptions {
+            faults: vec![Fault::new(method, FaultKind::Refuse(code)).times(1_000)],
+            ..busy()
+        },
+        ..Plan::default()
+    })
+    .await;
+    let error = office.ended().await.unwrap_err().to_string();
+    assert!(error.contains("BATON_CLIENT_ID") && !error.contains('\n'), "{error}");
+    if method == Method::Hello {
+        assert!(error.contains("the sandbox refuses it on purpose"), "{error}");
+    }
+    assert!(!error.contains("secret-token"), "{error}");
+}
+
+#[tokio::test]
+async fn a_platform_that_is_not_trusted_is_named_as_such() {
+    let mut office = Office::with(Plan {
+        trusted: false,
+        ..Plan::default()
+    })
+    .await;
+    let error = office.ended().await.unwrap_err().to_string();
+    assert!(
+        error.contains("certificate is not trusted") && error.contains("--platform-ca"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_platform_that_hangs_does_not_hold_up_the_end() {
+    for method in [Method::Token, Method::Hello, Method::GetTask] {
+        let mut office = Office::with(Plan {
+            platform: PlatformOptions {
+                faults: vec![Fault::new(method, FaultKind::Hang).times(1_000)],
+                ..busy()
+            },
+            ..Plan::default()
+        })
+        .await;
+        office.until("the call", |ledger| ledger.count(method) > 0).await;
+        office.terminate();
+        office.ended().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_begun_is_finished_within_the_drain() {
+    let mut office = Office::open().await;
+    let delay = BuildkiteFaultKind::Delay(Duration::from_millis(300));
+    office
+        .sandbox
+        .faults()
+        .add(BuildkiteFault::new(Endpoint::AddTeamMember, delay));
+    let person = office.outsider();
+    let id = office.platform.add(office.grant(&person));
+    until(|| office.sandbox.journal().count(Endpoint::TeamMember) > 0).await;
+    office.terminate();
+    let late = office.platform.add(sync());
+    office.ended().await.unwrap();
+    assert!(is_success(&office.finished(&id).await) && office.holds(&person));
+    assert!(office.platform.look(|ledger| ledger.finished_task(&late).is_none()));
+    assert!(!office.health.is_ready());
+}
+
+#[rstest]
+#[case::sync(true)]
+#[case::grant(false)]
+#[tokio::test]
+async fn what_is_not_finished_within_the_drain_is_reported_as_cancelled(#[case] syncs: bool) {
+    let mut office = Office::with(Plan {
+        drain: Duration::from_millis(20),
+        ..Plan::default()
+    })
+    .await;
+    office.syncs.lingers.store(true, Ordering::SeqCst);
+    let id = if syncs {
+        let id = office.platform.add(sync());
+        until(|| office.syncs.begun.load(Ordering::SeqCst) == 1).await;
+        id
+    } else {
+        office
+            .sandbox
+            .faults()
+            .add(BuildkiteFault::new(Endpoint::TeamMember, BuildkiteFaultKind::Hang));
+        let id = office.platform.add(office.grant(&office.outsider()));
+        until(|| office.sandbox.journal().count(Endpoint::TeamMember) > 0).await;
+        id
+    };
+    office.terminate();
+    office.ended().await.unwrap();
+    let (code, _, again) = failure(&office.finished(&id).await);
+    assert_eq!((code, again), (Code::Cancelled, true));
+    assert_eq!(office.files_left(), 0);
+    assert_eq!(office.platform.look(|ledger| ledger.count(Method::Upload)), 0);
+}
+
+#[tokio::test]
+async fn after_a_crash_the_task_is_handed_out_again_and_a_grant_is_there_already() {
+    let office = Office::open().await;
+    let person = office.outsider();
+    let first = office.platform.add(office.grant(&person));
+    assert!(is_success(&office.finished(&first).await));
+    let second = office.platform.add(office.grant(&person));
+    let finished = office.finished(&second).await;
+    let Some(FinalState::Success(success)) = finished.report.final_state else {
+        panic!("no success");
+    };
+    let names: Vec<_> = success.annotations.iter().map(|any| any.type_url.clone()).collect();
+    assert_eq!(names, ["type.googleapis.com/c1.connector.v2.GrantAlreadyExists"]);
+}
