@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::plugin::Hclog;
 use super::settings::SettingError;
 use crate::buildkite::mask;
 
@@ -16,21 +17,27 @@ const DEFAULT: &str = "info";
 /// # Errors
 /// When the filter is malformed.
 pub(super) fn init(filter: &str) -> Result<(), SettingError> {
-    let filter = if filter.is_empty() { DEFAULT } else { filter };
-    let filter = EnvFilter::try_new(with_audit(filter)).map_err(|_| {
-        SettingError::new(
-            "--log",
-            "BUILDKITE_CONNECTOR_LOG",
-            "give a level such as `info`, or `target=level` pairs",
-        )
-    })?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Masked);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(read(filter)?)
+        .with_writer(Masked);
     // A subscriber that is set already, as in a test, is as good.
     let _ = if io::stderr().is_terminal() {
         subscriber.compact().try_init()
     } else {
         subscriber.json().flatten_event(true).try_init()
     };
+    Ok(())
+}
+
+/// The same in the form that a go-plugin host reads on its plugin's standard error.
+///
+/// # Errors
+/// When the filter is malformed.
+pub(super) fn init_for_plugin_host(filter: &str) -> Result<(), SettingError> {
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(read(filter)?)
+        .with_writer(Masked);
+    let _ = subscriber.event_format(Hclog).try_init();
     Ok(())
 }
 
@@ -41,6 +48,17 @@ fn with_audit(filter: &str) -> String {
     } else {
         format!("{filter},audit=info")
     }
+}
+
+fn read(filter: &str) -> Result<EnvFilter, SettingError> {
+    let filter = if filter.is_empty() { DEFAULT } else { filter };
+    EnvFilter::try_new(with_audit(filter)).map_err(|_| {
+        SettingError::new(
+            "--log",
+            "BUILDKITE_CONNECTOR_LOG",
+            "give a level such as `info`, or `target=level` pairs",
+        )
+    })
 }
 
 /// Standard error with every token of a known form masked. An event is written in one piece, so none is split.

@@ -4,6 +4,7 @@ mod caller;
 mod check;
 mod guards;
 mod logging;
+mod plugin;
 pub mod sandbox;
 mod serve;
 mod settings;
@@ -34,6 +35,8 @@ enum Command {
     Caller(CallerArgs),
     /// Tell what works, what does not, and what to do, per scope of the token
     Check(Box<CheckArgs>),
+    /// Serve a go-plugin host, which starts this by itself
+    Plugin(Box<plugin::PluginArgs>),
     /// Run the Buildkite stand-in alone, for people who build a platform
     Sandbox(Box<sandbox::SandboxArgs>),
 }
@@ -44,6 +47,9 @@ pub enum CommandError {
     /// Wrong usage or configuration.
     #[error(transparent)]
     Setting(#[from] SettingError),
+    /// Wrong usage that no single setting is the cause of.
+    #[error("{0}")]
+    Usage(String),
     /// Something else went wrong.
     #[error("{0}")]
     Failed(String),
@@ -55,7 +61,7 @@ pub enum CommandError {
 impl CommandError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Setting(_) => ExitCode::from(2),
+            Self::Setting(_) | Self::Usage(_) => ExitCode::from(2),
             Self::Failed(_) | Self::Unhealthy => ExitCode::FAILURE,
         }
     }
@@ -68,6 +74,7 @@ impl Cli {
             Command::Serve(args) => serve::run(&args).await,
             Command::Caller(args) => caller::run(&args),
             Command::Check(args) => check::run(&args).await,
+            Command::Plugin(args) => plugin::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args)
                 .await
                 .map_err(|error| CommandError::Failed(format!("the sandbox ended: {error}"))),

@@ -48,6 +48,11 @@ impl Health {
         }
     }
 
+    /// Tells probes of a further name that it is served.
+    pub async fn announce(&self, name: &str) {
+        self.process.announce(name).await;
+    }
+
     /// Tells probes, and whoever watches, that nothing is served any more.
     pub async fn end(&mut self) {
         self.publishing.abort();

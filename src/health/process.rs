@@ -54,6 +54,10 @@ impl ProcessHealth {
         }
     }
 
+    pub(super) async fn announce(&self, name: &str) {
+        self.reporter.set_service_status(name, ServingStatus::Serving).await;
+    }
+
     /// Nothing is served any more. Who watches is told so, and let go by the server.
     pub(super) async fn end(&self) {
         let scopes = Scope::ALL.map(scope_name);

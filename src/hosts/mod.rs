@@ -1,7 +1,9 @@
-//! Ways to run the connector without being dialled: [`service`] works off an access platform's tasks. All of them go through
+//! Ways to run the connector without being dialled: [`service`] works off an access platform's tasks, [`plugin`] is
+//! started by a go-plugin host. All of them go through
 //! the same services, governance, budget and audit as the server.
 
 mod local;
+pub mod plugin;
 pub mod service;
 mod sync;
 

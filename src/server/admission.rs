@@ -66,6 +66,7 @@ pub(super) struct Admission<S> {
     inner: S,
     callers: Option<Arc<Watched<Callers>>>,
     certificate: Option<PeerCertificate>,
+    host: Option<Arc<str>>,
 }
 
 impl<S> Admission<S> {
@@ -74,12 +75,21 @@ impl<S> Admission<S> {
             inner,
             callers,
             certificate,
+            host: None,
         }
+    }
+
+    /// Where nobody else is known, whoever calls is this host.
+    pub(super) fn for_host(self, host: Option<Arc<str>>) -> Self {
+        Self { host, ..self }
     }
 
     fn admit(&self, request: &Request<Body>) -> Result<Option<Known>, Refusal> {
         let Some(callers) = &self.callers else {
-            return Ok(None);
+            return Ok(self.host.clone().map(|name| Known {
+                name,
+                role: CallerRole::Provisioner,
+            }));
         };
         let known = callers
             .current()

@@ -71,7 +71,9 @@ impl Kind {
             "/grpc.health.v1.Health/Watch" => Self::Watch,
             "/connector.health.v1.ScopeHealthService/WatchScopes"
             | "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-            | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Self::Stream,
+            | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+            | "/plugin.GRPCStdio/StreamStdio"
+            | "/plugin.GRPCBroker/StartStream" => Self::Stream,
             _ => Self::Call,
         }
     }

@@ -107,12 +107,13 @@ where
     S::Future: Send,
 {
     let callers = door.callers.clone();
+    let host = door.host.clone();
     let places = door.places.clone();
     ServiceBuilder::new()
         .layer_fn(Counted::new)
         .map_response(|response: Response<_>| response.map(Body::new))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer_fn(move |inner| Admission::new(inner, callers.clone(), certificate.clone()))
+        .layer_fn(move |inner| Admission::new(inner, callers.clone(), certificate.clone()).for_host(host.clone()))
         .layer_fn(move |inner| places.bound(inner))
         .layer_fn(deadline::Deadlines::new)
         .service(inner)
@@ -139,6 +140,7 @@ mod tests {
             routes: Routes::default(),
             tls: None,
             callers: None,
+            host: None,
             places: Places::until(ending.clone()),
             ending: ending.clone(),
         }

@@ -53,6 +53,8 @@ pub struct ServerOptions {
     pub tls: Option<Watched<ServerConfig>>,
     /// Who may call; without it, whoever reaches the listener.
     pub callers: Option<Watched<Callers>>,
+    /// Without callers, the name by which audit records know whoever reaches the listener: a host that started this process.
+    pub host: Option<Arc<str>>,
     /// How long calls that are under way may take to finish once the server was told to end.
     pub drain: Duration,
 }
@@ -62,6 +64,7 @@ impl Default for ServerOptions {
         Self {
             tls: None,
             callers: None,
+            host: None,
             drain: Duration::from_secs(20),
         }
     }
@@ -88,6 +91,7 @@ struct Door {
     routes: Routes,
     tls: Option<Watched<ServerConfig>>,
     callers: Option<Arc<Watched<Callers>>>,
+    host: Option<Arc<str>>,
     places: Places,
     ending: CancellationToken,
 }
@@ -98,16 +102,30 @@ impl Server {
     /// # Errors
     /// When reflection cannot be set up.
     pub async fn new(access: Arc<Access>, options: ServerOptions) -> Result<Self, ServerError> {
+        Self::with_services(access, options, |_, _| {}).await
+    }
+
+    /// The same with further services, which are added with the token that is cancelled once the server was told to end.
+    ///
+    /// # Errors
+    /// When reflection cannot be set up.
+    pub async fn with_services(
+        access: Arc<Access>,
+        options: ServerOptions,
+        add: impl FnOnce(&mut RoutesBuilder, &CancellationToken),
+    ) -> Result<Self, ServerError> {
         let mut routes = RoutesBuilder::default();
         let health = Health::register(Arc::clone(&access), &mut routes).await;
         Connector::new(Arc::clone(&access)).register(&mut routes);
         routes.add_service(reflection().build_v1()?.max_decoding_message_size(MESSAGE_SIZE));
         routes.add_service(reflection().build_v1alpha()?.max_decoding_message_size(MESSAGE_SIZE));
         let ending = CancellationToken::new();
+        add(&mut routes, &ending);
         let door = Door {
             routes: routes.routes(),
             tls: options.tls,
             callers: options.callers.map(Arc::new),
+            host: options.host,
             places: Places::until(ending.clone()),
             ending,
         };
@@ -117,6 +135,11 @@ impl Server {
             door: Arc::new(door),
             drain: options.drain,
         })
+    }
+
+    /// Tells probes of `service` that it is served.
+    pub async fn announce(&self, service: &str) {
+        self.health.announce(service).await;
     }
 
     /// Cancelled once the server was told to end.

@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Watched<T> {
     current: Arc<ArcSwap<T>>,
-    _watching: AbortOnDropHandle<()>,
+    _watching: Option<AbortOnDropHandle<()>>,
 }
 
 /// What some files hold now; none for those that cannot be read.
@@ -40,8 +40,17 @@ impl<T: Send + Sync + 'static> Watched<T> {
         let watching = tokio::spawn(watch(what, files, seen, make, Arc::clone(&current)));
         Ok(Self {
             current,
-            _watching: AbortOnDropHandle::new(watching),
+            _watching: Some(AbortOnDropHandle::new(watching)),
         })
+    }
+
+    /// A value that was not made from files and never changes.
+    #[must_use]
+    pub fn fixed(value: T) -> Self {
+        Self {
+            current: Arc::new(ArcSwap::from_pointee(value)),
+            _watching: None,
+        }
     }
 
     /// What is in use now.

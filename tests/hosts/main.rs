@@ -5,5 +5,9 @@
 mod support;
 
 mod office;
+mod plugin;
+#[path = "../cli/process.rs"]
+#[allow(dead_code)]
+mod process;
 mod service;
 mod syncs;

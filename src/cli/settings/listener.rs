@@ -137,6 +137,7 @@ impl ListenerArgs {
         Ok(ServerOptions {
             tls,
             callers: callers.map_err(|error| SettingError::new(flag, variable, error))?,
+            host: None,
             drain: self.drain()?,
         })
     }
