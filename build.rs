@@ -9,13 +9,22 @@ use tonic_prost_build::Config;
 const ROOT: &str = "proto";
 
 /// What is served, and what reflection hands out.
-const SERVED: [&str; 9] = [
+const SERVED: [&str; 18] = [
+    "c1/config/v1/config.proto",
+    "c1/config/v1/rules.proto",
+    "c1/connector/v2/account.proto",
+    "c1/connector/v2/action.proto",
     "c1/connector/v2/annotations.proto",
+    "c1/connector/v2/asset.proto",
     "c1/connector/v2/connector.proto",
+    "c1/connector/v2/credential.proto",
     "c1/connector/v2/entitlement.proto",
+    "c1/connector/v2/event.proto",
     "c1/connector/v2/grant.proto",
     "c1/connector/v2/rate_limit.proto",
     "c1/connector/v2/resource.proto",
+    "c1/connector/v2/resource_manager.proto",
+    "c1/connector/v2/ticket.proto",
     "c1/connector/v2/traits.proto",
     "c1/ratelimit/v1/ratelimit.proto",
     "connector/health/v1/health.proto",

@@ -9,8 +9,8 @@ use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::time::Duration;
 
-use buildkite_connector::buildkite::budget::{Admission, BudgetOptions, Door};
-use buildkite_connector::buildkite::{Call, Lane};
+use buildkite_connector::providers::buildkite::budget::{Admission, BudgetOptions, Door};
+use buildkite_connector::providers::buildkite::{CallContext, Lane};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use futures::FutureExt;
@@ -32,12 +32,12 @@ fn main() {
 /// A grant passes the syncs that wait because all of the window is kept from them.
 #[divan::bench(args = [0, 1, 16, 1_000])]
 fn grant_past_waiting_with_limits(bencher: Bencher, waiting: usize) {
-    let (runtime, sync, headers) = (runtime(), Call::new(Lane::Sync), Headers::limited());
+    let (runtime, sync, headers) = (runtime(), CallContext::new(Lane::Sync), Headers::limited());
     let door = door(100);
     // The reserve leaves one request to others: this one.
-    pass(&door, &Call::new(Lane::Interactive), &headers.next());
+    pass(&door, &CallContext::new(Lane::Interactive), &headers.next());
     let waiting = wait(&runtime, &door, &sync, waiting);
-    let grant = Call::new(Lane::Provisioning);
+    let grant = CallContext::new(Lane::Provisioning);
     bencher
         .with_inputs(|| headers.next())
         .bench_local_refs(|headers| pass(&door, &grant, headers));
@@ -47,12 +47,12 @@ fn grant_past_waiting_with_limits(bencher: Bencher, waiting: usize) {
 /// A grant passes the syncs that wait because as many are under way as may be; no answer tells of a limit.
 #[divan::bench(args = [0, 1, 16, 1_000])]
 fn grant_past_waiting_without_limits(bencher: Bencher, waiting: usize) {
-    let (runtime, sync, headers) = (runtime(), Call::new(Lane::Sync), Headers::none());
+    let (runtime, sync, headers) = (runtime(), CallContext::new(Lane::Sync), Headers::none());
     let door = door(0);
     warm_up(&door, &sync, &headers);
     let crowd: Vec<Admission> = (0..CROWD).map(|_| enter(&door, &sync)).collect();
     let waiting = wait(&runtime, &door, &sync, waiting);
-    let grant = Call::new(Lane::Provisioning);
+    let grant = CallContext::new(Lane::Provisioning);
     bencher
         .with_inputs(|| headers.next())
         .bench_local_refs(|headers| pass(&door, &grant, headers));
@@ -73,7 +73,7 @@ fn queue_without_limits(bencher: Bencher, requests: usize) {
 }
 
 fn queue(bencher: Bencher, requests: usize, headers: &Headers) {
-    let (runtime, door, sync) = (runtime(), door(0), Call::new(Lane::Sync));
+    let (runtime, door, sync) = (runtime(), door(0), CallContext::new(Lane::Sync));
     warm_up(&door, &sync, headers);
     bencher
         .counter(ItemsCount::new(requests))
@@ -93,7 +93,7 @@ fn queue(bencher: Bencher, requests: usize, headers: &Headers) {
 /// A door that keeps so many percent from syncs, and sends nobody away.
 fn door(reserve: u8) -> Door {
     Door::new(BudgetOptions {
-        reserve,
+        reserve: Some(reserve),
         max_wait: Duration::from_secs(3_600),
         ..BudgetOptions::default()
     })
@@ -105,26 +105,26 @@ fn runtime() -> Runtime {
 }
 
 /// At first only a few may be under way, and where no answer tells of a limit, more and more.
-fn warm_up(door: &Door, call: &Call, headers: &Headers) {
+fn warm_up(door: &Door, call: &CallContext, headers: &Headers) {
     for _ in 0..CROWD {
         pass(door, call, &headers.next());
     }
 }
 
-fn pass(door: &Door, call: &Call, headers: &HeaderMap) {
+fn pass(door: &Door, call: &CallContext, headers: &HeaderMap) {
     let closed = enter(door, call).answered(StatusCode::OK, headers, b"");
     assert_eq!(closed, None);
 }
 
 /// Enters where nothing is in the way.
-fn enter(door: &Door, call: &Call) -> Admission {
+fn enter(door: &Door, call: &CallContext) -> Admission {
     door.enter(call).now_or_never().unwrap().unwrap()
 }
 
 type Waiting<'door> = Pin<Box<dyn Future<Output = ()> + 'door>>;
 
 /// So many who wait for as long as what is returned lives.
-fn wait<'door>(runtime: &Runtime, door: &'door Door, call: &'door Call, waiting: usize) -> Vec<Waiting<'door>> {
+fn wait<'door>(runtime: &Runtime, door: &'door Door, call: &'door CallContext, waiting: usize) -> Vec<Waiting<'door>> {
     let _context = runtime.enter();
     let one = |_| {
         let mut one: Waiting = Box::pin(door.enter(call).map(drop));

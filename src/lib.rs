@@ -1,12 +1,15 @@
 //! A gRPC connector between access-request platforms and a Buildkite organization.
 
-pub mod access;
-pub mod buildkite;
 pub mod cli;
-pub mod connector;
-pub mod health;
+pub mod export;
+mod files;
+pub mod governance;
+pub mod grpc;
 pub mod hosts;
-pub mod metrics;
+pub mod monitoring;
 pub mod proto;
+pub mod providers;
+mod reload;
 pub mod sandbox;
-pub mod server;
+pub mod telemetry;
+mod wire;

@@ -1,12 +1,21 @@
 //! The wire contract as Rust types, generated at build time from `proto/`.
 //!
 //! The module tree repeats the packages: `c1.connector.v2` is what platforms speak to connectors,
-//! `c1.ratelimit.v1` the gate that some of their clients put before each call, and
+//! `c1.config.v1` the forms of its actions, `c1.ratelimit.v1` the gate that some of their clients put before each call, and
 //! `connector.health.v1` our own account of scope health. What the messages mean to this connector
 //! is decided elsewhere; nothing here is written by hand except the tree.
 
 /// Packages of the platform's protocol.
 pub mod c1 {
+    /// Forms.
+    pub mod config {
+        /// `c1.config.v1`: the arguments and results of actions.
+        #[allow(missing_docs, deprecated, clippy::all, clippy::pedantic)]
+        pub mod v1 {
+            tonic::include_proto!("c1.config.v1");
+        }
+    }
+
     /// Connectors.
     pub mod connector {
         /// `c1.connector.v2`: what is synced and provisioned.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use buildkite_connector::buildkite::Lane;
-use buildkite_connector::buildkite::budget::Closed;
+use buildkite_connector::providers::buildkite::Lane;
+use buildkite_connector::providers::buildkite::budget::LimitExceeded;
 use futures::future::join_all;
 use tokio::time::sleep_until;
 
@@ -23,7 +23,7 @@ pub(crate) struct Arrival {
 }
 
 /// What became of one: how long its requests waited for their turns, without the time that they were under way.
-pub(crate) type Waited = Result<Duration, Closed>;
+pub(crate) type Waited = Result<Duration, LimitExceeded>;
 
 pub(crate) fn arrivals(dice: &mut Dice) -> Vec<Arrival> {
     let arrival = |_| Arrival {

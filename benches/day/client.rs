@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use buildkite_connector::buildkite::budget::{BudgetOptions, Closed, Door};
-use buildkite_connector::buildkite::{Call, Lane};
+use buildkite_connector::providers::buildkite::budget::{BudgetOptions, Door, LimitExceeded};
+use buildkite_connector::providers::buildkite::{CallContext, Lane};
 use tokio::time::{Instant, sleep};
 
 use super::buildkite::Buildkite;
@@ -33,13 +33,13 @@ impl<'day> Client<'day> {
     }
 
     /// One request on a lane, repeated if Buildkite refuses it; says how long the one that passed was under way.
-    pub(crate) async fn ask(&self, lane: Lane) -> Result<Duration, Closed> {
+    pub(crate) async fn ask(&self, lane: Lane) -> Result<Duration, LimitExceeded> {
         let options = BudgetOptions::default();
         let patience = match lane {
             Lane::Provisioning => options.provisioning_max_wait,
             Lane::Interactive | Lane::Sync => options.max_wait,
         };
-        let call = Call::new(lane).until(Some(Instant::now() + patience));
+        let call = CallContext::new(lane).with_deadline(Some(Instant::now() + patience));
         loop {
             let admission = self.door.enter(&call).await?;
             let sent = Instant::now();

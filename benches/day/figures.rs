@@ -7,7 +7,7 @@ use super::approvals::Waited;
 use super::buildkite::Buildkite;
 use super::possible;
 use super::syncs::Synced;
-use buildkite_connector::buildkite::budget::Bucket;
+use buildkite_connector::providers::buildkite::budget::Bucket;
 
 /// The table's head: what was given, then [`Worst::cells`].
 pub(crate) const COLUMNS: [&str; 11] = [

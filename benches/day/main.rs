@@ -19,7 +19,7 @@ mod syncs;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use buildkite_connector::buildkite::budget::{BudgetOptions, Door};
+use buildkite_connector::providers::buildkite::budget::{BudgetOptions, Door};
 use comfy_table::Table;
 
 use buildkite::Buildkite;

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::time::Duration;
 
-use buildkite_connector::buildkite::Lane;
-use buildkite_connector::buildkite::budget::WINDOW;
-use buildkite_connector::buildkite::pages::Window;
+use buildkite_connector::providers::buildkite::Lane;
+use buildkite_connector::providers::buildkite::budget::WINDOW;
+use buildkite_connector::providers::buildkite::pagination::Window;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -101,7 +101,7 @@ fn has_next(lists: &RefCell<Range<u32>>) -> bool {
 /// One request. Where the door says that it would be too long a wait, the platform waits for as long as it is told to.
 async fn read(client: &Client<'_>) {
     while let Err(closed) = client.ask(Lane::Sync).await {
-        sleep_until(closed.opens_at.unwrap_or_else(Instant::now)).await;
+        sleep_until(closed.retry_at.unwrap_or_else(Instant::now)).await;
     }
 }
 

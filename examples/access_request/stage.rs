@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use buildkite_connector::access::{Access, AccessSettings};
-use buildkite_connector::buildkite::{Client, ClientOptions};
+use buildkite_connector::governance::{Governance, GovernanceSettings};
+use buildkite_connector::grpc::server::{Listener, Server, ServerOptions};
 use buildkite_connector::proto::c1::connector::v2::{Entitlement, Resource};
+use buildkite_connector::providers::buildkite::{Client, ClientOptions};
 use buildkite_connector::sandbox::{MemberRows, Options, Sandbox, TeamRole};
-use buildkite_connector::server::{Listener, Server, ServerOptions};
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -34,12 +34,12 @@ impl Stage {
             sandbox.token().expose_secret().parse()?,
             ClientOptions::default(),
         )?;
-        let settings = AccessSettings {
+        let settings = GovernanceSettings {
             provisioning: true,
-            ..AccessSettings::default()
+            ..GovernanceSettings::default()
         };
         let server = Server::new(
-            Arc::new(Access::new(Arc::new(client), settings)),
+            Arc::new(Governance::new(Arc::new(client), settings)),
             ServerOptions::default(),
         )
         .await?;

@@ -1,8 +1,8 @@
 //! No body makes the reader of its rows panic.
 #![no_main]
 
-use buildkite_connector::buildkite::{
-    AccessToken, Organization, OrganizationMember, Owner, Team, TeamMember, redact, timestamp,
+use buildkite_connector::providers::buildkite::{
+    AccessToken, Organization, OrganizationMember, CurrentUser, Team, TeamMember, redact, timestamp,
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::from_slice;
@@ -10,7 +10,7 @@ use serde_json::from_slice;
 fuzz_target!(|body: &[u8]| {
     let _ = from_slice::<AccessToken>(body);
     let _ = from_slice::<Organization>(body);
-    let _ = from_slice::<Owner>(body);
+    let _ = from_slice::<CurrentUser>(body);
     let _ = from_slice::<Vec<OrganizationMember>>(body);
     let _ = from_slice::<Vec<TeamMember>>(body);
     if let Ok(teams) = from_slice::<Vec<Team>>(body) {

@@ -1,7 +1,7 @@
 //! No `Link` header makes its reader panic, and one that names nothing says nothing.
 #![no_main]
 
-use buildkite_connector::buildkite::pages::Link;
+use buildkite_connector::providers::buildkite::pagination::Link;
 use http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
 

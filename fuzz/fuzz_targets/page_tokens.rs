@@ -3,14 +3,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use buildkite_connector::access::{Access, AccessError, AccessSettings};
-use buildkite_connector::buildkite::{Call, Client, ClientOptions, Lane};
+use buildkite_connector::governance::{Governance, GovernanceError, GovernanceSettings};
+use buildkite_connector::providers::buildkite::{CallContext, Client, ClientOptions, Lane};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::Runtime;
 
 /// An organization behind a port where nobody listens: whatever is asked there fails, and is no refusal of the token.
-fn nobody() -> &'static (Runtime, Access) {
-    static NOBODY: OnceLock<(Runtime, Access)> = OnceLock::new();
+fn nobody() -> &'static (Runtime, Governance) {
+    static NOBODY: OnceLock<(Runtime, Governance)> = OnceLock::new();
     NOBODY.get_or_init(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -19,7 +19,7 @@ fn nobody() -> &'static (Runtime, Access) {
         let (origin, slug) = ("http://127.0.0.1:9".parse().unwrap(), "acme".parse().unwrap());
         let token = "bkua_0123456789abcdef".parse().unwrap();
         let client = Client::new(origin, slug, token, ClientOptions::default()).unwrap();
-        (runtime, Access::new(Arc::new(client), AccessSettings::default()))
+        (runtime, Governance::new(Arc::new(client), GovernanceSettings::default()))
     })
 }
 
@@ -28,10 +28,10 @@ fuzz_target!(|token: &str| {
         return;
     }
     let (runtime, access) = nobody();
-    let refused = runtime.block_on(access.people(token, "", &Call::new(Lane::Sync)));
+    let refused = runtime.block_on(access.people(token, "", &CallContext::new(Lane::Sync)));
     assert!(matches!(
         refused,
-        Err(AccessError::Invalid {
+        Err(GovernanceError::Invalid {
             field: "page_token",
             ..
         })

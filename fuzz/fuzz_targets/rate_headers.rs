@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use buildkite_connector::buildkite::budget::{Bucket, Reading, Refusal, WINDOW};
+use buildkite_connector::providers::buildkite::budget::{Bucket, Reading, Refusal, WINDOW};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 

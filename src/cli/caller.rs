@@ -3,12 +3,13 @@
 use std::io::{self, Write};
 
 use super::CommandError;
-use crate::server::{CallerRole, NewBearer};
+use crate::grpc::server::{CallerRole, NewBearer};
 
 /// What `caller` can be told.
 #[derive(Debug, clap::Args)]
 pub struct CallerArgs {
     /// The caller's name; the audit record and the logs will have it
+    #[arg(value_parser = name)]
     name: String,
     /// What the caller may do
     #[arg(long, value_enum)]
@@ -32,6 +33,14 @@ impl RoleArg {
     }
 }
 
+/// Refuses at once what the callers file would be refused for.
+fn name(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() {
+        return Err("a caller needs a name: give what the audit record is to say, such as `access-platform`");
+    }
+    Ok(text.to_owned())
+}
+
 /// Prints the entry on standard output, and the bearer, once, on standard error: the first can go straight into the file.
 pub(super) fn run(args: &CallerArgs) -> Result<(), CommandError> {
     let made =
@@ -41,7 +50,8 @@ pub(super) fn run(args: &CallerArgs) -> Result<(), CommandError> {
 
 fn print(args: &CallerArgs, made: &NewBearer) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "[[caller]]")?;
+    // The file that this is appended to may lack its last line's end.
+    writeln!(out, "\n[[caller]]")?;
     writeln!(out, "name = {}", toml::Value::String(args.name.clone()))?;
     writeln!(out, "role = \"{}\"", args.role.role().as_str())?;
     writeln!(out, "token_sha256 = \"{}\"", made.token_sha256)?;

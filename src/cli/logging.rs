@@ -2,12 +2,13 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::plugin::Hclog;
 use super::settings::SettingError;
-use crate::buildkite::mask;
+use crate::telemetry::redact::mask;
 
 /// What is logged where nothing else is said.
 const DEFAULT: &str = "info";
@@ -41,6 +42,14 @@ pub(super) fn init_for_plugin_host(filter: &str) -> Result<(), SettingError> {
     Ok(())
 }
 
+/// The first directive that is a bare word and no level. The filter would take it for a target, log everything of that target,
+/// and nothing else: a level that is misspelled would silence the log.
+fn stray_word(filter: &str) -> Option<&str> {
+    let bare = |directive: &&str| !directive.is_empty() && !directive.contains(['=', '[', ']', '{', '}', '"']);
+    let mut words = filter.split(',').map(str::trim).filter(bare);
+    words.find(|word| word.parse::<LevelFilter>().is_err())
+}
+
 /// Who changed what is logged whatever else is, unless the filter speaks of it or wants nothing at all.
 fn with_audit(filter: &str) -> String {
     if filter.contains("audit") || filter.eq_ignore_ascii_case("off") {
@@ -52,13 +61,14 @@ fn with_audit(filter: &str) -> String {
 
 fn read(filter: &str) -> Result<EnvFilter, SettingError> {
     let filter = if filter.is_empty() { DEFAULT } else { filter };
-    EnvFilter::try_new(with_audit(filter)).map_err(|_| {
-        SettingError::new(
-            "--log",
-            "BUILDKITE_CONNECTOR_LOG",
-            "give a level such as `info`, or `target=level` pairs",
-        )
-    })
+    let wrong = |problem: String| SettingError::new("--log", "BUILDKITE_CONNECTOR_LOG", problem);
+    if let Some(word) = stray_word(filter) {
+        return Err(wrong(format!(
+            "`{word}` is no level: give `error`, `warn`, `info`, `debug`, `trace` or `off`, or `target=level` pairs"
+        )));
+    }
+    EnvFilter::try_new(with_audit(filter))
+        .map_err(|_| wrong("give a level such as `info`, or `target=level` pairs".to_owned()))
 }
 
 /// Standard error with every token of a known form masked. An event is written in one piece, so none is split.
@@ -81,5 +91,27 @@ impl MakeWriter<'_> for Masked {
 
     fn make_writer(&self) -> Self {
         *self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("info", None)]
+    #[case("WARN", None)]
+    #[case("off", None)]
+    #[case("info,buildkite_connector=debug", None)]
+    #[case("buildkite_connector::grpc::server=trace, error", None)]
+    #[case("info,buildkite_connector[call{caller=platform}]=debug", None)]
+    #[case("info,", None)]
+    #[case("warnn", Some("warnn"))]
+    #[case("info,buildkite_connector", Some("buildkite_connector"))]
+    #[case("buildkite_connector=debug, inf", Some("inf"))]
+    fn a_bare_word_of_a_filter_is_a_level(#[case] filter: &str, #[case] stray: Option<&str>) {
+        assert_eq!(stray_word(filter), stray);
     }
 }

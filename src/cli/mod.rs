@@ -2,22 +2,32 @@
 
 mod caller;
 mod check;
-mod guards;
+mod diff;
+mod job;
+mod list;
 mod logging;
 mod plugin;
+mod progress;
 pub mod sandbox;
 mod serve;
 mod settings;
 mod signals;
+mod switches;
+mod sync;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 pub use caller::CallerArgs;
 pub use check::CheckArgs;
+pub use diff::DiffArgs;
+pub use job::JobArgs;
+pub use list::ListArgs;
 pub use serve::ServeArgs;
 pub use settings::{ConnectionArgs, SettingError, Settings};
+pub use sync::SyncArgs;
 
 /// Governs who is Member or Maintainer of which Buildkite team, for access-request platforms.
 #[derive(Debug, Parser)]
@@ -31,6 +41,12 @@ pub struct Cli {
 enum Command {
     /// Serve the connector over gRPC
     Serve(Box<ServeArgs>),
+    /// Read the whole organization once, into a file
+    Sync(Box<SyncArgs>),
+    /// Print users, teams, grants or resources
+    List(Box<ListArgs>),
+    /// Show who gained and who lost what between two files of syncs
+    Diff(DiffArgs),
     /// Make a bearer for a caller, and its entry for the callers file
     Caller(CallerArgs),
     /// Tell what works, what does not, and what to do, per scope of the token
@@ -41,47 +57,83 @@ enum Command {
     Sandbox(Box<sandbox::SandboxArgs>),
 }
 
+/// The exit code of wrong usage and of wrong configuration.
+const WRONG_USAGE: u8 = 2;
+
 /// How a command failed: what is said on standard error, and the exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// Wrong usage or configuration.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// Wrong usage that no single setting is the cause of.
-    #[error("{0}")]
-    Usage(String),
     /// Something else went wrong.
     #[error("{0}")]
     Failed(String),
     /// Something that is needed does not work, and was told of already.
     #[error("unhealthy")]
     Unhealthy,
+    /// What a path names is not what the command takes.
+    #[error("{0}")]
+    Refused(String),
+    /// A rate limit would have to be waited for longer than allowed.
+    #[error("{0}")]
+    RateLimited(String),
+    /// A signal ended the job; its exit code.
+    #[error("interrupted: nothing was changed")]
+    Interrupted(u8),
+    /// Two files differ, as was printed.
+    #[error("different")]
+    Different,
 }
 
 impl CommandError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Setting(_) | Self::Usage(_) => ExitCode::from(2),
-            Self::Failed(_) | Self::Unhealthy => ExitCode::FAILURE,
+            Self::Setting(_) | Self::Refused(_) => ExitCode::from(WRONG_USAGE),
+            Self::Failed(_) | Self::Unhealthy | Self::Different => ExitCode::FAILURE,
+            Self::RateLimited(_) => ExitCode::from(3),
+            Self::Interrupted(code) => ExitCode::from(*code),
         }
     }
 }
 
 impl Cli {
+    /// Reads the arguments of a command line, the program's name first.
+    ///
+    /// # Errors
+    /// The exit code, once what is wrong, or the help that was asked for, has been printed.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        Self::try_parse_from(&arguments).map_err(|error| {
+            if let Some(refusal) = switches::refusal(&arguments, &error) {
+                eprintln!("error: {refusal}");
+                return ExitCode::from(WRONG_USAGE);
+            }
+            // Nothing can be said where standard output and standard error are closed.
+            let _ = error.print();
+            if error.use_stderr() {
+                ExitCode::from(WRONG_USAGE)
+            } else {
+                ExitCode::SUCCESS
+            }
+        })
+    }
+
     /// Runs the command; what it failed with is said in one sentence on standard error.
     pub async fn run(self) -> ExitCode {
         let done = match self.command {
             Command::Serve(args) => serve::run(&args).await,
+            Command::Sync(args) => sync::run(&args).await,
+            Command::List(args) => list::run(&args).await,
+            Command::Diff(args) => diff::run(&args),
             Command::Caller(args) => caller::run(&args),
             Command::Check(args) => check::run(&args).await,
             Command::Plugin(args) => plugin::run(&args).await,
-            Command::Sandbox(args) => sandbox::run(&args)
-                .await
-                .map_err(|error| CommandError::Failed(format!("the sandbox ended: {error}"))),
+            Command::Sandbox(args) => sandbox::run(&args).await,
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error @ CommandError::Unhealthy) => error.exit_code(),
+            Err(error @ (CommandError::Unhealthy | CommandError::Different)) => error.exit_code(),
             Err(error) => {
                 eprintln!("error: {error}");
                 error.exit_code()

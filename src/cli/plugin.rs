@@ -15,9 +15,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::settings::{ConnectionArgs, Settings};
 use super::{CommandError, logging, signals};
-use crate::access::Access;
-use crate::buildkite::Client;
+use crate::governance::Governance;
 use crate::hosts::plugin::{Plugin, PluginError, PluginOptions};
+use crate::providers::buildkite::Client;
 
 /// What `plugin` can be told.
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ impl From<PluginError> for CommandError {
     fn from(error: PluginError) -> Self {
         match error {
             PluginError::Server(problem) => Self::Failed(problem),
-            other => Self::Usage(other.to_string()),
+            other => Self::Refused(other.to_string()),
         }
     }
 }
@@ -55,7 +55,7 @@ pub(super) async fn run(args: &PluginArgs) -> Result<(), CommandError> {
         settings.client,
     )
     .map_err(|error| failed(&error))?;
-    let access = Arc::new(Access::new(Arc::new(client), settings.access));
+    let access = Arc::new(Governance::new(Arc::new(client), settings.access));
     let ending = signals::ending().map_err(|error| failed(&error))?;
     let plugin = Plugin::open(&options).await?;
     let mut out = io::stdout();

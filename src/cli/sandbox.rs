@@ -3,14 +3,17 @@
 mod habits;
 mod platform;
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::signals;
-use crate::sandbox::{Fault, LimitOptions, Options, Organization, OrganizationRole, Sandbox, Seed, Size, TokenSpec};
+use super::{CommandError, SettingError, signals};
+use crate::sandbox::{
+    Endpoint, FAULT_KINDS, Fault, LimitOptions, Options, Organization, OrganizationRole, Sandbox, Seed, Size, TokenSpec,
+};
 
 pub use habits::HabitArgs;
 pub use platform::{PlatformArgs, PlatformTask};
@@ -46,8 +49,9 @@ pub struct SandboxArgs {
     #[arg(long, default_value = "0s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub latency: Duration,
     /// Something that goes wrong: ENDPOINT:KIND[=VALUE][:page=N][:after=N][:times=N], such as
-    /// team-members:status=502:times=3, any:delay=200ms or teams:move=remove:page=2. May be given several times
-    #[arg(long = "fault", value_name = "SPEC")]
+    /// team-members:status=502:times=3, any:delay=200ms or teams:move=remove:page=2. May be given several times; the
+    /// endpoints and kinds are listed by `--help`
+    #[arg(long = "fault", value_name = "SPEC", long_help = fault_help())]
     pub faults: Vec<Fault>,
     /// What Buildkite's documentation leaves open.
     #[command(flatten)]
@@ -90,23 +94,44 @@ impl SandboxArgs {
     }
 }
 
+/// What `--help` says of `--fault`.
+fn fault_help() -> String {
+    let mut help = "Something that goes wrong: ENDPOINT:KIND[=VALUE][:page=N][:after=N][:times=N]. It may be given several \
+                    times. `page` chooses the page of a list, `after` lets so many requests pass first, `times` limits how often \
+                    it strikes.\n\nKINDS:\n"
+        .to_owned();
+    for (kind, what) in FAULT_KINDS {
+        // Writing to a string does not fail.
+        let _ = writeln!(help, "  {kind:<52}{what}");
+    }
+    let endpoints = Endpoint::ALL.map(|(_, name)| name).join(", ");
+    let _ = write!(
+        help,
+        "\nENDPOINTS:\n  {endpoints}\n\nEXAMPLES:\n  team-members:status=502:times=3\n  any:delay=200ms\n  teams:move=remove:page=2"
+    );
+    help
+}
+
 /// Runs a sandbox until it is told to end, after printing how to use it.
 ///
 /// # Errors
 ///
 /// When it cannot listen, or standard output is closed.
-pub async fn run(args: &SandboxArgs) -> io::Result<()> {
+pub(super) async fn run(args: &SandboxArgs) -> Result<(), CommandError> {
+    let failed = |error: io::Error| CommandError::Failed(format!("the sandbox ended: {error}"));
     // Listened for before anything is printed, so that who waits for the print can rely on it.
-    let ending = signals::ending()?;
-    let sandbox = Sandbox::start(args.options()).await?;
-    let platform = args.platform.start().await?;
-    introduce(&sandbox, &mut io::stdout().lock())?;
+    let ending = signals::ending().map_err(failed)?;
+    let sandbox = Sandbox::start(args.options())
+        .await
+        .map_err(|error| SettingError::flag("--listen", format!("cannot listen on {}: {error}", args.listen)))?;
+    let platform = args.platform.start().await.map_err(failed)?;
+    introduce(&sandbox, &mut io::stdout().lock()).map_err(failed)?;
     if let Some(platform) = &platform {
         let mut out = io::stdout();
-        platform::introduce(platform, &mut out)?;
+        platform::introduce(platform, &mut out).map_err(failed)?;
         tokio::select! {
             () = ending => {}
-            told = platform::report(platform, &mut out) => told?,
+            reported = platform::report(platform, &mut out) => reported.map_err(failed)?,
         }
     } else {
         ending.await;

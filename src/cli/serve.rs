@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio::signal::unix::Signal;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::settings::{ConnectionArgs, ListenerArgs, SettingError, Settings, metrics_problem};
 use super::{CommandError, logging, signals};
-use crate::access::Access;
-use crate::access::scopes::{Report, State};
-use crate::buildkite::{ApiToken, Client, Credential};
+use crate::governance::Governance;
+use crate::governance::health::{Report, State};
+use crate::grpc::server::{Listener, Monitoring, ReadAgain, Reloadable, Server};
+use crate::providers::buildkite::{ApiToken, Client, Credential};
 use crate::sandbox::{Options, Sandbox};
-use crate::server::{Listener, Monitoring, Server};
 
 /// Between two checks while Buildkite cannot be asked.
 const UNKNOWN: Duration = Duration::from_secs(30);
@@ -36,6 +37,9 @@ pub struct ServeArgs {
 /// Serves until a signal comes.
 pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     logging::init(&args.log)?;
+    let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
+    // From the start, so that a SIGHUP that comes early ends nothing.
+    let hangups = signals::hangups().map_err(|error| failed(&error))?;
     let sandbox = if args.sandbox {
         Some(start_sandbox().await?)
     } else {
@@ -47,7 +51,10 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     };
     let address = args.listener.address(settings.access.provisioning)?;
     let protection = args.listener.options()?;
-    let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
+    let files = [
+        protection.tls.as_ref().map(Reloadable::read_again),
+        protection.callers.as_ref().map(Reloadable::read_again),
+    ];
     let monitoring = match args.listener.metrics_address(&address)? {
         Some(address) => Some(Monitoring::open(&address).await.map_err(metrics_problem)?),
         None => None,
@@ -63,13 +70,18 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     )
     .map_err(|error| failed(&error))?;
     let credential = client.credential();
+    let _reading_again = AbortOnDropHandle::new(tokio::spawn(read_again_at(
+        hangups,
+        Arc::clone(&credential),
+        files.into_iter().flatten().collect(),
+    )));
     let watched = Arc::clone(&credential);
     let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-    let access = Arc::new(Access::new(Arc::new(client), access_settings));
+    let access = Arc::new(Governance::new(Arc::new(client), access_settings));
     let server = Server::new(Arc::clone(&access), protection)
         .await
         .map_err(|error| failed(&error))?;
-    let ending = signals::ending().map_err(|error| failed(&error))?;
+    let ending = signals::ending_but_for_hangups().map_err(|error| failed(&error))?;
     let listener = Listener::bind(&address)
         .await
         .map_err(|error| SettingError::new("--listen", "BUILDKITE_CONNECTOR_LISTEN", error))?;
@@ -91,9 +103,20 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Reads token, certificates and callers again at every SIGHUP, without waiting for the next look at them.
+async fn read_again_at(mut hangups: Signal, credential: Arc<Credential>, files: Vec<ReadAgain>) {
+    while hangups.recv().await.is_some() {
+        tracing::info!("SIGHUP: token, certificates and callers are read again");
+        for file in &files {
+            file.now();
+        }
+        credential.read_again().await;
+    }
+}
+
 /// Checks health at the start, whenever nothing else has for a while, and when the token was replaced, and says in one line
 /// what changed. A connector that starts on a bad day heals by itself: while Buildkite cannot be asked, it is tried more often.
-async fn keep_checking(access: Arc<Access>, credential: Arc<Credential>, interval: Duration) {
+async fn keep_checking(access: Arc<Governance>, credential: Arc<Credential>, interval: Duration) {
     let (mut told, mut age) = (None, interval);
     loop {
         let report = access.health(age, None).await;
@@ -139,7 +162,7 @@ fn tell(report: &Report) {
     }
 }
 
-async fn start_sandbox() -> Result<Sandbox, CommandError> {
+pub(super) async fn start_sandbox() -> Result<Sandbox, CommandError> {
     let sandbox = Sandbox::start(Options::default())
         .await
         .map_err(|error| CommandError::Failed(format!("the sandbox could not start: {error}")))?;
@@ -148,7 +171,7 @@ async fn start_sandbox() -> Result<Sandbox, CommandError> {
 }
 
 /// The settings with the sandbox in Buildkite's place; its organization and token take that of the configured ones.
-fn for_sandbox(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
+pub(super) fn for_sandbox(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
     let failed = |error: &dyn std::error::Error| CommandError::Failed(format!("the sandbox is of no use: {error}"));
     let token: ApiToken = sandbox
         .token()

@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first one ends the server cleanly, a second one at once.
+//! SIGTERM and SIGINT: the first one ends a command cleanly, a second one at once. SIGHUP does the same, except where a command
+//! has files to read again.
 
 use std::io;
 use std::process;
@@ -6,27 +7,71 @@ use std::process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The shell's code for a process that SIGINT ended.
-const INTERRUPTED: i32 = 130;
+const INTERRUPTED: u8 = 130;
 
-/// Resolves at the first signal. From then on the next one ends the process.
+/// The same for SIGTERM.
+const TERMINATED: u8 = 143;
+
+/// Resolves at the first signal that ends a command. From then on the next one ends the process.
 ///
 /// # Errors
 /// When the operating system does not let signals be listened for.
 pub(super) fn ending() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    first_of([SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()])
+}
+
+/// The same for a command that reads its files again at a SIGHUP, which [`hangups`] tells of.
+///
+/// # Errors
+/// When the operating system does not let signals be listened for.
+pub(super) fn ending_but_for_hangups() -> io::Result<impl Future<Output = ()>> {
+    first_of([SignalKind::terminate(), SignalKind::interrupt()])
+}
+
+/// Every SIGHUP from now on.
+///
+/// # Errors
+/// When the operating system does not let signals be listened for.
+pub(super) fn hangups() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
+fn first_of<const N: usize>(kinds: [SignalKind; N]) -> io::Result<impl Future<Output = ()>> {
+    let signals: io::Result<Vec<Signal>> = kinds.into_iter().map(signal).collect();
+    let mut signals = signals?;
     Ok(async move {
-        next(&mut terminate, &mut interrupt).await;
+        next(&mut signals).await;
         tokio::spawn(async move {
-            next(&mut terminate, &mut interrupt).await;
-            process::exit(INTERRUPTED);
+            next(&mut signals).await;
+            process::exit(INTERRUPTED.into());
         });
     })
 }
 
-async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+/// Resolves at the first signal with the exit code of a job that it ends. From then on the next one ends the process.
+///
+/// # Errors
+/// When the operating system does not let signals be listened for.
+pub(super) fn interruption() -> io::Result<impl Future<Output = u8>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        let code = tokio::select! {
+            _ = interrupt.recv() => INTERRUPTED,
+            _ = terminate.recv() => TERMINATED,
+            _ = hangup.recv() => TERMINATED,
+        };
+        tokio::spawn(async move {
+            next(&mut [interrupt, terminate, hangup]).await;
+            process::exit(code.into());
+        });
+        code
+    })
+}
+
+/// Resolves at the next of `signals`.
+async fn next(signals: &mut [Signal]) {
+    let received = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+    futures::future::select_all(received).await;
 }

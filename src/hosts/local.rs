@@ -10,13 +10,13 @@ use tonic::body::Body;
 use tonic::service::{Routes, RoutesBuilder};
 use tower::Service;
 
-use crate::access::Access;
-use crate::connector::{Caller, Connector};
+use crate::governance::Governance;
+use crate::grpc::services::{Caller, Connector};
 
 /// The metadata key of a request's id.
 const REQUEST_ID: &str = "x-request-id";
 
-/// The services on one [`Access`], for one caller.
+/// The services on one [`Governance`], for one caller.
 #[derive(Clone)]
 pub struct LocalConnector {
     routes: Routes,
@@ -26,7 +26,7 @@ pub struct LocalConnector {
 impl LocalConnector {
     /// The services on `access`. Audit records name `caller`.
     #[must_use]
-    pub fn new(access: &Arc<Access>, caller: impl Into<Arc<str>>) -> Self {
+    pub fn new(access: &Arc<Governance>, caller: impl Into<Arc<str>>) -> Self {
         let mut routes = RoutesBuilder::default();
         Connector::new(Arc::clone(access)).register(&mut routes);
         Self {

@@ -47,7 +47,8 @@ use uuid::Uuid;
 pub use auth::{ALL_SCOPES, TokenSpec};
 pub use endpoint::{Endpoint, UnknownEndpoint};
 pub use faults::{
-    BodyStyle, Edit, Fault, FaultHandle, FaultKind, FaultSpecError, Faults, HeaderChange, RefusalStyle, Times,
+    BodyStyle, Edit, FAULT_KINDS, Fault, FaultHandle, FaultKind, FaultSpecError, Faults, Gate, HeaderChange,
+    LinkChange, RefusalStyle, Times,
 };
 pub use habits::{
     DeleteAbsent, Echo, ExpiresAt, Habit, Habits, LastMaintainer, Link, MemberRoleField, Order, OrganizationHeaders,

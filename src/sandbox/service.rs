@@ -89,14 +89,25 @@ impl Service {
         let Plan {
             edits,
             delay,
+            gates,
             headers,
+            links,
             kind,
             replayed,
         } = self.faults.strike(target, call.asked.page(), path);
         tokio::time::sleep(self.latency.saturating_add(delay)).await;
+        for gate in &gates {
+            gate.passed().await;
+        }
         for edit in &edits {
             faults::make(edit, &mut self.organization_mut(), target, habits.order);
         }
+        let relinked = |mut answer: Answer| {
+            for change in &links {
+                faults::change_link(&mut answer.headers, path, *change);
+            }
+            answer
+        };
         let carry_out = |instead: faults::Instead| {
             let answer = routes::answer(&call.instead(instead));
             if target.endpoint.is_list() {
@@ -105,10 +116,10 @@ impl Service {
             answer
         };
         let Some(kind) = kind else {
-            return Ok((carry_out(faults::Instead::default()), headers, standing));
+            return Ok((relinked(carry_out(faults::Instead::default())), headers, standing));
         };
         match faults::outcome(kind, replayed, (&self.limits, standing, &habits), carry_out) {
-            Outcome::Answer(answer) => Ok((answer, headers, standing)),
+            Outcome::Answer(answer) => Ok((relinked(answer), headers, standing)),
             Outcome::Refused(answer, bucket) => Ok((answer, headers, self.limits.exhausted(standing, bucket))),
             Outcome::Cut { applied } => {
                 entry.request.applied = applied;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildkite_connector::buildkite::{ApiError, Call, Client, ClientOptions, Organization};
+use buildkite_connector::providers::buildkite::{ApiError, CallContext, Client, ClientOptions, Organization};
 use buildkite_connector::sandbox::{Bucket, LimitOptions, Options, Sandbox};
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
@@ -29,10 +29,10 @@ impl Bench {
     }
 
     /// So many reads at once, each a request of its own.
-    pub(crate) async fn read(&self, times: usize, call: &Call) -> Vec<Result<Organization, ApiError>> {
+    pub(crate) async fn read(&self, times: usize, call: &CallContext) -> Vec<Result<Organization, ApiError>> {
         let mut reads = JoinSet::new();
         for _ in 0..times {
-            let (client, call) = (Arc::clone(&self.client), call.deciding());
+            let (client, call) = (Arc::clone(&self.client), call.uncoalesced());
             reads.spawn(async move { client.organization(&call).await });
         }
         reads.join_all().await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildkite_connector::buildkite::{Call, Lane};
+use buildkite_connector::providers::buildkite::{CallContext, Lane};
 use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, RefusalStyle};
 use rstest::rstest;
 
@@ -17,10 +17,10 @@ const WINDOW: Duration = Duration::from_secs(4);
 async fn a_window_that_others_used_up_refuses_once(#[case] bucket: Bucket) {
     let bench = Bench::start(limits(20, 20, WINDOW, Duration::ZERO)).await;
     bench.sandbox.spend(bucket, 20);
-    let call = Call::new(Lane::Sync);
+    let call = CallContext::new(Lane::Sync);
     bench.client.organization(&call).await.unwrap();
     let statuses: Vec<_> = call
-        .spent()
+        .stats()
         .attempts
         .iter()
         .map(|attempt| attempt.status.unwrap().as_u16())
@@ -28,9 +28,9 @@ async fn a_window_that_others_used_up_refuses_once(#[case] bucket: Bucket) {
     assert_eq!(statuses, [429, 200]);
     assert_eq!((bench.sandbox.refused(bucket), bench.refused()), (1, 1));
     assert!(
-        call.spent().waited > Duration::from_secs(1),
+        call.stats().waited > Duration::from_secs(1),
         "{:?}",
-        call.spent().waited
+        call.stats().waited
     );
 }
 
@@ -45,10 +45,10 @@ async fn a_refusal_of_any_style_is_waited_out(#[case] bucket: Bucket, #[case] st
     let mut options = limits(20, 20, WINDOW, Duration::ZERO);
     options.faults = vec![Fault::new(Endpoint::Organization, FaultKind::RateLimited(bucket, style)).once()];
     let bench = Bench::start(options).await;
-    let call = Call::new(Lane::Sync);
+    let call = CallContext::new(Lane::Sync);
     bench.client.organization(&call).await.unwrap();
     assert_eq!(
-        (call.spent().attempts.len(), bench.sandbox.journal().count_status(429)),
+        (call.stats().attempts.len(), bench.sandbox.journal().count_status(429)),
         (2, 1)
     );
 }
@@ -57,7 +57,7 @@ async fn a_refusal_of_any_style_is_waited_out(#[case] bucket: Bucket, #[case] st
 async fn of_many_at_once_none_is_sent_into_the_closed_window() {
     let bench = Bench::start(limits(40, 20, WINDOW, Duration::ZERO)).await;
     bench.sandbox.spend(Bucket::User, 20);
-    for read in bench.read(12, &Call::new(Lane::Interactive)).await {
+    for read in bench.read(12, &CallContext::new(Lane::Interactive)).await {
         read.unwrap();
     }
     // What was in flight before the first answer, and no more.

@@ -1,11 +1,12 @@
 //! Help and version go to standard output and end with 0.
 
+use buildkite_connector::sandbox::{Endpoint, FAULT_KINDS};
 use rstest::rstest;
 
 use super::process::connector;
 
 #[rstest]
-#[case::commands(&["--help"], &["serve", "check", "sandbox"])]
+#[case::commands(&["--help"], &["serve", "sync", "list", "diff", "check", "sandbox"])]
 #[case::serve(&["serve", "--help"], &["--organization", "BUILDKITE_ORGANIZATION_SLUG", "BUILDKITE_API_TOKEN", "--listen", "--metrics-listen", "--provisioning", "--sandbox"])]
 #[case::sandbox(&["sandbox", "--help"], &["--teams", "--fault", "--user-limit"])]
 fn help_names_what_there_is(#[case] arguments: &[&str], #[case] named: &[&str]) {
@@ -15,6 +16,26 @@ fn help_names_what_there_is(#[case] arguments: &[&str], #[case] named: &[&str]) 
     for name in named {
         assert!(help.contains(name), "{name} is missing in {help}");
     }
+}
+
+#[test]
+fn the_sandboxs_help_and_its_page_name_every_kind_of_fault_and_every_endpoint() {
+    let output = connector(&["sandbox", "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let page = include_str!("../../docs/sandbox.md");
+    for (kind, what) in FAULT_KINDS {
+        assert!(help.contains(kind), "{kind} is missing in {help}");
+        let row = format!("| `{}` | {what} |", kind.replace('|', "\\|"));
+        assert!(page.contains(&row), "{row} is missing in the page");
+    }
+    for (_, endpoint) in Endpoint::ALL {
+        assert!(help.contains(endpoint), "{endpoint} is missing in {help}");
+        assert!(
+            page.contains(&format!("`{endpoint}`")),
+            "{endpoint} is missing in the page"
+        );
+    }
+    assert!(include_str!("../../README.md").contains("(docs/sandbox.md)"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is wrong with the configuration is said in one sentence, with the flag and the variable, and the exit code is 2.
 
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::Command;
 
 use rstest::rstest;
@@ -114,7 +115,7 @@ fn refusal(mut command: Command) -> String {
     "--write-reserve",
     "100",
     "--write-reserve (BUILDKITE_CONNECTOR_WRITE_RESERVE)",
-    "give a percentage from 0 to 99, such as `10`"
+    "give a percentage from 0 to 99, such as `10`, or leave it out"
 )]
 #[case::limit(
     "--max-requests-per-minute",
@@ -141,10 +142,54 @@ fn refusal(mut command: Command) -> String {
     "--log (BUILDKITE_CONNECTOR_LOG)",
     "give a level such as `info`, or `target=level` pairs"
 )]
+#[case::misspelled_level(
+    "--log",
+    "warnn",
+    "--log (BUILDKITE_CONNECTOR_LOG)",
+    "`warnn` is no level: give `error`, `warn`, `info`, `debug`, `trace` or `off`, or `target=level` pairs"
+)]
 fn a_wrong_value_is_refused(#[case] flag: &str, #[case] value: &str, #[case] named: &str, #[case] sentence: &str) {
     let mut command = whole();
     command.arg(format!("{flag}={value}"));
     assert_eq!(refusal(command), format!("{named}: {sentence}"));
+}
+
+#[test]
+fn a_misspelled_level_in_the_environment_silences_nothing_and_is_refused() {
+    let mut command = whole();
+    command.env("BUILDKITE_CONNECTOR_LOG", "warnn");
+    let said = refusal(command);
+    assert!(
+        said.starts_with("--log (BUILDKITE_CONNECTOR_LOG): `warnn` is no level"),
+        "{said}"
+    );
+}
+
+#[rstest]
+#[case::serve(&["serve", "--provisioning", "true"], "--provisioning", "BUILDKITE_CONNECTOR_PROVISIONING", "true")]
+#[case::check(&["check", "--provisioning", "yes"], "--provisioning", "BUILDKITE_CONNECTOR_PROVISIONING", "yes")]
+#[case::insecure(&["serve", "--insecure-listen", "false"], "--insecure-listen", "BUILDKITE_CONNECTOR_INSECURE_LISTEN", "false")]
+fn a_switch_whose_value_stands_apart_is_refused_with_how_to_write_it(
+    #[case] arguments: &[&str],
+    #[case] flag: &str,
+    #[case] variable: &str,
+    #[case] value: &str,
+) {
+    assert_eq!(
+        refusal(connector(arguments)),
+        format!("{flag} ({variable}): the value stands behind an equals sign: write `{flag}={value}`")
+    );
+}
+
+#[rstest]
+#[case("")]
+#[case(" ")]
+fn a_caller_without_a_name_is_refused_at_once(#[case] name: &str) {
+    let output = connector(&["caller", name, "--role", "reader"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(output.stdout, b"");
+    assert!(said.contains("a caller needs a name"), "{said}");
 }
 
 #[test]
@@ -191,6 +236,40 @@ fn a_file_that_cannot_be_read_is_named() {
         said.starts_with(&begin) && said.ends_with("): check path and owner"),
         "{said}"
     );
+}
+
+#[test]
+fn a_token_file_that_is_no_regular_file_is_refused_and_points_to_the_variable() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("token");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (path, kind) in [(pipe.as_path(), "a pipe"), (Path::new("/dev/null"), "a device")] {
+        let mut command = whole();
+        command
+            .env_remove("BUILDKITE_API_TOKEN")
+            .arg("--api-token-file")
+            .arg(path);
+        let expected = format!(
+            "{TOKEN_FILE}: {}: it is {kind}, not a regular file: give a regular file, or set the token as BUILDKITE_API_TOKEN",
+            path.display()
+        );
+        assert_eq!(refusal(command), expected);
+    }
+}
+
+#[test]
+fn callers_and_certificates_that_are_no_regular_files_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for flags in [&["--callers"][..], &["--tls-cert", "--tls-key"]] {
+        let mut command = whole();
+        for flag in flags {
+            command.arg(flag).arg(&pipe);
+        }
+        let said = refusal(command);
+        assert!(said.contains("it is a pipe, not a regular file"), "{said}");
+    }
 }
 
 #[rstest]

@@ -12,6 +12,7 @@ fn after<'a>(line: &'a str, label: &str) -> &'a str {
 #[rstest]
 #[case("TERM")]
 #[case("INT")]
+#[case("HUP")]
 fn it_prints_url_organization_and_tokens_and_ends_with_0(#[case] signal: &str) {
     let mut sandbox = Running::start(connector(&["sandbox"]));
     let url = after(&sandbox.line("Buildkite sandbox"), "Buildkite sandbox").to_owned();
@@ -30,6 +31,17 @@ fn it_prints_url_organization_and_tokens_and_ends_with_0(#[case] signal: &str) {
     }
     sandbox.signal(signal);
     assert_eq!(sandbox.ended().status.code(), Some(0));
+}
+
+#[test]
+fn an_address_that_is_taken_is_refused_with_2() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = connector(&["sandbox", "--listen", &address]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let begin = format!("error: --listen: cannot listen on {address}: ");
+    assert!(said.starts_with(&begin) && said.lines().count() == 1, "{said}");
 }
 
 #[test]

@@ -1,14 +1,22 @@
-//! What can be called: reflection lists it, health says that it serves, and everything else is Unimplemented.
+//! What can be called: reflection lists it, health says whether it serves, and what is not offered says so.
 
+use buildkite_connector::proto::c1::connector::v2::action_service_client::ActionServiceClient;
+use buildkite_connector::proto::c1::connector::v2::asset_service_client::AssetServiceClient;
+use buildkite_connector::proto::c1::connector::v2::event_service_client::EventServiceClient;
+use buildkite_connector::proto::c1::connector::v2::{
+    AssetServiceGetAssetRequest, ListActionSchemasRequest, ListActionSchemasResponse, ListEventFeedsRequest,
+    ListEventFeedsResponse,
+};
 use futures::{StreamExt, stream};
-use rstest::rstest;
+use http::uri::PathAndQuery;
 use tonic::transport::Channel;
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_prost::ProstCodec;
 use tonic_reflection::pb::{v1, v1alpha};
+use tonic_types::StatusExt;
 
 use super::process::Running;
 use super::serving::{channel, serve_sandbox};
@@ -22,6 +30,18 @@ const CONNECTOR: [&str; 7] = [
     "c1.connector.v2.ResourceGetterService",
     "c1.connector.v2.ResourceTypesService",
     "c1.connector.v2.ResourcesService",
+];
+
+/// The services of the protocol that it does not offer.
+const UNOFFERED: [&str; 8] = [
+    "c1.connector.v2.AccountManagerService",
+    "c1.connector.v2.ActionService",
+    "c1.connector.v2.AssetService",
+    "c1.connector.v2.CredentialManagerService",
+    "c1.connector.v2.EventService",
+    "c1.connector.v2.ResourceDeleterService",
+    "c1.connector.v2.ResourceManagerService",
+    "c1.connector.v2.TicketsService",
 ];
 
 /// The services beside them.
@@ -89,7 +109,7 @@ async fn reflection_v1alpha_lists_every_service() {
 }
 
 fn lists_all(names: &[String]) {
-    for service in CONNECTOR.into_iter().chain(BESIDE) {
+    for service in CONNECTOR.into_iter().chain(UNOFFERED).chain(BESIDE) {
         assert!(
             names.iter().any(|name| name == service),
             "{service} is missing in {names:?}"
@@ -98,15 +118,18 @@ fn lists_all(names: &[String]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn health_says_that_the_process_and_every_service_serve() {
+async fn health_says_that_the_process_and_every_service_that_is_offered_serve() {
     let (_server, channel) = server().await;
     let mut health = HealthClient::new(channel);
-    for service in CONNECTOR.into_iter().chain([""]) {
+    let serving = CONNECTOR.into_iter().chain([""]);
+    let expected = serving.map(|service| (service, ServingStatus::Serving));
+    let unoffered = UNOFFERED.map(|service| (service, ServingStatus::NotServing));
+    for (service, expected) in expected.chain(unoffered) {
         let request = HealthCheckRequest {
             service: service.to_owned(),
         };
         let answer = health.check(request).await.unwrap().into_inner();
-        assert_eq!(answer.status(), ServingStatus::Serving, "`{service}`");
+        assert_eq!(answer.status(), expected, "`{service}`");
     }
 }
 
@@ -114,29 +137,104 @@ async fn health_says_that_the_process_and_every_service_serve() {
 async fn health_of_something_unknown_is_not_found() {
     let (_server, channel) = server().await;
     let request = HealthCheckRequest {
-        service: "c1.connector.v2.TicketsService".to_owned(),
+        service: "c1.connector.v2.SchemaService".to_owned(),
     };
     let status = HealthClient::new(channel).check(request).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
 }
 
-#[rstest]
-#[case("/c1.connector.v2.AccountManagerService/CreateAccount")]
-#[case("/c1.connector.v2.AssetService/GetAsset")]
-#[case("/c1.connector.v2.CredentialManagerService/RotateCredential")]
-#[case("/c1.connector.v2.EventService/ListEvents")]
-#[case("/c1.connector.v2.ResourceManagerService/CreateResource")]
-#[case("/c1.connector.v2.TicketsService/CreateTicket")]
-#[case("/c1.connector.v2.ConnectorService/NoSuchMethod")]
+/// Every method that is not offered and is answered with an error: the code is that of the protocol's own server.
+const REFUSED: [(&str, Code, &str); 16] = [
+    (
+        "AccountManagerService/CreateAccount",
+        Code::Unimplemented,
+        "creates no accounts",
+    ),
+    ("ActionService/GetActionSchema", Code::NotFound, "offers no actions"),
+    ("ActionService/GetActionStatus", Code::NotFound, "offers no actions"),
+    ("ActionService/InvokeAction", Code::NotFound, "offers no actions"),
+    (
+        "CredentialManagerService/IssueCredential",
+        Code::Unimplemented,
+        "issues no credentials",
+    ),
+    (
+        "CredentialManagerService/RotateCredential",
+        Code::Unimplemented,
+        "rotates no credentials",
+    ),
+    ("EventService/ListEvents", Code::NotFound, "offers no event feeds"),
+    (
+        "ResourceDeleterService/DeleteResourceV2",
+        Code::Unimplemented,
+        "deletes no resources",
+    ),
+    (
+        "ResourceManagerService/CreateResource",
+        Code::Unimplemented,
+        "creates no resources",
+    ),
+    (
+        "ResourceManagerService/DeleteResource",
+        Code::Unimplemented,
+        "deletes no resources",
+    ),
+    ("TicketsService/BulkCreateTickets", Code::Unknown, "has no tickets"),
+    ("TicketsService/BulkGetTickets", Code::Unknown, "has no tickets"),
+    ("TicketsService/CreateTicket", Code::Unknown, "has no tickets"),
+    ("TicketsService/GetTicket", Code::Unknown, "has no tickets"),
+    ("TicketsService/GetTicketSchema", Code::Unknown, "has no tickets"),
+    ("TicketsService/ListTicketSchemas", Code::Unknown, "has no tickets"),
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn what_is_not_offered_is_unimplemented(#[case] method: &'static str) {
+async fn what_is_not_offered_ends_as_with_the_protocols_own_server_and_says_what_is_not_offered() {
     let (_server, channel) = server().await;
-    let mut client = tonic::client::Grpc::new(channel);
+    for (method, code, missing) in REFUSED {
+        let status = refusal(&channel, &format!("/c1.connector.v2.{method}")).await;
+        assert_eq!(status.code(), code, "{method}: {status:?}");
+        assert!(status.message().contains(missing), "{method}: {status:?}");
+        let info = status.get_error_details().error_info().cloned().unwrap();
+        let reason = match method {
+            "EventService/ListEvents" => "EVENT_FEED_NOT_FOUND",
+            method if method.starts_with("ActionService/") => "ACTION_NOT_FOUND",
+            _ => "NOT_OFFERED",
+        };
+        assert_eq!(
+            (info.reason.as_str(), info.domain.as_str()),
+            (reason, "buildkite-connector")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn lists_of_what_is_not_offered_are_empty() {
+    let (_server, channel) = server().await;
+    let mut events = EventServiceClient::new(channel.clone());
+    let feeds = events.list_event_feeds(ListEventFeedsRequest::default()).await;
+    assert_eq!(feeds.unwrap().into_inner(), ListEventFeedsResponse::default());
+    let mut actions = ActionServiceClient::new(channel.clone());
+    let schemas = actions.list_action_schemas(ListActionSchemasRequest::default()).await;
+    assert_eq!(schemas.unwrap().into_inner(), ListActionSchemasResponse::default());
+    let mut assets = AssetServiceClient::new(channel);
+    let asset = assets.get_asset(AssetServiceGetAssetRequest::default()).await;
+    assert_eq!(asset.unwrap().into_inner().message().await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_method_that_does_not_exist_is_unimplemented() {
+    let (_server, channel) = server().await;
+    for method in ["ConnectorService/NoSuchMethod", "SchemaService/ListSchemas"] {
+        let status = refusal(&channel, &format!("/c1.connector.v2.{method}")).await;
+        assert_eq!(status.code(), Code::Unimplemented, "{method}: {status:?}");
+    }
+}
+
+/// How a method refuses an empty request.
+async fn refusal(channel: &Channel, method: &str) -> Status {
+    let mut client = tonic::client::Grpc::new(channel.clone());
     client.ready().await.unwrap();
-    let path = http::uri::PathAndQuery::from_static(method);
-    let status = client
-        .unary(Request::new(()), path, ProstCodec::<(), ()>::default())
-        .await
-        .unwrap_err();
-    assert_eq!(status.code(), Code::Unimplemented, "{status:?}");
+    let path = method.parse::<PathAndQuery>().unwrap();
+    let called = client.unary(Request::new(()), path, ProstCodec::<(), ()>::default());
+    called.await.unwrap_err()
 }

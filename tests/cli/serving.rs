@@ -107,7 +107,35 @@ async fn a_server_whose_buildkite_is_not_there_starts_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn files_that_hang_hold_up_no_call_and_no_end() {
+async fn a_hangup_has_the_files_read_again_and_ends_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (token, callers) = (directory.path().join("token"), directory.path().join("callers.toml"));
+    std::fs::write(&token, "bkua_0123456789abcdef").unwrap();
+    std::fs::write(&callers, "").unwrap();
+    let mut command = connector(&["serve", "--listen", "127.0.0.1:0", "--organization", "acme"]);
+    command
+        .args(["--api-url", "http://127.0.0.1:1", "--api-token-file"])
+        .arg(&token);
+    command.arg("--callers").arg(&callers);
+    let mut server = Running::start(command);
+    let address = server.address();
+    for entries in ["# one\n", "# two\n"] {
+        std::fs::write(&callers, entries).unwrap();
+        server.signal("HUP");
+        server.event("SIGHUP: token, certificates and callers are read again");
+        server.event("callers: the changed files are in use");
+    }
+    std::fs::write(&token, "bkua_another123456789").unwrap();
+    server.signal("HUP");
+    server.event("the token file changed: the new token is in use");
+    let mut connector = ConnectorServiceClient::new(channel(&address).await);
+    let status = connector.validate(ConnectorServiceValidateRequest::default()).await;
+    assert_eq!(status.unwrap_err().code(), Code::Unauthenticated, "nobody is a caller");
+    assert_eq!(server.terminate().status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn pipes_in_place_of_files_are_refused_and_hold_up_no_call_and_no_end() {
     let directory = tempfile::tempdir().unwrap();
     let files = ["token", "callers.toml"].map(|name| directory.path().join(name));
     // A callers file that names nobody.
@@ -128,11 +156,33 @@ async fn files_that_hang_hold_up_no_call_and_no_end() {
     // Pipes that nobody writes to.
     let made = std::process::Command::new("mkfifo").args(&files).status().unwrap();
     assert!(made.success());
-    server.event("the token file cannot be used");
+    let refused = server.event("the token file cannot be used");
+    assert!(
+        refused["error"].as_str().unwrap().contains("BUILDKITE_API_TOKEN"),
+        "{refused}"
+    );
+    let refused = server.event("callers: the changed files cannot be used");
+    assert!(refused["message"].as_str().unwrap().contains("a pipe"), "{refused}");
     let mut connector = ConnectorServiceClient::new(channel(&address).await);
     let mut request = tonic::Request::new(ConnectorServiceValidateRequest::default());
     request.set_timeout(std::time::Duration::from_secs(10));
     let status = connector.validate(request).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
+    assert_eq!(server.terminate().status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_protected_name_that_leads_to_nothing_is_an_error_in_the_log_and_reads_are_served() {
+    let mut command = connector(&["serve", "--sandbox", "--provisioning", "--listen", "127.0.0.1:0"]);
+    command.args(["--protect-team", "typo"]);
+    let mut server = Running::start(command);
+    let address = server.address();
+    assert_eq!(server.event("--protect-team names `typo`")["level"], "ERROR");
+    let mut connector = ConnectorServiceClient::new(channel(&address).await);
+    connector
+        .validate(ConnectorServiceValidateRequest::default())
+        .await
+        .unwrap();
+    drop(connector);
     assert_eq!(server.terminate().status.code(), Some(0));
 }

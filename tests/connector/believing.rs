@@ -1,6 +1,6 @@
 //! What is believed of an answer: when a list is empty, when only part of it is shown, and what a 404 proves.
 
-use buildkite_connector::access::PartialVisibility;
+use buildkite_connector::governance::PartialVisibility;
 use buildkite_connector::sandbox::{
     BodyStyle, Endpoint, Fault, FaultKind, MemberRoleField, MemberRows, OrganizationRole, Privacy, Sandbox,
     TeamsDisabled, TokenSpec,

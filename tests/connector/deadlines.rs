@@ -1,6 +1,6 @@
 //! A caller's deadline ends a call as `DEADLINE_EXCEEDED`, with its reason, whatever the call was waiting for.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use buildkite_connector::proto::c1::connector::v2::ResourcesServiceListResourcesRequest;
 use buildkite_connector::proto::c1::connector::v2::resources_service_client::ResourcesServiceClient;
@@ -30,14 +30,15 @@ async fn listed_within(connector: &Connector, timeout: Duration) -> Result<usize
 
 async fn patient(sandbox: &Sandbox) -> Connector {
     let mut setup = Setup::default();
-    setup.client.attempt_timeout = Duration::from_secs(20);
-    setup.client.retry_for = Duration::from_secs(20);
+    // Nothing but the caller's deadline ends a call.
+    setup.client.attempt_timeout = Duration::from_secs(3_600);
+    setup.client.retry_for = Duration::from_secs(3_600);
     Connector::with(sandbox, sandbox.token(), setup).await
 }
 
 #[rstest]
 #[case::silence(FaultKind::Hang)]
-#[case::delay(FaultKind::Delay(Duration::from_secs(10)))]
+#[case::delay(FaultKind::Delay(Duration::from_secs(3_600)))]
 #[case::an_outage_that_is_ridden_out(FaultKind::ResetBefore)]
 #[tokio::test]
 async fn a_call_ends_with_its_callers_deadline(#[case] kind: FaultKind, #[values(1, 4)] page: usize) {
@@ -45,9 +46,7 @@ async fn a_call_ends_with_its_callers_deadline(#[case] kind: FaultKind, #[values
     let fault = Fault::new(Endpoint::OrganizationMembers, kind).on_page(page);
     let fault = sandbox.faults().add(fault);
     let connector = patient(&sandbox).await;
-    let begun = Instant::now();
-    let ended = listed_within(&connector, Duration::from_millis(700)).await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let ended = listed_within(&connector, Duration::from_secs(2)).await;
     assert!(fault.fired() > 0);
     match ended {
         // What was read before is handed on, with a token to go on from; never as if it were all.
@@ -64,9 +63,7 @@ async fn a_limit_that_ends_after_the_callers_deadline_is_told_at_once() {
         .faults()
         .add(Fault::new(Endpoint::OrganizationMembers, limited).once());
     let connector = patient(&sandbox).await;
-    let begun = Instant::now();
     let status = listed_within(&connector, Duration::from_secs(10)).await.unwrap_err();
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     let told = told(&status);
     assert_eq!((told.code, told.reason.as_str()), (Code::Unavailable, "RATE_LIMITED"));
     assert!(told.rate_limit.is_some() && told.retry.is_some());

@@ -5,12 +5,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod believing;
 mod budget;
 mod closure;
+mod connections;
 mod deadlines;
+mod extents;
 mod matrix;
 mod origin;
+mod page_sizes;
 mod page_tokens;
 mod provisioning;
 mod read_ahead;
@@ -19,4 +23,5 @@ mod secrets;
 mod shared_reads;
 mod sync;
 mod tolerance;
+mod visibility;
 mod windows;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use buildkite_connector::proto::c1::connector::v2::Resource;
-use buildkite_connector::sandbox::{Endpoint, LimitOptions, Options, Sandbox};
+use buildkite_connector::sandbox::{BodyStyle, Endpoint, Fault, FaultKind, LimitOptions, Options, Sandbox};
 use futures::future::join_all;
+use http::StatusCode;
 use rstest::rstest;
 
 use crate::support::platform::{SYNC, id_of};
@@ -143,6 +144,51 @@ async fn a_client_goes_on_with_its_sync_after_the_connector_was_restarted() {
     }
     after.cleanup(SYNC).await.unwrap();
     assert_eq!((people.len(), grants), (1_600, memberships(&sandbox)));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_process_that_meets_a_sync_lists_its_teams_once_and_reads_ahead(
+    #[values(Order::Listed, Order::ListedBackwards, Order::Sorted, Order::SortedBackwards)] order: Order,
+) {
+    let sandbox = far_away(Duration::from_millis(25)).await;
+    let first = Connector::on(&sandbox).await;
+    let teams = begun(&first, order).await;
+    first.stop().await;
+    let listed = sandbox.journal().count(Endpoint::Teams);
+    let second = Connector::on(&sandbox).await;
+    let platform = second.platform().await;
+    let rest = &teams[TEAMS / 4..];
+    let mut grants = 0;
+    for team in rest {
+        grants += platform.grants(team).await.unwrap().len();
+    }
+    assert_eq!(grants, rest.len() * 5);
+    let peak = sandbox.journal().peak_in_flight();
+    assert!((8..=17).contains(&peak), "{peak} at once");
+    assert_eq!(sandbox.journal().count(Endpoint::Teams), listed + 1);
+    assert_eq!(
+        sandbox.journal().count(Endpoint::TeamMembers),
+        rest.len() as u64,
+        "what the process before has read is not read again"
+    );
+    platform.cleanup(SYNC).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_process_that_meets_a_sync_and_cannot_list_its_teams_answers_all_the_same() {
+    let sandbox = far_away(Duration::from_millis(5)).await;
+    let first = Connector::on(&sandbox).await;
+    let teams = begun(&first, Order::SortedBackwards).await;
+    first.stop().await;
+    let forbidden = FaultKind::Status(StatusCode::FORBIDDEN, BodyStyle::Message);
+    let forbidden = sandbox.faults().add(Fault::new(Endpoint::Teams, forbidden));
+    let second = Connector::on(&sandbox).await;
+    let platform = second.platform().await;
+    for team in &teams {
+        assert_eq!(platform.grants(team).await.unwrap().len(), 5);
+    }
+    assert_eq!(forbidden.fired(), 1, "once for a sync, not once for a call");
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Each endpoint of the REST client, against real HTTP.
 
-use buildkite_connector::buildkite::pages::Position;
-use buildkite_connector::buildkite::{Call, Client, ClientOptions, Endpoint, Lane, Role, TeamId, Trouble, UserId};
+use buildkite_connector::providers::buildkite::pagination::Cursor;
+use buildkite_connector::providers::buildkite::{
+    ApiErrorKind, CallContext, Client, ClientOptions, Endpoint, Lane, Role, TeamId, UserId,
+};
 use buildkite_connector::sandbox::{Sandbox, Seed};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
@@ -11,7 +13,7 @@ use crate::support::sandbox;
 struct Bench {
     sandbox: Sandbox,
     client: Client,
-    call: Call,
+    call: CallContext,
     /// Somebody in a team, and somebody who is not.
     team: TeamId,
     member: UserId,
@@ -35,7 +37,7 @@ async fn bench() -> Bench {
     Bench {
         sandbox,
         client,
-        call: Call::new(Lane::Interactive),
+        call: CallContext::new(Lane::Interactive),
         team: team.into(),
         member: member.into(),
         stranger: stranger.into(),
@@ -64,9 +66,9 @@ async fn people_teams_and_members_are_listed_and_read_one_by_one() {
         member,
         ..
     } = bench().await;
-    let people = client.people(Position::Start, 1_000, &call).await.unwrap();
-    let teams = client.teams(Position::Start, 1_000, &call).await.unwrap();
-    let members = client.members(team, Position::Start, 1_000, &call).await.unwrap();
+    let people = client.people(Cursor::Start, 1_000, &call).await.unwrap();
+    let teams = client.teams(Cursor::Start, 1_000, &call).await.unwrap();
+    let members = client.members(team, Cursor::Start, 1_000, &call).await.unwrap();
     let (in_organization, in_team) = sandbox.look(|organization| {
         let team = organization.team(team.uuid()).unwrap();
         (organization.people().len(), team.members().len())
@@ -128,12 +130,12 @@ async fn an_error_keeps_the_call_its_class_and_buildkites_words() {
     let nobody: TeamId = Uuid::from_u128(1).into();
     let error = client.team(nobody, &call).await.unwrap_err();
     assert_eq!(
-        (error.endpoint, &error.trouble),
-        (Endpoint::Team(nobody), &Trouble::NotFound)
+        (error.endpoint, &error.kind),
+        (Endpoint::Team(nobody), &ApiErrorKind::NotFound)
     );
     assert!(error.message.is_some_and(|message| !message.is_empty()));
     let statuses: Vec<_> = call
-        .spent()
+        .stats()
         .attempts
         .iter()
         .map(|attempt| attempt.status.unwrap().as_u16())
@@ -151,7 +153,7 @@ async fn requests_say_who_asks_and_what_they_accept() {
         token,
         ClientOptions::default(),
     );
-    let _ = client.unwrap().organization(&Call::new(Lane::Interactive)).await;
+    let _ = client.unwrap().organization(&CallContext::new(Lane::Interactive)).await;
     let asked = recorder.requests().join("\n").to_ascii_lowercase();
     assert!(asked.contains("get /v2/organizations/acme "), "{asked}");
     assert!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use buildkite_connector::buildkite::ApiToken;
+use buildkite_connector::providers::buildkite::ApiToken;
 use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, RefusalStyle, TokenSpec};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use secrecy::ExposeSecret;
@@ -175,19 +175,21 @@ async fn nothing_that_holds_the_token_shows_it_by_debug() {
     let sandbox = sandbox(Listing::People.seed(2)).await;
     let secret = sandbox.token().expose_secret().to_owned();
     let token: ApiToken = secret.parse().unwrap();
-    let client = buildkite_connector::buildkite::Client::new(
+    let client = buildkite_connector::providers::buildkite::Client::new(
         sandbox.url().parse().unwrap(),
         sandbox.slug().parse().unwrap(),
         token.clone(),
-        buildkite_connector::buildkite::ClientOptions::default(),
+        buildkite_connector::providers::buildkite::ClientOptions::default(),
     );
     let client = Arc::new(client.unwrap());
-    let access = buildkite_connector::access::Access::new(
+    let access = buildkite_connector::governance::Governance::new(
         client.clone(),
-        buildkite_connector::access::AccessSettings::default(),
+        buildkite_connector::governance::GovernanceSettings::default(),
     );
-    let call = buildkite_connector::buildkite::Call::new(buildkite_connector::buildkite::Lane::Sync);
-    let standing = access.standing(Duration::ZERO, &call).await.unwrap();
+    let call = buildkite_connector::providers::buildkite::CallContext::new(
+        buildkite_connector::providers::buildkite::Lane::Sync,
+    );
+    let standing = access.credential_status(Duration::ZERO, &call).await.unwrap();
     let shown = format!("{token:?} {client:?} {access:?} {standing:?} {call:?} {sandbox:?}");
     assert_absent(&secret, &shown, "a Debug");
     assert_eq!(sandbox.journal().count(Endpoint::AccessToken), 1);

@@ -59,13 +59,17 @@ async fn a_full_sync_is_the_truth(#[case] seed: Seed) {
 }
 
 #[tokio::test]
-async fn a_full_sync_asks_for_each_list_once_beside_the_six_of_health() {
+async fn a_full_sync_asks_for_each_list_once_beside_the_six_of_health_and_the_owners_record() {
     let sandbox = sandbox(sized(60, 20, 90)).await;
     let connector = Connector::on(&sandbox).await;
     let (platform, journal) = (connector.platform().await, sandbox.journal());
     platform.sync().await.unwrap();
     assert_eq!(journal.count(Endpoint::TeamMembers), 60);
-    assert_eq!(journal.total(), 62 + 6, "Validate found its health checks out of date");
+    assert_eq!(
+        journal.total(),
+        62 + 1 + 6,
+        "Validate found its health checks out of date"
+    );
 
     journal.clear();
     platform.sync().await.unwrap();
@@ -76,5 +80,5 @@ async fn a_full_sync_asks_for_each_list_once_beside_the_six_of_health() {
         ),
         (1, 1)
     );
-    assert_eq!(journal.total(), 62, "what was seen a moment ago is not asked again");
+    assert_eq!(journal.total(), 62 + 1, "what was seen a moment ago is not asked again");
 }

@@ -1,8 +1,9 @@
 //! Rows as Buildkite may write them one day, or as people fill them in: what is not needed is never insisted on.
 
-use buildkite_connector::proto::c1::connector::v2::{Resource, UserTrait};
+use buildkite_connector::proto::c1::connector::v2::{GroupTrait, Resource, UserTrait, user_trait};
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Sandbox};
 use prost::Name;
+use prost_types::value::Kind;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
@@ -72,6 +73,36 @@ async fn roles_and_modes_of_tomorrow_are_kept_as_they_are_written() {
     let fields = &users[0].profile.as_ref().unwrap().fields;
     let text = |key: &str| format!("{:?}", fields[key].kind);
     assert!(text("organization_role").contains("billing") && text("sso_mode").contains("passkey"));
+}
+
+#[rstest]
+#[case::accent("user@exämple.com")]
+#[case::underscore("a@exam_ple.com")]
+#[tokio::test]
+async fn an_address_that_the_protocol_refuses_is_kept_in_the_profile_only(#[case] address: &str) {
+    let users = people(json!([{"id": ADA, "email": address}])).await.unwrap();
+    assert_eq!(user_trait(&users[0]).emails, []);
+    let fields = &users[0].profile.as_ref().unwrap().fields;
+    assert_eq!(fields["email"].kind, Some(Kind::StringValue(address.to_owned())));
+}
+
+#[tokio::test]
+#[allow(deprecated)]
+async fn older_readers_find_status_and_profile_in_the_traits() {
+    let row = json!({"id": ADA, "name": "Ada", "role": "admin"});
+    let user = people(json!([row])).await.unwrap().remove(0);
+    let read = user_trait(&user);
+    assert_eq!(read.status.unwrap().status(), user_trait::status::Status::Enabled);
+    assert_eq!(read.profile, user.profile);
+    assert!(read.profile.unwrap().fields.contains_key("organization_role"));
+
+    let row = json!({"id": ADA, "name": "Platform", "slug": "platform", "privacy": "visible"});
+    let team = teams(json!([row])).await.unwrap().remove(0);
+    let mut annotations = team.annotations.iter();
+    let read = annotations.find(|any| any.type_url == GroupTrait::type_url()).unwrap();
+    let read: GroupTrait = read.to_msg().unwrap();
+    assert_eq!(read.profile, team.profile);
+    assert!(read.profile.unwrap().fields.contains_key("privacy"));
 }
 
 #[rstest]

@@ -1,15 +1,16 @@
 //! Floods: of connections, of calls, of oversized messages. Too much is turned away, and afterwards everything is as before.
 
+use buildkite_connector::grpc::server::ServerOptions;
 use buildkite_connector::proto::c1::connector::v2::ResourcesServiceListResourcesRequest;
 use buildkite_connector::proto::c1::connector::v2::resources_service_client::ResourcesServiceClient;
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind};
-use buildkite_connector::server::ServerOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
+use super::drain::HELLO;
 use super::house::{House, call, until};
 use super::process::{Running, connector};
 use super::support::{Platform, sandbox, sized, told};
@@ -17,7 +18,7 @@ use super::support::{Platform, sandbox, sized, told};
 const READ: &str = "/c1.connector.v2.ResourceTypesService/ListResourceTypes";
 const PROBE: &str = "/grpc.health.v1.Health/Check";
 
-/// A message of a mebibyte.
+/// A message of three mebibytes.
 async fn oversized(channel: tonic::transport::Channel) -> Status {
     let request = ResourcesServiceListResourcesRequest {
         page_token: "x".repeat(3 << 20),
@@ -107,15 +108,22 @@ async fn after_a_flood_it_still_serves_and_its_memory_is_back() {
     }
     flood.join_all().await;
 
-    // More connections than there are places for: those beyond are closed, and the one that was first is served on.
+    // More connections than there are places for, which do not give theirs up by themselves: the oldest make way, and the one
+    // that has carried a call does not.
     let mut connections = vec![];
     for _ in 0..600 {
-        connections.push(TcpStream::connect(&address).await.unwrap());
+        let mut connection = TcpStream::connect(&address).await.unwrap();
+        let _ = connection.write_all(HELLO).await;
+        connections.push(connection);
     }
-    let mut last = connections.pop().unwrap();
-    assert!(matches!(last.read(&mut [0; 1]).await, Ok(0) | Err(_)));
+    let other = open().await.unwrap();
+    call(&other, READ, &MetadataMap::new()).await.unwrap();
+    for connection in &mut connections[..600 - 510] {
+        // Until its end, behind what it is told.
+        let _ = connection.read_to_end(&mut vec![]).await;
+    }
     call(&channel, READ, &MetadataMap::new()).await.unwrap();
-    // What is no HTTP/2 gives its place back at once.
+    // What breaks the protocol gives its place back at once.
     for connection in &mut connections {
         let _ = connection.write_all(b"GET / HTTP/1.1\r\nHost: connector\r\n\r\n").await;
     }

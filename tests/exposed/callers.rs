@@ -1,9 +1,9 @@
 //! Who may call what: every role, every method that is served.
 
+use buildkite_connector::grpc::server::{Callers, NewBearer, ServerOptions};
 use buildkite_connector::proto::FILE_DESCRIPTOR_SET;
 use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantRequest;
 use buildkite_connector::proto::c1::connector::v2::grant_manager_service_client::GrantManagerServiceClient;
-use buildkite_connector::server::{Callers, NewBearer, ServerOptions};
 use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Endpoint;
@@ -37,12 +37,28 @@ fn methods() -> Vec<String> {
     methods
 }
 
-fn entry(name: &str, role: &str, made: &NewBearer) -> String {
+/// An entry of a callers file.
+pub fn entry(name: &str, role: &str, made: &NewBearer) -> String {
     format!(
         "[[caller]]\nname = \"{name}\"\nrole = \"{role}\"\ntoken_sha256 = \"{}\"\n",
         made.token_sha256
     )
 }
+
+/// What only a provisioner may call, without the package.
+const CHANGES: [&str; 11] = [
+    "AccountManagerService/CreateAccount",
+    "ActionService/InvokeAction",
+    "CredentialManagerService/IssueCredential",
+    "CredentialManagerService/RotateCredential",
+    "GrantManagerService/Grant",
+    "GrantManagerService/Revoke",
+    "ResourceDeleterService/DeleteResourceV2",
+    "ResourceManagerService/CreateResource",
+    "ResourceManagerService/DeleteResource",
+    "TicketsService/BulkCreateTickets",
+    "TicketsService/CreateTicket",
+];
 
 #[tokio::test]
 async fn each_role_calls_what_is_its_own_on_every_method_of_every_service() {
@@ -60,10 +76,12 @@ async fn each_role_calls_what_is_its_own_on_every_method_of_every_service() {
     let channel = house.channel().await;
 
     let methods = methods();
-    assert!(methods.len() >= 18, "{methods:?}");
+    assert!(methods.len() >= 38, "{methods:?}");
     for path in methods {
         let open = path.starts_with("/grpc.health.v1.");
-        let changes = path.starts_with("/c1.connector.v2.GrantManagerService/");
+        let changes = path
+            .strip_prefix("/c1.connector.v2.")
+            .is_some_and(|method| CHANGES.contains(&method));
         let unknown = if open { "let in" } else { "CALLER_UNKNOWN" };
         let wrong_scheme = {
             let mut metadata = MetadataMap::new();
@@ -96,7 +114,7 @@ async fn each_role_calls_what_is_its_own_on_every_method_of_every_service() {
             }
         }
     }
-    let absent = "/c1.connector.v2.EventService/ListEvents";
+    let absent = "/c1.connector.v2.SchemaService/ListSchemas";
     let strangers = call(&channel, absent, &MetadataMap::new()).await;
     assert_eq!(received(&strangers), "CALLER_UNKNOWN");
     let callers = call(&channel, absent, &bearer(&provisioner.bearer)).await;
@@ -152,6 +170,23 @@ async fn what_the_command_prints_is_an_entry_and_its_bearer() {
     let known = callers.recognise(Some(shown.as_bytes()), None).unwrap();
     assert_eq!((&*known.name, known.role.as_str()), ("access-platform", "provisioner"));
     assert!(!String::from_utf8_lossy(&output.stdout).contains(shown));
+}
+
+#[tokio::test]
+async fn an_entry_can_be_appended_to_a_file_whose_last_line_has_no_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("callers.toml");
+    let first = "[[caller]]\nname = \"nightly\"\nrole = \"reader\"\ncertificate_san = \"nightly.acme.example\"";
+    std::fs::write(&file, first).unwrap();
+    let appended = std::fs::OpenOptions::new().append(true).open(&file).unwrap();
+    let mut command = connector(&["caller", "access-platform", "--role", "provisioner"]);
+    let output = command.stdout(appended).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let shown = String::from_utf8(output.stderr).unwrap();
+    let shown = shown.trim().rsplit(' ').next().unwrap();
+    let callers = Callers::watch(file, true).unwrap().current();
+    let known = callers.recognise(Some(shown.as_bytes()), None).unwrap();
+    assert_eq!(&*known.name, "access-platform");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use buildkite_connector::access::Access;
-use buildkite_connector::buildkite::{ApiToken, Client, Credential};
+use buildkite_connector::governance::Governance;
+use buildkite_connector::grpc::server::{ListenAddress, Listener, Server, ServerOptions};
+use buildkite_connector::providers::buildkite::{ApiToken, Client, Credential};
 use buildkite_connector::sandbox::Sandbox;
-use buildkite_connector::server::{ListenAddress, Listener, Server, ServerOptions};
 use futures::StreamExt;
 use http::uri::PathAndQuery;
 use secrecy::ExposeSecret;
@@ -22,8 +22,8 @@ use tonic_types::StatusExt;
 
 use super::support::Setup;
 
-/// Longer than any change of a file takes to be used.
-const BOUND: Duration = Duration::from_secs(8);
+/// Longer than anything takes that ends at all.
+const BOUND: Duration = Duration::from_secs(120);
 
 /// A running server.
 pub struct House {
@@ -48,7 +48,7 @@ impl House {
             credential,
             setup.client,
         );
-        let access = Arc::new(Access::new(Arc::new(client.unwrap()), setup.access));
+        let access = Arc::new(Governance::new(Arc::new(client.unwrap()), setup.access));
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
         let ListenAddress::Tcp(address) = listener.address().unwrap() else {
             panic!("not on TCP")
@@ -82,15 +82,13 @@ impl House {
         drop(self.end.take());
     }
 
-    /// Waits for its end; how long that took.
-    pub async fn ended(mut self) -> Duration {
-        let begun = Instant::now();
+    /// Waits for its end.
+    pub async fn ended(mut self) {
         self.tell();
-        tokio::time::timeout(Duration::from_secs(30), &mut self.running)
+        tokio::time::timeout(BOUND, &mut self.running)
             .await
             .expect("it does not end")
             .unwrap();
-        begun.elapsed()
     }
 }
 
@@ -141,15 +139,15 @@ pub fn reason_of(status: &Status) -> String {
 pub fn received(answer: &Result<(), Status>) -> String {
     match answer {
         Ok(()) => "let in".to_owned(),
-        Err(status) if status.code() == Code::Unimplemented => "unimplemented".to_owned(),
         Err(status) => match reason_of(status) {
             reason if reason.starts_with("CALLER_") => reason,
+            reason if reason.is_empty() && status.code() == Code::Unimplemented => "unimplemented".to_owned(),
             _ => "let in".to_owned(),
         },
     }
 }
 
-/// Polls until it is so, for as long as a change of a file may take.
+/// Polls until it is so.
 pub async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + BOUND;
     while !so().await {

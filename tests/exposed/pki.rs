@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use buildkite_connector::server::{ServerOptions, TlsFiles};
+use buildkite_connector::grpc::server::{ServerOptions, TlsFiles};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
     date_time_ymd,

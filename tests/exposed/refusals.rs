@@ -10,8 +10,11 @@ use super::process::{Running, connector};
 
 const LISTEN: &str = "--listen (BUILDKITE_CONNECTOR_LISTEN)";
 const CERTIFICATE: &str = "--tls-cert (BUILDKITE_CONNECTOR_TLS_CERT)";
+const KEY: &str = "--tls-key (BUILDKITE_CONNECTOR_TLS_KEY)";
+const CLIENT_CA: &str = "--tls-client-ca (BUILDKITE_CONNECTOR_TLS_CLIENT_CA)";
 const CALLERS: &str = "--callers (BUILDKITE_CONNECTOR_CALLERS)";
 const DRAIN: &str = "--drain (BUILDKITE_CONNECTOR_DRAIN)";
+const RATE: &str = "--calls-per-second (BUILDKITE_CONNECTOR_CALLS_PER_SECOND)";
 const BOTH: &str =
     "TLS needs both --tls-cert and --tls-key (BUILDKITE_CONNECTOR_TLS_KEY), with or without --tls-client-ca";
 
@@ -25,11 +28,20 @@ fn serve(arguments: &[&str], directory: &Path) -> Command {
         ("other.key", &other.key),
         ("ca.pem", &authority.pem()),
         ("empty", ""),
+        (
+            "damaged.pem",
+            "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+        ),
         ("none.toml", "[[caller]]\nname = \"a\"\nrole = \"reader\"\n"),
         (
             "role.toml",
             "[[caller]]\nname = \"a\"\nrole = \"admin\"\ntoken_sha256 = \"00\"\n",
         ),
+        (
+            "key.toml",
+            "# Ünïcode\n[[caller]]\nname = \"a\"\n\nrole = \"reader\"\n\"rôle\" = 1\n",
+        ),
+        ("open.toml", "[[caller]]\nname = \"a\n"),
         (
             "short.toml",
             "[[caller]]\nname = \"a\"\nrole = \"reader\"\ntoken_sha256 = \"00\"\n",
@@ -84,7 +96,27 @@ fn serve(arguments: &[&str], directory: &Path) -> Command {
 #[case::empty_certificate(
     &["--tls-cert", "empty", "--tls-key", "server.key"],
     CERTIFICATE,
-    "empty holds no certificate that can be read (it is empty)"
+    "empty holds no certificate: it is empty; --tls-cert and --tls-client-ca are for certificates, --tls-key is for the private key"
+)]
+#[case::key_as_certificate(
+    &["--tls-cert", "server.key", "--tls-key", "server.key"],
+    CERTIFICATE,
+    "server.key holds no certificate: it holds a private key; --tls-cert and --tls-client-ca are for certificates, --tls-key is for the private key"
+)]
+#[case::certificate_as_key(
+    &["--tls-cert", "server.pem", "--tls-key", "ca.pem"],
+    KEY,
+    "ca.pem holds no private key: it holds a certificate; --tls-cert and --tls-client-ca are for certificates, --tls-key is for the private key"
+)]
+#[case::key_as_client_ca(
+    &["--tls-cert", "server.pem", "--tls-key", "server.key", "--tls-client-ca", "server.key"],
+    CLIENT_CA,
+    "server.key holds no certificate: it holds a private key; --tls-cert and --tls-client-ca are for certificates, --tls-key is for the private key"
+)]
+#[case::neither(
+    &["--tls-cert", "none.toml", "--tls-key", "server.key"],
+    CERTIFICATE,
+    "none.toml holds no certificate: there is none in PEM form in it; --tls-cert and --tls-client-ca are for certificates, --tls-key is for the private key"
 )]
 #[case::caller_without_proof(
     &["--callers", "none.toml"],
@@ -97,27 +129,39 @@ fn serve(arguments: &[&str], directory: &Path) -> Command {
     "short.toml: the caller `a` needs the 64 hexadecimal digits of its bearer's SHA-256 in token_sha256"
 )]
 #[case::nameless(&["--callers", "nameless.toml"], CALLERS, "nameless.toml: the caller ` ` needs a name")]
+#[case::no_rate(
+    &["--calls-per-second", "many"],
+    RATE,
+    "give a whole number from 1 to 1000000, or 0 for no limit"
+)]
 #[case::no_time(&["--drain", "0s"], DRAIN, "give a time such as `30s` or `2m`, longer than none")]
 fn a_listener_is_refused_in_one_sentence(#[case] arguments: &[&str], #[case] named: &str, #[case] sentence: &str) {
     assert_eq!(refusal(arguments), format!("{named}: {sentence}"));
 }
 
 #[rstest]
-#[case::absent(&["--tls-cert", "gone.pem", "--tls-key", "server.key"], CERTIFICATE, "gone.pem holds no certificate that can be read (")]
-#[case::no_key_in_it(&["--tls-cert", "server.pem", "--tls-key", "ca.pem"], CERTIFICATE, "ca.pem holds no private key that can be read (")]
+#[case::absent(&["--tls-cert", "gone.pem", "--tls-key", "server.key"], CERTIFICATE, "gone.pem cannot be read (No such file")]
+#[case::absent_key(&["--tls-cert", "server.pem", "--tls-key", "gone.key"], KEY, "gone.key cannot be read (No such file")]
+#[case::absent_ca(
+    &["--tls-cert", "server.pem", "--tls-key", "server.key", "--tls-client-ca", "gone.pem"],
+    CLIENT_CA,
+    "gone.pem cannot be read (No such file"
+)]
+#[case::damaged(
+    &["--tls-cert", "damaged.pem", "--tls-key", "server.key"],
+    CERTIFICATE,
+    "damaged.pem holds no certificate: its PEM is damaged ("
+)]
 #[case::unlike(
     &["--tls-cert", "server.pem", "--tls-key", "other.key"],
     CERTIFICATE,
     "certificate, key and client CA do not fit together ("
 )]
-#[case::unlike_client_ca(
-    &["--tls-cert", "server.pem", "--tls-key", "server.key", "--tls-client-ca", "server.key"],
-    CERTIFICATE,
-    "server.key holds no certificate that can be read ("
-)]
 #[case::no_callers(&["--callers", "gone.toml"], CALLERS, "gone.toml cannot be read (")]
-#[case::no_toml(&["--callers", "server.pem"], CALLERS, "server.pem is no callers file (")]
-#[case::no_role(&["--callers", "role.toml"], CALLERS, "role.toml is no callers file (")]
+#[case::no_toml(&["--callers", "server.pem"], CALLERS, "server.pem is no callers file (line 1: ")]
+#[case::no_role(&["--callers", "role.toml"], CALLERS, "role.toml is no callers file (line 3: unknown variant `admin`")]
+#[case::unknown_key(&["--callers", "key.toml"], CALLERS, "key.toml is no callers file (line 6: unknown field `rôle`")]
+#[case::not_closed(&["--callers", "open.toml"], CALLERS, "open.toml is no callers file (line 2: ")]
 fn a_file_of_no_use_is_named_with_what_is_wrong_with_it(
     #[case] arguments: &[&str],
     #[case] named: &str,

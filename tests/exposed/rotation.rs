@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use buildkite_connector::buildkite::{Call, Client, Credential, Lane};
+use buildkite_connector::grpc::server::{Callers, NewBearer, ServerOptions};
+use buildkite_connector::providers::buildkite::{CallContext, Client, Credential, Lane};
 use buildkite_connector::sandbox::TokenSpec;
-use buildkite_connector::server::{Callers, NewBearer, ServerOptions};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
+use tonic::Code;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 
-use super::house::{House, bearer, call, until, write_token};
+use super::callers::entry;
+use super::house::{House, bearer, call, reason_of, until, write_token};
 use super::pki::{Authority, Files, Pair, replace};
+use super::raw::RawClient;
 use super::support::scripted::{Scripted, json};
 use super::support::{Platform, Setup, sandbox, sized};
 
@@ -128,7 +131,7 @@ async fn a_new_token_is_used_without_being_asked_for_and_a_broken_file_keeps_it(
     let watching = tokio::spawn(async move { credential.watch().await });
     let used = async |token: &str| {
         // What the answer holds is of no interest: the request was sent.
-        let _ = client.user(&Call::new(Lane::Interactive)).await;
+        let _ = client.user(&CallContext::new(Lane::Interactive)).await;
         *seen.lock().unwrap() == format!("Bearer {token}")
     };
     assert!(used("bkua_first").await);
@@ -223,4 +226,50 @@ async fn new_callers_are_known_and_old_ones_are_not_and_a_broken_file_changes_no
     until("the third caller", async || known(2).await).await;
     assert!(!known(1).await);
     load.ends().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_is_removed_gets_nothing_more_on_the_streams_that_it_has_open() {
+    let made: Vec<NewBearer> = (0..2).map(|_| NewBearer::make().unwrap()).collect();
+    let entries: Vec<String> = ["stays", "goes"]
+        .iter()
+        .zip(&made)
+        .map(|(name, made)| entry(name, "reader", made))
+        .collect();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("callers.toml");
+    std::fs::write(&file, entries.concat()).unwrap();
+    let sandbox = sandbox(sized(1, 1, 2)).await;
+    let options = ServerOptions {
+        callers: Some(Callers::watch(file.clone(), false).unwrap()),
+        ..ServerOptions::default()
+    };
+    let house = House::open(&sandbox, options).await;
+    let client = RawClient::connect(house.address, 1 << 20).await;
+    let mut streams = vec![];
+    for made in &made {
+        for path in [
+            "/connector.health.v1.ScopeHealthService/WatchScopes",
+            "/grpc.health.v1.Health/Watch",
+        ] {
+            let mut stream = client.call(path, Some(&made.bearer)).await.unwrap();
+            stream.message().await.unwrap();
+            streams.push(stream);
+        }
+    }
+    let mut strangers = client.call("/grpc.health.v1.Health/Watch", None).await.unwrap();
+    strangers.message().await.unwrap();
+
+    replace(&file, &entries[0]);
+    for stream in &mut streams[2..] {
+        // Health changes nothing meanwhile, so the end is the next that comes, and it comes by itself.
+        let ended = stream.message().await.unwrap_err();
+        assert_eq!(
+            (ended.code(), &*reason_of(&ended)),
+            (Code::Unauthenticated, "CALLER_UNKNOWN")
+        );
+    }
+    for stream in streams[..2].iter_mut().chain([&mut strangers]) {
+        assert!(futures::poll!(std::pin::pin!(stream.message())).is_pending());
+    }
 }

@@ -20,7 +20,7 @@ const SCOPES: [&str; 4] = [
     "scope.write_teams",
 ];
 
-async fn status(bench: &Bench, name: &str) -> Result<ServingStatus, Status> {
+pub async fn status(bench: &Bench, name: &str) -> Result<ServingStatus, Status> {
     let mut client = HealthClient::new(bench.channel.clone());
     let service = name.to_owned();
     Ok(client
@@ -39,10 +39,10 @@ async fn watch(bench: &Bench, name: &str) -> Streaming<HealthCheckResponse> {
 /// Waits until a status is told.
 async fn until(stream: &mut Streaming<HealthCheckResponse>, status: ServingStatus) {
     let told = async { while stream.message().await.unwrap().unwrap().status() != status {} };
-    timeout(Duration::from_secs(20), told).await.unwrap();
+    timeout(Duration::from_secs(120), told).await.unwrap();
 }
 
-fn service(name: &str) -> String {
+pub fn service(name: &str) -> String {
     format!("c1.connector.v2.{name}")
 }
 

@@ -9,6 +9,7 @@ mod support;
 mod process;
 
 mod bench;
+mod changes;
 mod check;
 mod expiry;
 mod grpc_health;

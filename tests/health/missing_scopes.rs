@@ -98,7 +98,7 @@ async fn an_owner_who_is_no_admin_fails_the_team_listing_until_a_partial_view_is
     );
 
     let mut setup = setup();
-    setup.access.partial_visibility = buildkite_connector::access::PartialVisibility::Allow;
+    setup.access.partial_visibility = buildkite_connector::governance::PartialVisibility::Allow;
     let bench = Bench::with(|sandbox| sandbox.mint(ordinary(sandbox)), setup).await;
     let told = bench.fresh().await;
     told.assert_well_told();

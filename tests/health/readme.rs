@@ -1,6 +1,6 @@
 //! What the documentation says of the checks is what the code does.
 
-use buildkite_connector::access::scopes::Check;
+use buildkite_connector::governance::health::Check;
 
 const README: &str = include_str!("../../README.md");
 

@@ -461,18 +461,16 @@ async fn what_is_not_finished_within_the_drain_is_reported_as_cancelled(#[case] 
         until(|| office.syncs.begun.load(Ordering::SeqCst) == 1).await;
         id
     } else {
-        office
-            .sandbox
-            .faults()
-            .add(BuildkiteFault::new(Endpoint::TeamMember, BuildkiteFaultKind::Hang));
+        let hang = BuildkiteFault::new(Endpoint::TeamMember, BuildkiteFaultKind::Hang);
+        let hangs = office.sandbox.faults().add(hang);
         let id = office.platform.add(office.grant(&office.outsider()));
-        until(|| office.sandbox.journal().count(Endpoint::TeamMember) > 0).await;
+        until(|| hangs.fired() > 0).await;
         id
     };
     office.terminate();
     office.ended().await.unwrap();
-    let (code, _, again) = failure(&office.finished(&id).await);
-    assert_eq!((code, again), (Code::Cancelled, true));
+    let (code, status, again) = failure(&office.finished(&id).await);
+    assert_eq!((code, again), (Code::Cancelled, true), "{}", status.message);
     assert_eq!(office.files_left(), 0);
     assert_eq!(office.platform.look(|ledger| ledger.count(Method::Upload)), 0);
 }

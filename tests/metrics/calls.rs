@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buildkite_connector::proto::c1::connector::v2::ResourcesServiceListResourcesRequest;
 use buildkite_connector::proto::c1::connector::v2::resources_service_client::ResourcesServiceClient;
-use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, TeamRole};
+use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Gate, TeamRole};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tonic::{Code, Request};
@@ -68,7 +68,7 @@ async fn what_is_not_served_is_other_whatever_it_is_called() {
     let channel = monitored.channel().await;
     for path in [
         "/c1.connector.v2.ResourcesService/AddedLater",
-        "/c1.connector.v2.EventService/ListEvents",
+        "/c1.connector.v2.SchemaService/ListSchemas",
         "/bkua_0123456789abcdef/ada@acme.example",
         "/",
     ] {
@@ -174,8 +174,9 @@ async fn a_grant_whose_caller_hangs_up_is_cancelled_as_a_call_and_granted_as_a_c
     let team = first_team(&sandbox);
     sandbox.edit(|organization| organization.team_mut(team).unwrap().remove_member(sandbox.owner()));
     let monitored = Monitored::on(&sandbox, &["--provisioning"]);
-    let slow = FaultKind::Delay(Duration::from_millis(500));
-    sandbox.faults().add(Fault::new(Endpoint::AddTeamMember, slow));
+    let gate = Gate::default();
+    let held = FaultKind::Held(gate.clone());
+    sandbox.faults().add(Fault::new(Endpoint::AddTeamMember, held));
     let (platform, whom) = (monitored.platform().await, sandbox.owner());
     let call = tokio::spawn(async move { platform.grant(&team.to_string(), "member", &whom.to_string()).await });
     until("the write", async || {
@@ -183,6 +184,13 @@ async fn a_grant_whose_caller_hangs_up_is_cancelled_as_a_call_and_granted_as_a_c
     })
     .await;
     call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    monitored
+        .until("the end of the call", |scrape| {
+            scrape.calls(GRANT, "CANCELLED").is_some()
+        })
+        .await;
+    gate.open();
     let granted = "provisioning_total{operation=\"grant\",outcome=\"granted\"}";
     let scrape = monitored
         .until("the end of the grant", |scrape| scrape.value(granted).is_some())

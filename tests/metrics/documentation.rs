@@ -1,6 +1,6 @@
 //! What the documentation says of metrics is what the code says.
 
-use buildkite_connector::metrics::all;
+use buildkite_connector::telemetry::metrics::all;
 
 const METRICS: &str = include_str!("../../docs/metrics.md");
 

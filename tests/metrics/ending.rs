@@ -1,8 +1,6 @@
 //! The end, as a supervisor sees it: not ready any more, alive until the last change is finished.
 
-use std::time::Duration;
-
-use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, TeamRole};
+use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Gate, TeamRole};
 
 use super::monitored::{Monitored, until};
 use crate::support::{first_team, sandbox, sized};
@@ -14,8 +12,9 @@ async fn while_a_change_is_finished_it_is_alive_and_told_of_and_not_ready() {
     sandbox.edit(|organization| organization.team_mut(team).unwrap().remove_member(whom));
     let monitored = Monitored::on(&sandbox, &["--provisioning"]);
     assert_eq!(monitored.page("/readyz").await, (200, "ready\n".to_owned()));
-    let slow = FaultKind::Delay(Duration::from_secs(3));
-    sandbox.faults().add(Fault::new(Endpoint::AddTeamMember, slow));
+    let gate = Gate::default();
+    let held = FaultKind::Held(gate.clone());
+    sandbox.faults().add(Fault::new(Endpoint::AddTeamMember, held));
     let platform = monitored.platform().await;
     let grant = tokio::spawn(async move { platform.grant(&team.to_string(), "member", &whom.to_string()).await });
     until("the write", async || {
@@ -32,6 +31,7 @@ async fn while_a_change_is_finished_it_is_alive_and_told_of_and_not_ready() {
         None,
         "the change was over before the end was looked at"
     );
+    gate.open();
     grant.await.unwrap().unwrap();
     assert_eq!(monitored.server.ended().status.code(), Some(0));
     let role = sandbox.look(|organization| organization.team(team).unwrap().role_of(whom));

@@ -16,7 +16,7 @@ use crate::process::{Running, connector};
 use crate::support::Platform;
 
 /// Longer than anything here is waited for, even on a busy machine.
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(120);
 
 /// A connector that monitors may ask.
 pub struct Monitored {

@@ -81,7 +81,7 @@ async fn a_day(sandbox: &Sandbox, token: &SecretString) -> Scrape {
 
     let channel = monitored.channel().await;
     call(&channel, "/grpc.health.v1.Health/Check").await.unwrap();
-    for path in ["/c1.connector.v2.EventService/ListEvents", "/northwind-rail/everyone"] {
+    for path in ["/c1.connector.v2.SchemaService/ListSchemas", "/northwind-rail/everyone"] {
         call(&channel, path).await.unwrap_err();
     }
     monitored.scrape().await

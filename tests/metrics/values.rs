@@ -59,6 +59,15 @@ async fn the_windows_are_those_of_the_last_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_keeps_every_change_from_being_made_is_what_the_alert_looks_for() {
+    let sandbox = sandbox(sized(1, 1, 2)).await;
+    let arguments = ["--provisioning", "--protect-team", "typo"];
+    let scrape = Monitored::on(&sandbox, &arguments).scrape().await;
+    let series = "scope_state{check=\"team_membership_management\",state=\"UNHEALTHY\"}";
+    assert_eq!(scrape.value(series), Some(1.0), "{}", scrape.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_known_is_absent() {
     // No rate limit is told of, the token never ends, and nothing was synced.
     let sandbox = sandbox(sized(1, 1, 2)).await;

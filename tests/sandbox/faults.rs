@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use buildkite_connector::sandbox::{
-    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, HeaderChange, Options, Order, RefusalStyle, TeamRole,
+    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, Gate, HeaderChange, LinkChange, Options, Order, RefusalStyle,
+    TeamRole,
 };
 use http::{Method, StatusCode};
 use rstest::rstest;
@@ -54,6 +55,7 @@ async fn html_may_come_as_a_success() {
 
 #[rstest]
 #[case(FaultKind::WrongShape(json!({ "items": [] })), "{\"items\":[]}")]
+#[case(FaultKind::Text("[1,".to_owned()), "[1,")]
 #[case(FaultKind::NullBody, "null")]
 #[case(FaultKind::EmptyBody, "")]
 #[tokio::test]
@@ -61,6 +63,31 @@ async fn a_success_may_hold_something_else(#[case] kind: FaultKind, #[case] body
     let probe = Probe::believable().await;
     let reply = struck(&probe, kind).await.unwrap();
     assert_eq!((reply.status, reply.text.as_str()), (StatusCode::OK, body));
+}
+
+#[rstest]
+#[case(
+    FaultKind::AnsweredAs(StatusCode::PARTIAL_CONTENT),
+    StatusCode::PARTIAL_CONTENT,
+    Some("application/json; charset=utf-8")
+)]
+#[case(
+    FaultKind::ContentType(Some("text/html".to_owned())),
+    StatusCode::OK,
+    Some("text/html")
+)]
+#[case(FaultKind::ContentType(None), StatusCode::OK, None)]
+#[tokio::test]
+async fn the_true_answer_may_come_under_another_status_or_content_type(
+    #[case] kind: FaultKind,
+    #[case] status: StatusCode,
+    #[case] content_type: Option<&str>,
+) {
+    let probe = Probe::believable().await;
+    let truth = probe.get(&probe.path("members")).await;
+    let reply = struck(&probe, kind).await.unwrap();
+    assert_eq!((reply.status, reply.header("content-type")), (status, content_type));
+    assert_eq!(reply.text, truth.text);
 }
 
 #[tokio::test]
@@ -91,6 +118,22 @@ async fn a_delay_answers_late_and_truly() {
         .unwrap();
     assert_eq!(reply.rows().len(), 14);
     assert!(started.elapsed() >= Duration::from_millis(80));
+}
+
+#[tokio::test]
+async fn a_gate_holds_the_true_answer_until_it_is_opened() {
+    let probe = Probe::believable().await;
+    let gate = Gate::default();
+    let faults = probe.sandbox.faults();
+    faults.add(Fault::new(Endpoint::User, FaultKind::Held(gate.clone())));
+    let mut held = Box::pin(probe.get("/v2/user"));
+    assert!(futures::poll!(held.as_mut()).is_pending());
+    // What else is asked is answered meanwhile.
+    assert_eq!(probe.get("/v2/access-token").await.status, StatusCode::OK);
+    assert!(futures::poll!(held.as_mut()).is_pending());
+    gate.open();
+    assert_eq!(held.await.status, StatusCode::OK);
+    assert_eq!(probe.get("/v2/user").await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -388,8 +431,14 @@ async fn latency_holds_for_every_request_and_requests_overlap() {
 #[case("any:delay=200ms:after=5")]
 #[case("organization-members:shape={}")]
 #[case("add-team-member:reset=after")]
+#[case("teams:text=[1,:times=2")]
+#[case("add-team-member:answered-as=202")]
+#[case("teams:content-type=text/html")]
+#[case("teams:content-type=none")]
 #[case("teams:rate-limited=rest_user")]
 #[case("teams:headers=huge")]
+#[case("teams:link=dropped:page=3")]
+#[case("teams:link=5")]
 fn a_fault_can_be_written_as_text(#[case] text: &str) {
     text.parse::<Fault>().unwrap();
 }
@@ -403,4 +452,33 @@ fn a_fault_can_be_written_as_text(#[case] text: &str) {
 #[case("teams:hang:body=html", "`body=html`")]
 fn a_fault_that_cannot_be_read_says_which_part(#[case] text: &str, #[case] part: &str) {
     assert!(text.parse::<Fault>().unwrap_err().to_string().contains(part));
+}
+
+#[tokio::test]
+async fn the_link_of_a_list_may_be_missing_or_lie_beside_another_fault() {
+    let probe = Probe::believable().await;
+    let path = format!("{}?per_page=2", probe.path("members"));
+    let arm = |kind| {
+        probe
+            .sandbox
+            .faults()
+            .add(Fault::new(Endpoint::OrganizationMembers, kind))
+    };
+    assert!(probe.get(&path).await.header("link").is_some());
+    let dropped = arm(FaultKind::Links(LinkChange::Dropped));
+    arm(FaultKind::ShortPage(1));
+    let short = probe.get(&path).await;
+    assert_eq!((short.header("link"), short.rows().len()), (None, 1));
+    dropped.remove();
+    arm(FaultKind::Links(LinkChange::Last(5)));
+    let lying = probe.get(&path).await;
+    let link = lying.header("link").unwrap();
+    assert!(
+        link.contains("page=5>; rel=\"last\"") && link.contains("page=2>; rel=\"next\""),
+        "{link}"
+    );
+    // One resource has no pages.
+    let one = arm(FaultKind::Links(LinkChange::Dropped));
+    probe.get(&probe.path("")).await;
+    assert_eq!(one.fired(), 0);
 }

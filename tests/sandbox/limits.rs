@@ -1,7 +1,7 @@
 //! Both rate limits, over the socket. A window of an hour stands still for the length of a test; where a window must
 //! end, it is short and the next answer that passes is the condition.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use buildkite_connector::sandbox::{
     Bucket, LimitOptions, Options, OrganizationHeaders, RateLimitAccess, ResetRounding, TokenSpec,
@@ -176,7 +176,7 @@ async fn a_new_window_forgets_the_old_one() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), passed).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(120), passed).await.unwrap();
 }
 
 #[rstest]
@@ -184,12 +184,19 @@ async fn a_new_window_forgets_the_old_one() {
 #[case(ResetRounding::Floor, "3599")]
 #[tokio::test]
 async fn a_reset_is_rounded_by_habit(#[case] rounding: ResetRounding, #[case] reset: &str) {
-    let mut options = limited();
-    // A moment into the window: less than a second even on a slow machine.
-    options.limits.user_offset = Some(Duration::from_millis(1));
-    options.habits.reset_rounding = rounding;
-    let probe = Probe::start(options).await;
-    assert_eq!(probe.get("/v2/user").await.header("RateLimit-User-Reset"), Some(reset));
+    loop {
+        let begun = Instant::now();
+        let mut options = limited();
+        options.limits.user_offset = Some(Duration::from_millis(1));
+        options.habits.reset_rounding = rounding;
+        let probe = Probe::start(options).await;
+        let reply = probe.get("/v2/user").await;
+        // A moment into the window; where the machine was so slow that it was more, it says nothing.
+        if begun.elapsed() < Duration::from_millis(900) {
+            assert_eq!(reply.header("RateLimit-User-Reset"), Some(reset));
+            return;
+        }
+    }
 }
 
 #[tokio::test]

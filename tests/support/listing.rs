@@ -90,6 +90,45 @@ impl Listing {
     }
 }
 
+impl Listing {
+    /// Reads it in pages of at most `size` rows: the ids as they came, and how many pages there were.
+    pub async fn read_sized(
+        self,
+        platform: &Platform,
+        team: Uuid,
+        sync: &str,
+        size: u32,
+    ) -> Result<(Vec<Uuid>, usize), Status> {
+        let (mut ids, mut token, mut pages) = (vec![], String::new(), 0);
+        let team = resource("team", &team.to_string());
+        loop {
+            let (page, next): (Vec<String>, String) = match self {
+                Self::Members => {
+                    let page = platform.grants_sized(&team, &token, sync, size).await?;
+                    let ids = page.list.iter().map(|grant| id_of(grant.principal.as_ref().unwrap()));
+                    (ids.collect(), page.next_page_token)
+                }
+                Self::People | Self::Teams => {
+                    let kind = if self == Self::People { "user" } else { "team" };
+                    let page = platform.resources_sized(kind, &token, sync, size).await?;
+                    (page.list.iter().map(id_of).collect(), page.next_page_token)
+                }
+            };
+            assert!(
+                size == 0 || page.len() <= size as usize,
+                "{} rows in a page of {size}",
+                page.len()
+            );
+            ids.extend(page.iter().map(|id| id.parse::<Uuid>().unwrap()));
+            pages += 1;
+            if next.is_empty() {
+                return Ok((ids, pages));
+            }
+            token = next;
+        }
+    }
+}
+
 /// The team whose members are read; nil where there is none.
 pub fn first_team(sandbox: &Sandbox) -> Uuid {
     sandbox.look(|organization| organization.teams().first().map(|team| team.id).unwrap_or_default())

@@ -19,10 +19,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildkite_connector::access::{Access, AccessSettings};
-use buildkite_connector::buildkite::{Client, ClientOptions};
+use buildkite_connector::governance::{Governance, GovernanceSettings};
+use buildkite_connector::grpc::server::{ListenAddress, Listener, Server, ServerOptions};
+use buildkite_connector::providers::buildkite::{Client, ClientOptions};
 use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox, Seed, Size};
-use buildkite_connector::server::{ListenAddress, Listener, Server, ServerOptions};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -60,7 +60,7 @@ pub async fn until(condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), waited)
+    tokio::time::timeout(Duration::from_secs(120), waited)
         .await
         .expect("the condition never came");
 }
@@ -69,21 +69,22 @@ pub async fn until(condition: impl Fn() -> bool) {
 #[derive(Clone)]
 pub struct Setup {
     pub client: ClientOptions,
-    pub access: AccessSettings,
+    pub access: GovernanceSettings,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let client = ClientOptions {
-            attempt_timeout: Duration::from_secs(2),
-            retry_for: Duration::from_secs(3),
+            // Longer than any answer takes that comes, however busy the machine is.
+            attempt_timeout: Duration::from_secs(20),
+            retry_for: Duration::from_secs(5),
             ..ClientOptions::default()
         };
         Self {
             client,
-            access: AccessSettings {
+            access: GovernanceSettings {
                 provisioning: true,
-                ..AccessSettings::default()
+                ..GovernanceSettings::default()
             },
         }
     }
@@ -115,7 +116,12 @@ impl Connector {
             token.expose_secret().parse().unwrap(),
             setup.client,
         );
-        let access = Arc::new(Access::new(Arc::new(client.unwrap()), setup.access));
+        Self::serving(Governance::new(Arc::new(client.unwrap()), setup.access)).await
+    }
+
+    /// Of anything that is made.
+    pub async fn serving(access: Governance) -> Self {
+        let access = Arc::new(access);
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
         let ListenAddress::Tcp(address) = listener.address().unwrap() else {
             panic!("not on TCP")

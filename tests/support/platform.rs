@@ -12,11 +12,12 @@ use buildkite_connector::proto::c1::connector::v2::resource_types_service_client
 use buildkite_connector::proto::c1::connector::v2::resources_service_client::ResourcesServiceClient;
 use buildkite_connector::proto::c1::connector::v2::{
     ConnectorServiceCleanupRequest, ConnectorServiceValidateRequest, ConnectorServiceValidateResponse, Entitlement,
-    EntitlementsServiceListEntitlementsRequest, EntitlementsServiceListStaticEntitlementsRequest, Grant,
-    GrantManagerServiceGrantRequest, GrantManagerServiceGrantResponse, GrantManagerServiceRevokeRequest,
-    GrantManagerServiceRevokeResponse, GrantsServiceListGrantsRequest, GrantsServiceListGrantsResponse, Resource,
-    ResourceGetterServiceGetResourceRequest, ResourceId, ResourceTypesServiceListResourceTypesRequest,
-    ResourcesServiceListResourcesRequest, ResourcesServiceListResourcesResponse,
+    EntitlementsServiceListEntitlementsRequest, EntitlementsServiceListEntitlementsResponse,
+    EntitlementsServiceListStaticEntitlementsRequest, Grant, GrantManagerServiceGrantRequest,
+    GrantManagerServiceGrantResponse, GrantManagerServiceRevokeRequest, GrantManagerServiceRevokeResponse,
+    GrantsServiceListGrantsRequest, GrantsServiceListGrantsResponse, Resource, ResourceGetterServiceGetResourceRequest,
+    ResourceId, ResourceTypesServiceListResourceTypesRequest, ResourcesServiceListResourcesRequest,
+    ResourcesServiceListResourcesResponse,
 };
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -149,6 +150,62 @@ impl Platform {
             ..Default::default()
         };
         Ok(client.list_resources(request).await?.into_inner())
+    }
+
+    /// One page of at most `size` resources.
+    pub async fn resources_sized(
+        &self,
+        kind: &str,
+        token: &str,
+        sync: &str,
+        size: u32,
+    ) -> Result<ResourcesServiceListResourcesResponse, Status> {
+        let mut client = ResourcesServiceClient::new(self.channel.clone());
+        let request = ResourcesServiceListResourcesRequest {
+            resource_type_id: kind.to_owned(),
+            page_token: token.to_owned(),
+            page_size: size,
+            active_sync_id: sync.to_owned(),
+            ..Default::default()
+        };
+        Ok(client.list_resources(request).await?.into_inner())
+    }
+
+    /// One page of at most `size` grants.
+    pub async fn grants_sized(
+        &self,
+        resource: &Resource,
+        token: &str,
+        sync: &str,
+        size: u32,
+    ) -> Result<GrantsServiceListGrantsResponse, Status> {
+        let mut client = GrantsServiceClient::new(self.channel.clone());
+        let request = GrantsServiceListGrantsRequest {
+            resource: Some(resource.clone()),
+            page_token: token.to_owned(),
+            page_size: size,
+            active_sync_id: sync.to_owned(),
+            ..Default::default()
+        };
+        Ok(client.list_grants(request).await?.into_inner())
+    }
+
+    /// One page of at most `size` entitlements.
+    pub async fn entitlements_sized(
+        &self,
+        resource: &Resource,
+        token: &str,
+        size: u32,
+    ) -> Result<EntitlementsServiceListEntitlementsResponse, Status> {
+        let mut client = EntitlementsServiceClient::new(self.channel.clone());
+        let request = EntitlementsServiceListEntitlementsRequest {
+            resource: Some(resource.clone()),
+            page_token: token.to_owned(),
+            page_size: size,
+            active_sync_id: SYNC.into(),
+            ..Default::default()
+        };
+        Ok(client.list_entitlements(request).await?.into_inner())
     }
 
     pub async fn resources(&self, kind: &str) -> Result<Vec<Resource>, Status> {

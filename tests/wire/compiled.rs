@@ -52,8 +52,12 @@ fn field_row(field: &FieldDescriptor) -> String {
         kind_name(&field.kind())
     };
     if let Some(oneof) = field.containing_oneof() {
-        // An `optional` field would show here as a oneof of its own, and so be seen.
-        shape = format!("{shape} oneof {}", oneof.name());
+        shape = if field.field_descriptor_proto().proto3_optional() {
+            // The compiler gives it a oneof of its own.
+            format!("optional {shape}")
+        } else {
+            format!("{shape} oneof {}", oneof.name())
+        };
     }
     if let Some(options) = &field.field_descriptor_proto().options
         && options.deprecated()

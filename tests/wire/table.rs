@@ -2,10 +2,11 @@
 //!
 //! `package`, `message`, `enum` and `service` open a section at the margin; what they hold is
 //! indented. A field is `NUMBER NAME TYPE`, the type preceded by `repeated` or by `map` and the
-//! type of the keys, and followed by `deprecated` or by `oneof` and its name. Message and enum
-//! types are named within the package, those of another package in full behind a dot.
+//! type of the keys or by `optional`, and followed by `deprecated` or by `oneof` and its name. Message
+//! and enum types are named within the package, or with the package where it is another one of the contract's; those of
+//! another package in full behind a dot.
 
-const SCALARS: [&str; 6] = ["bool", "bytes", "int32", "int64", "string", "uint32"];
+const SCALARS: [&str; 7] = ["bool", "bytes", "int32", "int64", "string", "uint32", "uint64"];
 const WELL_KNOWN: [&str; 5] = ["Any", "Duration", "Empty", "Struct", "Timestamp"];
 
 /// The lines of one table in the form that [`super::compiled::rows`] gives descriptors.
@@ -59,6 +60,7 @@ fn entry_row(package: &str, (kind, owner): (&str, &str), entry: &[&str]) -> Stri
                 [kind] => full(kind),
                 [kind, "deprecated"] => format!("{} deprecated", full(kind)),
                 [kind, "oneof", oneof] => format!("{} oneof {oneof}", full(kind)),
+                ["optional", kind] => format!("optional {}", full(kind)),
                 ["repeated", kind] => format!("repeated {}", full(kind)),
                 ["map", key, value] => format!("map {} {}", full(key), full(value)),
                 _ => panic!("no type: {entry:?}"),
@@ -70,7 +72,7 @@ fn entry_row(package: &str, (kind, owner): (&str, &str), entry: &[&str]) -> Stri
 }
 
 fn full_name(package: &str, name: &str) -> String {
-    if SCALARS.contains(&name) {
+    if SCALARS.contains(&name) || name.starts_with("c1.") {
         name.to_owned()
     } else if WELL_KNOWN.contains(&name) {
         format!("google.protobuf.{name}")

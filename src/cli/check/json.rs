@@ -7,9 +7,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Findings;
-use crate::access::scopes::{CredentialReport, Expiry, Verdict};
-use crate::buildkite::Scope;
-use crate::buildkite::budget::BucketState;
+use crate::governance::health::{CheckResult, CredentialReport, Expiry};
+use crate::providers::buildkite::Scope;
+use crate::providers::buildkite::budget::BucketState;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -66,7 +66,7 @@ pub(super) fn write(findings: &Findings, out: &mut impl Write) -> io::Result<()>
     writeln!(out)
 }
 
-fn check(verdict: &Verdict) -> Check<'_> {
+fn check(verdict: &CheckResult) -> Check<'_> {
     let row = verdict.check.row();
     Check {
         id: row.id,

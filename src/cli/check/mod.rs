@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::CommandError;
 use super::settings::{ConnectionArgs, Settings};
-use crate::access::Access;
-use crate::access::scopes::Report;
-use crate::buildkite::Client;
-use crate::buildkite::budget::BudgetState;
+use crate::governance::Governance;
+use crate::governance::health::Report;
+use crate::providers::buildkite::Client;
+use crate::providers::buildkite::budget::BudgetState;
 
 /// The command answers within 15 s whatever happens; this leaves time to print.
 const WHOLE: Duration = Duration::from_secs(14);
@@ -66,7 +66,7 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     let provisioning = access.provisioning;
     let client = Client::with_credential(settings.origin, settings.organization, settings.credential, options)
         .map_err(|error| CommandError::Failed(error.to_string()))?;
-    let access = Arc::new(Access::new(Arc::new(client), access));
+    let access = Arc::new(Governance::new(Arc::new(client), access));
     let report = access.health(Duration::ZERO, Some(Instant::now() + WHOLE)).await;
     let findings = Findings {
         report,
@@ -105,6 +105,12 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[test]
+    fn the_promised_fifteen_seconds_leave_time_to_print() {
+        assert!(PATIENCE < WHOLE && WHOLE < Duration::from_secs(15));
+        assert!(ATTEMPT < PATIENCE && RETRY < PATIENCE);
+    }
 
     #[rstest]
     #[case(true, None, true)]

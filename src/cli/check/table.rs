@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Findings;
-use crate::access::scopes::{CredentialReport, Expiry, Report, State, Verdict, moment};
-use crate::buildkite::budget::{Bucket, BudgetState};
+use crate::governance::health::{CheckResult, CredentialReport, Expiry, Report, State, moment};
+use crate::providers::buildkite::budget::{Bucket, BudgetState};
 
 pub(super) fn write(findings: &Findings, coloured: bool, out: &mut impl Write) -> io::Result<()> {
     let Findings {
@@ -35,7 +35,7 @@ pub(super) fn write(findings: &Findings, coloured: bool, out: &mut impl Write) -
     steps(report, out)
 }
 
-fn row(verdict: &Verdict, coloured: bool, out: &mut impl Write) -> io::Result<()> {
+fn row(verdict: &CheckResult, coloured: bool, out: &mut impl Write) -> io::Result<()> {
     let row = verdict.check.row();
     let scope = row.scope.map_or("-", |scope| scope.as_str());
     let (mark, colour) = mark(verdict.state);

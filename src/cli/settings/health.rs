@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::{SettingError, duration};
-use crate::access::scopes::HealthSettings;
+use crate::governance::health::HealthSettings;
 
 /// The flags.
 #[derive(Debug, Clone, clap::Args)]
-pub(in crate::cli) struct HealthArgs {
+pub(crate) struct HealthArgs {
     /// How old an answer about health may be
     #[arg(
         long,
@@ -59,7 +59,7 @@ impl HealthArgs {
     }
 
     /// Between two checks that nothing else asked for.
-    pub(in crate::cli) fn interval(&self) -> Result<Duration, SettingError> {
+    pub(crate) fn interval(&self) -> Result<Duration, SettingError> {
         duration(
             "--health-interval",
             "BUILDKITE_CONNECTOR_HEALTH_INTERVAL",

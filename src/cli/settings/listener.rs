@@ -1,21 +1,28 @@
 //! Where the connector listens, what protects the listener, and who may call.
 
 use std::fmt::Display;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{SettingError, duration, switch};
-use crate::server::{Callers, ListenAddress, ServerOptions, TlsFiles};
+use crate::grpc::server::{Callers, Limits, ListenAddress, ServerOptions, TlsFiles, TlsPart};
 
 const LISTEN: [&str; 2] = ["--listen", "BUILDKITE_CONNECTOR_LISTEN"];
 const METRICS: [&str; 2] = ["--metrics-listen", "BUILDKITE_CONNECTOR_METRICS_LISTEN"];
 const CERTIFICATE: [&str; 2] = ["--tls-cert", "BUILDKITE_CONNECTOR_TLS_CERT"];
+const KEY: [&str; 2] = ["--tls-key", "BUILDKITE_CONNECTOR_TLS_KEY"];
+const CLIENT_CA: [&str; 2] = ["--tls-client-ca", "BUILDKITE_CONNECTOR_TLS_CLIENT_CA"];
 const CALLERS: [&str; 2] = ["--callers", "BUILDKITE_CONNECTOR_CALLERS"];
+
+/// The highest rate that can be asked for: above what one process answers, and far from where the limiter's clock ends.
+const MOST_CALLS: u32 = 1_000_000;
 
 /// The flags.
 #[derive(Debug, Clone, clap::Args)]
-pub(in crate::cli) struct ListenerArgs {
-    /// Where to listen: an address (port 0 takes a free one) or unix:PATH
+pub(crate) struct ListenerArgs {
+    /// Where to listen: an address (port 0 takes a free one) or unix:PATH (clients built on gRPC's C core then need
+    /// another authority: see docs/security.md)
     #[arg(
         long,
         env = "BUILDKITE_CONNECTOR_LISTEN",
@@ -53,6 +60,14 @@ pub(in crate::cli) struct ListenerArgs {
     /// How long calls under way may take to finish at the end
     #[arg(long, env = "BUILDKITE_CONNECTOR_DRAIN", value_name = "TIME", default_value = "20s")]
     drain: String,
+    /// Calls per second that one caller may make, five times as many at once; 0 for no limit
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_CALLS_PER_SECOND",
+        value_name = "N",
+        default_value = "10000"
+    )]
+    calls_per_second: String,
 }
 
 impl Default for ListenerArgs {
@@ -66,13 +81,14 @@ impl Default for ListenerArgs {
             insecure_listen: "false".to_owned(),
             callers: None,
             drain: "20s".to_owned(),
+            calls_per_second: "10000".to_owned(),
         }
     }
 }
 
 impl ListenerArgs {
     /// The address to listen on, where what protects it suffices for whoever can reach it.
-    pub(in crate::cli) fn address(&self, provisioning: bool) -> Result<ListenAddress, SettingError> {
+    pub(crate) fn address(&self, provisioning: bool) -> Result<ListenAddress, SettingError> {
         let insecure = self.insecure()?;
         let [flag, variable] = LISTEN;
         let address: ListenAddress = self
@@ -99,10 +115,7 @@ impl ListenerArgs {
     }
 
     /// The address to listen on for monitors, if at all; `listen` is where callers are listened for.
-    pub(in crate::cli) fn metrics_address(
-        &self,
-        listen: &ListenAddress,
-    ) -> Result<Option<ListenAddress>, SettingError> {
+    pub(crate) fn metrics_address(&self, listen: &ListenAddress) -> Result<Option<ListenAddress>, SettingError> {
         let Some(text) = self.metrics_listen.as_deref().filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
@@ -122,14 +135,17 @@ impl ListenerArgs {
     }
 
     /// What protects the listener. Must be called within a runtime, since files are watched.
-    pub(in crate::cli) fn options(&self) -> Result<ServerOptions, SettingError> {
+    pub(crate) fn options(&self) -> Result<ServerOptions, SettingError> {
         let files = self.tls_files()?;
         let certificates = files.as_ref().is_some_and(|files| files.client_ca.is_some());
-        let [flag, variable] = CERTIFICATE;
-        let tls = files
-            .map(TlsFiles::watch)
-            .transpose()
-            .map_err(|error| SettingError::new(flag, variable, error))?;
+        let tls = files.map(TlsFiles::watch).transpose().map_err(|error| {
+            let [flag, variable] = match error.part() {
+                Some(TlsPart::Certificate) | None => CERTIFICATE,
+                Some(TlsPart::Key) => KEY,
+                Some(TlsPart::ClientCa) => CLIENT_CA,
+            };
+            SettingError::new(flag, variable, error)
+        })?;
         let [flag, variable] = CALLERS;
         let callers = given(self.callers.as_ref())
             .map(|file| Callers::watch(file.clone(), certificates))
@@ -139,6 +155,8 @@ impl ListenerArgs {
             callers: callers.map_err(|error| SettingError::new(flag, variable, error))?,
             host: None,
             drain: self.drain()?,
+            calls_per_second: self.calls_per_second()?,
+            limits: Limits::default(),
         })
     }
 
@@ -164,13 +182,23 @@ impl ListenerArgs {
         }
     }
 
+    /// The rate of one caller; none for no limit.
+    fn calls_per_second(&self) -> Result<Option<NonZeroU32>, SettingError> {
+        let calls: Option<u32> = self.calls_per_second.parse().ok().filter(|calls| *calls <= MOST_CALLS);
+        calls.map(NonZeroU32::new).ok_or_else(|| {
+            let variable = "BUILDKITE_CONNECTOR_CALLS_PER_SECOND";
+            let problem = format!("give a whole number from 1 to {MOST_CALLS}, or 0 for no limit");
+            SettingError::new("--calls-per-second", variable, problem)
+        })
+    }
+
     fn drain(&self) -> Result<Duration, SettingError> {
         duration("--drain", "BUILDKITE_CONNECTOR_DRAIN", &self.drain)
     }
 }
 
 /// What is wrong with where monitors are listened for.
-pub(in crate::cli) fn metrics_problem(problem: impl Display) -> SettingError {
+pub(crate) fn metrics_problem(problem: impl Display) -> SettingError {
     let [flag, variable] = METRICS;
     SettingError::new(flag, variable, problem)
 }
@@ -279,6 +307,34 @@ mod tests {
             ..on("127.0.0.1:50051")
         };
         assert!(args.metrics_address(&"127.0.0.1:50051".parse().unwrap()).is_ok());
+    }
+
+    #[rstest]
+    #[case("0", None)]
+    #[case("1", Some(1))]
+    #[case("1000000", Some(1_000_000))]
+    fn a_callers_rate_is_a_number_and_0_is_no_limit(#[case] text: &str, #[case] rate: Option<u32>) {
+        let args = ListenerArgs {
+            calls_per_second: text.into(),
+            ..ListenerArgs::default()
+        };
+        assert_eq!(args.calls_per_second(), Ok(rate.and_then(NonZeroU32::new)));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("-1")]
+    #[case("many")]
+    #[case("1000001")]
+    fn another_rate_is_refused_with_what_would_do(#[case] text: &str) {
+        let args = ListenerArgs {
+            calls_per_second: text.into(),
+            ..ListenerArgs::default()
+        };
+        assert_eq!(
+            args.calls_per_second().unwrap_err().to_string(),
+            "--calls-per-second (BUILDKITE_CONNECTOR_CALLS_PER_SECOND): give a whole number from 1 to 1000000, or 0 for no limit"
+        );
     }
 
     #[test]

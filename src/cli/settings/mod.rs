@@ -3,6 +3,7 @@
 mod budget;
 mod health;
 mod listener;
+pub(crate) mod provisioning;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,15 @@ use std::time::Duration;
 
 pub(super) use listener::{ListenerArgs, metrics_problem};
 
-use super::guards::GuardArgs;
-use crate::access::{AccessSettings, PartialVisibility};
-use crate::buildkite::{ApiOrigin, ApiToken, ClientOptions, Credential, OrganizationSlug};
+use super::settings::provisioning::GuardArgs;
+use crate::governance::{GovernanceSettings, PartialVisibility};
+use crate::providers::buildkite::{ApiOrigin, ApiToken, ClientOptions, Credential, OrganizationSlug};
 
 /// The environment variable of the token; there is no flag, since a secret is never an argument.
 const TOKEN: &str = "BUILDKITE_API_TOKEN";
+
+/// Ten years: longer than any job, and short enough to be added to a moment.
+const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// How Buildkite is reached, and what is governed there.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -89,7 +93,7 @@ pub struct ConnectionArgs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingError {
     flag: Option<&'static str>,
-    variable: &'static str,
+    variable: Option<&'static str>,
     problem: String,
 }
 
@@ -97,7 +101,16 @@ impl SettingError {
     pub(super) fn new(flag: &'static str, variable: &'static str, problem: impl fmt::Display) -> Self {
         Self {
             flag: Some(flag),
-            variable,
+            variable: Some(variable),
+            problem: problem.to_string(),
+        }
+    }
+
+    /// What is wrong with a flag that has no variable.
+    pub(super) fn flag(flag: &'static str, problem: impl fmt::Display) -> Self {
+        Self {
+            flag: Some(flag),
+            variable: None,
             problem: problem.to_string(),
         }
     }
@@ -105,7 +118,7 @@ impl SettingError {
     fn token(problem: impl fmt::Display) -> Self {
         Self {
             flag: None,
-            variable: TOKEN,
+            variable: Some(TOKEN),
             problem: problem.to_string(),
         }
     }
@@ -113,9 +126,10 @@ impl SettingError {
 
 impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.flag {
-            Some(flag) => write!(f, "{flag} ({}): {}", self.variable, self.problem),
-            None => write!(f, "{}: {}", self.variable, self.problem),
+        match (self.flag, self.variable) {
+            (Some(flag), Some(variable)) => write!(f, "{flag} ({variable}): {}", self.problem),
+            (Some(name), None) | (None, Some(name)) => write!(f, "{name}: {}", self.problem),
+            (None, None) => f.write_str(&self.problem),
         }
     }
 }
@@ -134,7 +148,7 @@ pub struct Settings {
     /// How it is asked.
     pub client: ClientOptions,
     /// What is allowed.
-    pub access: AccessSettings,
+    pub access: GovernanceSettings,
 }
 
 impl Settings {
@@ -174,6 +188,19 @@ impl ConnectionArgs {
         })
     }
 
+    /// The same for a job that ends: a rate limit is waited for as long as it takes, unless a longest wait is given.
+    pub(super) fn client_of_a_job(&self, mut client: ClientOptions) -> ClientOptions {
+        if !self.has_max_wait() {
+            client.budget.max_wait = AS_LONG_AS_IT_TAKES;
+        }
+        client
+    }
+
+    /// Whether a longest wait for a rate limit is given.
+    pub(super) fn has_max_wait(&self) -> bool {
+        self.budget.max_wait().is_some()
+    }
+
     fn read_ahead(&self) -> Result<usize, SettingError> {
         let wrong = || {
             let problem = "give a whole number from 0 to 64";
@@ -186,7 +213,7 @@ impl ConnectionArgs {
             .ok_or_else(wrong)
     }
 
-    pub(super) fn access(&self) -> Result<AccessSettings, SettingError> {
+    pub(super) fn access(&self) -> Result<GovernanceSettings, SettingError> {
         let partial_visibility = match self.partial_visibility.as_str() {
             "refuse" => PartialVisibility::Refuse,
             "allow" => PartialVisibility::Allow,
@@ -198,7 +225,7 @@ impl ConnectionArgs {
                 ));
             }
         };
-        Ok(AccessSettings {
+        Ok(GovernanceSettings {
             provisioning: switch("--provisioning", "BUILDKITE_CONNECTOR_PROVISIONING", &self.provisioning)?,
             maintainer_revoke: self.guards.maintainer_revoke()?,
             protected: self.guards.protected()?,
@@ -211,7 +238,7 @@ impl ConnectionArgs {
             partial_visibility,
             health: self.health.read()?,
             read_ahead: self.read_ahead()?,
-            ..AccessSettings::default()
+            ..GovernanceSettings::default()
         })
     }
 }

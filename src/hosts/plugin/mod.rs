@@ -17,8 +17,8 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Access;
-use crate::server::{ListenAddress, Listener, Server, ServerOptions, Watched};
+use crate::governance::Governance;
+use crate::grpc::server::{ListenAddress, Listener, Reloadable, Server, ServerOptions};
 use mtls::Identity;
 
 /// The variable by which a host shows that it is one, and its value.
@@ -138,17 +138,18 @@ impl Plugin {
     /// When the server cannot be made, or its listener fails.
     pub async fn run(
         self,
-        access: Arc<Access>,
+        access: Arc<Governance>,
         drain: Duration,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), PluginError> {
         let failed = |error: &dyn std::error::Error| PluginError::Server(error.to_string());
         let told = CancellationToken::new();
         let options = ServerOptions {
-            tls: self.identity.map(|identity| Watched::fixed(identity.into_config())),
+            tls: self.identity.map(|identity| Reloadable::fixed(identity.into_config())),
             callers: None,
             host: Some("plugin".into()),
             drain,
+            ..ServerOptions::default()
         };
         let controller = told.clone();
         let server = Server::with_services(access, options, |routes, ending| {

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use tonic::Status;
 
-use crate::access::Access;
+use crate::governance::Governance;
 
 /// For one check of the credential.
 const VALIDATE: Duration = Duration::from_secs(30);
@@ -29,7 +29,7 @@ pub struct ServiceHealth {
 #[derive(Clone)]
 struct Pages {
     health: ServiceHealth,
-    access: Arc<Access>,
+    access: Arc<Governance>,
     details: bool,
 }
 
@@ -45,7 +45,7 @@ impl ServiceHealth {
     }
 
     /// The three pages. `details` are for listeners that only this machine reaches: they name the credential's trouble.
-    pub fn router(&self, access: Arc<Access>, details: bool) -> Router {
+    pub fn router(&self, access: Arc<Governance>, details: bool) -> Router {
         let pages = Pages {
             health: self.clone(),
             access,

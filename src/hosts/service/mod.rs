@@ -29,7 +29,7 @@ pub use machine::default_host_id;
 pub use timing::Timing;
 
 use super::{LocalConnector, SyncRunner};
-use crate::access::Access;
+use crate::governance::Governance;
 use platform::Platform;
 use task::Tasks;
 
@@ -69,7 +69,7 @@ pub enum ServiceError {
 
 /// A connector in service mode.
 pub struct Service {
-    access: Arc<Access>,
+    access: Arc<Governance>,
     tasks: Arc<Tasks>,
     drain: Duration,
     goodbye: Duration,
@@ -86,7 +86,11 @@ impl Service {
     ///
     /// # Errors
     /// When the platform's authorities or its host cannot be used.
-    pub fn new(access: Arc<Access>, syncs: Arc<dyn SyncRunner>, options: ServiceOptions) -> Result<Self, ServiceError> {
+    pub fn new(
+        access: Arc<Governance>,
+        syncs: Arc<dyn SyncRunner>,
+        options: ServiceOptions,
+    ) -> Result<Self, ServiceError> {
         let local = LocalConnector::new(&access, format!("service:{}", options.host_id));
         let (drain, timing) = (options.drain, options.timing);
         let tasks = Tasks {

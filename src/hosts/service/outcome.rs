@@ -110,7 +110,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::connector::status_with_reason;
+    use crate::grpc::services::status_with_reason;
 
     #[rstest]
     #[case(Code::Unavailable, "BUILDKITE_UNAVAILABLE", true)]

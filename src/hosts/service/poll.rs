@@ -57,7 +57,7 @@ fn refused(error: &PlatformError) -> ServiceError {
     ServiceError::Refused(match error {
         PlatformError::Status(status) => format!(
             "the platform refuses this connector ({}): check BATON_CLIENT_ID, BATON_CLIENT_SECRET and the connector's page there",
-            crate::buildkite::redact(status.message())
+            crate::telemetry::redact::redact(status.message())
         ),
         other => other.to_string(),
     })

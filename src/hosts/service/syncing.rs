@@ -73,7 +73,7 @@ async fn request(tasks: &Tasks, task: SyncFullTask) -> Result<SyncRequest, Statu
         if let Some(unknown) = task.sync_resource_type_ids.iter().find(|id| !known.contains(id)) {
             return Err(Status::invalid_argument(format!(
                 "the sync names a resource type `{}` that this connector does not have: it has {}",
-                crate::buildkite::redact(unknown),
+                crate::telemetry::redact::redact(unknown),
                 known.join(", ")
             )));
         }

@@ -14,7 +14,7 @@ use tonic::metadata::AsciiMetadataValue;
 
 use super::error::{PlatformError, is_untrusted};
 use super::identity::{ClientId, ClientSecret};
-use crate::buildkite::redact;
+use crate::telemetry::redact::redact;
 
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 

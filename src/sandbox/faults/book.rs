@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Edit, Fault, FaultKind, HeaderChange, Times};
+use super::{Edit, Fault, FaultKind, Gate, HeaderChange, LinkChange, Times};
 use crate::sandbox::answers::Answer;
 use crate::sandbox::endpoint::{Endpoint, Target};
 
@@ -57,7 +57,9 @@ impl FaultHandle {
 pub(in crate::sandbox) struct Plan {
     pub(in crate::sandbox) edits: Vec<Edit>,
     pub(in crate::sandbox) delay: Duration,
+    pub(in crate::sandbox) gates: Vec<Gate>,
     pub(in crate::sandbox) headers: Vec<HeaderChange>,
+    pub(in crate::sandbox) links: Vec<LinkChange>,
     pub(in crate::sandbox) kind: Option<FaultKind>,
     pub(in crate::sandbox) replayed: Option<Answer>,
 }
@@ -109,7 +111,11 @@ impl Faults {
         for armed in armed.iter_mut().filter(|armed| armed.aims_at(target, page)) {
             let replaces = !matches!(
                 armed.fault.kind,
-                FaultKind::Delay(_) | FaultKind::Headers(_) | FaultKind::MoveRows(_)
+                FaultKind::Delay(_)
+                    | FaultKind::Held(_)
+                    | FaultKind::Headers(_)
+                    | FaultKind::Links(_)
+                    | FaultKind::MoveRows(_)
             );
             if replaces && plan.kind.is_some() {
                 continue;
@@ -125,7 +131,9 @@ impl Faults {
             armed.fired.fetch_add(1, Ordering::SeqCst);
             match &armed.fault.kind {
                 FaultKind::Delay(time) => plan.delay = plan.delay.saturating_add(*time),
+                FaultKind::Held(gate) => plan.gates.push(gate.clone()),
                 FaultKind::Headers(change) => plan.headers.push(*change),
+                FaultKind::Links(change) => plan.links.push(*change),
                 FaultKind::MoveRows(edit) => plan.edits.push(edit.clone()),
                 kind => {
                     if matches!(kind, FaultKind::ReplayPrevious) {
@@ -175,7 +183,7 @@ impl FaultKind {
     /// Faults of lists leave other endpoints alone, so that `any` can be aimed at.
     fn suits(&self, target: &Target) -> bool {
         match self {
-            Self::RepeatPage | Self::ReplayPrevious | Self::ShortPage(_) => target.endpoint.is_list(),
+            Self::RepeatPage | Self::ReplayPrevious | Self::ShortPage(_) | Self::Links(_) => target.endpoint.is_list(),
             Self::MoveRows(Edit::RemoveAhead | Edit::InsertAhead | Edit::RemoveAndAddAgain) => {
                 target.endpoint.is_list() && target.endpoint != Endpoint::Organizations
             }

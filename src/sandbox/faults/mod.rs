@@ -3,6 +3,7 @@
 
 mod book;
 mod edit;
+mod gate;
 mod spec;
 mod strike;
 
@@ -21,8 +22,9 @@ use super::organization::Organization;
 pub(super) use book::Plan;
 pub use book::{FaultHandle, Faults};
 pub(super) use edit::make;
-pub use spec::FaultSpecError;
-pub(super) use strike::{Instead, Outcome, change_headers, outcome};
+pub use gate::Gate;
+pub use spec::{FAULT_KINDS, FaultSpecError};
+pub(super) use strike::{Instead, Outcome, change_headers, change_link, outcome};
 
 /// Something that goes wrong with certain requests.
 #[derive(Clone, Debug)]
@@ -110,6 +112,8 @@ pub enum FaultKind {
     Hang,
     /// The true answer, late.
     Delay(Duration),
+    /// The true answer, once the gate is open.
+    Held(Gate),
     /// The connection is reset; nothing is applied.
     ResetBefore,
     /// The request is carried out, then the connection is reset.
@@ -120,6 +124,12 @@ pub enum FaultKind {
     Truncated,
     /// The request is carried out; the body is this JSON.
     WrongShape(Value),
+    /// The request is carried out; the body is this text, which need not be JSON.
+    Text(String),
+    /// The true answer under this status.
+    AnsweredAs(StatusCode),
+    /// The true answer, declared as this content type; none: not declared.
+    ContentType(Option<String>),
     /// The request is carried out; the body is `null`.
     NullBody,
     /// The request is carried out; there is no body.
@@ -136,6 +146,8 @@ pub enum FaultKind {
     RateLimited(Bucket, RefusalStyle),
     /// The true answer, with other rate-limit headers.
     Headers(HeaderChange),
+    /// The answer of a list, true or struck by another fault, with another `Link` header.
+    Links(LinkChange),
     /// The organization changes just before the true answer is made.
     MoveRows(Edit),
 }
@@ -181,6 +193,15 @@ pub enum HeaderChange {
     NonNumericReset,
     /// The reset is 0 and nothing remains.
     ZeroReset,
+}
+
+/// What becomes of a list's `Link` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkChange {
+    /// It is missing.
+    Dropped,
+    /// It names a next page and this last one.
+    Last(u32),
 }
 
 /// A change of the organization in the middle of a listing. The named ones act on the list that is being read.

@@ -1,27 +1,68 @@
 //! Faults written as text, for the command line: `ENDPOINT:KIND[=VALUE][:page=N][:after=N][:times=N]`.
-//!
-//! | kind | value |
-//! | --- | --- |
-//! | `status` | a status; `:body=message`, `empty` or `html` |
-//! | `html`, `hang`, `truncated`, `null`, `empty` | |
-//! | `delay` | a duration such as `500ms` |
-//! | `reset` | `before` or `after` applying |
-//! | `applied-then` | a status |
-//! | `shape` | JSON without a colon in it, such as `{}` |
-//! | `redirect` | a path |
-//! | `repeat-page`, `replay-previous` | |
-//! | `short-page` | how many rows |
-//! | `rate-limited` | `rest` or `rest_user` |
-//! | `headers` | `dropped`, `negative`, `huge`, `non-numeric` or `zero` |
-//! | `move` | `remove`, `insert` or `re-add` |
 
 use std::str::FromStr;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
-use super::{BodyStyle, Edit, Fault, FaultKind, HeaderChange, RefusalStyle};
+use super::{BodyStyle, Edit, Fault, FaultKind, HeaderChange, LinkChange, RefusalStyle};
 use crate::sandbox::endpoint::{Endpoint, UnknownEndpoint};
 use crate::sandbox::limits::Bucket;
+
+/// Every kind of fault as it is written, and what happens then. `sandbox --help` prints it.
+pub const FAULT_KINDS: [(&str, &str); 22] = [
+    (
+        "status=CODE[:body=message|empty|html]",
+        "this status; nothing is applied",
+    ),
+    ("html", "an HTML page with status 200"),
+    ("hang", "no answer, ever; nothing is applied"),
+    ("delay=TIME", "the true answer, this much later"),
+    ("reset=before", "the connection is reset; nothing is applied"),
+    (
+        "reset=after",
+        "the request is carried out, then the connection is reset",
+    ),
+    (
+        "applied-then=CODE",
+        "the request is carried out, then answered with this status",
+    ),
+    ("truncated", "the connection ends in the middle of the body"),
+    (
+        "shape=JSON",
+        "the body is this JSON, which has no colon in it, such as `{}`",
+    ),
+    (
+        "text=TEXT",
+        "the body is this text, which has no colon in it, such as `[1,`",
+    ),
+    ("answered-as=CODE", "the true answer, with this status"),
+    (
+        "content-type=TYPE|none",
+        "the true answer, declared as this type, or as none",
+    ),
+    ("null", "the body is `null`"),
+    ("empty", "there is no body"),
+    ("redirect=PATH", "a redirect to this path; nothing is applied"),
+    ("repeat-page", "page 1 of the list, whichever page was asked for"),
+    ("replay-previous", "the previous answer of the same list once more"),
+    ("short-page=ROWS", "only so many rows of the page"),
+    (
+        "rate-limited=rest|rest_user",
+        "a 429 of this limit, though it is not used up",
+    ),
+    (
+        "headers=dropped|negative|huge|non-numeric|zero",
+        "the true answer with wrong rate-limit headers",
+    ),
+    (
+        "link=dropped|N",
+        "the true page without a `Link`, or with one that names N as the last page",
+    ),
+    (
+        "move=remove|insert|re-add",
+        "a row goes or comes before the page is made: all behind it move",
+    ),
+];
 
 /// A fault's text that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -100,10 +141,18 @@ fn kind_of(text: &str) -> Option<FaultKind> {
         ("reset", "before") => Some(FaultKind::ResetBefore),
         ("reset", "after") => Some(FaultKind::ResetAfter),
         ("shape", json) => serde_json::from_str(json).ok().map(FaultKind::WrongShape),
+        ("text", text) => Some(FaultKind::Text(text.to_owned())),
+        ("answered-as", code) => Some(FaultKind::AnsweredAs(status(code)?)),
+        ("content-type", "none") => Some(FaultKind::ContentType(None)),
+        ("content-type", declared) => HeaderValue::from_str(declared)
+            .is_ok()
+            .then(|| FaultKind::ContentType(Some(declared.to_owned()))),
         ("redirect", path) => Some(FaultKind::Redirect(path.to_owned())),
         ("short-page", rows) => rows.parse().ok().map(FaultKind::ShortPage),
         ("rate-limited", "rest") => Some(FaultKind::RateLimited(Bucket::Organization, RefusalStyle::Documented)),
         ("rate-limited", "rest_user") => Some(FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented)),
+        ("link", "dropped") => Some(FaultKind::Links(LinkChange::Dropped)),
+        ("link", last) => last.parse().ok().map(|last| FaultKind::Links(LinkChange::Last(last))),
         ("headers", change) => header_change(change).map(FaultKind::Headers),
         ("move", "remove") => Some(FaultKind::MoveRows(Edit::RemoveAhead)),
         ("move", "insert") => Some(FaultKind::MoveRows(Edit::InsertAhead)),
@@ -128,4 +177,49 @@ fn status(text: &str) -> Option<StatusCode> {
     text.parse::<StatusCode>()
         .ok()
         .filter(|status| !status.is_informational())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kinds as they may be written, one for each choice, with a value in place of each name.
+    fn examples(kind: &str) -> Vec<String> {
+        let kind = kind.split('[').next().unwrap();
+        let Some((name, values)) = kind.split_once('=') else {
+            return vec![kind.to_owned()];
+        };
+        let value = |value: &str| match value {
+            "CODE" => "502".to_owned(),
+            "TIME" => "1s".to_owned(),
+            "JSON" => "{}".to_owned(),
+            "PATH" => "/v2".to_owned(),
+            "ROWS" | "N" => "1".to_owned(),
+            "TYPE" => "text/plain".to_owned(),
+            choice => choice.to_owned(),
+        };
+        values.split('|').map(|of| format!("{name}={}", value(of))).collect()
+    }
+
+    #[test]
+    fn every_kind_that_is_listed_can_be_written() {
+        for (kind, _) in FAULT_KINDS {
+            for example in examples(kind) {
+                assert!(kind_of(&example).is_some(), "{example}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_that_can_be_written_is_listed() {
+        let source = include_str!("spec.rs");
+        let from = source.find("fn kind_of").unwrap();
+        let to = source.find("fn header_change").unwrap();
+        let names = source[from..to].split('"').skip(1).step_by(2);
+        let listed: Vec<String> = FAULT_KINDS.iter().flat_map(|(kind, _)| examples(kind)).collect();
+        for name in names.filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-' || c == '_')) {
+            let is_listed = listed.iter().any(|kind| kind.split('=').any(|part| part == name));
+            assert!(is_listed, "{name}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
-use super::{BodyStyle, FaultKind, HeaderChange, RefusalStyle};
+use super::{BodyStyle, FaultKind, HeaderChange, LinkChange, RefusalStyle};
 use crate::sandbox::answers::Answer;
 use crate::sandbox::habits::Habits;
 use crate::sandbox::limits::{Bucket, Limits, Standing};
@@ -70,6 +70,15 @@ pub(in crate::sandbox) fn outcome(
             ..carry_out(truly)
         },
         FaultKind::WrongShape(shape) => reshaped(carry_out(truly), &shape),
+        FaultKind::Text(text) => Answer {
+            body: text.into_bytes(),
+            ..carry_out(truly)
+        },
+        FaultKind::AnsweredAs(status) => Answer {
+            status,
+            ..carry_out(truly)
+        },
+        FaultKind::ContentType(declared) => redeclared(carry_out(truly), declared),
         FaultKind::NullBody => reshaped(carry_out(truly), &Value::Null),
         FaultKind::EmptyBody => Answer {
             body: Vec::new(),
@@ -97,7 +106,11 @@ pub(in crate::sandbox) fn outcome(
                 .refusal(bucket, habits.reset_rounding);
             return Outcome::Refused(restyled(documented, style), bucket);
         }
-        FaultKind::Delay(_) | FaultKind::Headers(_) | FaultKind::MoveRows(_) => carry_out(truly),
+        FaultKind::Delay(_)
+        | FaultKind::Held(_)
+        | FaultKind::Headers(_)
+        | FaultKind::Links(_)
+        | FaultKind::MoveRows(_) => carry_out(truly),
     })
 }
 
@@ -106,6 +119,14 @@ fn reshaped(answer: Answer, shape: &Value) -> Answer {
         body: shape.to_string().into_bytes(),
         ..answer
     }
+}
+
+fn redeclared(mut answer: Answer, content_type: Option<String>) -> Answer {
+    answer.headers.remove(header::CONTENT_TYPE);
+    if let Some(declared) = content_type.and_then(|declared| HeaderValue::try_from(declared).ok()) {
+        answer.headers.insert(header::CONTENT_TYPE, declared);
+    }
+    answer
 }
 
 fn restyled(documented: Answer, style: RefusalStyle) -> Answer {
@@ -147,5 +168,18 @@ pub(in crate::sandbox) fn change_headers(headers: &mut HeaderMap, change: Header
             _ => continue,
         };
         headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+/// Falsifies the `Link` header of a list at `path`.
+pub(in crate::sandbox) fn change_link(headers: &mut HeaderMap, path: &str, change: LinkChange) {
+    headers.remove(header::LINK);
+    if let LinkChange::Last(last) = change {
+        let entries = format!(
+            "<http://sandbox.invalid{path}?page=2>; rel=\"next\", <http://sandbox.invalid{path}?page={last}>; rel=\"last\""
+        );
+        if let Ok(value) = HeaderValue::try_from(entries) {
+            headers.insert(header::LINK, value);
+        }
     }
 }

@@ -32,6 +32,9 @@ pub struct Trouble {
     pub window: Duration,
 }
 
+/// A window of the rate limits that ends while a listing waits for it.
+pub const SOON: Duration = Duration::from_millis(200);
+
 const REJECTED: End = End::Fails(Unauthenticated, "TOKEN_REJECTED");
 const FORBIDDEN: End = End::Fails(PermissionDenied, "FORBIDDEN");
 const LIMITED: End = End::Fails(Unavailable, "RATE_LIMITED");
@@ -52,7 +55,7 @@ pub fn troubles(listing: Listing, redirect: &str) -> Vec<Trouble> {
     let status = |code: StatusCode, style| FaultKind::Status(code, style);
     let limited = |style| FaultKind::RateLimited(Bucket::User, style);
     let redirect = FaultKind::Redirect(redirect.to_owned());
-    let (soon, far) = (Duration::from_millis(200), Duration::from_secs(60));
+    let (soon, far) = (SOON, Duration::from_secs(3_600));
     let (message, empty, html) = (BodyStyle::Message, BodyStyle::Empty, BodyStyle::Html);
     let hidden = hidden(listing);
     #[rustfmt::skip]

@@ -17,7 +17,7 @@ use crate::support::sized;
 
 fn impatient() -> crate::support::Setup {
     let mut setup = setup();
-    setup.client.attempt_timeout = Duration::from_millis(300);
+    setup.client.attempt_timeout = Duration::from_secs(2);
     setup
 }
 
@@ -33,6 +33,10 @@ fn impatient() -> crate::support::Setup {
 #[case::empty(FaultKind::EmptyBody)]
 #[case::null(FaultKind::NullBody)]
 #[case::other_shape(FaultKind::WrongShape(json!([])))]
+#[case::accepted(FaultKind::AnsweredAs(StatusCode::ACCEPTED))]
+#[case::partial(FaultKind::AnsweredAs(StatusCode::PARTIAL_CONTENT))]
+#[case::declared_as_html(FaultKind::ContentType(Some("text/html".to_owned())))]
+#[case::cut_in_another_shape(FaultKind::Text("{\"role\": \"mai".to_owned()))]
 #[case::hang(FaultKind::Hang)]
 #[tokio::test]
 async fn a_lost_reply_ends_as_if_it_had_come(#[case] kind: FaultKind) {
@@ -62,6 +66,32 @@ async fn a_lost_reply_ends_as_if_it_had_come(#[case] kind: FaultKind) {
     }
 }
 
+/// Accepted and never done: whatever was answered, nothing is claimed that no read shows.
+#[rstest]
+#[case::accepted(FaultKind::Status(StatusCode::ACCEPTED, BodyStyle::Message))]
+#[case::html(FaultKind::Html200)]
+#[tokio::test]
+async fn an_accepted_write_that_no_read_shows_is_not_claimed(#[case] kind: FaultKind) {
+    let world = World::with(impatient()).await;
+    for asked in Asked::ALL {
+        for held in HELD.into_iter().filter(|held| asked.step(*held).0 != *held) {
+            let pair = world.pair();
+            world.hold(pair, held);
+            world.sandbox.faults().clear();
+            for write in WRITES {
+                world.sandbox.faults().add(Fault::new(write, kind.clone()));
+            }
+            let (code, reason) = reason(&world.ask(pair, asked).await.unwrap_err());
+            assert_eq!(
+                (code, reason.as_str()),
+                (Code::Unavailable, "BUILDKITE_UNAVAILABLE"),
+                "{asked:?} {held:?}"
+            );
+            assert_eq!(world.held(pair), held, "{asked:?} {held:?}");
+        }
+    }
+}
+
 #[rstest]
 #[case(
     Endpoint::TeamMember,
@@ -69,6 +99,11 @@ async fn a_lost_reply_ends_as_if_it_had_come(#[case] kind: FaultKind) {
 )]
 #[case(Endpoint::TeamMember, FaultKind::ResetBefore)]
 #[case(Endpoint::TeamMember, FaultKind::Truncated)]
+#[case(Endpoint::TeamMember, FaultKind::Text("[1,".to_owned()))]
+#[case(
+    Endpoint::TeamMember,
+    FaultKind::ContentType(Some("text/plain".to_owned()))
+)]
 #[case(Endpoint::TeamMember, FaultKind::Html200)]
 #[case(Endpoint::TeamMember, FaultKind::Hang)]
 #[case(Endpoint::Team, FaultKind::Status(StatusCode::SERVICE_UNAVAILABLE, BodyStyle::Empty))]

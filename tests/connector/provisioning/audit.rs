@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use buildkite_connector::proto::c1::connector::v2::{GrantManagerServiceGrantRequest, RequestId};
+use buildkite_connector::proto::c1::connector::v2::{
+    GrantManagerServiceGrantRequest, GrantManagerServiceRevokeRequest, RequestId,
+};
 use buildkite_connector::sandbox::{Edit, Endpoint, Fault, FaultKind};
 use prost_types::Any;
 use serde_json::{Value, json};
@@ -68,13 +70,70 @@ async fn what_changes_nothing_or_fails_leaves_an_outcome_alone() {
     super::ask(&world.platform, world.pair(), nobody, GRANT)
         .await
         .unwrap_err();
-    let [already, ambiguous] = lines(&path).try_into().unwrap();
+    let [already, unknown] = lines(&path).try_into().unwrap();
     assert_eq!(already["outcome"], "already_revoked");
     assert_eq!(
-        (&ambiguous["outcome"], &ambiguous["reason"]),
-        (&json!("failed"), &json!("AMBIGUOUS_PRINCIPAL"))
+        (&unknown["outcome"], &unknown["reason"]),
+        (&json!("failed"), &json!("USER_NOT_IN_ORGANIZATION"))
     );
-    assert_eq!(ambiguous["user_email"], nobody);
+    assert_eq!(unknown["user_email"], nobody);
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_well_formed_is_on_record_as_far_as_it_could_be_read() {
+    let (_directory, path) = file();
+    let world = recorded(&path).await;
+    let (team, user) = (world.pair().team.to_string(), world.pair().user.to_string());
+    let platform = &world.platform;
+    let refused = [
+        platform.grant(&team, "owner", &user).await.map(drop),
+        platform.grant(&team, "member", "nobody").await.map(drop),
+        platform.revoke("no-team", "member", "ada@example.com").await.map(drop),
+        world
+            .platform
+            .grants_client()
+            .revoke(GrantManagerServiceRevokeRequest::default())
+            .await
+            .map(drop),
+    ];
+    for refused in refused {
+        assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+    }
+    let lines = lines(&path);
+    let read = |line: &Value| {
+        let fields = ["operation", "role", "team_id", "user_id", "user_email"];
+        fields.map(|field| line[field].as_str().map(str::to_owned))
+    };
+    let expected = [
+        ["grant", "", "", &user, ""],
+        ["grant", "member", &team, "", ""],
+        ["revoke", "", "", "", "ada@example.com"],
+        ["revoke", "", "", "", ""],
+    ];
+    let expected = expected.map(|line| line.map(|field| (!field.is_empty()).then(|| field.to_owned())));
+    assert_eq!(lines.iter().map(read).collect::<Vec<_>>(), expected);
+    for line in &lines {
+        assert_eq!(
+            (&line["record"], &line["outcome"], &line["reason"]),
+            (&json!("outcome"), &json!("failed"), &json!("INVALID_REQUEST"))
+        );
+        assert!(line["message"].is_string() && line["request_id"].is_string(), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_is_requested_while_changes_are_off_is_on_record() {
+    let (_directory, path) = file();
+    let mut setup = setup();
+    setup.access.audit_file = Some(path.clone());
+    setup.access.provisioning = false;
+    let world = World::with(setup).await;
+    world.ask(world.pair(), GRANT).await.unwrap_err();
+    let [line] = lines(&path).try_into().unwrap();
+    assert_eq!(
+        (&line["reason"], &line["user_id"]),
+        (&json!("PROVISIONING_DISABLED"), &json!(world.pair().user))
+    );
 }
 
 #[tokio::test]
@@ -98,8 +157,12 @@ async fn a_change_that_cannot_be_recorded_is_not_made() {
     let directory = tempfile::tempdir().unwrap();
     let a_directory = directory.path().to_owned();
     let missing = directory.path().join("missing/audit.jsonl");
+    let pipe = directory.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
     for path in [
         PathBuf::from("/dev/full"),
+        pipe.clone(),
         missing.clone(),
         "/proc/audit.jsonl".into(),
         a_directory,
@@ -111,6 +174,8 @@ async fn a_change_that_cannot_be_recorded_is_not_made() {
             (Code::FailedPrecondition, "AUDIT_UNAVAILABLE".to_owned())
         );
         assert!(refused.message().contains(&path.display().to_string()), "{refused}");
+        let to_the_log = refused.message().contains("the log's target `audit`");
+        assert!(to_the_log || path == missing || path.starts_with("/proc"), "{refused}");
         assert_eq!(world.sandbox.journal().count(Endpoint::AddTeamMember), 0);
         // What needs no change needs no record first.
         let answer = world.ask(world.pair(), Asked::Revoke(Role::Member)).await.unwrap();
@@ -181,7 +246,7 @@ async fn a_request_is_known_by_the_callers_name_for_it_in_every_answer() {
     assert_eq!(made.parse::<uuid::Uuid>().unwrap().get_version_num(), 7);
     let invalid = client.grant(request("nobody", vec![])).await.unwrap_err();
     assert_eq!(invalid.code(), Code::InvalidArgument);
-    assert!(invalid.metadata().contains_key("x-request-id"));
+    let called = invalid.metadata().get("x-request-id").unwrap().to_str().unwrap();
 
     let ids: Vec<Value> = lines(&path)
         .into_iter()
@@ -193,7 +258,8 @@ async fn a_request_is_known_by_the_callers_name_for_it_in_every_answer() {
             json!("fromheader1"),
             json!("fromheader1"),
             json!("from-annotation"),
-            json!(made)
+            json!(made),
+            json!(called)
         ]
     );
 }

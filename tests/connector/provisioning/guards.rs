@@ -1,6 +1,6 @@
 //! What no approval changes.
 
-use buildkite_connector::access::provisioning::{MaintainerRevoke, Protected};
+use buildkite_connector::governance::provisioning::{MaintainerRevoke, Protected};
 use buildkite_connector::sandbox::{Endpoint, MemberRoleField, OrganizationRole, TeamRole, TokenSpec};
 use rstest::rstest;
 use tonic::{Code, Status};

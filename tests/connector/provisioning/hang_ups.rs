@@ -3,18 +3,22 @@
 use std::time::Duration;
 
 use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantRequest;
-use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, RefusalStyle};
+use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, Gate, RefusalStyle};
 use tonic::{Code, Request};
 
 use super::model::{Answer, Asked, Role};
 use super::{World, limited, reason, setup};
 use crate::support::{entitlement, resource, until};
 
-/// Longer than any of these tests waits for a condition.
-const DELAY: Duration = Duration::from_millis(1_200);
+/// Enough for a call to come to the request that is held, however busy the machine is.
+const DEADLINE: Duration = Duration::from_secs(5);
 
-fn delayed(endpoint: Endpoint) -> Fault {
-    Fault::new(endpoint, FaultKind::Delay(DELAY)).once()
+/// Holds the next request of this endpoint until the gate is opened.
+fn held(world: &World, endpoint: Endpoint) -> Gate {
+    let gate = Gate::default();
+    let fault = Fault::new(endpoint, FaultKind::Held(gate.clone())).once();
+    world.sandbox.faults().add(fault);
+    gate
 }
 
 fn grant_request(world: &World) -> Request<GrantManagerServiceGrantRequest> {
@@ -28,7 +32,7 @@ fn grant_request(world: &World) -> Request<GrantManagerServiceGrantRequest> {
 #[tokio::test]
 async fn a_caller_that_is_gone_before_the_write_starts_nothing() {
     let world = World::new().await;
-    world.sandbox.faults().add(delayed(Endpoint::TeamMember));
+    let gate = held(&world, Endpoint::TeamMember);
     let (platform, pair) = (world.platform.clone(), world.pair());
     let caller =
         tokio::spawn(
@@ -37,6 +41,7 @@ async fn a_caller_that_is_gone_before_the_write_starts_nothing() {
     until(|| world.sandbox.journal().in_flight() == 1).await;
     caller.abort();
     until(|| world.sandbox.journal().in_flight() == 0).await;
+    gate.open();
     // Whoever comes next has the turn at once, and finds nothing done.
     assert_eq!(
         world.ask(pair, Asked::Grant(Role::Maintainer)).await.unwrap(),
@@ -48,7 +53,7 @@ async fn a_caller_that_is_gone_before_the_write_starts_nothing() {
 #[tokio::test]
 async fn a_caller_that_is_gone_while_it_waits_for_its_turn_starts_nothing() {
     let world = World::new().await;
-    world.sandbox.faults().add(delayed(Endpoint::TeamMember));
+    let gate = held(&world, Endpoint::TeamMember);
     let pair = world.pair();
     let asking = |asked| {
         let platform = world.platform.clone();
@@ -57,8 +62,10 @@ async fn a_caller_that_is_gone_while_it_waits_for_its_turn_starts_nothing() {
     let first = asking(Asked::Grant(Role::Member));
     until(|| world.sandbox.journal().in_flight() == 1).await;
     let second = asking(Asked::Revoke(Role::Member));
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // It waits behind the first once a later call of the same connection is answered.
+    world.platform.types().await.unwrap();
     second.abort();
+    gate.open();
     assert_eq!(first.await.unwrap().unwrap(), Answer::Done);
     assert_eq!(
         world.ask(pair, Asked::Grant(Role::Member)).await.unwrap(),
@@ -74,7 +81,7 @@ async fn a_write_that_was_started_is_finished_and_recorded_although_its_caller_i
     let mut recorded = setup();
     recorded.access.audit_file = Some(path.clone());
     let world = World::with(recorded).await;
-    world.sandbox.faults().add(delayed(Endpoint::AddTeamMember));
+    let gate = held(&world, Endpoint::AddTeamMember);
     // Its reply is lost as well, so that finishing takes more than the write.
     world
         .sandbox
@@ -87,6 +94,7 @@ async fn a_write_that_was_started_is_finished_and_recorded_although_its_caller_i
         );
     until(|| world.total() == 1 && world.sandbox.journal().in_flight() == 1).await;
     caller.abort();
+    gate.open();
     until(|| std::fs::read_to_string(&path).is_ok_and(|text| text.contains("\"outcome\":\"granted\""))).await;
     assert_eq!((world.held(pair), world.applied()), (Some(Role::Member), 1));
 }
@@ -94,19 +102,21 @@ async fn a_write_that_was_started_is_finished_and_recorded_although_its_caller_i
 #[tokio::test]
 async fn a_deadline_that_passes_is_kept_and_the_write_is_finished() {
     let world = World::new().await;
-    world.sandbox.faults().add(delayed(Endpoint::AddTeamMember));
+    let gate = held(&world, Endpoint::AddTeamMember);
     let mut request = grant_request(&world);
-    request.set_timeout(DELAY / 4);
+    request.set_timeout(DEADLINE);
     let late = world.platform.grants_client().grant(request).await.unwrap_err();
     assert_eq!(reason(&late), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
     assert!(late.metadata().contains_key("x-request-id"));
+    assert_eq!(world.held(world.pair()), None);
+    gate.open();
     until(|| world.held(world.pair()).is_some()).await;
 }
 
 #[tokio::test]
 async fn a_caller_that_waits_for_its_turn_keeps_its_deadline() {
     let world = World::new().await;
-    world.sandbox.faults().add(delayed(Endpoint::TeamMember));
+    let gate = held(&world, Endpoint::TeamMember);
     let (platform, pair) = (world.platform.clone(), world.pair());
     let first =
         tokio::spawn(
@@ -114,9 +124,10 @@ async fn a_caller_that_waits_for_its_turn_keeps_its_deadline() {
         );
     until(|| world.sandbox.journal().in_flight() == 1).await;
     let mut request = grant_request(&world);
-    request.set_timeout(DELAY / 4);
+    request.set_timeout(DEADLINE);
     let late = world.platform.grants_client().grant(request).await.unwrap_err();
     assert_eq!(late.code(), Code::DeadlineExceeded);
+    gate.open();
     assert_eq!(first.await.unwrap().unwrap(), Answer::Done);
     assert_eq!(world.sandbox.journal().count(Endpoint::TeamMember), 1);
 }
@@ -144,5 +155,74 @@ async fn a_caller_that_is_gone_while_it_waits_for_the_rate_limit_starts_nothing(
     assert_eq!(
         (world.sandbox.journal().count(Endpoint::AddTeamMember), world.applied()),
         (1, 0)
+    );
+}
+
+/// A world that records changes, and what its file holds.
+async fn recorded() -> (World, tempfile::TempDir, impl Fn() -> Vec<serde_json::Value>) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit.jsonl");
+    let mut recorded = setup();
+    recorded.access.audit_file = Some(path.clone());
+    let lines = move || {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    (World::with(recorded).await, directory, lines)
+}
+
+#[tokio::test]
+async fn a_caller_whose_deadline_passed_is_on_record_as_it_was_answered() {
+    let (world, _directory, lines) = recorded().await;
+    // The read of the first caller is held, and behind it the second waits for its turn.
+    let _gate = held(&world, Endpoint::TeamMember);
+    let ask = || {
+        let mut request = grant_request(&world);
+        request.set_timeout(DEADLINE);
+        let mut client = world.platform.grants_client();
+        async move { client.grant(request).await.unwrap_err() }
+    };
+    let (first, second) = tokio::join!(ask(), ask());
+    assert_eq!(
+        (first.code(), second.code()),
+        (Code::DeadlineExceeded, Code::DeadlineExceeded)
+    );
+    until(|| lines().len() == 2).await;
+    for line in lines() {
+        assert_eq!(
+            (&line["outcome"], &line["reason"]),
+            (&"failed".into(), &"DEADLINE_EXCEEDED".into())
+        );
+    }
+    assert_eq!(world.applied(), 0);
+}
+
+#[tokio::test]
+async fn a_caller_that_hung_up_is_on_record_as_that() {
+    let (world, _directory, lines) = recorded().await;
+    let _gate = held(&world, Endpoint::TeamMember);
+    let mut request = grant_request(&world);
+    request.set_timeout(DEADLINE * 20);
+    let mut client = world.platform.grants_client();
+    let caller = tokio::spawn(async move { client.grant(request).await });
+    until(|| world.sandbox.journal().in_flight() == 1).await;
+    caller.abort();
+    until(|| lines().len() == 1).await;
+    assert_eq!(lines()[0]["reason"], "ABANDONED");
+}
+
+#[tokio::test]
+async fn a_change_that_was_begun_is_on_record_as_what_came_of_it_although_the_deadline_passed() {
+    let (world, _directory, lines) = recorded().await;
+    let gate = held(&world, Endpoint::AddTeamMember);
+    let mut request = grant_request(&world);
+    request.set_timeout(DEADLINE);
+    let late = world.platform.grants_client().grant(request).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded);
+    gate.open();
+    until(|| lines().len() == 2).await;
+    assert_eq!(
+        (&lines()[0]["record"], &lines()[1]["outcome"]),
+        (&"intent".into(), &"granted".into())
     );
 }

@@ -9,12 +9,13 @@ mod hang_ups;
 mod model;
 mod principals;
 mod races;
+mod stalls;
 mod state_machine;
 
 use std::time::Duration;
 
-use buildkite_connector::access::AccessSettings;
-use buildkite_connector::access::provisioning::Patience;
+use buildkite_connector::governance::GovernanceSettings;
+use buildkite_connector::governance::provisioning::WriteTimeouts;
 use buildkite_connector::sandbox::{Endpoint, LimitOptions, Options, Organization, Sandbox, TeamRole};
 use prost::Name;
 use secrecy::SecretString;
@@ -38,21 +39,22 @@ pub struct World {
 
 /// The design's times, a fiftieth of them; edits behind our back come at once here, where they would be seconds apart in the
 /// world, so that a write of ours explains even less.
-pub fn patience() -> Patience {
-    Patience {
+pub fn patience() -> WriteTimeouts {
+    WriteTimeouts {
         pauses: [2, 6, 12, 20, 60, 100].map(Duration::from_millis).to_vec(),
         doubts: 4,
         own_writes: Duration::from_millis(20),
         finish: Duration::from_secs(20),
+        ..WriteTimeouts::default()
     }
 }
 
 pub fn setup() -> Setup {
     Setup {
-        access: AccessSettings {
+        access: GovernanceSettings {
             provisioning: true,
             patience: patience(),
-            ..AccessSettings::default()
+            ..GovernanceSettings::default()
         },
         ..Setup::default()
     }
@@ -94,6 +96,10 @@ impl World {
 
     pub async fn on(sandbox: Sandbox, token: &SecretString, setup: Setup) -> Self {
         let connector = Connector::with(&sandbox, token, setup).await;
+        Self::of(sandbox, connector).await
+    }
+
+    pub async fn of(sandbox: Sandbox, connector: Connector) -> Self {
         let platform = connector.platform().await;
         let (teams, people) = sandbox.look(|organization: &Organization| {
             let teams = organization.teams().iter().map(|team| team.id).collect();

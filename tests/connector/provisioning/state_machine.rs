@@ -118,7 +118,7 @@ struct Machine {
 
 impl Machine {
     async fn new(habits: Habits, mut setup: Setup) -> Self {
-        setup.client.attempt_timeout = Duration::from_millis(300);
+        setup.client.attempt_timeout = Duration::from_secs(2);
         let world = World::with(setup).await;
         world.sandbox.change_habits(|now| *now = habits);
         Self {

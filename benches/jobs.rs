@@ -1,0 +1,137 @@
+//! `sync` as a job, against the sandbox over loopback: wall time, CPU, peak memory and the file's size, for each format. The job is
+//! the real binary, from its start to its end.
+//!
+//! `cargo bench --bench jobs`, or with `-- quick` for the smaller organization alone.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox};
+use comfy_table::Table;
+use secrecy::ExposeSecret;
+use support::sized;
+
+/// Teams, members of each, people, and Buildkite's latency in milliseconds.
+const RUNS: [(usize, usize, usize, u64); 3] = [(250, 20, 2_000, 0), (250, 20, 2_000, 50), (2_000, 150, 50_000, 0)];
+
+const FORMATS: [&str; 4] = ["c1z", "jsonl", "csv", "json"];
+
+/// Ticks in which Linux tells a process' CPU time.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Between two looks at the job's memory.
+const LOOK: Duration = Duration::from_millis(2);
+
+#[tokio::main]
+async fn main() {
+    // `cargo test --all-targets` runs benches too, but not to measure.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let quick = std::env::args().any(|argument| argument == "quick");
+    let mut table = Table::new();
+    table.set_header([
+        "organization",
+        "latency",
+        "format",
+        "wall",
+        "CPU",
+        "peak memory",
+        "file",
+    ]);
+    for (teams, members, people, latency) in RUNS.into_iter().take(if quick { 2 } else { RUNS.len() }) {
+        let options = Options {
+            seed: sized(teams, members, people),
+            latency: Duration::from_millis(latency),
+            limits: LimitOptions::unlimited(),
+            ..Options::default()
+        };
+        let sandbox = Sandbox::start(options).await.unwrap();
+        for format in FORMATS {
+            let directory = tempfile::tempdir().unwrap();
+            let place = directory.path().join("access").with_extension(format);
+            let job = start(&sandbox, &place);
+            let measured = tokio::task::spawn_blocking(move || measure(job)).await.unwrap();
+            table.add_row([
+                format!("{teams} × {members}, {people} people"),
+                format!("{latency} ms"),
+                format.to_owned(),
+                format!("{:.2} s", measured.wall.as_secs_f64()),
+                format!("{:.2} s", measured.cpu),
+                format!("{:.1} MB", measured.peak_megabytes),
+                format!("{:.1} MB", megabytes(&place)),
+            ]);
+        }
+    }
+    println!("{table}");
+}
+
+fn start(sandbox: &Sandbox, place: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_buildkite-connector"))
+        .args(["sync", "--output"])
+        .arg(place)
+        .env("BUILDKITE_REST_URL", sandbox.url())
+        .env("BUILDKITE_ORGANIZATION_SLUG", sandbox.slug())
+        .env("BUILDKITE_API_TOKEN", sandbox.token().expose_secret())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+struct Measured {
+    wall: Duration,
+    cpu: f64,
+    peak_megabytes: f64,
+}
+
+/// Looks at the job until it has ended. A process that ended and was not waited for still tells its CPU time.
+fn measure(mut job: Child) -> Measured {
+    let (began, mut peak) = (Instant::now(), 0.0);
+    let fields = loop {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", job.id())).unwrap();
+        // The name before the bracket may hold spaces.
+        let fields: Vec<String> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        if fields[0] == "Z" {
+            break fields;
+        }
+        let status = fs::read_to_string(format!("/proc/{}/status", job.id())).unwrap();
+        if let Some(line) = status.lines().find(|line| line.starts_with("VmHWM:")) {
+            peak = line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0;
+        }
+        std::thread::sleep(LOOK);
+    };
+    let wall = began.elapsed();
+    assert!(job.wait().unwrap().success());
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    Measured {
+        wall,
+        cpu: ticks / TICKS_PER_SECOND,
+        peak_megabytes: peak,
+    }
+}
+
+fn megabytes(place: &Path) -> f64 {
+    let of = |path: &Path| fs::metadata(path).unwrap().len();
+    let bytes: u64 = if place.is_dir() {
+        fs::read_dir(place)
+            .unwrap()
+            .map(|entry| of(&entry.unwrap().path()))
+            .sum()
+    } else {
+        of(place)
+    };
+    f64::from(u32::try_from(bytes / 1_000).unwrap()) / 1_000.0
+}

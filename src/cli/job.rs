@@ -1,0 +1,113 @@
+//! What all jobs have in common: their settings, their signals, their progress, and how they fail.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+use tokio_util::task::AbortOnDropHandle;
+
+use super::settings::{ConnectionArgs, Settings};
+use super::{CommandError, logging, progress, serve, signals};
+use crate::export::{ExportError, Progress};
+use crate::governance::{Governance, GovernanceError};
+use crate::providers::buildkite::Client;
+use crate::sandbox::Sandbox;
+
+/// What is logged on a terminal, where a bar shows the progress, and elsewhere.
+const LOG_OF_A_TERMINAL: &str = "warn";
+const LOG: &str = "warn,buildkite_connector::cli=info";
+
+/// What every job can be told.
+#[derive(Debug, clap::Args)]
+pub struct JobArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    /// Use an embedded Buildkite with a believable organization: no account needed
+    #[arg(long)]
+    sandbox: bool,
+    /// What is logged, for instance `info` or `buildkite_connector=debug` [default: warnings, and progress where there is no terminal]
+    #[arg(long, env = "BUILDKITE_CONNECTOR_LOG", value_name = "FILTER")]
+    log: Option<String>,
+}
+
+/// A job that is ready to begin.
+#[derive(Debug)]
+pub(super) struct Job {
+    access: Arc<Governance>,
+    has_max_wait: bool,
+    /// The stand-in that the job reads; it ends with the job.
+    _sandbox: Option<Sandbox>,
+    /// Reads the token's file again when it changes.
+    _rotation: AbortOnDropHandle<()>,
+}
+
+impl Job {
+    /// Reads the settings. Nothing is asked of Buildkite yet.
+    pub(super) async fn start(args: &JobArgs) -> Result<Self, CommandError> {
+        let unless_given = if io::stderr().is_terminal() {
+            LOG_OF_A_TERMINAL
+        } else {
+            LOG
+        };
+        let given = args.log.as_deref().filter(|filter| !filter.is_empty());
+        logging::init(given.unwrap_or(unless_given))?;
+        let sandbox = if args.sandbox {
+            Some(serve::start_sandbox().await?)
+        } else {
+            None
+        };
+        let settings = match &sandbox {
+            Some(sandbox) => serve::for_sandbox(sandbox, &args.connection)?,
+            None => Settings::read(&args.connection, |name| std::env::var(name).ok())?,
+        };
+        let client = Client::with_credential(
+            settings.origin,
+            settings.organization,
+            settings.credential,
+            args.connection.client_of_a_job(settings.client),
+        )
+        .map_err(|error| CommandError::Failed(error.to_string()))?;
+        let credential = client.credential();
+        Ok(Self {
+            access: Arc::new(Governance::new(Arc::new(client), settings.access)),
+            has_max_wait: args.connection.has_max_wait(),
+            _sandbox: sandbox,
+            _rotation: AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await })),
+        })
+    }
+
+    /// The organization's governance.
+    pub(super) fn access(&self) -> &Governance {
+        &self.access
+    }
+
+    /// Does the work and shows its progress. A signal drops the work where it is.
+    pub(super) async fn run<T>(
+        &self,
+        progress: &Progress,
+        work: impl Future<Output = Result<T, CommandError>>,
+    ) -> Result<T, CommandError> {
+        let interruption = signals::interruption().map_err(|error| CommandError::Failed(error.to_string()))?;
+        let done = tokio::select! {
+            biased;
+            code = interruption => Err(CommandError::Interrupted(code)),
+            done = work => done,
+            never = progress::show(progress, &self.access) => match never {},
+        };
+        match done {
+            // Without a longest wait that was given, this is trouble like any other.
+            Err(CommandError::RateLimited(problem)) if !self.has_max_wait => Err(CommandError::Failed(problem)),
+            done => done,
+        }
+    }
+}
+
+impl From<ExportError> for CommandError {
+    fn from(error: ExportError) -> Self {
+        let said = error.to_string();
+        match error {
+            ExportError::Refused { .. } => Self::Refused(said),
+            ExportError::Read(GovernanceError::RateLimited(_)) => Self::RateLimited(said),
+            ExportError::Read(_) | ExportError::NoSuchTeam(_) | ExportError::Write { .. } => Self::Failed(said),
+        }
+    }
+}

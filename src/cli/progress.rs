@@ -1,0 +1,177 @@
+//! Progress: a bar on a terminal, elsewhere a line in the log every ten seconds.
+
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::{SignedDuration, Zoned};
+use tokio::time::{Instant, interval, interval_at};
+
+use crate::export::{Progress, Status};
+use crate::governance::Governance;
+
+/// Between two pictures of the bar.
+const FRAME: Duration = Duration::from_millis(200);
+
+/// Between two lines in the log.
+const LINE: Duration = Duration::from_secs(10);
+
+/// Shows how far a job is, for as long as this is waited for.
+pub(super) async fn show(progress: &Progress, access: &Governance) -> Infallible {
+    if io::stderr().is_terminal() {
+        draw(progress, access).await
+    } else {
+        log(progress, access).await
+    }
+}
+
+async fn draw(progress: &Progress, access: &Governance) -> Infallible {
+    let bar = Bar::new();
+    let mut frames = interval(FRAME);
+    loop {
+        frames.tick().await;
+        bar.draw(&progress.status(access));
+    }
+}
+
+async fn log(progress: &Progress, access: &Governance) -> Infallible {
+    let mut lines = interval_at(Instant::now() + LINE, LINE);
+    loop {
+        lines.tick().await;
+        let status = progress.status(access);
+        let Status {
+            rows,
+            teams_read,
+            teams,
+            requests,
+            done_at,
+            ..
+        } = status;
+        let seconds_left = done_at.map(|at| at.saturating_duration_since(Instant::now()).as_secs());
+        tracing::info!(
+            stage = status.stage.as_str(),
+            rows,
+            teams_read,
+            teams,
+            requests,
+            seconds_left,
+            "{}",
+            in_words(&status, Instant::now(), &Zoned::now())
+        );
+    }
+}
+
+/// The bar; it goes away with its job.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        Self(ProgressBar::no_length())
+    }
+
+    fn draw(&self, status: &Status) {
+        let template = match status.teams {
+            Some(teams) => {
+                self.0.set_length(teams.into());
+                self.0.set_position(status.teams_read.into());
+                "{spinner} [{bar:24}] {wide_msg}"
+            }
+            None => "{spinner} {wide_msg}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.0.set_style(style.progress_chars("=> "));
+        }
+        self.0.set_message(in_words(status, Instant::now(), &Zoned::now()));
+        self.0.tick();
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A status as a person reads it; `now` and `clock` are the same moment.
+fn in_words(status: &Status, now: Instant, clock: &Zoned) -> String {
+    let time = |at: Instant| {
+        let left = SignedDuration::try_from(at.saturating_duration_since(now)).unwrap_or_default();
+        clock.saturating_add(left).strftime("%H:%M:%S").to_string()
+    };
+    let mut words = match status.waiting_until {
+        Some(until) => format!("waiting for the rate limit until {}", time(until)),
+        None => status.stage.as_str().to_owned(),
+    };
+    // A String is always written to.
+    let _ = match (status.teams, status.rows) {
+        (Some(teams), _) => write!(words, ", {} of {teams} teams", status.teams_read),
+        (None, 0) => Ok(()),
+        (None, rows) => write!(words, ", {rows} so far"),
+    };
+    let _ = write!(words, ", {} requests", status.requests);
+    if let Some(at) = status.done_at {
+        let left = at.saturating_duration_since(now).as_secs();
+        let left = humantime::format_duration(Duration::from_secs(left));
+        let _ = write!(words, ", about {left} left, done at {}", time(at));
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::export::Stage;
+
+    const USERS: Status = Status {
+        stage: Stage::Users,
+        rows: 300,
+        teams_read: 0,
+        teams: None,
+        requests: 7,
+        done_at: None,
+        waiting_until: None,
+    };
+
+    const MEMBERS: Status = Status {
+        stage: Stage::Members,
+        rows: 40,
+        teams_read: 2,
+        teams: Some(250),
+        ..USERS
+    };
+
+    #[rstest]
+    #[case(USERS, None, None, "reading users, 300 so far, 7 requests")]
+    #[case(MEMBERS, None, None, "reading the members of teams, 2 of 250 teams, 7 requests")]
+    #[case(
+        MEMBERS,
+        Some(250),
+        None,
+        "reading the members of teams, 2 of 250 teams, 7 requests, about 4m 10s left, done at 12:06:30"
+    )]
+    #[case(
+        MEMBERS,
+        Some(250),
+        Some(50),
+        "waiting for the rate limit until 12:03:10, 2 of 250 teams, 7 requests, about 4m 10s left, done at 12:06:30"
+    )]
+    fn a_status_says_what_is_done_how_far_it_is_and_when_it_will_end(
+        #[case] status: Status,
+        #[case] done_in: Option<u64>,
+        #[case] waiting_for: Option<u64>,
+        #[case] words: &str,
+    ) {
+        let (now, clock) = (Instant::now(), "2026-11-24T12:02:20[UTC]".parse().unwrap());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let status = Status {
+            done_at: done_in.map(at),
+            waiting_until: waiting_for.map(at),
+            ..status
+        };
+        assert_eq!(in_words(&status, now, &clock), words);
+    }
+}

@@ -1,0 +1,14 @@
+//! `c1z`, version 1: five bytes, then one zstd stream of one `SQLite` database.
+//!
+//! [`envelope`] is the bytes around the database, [`schema`] its tables, [`write`] adds a run, [`runs`] decides which of the earlier
+//! ones stay, [`read`] reads one back. Version 3 is another engine's directory of files and is neither written nor read.
+
+mod envelope;
+mod read;
+mod runs;
+mod schema;
+mod write;
+
+pub(super) use envelope::is_c1z;
+pub(super) use read::read;
+pub(super) use write::Database;

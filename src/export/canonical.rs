@@ -1,0 +1,34 @@
+//! Messages as canonical protobuf JSON, what their `Any` fields hold included.
+
+use std::io;
+
+use prost::Name;
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+
+use crate::proto::FILE_DESCRIPTOR_SET;
+
+/// Writes messages of the contract as JSON.
+#[derive(Debug)]
+pub(super) struct Canonical {
+    types: DescriptorPool,
+}
+
+impl Canonical {
+    pub(super) fn new() -> io::Result<Self> {
+        let types = DescriptorPool::decode(FILE_DESCRIPTOR_SET).map_err(io::Error::other)?;
+        Ok(Self { types })
+    }
+
+    /// Appends `message` to `text` as one JSON object without line breaks.
+    pub(super) fn append<M: Name>(&self, message: &M, text: &mut Vec<u8>) -> io::Result<()> {
+        let name = M::full_name();
+        let described = self.types.get_message_by_name(&name);
+        let described = described.ok_or_else(|| io::Error::other(format!("{name} is not described")))?;
+        let message =
+            DynamicMessage::decode(described, message.encode_to_vec().as_slice()).map_err(io::Error::other)?;
+        let mut json = serde_json::Serializer::new(text);
+        message
+            .serialize_with_options(&mut json, &SerializeOptions::new())
+            .map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,163 @@
+//! Reads a file of any format. What it is, its own bytes tell: a name may have changed on the way here.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use prost::Name;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::csv::unquoted;
+use super::super::json::{GRANTS, file_of};
+use super::super::{ExportError, c1z};
+use super::{Contents, Ids, Snapshot};
+use crate::governance::ResourceKind;
+use crate::proto::FILE_DESCRIPTOR_SET;
+use crate::proto::c1::connector::v2::{Grant, Resource};
+
+pub(super) fn read(path: &Path, ids: &mut Ids) -> Result<Contents, ExportError> {
+    let mut snapshot = Snapshot {
+        contents: Contents::default(),
+        ids,
+    };
+    let unreadable = |problem: String| ExportError::refused(path, format!("cannot be read: {problem}"));
+    if fs::metadata(path)
+        .map_err(|error| unreadable(error.to_string()))?
+        .is_dir()
+    {
+        directory(path, &mut snapshot).map_err(unreadable)?;
+        return Ok(snapshot.contents);
+    }
+    let mut beginning = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut beginning));
+    read.map_err(|error| unreadable(error.to_string()))?;
+    if c1z::is_c1z(&beginning) {
+        c1z::read(path, &mut snapshot)?;
+    } else if beginning.starts_with(b"{") {
+        lines(path, &mut snapshot).map_err(unreadable)?;
+    } else {
+        table(path, &mut snapshot).map_err(unreadable)?;
+    }
+    Ok(snapshot.contents)
+}
+
+/// Reads messages that were written as canonical JSON.
+struct Messages(DescriptorPool);
+
+impl Messages {
+    fn new() -> Result<Self, String> {
+        DescriptorPool::decode(FILE_DESCRIPTOR_SET)
+            .map(Self)
+            .map_err(|error| error.to_string())
+    }
+
+    fn read<M: Name + Default>(&self, json: Value) -> Result<M, String> {
+        let described = self.0.get_message_by_name(&M::full_name());
+        let described = described.ok_or_else(|| format!("{} is not described", M::full_name()))?;
+        let message = DynamicMessage::deserialize(described, json).map_err(|error| error.to_string())?;
+        message.transcode_to().map_err(|error| error.to_string())
+    }
+}
+
+/// `jsonl`. A last line that does not end is one that was cut short.
+fn lines(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
+    let messages = Messages::new()?;
+    let mut file = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
+    let (mut line, mut number) = (String::new(), 0_u64);
+    while file.read_line(&mut line).map_err(|error| error.to_string())? > 0 {
+        number += 1;
+        let row = if line.ends_with('\n') {
+            self::line(&line, &messages, snapshot)
+        } else {
+            Err("it is cut short".to_owned())
+        };
+        row.map_err(|problem| format!("line {number}: {problem}"))?;
+        line.clear();
+    }
+    Ok(())
+}
+
+fn line(line: &str, messages: &Messages, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
+    let mut fields: serde_json::Map<String, Value> = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let kind = fields.remove("kind");
+    match kind.as_ref().and_then(Value::as_str) {
+        Some("resource") => snapshot.resource(&messages.read(fields.into())?),
+        Some("grant") => grant(&messages.read(fields.into())?, snapshot),
+        Some(_) => {}
+        None => return Err("it has no `kind`".to_owned()),
+    }
+    Ok(())
+}
+
+/// The directory that `json` writes.
+fn directory(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
+    let messages = Messages::new()?;
+    for kind in ResourceKind::ALL {
+        for resource in array(&path.join(file_of(kind)))?.unwrap_or_default() {
+            snapshot.resource(&messages.read::<Resource>(resource)?);
+        }
+    }
+    let grants = array(&path.join(GRANTS))?.ok_or_else(|| format!("it holds no {GRANTS}"))?;
+    grants
+        .into_iter()
+        .try_for_each(|row| messages.read(row).map(|row| grant(&row, snapshot)))
+}
+
+/// The array in a file; none where there is no such file.
+fn array(path: &Path) -> Result<Option<Vec<Value>>, String> {
+    let file = match File::open(path) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    serde_json::from_reader(file)
+        .map(Some)
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn grant(grant: &Grant, snapshot: &mut Snapshot<'_>) {
+    let principal = grant.principal.as_ref().and_then(|principal| principal.id.as_ref());
+    if let (Some(held), Some(principal)) = (&grant.entitlement, principal) {
+        snapshot.grant(&held.id, &principal.resource_type, &principal.resource);
+    }
+}
+
+/// A row of `csv`, by its header: columns may have been moved, and others added.
+#[derive(Deserialize)]
+struct TableRow {
+    resource_type: Option<String>,
+    #[serde(default)]
+    team_slug: String,
+    #[serde(default)]
+    team_name: String,
+    role: String,
+    #[serde(default)]
+    user_name: String,
+    #[serde(default)]
+    user_email: String,
+    team_id: String,
+    user_id: String,
+}
+
+fn table(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
+    let mut table = csv::Reader::from_path(path).map_err(|error| error.to_string())?;
+    let header = table.headers().map_err(|error| error.to_string())?;
+    if ["role", "team_id", "user_id"]
+        .iter()
+        .any(|column| !header.iter().any(|found| found == *column))
+    {
+        return Err("it is neither a c1z, nor jsonl, nor a table of grants".to_owned());
+    }
+    for row in table.deserialize() {
+        let row: TableRow = row.map_err(|error: csv::Error| error.to_string())?;
+        let kind = row.resource_type.as_deref().unwrap_or(ResourceKind::Team.id());
+        let user = ResourceKind::User.id();
+        let name = |cell: &str| unquoted(cell).to_owned();
+        snapshot.names(kind, &row.team_id, [name(&row.team_slug), name(&row.team_name)]);
+        snapshot.names(user, &row.user_id, [name(&row.user_name), name(&row.user_email)]);
+        snapshot.grant(&format!("{kind}:{}:{}", row.team_id, row.role), user, &row.user_id);
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Names by id, and grants as people read them.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::governance::ResourceKind;
+use crate::proto::c1::connector::v2::{Grant, Resource, ResourceId, UserTrait};
+
+/// Two names of each resource that a sync listed: slug and name of a team, name and e-mail of a user.
+///
+/// All texts lie in one buffer, as there may be 50,000 of them and a sync's memory shall not show it.
+#[derive(Debug, Default)]
+pub struct Directory {
+    texts: String,
+    places: HashMap<Uuid, Place>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    begin: u32,
+    first: u16,
+    second: u16,
+}
+
+/// A user who holds a role, in the words of people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Membership {
+    /// The resource's type; `team`.
+    pub resource_type: String,
+    /// The team's slug.
+    pub team_slug: String,
+    /// The team's name.
+    pub team_name: String,
+    /// The role that is held.
+    pub role: String,
+    /// The user's name.
+    pub user_name: String,
+    /// The user's e-mail address.
+    pub user_email: String,
+    /// The team's id.
+    pub team_id: String,
+    /// The user's id.
+    pub user_id: String,
+}
+
+impl Directory {
+    /// Notes a resource's names.
+    pub fn add(&mut self, resource: &Resource) {
+        let Some(id) = resource.id.as_ref() else {
+            return;
+        };
+        let [first, second] = names(resource);
+        let place = (
+            Uuid::parse_str(&id.resource),
+            u32::try_from(self.texts.len()),
+            u16::try_from(first.len()),
+            u16::try_from(second.len()),
+        );
+        if let (Ok(id), Ok(begin), Ok(first_length), Ok(second_length)) = place {
+            self.texts.push_str(&first);
+            self.texts.push_str(&second);
+            let place = Place {
+                begin,
+                first: first_length,
+                second: second_length,
+            };
+            self.places.insert(id, place);
+        }
+    }
+
+    /// Both names of a resource, where it was listed.
+    fn names(&self, id: &str) -> Option<(&str, &str)> {
+        let place = self.places.get(&Uuid::parse_str(id).ok()?)?;
+        let begin = usize::try_from(place.begin).ok()?;
+        let middle = begin + usize::from(place.first);
+        let end = middle + usize::from(place.second);
+        Some((self.texts.get(begin..middle)?, self.texts.get(middle..end)?))
+    }
+
+    /// A grant with the names of its team and its user. A user who was not listed has the name that the grant gives.
+    #[must_use]
+    pub fn membership(&self, grant: &Grant) -> Membership {
+        let entitlement = grant.entitlement.as_ref();
+        let team = entitlement.and_then(|held| held.resource.as_ref()?.id.as_ref());
+        let (resource_type, team_id) = parts(team);
+        let principal = grant.principal.as_ref();
+        let (_, user_id) = parts(principal.and_then(|principal| principal.id.as_ref()));
+        let (team_slug, team_name) = self.names(team_id).unwrap_or_default();
+        let listed = self.names(user_id);
+        let given = principal
+            .map(|principal| principal.display_name.as_str())
+            .unwrap_or_default();
+        let (user_name, user_email) = listed.unwrap_or((given, ""));
+        Membership {
+            resource_type: resource_type.to_owned(),
+            team_slug: team_slug.to_owned(),
+            team_name: team_name.to_owned(),
+            role: entitlement.map(|held| held.slug.clone()).unwrap_or_default(),
+            user_name: user_name.to_owned(),
+            user_email: user_email.to_owned(),
+            team_id: team_id.to_owned(),
+            user_id: user_id.to_owned(),
+        }
+    }
+}
+
+/// A resource's type and id; empty where it has none.
+fn parts(id: Option<&ResourceId>) -> (&str, &str) {
+    id.map(|id| (id.resource_type.as_str(), id.resource.as_str()))
+        .unwrap_or_default()
+}
+
+/// The two names of a resource: name and e-mail of a user, slug and name of anything else.
+pub(super) fn names(resource: &Resource) -> [String; 2] {
+    let name = resource.display_name.clone();
+    if parts(resource.id.as_ref()).0 == ResourceKind::User.id() {
+        [name, email(resource)]
+    } else {
+        [profile(resource, "slug"), name]
+    }
+}
+
+/// A user's primary e-mail address; the login, where the address did not fit the protocol's rule.
+#[must_use]
+pub(super) fn email(user: &Resource) -> String {
+    let details = user
+        .annotations
+        .iter()
+        .find_map(|annotation| annotation.to_msg::<UserTrait>().ok());
+    let Some(details) = details else {
+        return String::new();
+    };
+    let primary = details.emails.iter().find(|email| email.is_primary);
+    primary
+        .or(details.emails.first())
+        .map_or(details.login, |email| email.address.clone())
+}
+
+/// A text of the resource's profile; empty where it has none.
+#[must_use]
+pub(super) fn profile(resource: &Resource, field: &str) -> String {
+    use prost_types::value::Kind;
+    let value = resource.profile.as_ref().and_then(|profile| profile.fields.get(field));
+    match value.and_then(|value| value.kind.as_ref()) {
+        Some(Kind::StringValue(text)) => text.clone(),
+        _ => String::new(),
+    }
+}

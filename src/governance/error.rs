@@ -1,0 +1,230 @@
+//! What can go wrong, in the words of governance: one variant a row of the design's error table.
+//!
+//! [`crate::grpc::services`] turns each into a gRPC status in one place. A message is one sentence that tells an operator what to
+//! do; it holds no token and no address.
+
+use crate::governance::sync::page_token::PageTokenError;
+use crate::providers::buildkite::budget::LimitExceeded;
+use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Endpoint, Scope, TeamId, UserId};
+
+/// Why a question was not answered or a request not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GovernanceError {
+    /// 401.
+    #[error(
+        "buildkite rejects the api token (wrong, expired or revoked): create a new one and set BUILDKITE_API_TOKEN"
+    )]
+    TokenRejected,
+    /// 403, and the token is known to lack the scope.
+    #[error("{call}: the api token lacks the scope `{scope}`: create a token that has it")]
+    MissingScope {
+        /// The scope that is missing.
+        scope: Scope,
+        /// What was asked.
+        call: Endpoint,
+    },
+    /// 403 for another reason.
+    #[error("{call}: buildkite forbids it{}: check the owner's role, the plan and the ip allowlists", quoted(.message.as_ref()))]
+    Forbidden {
+        /// What was asked.
+        call: Endpoint,
+        /// Buildkite's own words.
+        message: Option<String>,
+    },
+    /// 404 on the organization.
+    #[error(
+        "the organization `{organization}` is not reachable with this token: check the slug (its case counts) and that the token was made for it"
+    )]
+    OrganizationUnreachable {
+        /// The configured slug.
+        organization: String,
+    },
+    /// A list answered 404 while the organization is readable.
+    #[error("{call}: buildkite answers 404 although the organization is readable: enable teams for it")]
+    TeamsUnavailable {
+        /// What was asked.
+        call: Endpoint,
+    },
+    /// The token's owner is no organization admin.
+    #[error(
+        "the token's owner {owner} is no organization admin and is not shown secret teams: use an admin's token, or set --partial-visibility allow"
+    )]
+    PartialVisibility {
+        /// The owner's e-mail or name.
+        owner: String,
+    },
+    /// A team that answers 404 and is not proven gone.
+    #[error("team {team} answers 404 and is not proven gone: it may be hidden from the token's owner")]
+    TeamUnreachable {
+        /// The team.
+        team: TeamId,
+    },
+    /// A team proven absent.
+    #[error("team {team} does not exist any more: sync again")]
+    TeamNotFound {
+        /// The team.
+        team: TeamId,
+    },
+    /// A person proven absent.
+    #[error("user {user} is not in the organization: sync again")]
+    UserNotFound {
+        /// The person.
+        user: UserId,
+    },
+    /// A person outside, or an e-mail that leads to no one.
+    #[error("{person} is not in the buildkite organization: invite them first")]
+    UserNotInOrganization {
+        /// The person's e-mail or id.
+        person: String,
+    },
+    /// An e-mail that leads to several people.
+    #[error("{holders} people in the buildkite organization have the e-mail {email}: name the person by their user id")]
+    AmbiguousPrincipal {
+        /// The address.
+        email: String,
+        /// How many have it.
+        holders: usize,
+    },
+    /// Writes are off.
+    #[error("provisioning is off: start the connector with --provisioning or BUILDKITE_CONNECTOR_PROVISIONING=true")]
+    ProvisioningDisabled,
+    /// A guard of the operator's, or of the connector's own power, forbids the change.
+    #[error("{guard}")]
+    Protected {
+        /// What is protected, by which setting.
+        guard: String,
+    },
+    /// The audit record of a change cannot be written, so the change is not made.
+    #[error(
+        "the audit record cannot be written ({why}), so the change is not carried out: see to --audit-file or BUILDKITE_CONNECTOR_AUDIT_FILE"
+    )]
+    AuditUnavailable {
+        /// Why.
+        why: String,
+    },
+    /// A refusal by Buildkite that reading again did not explain.
+    #[error("{call}: buildkite refuses it{}", quoted(.message.as_ref()))]
+    Rejected {
+        /// What was asked.
+        call: Endpoint,
+        /// Buildkite's own words.
+        message: Option<String>,
+    },
+    /// The budget is used up for longer than the call can wait.
+    #[error("the buildkite rate limit is used up: wait for its reset")]
+    RateLimited(LimitExceeded),
+    /// Buildkite could not be asked.
+    #[error("{call}: {why}: try again, and see https://www.buildkitestatus.com if it lasts")]
+    Unavailable {
+        /// What was asked.
+        call: Endpoint,
+        /// Why.
+        why: String,
+    },
+    /// An answer of another shape than documented.
+    #[error("{call}: {what}: check the api base and the proxies in between, and report it if both are right")]
+    Unexpected {
+        /// What was asked.
+        call: Endpoint,
+        /// What came.
+        what: String,
+    },
+    /// The caller's deadline passed.
+    #[error("the caller's deadline passed before buildkite was done: allow the call more time")]
+    DeadlineExceeded,
+    /// The process ends, and the write was not begun.
+    #[error("the connector is ending and begins nothing new: try again in a moment")]
+    ShuttingDown,
+    /// Whoever asked for a write is gone, and it was not begun.
+    #[error("the caller is gone, and nothing was changed")]
+    Abandoned,
+    /// The caller sent something wrong.
+    #[error("{problem}")]
+    Invalid {
+        /// The field of the request.
+        field: &'static str,
+        /// What is wrong with it and what would be right.
+        problem: String,
+    },
+}
+
+impl GovernanceError {
+    /// The reason by which machines know this error: in a status' `ErrorInfo` and in the audit record.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TokenRejected => "TOKEN_REJECTED",
+            Self::MissingScope { .. } => "MISSING_SCOPE",
+            Self::Forbidden { .. } => "FORBIDDEN",
+            Self::OrganizationUnreachable { .. } => "ORGANIZATION_UNREACHABLE",
+            Self::TeamsUnavailable { .. } => "TEAMS_UNAVAILABLE",
+            Self::PartialVisibility { .. } => "PARTIAL_VISIBILITY",
+            Self::TeamUnreachable { .. } => "TEAM_UNREACHABLE",
+            Self::TeamNotFound { .. } => "TEAM_NOT_FOUND",
+            Self::UserNotFound { .. } => "USER_NOT_FOUND",
+            Self::UserNotInOrganization { .. } => "USER_NOT_IN_ORGANIZATION",
+            Self::AmbiguousPrincipal { .. } => "AMBIGUOUS_PRINCIPAL",
+            Self::ProvisioningDisabled => "PROVISIONING_DISABLED",
+            Self::Protected { .. } => "PROTECTED",
+            Self::AuditUnavailable { .. } => "AUDIT_UNAVAILABLE",
+            Self::Rejected { .. } => "REJECTED_BY_BUILDKITE",
+            Self::RateLimited(_) => "RATE_LIMITED",
+            Self::Unavailable { .. } => "BUILDKITE_UNAVAILABLE",
+            Self::Unexpected { .. } => "UNEXPECTED_RESPONSE",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::Abandoned => "ABANDONED",
+            Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::Invalid { .. } => "INVALID_REQUEST",
+        }
+    }
+
+    /// What a 403 means: a missing scope where the token's own record says so.
+    pub(crate) fn forbidden(error: ApiError, token: Option<&AccessToken>) -> Self {
+        match (error.endpoint.scope(), token) {
+            (Some(scope), Some(token)) if token.lacks(scope) => Self::MissingScope {
+                scope,
+                call: error.endpoint,
+            },
+            _ => Self::plain(error),
+        }
+    }
+
+    /// What an API error means where nothing more is known than the error itself. A 404 is `Unexpected` here: what it proves
+    /// is decided where it is asked ([`super::absence`]).
+    pub(crate) fn plain(error: ApiError) -> Self {
+        let ApiError {
+            endpoint: call,
+            kind: trouble,
+            message,
+        } = error;
+        match trouble {
+            ApiErrorKind::TokenRejected => Self::TokenRejected,
+            ApiErrorKind::Forbidden => Self::Forbidden { call, message },
+            ApiErrorKind::Rejected(_) => Self::Rejected { call, message },
+            ApiErrorKind::RateLimited(closed) => Self::RateLimited(closed),
+            ApiErrorKind::Unavailable(_) => Self::Unavailable {
+                call,
+                why: trouble.to_string(),
+            },
+            ApiErrorKind::NotFound | ApiErrorKind::Unexpected(_) => Self::Unexpected {
+                call,
+                what: trouble.to_string(),
+            },
+            ApiErrorKind::DeadlineExceeded => Self::DeadlineExceeded,
+            ApiErrorKind::Abandoned => Self::Abandoned,
+        }
+    }
+}
+
+impl From<PageTokenError> for GovernanceError {
+    fn from(error: PageTokenError) -> Self {
+        Self::Invalid {
+            field: "page_token",
+            problem: error.to_string(),
+        }
+    }
+}
+
+fn quoted(message: Option<&String>) -> String {
+    message.map(|message| format!(" (\"{message}\")")).unwrap_or_default()
+}

@@ -1,0 +1,272 @@
+//! Every answer of Buildkite's is evidence: this wrapper notes what ordinary traffic shows, so that most of what health has
+//! to say costs no request.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::check::Check;
+use super::evidence::{Evidence, Seen};
+use crate::governance::OwnerRole;
+use crate::governance::upstream::Upstream;
+use crate::providers::buildkite::budget::BudgetState;
+use crate::providers::buildkite::pagination::{Batch, Cursor};
+use crate::providers::buildkite::{
+    AccessToken, ApiError, ApiErrorKind, CallContext, CurrentUser, Endpoint, Lane, Organization, OrganizationMember,
+    Role, Team, TeamId, TeamMember, Unavailability, UserId,
+};
+
+/// Buildkite, watched.
+#[derive(Debug)]
+pub(crate) struct EvidenceRecorder {
+    inner: Arc<dyn Upstream>,
+    evidence: Mutex<Evidence>,
+    news: Arc<Notify>,
+}
+
+impl EvidenceRecorder {
+    pub(crate) fn new(inner: Arc<dyn Upstream>) -> Self {
+        Self {
+            inner,
+            evidence: Mutex::default(),
+            news: Arc::default(),
+        }
+    }
+
+    /// What was seen so far.
+    pub(crate) fn evidence(&self) -> Evidence {
+        self.lock().clone()
+    }
+
+    /// Something changed that no answer shows: the listener looks again.
+    pub(crate) fn stir(&self) {
+        self.news.notify_one();
+    }
+
+    /// The same for what outlives a call.
+    pub(crate) fn stirrer(&self) -> Arc<Notify> {
+        Arc::clone(&self.news)
+    }
+
+    /// Resolves after the next answer that was noted. One listener at a time.
+    pub(crate) async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Evidence> {
+        self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn watch<T, F>(
+        &self,
+        call: &CallContext,
+        asked: F,
+        keep: impl FnOnce(&mut Evidence, Seen<&T>) + Send,
+    ) -> Result<T, ApiError>
+    where
+        T: Send,
+        F: Future<Output = Result<T, ApiError>> + Send,
+    {
+        let begun = Instant::now();
+        let outcome = asked.await;
+        if is_evidence(&outcome, call) {
+            self.keep(&outcome, begun, keep);
+        }
+        outcome
+    }
+
+    fn keep<T>(&self, outcome: &Result<T, ApiError>, begun: Instant, keep: impl FnOnce(&mut Evidence, Seen<&T>)) {
+        let seen = || Seen {
+            at: Timestamp::now(),
+            since: Instant::now(),
+            latency: begun.elapsed(),
+            outcome: outcome.as_ref().map_err(Clone::clone),
+        };
+        let mut evidence = self.lock();
+        evidence.note_acceptance(&seen().none(), begun);
+        keep(&mut evidence, seen());
+        drop(evidence);
+        // One listener, and a permit kept for it: an answer that comes while it is busy is not lost.
+        self.news.notify_one();
+    }
+}
+
+/// Whether an outcome says something about a check, and not only about one row, one caller or a busy lane.
+fn is_evidence<T>(outcome: &Result<T, ApiError>, call: &CallContext) -> bool {
+    let Err(error) = outcome else {
+        return true;
+    };
+    let about_one_row = matches!(
+        error.endpoint,
+        Endpoint::OrganizationMember(_) | Endpoint::Team(_) | Endpoint::Members(_) | Endpoint::Member(..)
+    ) || error.endpoint.is_write();
+    match error.kind {
+        // A caller's own end (a probe has none: where Buildkite is silent too long for it, that is `Unavailable`), or a list
+        // that moves, and so can be read.
+        ApiErrorKind::DeadlineExceeded
+        | ApiErrorKind::Abandoned
+        | ApiErrorKind::Unavailable(Unavailability::ListUnstable | Unavailability::Short) => false,
+        // A sync that waits for its window is no outage.
+        ApiErrorKind::RateLimited(_) => call.lane() == Lane::Interactive,
+        ApiErrorKind::NotFound | ApiErrorKind::Rejected(_) | ApiErrorKind::Unexpected(_) => !about_one_row,
+        // What is hidden answers 404; a read's 403 is about the scope. A write's may be about that one team.
+        ApiErrorKind::Forbidden => !error.endpoint.is_write(),
+        ApiErrorKind::TokenRejected | ApiErrorKind::Unavailable(_) => true,
+    }
+}
+
+fn note(evidence: &mut Evidence, endpoint: Endpoint, seen: Seen<()>) {
+    match Check::witnessed_by(endpoint) {
+        Check::OrganizationMemberListing => evidence.people = Some(seen),
+        Check::TeamListing => evidence.teams = Some(seen),
+        // The token, its owner and the organization are kept with what they said; a write is no evidence of its own, because
+        // whether it was allowed depends on the team.
+        _ => {}
+    }
+}
+
+#[async_trait]
+impl Upstream for EvidenceRecorder {
+    fn organization_slug(&self) -> &str {
+        self.inner.organization_slug()
+    }
+
+    fn budget(&self) -> BudgetState {
+        self.inner.budget()
+    }
+
+    fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.inner.clock_ahead()
+    }
+
+    fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
+        self.inner.forecast(lane, requests)
+    }
+
+    async fn access_token(&self, call: &CallContext) -> Result<AccessToken, ApiError> {
+        self.watch(call, self.inner.access_token(call), |evidence, seen| {
+            let is_rejected = matches!(&seen.outcome, Err(error) if error.kind == ApiErrorKind::TokenRejected);
+            if !is_rejected {
+                evidence.token = Some(seen.map(Clone::clone));
+            }
+        })
+        .await
+    }
+
+    async fn user(&self, call: &CallContext) -> Result<CurrentUser, ApiError> {
+        self.watch(call, self.inner.user(call), |evidence, seen| {
+            evidence.user = Some(seen.map(Clone::clone));
+        })
+        .await
+    }
+
+    async fn organization(&self, call: &CallContext) -> Result<Organization, ApiError> {
+        self.watch(call, self.inner.organization(call), |evidence, seen| {
+            evidence.organization = Some(seen.map(Clone::clone));
+        })
+        .await
+    }
+
+    async fn organizations(&self, call: &CallContext) -> Result<Vec<Organization>, ApiError> {
+        self.watch(call, self.inner.organizations(call), |evidence, seen| {
+            evidence.reached =
+                Some(seen.map(|reached| reached.iter().map(|organization| organization.slug.clone()).collect()));
+        })
+        .await
+    }
+
+    async fn people(
+        &self,
+        from: Cursor,
+        enough: usize,
+        call: &CallContext,
+    ) -> Result<Batch<OrganizationMember>, ApiError> {
+        self.watch(call, self.inner.people(from, enough, call), |evidence, seen| {
+            note(evidence, Endpoint::OrganizationMembers, seen.none());
+        })
+        .await
+    }
+
+    async fn person(&self, user: UserId, call: &CallContext) -> Result<OrganizationMember, ApiError> {
+        let begun = Instant::now();
+        let outcome = self.inner.person(user, call).await;
+        let owner = self.lock().user.as_ref().and_then(Seen::value).map(|owner| owner.id);
+        // The owner's own record is what their role is read from: that it is absent or odd says that the role is not told.
+        let is_told = |error: &ApiError| {
+            matches!(
+                error.kind,
+                ApiErrorKind::NotFound | ApiErrorKind::Rejected(_) | ApiErrorKind::Unexpected(_)
+            )
+        };
+        if is_evidence(&outcome, call) || (owner == Some(user) && outcome.as_ref().is_err_and(is_told)) {
+            self.keep(&outcome, begun, |evidence, seen| {
+                if owner == Some(user) {
+                    evidence.owner_role = Some(seen.map(OwnerRole::of));
+                }
+            });
+        }
+        outcome
+    }
+
+    async fn teams(&self, from: Cursor, enough: usize, call: &CallContext) -> Result<Batch<Team>, ApiError> {
+        self.watch(call, self.inner.teams(from, enough, call), |evidence, seen| {
+            note(evidence, Endpoint::Teams, seen.none());
+        })
+        .await
+    }
+
+    async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, ApiError> {
+        let keep = |evidence: &mut Evidence, seen: Seen<&Team>| note(evidence, Endpoint::Team(team), seen.none());
+        self.watch(call, self.inner.team(team, call), keep).await
+    }
+
+    async fn members(
+        &self,
+        team: TeamId,
+        from: Cursor,
+        enough: usize,
+        call: &CallContext,
+    ) -> Result<Batch<TeamMember>, ApiError> {
+        self.watch(call, self.inner.members(team, from, enough, call), |evidence, seen| {
+            note(evidence, Endpoint::Members(team), seen.none());
+        })
+        .await
+    }
+
+    async fn member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<TeamMember, ApiError> {
+        self.watch(call, self.inner.member(team, user, call), |evidence, seen| {
+            note(evidence, Endpoint::Member(team, user), seen.none());
+        })
+        .await
+    }
+
+    async fn add_member(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        call: &CallContext,
+    ) -> Result<Option<TeamMember>, ApiError> {
+        self.watch(call, self.inner.add_member(team, user, role, call), |_, _| {})
+            .await
+    }
+
+    async fn change_role(
+        &self,
+        team: TeamId,
+        user: UserId,
+        role: Role,
+        call: &CallContext,
+    ) -> Result<Option<TeamMember>, ApiError> {
+        self.watch(call, self.inner.change_role(team, user, role, call), |_, _| {})
+            .await
+    }
+
+    async fn remove_member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<(), ApiError> {
+        self.watch(call, self.inner.remove_member(team, user, call), |_, _| {})
+            .await
+    }
+}

@@ -1,0 +1,93 @@
+//! What to do: one sentence each, with the page to open.
+
+use crate::providers::buildkite::{Scope, Unavailability};
+
+/// The token page with the scopes that are needed ticked already.
+#[must_use]
+pub fn token_page(provisioning: bool) -> String {
+    let scopes = Scope::ALL
+        .into_iter()
+        .filter(|scope| provisioning || *scope != Scope::WriteTeams);
+    let page = "https://buildkite.com/user/api-access-tokens/new?description=buildkite-connector".to_owned();
+    scopes.fold(page, |page, scope| page + "&scopes[]=" + scope.as_str())
+}
+
+/// One sentence for all the scopes that are missing, so that they are ticked in one go.
+pub(crate) fn tick(missing: &[Scope], provisioning: bool) -> String {
+    let named: Vec<String> = missing.iter().map(|scope| format!("`{scope}`")).collect();
+    format!(
+        "create a token with {} ticked and set it as BUILDKITE_API_TOKEN: {}",
+        named.join(" and "),
+        token_page(provisioning)
+    )
+}
+
+pub(crate) fn replace_token(provisioning: bool) -> String {
+    format!(
+        "create a new token and set it as BUILDKITE_API_TOKEN: {}",
+        token_page(provisioning)
+    )
+}
+
+pub(crate) fn admin_owner() -> String {
+    "use a token whose owner is an organization admin: https://buildkite.com/organizations/~/users".to_owned()
+}
+
+pub(crate) fn admin_owner_or_partial_view() -> String {
+    format!("{}, or set --partial-visibility allow", admin_owner())
+}
+
+pub(crate) fn audit() -> String {
+    "see to the path, the rights and the disk of --audit-file (BUILDKITE_CONNECTOR_AUDIT_FILE)".to_owned()
+}
+
+pub(crate) fn protected_names() -> String {
+    "correct --protect-team (BUILDKITE_CONNECTOR_PROTECT_TEAM) or --protect-user (BUILDKITE_CONNECTOR_PROTECT_USER): a team is named by the slug of its page, a person by their e-mail address"
+        .to_owned()
+}
+
+pub(crate) fn rate_limit() -> String {
+    "wait for its reset, a minute at most, and give the connector a token of its own user if it happens often: https://buildkite.com/docs/apis/rest-api/limits"
+        .to_owned()
+}
+
+pub(crate) fn unavailable(cause: &Unavailability) -> String {
+    match cause {
+        Unavailability::Resolve(_) => "check this machine's name resolution, and BUILDKITE_REST_URL".to_owned(),
+        Unavailability::Tls(_) => {
+            "check BUILDKITE_REST_URL, this machine's clock, and its certificates: the CA of a proxy that opens TLS has to be among the system's"
+                .to_owned()
+        }
+        Unavailability::Connect(_) | Unavailability::ConnectionReset => {
+            "check firewall and proxy on the way to the API base, and https://www.buildkitestatus.com".to_owned()
+        }
+        Unavailability::HtmlBody | Unavailability::NotJson(_) | Unavailability::TruncatedBody => api_base(),
+        Unavailability::Status(_) | Unavailability::Timeout(_) | Unavailability::ListUnstable | Unavailability::Short => outage(),
+    }
+}
+
+pub(crate) fn organization() -> String {
+    "check BUILDKITE_ORGANIZATION_SLUG (its case counts), and that the token was made for this organization: https://buildkite.com/user/api-access-tokens"
+        .to_owned()
+}
+
+pub(crate) fn teams() -> String {
+    "enable teams for the organization: https://buildkite.com/docs/platform/team-management/permissions".to_owned()
+}
+
+pub(crate) fn forbidden() -> String {
+    "check the owner's role, the plan, and the ip allowlists of token and organization: https://buildkite.com/user/api-access-tokens"
+        .to_owned()
+}
+
+pub(crate) fn api_base() -> String {
+    "check BUILDKITE_REST_URL and the proxies in between: https://buildkite.com/docs/apis/rest-api".to_owned()
+}
+
+pub(crate) fn outage() -> String {
+    "try again, and look at https://www.buildkitestatus.com if it lasts".to_owned()
+}
+
+pub(crate) fn report() -> String {
+    "report it with the log of the call: https://buildkite.com/docs/apis/rest-api".to_owned()
+}

@@ -1,0 +1,300 @@
+//! What is never written to, whatever was approved: protected teams, protected people, and the connector's own power.
+//!
+//! Slugs and e-mails are turned into ids from whole lists, which are read again only when they are older than `--directory-max-age`. An
+//! id that a name once led to stays protected for as long as this process lives, so that renaming a team takes no protection
+//! away. A name that leads to nothing, after a typing error or a renaming that another process saw, protects nothing and must
+//! not do so silently: until it is corrected, no write is made at all, and health says so. Health looks the names up as well, so
+//! that it does not take a grant to find out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as Lock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::Instant;
+
+use super::keyed_lock::Pair;
+use super::plan::Write;
+use super::principal::Freshness;
+use crate::governance::{Governance, GovernanceError, OwnerRole};
+use crate::providers::buildkite::{CallContext, Lane, Role, Team, TeamId, TokenUser, UserId};
+
+/// For how long a name that led to nothing is not looked up again.
+const UNKNOWN_FOR: Duration = Duration::from_secs(15);
+
+/// Health looks names up again after this many times as long as the last look took, where that is longer than the setting: in a
+/// large organization, it must not spend the rate limit on it.
+const PAUSE: u32 = 20;
+
+/// What the operator protects.
+#[derive(Debug, Clone, Default)]
+pub struct Protected {
+    /// Teams by slug (`--protect-team`).
+    pub teams: Vec<String>,
+    /// People by e-mail (`--protect-user`).
+    pub users: Vec<String>,
+}
+
+impl Protected {
+    fn is_empty(&self) -> bool {
+        self.teams.is_empty() && self.users.is_empty()
+    }
+}
+
+/// What the names led to.
+#[derive(Debug, Default)]
+pub(crate) struct Guards {
+    known: Arc<Mutex<Known>>,
+    names: Lock<Names>,
+}
+
+/// How the protected names stood when they were looked up last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Names {
+    /// They were not looked up yet.
+    #[default]
+    Unread,
+    /// They could not be looked up, and never were before.
+    Unreadable(GovernanceError),
+    /// Each leads to a team or a person.
+    Found,
+    /// One leads to nothing; a sentence about it.
+    Unknown(String),
+    /// One led to something and does not any more; a sentence about it.
+    Gone(String),
+}
+
+impl Guards {
+    fn names(&self) -> Names {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps how the names stand, and says on the log what changed.
+    fn note(&self, now: Names) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if *names == now {
+            return;
+        }
+        match &now {
+            Names::Unknown(name) => {
+                tracing::error!("{name}: no grant or revoke is carried out until this is corrected");
+            }
+            Names::Gone(name) => tracing::warn!("{name}"),
+            Names::Unreadable(error) => tracing::warn!(%error, "the protected names could not be looked up"),
+            Names::Unread | Names::Found => {}
+        }
+        *names = now;
+    }
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    read: Option<Instant>,
+    /// How long that took.
+    took: Duration,
+    teams: HashMap<TeamId, String>,
+    users: HashMap<UserId, String>,
+    /// The first name that led to nothing.
+    unknown: Option<String>,
+}
+
+impl Known {
+    fn is_good(&self, max_age: Duration, unknown_for: Duration) -> bool {
+        let age = if self.unknown.is_some() {
+            unknown_for.min(max_age)
+        } else {
+            max_age
+        };
+        self.read.is_some_and(|read| read.elapsed() < age)
+    }
+}
+
+impl Governance {
+    /// Lets a write pass that no guard forbids.
+    pub(crate) async fn guard(&self, pair: Pair, write: Write, call: &CallContext) -> Result<(), GovernanceError> {
+        if !self.settings.protected.is_empty() {
+            self.guard_protected(pair, call).await?;
+        }
+        match write {
+            Write::Remove(Role::Maintainer)
+            | Write::Change {
+                from: Role::Maintainer, ..
+            } => self.guard_own_power(pair, call).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn guard_protected(&self, pair: Pair, call: &CallContext) -> Result<(), GovernanceError> {
+        let mut known = self.provisioning.guards.known.lock().await;
+        if !known.is_good(self.settings.directory_max_age, UNKNOWN_FOR) {
+            self.look_up_protected(&mut known, call).await?;
+        }
+        let guard = if let Some(slug) = known.teams.get(&pair.team) {
+            format!("the team `{slug}` is protected: change it in buildkite itself, or take it out of --protect-team")
+        } else if let Some(email) = known.users.get(&pair.user) {
+            format!("{email} is protected: change their teams in buildkite itself, or take them out of --protect-user")
+        } else if let Some(unknown) = &known.unknown {
+            format!("{unknown}, so nothing tells what it protects and no change is made: correct the setting")
+        } else {
+            return Ok(());
+        };
+        Err(GovernanceError::Protected { guard })
+    }
+
+    /// How the protected names stand; none where there are none, or where nothing is written anyway.
+    pub(crate) fn protected_names(&self) -> Option<Names> {
+        let is_guarded = self.settings.provisioning && !self.settings.protected.is_empty();
+        is_guarded.then(|| self.provisioning.guards.names())
+    }
+
+    /// Looks the protected names up for health, where what is known of them is too old. That costs whole lists, so a look that
+    /// was begun goes on when its caller stops waiting.
+    pub(crate) async fn look_at_protected_names(self: &Arc<Self>) {
+        if self.protected_names().is_none() {
+            return;
+        }
+        let known = Arc::clone(&self.provisioning.guards.known).lock_owned().await;
+        let pause = known.took.saturating_mul(PAUSE);
+        let max_age = self.settings.directory_max_age.max(pause);
+        let unknown_for = self.settings.health.max_age.max(UNKNOWN_FOR).max(pause);
+        if known.is_good(max_age, unknown_for) {
+            return;
+        }
+        let access = Arc::clone(self);
+        let looking = tokio::spawn(async move { access.look_up_for_health(known).await });
+        // It fails by a panic, which was reported, or because the process ends.
+        let _ = looking.await;
+    }
+
+    /// In the lane of grants and revokes: until this is known none is carried out, and what it reads saves the next one a read.
+    async fn look_up_for_health(&self, mut known: OwnedMutexGuard<Known>) {
+        let call = CallContext::new(Lane::Provisioning).with_cancellation(&self.provisioning.ending);
+        // What it finds, or why it finds nothing, is noted.
+        let _ = self.look_up_protected(&mut known, &call).await;
+        drop(known);
+        self.observed.stir();
+    }
+
+    async fn look_up_protected(&self, known: &mut Known, call: &CallContext) -> Result<(), GovernanceError> {
+        let begun = Instant::now();
+        let looked = self.read_protected(known, begun, call).await;
+        known.took = begun.elapsed();
+        let guards = &self.provisioning.guards;
+        match &looked {
+            Ok(gone) => {
+                known.read = Some(begun);
+                let gone = gone.clone().map(Names::Gone);
+                guards.note(
+                    known
+                        .unknown
+                        .clone()
+                        .map(Names::Unknown)
+                        .or(gone)
+                        .unwrap_or(Names::Found),
+                );
+            }
+            // What was found before still counts.
+            Err(error) if known.read.is_none() => guards.note(Names::Unreadable(error.clone())),
+            Err(_) => {}
+        }
+        looked.map(drop)
+    }
+
+    /// Reads what the names lead to; a sentence about the first that led to something before and does not any more.
+    async fn read_protected(
+        &self,
+        known: &mut Known,
+        begun: Instant,
+        call: &CallContext,
+    ) -> Result<Option<String>, GovernanceError> {
+        let Protected { teams, users } = &self.settings.protected;
+        let (mut unknown, mut gone) = (None, None);
+        if !teams.is_empty() {
+            let shown = self.slugs(call).await?;
+            for slug in teams {
+                let led_to = shown.iter().filter(|(_, shown)| shown.eq_ignore_ascii_case(slug));
+                let before = known.teams.values().any(|known| known == slug);
+                let found: Vec<_> = led_to.map(|(team, _)| (*team, slug.clone())).collect();
+                if found.is_empty() {
+                    let first = if before { &mut gone } else { &mut unknown };
+                    first.get_or_insert(missing_team(slug, before));
+                }
+                known.teams.extend(found);
+            }
+        }
+        for email in users {
+            let mut holders = self.holders_of(email, Freshness::Kept, call).await?;
+            if holders.is_empty()
+                && let Some(recently) = begun.checked_sub(UNKNOWN_FOR)
+            {
+                holders = self.holders_of(email, Freshness::Since(recently), call).await?;
+            }
+            if holders.is_empty() {
+                let before = known.users.values().any(|known| known == email);
+                let first = if before { &mut gone } else { &mut unknown };
+                first.get_or_insert(missing_person(email, before));
+            }
+            known
+                .users
+                .extend(holders.into_iter().map(|user| (user, email.clone())));
+        }
+        known.unknown = unknown;
+        Ok(gone)
+    }
+
+    async fn slugs(&self, call: &CallContext) -> Result<Vec<(TeamId, String)>, GovernanceError> {
+        let teams = self.whole::<Team>(call).await?;
+        self.provisioning.names.teams(&teams);
+        Ok(teams
+            .into_iter()
+            .filter_map(|team| Some((team.id, team.slug?)))
+            .collect())
+    }
+
+    /// The token's owner stays maintainer where they govern the team by that alone: nobody could give it back through us.
+    async fn guard_own_power(&self, pair: Pair, call: &CallContext) -> Result<(), GovernanceError> {
+        // Whose the token is does not change; what they are in the organization does, and is read anew where it counts.
+        let standing = self.credential_status(Duration::MAX, call).await?;
+        let is_owner = match (&standing.owner, &standing.token.user) {
+            (Some(owner), _) => owner.id == pair.user,
+            // Without `read_user` the owner's address is known, and whose it is can be asked.
+            (None, Some(TokenUser { email: Some(email), .. })) => self.still_has(pair.user, email, call).await?,
+            (None, _) => {
+                tracing::warn!("the token's owner is not known, so it cannot be told whether a change is about them");
+                false
+            }
+        };
+        if !is_owner || self.credential_status(Duration::ZERO, call).await?.owner_role == OwnerRole::Admin {
+            return Ok(());
+        }
+        Err(GovernanceError::Protected {
+            guard: format!(
+                "{} owns the connector's token and is not known to be an organization admin, so without them as maintainer \
+                 the connector could change {} no more: use an admin's token",
+                standing.owner_label(),
+                self.provisioning.names.team(pair.team),
+            ),
+        })
+    }
+}
+
+fn missing_team(slug: &str, before: bool) -> String {
+    if before {
+        format!(
+            "--protect-team names `{slug}`, which no team is called any more; the team that was stays protected until a restart"
+        )
+    } else {
+        format!("--protect-team names `{slug}`, which is no team that this token is shown")
+    }
+}
+
+fn missing_person(email: &str, before: bool) -> String {
+    if before {
+        format!(
+            "--protect-user names {email}, which no person in the organization has any more; the person who had it stays \
+             protected until a restart"
+        )
+    } else {
+        format!("--protect-user names {email}, which no person in the organization has")
+    }
+}

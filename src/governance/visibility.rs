@@ -1,0 +1,73 @@
+//! Whether a team list shows all teams: what its owner was once its last window was read.
+//!
+//! A token's owner who is no organization admin is not shown secret teams, and nothing in a list says so. That they were admin
+//! before a list was read proves nothing about the windows that followed. So their record is read anew after the last window:
+//! one request for a list. A record that was asked for after a list ended vouches for that list, whoever asked for it.
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::{Governance, GovernanceError, OwnerRole, PartialVisibility};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext};
+
+/// The owner's role as it was read last behind a team list, and from when on it was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct RoleBehindLists {
+    last: Mutex<Option<(Instant, OwnerRole)>>,
+}
+
+impl Governance {
+    /// Refuses a team list of which every window was read, where the owner is no admin any more and a partial view is refused.
+    ///
+    /// # Errors
+    /// `PartialVisibility`, or the trouble that keeps the owner's record from being read.
+    pub(crate) async fn refuse_view_that_became_partial(&self, call: &CallContext) -> Result<(), GovernanceError> {
+        if self.settings.partial_visibility == PartialVisibility::Allow {
+            return Ok(());
+        }
+        let list_ended = Instant::now();
+        let mut last = self.role_behind_lists.last.lock().await;
+        let role = match *last {
+            Some((asked_at, role)) if asked_at >= list_ended => role,
+            _ => {
+                let asked_at = Instant::now();
+                let role = self.owner_role_now(call).await?;
+                *last = Some((asked_at, role));
+                role
+            }
+        };
+        drop(last);
+        match role {
+            OwnerRole::Member => Err(self.partial_visibility()),
+            OwnerRole::Admin | OwnerRole::Unknown => Ok(()),
+        }
+    }
+
+    /// What the token's owner is in the organization, by a request that is sent after this call: one at most, as whose the
+    /// token is does not change. `Unknown` where the owner, or their role, is not told.
+    ///
+    /// # Errors
+    /// Any other trouble with their record.
+    pub(crate) async fn owner_role_now(&self, call: &CallContext) -> Result<OwnerRole, GovernanceError> {
+        let Some(owner) = self.observed.evidence().user.and_then(|seen| seen.outcome.ok()) else {
+            return Ok(OwnerRole::Unknown);
+        };
+        // Deciding: an answer that is under way already may be older than the list's last window.
+        match self.upstream.person(owner.id, &call.uncoalesced()).await {
+            Ok(record) => Ok(OwnerRole::of(&record)),
+            Err(ApiError {
+                kind: ApiErrorKind::Forbidden | ApiErrorKind::NotFound,
+                ..
+            }) => Ok(OwnerRole::Unknown),
+            Err(error) => Err(GovernanceError::plain(error)),
+        }
+    }
+
+    fn partial_visibility(&self) -> GovernanceError {
+        let owner = self.observed.evidence().user.and_then(|seen| seen.outcome.ok());
+        let label = owner.and_then(|owner| owner.email.or(owner.name));
+        GovernanceError::PartialVisibility {
+            owner: label.unwrap_or_else(|| "(unknown)".to_owned()),
+        }
+    }
+}

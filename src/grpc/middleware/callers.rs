@@ -1,0 +1,256 @@
+//! Who calls: the callers file, and how a caller proves to be one of those in it.
+//!
+//! A caller shows a bearer, of which the file holds only the SHA-256 digest, or a certificate of the client CA with a name
+//! that the file lists. Digests are compared in constant time. The file is read again when it changes.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::{constant_time, digest, rand};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::pki_types::CertificateDer;
+use serde::Deserialize;
+
+use crate::files;
+use crate::reload::Reloadable;
+
+/// What a caller may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallerRole {
+    /// List and read.
+    Reader,
+    /// Also grant and revoke.
+    Provisioner,
+}
+
+impl CallerRole {
+    /// The role as the callers file spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reader => "reader",
+            Self::Provisioner => "provisioner",
+        }
+    }
+}
+
+/// Who was recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The caller's name in the file; the audit record and the logs have it.
+    pub name: Arc<str>,
+    /// What it may do.
+    pub role: CallerRole,
+}
+
+/// Why a callers file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CallersError {
+    /// It cannot be read.
+    #[error("{file} cannot be read ({error})")]
+    Unreadable {
+        /// Which file.
+        file: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// It is no TOML of the documented form.
+    #[error("{file} is no callers file (line {line}: {error})")]
+    Malformed {
+        /// Which file.
+        file: String,
+        /// Where; lines count from 1.
+        line: usize,
+        /// What is wrong there.
+        error: String,
+    },
+    /// An entry is wrong.
+    #[error("{file}: the caller `{name}` {problem}")]
+    Entry {
+        /// Which file.
+        file: String,
+        /// Whose entry.
+        name: String,
+        /// What is wrong with it, and what would be right.
+        problem: &'static str,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    caller: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    role: CallerRole,
+    token_sha256: Option<String>,
+    certificate_san: Option<String>,
+}
+
+/// The callers of one reading of the file.
+#[derive(Debug, Default)]
+pub struct Callers {
+    known: Vec<(Identity, Proof)>,
+}
+
+#[derive(Debug)]
+enum Proof {
+    Bearer(Vec<u8>),
+    Certificate(String),
+}
+
+impl Callers {
+    /// Loads the file and keeps watching it. `certificates`: whether the listener asks for client certificates at all.
+    ///
+    /// # Errors
+    /// When the file cannot be used as it is.
+    pub fn watch(file: PathBuf, certificates: bool) -> Result<Reloadable<Self>, CallersError> {
+        Reloadable::start("callers", vec![file.clone()], move || Self::load(&file, certificates))
+    }
+
+    fn load(file: &Path, certificates: bool) -> Result<Self, CallersError> {
+        let named = || file.display().to_string();
+        let text = files::read_text(file).map_err(|error| CallersError::Unreadable { file: named(), error })?;
+        let parsed: File = toml::from_str(&text).map_err(|error| CallersError::Malformed {
+            file: named(),
+            line: error.span().map_or(1, |span| line_of(&text, span.start)),
+            // Some of its messages go on in a second line.
+            error: error.message().lines().collect::<Vec<_>>().join(", "),
+        })?;
+        let mut callers = Self::default();
+        for entry in parsed.caller {
+            let wrong = |problem| CallersError::Entry {
+                file: named(),
+                name: entry.name.clone(),
+                problem,
+            };
+            if entry.name.trim().is_empty() {
+                return Err(wrong("needs a name"));
+            }
+            let proof =
+                match (&entry.token_sha256, &entry.certificate_san) {
+                    (Some(hex), None) => Proof::Bearer(sha256(hex).ok_or_else(|| {
+                        wrong("needs the 64 hexadecimal digits of its bearer's SHA-256 in token_sha256")
+                    })?),
+                    (None, Some(san)) => {
+                        if !certificates {
+                            tracing::warn!(
+                                caller = entry.name,
+                                "without --tls-client-ca no certificate can prove this caller"
+                            );
+                        }
+                        Proof::Certificate(san.clone())
+                    }
+                    _ => return Err(wrong("needs either token_sha256 or certificate_san")),
+                };
+            callers.known.push((
+                Identity {
+                    name: entry.name.as_str().into(),
+                    role: entry.role,
+                },
+                proof,
+            ));
+        }
+        if callers.known.is_empty() {
+            tracing::warn!(file = named(), "the callers file names nobody, so nobody may call");
+        }
+        Ok(callers)
+    }
+
+    /// The caller with this bearer or this certificate. The more powerful proof counts where both are shown.
+    #[must_use]
+    pub fn recognise(&self, bearer: Option<&[u8]>, certificate: Option<&CertificateDer<'_>>) -> Option<Identity> {
+        self.recognise_digest(bearer.map(digest_of), certificate)
+    }
+
+    /// The same, by the digest of the bearer.
+    pub(crate) fn recognise_digest(
+        &self,
+        shown: Option<digest::Digest>,
+        certificate: Option<&CertificateDer<'_>>,
+    ) -> Option<Identity> {
+        let names = certificate.map(names_in).unwrap_or_default();
+        let proven = |proof: &Proof| match proof {
+            Proof::Bearer(expected) => shown
+                .as_ref()
+                .is_some_and(|shown| constant_time::verify_slices_are_equal(shown.as_ref(), expected).is_ok()),
+            Proof::Certificate(san) => names.iter().any(|name| name == san),
+        };
+        // Every entry is looked at, so that the time taken tells nothing of which one fits.
+        let fitting = self.known.iter().filter(|(_, proof)| proven(proof));
+        fitting.map(|(known, _)| known.clone()).max_by_key(|known| known.role)
+    }
+}
+
+/// The line of `text` that the byte at `offset` is in, counted from 1.
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+/// What is compared of a bearer, and all that is kept of it.
+pub(crate) fn digest_of(bearer: &[u8]) -> digest::Digest {
+    digest::digest(&digest::SHA256, bearer)
+}
+
+fn sha256(hex: &str) -> Option<Vec<u8>> {
+    let digits = hex.trim().as_bytes();
+    if digits.len() != 2 * digest::SHA256_OUTPUT_LEN {
+        return None;
+    }
+    digits
+        .chunks(2)
+        .map(|pair| {
+            std::str::from_utf8(pair)
+                .ok()
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        })
+        .collect()
+}
+
+/// The DNS and URI names of a certificate that the listener has verified already.
+fn names_in(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok(parsed) = webpki::EndEntityCert::try_from(certificate) else {
+        return Vec::new();
+    };
+    let dns = parsed.valid_dns_names().map(str::to_owned);
+    dns.chain(parsed.valid_uri_names().map(str::to_owned)).collect()
+}
+
+/// A new bearer and the digest that the file needs of it.
+#[derive(Debug)]
+pub struct NewBearer {
+    /// What the caller sends. It is kept nowhere.
+    pub bearer: String,
+    /// What the file holds.
+    pub token_sha256: String,
+}
+
+impl NewBearer {
+    /// Makes a bearer from 32 random bytes.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn make() -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let mut bytes = [0u8; 32];
+        rand::fill(&mut bytes)?;
+        let bearer = URL_SAFE_NO_PAD.encode(bytes);
+        let token_sha256 =
+            digest::digest(&digest::SHA256, bearer.as_bytes())
+                .as_ref()
+                .iter()
+                .fold(String::new(), |mut hex, byte| {
+                    // Writing to a string does not fail.
+                    let _ = write!(hex, "{byte:02x}");
+                    hex
+                });
+        Ok(Self { bearer, token_sha256 })
+    }
+}

@@ -1,0 +1,76 @@
+//! A call's message, which has to arrive soon after its headers: a client that dawdles would hold a place for nothing.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::limits;
+use crate::grpc::services::deadline_exceeded;
+
+/// A body that fails where it is not complete in time.
+pub(crate) struct Arriving {
+    body: Body,
+    late: Pin<Box<Sleep>>,
+}
+
+impl Arriving {
+    pub(crate) fn soon(body: Body) -> Self {
+        Self {
+            body,
+            late: Box::pin(sleep(limits::ARRIVAL)),
+        }
+    }
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.body).poll_frame(context) {
+            Poll::Pending if this.late.as_mut().poll(context).is_ready() => Poll::Ready(Some(Err(deadline_exceeded()))),
+            other => other,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::poll_fn;
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_does_not_come_ends_its_call() {
+        let never = Body::new(Never);
+        let mut body = Arriving::soon(never);
+        let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        assert_eq!(frame.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
+    }
+
+    struct Never;
+
+    impl HttpBody for Never {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            Poll::Pending
+        }
+    }
+}

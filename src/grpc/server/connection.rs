@@ -1,0 +1,186 @@
+//! One connection, from its handshake to its end.
+
+use std::convert::Infallible;
+use std::io::{self, Cursor};
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::either::Either;
+use tonic::body::Body;
+use tower::{Service, ServiceBuilder, ServiceExt};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::ConnectionContext;
+use super::listener::Stream;
+use crate::grpc::middleware::authorization::{Admission, PeerCertificate};
+use crate::grpc::middleware::connections::{Connection, ConnectionPermit};
+use crate::grpc::middleware::deadline;
+use crate::grpc::middleware::limits;
+use crate::grpc::middleware::metrics::Counted;
+use crate::grpc::middleware::response_stream::StreamExecutor;
+
+/// The first bytes of every HTTP/2 client.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Opens the connection, then serves it to its end. One that is still being opened is dropped when the server ends, or when
+/// it has to make way.
+pub(crate) async fn connect(door: &ConnectionContext, stream: Stream, permit: ConnectionPermit) {
+    let connection = permit.connection();
+    let opened = tokio::select! {
+        biased;
+        () = door.ending.cancelled() => return,
+        () = connection.evicted().cancelled() => return,
+        opened = timeout(limits::OPENING, open(door, stream)) => opened,
+    };
+    match opened {
+        Ok(Ok((stream, certificate))) => {
+            if certificate.is_some() {
+                connection.authenticated();
+            }
+            serve(door, stream, certificate, connection).await;
+        }
+        Ok(Err(error)) => tracing::info!(%error, "a connection was not opened"),
+        Err(_) => tracing::info!("a connection took too long to open"),
+    }
+}
+
+/// Shakes hands where TLS is spoken, and waits for HTTP/2's first bytes: a client that says nothing holds no place for long.
+async fn open(
+    door: &ConnectionContext,
+    stream: Stream,
+) -> io::Result<(
+    impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Option<PeerCertificate>,
+)> {
+    let (mut stream, certificate) = match &door.tls {
+        None => (Either::Left(stream), None),
+        Some(tls) => {
+            let stream = TlsAcceptor::from(tls.current()).accept(stream).await?;
+            let certificates = stream.get_ref().1.peer_certificates();
+            let certificate = certificates
+                .and_then(<[_]>::first)
+                .map(|first| PeerCertificate(first.clone().into_owned()));
+            (Either::Right(stream), certificate)
+        }
+    };
+    let mut head = [0; PREFACE.len()];
+    stream.read_exact(&mut head).await?;
+    if head != *PREFACE {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the client speaks no HTTP/2 here: is it set up for TLS, and the listener not?",
+        ));
+    }
+    let (rest, out) = tokio::io::split(stream);
+    Ok((tokio::io::join(Cursor::new(head).chain(rest), out), certificate))
+}
+
+/// Serves a connection until it closes.
+pub(crate) async fn serve<S>(
+    door: &ConnectionContext,
+    stream: S,
+    certificate: Option<PeerCertificate>,
+    connection: &Arc<Connection>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let calls = layered(door, certificate, Arc::clone(connection), door.routes.clone())
+        .map_request(|request: Request<Incoming>| request.map(Body::new));
+    let executor = StreamExecutor {
+        unread_timeout: door.unread_timeout,
+        shutdown: door.ending.clone(),
+    };
+    let http = hyper::server::conn::http2::Builder::new(executor)
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits::KEEP_ALIVE)
+        .keep_alive_timeout(limits::KEEP_ALIVE_ANSWER)
+        .max_concurrent_streams(limits::CALLS_PER_CONNECTION)
+        .max_pending_accept_reset_streams(limits::RESETS)
+        .max_header_list_size(limits::HEADERS)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(calls));
+    let mut http = pin!(http);
+    let ended = tokio::select! {
+        ended = http.as_mut() => Some(ended),
+        () = door.ending.cancelled() => {
+            http.as_mut().graceful_shutdown();
+            Some(http.await)
+        }
+        () = connection.evicted().cancelled() => {
+            http.as_mut().graceful_shutdown();
+            evicted(http, connection).await
+        }
+    };
+    if let Some(Err(error)) = ended {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// Waits until an evicted connection has closed, for as long as its GOAWAY takes. A call that arrived meanwhile is finished.
+/// `None` where the connection is to be dropped.
+async fn evicted<T>(mut http: impl Future<Output = T> + Unpin, connection: &Connection) -> Option<T> {
+    let permit = connection.closing_permit();
+    if permit.is_none() {
+        // It is polled once, which sends the GOAWAY.
+        if let Some(ended) = (&mut http).now_or_never() {
+            return Some(ended);
+        }
+    }
+    while permit.is_some() || connection.is_busy() {
+        match timeout(limits::GOODBYE, &mut http).await {
+            Ok(ended) => return Some(ended),
+            Err(_) if connection.is_busy() => {}
+            Err(_) => break,
+        }
+    }
+    None
+}
+
+/// What every call passes on its way to `inner`, the outermost first.
+fn layered<S>(
+    door: &ConnectionContext,
+    certificate: Option<PeerCertificate>,
+    connection: Arc<Connection>,
+    inner: S,
+) -> impl Service<
+    Request<Body>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future: Future<Output = Result<Response<Body>, Infallible>> + Send,
+> + Clone
++ Send
++ 'static
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let callers = door.callers.clone();
+    let host = door.host.clone();
+    let places = door.places.clone();
+    ServiceBuilder::new()
+        .layer_fn(Counted::new)
+        .map_response(|response: Response<_>| response.map(Body::new))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer_fn(move |inner| {
+            Admission::new(inner, callers.clone(), certificate.clone(), Arc::clone(&connection)).for_host(host.clone())
+        })
+        .layer_fn(move |inner| places.bound(inner))
+        .layer_fn(deadline::Deadlines::new)
+        .service(inner)
+}
+
+/// A panic ends its call, and says so without saying what was in it.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
+    tracing::error!("a call ended in a panic");
+    tonic::Status::internal("the connector failed in this call: see its log").into_http()
+}
+
+#[cfg(test)]
+mod tests;

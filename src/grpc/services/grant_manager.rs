@@ -1,0 +1,111 @@
+//! `GrantManagerService`: what an approval turns into.
+//!
+//! Entitlement id and principal id are all that counts: the grant id may be a placeholder, and parents and profiles may be
+//! missing (protocol reference, section 3).
+
+use prost_types::Any;
+use tonic::{Request, Response, Status, async_trait};
+
+use super::Connector;
+use crate::governance::provisioning::{Malformed, Operation, Outcome, ProvisioningResult, RequestContext};
+use crate::governance::{EntitlementId, GovernanceError, Principal};
+use crate::grpc::context;
+use crate::proto::c1::connector::v2::{
+    GrantAlreadyExists, GrantAlreadyRevoked, GrantManagerServiceGrantRequest, GrantManagerServiceGrantResponse,
+    GrantManagerServiceRevokeRequest, GrantManagerServiceRevokeResponse, GrantReplaced,
+    grant_manager_service_server::GrantManagerService,
+};
+use crate::wire::request;
+use crate::wire::rows;
+
+#[async_trait]
+impl GrantManagerService for Connector {
+    async fn grant(
+        &self,
+        request: Request<GrantManagerServiceGrantRequest>,
+    ) -> Result<Response<GrantManagerServiceGrantResponse>, Status> {
+        let asker = context::of(&request, &request.get_ref().annotations);
+        context::answered(&asker.clone(), async {
+            let request = request.into_inner();
+            let entitlement = request::entitlement(request.entitlement.as_ref());
+            let principal = request::principal(request.principal.as_ref());
+            let (entitlement, principal) = self
+                .well_formed(Operation::Grant, entitlement, principal, &asker)
+                .await?;
+            let receipt = self.access.grant(entitlement, principal, asker).await?;
+            let name = request
+                .principal
+                .map(|principal| principal.display_name)
+                .unwrap_or_default();
+            Ok(GrantManagerServiceGrantResponse {
+                annotations: annotations(&receipt),
+                grants: vec![rows::grant_of(receipt.grant, name)],
+            })
+        })
+        .await
+    }
+
+    async fn revoke(
+        &self,
+        request: Request<GrantManagerServiceRevokeRequest>,
+    ) -> Result<Response<GrantManagerServiceRevokeResponse>, Status> {
+        let asker = context::of(&request, &request.get_ref().annotations);
+        context::answered(&asker.clone(), async {
+            let grant = request.into_inner().grant;
+            let missing = || request::invalid("grant", "the grant is missing");
+            let grant = grant.as_ref().ok_or_else(missing);
+            let entitlement = grant
+                .clone()
+                .and_then(|it| request::entitlement(it.entitlement.as_ref()));
+            let principal = grant.and_then(|it| request::principal(it.principal.as_ref()));
+            let (entitlement, principal) = self
+                .well_formed(Operation::Revoke, entitlement, principal, &asker)
+                .await?;
+            let receipt = self.access.revoke(entitlement, principal, asker).await?;
+            Ok(GrantManagerServiceRevokeResponse {
+                annotations: annotations(&receipt),
+            })
+        })
+        .await
+    }
+}
+
+impl Connector {
+    /// What a change is about. A request that does not say it is refused, and recorded as any other.
+    async fn well_formed(
+        &self,
+        operation: Operation,
+        entitlement: Result<EntitlementId, GovernanceError>,
+        principal: Result<Principal, GovernanceError>,
+        asker: &RequestContext,
+    ) -> Result<(EntitlementId, Principal), GovernanceError> {
+        let (entitlement, principal, error) = match (entitlement, principal) {
+            (Ok(entitlement), Ok(principal)) => return Ok((entitlement, principal)),
+            (Err(error), principal) => (None, principal.ok(), error),
+            (Ok(entitlement), Err(error)) => (Some(entitlement), None, error),
+        };
+        let malformed = Malformed {
+            operation,
+            entitlement,
+            principal,
+        };
+        Err(self.access.record_refusal(malformed, asker.clone(), error).await)
+    }
+}
+
+fn annotations(receipt: &ProvisioningResult) -> Vec<Any> {
+    match receipt.outcome {
+        Outcome::AlreadyExists => vec![rows::annotation(&GrantAlreadyExists {})],
+        Outcome::AlreadyRevoked => vec![rows::annotation(&GrantAlreadyRevoked {})],
+        Outcome::Replaced(_) => receipt
+            .replaced()
+            .map(|grant| {
+                rows::annotation(&GrantReplaced {
+                    replaced_grant_id: grant.to_string(),
+                })
+            })
+            .into_iter()
+            .collect(),
+        Outcome::Granted | Outcome::Revoked | Outcome::Demoted => vec![],
+    }
+}

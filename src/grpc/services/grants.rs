@@ -1,0 +1,37 @@
+//! `GrantsService`: who holds what in a team.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::Connector;
+use crate::governance::{Page, ResourceId};
+use crate::proto::c1::connector::v2::{
+    GrantsServiceListGrantsRequest, GrantsServiceListGrantsResponse, grants_service_server::GrantsService,
+};
+use crate::wire::request;
+use crate::wire::{rate_limit, rows};
+
+#[async_trait]
+impl GrantsService for Connector {
+    async fn list_grants(
+        &self,
+        request: Request<GrantsServiceListGrantsRequest>,
+    ) -> Result<Response<GrantsServiceListGrantsResponse>, Status> {
+        let call = request::listing(&request);
+        let request = request.into_inner();
+        let limit = request::page_size(request.page_size)?;
+        let resource = request.resource.unwrap_or_default();
+        let team = match request::resource_id("resource.id", resource.id.as_ref())? {
+            ResourceId::User(_) => return Ok(Response::new(GrantsServiceListGrantsResponse::default())),
+            ResourceId::Team(team) => team,
+        };
+        let Page { rows, next } = self
+            .access
+            .holders(team, &request.page_token, limit, &request.active_sync_id, &call)
+            .await?;
+        Ok(Response::new(GrantsServiceListGrantsResponse {
+            list: rows.iter().map(|holder| rows::grant(team, holder)).collect(),
+            next_page_token: next,
+            annotations: rate_limit::usage_annotations(&self.access, &call),
+        }))
+    }
+}

@@ -1,0 +1,67 @@
+//! `c1.connector.v2` over gRPC: one file a service, each of which translates between the wire and [`crate::governance`] and
+//! decides nothing.
+//!
+//! [`crate::wire::rows`] writes what is listed, [`crate::wire::status`] what went wrong, [`crate::wire::request`] reads what a caller sent. [`unoffered`] answers for
+//! the services of the protocol that are not offered.
+
+mod connector_service;
+mod entitlements;
+mod grant_manager;
+mod grants;
+pub mod health;
+mod rate_limiter;
+mod resource_getter;
+mod resource_types;
+mod resources;
+mod unoffered;
+
+use std::sync::Arc;
+
+use tonic::service::RoutesBuilder;
+
+use crate::governance::Governance;
+use crate::proto::c1::connector::v2::connector_service_server::ConnectorServiceServer;
+use crate::proto::c1::connector::v2::entitlements_service_server::EntitlementsServiceServer;
+use crate::proto::c1::connector::v2::grant_manager_service_server::GrantManagerServiceServer;
+use crate::proto::c1::connector::v2::grants_service_server::GrantsServiceServer;
+use crate::proto::c1::connector::v2::resource_getter_service_server::ResourceGetterServiceServer;
+use crate::proto::c1::connector::v2::resource_types_service_server::ResourceTypesServiceServer;
+use crate::proto::c1::connector::v2::resources_service_server::ResourcesServiceServer;
+use crate::proto::c1::ratelimit::v1::rate_limiter_service_server::RateLimiterServiceServer;
+
+pub use crate::grpc::context::Caller;
+pub use crate::wire::request::Deadline;
+pub use crate::wire::status::{deadline_exceeded, status_with_reason};
+pub use unoffered::SERVICES as UNOFFERED_SERVICES;
+
+/// The largest message that is read: the largest page token of the protocol (section 6) with room for the rest. Real requests
+/// are a few hundred bytes; one that is wrong but within the protocol is still told what is wrong with it.
+pub const MESSAGE_SIZE: usize = 2 * 1024 * 1024;
+
+/// The services of the contract, all on the same [`Governance`].
+#[derive(Debug, Clone)]
+pub struct Connector {
+    access: Arc<Governance>,
+}
+
+impl Connector {
+    /// A connector that answers from `access`.
+    #[must_use]
+    pub fn new(access: Arc<Governance>) -> Self {
+        Self { access }
+    }
+
+    /// Adds every service of the protocol to `routes`, also those that are not offered.
+    pub fn register(&self, routes: &mut RoutesBuilder) {
+        routes
+            .add_service(ConnectorServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(ResourceTypesServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(ResourcesServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(ResourceGetterServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(EntitlementsServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(GrantsServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(GrantManagerServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(RateLimiterServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE));
+        unoffered::register(routes);
+    }
+}

@@ -1,0 +1,61 @@
+//! The services of the protocol that this connector does not offer. They answer as the protocol's own server does where a
+//! connector lacks the feature (protocol reference, section 1), each with a sentence that says what is not offered: a platform
+//! can tell a feature that is missing from a server that is broken.
+//!
+//! One file a service. A service that is offered one day leaves this folder, and its line in [`register`] and [`SERVICES`] goes.
+
+mod account_manager;
+mod actions;
+mod assets;
+mod credential_manager;
+mod events;
+mod resource_manager;
+mod tickets;
+
+use tonic::server::NamedService;
+use tonic::service::RoutesBuilder;
+use tonic::{Code, Status};
+
+use super::{MESSAGE_SIZE, status_with_reason};
+use crate::proto::c1::connector::v2::account_manager_service_server::AccountManagerServiceServer;
+use crate::proto::c1::connector::v2::action_service_server::ActionServiceServer;
+use crate::proto::c1::connector::v2::asset_service_server::AssetServiceServer;
+use crate::proto::c1::connector::v2::credential_manager_service_server::CredentialManagerServiceServer;
+use crate::proto::c1::connector::v2::event_service_server::EventServiceServer;
+use crate::proto::c1::connector::v2::resource_deleter_service_server::ResourceDeleterServiceServer;
+use crate::proto::c1::connector::v2::resource_manager_service_server::ResourceManagerServiceServer;
+use crate::proto::c1::connector::v2::tickets_service_server::TicketsServiceServer;
+
+/// The names of the services that are not offered.
+pub const SERVICES: [&str; 8] = [
+    AccountManagerServiceServer::<Unoffered>::NAME,
+    ActionServiceServer::<Unoffered>::NAME,
+    AssetServiceServer::<Unoffered>::NAME,
+    CredentialManagerServiceServer::<Unoffered>::NAME,
+    EventServiceServer::<Unoffered>::NAME,
+    ResourceDeleterServiceServer::<Unoffered>::NAME,
+    ResourceManagerServiceServer::<Unoffered>::NAME,
+    TicketsServiceServer::<Unoffered>::NAME,
+];
+
+/// Answers every call of the services that are not offered.
+#[derive(Debug, Clone, Copy)]
+struct Unoffered;
+
+/// Adds the services to `routes`.
+pub(crate) fn register(routes: &mut RoutesBuilder) {
+    routes
+        .add_service(AccountManagerServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
+        .add_service(ActionServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
+        .add_service(AssetServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
+        .add_service(CredentialManagerServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
+        .add_service(EventServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
+        .add_service(ResourceDeleterServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
+        .add_service(ResourceManagerServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
+        .add_service(TicketsServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE));
+}
+
+/// The status of a call that this connector never carries out; `sentence` says what is not offered, and what to do instead.
+fn not_offered(code: Code, sentence: &str) -> Status {
+    status_with_reason(code, "NOT_OFFERED", sentence.to_owned(), None)
+}

@@ -1,0 +1,11 @@
+//! Buildkite's REST API: endpoints, types, ids, the client, and the classification of its responses.
+
+pub mod classify;
+pub mod client;
+pub mod clock_skew;
+pub mod endpoint;
+pub mod error;
+pub mod ids;
+pub mod origin;
+pub mod time;
+pub mod types;

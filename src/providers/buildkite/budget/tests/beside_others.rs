@@ -1,0 +1,72 @@
+//! Beside other consumers: a refusal is heard at once, and heeded until the window is over.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::model::{Counter, Model, Rounding};
+use super::simulation::{Plan, Sent, run, saturated};
+use crate::providers::buildkite::budget::Bucket;
+
+fn others() -> impl Strategy<Value = Vec<(Duration, Bucket, u32)>> {
+    let bucket = prop_oneof![Just(Bucket::Organization), Just(Bucket::User)];
+    let spending = (0_u64..250_000, bucket, 1_u32..60)
+        .prop_map(|(at, bucket, requests)| (Duration::from_millis(at), bucket, requests));
+    proptest::collection::vec(spending, 1..80)
+}
+
+#[test]
+fn what_others_left_of_the_reserve_is_found_out_by_a_single_request() {
+    let counter = |limit| Counter::new(limit, Duration::ZERO, Rounding::Floor);
+    let model = Model {
+        organization: counter(200),
+        user: counter(50),
+    };
+    // Half a minute after the syncs spent theirs, others take the reserve.
+    let others = (0..5).map(|minute| (Duration::from_secs(minute * 60 + 30), Bucket::User, 15));
+    let sent = run(&Plan {
+        model,
+        others: others.collect(),
+        seed: 1,
+        way: Duration::from_millis(50),
+        lost: 0,
+        silent: 0,
+        change: |_, reading| reading,
+        syncs: 20,
+        grants: Vec::new(),
+        each: 1,
+        until: Duration::from_secs(250),
+    });
+    let refused_in = |window| {
+        let refused = sent.iter().filter_map(Sent::refused_by);
+        refused.filter(|(_, counted)| counted.window == window).count()
+    };
+    // In the first window nobody knows of others yet.
+    assert_eq!([1, 2, 3].map(refused_in), [1, 1, 1]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn nothing_is_sent_into_a_window_that_was_seen_to_refuse(plan in saturated(), way in 0_u64..6_000, others in others()) {
+        let plan = Plan { way: Duration::from_millis(way), others, ..plan };
+        let sent = run(&plan);
+        for refused in &sent {
+            let (Some((_, counted)), Some(seen)) = (refused.refused_by(), refused.answered) else { continue };
+            let inside = sent.iter().find(|sent| sent.left > seen && sent.left < counted.ends);
+            prop_assert!(inside.is_none(), "{inside:?} after {refused:?}");
+        }
+    }
+
+    #[test]
+    fn what_others_leave_is_used(plan in saturated(), others in others()) {
+        let plan = Plan { others: others.into_iter().map(|(at, bucket, _)| (at, bucket, 1)).collect(), ..plan };
+        let sent = run(&plan);
+        let counter = [&plan.model.user, &plan.model.organization].into_iter().min_by_key(|counter| counter.limit).unwrap();
+        let whole = u32::try_from(counter.window(plan.until) - counter.window(Duration::ZERO)).unwrap() - 1;
+        let possible = (whole * counter.limit).saturating_sub(u32::try_from(plan.others.len()).unwrap());
+        let passed = u32::try_from(sent.iter().filter(|sent| sent.refused_by().is_none()).count()).unwrap();
+        prop_assert!(f64::from(passed) >= 0.9 * f64::from(possible), "{passed} of {possible}");
+    }
+}

@@ -1,0 +1,3 @@
+//! The systems whose access is governed: one folder each.
+
+pub mod buildkite;

@@ -1,0 +1,40 @@
+//! What a listing cost, told to the client: the time slept for rate limits, and how the windows stand.
+
+use std::time::SystemTime;
+
+use prost_types::Any;
+use tokio::time::Instant;
+
+use super::rows;
+use crate::governance::Governance;
+use crate::proto::c1::connector::v2::{RateLimitDescription, RateLimitWaitReport, rate_limit_description};
+use crate::providers::buildkite::CallContext;
+
+/// The annotations of an answer that `call` paid for.
+pub(crate) fn usage_annotations(access: &Governance, call: &CallContext) -> Vec<Any> {
+    let waited = call.stats().waited;
+    let slept = (!waited.is_zero()).then(|| {
+        let wait_ms = i64::try_from(waited.as_millis()).unwrap_or(i64::MAX);
+        rows::annotation(&RateLimitWaitReport { wait_ms })
+    });
+    slept.into_iter().chain(tightest_window(access)).collect()
+}
+
+/// The window that leaves a sync least.
+fn tightest_window(access: &Governance) -> Option<Any> {
+    let buckets = access.budget().buckets;
+    let tightest = buckets.iter().min_by_key(|bucket| bucket.remaining_for_sync)?;
+    let reset_at = tightest
+        .resets_at
+        .map(|at| SystemTime::now() + at.saturating_duration_since(Instant::now()));
+    let status = match tightest.remaining_for_sync {
+        0 => rate_limit_description::Status::Overlimit,
+        _ => rate_limit_description::Status::Ok,
+    };
+    Some(rows::annotation(&RateLimitDescription {
+        status: status.into(),
+        limit: tightest.limit.map_or(0, i64::from),
+        remaining: i64::from(tightest.remaining_for_sync),
+        reset_at: reset_at.map(Into::into),
+    }))
+}
