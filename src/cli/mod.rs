@@ -10,6 +10,7 @@ mod plugin;
 mod progress;
 pub mod sandbox;
 mod serve;
+mod service;
 mod settings;
 mod signals;
 mod switches;
@@ -26,6 +27,7 @@ pub use diff::DiffArgs;
 pub use job::JobArgs;
 pub use list::ListArgs;
 pub use serve::ServeArgs;
+pub use service::ServiceArgs;
 pub use settings::{ConnectionArgs, SettingError, Settings};
 pub use sync::SyncArgs;
 
@@ -51,6 +53,8 @@ enum Command {
     Caller(CallerArgs),
     /// Tell what works, what does not, and what to do, per scope of the token
     Check(Box<CheckArgs>),
+    /// Work off an access platform's tasks, which this connects out to: no listener is opened
+    Service(Box<ServiceArgs>),
     /// Serve a go-plugin host, which starts this by itself
     Plugin(Box<plugin::PluginArgs>),
     /// Run the Buildkite stand-in alone, for people who build a platform
@@ -128,6 +132,7 @@ impl Cli {
             Command::Diff(args) => diff::run(&args),
             Command::Caller(args) => caller::run(&args),
             Command::Check(args) => check::run(&args).await,
+            Command::Service(args) => service::run(&args).await,
             Command::Plugin(args) => plugin::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,
         };

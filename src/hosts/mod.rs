@@ -2,10 +2,12 @@
 //! started by a go-plugin host. All of them go through
 //! the same services, governance, budget and audit as the server.
 
+mod export;
 mod local;
 pub mod plugin;
 pub mod service;
 mod sync;
 
+pub use export::ExportRunner;
 pub use local::{LocalConnector, LocalService};
 pub use sync::{SyncDepth, SyncProgress, SyncRequest, SyncRunner};

@@ -65,37 +65,39 @@ impl Monitoring {
 
     /// Answers monitors for as long as it is polled. The process is ready until `ending`.
     pub async fn serve(self, access: Arc<Governance>, ending: CancellationToken) {
-        let Self {
-            mut listener,
-            exposition,
-        } = self;
+        let Self { listener, exposition } = self;
         let exposition = Arc::new(exposition);
         let pages = routes::router(Arc::clone(&exposition), access, ending);
-        // The oldest first.
-        let mut answering = VecDeque::new();
-        let mut tidy = interval(TIDY);
-        loop {
-            let stream = tokio::select! {
-                stream = listener.accept() => stream,
-                _ = tidy.tick() => {
-                    exposition.tidy();
-                    continue;
-                }
-            };
-            let stream = match stream {
-                Ok(stream) => stream,
-                Err(error) => {
-                    tracing::error!(%error, "monitors are not listened for any more");
-                    return;
-                }
-            };
-            answering.retain(|answer: &AbortOnDropHandle<()>| !answer.is_finished());
-            if answering.len() >= limits::MONITORS {
-                // Who dawdles makes room, so that a supervisor's probe is answered in a flood too.
-                answering.pop_front();
+        serve_pages(listener, pages, || exposition.tidy()).await;
+    }
+}
+
+/// Answers monitors with `pages`, for as long as it is polled. `tidy` is called every few seconds, whether or not a monitor asks.
+pub(crate) async fn serve_pages(mut listener: Listener, pages: axum::Router, tidy: impl Fn()) {
+    // The oldest first.
+    let mut answering = VecDeque::new();
+    let mut tidying = interval(TIDY);
+    loop {
+        let stream = tokio::select! {
+            stream = listener.accept() => stream,
+            _ = tidying.tick() => {
+                tidy();
+                continue;
             }
-            answering.push_back(AbortOnDropHandle::new(tokio::spawn(answer(stream, pages.clone()))));
+        };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::error!(%error, "monitors are not listened for any more");
+                return;
+            }
+        };
+        answering.retain(|answer: &AbortOnDropHandle<()>| !answer.is_finished());
+        if answering.len() >= limits::MONITORS {
+            // Who dawdles makes room, so that a supervisor's probe is answered in a flood too.
+            answering.pop_front();
         }
+        answering.push_back(AbortOnDropHandle::new(tokio::spawn(answer(stream, pages.clone()))));
     }
 }
 

@@ -160,22 +160,8 @@ impl Office {
         std::fs::read_dir(self.files.path().join("temporary")).unwrap().count()
     }
 
-    pub fn team(&self) -> String {
-        first_team(&self.sandbox).to_string()
-    }
-
-    /// Somebody who is not in the first team.
     pub fn outsider(&self) -> String {
-        let team = first_team(&self.sandbox);
-        self.sandbox.look(|organization| {
-            let team = organization.team(team).unwrap();
-            let mut people = organization.people().iter();
-            people
-                .find(|person| team.role_of(person.id).is_none())
-                .unwrap()
-                .id
-                .to_string()
-        })
+        outsider(&self.sandbox)
     }
 
     pub fn holds(&self, user: &str) -> bool {
@@ -190,23 +176,11 @@ impl Office {
     }
 
     pub fn grant(&self, user: &str) -> TaskType {
-        TaskType::Grant(GrantTask {
-            entitlement: Some(entitlement(&self.team(), "member")),
-            principal: Some(resource("user", user)),
-            ..Default::default()
-        })
+        grant_of(&self.sandbox, user)
     }
 
     pub fn revoke(&self, user: &str) -> TaskType {
-        let grant = buildkite_connector::proto::c1::connector::v2::Grant {
-            entitlement: Some(entitlement(&self.team(), "member")),
-            principal: Some(resource("user", user)),
-            ..Default::default()
-        };
-        TaskType::Revoke(RevokeTask {
-            grant: Some(grant),
-            annotations: vec![],
-        })
+        revoke_of(&self.sandbox, user)
     }
 }
 
@@ -214,6 +188,42 @@ impl Drop for Office {
     fn drop(&mut self) {
         self.running.abort();
     }
+}
+
+/// A person who is not in the first team.
+pub fn outsider(sandbox: &Sandbox) -> String {
+    let team = first_team(sandbox);
+    sandbox.look(|organization| {
+        let team = organization.team(team).unwrap();
+        let mut people = organization.people().iter();
+        people
+            .find(|person| team.role_of(person.id).is_none())
+            .unwrap()
+            .id
+            .to_string()
+    })
+}
+
+/// The task that makes `user` a member of the first team.
+pub fn grant_of(sandbox: &Sandbox, user: &str) -> TaskType {
+    TaskType::Grant(GrantTask {
+        entitlement: Some(entitlement(&first_team(sandbox).to_string(), "member")),
+        principal: Some(resource("user", user)),
+        ..Default::default()
+    })
+}
+
+/// The task that takes that away.
+pub fn revoke_of(sandbox: &Sandbox, user: &str) -> TaskType {
+    let grant = buildkite_connector::proto::c1::connector::v2::Grant {
+        entitlement: Some(entitlement(&first_team(sandbox).to_string(), "member")),
+        principal: Some(resource("user", user)),
+        ..Default::default()
+    };
+    TaskType::Revoke(RevokeTask {
+        grant: Some(grant),
+        annotations: vec![],
+    })
 }
 
 pub fn sync() -> TaskType {

@@ -159,6 +159,11 @@ impl Tokens {
         self.given().get(token).is_some_and(|ends| *ends > Instant::now())
     }
 
+    /// Those that are good.
+    pub(super) fn all(&self) -> Vec<String> {
+        self.given().keys().cloned().collect()
+    }
+
     /// None of them is good any more.
     pub(super) fn expire(&self) {
         self.given().clear();

@@ -155,6 +155,12 @@ impl Platform {
         self.service.faults.add(fault);
     }
 
+    /// The access tokens that were given out and are good.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<SecretString> {
+        self.service.tokens.all().into_iter().map(SecretString::from).collect()
+    }
+
     /// Makes every token that was given out worthless.
     pub fn expire_tokens(&self) {
         self.service.tokens.expire();
