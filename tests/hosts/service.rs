@@ -6,7 +6,9 @@ use std::time::Duration;
 use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantResponse;
 use buildkite_connector::proto::c1::connectorapi::baton::v1::baton_service_finish_task_request::FinalState;
 use buildkite_connector::proto::c1::connectorapi::baton::v1::task::{
-    CreateAccountTask, HelloTask, ListEventsTask, NoneTask, SyncFullTask, TaskType,
+    ActionGetSchemaTask, ActionInvokeTask, ActionListSchemasTask, ActionStatusTask, CompactSyncs, CreateAccountTask,
+    CreateResourceTask, DeleteResourceTask, GetTicketTask, HelloTask, IssueCredentialTask, ListEventFeedsTask,
+    ListEventsTask, NoneTask, RotateCredentialsTask, SyncFullTask, TaskType,
 };
 use buildkite_connector::sandbox::platform::{Fault, FaultKind, Method, PlatformOptions};
 use buildkite_connector::sandbox::{Endpoint, Fault as BuildkiteFault, FaultKind as BuildkiteFaultKind};
@@ -276,8 +278,53 @@ async fn audit_records_name_the_host_and_the_task() {
 }
 
 #[rstest]
-#[case(TaskType::CreateAccount(CreateAccountTask::default()), "create_account")]
-#[case(TaskType::ListEvents(ListEventsTask::default()), "list_events")]
+#[case(TaskType::CreateAccount(CreateAccountTask::default()), Code::Unimplemented)]
+#[case(TaskType::CreateResource(CreateResourceTask::default()), Code::Unimplemented)]
+#[case(TaskType::DeleteResource(DeleteResourceTask::default()), Code::Unimplemented)]
+#[case(TaskType::RotateCredentials(RotateCredentialsTask::default()), Code::Unimplemented)]
+#[case(TaskType::IssueCredential(IssueCredentialTask::default()), Code::Unimplemented)]
+#[case(TaskType::ListEvents(ListEventsTask::default()), Code::NotFound)]
+#[case(TaskType::ActionInvoke(ActionInvokeTask::default()), Code::NotFound)]
+#[case(TaskType::ActionStatus(ActionStatusTask::default()), Code::NotFound)]
+#[case(TaskType::ActionGetSchema(ActionGetSchemaTask::default()), Code::NotFound)]
+#[tokio::test]
+async fn a_task_for_what_is_not_offered_is_finished_as_the_call_would_be(
+    #[case] task: TaskType,
+    #[case] expected: Code,
+) {
+    let office = Office::open().await;
+    let id = office.platform.add(task);
+    let (code, status, again) = failure(&office.finished(&id).await);
+    assert_eq!((code, again), (expected, false), "{status:?}");
+    assert!(!status.message.is_empty() && !status.details.is_empty(), "{status:?}");
+}
+
+#[rstest]
+#[case(TaskType::ListEventFeeds(ListEventFeedsTask::default()), "ListEventFeedsResponse")]
+#[case(
+    TaskType::ActionListSchemas(ActionListSchemasTask::default()),
+    "ListActionSchemasResponse"
+)]
+#[tokio::test]
+async fn a_task_that_lists_what_there_is_none_of_is_done_with_an_empty_list(
+    #[case] task: TaskType,
+    #[case] name: &str,
+) {
+    let office = Office::open().await;
+    let id = office.platform.add(task);
+    let Some(FinalState::Success(success)) = office.finished(&id).await.report.final_state else {
+        panic!("no success");
+    };
+    let response = success.response.unwrap();
+    assert!(
+        response.type_url.ends_with(name) && response.value.is_empty(),
+        "{response:?}"
+    );
+}
+
+#[rstest]
+#[case(TaskType::GetTicket(GetTicketTask::default()), "get_ticket")]
+#[case(TaskType::CompactSyncs(CompactSyncs::default()), "compact_syncs")]
 #[tokio::test]
 async fn a_task_that_is_not_carried_out_is_finished_by_name_and_never_left_open(
     #[case] task: TaskType,

@@ -2,9 +2,10 @@
 //! (`c1.connectorapi.baton.v1`). No listener is opened but one for health, where that is wanted.
 //!
 //! [`platform`] makes the calls, [`poll`] asks for tasks, [`task`] carries one out and reports its end, [`syncing`] keeps a sync
-//! alive and uploads its file.
+//! alive and uploads its file, [`forward`] makes the calls of every other kind of task.
 
 mod error;
+mod forward;
 mod health;
 mod identity;
 mod machine;

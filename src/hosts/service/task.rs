@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::error::PlatformError;
+use super::forward;
 use super::health::ServiceHealth;
 use super::outcome::Outcome;
 use super::platform::Platform;
@@ -92,9 +93,17 @@ impl Tasks {
             Some(TaskType::SyncFull(sync)) => return Box::pin(syncing::run(self, id, sync, heartbeat)).await,
             Some(TaskType::Grant(grant)) => return Box::pin(self.unless_cut(self.grant(id, grant))).await,
             Some(TaskType::Revoke(revoke)) => return Box::pin(self.unless_cut(self.revoke(id, revoke))).await,
-            other => other.as_ref().map_or("unknown to this version", kind),
+            Some(other) => return Box::pin(self.unless_cut(self.forward(id, other))).await,
+            None => "unknown to this version",
         };
         Outcome::unsupported(kind)
+    }
+
+    async fn forward(&self, id: &str, task: TaskType) -> Outcome {
+        match forward::call(self.local.with_request_id(id), id, task).await {
+            Ok(outcome) => outcome,
+            Err(other) => Outcome::unsupported(kind(&other)),
+        }
     }
 
     async fn unless_cut(&self, outcome: impl Future<Output = Outcome>) -> Outcome {
