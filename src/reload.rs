@@ -1,9 +1,9 @@
-//! Files that are read again when they change: certificates, callers.
+//! Values that are reloaded when their files change: certificates, callers.
 //!
-//! A file is looked at every second, and what changed is used once two looks agree on it, so that a file that is still being
-//! written is left alone and a new one is in use within five seconds. What cannot be read or parsed keeps what was in use
-//! before, and says so once; so does what is no regular file. They are read on a thread of their own: a disk that stalls holds up
-//! no call, and nothing else that stalls holds up the watcher.
+//! The files are polled every second. Changed contents are used once two reads agree, so that a file that is still
+//! being written is ignored and a new one is in use within five seconds. If a file cannot be read or parsed, or is
+//! not a regular file, the value in use stays and one error is logged. Files are read on a thread of their own, so
+//! that a stalled disk blocks no call and no other blocking work delays the poll.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,38 +17,39 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::files;
 use crate::files::DiskThread;
 
-/// Between two looks.
-const EVERY: Duration = Duration::from_secs(1);
+/// Interval between two reads of the files.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Something that was made from files, and is made again when they change.
+/// A value built from files, and rebuilt when they change.
 #[derive(Debug)]
 pub struct Reloadable<T> {
     current: Arc<ArcSwap<T>>,
-    read_again: ReadAgain,
+    trigger: ReloadTrigger,
     replaced: watch::Sender<()>,
-    _watching: Option<AbortOnDropHandle<()>>,
+    _polling: Option<AbortOnDropHandle<()>>,
 }
 
-/// Asks for a look at the files at once, instead of at the next second.
+/// Requests an immediate reload.
 #[derive(Debug, Clone, Default)]
-pub struct ReadAgain(Arc<Notify>);
+pub struct ReloadTrigger(Arc<Notify>);
 
-impl ReadAgain {
-    /// Has the files read again now. What changed is used although no second look has confirmed it: whoever asks says that
-    /// the files are written.
-    pub fn now(&self) {
+impl ReloadTrigger {
+    /// Reloads the files now. Changed contents are used without confirmation by a second read, because the caller
+    /// states that the files are completely written.
+    pub fn fire(&self) {
         self.0.notify_one();
     }
 }
 
-/// What some files hold now; none for those that cannot be read.
+/// The contents of the files; `None` for a file that cannot be read.
 type Contents = Vec<Option<Vec<u8>>>;
 
 impl<T: Send + Sync + 'static> Reloadable<T> {
-    /// Makes a value from `files` and watches them. Must be called within a runtime.
+    /// Builds a value with `make` and polls `files`. Must be called within a runtime. `what` names the value in the
+    /// log.
     ///
     /// # Errors
-    /// What `make` says of the files as they are.
+    /// The error of `make` for the current files.
     pub fn start<E: std::fmt::Display + 'static>(
         what: &'static str,
         files: Vec<PathBuf>,
@@ -56,84 +57,84 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
     ) -> Result<Self, E> {
         let seen = contents(&files);
         let current = Arc::new(ArcSwap::from_pointee(make()?));
-        let (read_again, replaced) = (ReadAgain::default(), watch::Sender::new(()));
+        let (trigger, replaced) = (ReloadTrigger::default(), watch::Sender::new(()));
         let in_use = InUse {
             current: Arc::clone(&current),
             replaced: replaced.clone(),
         };
-        let watching = tokio::spawn(watch(what, files, seen, make, in_use, read_again.clone()));
+        let polling = tokio::spawn(poll(what, files, seen, make, in_use, trigger.clone()));
         Ok(Self {
             current,
-            read_again,
+            trigger,
             replaced,
-            _watching: Some(AbortOnDropHandle::new(watching)),
+            _polling: Some(AbortOnDropHandle::new(polling)),
         })
     }
 
-    /// A value that was not made from files and never changes.
+    /// A value that does not come from files and never changes.
     #[must_use]
     pub fn fixed(value: T) -> Self {
         Self {
             current: Arc::new(ArcSwap::from_pointee(value)),
-            read_again: ReadAgain::default(),
+            trigger: ReloadTrigger::default(),
             replaced: watch::Sender::new(()),
-            _watching: None,
+            _polling: None,
         }
     }
 
-    /// What is in use now.
+    /// The value in use.
     #[must_use]
     pub fn current(&self) -> Arc<T> {
         self.current.load_full()
     }
 
-    /// By which the files are read again at once.
+    /// A handle that reloads the files immediately.
     #[must_use]
-    pub fn read_again(&self) -> ReadAgain {
-        self.read_again.clone()
+    pub fn trigger(&self) -> ReloadTrigger {
+        self.trigger.clone()
     }
 
-    /// An item at once, and one after every change of what is in use.
+    /// A stream with one item immediately, and one after each change of the value in use.
     #[must_use]
     pub fn changes(&self) -> WatchStream<()> {
         WatchStream::new(self.replaced.subscribe())
     }
 }
 
-/// Where a new value is put, and how that is announced.
+/// The value in use and the channel that announces its changes.
 struct InUse<T> {
     current: Arc<ArcSwap<T>>,
     replaced: watch::Sender<()>,
 }
 
-async fn watch<T: Send + 'static, E: std::fmt::Display>(
+async fn poll<T: Send + 'static, E: std::fmt::Display>(
     what: &'static str,
     files: Vec<PathBuf>,
     mut seen: Contents,
     make: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     in_use: InUse<T>,
-    read_again: ReadAgain,
+    trigger: ReloadTrigger,
 ) {
     let (files, make) = (Arc::new(files), Arc::new(make));
     let mut last = seen.clone();
     let thread = DiskThread::new("watched-files");
     loop {
-        let asked = tokio::select! {
-            () = tokio::time::sleep(EVERY) => false,
-            () = read_again.0.notified() => true,
+        let requested = tokio::select! {
+            () = tokio::time::sleep(POLL_INTERVAL) => false,
+            () = trigger.0.notified() => true,
         };
-        let looking = Arc::clone(&files);
-        let Ok(now) = thread.run(move || contents(&looking)).await else {
+        let polled = Arc::clone(&files);
+        let Ok(now) = thread.run(move || contents(&polled)).await else {
             continue;
         };
-        let settled = asked || now == last;
+        let stable = requested || now == last;
         last = now;
-        if !settled || last == seen {
+        if !stable || last == seen {
             continue;
         }
         seen.clone_from(&last);
-        let making = Arc::clone(&make);
-        let outcome = thread.run(move || making().map_err(|error| error.to_string())).await;
+        let rebuild = Arc::clone(&make);
+        let outcome = thread.run(move || rebuild().map_err(|error| error.to_string())).await;
         match outcome.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(value) => {
                 in_use.current.store(Arc::new(value));
@@ -145,7 +146,7 @@ async fn watch<T: Send + 'static, E: std::fmt::Display>(
     }
 }
 
-/// Small files, compared whole: a clock or an inode can stay the same where the content does not.
+/// Files are small and compared by content: timestamps and inodes can stay the same while the content changes.
 fn contents(files: &[PathBuf]) -> Contents {
     files.iter().map(|file| files::read(file).ok()).collect()
 }
@@ -160,8 +161,8 @@ mod tests {
 
     use super::*;
 
-    /// A watched text, and the file that it is in.
-    fn watched(directory: &tempfile::TempDir) -> (PathBuf, Reloadable<String>) {
+    /// A reloadable text and its file.
+    fn reloadable(directory: &tempfile::TempDir) -> (PathBuf, Reloadable<String>) {
         let file = directory.path().join("text");
         std::fs::write(&file, "first").unwrap();
         let read = file.clone();
@@ -169,41 +170,41 @@ mod tests {
             Ok(text) if text == "broken" => Err(io::Error::other("broken")),
             read => read,
         };
-        let watched = Reloadable::start("text", vec![file.clone()], make).unwrap();
-        (file, watched)
+        let reloadable = Reloadable::start("text", vec![file.clone()], make).unwrap();
+        (file, reloadable)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_asked_for_is_read_at_once() {
+    async fn a_requested_reload_is_immediate() {
         let directory = tempfile::tempdir().unwrap();
-        let (file, watched) = watched(&directory);
+        let (file, reloadable) = reloadable(&directory);
         let begun = Instant::now();
         std::fs::write(&file, "second").unwrap();
-        watched.read_again().now();
-        // No timer passes meanwhile: time stands still while something is ready to run.
-        while *watched.current() != "second" {
+        reloadable.trigger().fire();
+        // No timer fires meanwhile: paused time stands still while a task is ready.
+        while *reloadable.current() != "second" {
             tokio::task::yield_now().await;
         }
         assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_asked_for_and_cannot_be_used_keeps_what_is_in_use() {
+    async fn a_requested_reload_of_an_unusable_file_keeps_the_value_in_use() {
         let directory = tempfile::tempdir().unwrap();
-        let (file, watched) = watched(&directory);
+        let (file, reloadable) = reloadable(&directory);
         std::fs::write(&file, "broken").unwrap();
-        watched.read_again().now();
-        tokio::time::sleep(EVERY * 5).await;
-        assert_eq!(*watched.current(), "first");
+        reloadable.trigger().fire();
+        tokio::time::sleep(POLL_INTERVAL * 5).await;
+        assert_eq!(*reloadable.current(), "first");
         std::fs::write(&file, "third").unwrap();
-        watched.read_again().now();
-        while *watched.current() != "third" {
+        reloadable.trigger().fire();
+        while *reloadable.current() != "third" {
             tokio::task::yield_now().await;
         }
     }
 
     #[test]
-    fn what_changes_is_used_although_the_runtimes_own_pool_is_full() {
+    fn a_changed_file_is_used_although_the_blocking_pool_of_the_runtime_is_full() {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(1)
@@ -216,10 +217,10 @@ mod tests {
         std::fs::write(&file, "old").unwrap();
         runtime.block_on(async {
             let read = file.clone();
-            let watched = Reloadable::start("test", vec![file.clone()], move || files::read_text(&read)).unwrap();
+            let reloadable = Reloadable::start("test", vec![file.clone()], move || files::read_text(&read)).unwrap();
             std::fs::write(&file, "new").unwrap();
             let used = async {
-                while *watched.current() != "new" {
+                while *reloadable.current() != "new" {
                     sleep(Duration::from_millis(10)).await;
                 }
             };

@@ -162,7 +162,7 @@ impl Bill {
 /// The bill, summed.
 pub(crate) fn summary(bill: &Bill, stage: &Stage) {
     step("Summary", "REST requests that Buildkite was asked");
-    let mut table = table(["Step", "CallStats", "Needed", "Time"]);
+    let mut table = table(["Step", "Requests", "Needed", "Time"]);
     for row in &bill.rows {
         table.add_row([
             row.what.to_owned(),

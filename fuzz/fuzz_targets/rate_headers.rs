@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::budget::{Bucket, Reading, Refusal, WINDOW};
+use buildkite_connector::providers::buildkite::budget::{Bucket, LimitHeaders, TooManyRequests, WINDOW};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 
@@ -26,8 +26,8 @@ fuzz_target!(|input: (Vec<Vec<u8>>, Vec<u8>)| {
         }
     }
     for bucket in Bucket::ALL {
-        let _ = Reading::of(bucket, &headers);
+        let _ = LimitHeaders::of(bucket, &headers);
     }
-    let wait = Refusal::read(&headers, &body).wait();
+    let wait = TooManyRequests::read(&headers, &body).wait();
     assert!(wait >= Duration::from_secs(1) && wait <= WINDOW + Duration::from_secs(1));
 });

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::CommandError;
-use crate::grpc::server::{CallerRole, NewBearer};
+use crate::grpc::server::{BearerToken, CallerRole};
 
 /// What `caller` can be told.
 #[derive(Debug, clap::Args)]
@@ -43,12 +43,12 @@ fn name(text: &str) -> Result<String, &'static str> {
 
 /// Prints the entry on standard output, and the bearer, once, on standard error: the first can go straight into the file.
 pub(super) fn run(args: &CallerArgs) -> Result<(), CommandError> {
-    let made =
-        NewBearer::make().map_err(|_| CommandError::Failed("the system gave no randomness: try again".to_owned()))?;
+    let made = BearerToken::generate()
+        .map_err(|_| CommandError::Failed("the system gave no randomness: try again".to_owned()))?;
     print(args, &made).map_err(|error| CommandError::Failed(format!("the entry cannot be printed: {error}")))
 }
 
-fn print(args: &CallerArgs, made: &NewBearer) -> io::Result<()> {
+fn print(args: &CallerArgs, made: &BearerToken) -> io::Result<()> {
     let mut out = io::stdout().lock();
     // The file that this is appended to may lack its last line's end.
     writeln!(out, "\n[[caller]]")?;

@@ -40,9 +40,24 @@ pub(super) struct Job {
     _rotation: AbortOnDropHandle<()>,
 }
 
+/// Which token a job uses where the token's file is replaced while it runs.
+enum Token {
+    AsTheFileHasIt,
+    Pinned,
+}
+
 impl Job {
     /// Reads the settings. Nothing is asked of Buildkite yet.
     pub(super) async fn start(args: &JobArgs) -> Result<Self, CommandError> {
+        Self::start_with(args, Token::AsTheFileHasIt).await
+    }
+
+    /// The same with the token that is there now, whatever the token's file holds later.
+    pub(super) async fn start_pinned(args: &JobArgs) -> Result<Self, CommandError> {
+        Self::start_with(args, Token::Pinned).await
+    }
+
+    async fn start_with(args: &JobArgs, token: Token) -> Result<Self, CommandError> {
         let unless_given = if io::stderr().is_terminal() {
             LOG_OF_A_TERMINAL
         } else {
@@ -59,10 +74,14 @@ impl Job {
             Some(sandbox) => serve::for_sandbox(sandbox, &args.connection)?,
             None => Settings::read(&args.connection, |name| std::env::var(name).ok())?,
         };
+        let credential = match token {
+            Token::AsTheFileHasIt => settings.credential,
+            Token::Pinned => settings.credential.pinned(),
+        };
         let client = Client::with_credential(
             settings.origin,
             settings.organization,
-            settings.credential,
+            credential,
             args.connection.client_of_a_job(settings.client),
         )
         .map_err(|error| CommandError::Failed(error.to_string()))?;
@@ -76,7 +95,7 @@ impl Job {
     }
 
     /// The organization's governance.
-    pub(super) fn access(&self) -> &Governance {
+    pub(super) fn access(&self) -> &Arc<Governance> {
         &self.access
     }
 
@@ -93,10 +112,55 @@ impl Job {
             done = work => done,
             never = progress::show(progress, &self.access) => match never {},
         };
+        self.limited(done)
+    }
+
+    /// Makes a change and shows its progress, if any. After a signal nothing new is begun, and what was begun is finished first: then
+    /// the signal's exit code is returned beside what was done.
+    pub(super) async fn finish<T>(
+        &self,
+        progress: Option<&Progress>,
+        work: impl Future<Output = Result<T, GovernanceError>>,
+    ) -> Result<(T, Option<u8>), CommandError> {
+        let interruption = signals::interruption().map_err(|error| CommandError::Failed(error.to_string()))?;
+        let mut work = std::pin::pin!(work);
+        let show = async {
+            match progress {
+                Some(progress) => progress::show(progress, &self.access).await,
+                None => std::future::pending().await,
+            }
+        };
+        let code = tokio::select! {
+            biased;
+            code = interruption => code,
+            done = &mut work => return self.limited(done.map(|done| (done, None)).map_err(CommandError::from)),
+            never = show => match never {},
+        };
+        self.access.begin_no_more();
+        tracing::info!("interrupted: what was begun is finished first");
+        match work.await {
+            Ok(done) => Ok((done, Some(code))),
+            Err(GovernanceError::ShuttingDown) => Err(CommandError::Interrupted(code)),
+            Err(error) => Err(CommandError::Finished(code, error.to_string())),
+        }
+    }
+
+    fn limited<T>(&self, done: Result<T, CommandError>) -> Result<T, CommandError> {
         match done {
             // Without a longest wait that was given, this is trouble like any other.
             Err(CommandError::RateLimited(problem)) if !self.has_max_wait => Err(CommandError::Failed(problem)),
             done => done,
+        }
+    }
+}
+
+impl From<GovernanceError> for CommandError {
+    fn from(error: GovernanceError) -> Self {
+        let said = error.to_string();
+        match error {
+            GovernanceError::RateLimited(_) => Self::RateLimited(said),
+            GovernanceError::ProvisioningDisabled => Self::Refused(said),
+            _ => Self::Failed(said),
         }
     }
 }
@@ -106,8 +170,8 @@ impl From<ExportError> for CommandError {
         let said = error.to_string();
         match error {
             ExportError::Refused { .. } => Self::Refused(said),
-            ExportError::Read(GovernanceError::RateLimited(_)) => Self::RateLimited(said),
-            ExportError::Read(_) | ExportError::NoSuchTeam(_) | ExportError::Write { .. } => Self::Failed(said),
+            ExportError::Read(error) => error.into(),
+            ExportError::NoSuchTeam(_) | ExportError::Write { .. } => Self::Failed(said),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Commands: parse, wire, print. What they do is decided in the rooms below.
 
 mod caller;
+mod change;
 mod check;
 mod diff;
+mod disconnect;
 mod job;
 mod list;
 mod logging;
@@ -15,6 +17,7 @@ mod settings;
 mod signals;
 mod switches;
 mod sync;
+mod user;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -22,14 +25,18 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use caller::CallerArgs;
+pub use change::ChangeArgs;
 pub use check::CheckArgs;
 pub use diff::DiffArgs;
+pub use disconnect::DisconnectArgs;
 pub use job::JobArgs;
 pub use list::ListArgs;
 pub use serve::ServeArgs;
 pub use service::ServiceArgs;
 pub use settings::{ConnectionArgs, SettingError, Settings};
 pub use sync::SyncArgs;
+
+use crate::governance::provisioning::Operation;
 
 /// Governs who is Member or Maintainer of which Buildkite team, for access-request platforms.
 #[derive(Debug, Parser)]
@@ -47,8 +54,14 @@ enum Command {
     Sync(Box<SyncArgs>),
     /// Print users, teams, grants or resources
     List(Box<ListArgs>),
+    /// Let a user hold a role in a team
+    Grant(Box<ChangeArgs>),
+    /// Let a user hold a role in a team no longer
+    Revoke(Box<ChangeArgs>),
     /// Show who gained and who lost what between two files of syncs
     Diff(DiffArgs),
+    /// Revoke the API token at Buildkite
+    Disconnect(Box<DisconnectArgs>),
     /// Make a bearer for a caller, and its entry for the callers file
     Caller(CallerArgs),
     /// Tell what works, what does not, and what to do, per scope of the token
@@ -85,6 +98,9 @@ pub enum CommandError {
     /// A signal ended the job; its exit code.
     #[error("interrupted: nothing was changed")]
     Interrupted(u8),
+    /// A signal came while a change was under way, which was finished first: the exit code, and what came of the change.
+    #[error("interrupted: {1}")]
+    Finished(u8, String),
     /// Two files differ, as was printed.
     #[error("different")]
     Different,
@@ -96,7 +112,7 @@ impl CommandError {
             Self::Setting(_) | Self::Refused(_) => ExitCode::from(WRONG_USAGE),
             Self::Failed(_) | Self::Unhealthy | Self::Different => ExitCode::FAILURE,
             Self::RateLimited(_) => ExitCode::from(3),
-            Self::Interrupted(code) => ExitCode::from(*code),
+            Self::Interrupted(code) | Self::Finished(code, _) => ExitCode::from(*code),
         }
     }
 }
@@ -129,7 +145,10 @@ impl Cli {
             Command::Serve(args) => serve::run(&args).await,
             Command::Sync(args) => sync::run(&args).await,
             Command::List(args) => list::run(&args).await,
+            Command::Grant(args) => change::run(&args, Operation::Grant).await,
+            Command::Revoke(args) => change::run(&args, Operation::Revoke).await,
             Command::Diff(args) => diff::run(&args),
+            Command::Disconnect(args) => disconnect::run(&args).await,
             Command::Caller(args) => caller::run(&args),
             Command::Check(args) => check::run(&args).await,
             Command::Service(args) => service::run(&args).await,

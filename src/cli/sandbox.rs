@@ -48,9 +48,8 @@ pub struct SandboxArgs {
     /// How long every request takes at least
     #[arg(long, default_value = "0s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub latency: Duration,
-    /// Something that goes wrong: ENDPOINT:KIND[=VALUE][:page=N][:after=N][:times=N], such as
-    /// team-members:status=502:times=3, any:delay=200ms or teams:move=remove:page=2. May be given several times; the
-    /// endpoints and kinds are listed by `--help`
+    /// Something that goes wrong, such as team-members:status=502:times=3, any:delay=200ms or teams:move=remove:page=2. May be
+    /// given several times; the form, the endpoints and the kinds are listed by `--help`
     #[arg(long = "fault", value_name = "SPEC", long_help = fault_help())]
     pub faults: Vec<Fault>,
     /// What Buildkite's documentation leaves open.

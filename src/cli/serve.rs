@@ -12,7 +12,7 @@ use super::settings::{ConnectionArgs, ListenerArgs, SettingError, Settings, metr
 use super::{CommandError, logging, signals};
 use crate::governance::Governance;
 use crate::governance::health::{Report, State};
-use crate::grpc::server::{Listener, Monitoring, ReadAgain, Reloadable, Server};
+use crate::grpc::server::{Listener, Monitoring, ReloadTrigger, Reloadable, Server};
 use crate::providers::buildkite::{ApiToken, Client, Credential};
 use crate::sandbox::{Options, Sandbox};
 
@@ -52,8 +52,8 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let address = args.listener.address(settings.access.provisioning)?;
     let protection = args.listener.options()?;
     let files = [
-        protection.tls.as_ref().map(Reloadable::read_again),
-        protection.callers.as_ref().map(Reloadable::read_again),
+        protection.tls.as_ref().map(Reloadable::trigger),
+        protection.callers.as_ref().map(Reloadable::trigger),
     ];
     let monitoring = match args.listener.metrics_address(&address)? {
         Some(address) => Some(Monitoring::open(&address).await.map_err(metrics_problem)?),
@@ -70,7 +70,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     )
     .map_err(|error| failed(&error))?;
     let credential = client.credential();
-    let _reading_again = AbortOnDropHandle::new(tokio::spawn(read_again_at(
+    let _reloading = AbortOnDropHandle::new(tokio::spawn(reload_on_hangup(
         hangups,
         Arc::clone(&credential),
         files.into_iter().flatten().collect(),
@@ -91,7 +91,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let metrics = monitored.as_ref().map(tracing::field::display);
     tracing::info!(address = %bound, metrics, %organization, sandbox = args.sandbox, "serving");
     let _monitored = monitoring.map(|monitoring| {
-        let serving = monitoring.serve(Arc::clone(&access), server.ending());
+        let serving = monitoring.serve(Arc::clone(&access), server.shutdown_token());
         AbortOnDropHandle::new(tokio::spawn(serving))
     });
     let _checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(Arc::clone(&access), credential, interval)));
@@ -103,14 +103,14 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Reads token, certificates and callers again at every SIGHUP, without waiting for the next look at them.
-async fn read_again_at(mut hangups: Signal, credential: Arc<Credential>, files: Vec<ReadAgain>) {
+/// Reloads the token, certificates and callers at every SIGHUP, without waiting for the next poll.
+async fn reload_on_hangup(mut hangups: Signal, credential: Arc<Credential>, triggers: Vec<ReloadTrigger>) {
     while hangups.recv().await.is_some() {
         tracing::info!("SIGHUP: token, certificates and callers are read again");
-        for file in &files {
-            file.now();
+        for trigger in &triggers {
+            trigger.fire();
         }
-        credential.read_again().await;
+        credential.reload().await;
     }
 }
 

@@ -97,7 +97,7 @@ async fn open_pages(
     let listener = Listener::bind(address).await.map_err(health_problem)?;
     let bound = listener.address().map_err(health_problem)?.to_string();
     // What is wrong with the credential is nothing that strangers are told.
-    let pages = service.health().router(Arc::clone(access), !address.is_exposed());
-    let serving = monitoring::serve_pages(listener, pages, || ());
+    let pages = service.health().router(Arc::clone(access), !address.is_remote());
+    let serving = monitoring::serve_routes(listener, pages, || ());
     Ok((bound, AbortOnDropHandle::new(tokio::spawn(serving))))
 }

@@ -2,7 +2,7 @@
 //!
 //! [`sync`] reads the organization in the order of the protocol's own syncer and hands every row to a [`Sink`] as soon as it
 //! is known, so memory does not grow with the organization. [`Output`] is a sink that leaves a file (`c1z`, `jsonl`, `csv`) or a
-//! directory (`json`) that is complete or not there: it is written beside its place and moved there at the end ([`place`]).
+//! directory (`json`) that is complete or not there: it is written beside its place and moved there at the end (`place`).
 //! [`diff`] reads any of them back. Nothing here knows a command line or a server.
 
 mod c1z;

@@ -21,6 +21,8 @@ pub enum Stage {
     Members,
     /// Everything was read, and the file is completed.
     Writing,
+    /// A change is decided on, made and confirmed.
+    Changing,
 }
 
 impl Stage {
@@ -33,6 +35,15 @@ impl Stage {
             Self::Teams => "reading teams",
             Self::Members => "reading the members of teams",
             Self::Writing => "writing",
+            Self::Changing => "changing",
+        }
+    }
+
+    /// The lane on which its requests wait.
+    fn lane(self) -> Lane {
+        match self {
+            Self::Changing => Lane::Provisioning,
+            _ => Lane::Sync,
         }
     }
 }
@@ -100,8 +111,8 @@ impl Progress {
         let reading = !matches!(counted.stage, Stage::Writing);
         let done_at = left
             .filter(|left| reading && *left > 0)
-            .and_then(|left| access.forecast(left));
-        let is_waiting = |(lane, waiting): (Lane, usize)| lane == Lane::Sync && waiting > 0;
+            .and_then(|left| access.forecast(Lane::Sync, left));
+        let is_waiting = |(lane, waiting): (Lane, usize)| lane == counted.stage.lane() && waiting > 0;
         let waits = reading && budget.in_flight == 0 && budget.waiting.into_iter().any(is_waiting);
         Status {
             stage: counted.stage,
@@ -110,7 +121,7 @@ impl Progress {
             teams: counted.teams,
             requests: budget.sent,
             done_at,
-            waiting_until: waits.then(|| access.forecast(1)).flatten(),
+            waiting_until: waits.then(|| access.forecast(counted.stage.lane(), 1)).flatten(),
         }
     }
 

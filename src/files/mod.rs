@@ -1,8 +1,9 @@
 //! Files that an operator names: the token, certificates, callers, the audit record.
 //!
-//! Each has to be a regular file, after symbolic links. A pipe, a device or a socket is refused: opening, reading or writing it
-//! may wait for another process for ever. Files are opened without waiting, so that one that becomes a pipe between two looks
-//! holds up nothing. A disk can still stall; [`DiskThread`] keeps what waits for it away from everything else.
+//! Each must be a regular file after symbolic links are resolved. Pipes, devices and sockets are rejected: opening,
+//! reading or writing one may block on another process forever. Files are opened without blocking, so that a file
+//! that is replaced by a pipe between two reads blocks nothing. A disk can still stall; [`DiskThread`] isolates
+//! blocking work.
 
 mod thread;
 
@@ -13,30 +14,30 @@ use std::path::Path;
 
 pub(crate) use thread::DiskThread;
 
-/// Opening waits for no other process, and makes no terminal this process' own.
+/// Open without blocking on another process, and without acquiring a controlling terminal.
 const FLAGS: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
 
-/// A path leads to something else than a regular file.
+/// The path does not lead to a regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is {0}, not a regular file")]
 pub(crate) struct NotRegular(&'static str);
 
 impl NotRegular {
-    /// Whether that is what an error says.
+    /// Whether this is the cause of an error.
     pub(crate) fn is(error: &io::Error) -> bool {
         error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()).is_some()
     }
 }
 
-/// Opens a file to be read.
+/// Opens a file for reading.
 ///
 /// # Errors
-/// Those of the system, and [`NotRegular`].
+/// Errors of the system, and [`NotRegular`].
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path)
 }
 
-/// Opens a file that is appended to, or makes it with these rights.
+/// Opens a file for appending, or creates it with these permissions.
 ///
 /// # Errors
 /// As for [`open`].
@@ -44,50 +45,51 @@ pub(crate) fn open_to_append(path: &Path, mode: u32) -> io::Result<File> {
     open_with(OpenOptions::new().create(true).append(true).mode(mode), path)
 }
 
-/// Everything that a file holds.
+/// Reads a complete file.
 ///
 /// # Errors
-/// As for [`open`], and those of reading.
+/// As for [`open`], and errors of reading.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut contents = Vec::new();
     open(path)?.read_to_end(&mut contents)?;
     Ok(contents)
 }
 
-/// Everything that a file holds, as text.
+/// Reads a complete file as text.
 ///
 /// # Errors
-/// As for [`read`], and where it is no UTF-8.
+/// As for [`read`], and `InvalidData` if the file is not UTF-8.
 pub(crate) fn read_text(path: &Path) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8 text"))
 }
 
 fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    // Before it is opened, because opening alone may have an effect on a device, and fails otherwise on a socket.
-    if let Ok(found) = std::fs::metadata(path) {
-        is_regular(&found)?;
+    // Checked before opening, because opening a device may have an effect, and opening a socket fails with another
+    // error.
+    if let Ok(metadata) = std::fs::metadata(path) {
+        require_regular(&metadata)?;
     }
     let file = options.custom_flags(FLAGS).open(path)?;
-    is_regular(&file.metadata()?)?;
+    require_regular(&file.metadata()?)?;
     Ok(file)
 }
 
-fn is_regular(found: &Metadata) -> io::Result<()> {
-    if found.is_file() {
+fn require_regular(metadata: &Metadata) -> io::Result<()> {
+    if metadata.is_file() {
         return Ok(());
     }
     Err(io::Error::new(
         io::ErrorKind::InvalidInput,
-        NotRegular(kind(found.file_type())),
+        NotRegular(file_kind(metadata.file_type())),
     ))
 }
 
-fn kind(of: FileType) -> &'static str {
-    if of.is_dir() {
+fn file_kind(file_type: FileType) -> &'static str {
+    if file_type.is_dir() {
         "a directory"
-    } else if of.is_fifo() {
+    } else if file_type.is_fifo() {
         "a pipe"
-    } else if of.is_socket() {
+    } else if file_type.is_socket() {
         "a socket"
     } else {
         "a device"
@@ -101,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_regular_file_is_refused_at_once_by_its_kind() {
+    fn a_special_file_is_rejected_immediately_with_its_kind() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let made = std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap();
@@ -115,10 +117,10 @@ mod tests {
             (directory.path().to_owned(), "a directory"),
             ("/dev/null".into(), "a device"),
         ] {
-            for refused in [read(&path).map(drop), open_to_append(&path, 0o600).map(drop)] {
-                let refused = refused.unwrap_err();
-                assert!(NotRegular::is(&refused), "{refused}");
-                assert_eq!(refused.to_string(), format!("it is {kind}, not a regular file"));
+            for rejected in [read(&path).map(drop), open_to_append(&path, 0o600).map(drop)] {
+                let rejected = rejected.unwrap_err();
+                assert!(NotRegular::is(&rejected), "{rejected}");
+                assert_eq!(rejected.to_string(), format!("it is {kind}, not a regular file"));
             }
         }
         assert!(!NotRegular::is(&read(&at("missing")).unwrap_err()));

@@ -1,5 +1,5 @@
-//! A thread for work that a disk can hold up. The runtime's own pool is shared: names are resolved there, and a disk that
-//! stalls under many calls would fill it.
+//! A thread for blocking file operations. The blocking pool of the runtime is shared with DNS lookups, and a stalled
+//! disk would fill it under load.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// One thread, started with the first job. Jobs are done one after the other.
+/// One thread, started with the first job. Jobs run sequentially.
 #[derive(Debug)]
 pub(crate) struct DiskThread {
     name: &'static str,
@@ -18,7 +18,7 @@ pub(crate) struct DiskThread {
 }
 
 impl DiskThread {
-    /// A thread that will have this name: 15 bytes of it show in the system's tools.
+    /// Creates a thread with this name, of which system tools show 15 bytes.
     pub(crate) fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -26,17 +26,17 @@ impl DiskThread {
         }
     }
 
-    /// Does a job. A caller that stops waiting stops nothing.
+    /// Runs a job. Dropping the future does not stop the job.
     ///
     /// # Errors
-    /// When no thread can be started, or the job panics.
+    /// If no thread can be started, or the job panics.
     pub(crate) async fn run<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> io::Result<R> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         self.send(Box::new(move || {
-            // A caller that is gone needs no answer.
+            // The caller may be gone.
             let _ = reply.send(work());
         }))?;
-        answer
+        result
             .await
             .map_err(|_| io::Error::other("the work of a file's thread broke off"))
     }
@@ -57,7 +57,7 @@ fn start(name: &str) -> io::Result<Sender<Job>> {
     let (sender, receiver) = channel::<Job>();
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         while let Ok(job) = receiver.recv() {
-            // A panic ends one job, and was reported; its caller gets no answer.
+            // A panic ends one job and was already reported; the caller gets an error.
             let _ = catch_unwind(AssertUnwindSafe(job));
         }
     })?;
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn jobs_of_one_thread_wait_for_each_other_and_for_nothing_else() {
+    async fn jobs_of_one_thread_run_sequentially_and_independently_of_other_threads() {
         let (stalled, other) = (DiskThread::new("stalled"), DiskThread::new("other"));
         let (release, released) = channel::<()>();
         let (first, second) = (stalled.run(move || released.recv()), stalled.run(|| 2));

@@ -78,7 +78,7 @@ impl Governance {
             Ok(shown) => Ok(shown),
             Err(ApiError {
                 kind: ApiErrorKind::NotFound,
-                endpoint: Endpoint::OrganizationMember(_),
+                endpoint: Endpoint::OrganizationMember,
                 ..
             }) => Ok(false),
             Err(error) => Err(self.explain(error, call).await),

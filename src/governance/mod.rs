@@ -150,10 +150,10 @@ impl Governance {
         self.upstream.budget()
     }
 
-    /// When the last of so many requests of a sync is likely to have its turn; none where no limit is in the way.
+    /// When the last of so many requests of a lane is likely to have its turn; none where no limit is in the way.
     #[must_use]
-    pub fn forecast(&self, requests: u32) -> Option<Instant> {
-        self.upstream.forecast(Lane::Sync, requests)
+    pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
+        self.upstream.forecast(lane, requests)
     }
 
     /// What the operator decided.

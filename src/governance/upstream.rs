@@ -72,6 +72,8 @@ pub trait Upstream: std::fmt::Debug + Send + Sync {
     ) -> Result<Option<TeamMember>, ApiError>;
     /// Takes somebody out of a team.
     async fn remove_member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<(), ApiError>;
+    /// Revokes the token itself.
+    async fn revoke_token(&self, call: &CallContext) -> Result<(), ApiError>;
 }
 
 #[async_trait]
@@ -165,5 +167,9 @@ impl Upstream for Client {
 
     async fn remove_member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<(), ApiError> {
         self.remove_member(team, user, call).await
+    }
+
+    async fn revoke_token(&self, call: &CallContext) -> Result<(), ApiError> {
+        self.revoke_token(call).await
     }
 }

@@ -1,5 +1,7 @@
-//! Who asks for a change, and by which name both sides find it in their records: the caller's `x-request-id`, or a
-//! `RequestId` annotation, or one made here. It goes back in the answer's metadata, whatever the answer is.
+//! The request context of a change: its caller, deadline and request id.
+//!
+//! The request id is the caller's `x-request-id`, or its `RequestId` annotation, or generated here. It is returned in the
+//! response's metadata, also with an error, so that both sides find the request in their records.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,25 +19,29 @@ use crate::proto::c1::connector::v2::RequestId;
 use crate::telemetry::redact::mask;
 use crate::wire::request;
 
-/// The metadata key of a request's name.
+/// The metadata key of the request id.
 const REQUEST_ID: &str = "x-request-id";
 
-/// Characters of a name: more than any tracing system's, few enough for a log line.
-const LONGEST: usize = 128;
+/// Maximum length of a request id in characters: more than any tracing system uses, few enough for a log line.
+const MAX_REQUEST_ID: usize = 128;
 
-/// By how much the deadline is kept early, so that the answer, with the request's name, is there before its caller stops
-/// waiting: a tenth of the time, and no more than this.
-const EARLY: Duration = Duration::from_millis(50);
+/// Maximum margin before the caller's deadline, so that the response, with its request id, arrives in time.
+pub(crate) const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
 
-/// Who called; put into a request's extensions by whoever identified them.
+/// The authenticated caller's name; authorization puts it into a request's extensions.
 #[derive(Debug, Clone)]
 pub struct Caller(pub Arc<str>);
 
-/// Who sent `request`, which carried `annotations`.
-pub(crate) fn of<T>(request: &Request<T>, annotations: &[Any]) -> RequestContext {
+/// The context of `request`, which carried `annotations`.
+pub(crate) fn from_request<T>(request: &Request<T>, annotations: &[Any]) -> RequestContext {
     let caller = request.extensions().get::<Caller>().cloned();
-    let header = || request.metadata().get(REQUEST_ID)?.to_str().ok().and_then(clean);
-    let annotation = || annotations.iter().find_map(annotated).and_then(|id| clean(&id));
+    let header = || request.metadata().get(REQUEST_ID)?.to_str().ok().and_then(sanitize);
+    let annotation = || {
+        annotations
+            .iter()
+            .find_map(request_id_annotation)
+            .and_then(|id| sanitize(&id))
+    };
     let deadline = request::deadline(request);
     RequestContext {
         caller: caller.map_or_else(|| "anonymous".into(), |Caller(name)| name),
@@ -43,21 +49,22 @@ pub(crate) fn of<T>(request: &Request<T>, annotations: &[Any]) -> RequestContext
             .or_else(annotation)
             .unwrap_or_else(|| Uuid::now_v7().to_string()),
         deadline,
-        answer_by: deadline.map(early),
+        answer_by: deadline.map(with_margin),
     }
 }
 
-fn early(deadline: Instant) -> Instant {
-    let early = EARLY.min(deadline.saturating_duration_since(Instant::now()) / 10);
-    deadline.checked_sub(early).unwrap_or(deadline)
+/// The time to respond by: before `deadline` by a tenth of the remaining time, at most [`DEADLINE_MARGIN`].
+fn with_margin(deadline: Instant) -> Instant {
+    let margin = DEADLINE_MARGIN.min(deadline.saturating_duration_since(Instant::now()) / 10);
+    deadline.checked_sub(margin).unwrap_or(deadline)
 }
 
-/// Ends a call as `answer` does, or at the caller's deadline, under the request's name either way.
-pub(crate) async fn answered<T>(
-    asker: &RequestContext,
+/// Completes a call with the result of `answer`, or at the caller's deadline; returns the request id either way.
+pub(crate) async fn respond<T>(
+    context: &RequestContext,
     answer: impl Future<Output = Result<T, GovernanceError>>,
 ) -> Result<Response<T>, Status> {
-    let outcome = match asker.answer_by {
+    let outcome = match context.answer_by {
         Some(answer_by) => timeout_at(answer_by, answer)
             .await
             .unwrap_or(Err(GovernanceError::DeadlineExceeded)),
@@ -66,24 +73,24 @@ pub(crate) async fn answered<T>(
     match outcome {
         Ok(message) => {
             let mut response = Response::new(message);
-            name(response.metadata_mut(), &asker.request_id);
+            set_request_id(response.metadata_mut(), &context.request_id);
             Ok(response)
         }
         Err(error) => {
             let mut status = Status::from(error);
-            name(status.metadata_mut(), &asker.request_id);
+            set_request_id(status.metadata_mut(), &context.request_id);
             Err(status)
         }
     }
 }
 
-fn name(metadata: &mut MetadataMap, request_id: &str) {
+fn set_request_id(metadata: &mut MetadataMap, request_id: &str) {
     if let Ok(value) = AsciiMetadataValue::try_from(request_id) {
         metadata.insert(REQUEST_ID, value);
     }
 }
 
-fn annotated(annotation: &Any) -> Option<String> {
+fn request_id_annotation(annotation: &Any) -> Option<String> {
     let (_, named) = annotation.type_url.rsplit_once('/')?;
     if named != RequestId::full_name() {
         return None;
@@ -93,12 +100,12 @@ fn annotated(annotation: &Any) -> Option<String> {
         .map(|id| id.request_id)
 }
 
-/// A caller's name for its request as it may be logged and sent back: bounded, printable, without a token; none where nothing
-/// is left.
-fn clean(given: &str) -> Option<String> {
+/// A caller's request id, bounded, printable and without a token, so that it can be logged and returned. `None` if nothing is
+/// left.
+fn sanitize(given: &str) -> Option<String> {
     let allowed = |character: &char| character.is_ascii_alphanumeric() || "-_.:/+=@[]".contains(*character);
-    let clean: String = mask(given).chars().filter(allowed).take(LONGEST).collect();
-    (!clean.is_empty()).then_some(clean)
+    let sanitized: String = mask(given).chars().filter(allowed).take(MAX_REQUEST_ID).collect();
+    (!sanitized.is_empty()).then_some(sanitized)
 }
 
 #[cfg(test)]
@@ -106,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_comes_before_an_annotation_and_both_before_one_of_our_own() {
+    fn a_header_takes_precedence_over_an_annotation_and_both_over_a_generated_id() {
         let annotation = Any {
             type_url: RequestId::type_url(),
             value: RequestId {
@@ -115,26 +122,26 @@ mod tests {
             .encode_to_vec(),
         };
         let mut request = Request::new(());
-        assert!(Uuid::parse_str(&of(&request, &[]).request_id).is_ok());
+        assert!(Uuid::parse_str(&from_request(&request, &[]).request_id).is_ok());
         assert_eq!(
-            of(&request, std::slice::from_ref(&annotation)).request_id,
+            from_request(&request, std::slice::from_ref(&annotation)).request_id,
             "from-annotation"
         );
         request
             .metadata_mut()
             .insert(REQUEST_ID, AsciiMetadataValue::from_static("from-header"));
-        assert_eq!(of(&request, &[annotation]).request_id, "from-header");
-        assert_eq!(&*of(&request, &[]).caller, "anonymous");
+        assert_eq!(from_request(&request, &[annotation]).request_id, "from-header");
+        assert_eq!(&*from_request(&request, &[]).caller, "anonymous");
         request.extensions_mut().insert(Caller("platform".into()));
-        assert_eq!(&*of(&request, &[]).caller, "platform");
+        assert_eq!(&*from_request(&request, &[]).caller, "platform");
     }
 
     #[test]
-    fn a_name_is_bounded_and_holds_nothing_that_could_break_a_log_or_leak_a_token() {
-        assert_eq!(clean("a b\n\u{1f9f8}{\"c\"}").as_deref(), Some("abc"));
-        assert_eq!(clean(&"x".repeat(5_000)).unwrap().len(), LONGEST);
-        assert_eq!(clean("  \n"), None);
+    fn a_request_id_is_bounded_and_cannot_break_a_log_or_leak_a_token() {
+        assert_eq!(sanitize("a b\n\u{1f9f8}{\"c\"}").as_deref(), Some("abc"));
+        assert_eq!(sanitize(&"x".repeat(5_000)).unwrap().len(), MAX_REQUEST_ID);
+        assert_eq!(sanitize("  \n"), None);
         let token = "bkua_0123456789abcdef0123456789abcdef01234567";
-        assert!(!clean(token).unwrap().contains("0123456789abcdef"));
+        assert!(!sanitize(token).unwrap().contains("0123456789abcdef"));
     }
 }

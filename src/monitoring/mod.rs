@@ -1,7 +1,7 @@
-//! The listener for monitors: `/metrics`, and whether the process lives and is ready. Plain HTTP/1.1, and nobody is asked who they
-//! are, so what it says names nobody, and what it takes is bounded ([`crate::grpc::middleware::limits`]).
+//! The monitoring listener: `/metrics`, `/livez` and `/readyz` over plain HTTP/1.1. It has no authentication, so its responses
+//! contain no personal data and its load is limited ([`crate::grpc::middleware::limits`]).
 
-mod exposition;
+mod exporter;
 pub(crate) mod routes;
 
 use std::collections::VecDeque;
@@ -21,67 +21,67 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::governance::Governance;
 use crate::grpc::middleware::limits;
 use crate::grpc::server::listener::{BoundAddress, ListenAddress, ListenError, Listener};
-use exposition::Exposition;
+use exporter::Exporter;
 
-/// How often what was timed is put into its buckets, whether or not a monitor asks.
-const TIDY: Duration = Duration::from_secs(5);
+/// Interval at which histogram samples are drained, also without a scrape.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Why monitors cannot be listened for.
+/// Why the monitoring listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum MonitoringError {
-    /// The listener cannot be had.
+    /// The address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// Metrics are recorded for somebody else in this process.
+    /// Another recorder is already installed in this process.
     #[error("metrics cannot be recorded: {0}")]
     Record(#[from] BuildError),
 }
 
-/// An open listener for monitors, and what they will read.
+/// An open monitoring listener with its metrics exporter.
 pub struct Monitoring {
     listener: Listener,
-    exposition: Exposition,
+    exporter: Exporter,
 }
 
 impl Monitoring {
-    /// Opens the listener. From now on everything in this process is recorded.
+    /// Opens the listener. Installs the metrics recorder of this process.
     ///
     /// # Errors
-    /// Where the address cannot be listened on, or another of these was opened in this process.
+    /// The address cannot be listened on, or a recorder is already installed in this process.
     pub async fn open(address: &ListenAddress) -> Result<Self, MonitoringError> {
         Ok(Self {
             listener: Listener::bind(address).await?,
-            exposition: Exposition::begin()?,
+            exporter: Exporter::install()?,
         })
     }
 
     /// Where it listens.
     ///
     /// # Errors
-    /// When the operating system does not tell.
+    /// The operating system reports an error.
     pub fn address(&self) -> io::Result<BoundAddress> {
         self.listener.address()
     }
 
-    /// Answers monitors for as long as it is polled. The process is ready until `ending`.
-    pub async fn serve(self, access: Arc<Governance>, ending: CancellationToken) {
-        let Self { listener, exposition } = self;
-        let exposition = Arc::new(exposition);
-        let pages = routes::router(Arc::clone(&exposition), access, ending);
-        serve_pages(listener, pages, || exposition.tidy()).await;
+    /// Serves for as long as it is polled. The process is ready until `shutdown` is cancelled.
+    pub async fn serve(self, governance: Arc<Governance>, shutdown: CancellationToken) {
+        let Self { listener, exporter } = self;
+        let exporter = Arc::new(exporter);
+        let routes = routes::router(Arc::clone(&exporter), governance, shutdown);
+        serve_routes(listener, routes, || exporter.run_upkeep()).await;
     }
 }
 
-/// Answers monitors with `pages`, for as long as it is polled. `tidy` is called every few seconds, whether or not a monitor asks.
-pub(crate) async fn serve_pages(mut listener: Listener, pages: axum::Router, tidy: impl Fn()) {
-    // The oldest first.
-    let mut answering = VecDeque::new();
-    let mut tidying = interval(TIDY);
+/// Serves `routes` for as long as it is polled. Calls `upkeep` every few seconds, also without a request.
+pub(crate) async fn serve_routes(mut listener: Listener, routes: axum::Router, upkeep: impl Fn()) {
+    // Oldest first.
+    let mut connections = VecDeque::new();
+    let mut next_upkeep = interval(UPKEEP_INTERVAL);
     loop {
         let stream = tokio::select! {
             stream = listener.accept() => stream,
-            _ = tidying.tick() => {
-                tidy();
+            _ = next_upkeep.tick() => {
+                upkeep();
                 continue;
             }
         };
@@ -92,22 +92,25 @@ pub(crate) async fn serve_pages(mut listener: Listener, pages: axum::Router, tid
                 return;
             }
         };
-        answering.retain(|answer: &AbortOnDropHandle<()>| !answer.is_finished());
-        if answering.len() >= limits::MONITORS {
-            // Who dawdles makes room, so that a supervisor's probe is answered in a flood too.
-            answering.pop_front();
+        connections.retain(|connection: &AbortOnDropHandle<()>| !connection.is_finished());
+        if connections.len() >= limits::MAX_MONITORS {
+            // Evict the oldest connection so that probes are answered under load.
+            connections.pop_front();
         }
-        answering.push_back(AbortOnDropHandle::new(tokio::spawn(answer(stream, pages.clone()))));
+        connections.push_back(AbortOnDropHandle::new(tokio::spawn(serve_connection(
+            stream,
+            routes.clone(),
+        ))));
     }
 }
 
-/// Answers one request, and closes: a monitor comes back after many seconds, and holds no place meanwhile.
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, pages: axum::Router) {
+/// Serves one request and closes the connection, because a monitor returns only after many seconds.
+async fn serve_connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, routes: axum::Router) {
     let connection = http1::Builder::new()
         .keep_alive(false)
-        .max_buf_size(limits::MONITOR_HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages));
-    match timeout(limits::MONITOR, connection).await {
+        .max_buf_size(limits::MAX_MONITOR_HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    match timeout(limits::MONITOR_TIMEOUT, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a monitor's connection ended"),
         Err(_) => tracing::debug!("a monitor took too long"),
@@ -123,24 +126,24 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_monitor_that_says_nothing_or_reads_nothing_is_let_go() {
+    async fn a_monitor_that_sends_or_reads_nothing_is_disconnected() {
         let large = Router::new().route("/", get(|| async { "x".repeat(1 << 20) }));
         for said in ["", "GET / HTTP/1.1\r\nHos", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {
             let (ours, mut theirs) = tokio::io::duplex(1024);
             theirs.write_all(said.as_bytes()).await.unwrap();
-            answer(ours, large.clone()).await;
+            serve_connection(ours, large.clone()).await;
         }
     }
 
     #[tokio::test]
-    async fn a_connection_is_closed_behind_its_answer() {
-        let pages = Router::new().route("/", get(|| async { "here" }));
+    async fn a_connection_closes_after_its_response() {
+        let routes = Router::new().route("/", get(|| async { "here" }));
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs
             .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
             .await
             .unwrap();
-        answer(ours, pages).await;
+        serve_connection(ours, routes).await;
         let mut said = String::new();
         theirs.read_to_string(&mut said).await.unwrap();
         assert_eq!(said.matches("here").count(), 1, "{said}");

@@ -1,4 +1,4 @@
-//! The pages that monitors ask for, with GET or HEAD. None of them asks Buildkite.
+//! The monitoring endpoints, for GET and HEAD. None of them sends a request to Buildkite.
 
 use std::sync::Arc;
 
@@ -9,49 +9,49 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
-use super::exposition::Exposition;
+use super::exporter::Exporter;
 use crate::governance::Governance;
 
-/// The text that Prometheus, and whatever reads like it, understands.
+/// The content type of the Prometheus text format.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-struct Pages {
-    exposition: Arc<Exposition>,
-    access: Arc<Governance>,
-    ending: CancellationToken,
+struct MonitoringState {
+    exporter: Arc<Exporter>,
+    governance: Arc<Governance>,
+    shutdown: CancellationToken,
 }
 
-/// Every page. What is none is 404, and any other method 405.
-pub(crate) fn router(exposition: Arc<Exposition>, access: Arc<Governance>, ending: CancellationToken) -> Router {
+/// The router. Unknown paths get 404, other methods 405.
+pub(crate) fn router(exporter: Arc<Exporter>, governance: Arc<Governance>, shutdown: CancellationToken) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(live))
         .route("/readyz", get(ready))
-        .with_state(Arc::new(Pages {
-            exposition,
-            access,
-            ending,
+        .with_state(Arc::new(MonitoringState {
+            exporter,
+            governance,
+            shutdown,
         }))
 }
 
-async fn metrics(State(pages): State<Arc<Pages>>) -> Response {
-    match pages.exposition.text(&pages.access) {
+async fn metrics(State(state): State<Arc<MonitoringState>>) -> Response {
+    match state.exporter.render(&state.governance) {
         Ok(text) => ([(header::CONTENT_TYPE, FORMAT)], text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "metrics cannot be told");
+            tracing::error!(%error, "metrics cannot be rendered");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }
 
-/// The process lives: an outage at Buildkite is no reason to restart it.
+/// Liveness: an outage at Buildkite is not a reason to restart the process.
 async fn live() -> &'static str {
     "live\n"
 }
 
-/// The process takes calls, until it was told to end.
-async fn ready(State(pages): State<Arc<Pages>>) -> (StatusCode, &'static str) {
-    if pages.ending.is_cancelled() {
+/// Readiness: the process accepts calls until shutdown starts.
+async fn ready(State(state): State<Arc<MonitoringState>>) -> (StatusCode, &'static str) {
+    if state.shutdown.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "ending\n")
     } else {
         (StatusCode::OK, "ready\n")

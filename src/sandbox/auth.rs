@@ -118,6 +118,11 @@ impl Tokens {
         tokens.remove(secret.expose_secret());
     }
 
+    pub(super) fn revoke_by_id(&self, uuid: Uuid) {
+        let mut tokens = self.by_secret.write().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|_, token| token.uuid != uuid);
+    }
+
     /// The token that a request carries, unless it is unknown or expired. Basic authentication is not accepted.
     pub(super) fn presented(&self, headers: &HeaderMap) -> Option<Arc<Token>> {
         let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;

@@ -17,6 +17,8 @@ pub enum Endpoint {
     Meta,
     /// `GET /v2/access-token`
     AccessToken,
+    /// `DELETE /v2/access-token`
+    RevokeAccessToken,
     /// `GET /v2/user`
     User,
     /// `GET /v2/organizations`
@@ -49,11 +51,12 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint with its name, as `--fault` takes it.
-    pub const ALL: [(Self, &'static str); 18] = [
+    pub const ALL: [(Self, &'static str); 19] = [
         (Self::Any, "any"),
         (Self::Root, "root"),
         (Self::Meta, "meta"),
         (Self::AccessToken, "access-token"),
+        (Self::RevokeAccessToken, "revoke-access-token"),
         (Self::User, "user"),
         (Self::Organizations, "organizations"),
         (Self::Organization, "organization"),
@@ -127,6 +130,7 @@ impl Target {
         match segments.as_slice() {
             ["v2", "organizations", slug, rest @ ..] => Self::within(method, slug, rest),
             [""] if method == Method::GET => Self::plain(Endpoint::Root),
+            ["v2", "access-token"] if method == Method::DELETE => Self::plain(Endpoint::RevokeAccessToken),
             ["v2", name] if method == Method::GET => Self::plain(match *name {
                 "meta" => Endpoint::Meta,
                 "access-token" => Endpoint::AccessToken,

@@ -1,4 +1,4 @@
-//! Nobody is kept waiting for what comes too late.
+//! A call that cannot be served before its deadline fails at once.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use buildkite_connector::providers::buildkite::{ApiErrorKind, CallContext, Lane,
 use buildkite_connector::sandbox::Bucket;
 use tokio::time::Instant;
 
-use crate::bench::{Bench, limits};
+use crate::harness::{BudgetHarness, limits};
 
 #[tokio::test]
 async fn a_call_that_cannot_wait_for_the_window_ends_at_once() {
-    // Ten seconds into a window of a minute, used up by others.
-    let bench = Bench::start(limits(200, 50, Duration::from_secs(60), Duration::from_secs(10))).await;
-    bench.sandbox.spend(Bucket::User, 50);
+    // Ten seconds into a window of a minute, which another consumer has used up.
+    let harness = BudgetHarness::start(limits(200, 50, Duration::from_secs(60), Duration::from_secs(10))).await;
+    harness.sandbox.spend(Bucket::User, 50);
     for attempts in [1, 0] {
         let began = Instant::now();
         let call = CallContext::new(Lane::Interactive).with_deadline(Some(began + Duration::from_secs(30)));
-        let error = bench.client.organization(&call).await.unwrap_err();
-        let ApiErrorKind::RateLimited(closed) = error.kind else {
+        let error = harness.client.organization(&call).await.unwrap_err();
+        let ApiErrorKind::RateLimited(limit) = error.kind else {
             panic!("{error:?}");
         };
-        assert_eq!((closed.bucket, closed.limit), (Some(budget::Bucket::User), Some(50)));
-        assert!(closed.retry_at.unwrap() > began + Duration::from_secs(30));
-        // The second call knows already, and sends nothing.
+        assert_eq!((limit.bucket, limit.limit), (Some(budget::Bucket::User), Some(50)));
+        assert!(limit.retry_at.unwrap() > began + Duration::from_secs(30));
+        // The limiter knows the limit when the second call is made, so that call sends no request.
         assert_eq!(call.stats().attempts.len(), attempts);
     }
-    assert_eq!(bench.refused(), 1);
+    assert_eq!(harness.refused(), 1);
 }

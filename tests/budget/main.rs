@@ -1,10 +1,10 @@
-//! What the budget promises, over real HTTP against the sandbox. Windows are short where a test needs their end; they are
-//! of many seconds all the same, since what an answer tells of them is in whole seconds.
+//! What the budget guarantees, over real HTTP against the sandbox. Tests that need the end of a window use short
+//! windows, but of several seconds, because responses report resets in whole seconds.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod bench;
 mod deadlines;
+mod harness;
 mod lanes;
 mod refusals;
 mod saturation;

@@ -1,4 +1,4 @@
-//! A 429 that comes all the same is waited out, and its request is sent again.
+//! A request that gets a 429 waits for the reset and is sent again.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use buildkite_connector::providers::buildkite::{CallContext, Lane};
 use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, RefusalStyle};
 use rstest::rstest;
 
-use crate::bench::{Bench, limits};
+use crate::harness::{BudgetHarness, limits};
 
 const WINDOW: Duration = Duration::from_secs(4);
 
@@ -14,11 +14,11 @@ const WINDOW: Duration = Duration::from_secs(4);
 #[case(Bucket::Organization)]
 #[case(Bucket::User)]
 #[tokio::test]
-async fn a_window_that_others_used_up_refuses_once(#[case] bucket: Bucket) {
-    let bench = Bench::start(limits(20, 20, WINDOW, Duration::ZERO)).await;
-    bench.sandbox.spend(bucket, 20);
+async fn a_window_that_another_consumer_used_up_costs_one_429(#[case] bucket: Bucket) {
+    let harness = BudgetHarness::start(limits(20, 20, WINDOW, Duration::ZERO)).await;
+    harness.sandbox.spend(bucket, 20);
     let call = CallContext::new(Lane::Sync);
-    bench.client.organization(&call).await.unwrap();
+    harness.client.organization(&call).await.unwrap();
     let statuses: Vec<_> = call
         .stats()
         .attempts
@@ -26,7 +26,7 @@ async fn a_window_that_others_used_up_refuses_once(#[case] bucket: Bucket) {
         .map(|attempt| attempt.status.unwrap().as_u16())
         .collect();
     assert_eq!(statuses, [429, 200]);
-    assert_eq!((bench.sandbox.refused(bucket), bench.refused()), (1, 1));
+    assert_eq!((harness.sandbox.refused(bucket), harness.refused()), (1, 1));
     assert!(
         call.stats().waited > Duration::from_secs(1),
         "{:?}",
@@ -41,25 +41,25 @@ async fn a_window_that_others_used_up_refuses_once(#[case] bucket: Bucket) {
 #[case(Bucket::Organization, RefusalStyle::NotJson)]
 #[case(Bucket::User, RefusalStyle::NoHeaders)]
 #[tokio::test]
-async fn a_refusal_of_any_style_is_waited_out(#[case] bucket: Bucket, #[case] style: RefusalStyle) {
+async fn a_429_of_any_style_is_retried_after_the_reset(#[case] bucket: Bucket, #[case] style: RefusalStyle) {
     let mut options = limits(20, 20, WINDOW, Duration::ZERO);
     options.faults = vec![Fault::new(Endpoint::Organization, FaultKind::RateLimited(bucket, style)).once()];
-    let bench = Bench::start(options).await;
+    let harness = BudgetHarness::start(options).await;
     let call = CallContext::new(Lane::Sync);
-    bench.client.organization(&call).await.unwrap();
+    harness.client.organization(&call).await.unwrap();
     assert_eq!(
-        (call.stats().attempts.len(), bench.sandbox.journal().count_status(429)),
+        (call.stats().attempts.len(), harness.sandbox.journal().count_status(429)),
         (2, 1)
     );
 }
 
 #[tokio::test]
-async fn of_many_at_once_none_is_sent_into_the_closed_window() {
-    let bench = Bench::start(limits(40, 20, WINDOW, Duration::ZERO)).await;
-    bench.sandbox.spend(Bucket::User, 20);
-    for read in bench.read(12, &CallContext::new(Lane::Interactive)).await {
+async fn after_the_first_429_no_request_is_sent_into_the_window() {
+    let harness = BudgetHarness::start(limits(40, 20, WINDOW, Duration::ZERO)).await;
+    harness.sandbox.spend(Bucket::User, 20);
+    for read in harness.read(12, &CallContext::new(Lane::Interactive)).await {
         read.unwrap();
     }
-    // What was in flight before the first answer, and no more.
-    assert!((1..=4).contains(&bench.refused()), "{} refused", bench.refused());
+    // The requests in flight before the first response, and no more.
+    assert!((1..=4).contains(&harness.refused()), "{} refused", harness.refused());
 }

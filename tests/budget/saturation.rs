@@ -1,4 +1,4 @@
-//! Alone: more than the windows hold is asked for, and nothing is refused.
+//! Without other consumers, no request is refused, although more are made than the windows allow.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use buildkite_connector::providers::buildkite::{CallContext, Lane};
 use buildkite_connector::sandbox::ResetRounding;
 use rstest::rstest;
 
-use crate::bench::{Bench, limits};
+use crate::harness::{BudgetHarness, limits};
 
 #[rstest]
 #[case(30, 12, ResetRounding::Floor)]
@@ -17,21 +17,21 @@ async fn saturating_reads_draw_no_429(#[case] organization: u32, #[case] user: u
     let window = Duration::from_secs(5);
     let mut options = limits(organization, user, window, Duration::from_millis(2_300));
     options.habits.reset_rounding = rounding;
-    let bench = Bench::start(options).await;
-    // Three windows' worth, by no more at once than a window holds.
+    let harness = BudgetHarness::start(options).await;
+    // Three windows' worth, with no more at once than a window allows.
     for _ in 0..3 {
-        for read in bench.read(12, &CallContext::new(Lane::Sync)).await {
+        for read in harness.read(12, &CallContext::new(Lane::Sync)).await {
             read.unwrap();
         }
     }
-    assert_eq!((bench.refused(), bench.sandbox.journal().total()), (0, 36));
+    assert_eq!((harness.refused(), harness.sandbox.journal().total()), (0, 36));
 }
 
 #[tokio::test]
 async fn time_slept_for_a_window_is_reported() {
-    let bench = Bench::start(limits(100, 5, Duration::from_secs(4), Duration::ZERO)).await;
+    let harness = BudgetHarness::start(limits(100, 5, Duration::from_secs(4), Duration::ZERO)).await;
     let call = CallContext::new(Lane::Provisioning);
-    for read in bench.read(6, &call).await {
+    for read in harness.read(6, &call).await {
         read.unwrap();
     }
     assert!(
@@ -39,5 +39,5 @@ async fn time_slept_for_a_window_is_reported() {
         "{:?}",
         call.stats().waited
     );
-    assert_eq!(bench.refused(), 0);
+    assert_eq!(harness.refused(), 0);
 }

@@ -36,7 +36,6 @@ fn the_sandboxs_help_and_its_page_name_every_kind_of_fault_and_every_endpoint() 
             "{endpoint} is missing in the page"
         );
     }
-    assert!(include_str!("../../README.md").contains("(docs/sandbox.md)"));
 }
 
 #[test]

@@ -2,9 +2,13 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audit;
+mod configuration;
+mod documentation;
 mod help;
 mod logs;
 mod process;
+mod python;
 mod refusals;
 mod sandbox;
 mod services;

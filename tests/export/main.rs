@@ -9,7 +9,9 @@ mod process;
 mod support;
 
 mod c1z;
+mod changes;
 mod diff;
+mod disconnect;
 mod endings;
 mod expansion;
 mod files;

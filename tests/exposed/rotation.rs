@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use buildkite_connector::grpc::server::{Callers, NewBearer, ServerOptions};
+use buildkite_connector::grpc::server::{BearerToken, Callers, ServerOptions};
 use buildkite_connector::providers::buildkite::{CallContext, Client, Credential, Lane};
 use buildkite_connector::sandbox::TokenSpec;
 use rustls::pki_types::pem::PemObject;
@@ -200,7 +200,7 @@ async fn a_new_certificate_is_served_and_open_connections_stay_and_a_broken_one_
 
 #[tokio::test]
 async fn new_callers_are_known_and_old_ones_are_not_and_a_broken_file_changes_nothing() {
-    let made: Vec<NewBearer> = (0..3).map(|_| NewBearer::make().unwrap()).collect();
+    let made: Vec<BearerToken> = (0..3).map(|_| BearerToken::generate().unwrap()).collect();
     let entry = |index: usize| {
         let digest = &made[index].token_sha256;
         format!("[[caller]]\nname = \"caller-{index}\"\nrole = \"reader\"\ntoken_sha256 = \"{digest}\"\n")
@@ -230,7 +230,7 @@ async fn new_callers_are_known_and_old_ones_are_not_and_a_broken_file_changes_no
 
 #[tokio::test]
 async fn a_caller_that_is_removed_gets_nothing_more_on_the_streams_that_it_has_open() {
-    let made: Vec<NewBearer> = (0..2).map(|_| NewBearer::make().unwrap()).collect();
+    let made: Vec<BearerToken> = (0..2).map(|_| BearerToken::generate().unwrap()).collect();
     let entries: Vec<String> = ["stays", "goes"]
         .iter()
         .zip(&made)

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use buildkite_connector::grpc::server::{Callers, Limits, NewBearer, ServerOptions};
+use buildkite_connector::grpc::server::{BearerToken, Callers, Limits, ServerOptions};
 use tonic::Code;
 use tonic::metadata::MetadataMap;
 
@@ -20,7 +20,7 @@ const WATCH_SCOPES: &str = "/connector.health.v1.ScopeHealthService/WatchScopes"
 
 /// Two callers in a file, their bearers, and the directory that holds it.
 fn two_callers() -> (tempfile::TempDir, TwoCallers) {
-    let made = [NewBearer::make().unwrap(), NewBearer::make().unwrap()];
+    let made = [BearerToken::generate().unwrap(), BearerToken::generate().unwrap()];
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("callers.toml");
     let text = entry("nightly", "reader", &made[0]) + &entry("platform", "provisioner", &made[1]);

@@ -1,6 +1,8 @@
 //! Each endpoint answers with the fields of the reference, and with its error shapes.
 
+use buildkite_connector::sandbox::TokenSpec;
 use http::{Method, StatusCode};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -41,6 +43,21 @@ async fn the_access_token_tells_its_scopes_and_its_owner_without_an_id() {
     for field in ["uuid", "description"] {
         assert!(token[field].is_string(), "{field}");
     }
+}
+
+#[tokio::test]
+async fn a_token_that_revokes_itself_is_worthless_afterwards_and_others_are_not() {
+    let probe = Probe::believable().await;
+    let token = probe
+        .sandbox
+        .mint(TokenSpec::owned_by(probe.sandbox.owner()).with_scopes(&[]));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.delete(format!("{}/v2/access-token", probe.sandbox.url()));
+    let reply = request.bearer_auth(token.expose_secret()).send().await.unwrap();
+    assert_eq!(reply.status(), StatusCode::NO_CONTENT);
+    let reply = probe.get_as(&token, "/v2/access-token").await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(probe.get("/v2/access-token").await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ impl ListenerArgs {
             .listen
             .parse()
             .map_err(|error| SettingError::new(flag, variable, error))?;
-        if !address.is_exposed() {
+        if !address.is_remote() {
             return Ok(address);
         }
         if given(self.tls_cert.as_ref()).is_none() && !insecure {
@@ -120,12 +120,12 @@ impl ListenerArgs {
             return Ok(None);
         };
         let address: ListenAddress = text.parse().map_err(metrics_problem)?;
-        if address.overlaps(listen) {
+        if address.conflicts_with(listen) {
             let [flag, variable] = LISTEN;
             let problem = format!("{listen} is where callers are listened for ({flag}, {variable}): give another");
             return Err(metrics_problem(problem));
         }
-        if address.is_exposed() && !self.insecure()? {
+        if address.is_remote() && !self.insecure()? {
             let problem = format!(
                 "{address} can be reached by others and metrics are told without TLS: listen on loopback or unix:PATH, or say --insecure-listen"
             );

@@ -195,11 +195,13 @@ impl ConnectionArgs {
         })
     }
 
-    /// The same for a job that ends: a rate limit is waited for as long as it takes, unless a longest wait is given.
+    /// The same for a job that ends: a rate limit is waited for as long as it takes, unless a longest wait is given. Either
+    /// holds for grants and revokes too.
     pub(super) fn client_of_a_job(&self, mut client: ClientOptions) -> ClientOptions {
         if !self.has_max_wait() {
             client.budget.max_wait = AS_LONG_AS_IT_TAKES;
         }
+        client.budget.provisioning_max_wait = client.budget.max_wait;
         client
     }
 

@@ -1,6 +1,6 @@
 //! From evidence to a verdict: a pure function of what was seen, so that every sentence can be read and tested.
 //!
-//! What works is said in [`super::working`], what failed in [`super::failure`]. No sentence holds a number that changes by itself, such as
+//! What works is said in `working`, what failed in `failure`. No sentence holds a number that changes by itself, such as
 //! the time that is left: a watcher is told of what changed, not of time passing.
 
 use std::time::Duration;

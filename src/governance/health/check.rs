@@ -32,20 +32,9 @@ pub struct Row {
     pub without: &'static str,
     /// When it works, but.
     pub degraded: &'static str,
-    /// The services of the contract that need it, without their package.
-    pub services: &'static [&'static str],
     /// Whether it is needed only while writes are on.
     pub for_writes: bool,
 }
-
-/// Every service that asks Buildkite anything.
-const ALL_THAT_ASK: &[&str] = &[
-    "ConnectorService",
-    "ResourcesService",
-    "ResourceGetterService",
-    "GrantsService",
-    "GrantManagerService",
-];
 
 impl Check {
     /// Every check, in the order in which they build on each other.
@@ -68,7 +57,6 @@ impl Check {
                 probe: "GET /v2/access-token",
                 without: "nothing works",
                 degraded: "the token expires within 7 days (`--token-expiry-warning`)",
-                services: ALL_THAT_ASK,
                 for_writes: false,
             },
             Self::UserIdentity => Row {
@@ -77,7 +65,6 @@ impl Check {
                 probe: "GET /v2/user",
                 without: "the token's owner is unknown",
                 degraded: "",
-                services: &["ConnectorService"],
                 for_writes: false,
             },
             Self::OrganizationAccess => Row {
@@ -86,7 +73,6 @@ impl Check {
                 probe: "GET /v2/organizations/{slug}",
                 without: "the organization is out of reach",
                 degraded: "",
-                services: ALL_THAT_ASK,
                 for_writes: false,
             },
             Self::OrganizationMemberListing => Row {
@@ -95,7 +81,6 @@ impl Check {
                 probe: "GET /v2/organizations/{slug}/members",
                 without: "no users and no e-mails are listed",
                 degraded: "",
-                services: &["ConnectorService", "ResourcesService", "ResourceGetterService"],
                 for_writes: false,
             },
             Self::TeamListing => Row {
@@ -104,7 +89,6 @@ impl Check {
                 probe: "GET /v2/organizations/{slug}/teams",
                 without: "no team is synced",
                 degraded: "the token's owner is no organization admin, and `--partial-visibility allow` is set",
-                services: ALL_THAT_ASK,
                 for_writes: false,
             },
             Self::TeamMembershipManagement => Row {
@@ -113,7 +97,6 @@ impl Check {
                 probe: "none: the token's scopes and the owner's role tell",
                 without: "no grant or revoke is carried out",
                 degraded: "the token's owner is no organization admin, or a protected name leads to nothing any more",
-                services: &["ConnectorService", "GrantManagerService"],
                 for_writes: true,
             },
         }
@@ -123,14 +106,12 @@ impl Check {
     #[must_use]
     pub fn witnessed_by(endpoint: Endpoint) -> Self {
         match endpoint {
-            Endpoint::AccessToken => Self::Authentication,
+            Endpoint::AccessToken | Endpoint::RevokeToken => Self::Authentication,
             Endpoint::User => Self::UserIdentity,
             Endpoint::Organization | Endpoint::Organizations => Self::OrganizationAccess,
-            Endpoint::OrganizationMembers | Endpoint::OrganizationMember(_) => Self::OrganizationMemberListing,
-            Endpoint::Teams | Endpoint::Team(_) | Endpoint::Members(_) | Endpoint::Member(..) => Self::TeamListing,
-            Endpoint::AddMember(_) | Endpoint::ChangeRole(..) | Endpoint::RemoveMember(..) => {
-                Self::TeamMembershipManagement
-            }
+            Endpoint::OrganizationMembers | Endpoint::OrganizationMember => Self::OrganizationMemberListing,
+            Endpoint::Teams | Endpoint::Team | Endpoint::Members | Endpoint::Member => Self::TeamListing,
+            Endpoint::AddMember | Endpoint::ChangeRole | Endpoint::RemoveMember => Self::TeamMembershipManagement,
         }
     }
 
@@ -143,12 +124,6 @@ impl Check {
             Self::OrganizationMemberListing => Endpoint::OrganizationMembers,
             Self::TeamListing => Endpoint::Teams,
         }
-    }
-
-    /// Whether a service of the contract needs the check; `service` is its name without the package.
-    #[must_use]
-    pub fn is_needed_by(self, service: &str) -> bool {
-        self.row().services.contains(&service)
     }
 }
 

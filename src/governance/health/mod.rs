@@ -1,8 +1,8 @@
 //! Scope health: what works, what does not, and what to do, per scope of the token.
 //!
-//! [`check`] says what is checked, [`evidence`] what was seen, [`assess`] and [`failure`] what follows, [`report`] how it
+//! [`check`] says what is checked, `evidence` what was seen, [`assess`] and `failure` what follows, `report` how it
 //! stands together. A report is made from the evidence of ordinary traffic ([`recorder`]); only what is missing or too old
-//! is asked for ([`probe`]), in at most six requests.
+//! is asked for (`probe`), in at most six requests.
 
 pub mod advisories;
 pub mod assess;

@@ -101,7 +101,7 @@ fn is_evidence<T>(outcome: &Result<T, ApiError>, call: &CallContext) -> bool {
     };
     let about_one_row = matches!(
         error.endpoint,
-        Endpoint::OrganizationMember(_) | Endpoint::Team(_) | Endpoint::Members(_) | Endpoint::Member(..)
+        Endpoint::OrganizationMember | Endpoint::Team | Endpoint::Members | Endpoint::Member
     ) || error.endpoint.is_write();
     match error.kind {
         // A caller's own end (a probe has none: where Buildkite is silent too long for it, that is `Unavailable`), or a list
@@ -219,7 +219,7 @@ impl Upstream for EvidenceRecorder {
     }
 
     async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, ApiError> {
-        let keep = |evidence: &mut Evidence, seen: Seen<&Team>| note(evidence, Endpoint::Team(team), seen.none());
+        let keep = |evidence: &mut Evidence, seen: Seen<&Team>| note(evidence, Endpoint::Team, seen.none());
         self.watch(call, self.inner.team(team, call), keep).await
     }
 
@@ -231,14 +231,14 @@ impl Upstream for EvidenceRecorder {
         call: &CallContext,
     ) -> Result<Batch<TeamMember>, ApiError> {
         self.watch(call, self.inner.members(team, from, enough, call), |evidence, seen| {
-            note(evidence, Endpoint::Members(team), seen.none());
+            note(evidence, Endpoint::Members, seen.none());
         })
         .await
     }
 
     async fn member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<TeamMember, ApiError> {
         self.watch(call, self.inner.member(team, user, call), |evidence, seen| {
-            note(evidence, Endpoint::Member(team, user), seen.none());
+            note(evidence, Endpoint::Member, seen.none());
         })
         .await
     }
@@ -268,5 +268,10 @@ impl Upstream for EvidenceRecorder {
     async fn remove_member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<(), ApiError> {
         self.watch(call, self.inner.remove_member(team, user, call), |_, _| {})
             .await
+    }
+
+    async fn revoke_token(&self, call: &CallContext) -> Result<(), ApiError> {
+        // What it leaves behind shows in the reads that follow.
+        self.inner.revoke_token(call).await
     }
 }

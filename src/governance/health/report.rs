@@ -3,13 +3,10 @@
 use jiff::Timestamp;
 
 use super::assess::CheckResult;
-use super::check::State;
+use super::check::{Check, State};
 use super::expiry::Expiry;
 use crate::governance::GovernanceError;
 use crate::providers::buildkite::{AccessToken, Scope};
-
-/// The service that makes changes; the others only read.
-const CHANGES: &str = "GrantManagerService";
 
 /// The credential in use, without the secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,11 +99,10 @@ impl Report {
         self.worst(|verdict| verdict.check.row().scope == Some(scope))
     }
 
-    /// How what a service of the contract needs stands together; `name` is without the package.
+    /// The worst state of `checks`. Problems that concern only changes count if `includes_changes`.
     #[must_use]
-    pub fn service(&self, name: &str) -> State {
-        let makes_changes = name == CHANGES;
-        self.worst(|verdict| verdict.check.is_needed_by(name) && (makes_changes || !verdict.concerns_changes_only))
+    pub fn state_of(&self, checks: &[Check], includes_changes: bool) -> State {
+        self.worst(|result| checks.contains(&result.check) && (includes_changes || !result.concerns_changes_only))
     }
 
     /// Whether reads work: trouble of changes alone is left out.

@@ -22,7 +22,7 @@ pub(crate) fn management(token: &AccessToken, evidence: &Evidence, context: &Con
         );
         return told.because_of(GovernanceError::MissingScope {
             scope: Scope::WriteTeams,
-            call: Endpoint::AddMember(uuid::Uuid::nil().into()),
+            call: Endpoint::AddMember,
         });
     }
     if let Some(why) = &context.audit_trouble {

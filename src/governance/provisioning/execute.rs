@@ -234,9 +234,9 @@ impl<'a> Work<'a> {
     fn unshown(&self, write: Write, held: Option<Role>) -> GovernanceError {
         GovernanceError::Unavailable {
             call: match write {
-                Write::Add(_) => Endpoint::AddMember(self.pair.team),
-                Write::Change { .. } => Endpoint::ChangeRole(self.pair.team, self.pair.user),
-                Write::Remove(_) => Endpoint::RemoveMember(self.pair.team, self.pair.user),
+                Write::Add(_) => Endpoint::AddMember,
+                Write::Change { .. } => Endpoint::ChangeRole,
+                Write::Remove(_) => Endpoint::RemoveMember,
             },
             why: format!(
                 "the change was sent but does not show ({} now {})",

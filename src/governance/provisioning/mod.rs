@@ -2,16 +2,18 @@
 //! Buildkite echoes or by reading again.
 //!
 //! [`plan`] is the table, [`execute`] the reading, writing and confirming, [`rejected_write`] what a refused write means,
-//! [`keyed_lock`] the order of calls about one pair, [`principal`] who is meant, [`protection`] what is never touched, [`audit`] the
+//! [`keyed_lock`] the order of calls about one pair, `principal` who is meant, [`protection`] what is never touched, `audit` the
 //! record. A write that was begun is finished and recorded even if the caller hangs up, so it runs in a task of its own; a
 //! caller that is gone before the write begins has changed nothing.
 
 mod audit;
+mod disconnect;
 pub mod display_names;
 pub mod execute;
 pub mod keyed_lock;
 mod outcome;
 pub mod plan;
+mod preview;
 mod principal;
 pub mod protection;
 pub mod read_back;
@@ -30,9 +32,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use audit::AuditSink;
+pub use disconnect::OwnToken;
 pub use keyed_lock::Pair;
 pub use outcome::{Outcome, ProvisioningResult};
 pub use plan::{MaintainerRevoke, Operation, Plan, Request, Write, decide};
+pub use preview::Preview;
 pub(crate) use protection::Names as ProtectedNames;
 pub use protection::Protected;
 pub use timeouts::WriteTimeouts;
@@ -172,6 +176,11 @@ impl Governance {
         self.provisioning.ending.cancel();
     }
 
+    /// Resolves once nothing new is begun.
+    pub async fn ending(&self) {
+        self.provisioning.ending.cancelled().await;
+    }
+
     /// Resolves once every grant and revoke that was begun is finished, also those whose caller is gone.
     pub async fn finish_changes(&self) {
         self.provisioning.under_way.close();
@@ -198,7 +207,7 @@ impl Governance {
         let (pair, turn) = match self.turn(entitlement, &principal, &mut record, &call).await {
             Ok(turn) => turn,
             Err(error) => {
-                let failed = Err(error);
+                let failed = Err(self.because_of_the_end(error, &asker));
                 record.conclude(&failed).await;
                 return Err(failed.err().unwrap_or(GovernanceError::Abandoned));
             }
@@ -210,17 +219,18 @@ impl Governance {
             let person = access.provisioning.names.person(&principal);
             let outcome = Work::new(&access, pair, person, request, call, &mut record).run().await;
             let outcome = outcome.map_err(|error| access.because_of_the_end(error, &asker));
+            let before = record.before();
             record.conclude(&outcome).await;
             // Whether the record could be written is part of health.
             access.observed.stir();
-            outcome
+            (outcome, before)
         });
-        let outcome = match task.await {
-            Ok(outcome) => outcome,
+        let (outcome, before) = match task.await {
+            Ok(done) => done,
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 // The process ends.
-                Err(_) => Err(GovernanceError::Abandoned),
+                Err(_) => (Err(GovernanceError::Abandoned), None),
             },
         };
         drop(somebody_waits);
@@ -230,6 +240,7 @@ impl Governance {
                 user: pair.user,
             },
             outcome: outcome?,
+            before,
         })
     }
 

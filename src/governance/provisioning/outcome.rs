@@ -59,6 +59,8 @@ pub struct ProvisioningResult {
     pub grant: GrantId,
     /// What became of it.
     pub outcome: Outcome,
+    /// The role that was read first; none for none.
+    pub before: Option<Role>,
 }
 
 impl ProvisioningResult {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::Pair;
 use super::execute::Work;
-use crate::governance::GovernanceError;
-use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, ListedRole, Role, TeamMember};
+use crate::governance::{Governance, GovernanceError};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Endpoint, ListedRole, Role, TeamMember};
 
 impl Work<'_> {
     /// The role held now. What we ourselves wrote a moment ago is given time to show before it counts as undone.
@@ -47,15 +48,29 @@ impl Work<'_> {
 
     /// One read of the member; given up where the caller is gone and no write was begun.
     pub(crate) async fn held(&self) -> Result<Option<Role>, GovernanceError> {
-        let (team, user) = (self.pair.team, self.pair.user);
+        self.access.role_held(self.pair, &self.call).await
+    }
+
+    async fn pause(&self, time: Duration) -> Result<(), GovernanceError> {
+        tokio::select! {
+            () = self.call.cancelled() => Err(GovernanceError::Abandoned),
+            () = sleep(time) => Ok(()),
+        }
+    }
+}
+
+impl Governance {
+    /// The role that the user holds in the team now. Given up where the call is.
+    pub(crate) async fn role_held(&self, pair: Pair, call: &CallContext) -> Result<Option<Role>, GovernanceError> {
+        let Pair { team, user } = pair;
         let member = tokio::select! {
             biased;
-            () = self.call.cancelled() => return Err(GovernanceError::Abandoned),
-            member = self.access.upstream.member(team, user, &self.call) => member,
+            () = call.cancelled() => return Err(GovernanceError::Abandoned),
+            member = self.upstream.member(team, user, call) => member,
         };
         let unexpected = |what| {
             Err(GovernanceError::Unexpected {
-                call: Endpoint::Member(team, user),
+                call: Endpoint::Member,
                 what,
             })
         };
@@ -75,14 +90,7 @@ impl Work<'_> {
                 kind: ApiErrorKind::NotFound,
                 ..
             }) => Ok(None),
-            Err(error) => Err(self.access.explain(error, &self.call).await),
-        }
-    }
-
-    async fn pause(&self, time: Duration) -> Result<(), GovernanceError> {
-        tokio::select! {
-            () = self.call.cancelled() => Err(GovernanceError::Abandoned),
-            () = sleep(time) => Ok(()),
+            Err(error) => Err(self.explain(error, call).await),
         }
     }
 }

@@ -43,7 +43,7 @@ fn member(user: UserId, role: Role) -> TeamMember {
 
 fn trouble(trouble: ApiErrorKind) -> ApiError {
     ApiError {
-        endpoint: Endpoint::AddMember(entitlement().team),
+        endpoint: Endpoint::AddMember,
         kind: trouble,
         message: None,
     }

@@ -225,7 +225,7 @@ impl Governance {
         let unknown = (unknown_before || (first && !rows.is_empty())) && has_no_known_role(&rows);
         if unknown && next.is_none() {
             return Err(GovernanceError::Unexpected {
-                call: Endpoint::Members(team),
+                call: Endpoint::Members,
                 what: format!("team {team} has members and none with a role that is known here"),
             });
         }

@@ -130,7 +130,7 @@ pub(crate) fn part_of<T: Copy>(
         .take(limit.map_or(usize::MAX, NonZeroUsize::get))
         .collect();
     let behind = u32::try_from(part.len()).unwrap_or(u32::MAX).saturating_add(from);
-    let next = (part.len() < rest.len()).then(|| Cursor::behind(behind));
+    let next = (part.len() < rest.len()).then(|| Cursor::at_offset(behind));
     Ok((part, write(next, list, organization)))
 }
 

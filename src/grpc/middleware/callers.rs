@@ -1,7 +1,7 @@
-//! Who calls: the callers file, and how a caller proves to be one of those in it.
+//! Authentication of callers against the callers file.
 //!
-//! A caller shows a bearer, of which the file holds only the SHA-256 digest, or a certificate of the client CA with a name
-//! that the file lists. Digests are compared in constant time. The file is read again when it changes.
+//! A caller sends a bearer token, of which the file holds only the SHA-256 digest, or a certificate of the client CA with a
+//! name that the file lists. Digests are compared in constant time. The file is loaded again when it changes.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ impl CallerRole {
     }
 }
 
-/// Who was recognised.
+/// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The caller's name in the file; the audit record and the logs have it.
@@ -95,14 +95,14 @@ struct Entry {
     certificate_san: Option<String>,
 }
 
-/// The callers of one reading of the file.
+/// The callers of one load of the file.
 #[derive(Debug, Default)]
 pub struct Callers {
-    known: Vec<(Identity, Proof)>,
+    entries: Vec<(Identity, CallerCredential)>,
 }
 
 #[derive(Debug)]
-enum Proof {
+enum CallerCredential {
     Bearer(Vec<u8>),
     Certificate(String),
 }
@@ -135,9 +135,9 @@ impl Callers {
             if entry.name.trim().is_empty() {
                 return Err(wrong("needs a name"));
             }
-            let proof =
+            let credential =
                 match (&entry.token_sha256, &entry.certificate_san) {
-                    (Some(hex), None) => Proof::Bearer(sha256(hex).ok_or_else(|| {
+                    (Some(hex), None) => CallerCredential::Bearer(sha256(hex).ok_or_else(|| {
                         wrong("needs the 64 hexadecimal digits of its bearer's SHA-256 in token_sha256")
                     })?),
                     (None, Some(san)) => {
@@ -147,46 +147,48 @@ impl Callers {
                                 "without --tls-client-ca no certificate can prove this caller"
                             );
                         }
-                        Proof::Certificate(san.clone())
+                        CallerCredential::Certificate(san.clone())
                     }
                     _ => return Err(wrong("needs either token_sha256 or certificate_san")),
                 };
-            callers.known.push((
+            callers.entries.push((
                 Identity {
                     name: entry.name.as_str().into(),
                     role: entry.role,
                 },
-                proof,
+                credential,
             ));
         }
-        if callers.known.is_empty() {
+        if callers.entries.is_empty() {
             tracing::warn!(file = named(), "the callers file names nobody, so nobody may call");
         }
         Ok(callers)
     }
 
-    /// The caller with this bearer or this certificate. The more powerful proof counts where both are shown.
+    /// Authenticates a caller by its bearer token or its certificate. If both are valid, the one with more rights counts.
     #[must_use]
-    pub fn recognise(&self, bearer: Option<&[u8]>, certificate: Option<&CertificateDer<'_>>) -> Option<Identity> {
-        self.recognise_digest(bearer.map(digest_of), certificate)
+    pub fn authenticate(&self, bearer: Option<&[u8]>, certificate: Option<&CertificateDer<'_>>) -> Option<Identity> {
+        self.authenticate_digest(bearer.map(digest_of), certificate)
     }
 
-    /// The same, by the digest of the bearer.
-    pub(crate) fn recognise_digest(
+    /// The same, by the digest of the bearer token.
+    pub(crate) fn authenticate_digest(
         &self,
         shown: Option<digest::Digest>,
         certificate: Option<&CertificateDer<'_>>,
     ) -> Option<Identity> {
         let names = certificate.map(names_in).unwrap_or_default();
-        let proven = |proof: &Proof| match proof {
-            Proof::Bearer(expected) => shown
+        let matches = |credential: &CallerCredential| match credential {
+            CallerCredential::Bearer(expected) => shown
                 .as_ref()
                 .is_some_and(|shown| constant_time::verify_slices_are_equal(shown.as_ref(), expected).is_ok()),
-            Proof::Certificate(san) => names.iter().any(|name| name == san),
+            CallerCredential::Certificate(san) => names.iter().any(|name| name == san),
         };
-        // Every entry is looked at, so that the time taken tells nothing of which one fits.
-        let fitting = self.known.iter().filter(|(_, proof)| proven(proof));
-        fitting.map(|(known, _)| known.clone()).max_by_key(|known| known.role)
+        // Every entry is compared, so that the time taken does not reveal which one matches.
+        let matching = self.entries.iter().filter(|(_, credential)| matches(credential));
+        matching
+            .map(|(identity, _)| identity.clone())
+            .max_by_key(|identity| identity.role)
     }
 }
 
@@ -195,7 +197,7 @@ fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
-/// What is compared of a bearer, and all that is kept of it.
+/// The digest of a bearer token: what is compared, and all that is kept.
 pub(crate) fn digest_of(bearer: &[u8]) -> digest::Digest {
     digest::digest(&digest::SHA256, bearer)
 }
@@ -224,21 +226,21 @@ fn names_in(certificate: &CertificateDer<'_>) -> Vec<String> {
     dns.chain(parsed.valid_uri_names().map(str::to_owned)).collect()
 }
 
-/// A new bearer and the digest that the file needs of it.
+/// A new bearer token and its digest for the callers file.
 #[derive(Debug)]
-pub struct NewBearer {
-    /// What the caller sends. It is kept nowhere.
+pub struct BearerToken {
+    /// The token that the caller sends. It is not stored.
     pub bearer: String,
-    /// What the file holds.
+    /// The digest that the file holds.
     pub token_sha256: String,
 }
 
-impl NewBearer {
-    /// Makes a bearer from 32 random bytes.
+impl BearerToken {
+    /// Generates a token from 32 random bytes.
     ///
     /// # Errors
-    /// When the system has no randomness to give.
-    pub fn make() -> Result<Self, aws_lc_rs::error::Unspecified> {
+    /// The system's random number generator failed.
+    pub fn generate() -> Result<Self, aws_lc_rs::error::Unspecified> {
         let mut bytes = [0u8; 32];
         rand::fill(&mut bytes)?;
         let bearer = URL_SAFE_NO_PAD.encode(bytes);

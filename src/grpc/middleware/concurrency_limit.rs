@@ -1,5 +1,5 @@
-//! A place for every call that is under way, from its headers to its answer's last byte: who finds none is turned away, and
-//! the end waits until all are free again. No caller holds more than its share of them.
+//! Concurrency limits. A call holds a permit from its headers until its response body ends; calls above the limit are rejected;
+//! shutdown waits for all permits. No caller holds more than its share.
 
 use std::convert::Infallible;
 use std::num::NonZeroU32;
@@ -20,18 +20,15 @@ use tower::Service;
 use super::authorization::Origin;
 use super::connections::ActiveCall;
 use super::health_watches::{HealthWatches, WatchPermit};
-use super::limits::Kind;
 use super::rate_limit::CallerRateLimits;
 use super::reauthorization::{CallersWatch, Reauthorization};
-use super::rejection::{Refusal, trailers};
+use super::rejection::{Rejection, trailers};
 use super::response_stream;
 use super::shares::{CallerShares, SharePermit};
+use crate::grpc::methods::{self, MethodClass};
 use crate::grpc::server::Limits;
 
-/// The services that a caller's rate does not count: probes, and what tells the rates themselves.
-const UNCOUNTED: [&str; 2] = ["/grpc.health.v1.", "/c1.ratelimit.v1."];
-
-/// How many calls and streams may be under way, over all connections, and whether any may be begun at all.
+/// The permits for calls and streams, over all connections, and whether the server is shutting down.
 #[derive(Debug, Clone)]
 pub(crate) struct ConcurrencyLimits {
     max_calls: usize,
@@ -42,20 +39,20 @@ pub(crate) struct ConcurrencyLimits {
     watches: Arc<HealthWatches>,
     watch_shares: Arc<CallerShares>,
     rates: Option<Arc<CallerRateLimits>>,
-    ending: CancellationToken,
+    shutdown: CancellationToken,
 }
 
-/// What a call holds until its response is sent.
+/// Held by a call until its response is sent.
 #[derive(Debug, Default)]
 struct Permit {
-    _place: Option<OwnedSemaphorePermit>,
+    _slot: Option<OwnedSemaphorePermit>,
     _watch: Option<WatchPermit>,
     _share: Option<SharePermit>,
 }
 
 impl ConcurrencyLimits {
-    /// All of them free, until `ending`.
-    pub(crate) fn until(ending: CancellationToken, limits: &Limits, calls_per_second: Option<NonZeroU32>) -> Self {
+    /// Makes all permits available. Every new call but a health check is rejected once `shutdown` is cancelled.
+    pub(crate) fn new(shutdown: CancellationToken, limits: &Limits, calls_per_second: Option<NonZeroU32>) -> Self {
         Self {
             max_calls: limits.calls,
             calls: Arc::new(Semaphore::new(limits.calls)),
@@ -65,78 +62,81 @@ impl ConcurrencyLimits {
             watches: HealthWatches::new(limits.streams),
             watch_shares: CallerShares::half_of(limits.streams),
             rates: calls_per_second.map(|rate| Arc::new(CallerRateLimits::new(rate))),
-            ending,
+            shutdown,
         }
     }
 
-    pub(crate) fn bound<S>(&self, inner: S) -> Bounded<S> {
-        Bounded {
+    pub(crate) fn bound<S>(&self, inner: S) -> ConcurrencyLimitService<S> {
+        ConcurrencyLimitService {
             inner,
-            places: self.clone(),
+            limits: self.clone(),
         }
     }
 
-    /// Resolves once every call is finished. To be asked at the end, when none is begun any more.
-    pub(crate) async fn free(&self) {
+    /// Resolves once every call is finished. Meant for shutdown, when no call starts any more.
+    pub(crate) async fn idle(&self) {
         let all = u32::try_from(self.max_calls).unwrap_or(u32::MAX);
-        // It fails only where the semaphore is closed, and nobody closes it.
+        // It fails only if the semaphore is closed, which never happens.
         let _ = self.calls.acquire_many(all).await;
     }
 
-    /// Forgets what the rate limits need not know of callers any more.
+    /// Drops the rate-limit state of idle callers.
     pub(crate) fn forget_idle_callers(&self) {
         if let Some(rates) = &self.rates {
             rates.forget_idle();
         }
     }
 
-    /// Takes a place for a call of `caller`, or of a stranger, whose watch `superseded` ends.
-    fn take(
+    /// Acquires a permit for a call of `caller`; `superseded` ends the watch of an unauthenticated client.
+    ///
+    /// # Errors
+    /// The server is shutting down, or a limit is reached.
+    fn acquire(
         &self,
         path: &str,
         caller: Option<&Arc<str>>,
         superseded: Option<&CancellationToken>,
-    ) -> Result<Permit, Refusal> {
-        let kind = Kind::of(path);
-        let (places, shares) = match kind {
-            Kind::Probe => return Ok(Permit::default()),
-            Kind::Watch => (None, &self.watch_shares),
-            Kind::Stream => (Some(&self.streams), &self.stream_shares),
-            Kind::Call => (Some(&self.calls), &self.call_shares),
+    ) -> Result<Permit, Rejection> {
+        let class = methods::class(path);
+        let (slots, shares) = match class {
+            MethodClass::HealthCheck => return Ok(Permit::default()),
+            MethodClass::HealthWatch => (None, &self.watch_shares),
+            MethodClass::Streaming => (Some(&self.streams), &self.stream_shares),
+            MethodClass::Unary => (Some(&self.calls), &self.call_shares),
         };
-        if self.ending.is_cancelled() {
-            return Err(Refusal::Ending);
+        if self.shutdown.is_cancelled() {
+            return Err(Rejection::ShuttingDown);
         }
         if let Some(rates) = &self.rates
-            && !UNCOUNTED.iter().any(|uncounted| path.starts_with(uncounted))
+            && methods::find(path).is_none_or(|(service, _)| service.rate_limited)
         {
-            rates.check(caller).map_err(Refusal::RateExceeded)?;
+            rates.check(caller).map_err(Rejection::RateExceeded)?;
         }
-        let share = caller.map(|caller| shares.acquire(caller).ok_or(Refusal::Overloaded));
+        let share = caller.map(|caller| shares.acquire(caller).ok_or(Rejection::Overloaded));
         let share = share.transpose()?;
-        let (place, watch) = match places {
-            Some(places) => (Arc::clone(places).try_acquire_owned().ok(), None),
+        let (slot, watch) = match slots {
+            Some(slots) => (Arc::clone(slots).try_acquire_owned().ok(), None),
             None => (None, self.watches.acquire(superseded.cloned())),
         };
-        if place.is_none() && watch.is_none() {
-            return Err(Refusal::Overloaded);
+        if slot.is_none() && watch.is_none() {
+            return Err(Rejection::Overloaded);
         }
         Ok(Permit {
-            _place: place,
+            _slot: slot,
             _watch: watch,
             _share: share,
         })
     }
 }
 
-/// The service that turns calls away where there are too many, or the end has come.
+/// Rejects calls of the inner service above the limits and during shutdown.
 #[derive(Debug, Clone)]
-pub(crate) struct Bounded<S> {
+pub(crate) struct ConcurrencyLimitService<S> {
     inner: S,
-    places: ConcurrencyLimits,
+    limits: ConcurrencyLimits,
 }
 
-impl<S> Service<Request<Body>> for Bounded<S>
+impl<S> Service<Request<Body>> for ConcurrencyLimitService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -152,112 +152,113 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let origin = request.extensions_mut().remove::<Origin>();
         let path = request.uri().path();
-        let kind = Kind::of(path);
+        let class = methods::class(path);
         let caller = origin.as_ref().and_then(|origin| origin.caller.as_ref());
-        // A stranger's watch ends for another one, and with a connection that makes way.
+        // An unauthenticated watch ends when a newer one needs its permit, or when its connection is evicted.
         let superseded = origin
             .as_ref()
-            .filter(|origin| kind == Kind::Watch && origin.caller.is_none())
+            .filter(|origin| class == MethodClass::HealthWatch && origin.caller.is_none())
             .map(|origin| origin.connection.evicted().child_token());
-        let permit = match self.places.take(path, caller, superseded.as_ref()) {
+        let permit = match self.limits.acquire(path, caller, superseded.as_ref()) {
             Ok(permit) => permit,
-            Err(refusal) => return futures::future::ready(Ok(Status::from(refusal).into_http())).boxed(),
+            Err(rejection) => return futures::future::ready(Ok(Status::from(rejection).into_http())).boxed(),
         };
-        let ending = matches!(kind, Kind::Watch | Kind::Stream).then(|| self.places.ending.clone());
-        let answer = self.inner.call(request);
+        let shutdown = class.is_open_ended().then(|| self.limits.shutdown.clone());
+        let response = self.inner.call(request);
         async move {
-            let answer = answer.await?;
-            Ok(answer.map(|body| {
-                let mut held = Held::new(body, permit, ending);
-                held.superseded = superseded.map(|token| Box::pin(token.cancelled_owned()));
-                held.callers = origin.and_then(|origin| {
-                    held.active_call = origin.active_call;
+            let response = response.await?;
+            Ok(response.map(|body| {
+                let mut tracked = PermitBody::new(body, permit, shutdown);
+                tracked.superseded = superseded.map(|token| Box::pin(token.cancelled_owned()));
+                tracked.callers = origin.and_then(|origin| {
+                    tracked.active_call = origin.active_call;
                     origin.reauthorization.map(Reauthorization::watch)
                 });
-                Body::new(held)
+                Body::new(tracked)
             }))
         }
         .boxed()
     }
 }
 
-/// An answer that holds its place until it is gone; a stream's ends when the server does, or its caller may not have it any
-/// more.
-struct Held {
+/// A response body that holds its call's permit. A stream ends at shutdown, or when its caller loses its access.
+struct PermitBody {
     body: Body,
     permit: Option<Permit>,
     active_call: Option<ActiveCall>,
-    ending: Option<Ending>,
+    shutdown: Option<Shutdown>,
     superseded: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     callers: Option<CallersWatch>,
-    over: bool,
+    is_finished: bool,
 }
 
-struct Ending {
+struct Shutdown {
     token: CancellationToken,
-    come: Pin<Box<WaitForCancellationFutureOwned>>,
+    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-impl Held {
-    fn new(body: Body, permit: Permit, ending: Option<CancellationToken>) -> Self {
-        let ending = ending.map(|token| Ending {
-            come: Box::pin(token.clone().cancelled_owned()),
+impl PermitBody {
+    fn new(body: Body, permit: Permit, shutdown: Option<CancellationToken>) -> Self {
+        let shutdown = shutdown.map(|token| Shutdown {
+            cancelled: Box::pin(token.clone().cancelled_owned()),
             token,
         });
         Self {
             body,
             permit: Some(permit),
             active_call: None,
-            ending,
+            shutdown,
             superseded: None,
             callers: None,
-            over: false,
+            is_finished: false,
         }
     }
 
-    fn goodbye(&mut self, refusal: Refusal) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.over = true;
+    fn end_with(&mut self, rejection: Rejection) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.is_finished = true;
         self.permit = None;
         self.active_call = None;
-        Poll::Ready(Some(trailers(&refusal.into())))
+        Poll::Ready(Some(trailers(&rejection.into())))
     }
 
-    /// Why nothing more of a stream may be sent, once that is so.
-    fn poll_revoked(&mut self, context: &mut Context<'_>) -> Poll<Refusal> {
+    /// Resolves with the reason once a stream must end.
+    fn poll_rejection(&mut self, context: &mut Context<'_>) -> Poll<Rejection> {
         if let Some(callers) = &mut self.callers
-            && let Poll::Ready(refusal) = callers.poll(context)
+            && let Poll::Ready(rejection) = callers.poll(context)
         {
-            return Poll::Ready(refusal);
+            return Poll::Ready(rejection);
         }
         match &mut self.superseded {
-            Some(superseded) => superseded.as_mut().poll(context).map(|()| Refusal::Overloaded),
+            Some(superseded) => superseded.as_mut().poll(context).map(|()| Rejection::Overloaded),
             None => Poll::Pending,
         }
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.over {
+        if self.is_finished {
             return Poll::Ready(None);
         }
-        if let Poll::Ready(refusal) = self.poll_revoked(context) {
-            return self.goodbye(refusal);
+        if let Poll::Ready(rejection) = self.poll_rejection(context) {
+            return self.end_with(rejection);
         }
-        // What is there to be said is said first: that nothing is served any more, for one.
+        // Deliver pending messages first, such as the final NOT_SERVING update.
         let next = Pin::new(&mut self.body).poll_frame(context);
-        let Some(ending) = &mut self.ending else {
+        let Some(shutdown) = &mut self.shutdown else {
             return next;
         };
         match next {
-            Poll::Pending if ending.come.as_mut().poll(context).is_ready() => self.goodbye(Refusal::Ending),
-            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() && ending.token.is_cancelled() => {
-                self.goodbye(Refusal::Ending)
+            Poll::Pending if shutdown.cancelled.as_mut().poll(context).is_ready() => {
+                self.end_with(Rejection::ShuttingDown)
+            }
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() && shutdown.token.is_cancelled() => {
+                self.end_with(Rejection::ShuttingDown)
             }
             other => other,
         }
     }
 }
 
-impl HttpBody for Held {
+impl HttpBody for PermitBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -271,7 +272,7 @@ impl HttpBody for Held {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.over || self.body.is_end_stream()
+        self.is_finished || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

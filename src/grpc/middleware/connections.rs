@@ -1,7 +1,7 @@
-//! The open connections, and which of them makes way where all places are taken.
+//! The open connections, and which of them is evicted at the limit.
 //!
-//! A connection without a call under way makes way: first the oldest that never carried an authenticated call or a client
-//! certificate, then the authenticated one that has been idle for longest. A stranger's probes and watches count as no call.
+//! Only a connection without an authenticated call is evicted: first the oldest that never carried an authenticated call or a
+//! client certificate, then the authenticated one that has been idle for longest.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,7 +42,7 @@ struct Activity {
     idle_since: Instant,
 }
 
-/// A place for a connection; it is free again when this is dropped.
+/// A permit for a connection, released on drop.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     id: u64,
@@ -50,7 +50,7 @@ pub(crate) struct ConnectionPermit {
     connections: Arc<Connections>,
 }
 
-/// An authenticated call under way, until the last clone is dropped.
+/// An authenticated call in progress, until the last clone is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct ActiveCall {
     _guard: Arc<CallGuard>,
@@ -60,22 +60,22 @@ pub(crate) struct ActiveCall {
 struct CallGuard(Arc<Connection>);
 
 impl Connections {
-    /// No connections yet, and never more than `capacity`.
+    /// Allows at most `capacity` connections.
     pub(crate) fn new(capacity: usize) -> Arc<Self> {
         Arc::new(Self {
             capacity,
             open: Mutex::default(),
-            closing: Arc::new(Semaphore::new(limits::CLOSING_CONNECTIONS)),
+            closing: Arc::new(Semaphore::new(limits::MAX_CLOSING_CONNECTIONS)),
         })
     }
 
-    /// Takes a place for a new connection, and evicts another one where there is none. `None` where every other connection
-    /// has an authenticated call under way.
+    /// Admits a new connection; at the limit, evicts another one. `None` if every other connection has an authenticated
+    /// call in progress.
     pub(crate) fn admit(self: &Arc<Self>) -> Option<ConnectionPermit> {
         let mut open = lock(&self.open);
         if open.connections.len() >= self.capacity {
             let evicted = open.evictable().and_then(|id| open.connections.remove(&id))?;
-            tracing::info!("all places for connections are taken: an idle connection makes way for a new one");
+            tracing::info!("the limit of connections is reached: an idle one was evicted for a new one");
             evicted.evicted.cancel();
         }
         let connection = Arc::new(Connection {
@@ -99,7 +99,7 @@ impl Connections {
 }
 
 impl Open {
-    /// The connection that makes way first.
+    /// The connection to evict first.
     fn evictable(&self) -> Option<u64> {
         let idle = self.connections.iter().filter_map(|(id, connection)| {
             let activity = *lock(&connection.activity);
@@ -121,22 +121,22 @@ impl Connection {
         }
     }
 
-    /// Marks the connection as one whose client has a certificate of the client CA.
+    /// Marks the connection as one with a verified client certificate.
     pub(crate) fn authenticated(&self) {
         lock(&self.activity).authenticated = true;
     }
 
-    /// Whether an authenticated call is under way.
+    /// Whether an authenticated call is in progress.
     pub(crate) fn is_busy(&self) -> bool {
         lock(&self.activity).calls > 0
     }
 
-    /// Cancelled when the connection has to make way.
+    /// Cancelled when the connection is evicted.
     pub(crate) fn evicted(&self) -> &CancellationToken {
         &self.evicted
     }
 
-    /// A permit to stay open for the moment that a GOAWAY takes; `None` where too many connections are being closed.
+    /// A permit to stay open until GOAWAY is sent. `None` if too many connections are closing.
     pub(crate) fn closing_permit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.closing).try_acquire_owned().ok()
     }
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn strangers_make_way_oldest_first_and_then_the_caller_that_is_idle_longest() {
+    async fn unauthenticated_connections_are_evicted_oldest_first_and_then_the_longest_idle_caller() {
         let connections = Connections::new(4);
         let [one, two, three, four] = std::array::from_fn(|_| connections.admit().unwrap());
         drop(two.connection().begin_call());

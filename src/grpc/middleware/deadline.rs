@@ -1,5 +1,5 @@
-//! The caller's `grpc-timeout`, kept: handlers are told when their caller stops waiting, and a call whose response is not sent
-//! to its last byte by then ends as `DEADLINE_EXCEEDED`.
+//! Enforces `grpc-timeout`. Handlers get the deadline as a request extension; a call whose response is not sent completely by
+//! then ends as `DEADLINE_EXCEEDED`.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -16,25 +16,25 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::limits;
-use super::limits::Kind;
 use super::rejection::trailers;
-use super::request_body_timeout::Arriving;
+use super::request_body_timeout::RequestBodyTimeout;
 use super::response_stream;
+use crate::grpc::methods;
 use crate::grpc::services::{Deadline, deadline_exceeded};
 
-/// The service that keeps deadlines for the one inside.
+/// Enforces the deadlines of calls of the inner service.
 #[derive(Debug, Clone)]
-pub(crate) struct Deadlines<S> {
+pub(crate) struct DeadlineService<S> {
     inner: S,
 }
 
-impl<S> Deadlines<S> {
+impl<S> DeadlineService<S> {
     pub(crate) fn new(inner: S) -> Self {
         Self { inner }
     }
 }
 
-impl<S> Service<Request<Body>> for Deadlines<S>
+impl<S> Service<Request<Body>> for DeadlineService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -48,32 +48,36 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        // Streams are watched for as long as their caller likes; everything else ends.
-        if matches!(Kind::of(request.uri().path()), Kind::Stream | Kind::Watch) {
+        // A stream stays open for as long as its caller likes.
+        if methods::class(request.uri().path()).is_open_ended() {
             return Box::pin(self.inner.call(request));
         }
-        let timeout = timeout(request.headers()).map_or(limits::CALL, |timeout| timeout.min(limits::CALL));
+        let timeout = timeout(request.headers()).map_or(limits::DEFAULT_DEADLINE, |timeout| {
+            timeout.min(limits::DEFAULT_DEADLINE)
+        });
         let deadline = Instant::now() + timeout;
         request.extensions_mut().insert(Deadline(deadline));
-        let answer = self.inner.call(request.map(|body| Body::new(Arriving::soon(body))));
+        let response = self
+            .inner
+            .call(request.map(|body| Body::new(RequestBodyTimeout::new(body))));
         Box::pin(async move {
-            let Ok(answer) = timeout_at(deadline, answer).await else {
+            let Ok(response) = timeout_at(deadline, response).await else {
                 return Ok(deadline_exceeded().into_http());
             };
             response_stream::set_deadline(deadline);
-            Ok(answer?.map(|body| Body::new(TimedBody::new(body, deadline))))
+            Ok(response?.map(|body| Body::new(TimedBody::new(body, deadline))))
         })
     }
 }
 
-/// A response body that ends with its call's deadline. It returns large messages in parts, so that what the client has taken
-/// shows, and a slow client's response can be ended in the middle. The stream's task wakes it ([`response_stream`]).
+/// A response body that ends at its call's deadline. It splits large messages, so that a slow client's response can be ended
+/// in the middle. The stream's task wakes it ([`response_stream`]).
 struct TimedBody {
     body: Body,
-    /// What is left of a message that was returned in part.
+    /// The rest of a message that was returned in part.
     rest: Bytes,
     deadline: Instant,
-    over: bool,
+    is_finished: bool,
 }
 
 impl TimedBody {
@@ -82,13 +86,13 @@ impl TimedBody {
             body,
             rest: Bytes::new(),
             deadline,
-            over: false,
+            is_finished: false,
         }
     }
 
     /// The next part of the message.
     fn next_part(&mut self) -> Frame<Bytes> {
-        let length = self.rest.len().min(limits::RESPONSE_FRAME);
+        let length = self.rest.len().min(limits::RESPONSE_FRAME_BYTES);
         Frame::data(self.rest.split_to(length))
     }
 }
@@ -99,11 +103,11 @@ impl HttpBody for TimedBody {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
-        if this.over {
+        if this.is_finished {
             return Poll::Ready(None);
         }
         if Instant::now() >= this.deadline {
-            this.over = true;
+            this.is_finished = true;
             return Poll::Ready(Some(trailers(&deadline_exceeded())));
         }
         if !this.rest.is_empty() {
@@ -122,16 +126,16 @@ impl HttpBody for TimedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.over || (self.rest.is_empty() && self.body.is_end_stream())
+        self.is_finished || (self.rest.is_empty() && self.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        // Of no use for a body that may end early.
+        // The body may end early.
         SizeHint::default()
     }
 }
 
-/// Reads `grpc-timeout`: at most eight digits and a unit, as the gRPC protocol has it.
+/// Parses `grpc-timeout`: at most eight digits and a unit, as the gRPC specification says.
 fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -1,4 +1,4 @@
-//! The places for `grpc.health.v1.Health/Watch`: the oldest stranger's watch makes way for a new one.
+//! The limit of `grpc.health.v1.Health/Watch`: a new watch supersedes the oldest unauthenticated one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,15 +15,15 @@ pub(crate) struct HealthWatches {
 #[derive(Debug, Default)]
 struct Open {
     next_id: u64,
-    /// The strangers' watches in the order in which they were opened, each with what ends it.
-    strangers: BTreeMap<u64, CancellationToken>,
+    /// Unauthenticated watches in the order in which they were opened, each with the token that ends it.
+    unauthenticated: BTreeMap<u64, CancellationToken>,
     callers: usize,
 }
 
-/// A place for a watch, until it is dropped.
+/// A permit for a watch, released on drop.
 #[derive(Debug)]
 pub(crate) struct WatchPermit {
-    /// None for a caller's.
+    /// `None` for a caller's watch.
     id: Option<u64>,
     watches: Arc<HealthWatches>,
 }
@@ -36,18 +36,18 @@ impl HealthWatches {
         })
     }
 
-    /// Takes a place, and ends the oldest stranger's watch where there is none. `None` where all watches are callers'.
-    /// `superseded` is what ends a stranger's watch; a caller's has none.
+    /// Acquires a permit; at the limit, ends the oldest unauthenticated watch. `None` if all watches are callers'.
+    /// `superseded` ends an unauthenticated watch; a caller's watch has none.
     pub(crate) fn acquire(self: &Arc<Self>, superseded: Option<CancellationToken>) -> Option<WatchPermit> {
         let mut open = self.lock();
-        if open.callers + open.strangers.len() >= self.max_watches {
-            let (_, oldest) = open.strangers.pop_first()?;
+        if open.callers + open.unauthenticated.len() >= self.max_watches {
+            let (_, oldest) = open.unauthenticated.pop_first()?;
             oldest.cancel();
         }
         let id = if let Some(superseded) = superseded {
             let id = open.next_id;
             open.next_id += 1;
-            open.strangers.insert(id, superseded);
+            open.unauthenticated.insert(id, superseded);
             Some(id)
         } else {
             open.callers += 1;
@@ -68,7 +68,7 @@ impl Drop for WatchPermit {
     fn drop(&mut self) {
         let mut open = self.watches.lock();
         match self.id {
-            Some(id) => drop(open.strangers.remove(&id)),
+            Some(id) => drop(open.unauthenticated.remove(&id)),
             None => open.callers -= 1,
         }
     }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_too_many_ends_the_oldest_strangers_and_never_a_callers() {
+    fn a_watch_above_the_limit_ends_the_oldest_unauthenticated_one_and_never_a_callers() {
         let watches = HealthWatches::new(2);
         let [first, second, third] = std::array::from_fn(|_| CancellationToken::new());
         let caller = watches.acquire(None).unwrap();

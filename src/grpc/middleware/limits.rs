@@ -1,102 +1,77 @@
-//! What a caller may ask of this process at once: each a constant with its reason. Too much is `OVERLOADED`, said at once.
+//! The server's limits: each a constant with its reason. A call above a limit is rejected at once as `OVERLOADED`.
 //!
-//! Two bounds are kept elsewhere: a message's size by the services (`connector::MESSAGE_SIZE`), a page token's by
-//! `access::page_token`.
+//! Two limits are elsewhere: a message's size in `services::MESSAGE_SIZE`, a page token's in `governance::page_token`.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Connections open at once. A platform needs one. Where all are taken, an idle one makes way for a new one.
-pub(crate) const CONNECTIONS: usize = 512;
+/// Open connections. A platform needs one. At the limit, a new connection evicts an idle one.
+pub(crate) const MAX_CONNECTIONS: usize = 512;
 
-/// Connections that are evicted and given time to receive GOAWAY. In a flood of new connections the rest are closed at once.
-pub(crate) const CLOSING_CONNECTIONS: usize = 64;
+/// Evicted connections that get time to receive GOAWAY. In a flood of new connections the others are closed at once.
+pub(crate) const MAX_CLOSING_CONNECTIONS: usize = 64;
 
-/// Calls under way at once on one connection: above what a platform with many workers makes, below what fills memory.
-pub(crate) const CALLS_PER_CONNECTION: u32 = 256;
+/// Concurrent calls on one connection: more than a platform with many workers makes, fewer than would fill memory.
+pub(crate) const MAX_CALLS_PER_CONNECTION: u32 = 256;
 
-/// Calls under way in all. Buildkite answers 16 requests at once at most; a thousand callers already wait for minutes.
-pub(crate) const CALLS: usize = 1024;
+/// Concurrent calls over all connections. At most 16 requests to Buildkite are in flight, so a thousand callers already wait
+/// for minutes.
+pub(crate) const MAX_CALLS: usize = 1024;
 
-/// Streams open at once, of callers and of probes each: a handful is what watches a process.
-pub(crate) const STREAMS: usize = 256;
+/// Open streams, of callers and of health watches each: a process is watched by a handful.
+pub(crate) const MAX_STREAMS: usize = 256;
 
-/// Calls that a client opened and reset before they were begun: more is an attack (CVE-2023-44487), and ends its connection.
-pub(crate) const RESETS: usize = 20;
+/// Calls that a client opens and resets before they start. More than this is an attack (CVE-2023-44487) and ends the
+/// connection.
+pub(crate) const MAX_PENDING_RESETS: usize = 20;
 
-/// Bytes of a call's headers: a bearer, a trace and a request id are a few hundred.
-pub(crate) const HEADERS: u32 = 16 * 1024;
+/// Bytes of a call's headers: a bearer token, a trace and a request id take a few hundred.
+pub(crate) const MAX_HEADER_BYTES: u32 = 16 * 1024;
 
-/// Time to open a connection: a TLS handshake takes two round trips, and HTTP/2's first bytes follow at once.
-pub(crate) const OPENING: Duration = Duration::from_secs(10);
+/// Time to open a connection: a TLS handshake takes two round trips, and the HTTP/2 preface follows at once.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client that is gone without a word is noticed within twice this time.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Interval of HTTP/2 pings. A client that disappeared is detected within twice this time.
+pub(crate) const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long a client may take to answer a keep-alive.
-pub(crate) const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
+/// Time for a client to answer a ping.
+pub(crate) const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Time for one call whose caller names no deadline: two windows of rate limit, and the writes that wait for them.
-pub(crate) const CALL: Duration = Duration::from_secs(300);
+/// Deadline of a call without `grpc-timeout`, and the latest of any call: two rate-limit windows and the writes that wait for
+/// them.
+pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
 
-/// Time for a call's message to arrive once its headers have: it is small, and who dawdles holds a place.
-pub(crate) const ARRIVAL: Duration = Duration::from_secs(20);
+/// Time for a request's body to arrive after its headers. It is small, and a slow client must not hold a permit.
+pub(crate) const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Time for which a client may leave a frame of a response untaken: a round trip takes far less.
-pub(crate) const UNREAD: Duration = Duration::from_secs(10);
+/// Time for a client to take a frame of a response. A round trip takes far less.
+pub(crate) const UNREAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same once the drain has begun or the call's deadline has passed: time to take a frame and the status behind it.
-pub(crate) const UNREAD_AT_END: Duration = Duration::from_secs(1);
+/// The same during the drain or after the call's deadline: enough for one frame and the status that follows it.
+pub(crate) const FINAL_UNREAD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Bytes of a response that are given to HTTP/2 at once: its default frame. What a client takes shows by as much.
-pub(crate) const RESPONSE_FRAME: usize = 16 * 1024;
+/// Bytes of a response that are given to HTTP/2 at once: its default frame size. It is the granularity at which the server
+/// sees that a client takes its response.
+pub(crate) const RESPONSE_FRAME_BYTES: usize = 16 * 1024;
 
-/// Calls per second of one caller, by default. A sync of a large organization makes a few hundred.
+/// Default limit of one caller's calls per second. A sync of a large organization makes a few hundred.
 pub(crate) const CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(10_000).expect("not zero");
 
-/// A caller may make the calls of this many seconds at once.
+/// A burst may hold the calls of this many seconds.
 pub(crate) const BURST_SECONDS: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 
-/// How often callers that made no call lately are forgotten by the rate limit.
-pub(crate) const FORGET_IDLE: Duration = Duration::from_secs(60);
+/// Interval at which the rate limit forgets idle callers.
+pub(crate) const FORGET_IDLE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Time that connections without a call are given at the end to take the goodbye; who is stuck does not.
-pub(crate) const GOODBYE: Duration = Duration::from_secs(1);
+/// Grace period for connections without a call to receive GOAWAY at shutdown. Unresponsive peers are not waited for.
+pub(crate) const GOAWAY_GRACE: Duration = Duration::from_secs(1);
 
-/// Connections of monitors open at once, each for one request: a scraper and a few probes. One more takes the oldest's place.
-pub(crate) const MONITORS: usize = 64;
+/// Open connections of monitors, each for one request: a scraper and a few probes. A new one above the limit evicts the
+/// oldest.
+pub(crate) const MAX_MONITORS: usize = 64;
 
-/// Time for a monitor's connection, from its opening to its answer's last byte.
-pub(crate) const MONITOR: Duration = Duration::from_secs(10);
+/// Time for a monitor's connection, from accept to the last byte of the response.
+pub(crate) const MONITOR_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of a monitor's request.
-pub(crate) const MONITOR_HEADERS: usize = 16 * 1024;
-
-/// How a method is bounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Answered at once from memory, and by whom a supervisor judges the process: never turned away.
-    Probe,
-    /// A probe that stays.
-    Watch,
-    /// A caller's stream: as long as the caller likes.
-    Stream,
-    /// Everything else: it ends.
-    Call,
-}
-
-impl Kind {
-    /// The kind of a method, by its path.
-    pub(crate) fn of(path: &str) -> Self {
-        match path {
-            "/grpc.health.v1.Health/Check" => Self::Probe,
-            "/grpc.health.v1.Health/Watch" => Self::Watch,
-            "/connector.health.v1.ScopeHealthService/WatchScopes"
-            | "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-            | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-            | "/plugin.GRPCStdio/StreamStdio"
-            | "/plugin.GRPCBroker/StartStream" => Self::Stream,
-            _ => Self::Call,
-        }
-    }
-}
+pub(crate) const MAX_MONITOR_HEADER_BYTES: usize = 16 * 1024;

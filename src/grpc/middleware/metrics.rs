@@ -1,8 +1,8 @@
-//! Every call counted once, when it ends, with the status that its caller was told: the outermost of what a call passes, so that
-//! refusals and panics count too.
+//! Request metrics. Counts every call once, when it ends, with the status that its caller received. It is the outermost
+//! middleware, so that rejections and panics count too.
 //!
-//! A status is in the answer's headers where there is nothing else in it, and in the trailers behind its messages otherwise. An
-//! answer that goes before its status was sent is one that nobody waits for any more.
+//! A response without messages has its status in the headers, every other one in the trailers. A response that is dropped
+//! before its status was sent was cancelled by the client.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -17,27 +17,26 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
-use super::authorization::rule;
-use super::limits::Kind;
 use super::response_stream;
+use crate::grpc::methods::{self, Method, Service as ServiceRow};
 use crate::telemetry::metrics::{GRPC_DURATION, GRPC_REQUESTS};
 
-/// The name of every service and method that is not served: callers choose paths as they like.
+/// Label of every service and method that is not served: clients choose paths freely, and labels must be bounded.
 const OTHER: &str = "other";
 
-/// The service that counts the calls of the one inside.
+/// Counts the calls of the inner service.
 #[derive(Debug, Clone)]
-pub(crate) struct Counted<S> {
+pub(crate) struct MetricsService<S> {
     inner: S,
 }
 
-impl<S> Counted<S> {
+impl<S> MetricsService<S> {
     pub(crate) fn new(inner: S) -> Self {
         Self { inner }
     }
 }
 
-impl<S> Service<Request<Body>> for Counted<S>
+impl<S> Service<Request<Body>> for MetricsService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -51,61 +50,59 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let mut call = Call::begun(request.uri().path());
+        let mut call = RequestMetrics::start(request.uri().path());
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
-            if let Some(code) = told(answer.headers()) {
-                call.ended(code);
+            if let Some(code) = status_in(answer.headers()) {
+                call.finish(code);
             } else if answer.body().is_end_stream() {
-                call.ended(Code::Unknown);
+                call.finish(Code::Unknown);
             }
-            Ok(answer.map(|body| Body::new(Followed { body, call })))
+            Ok(answer.map(|body| Body::new(MeasuredBody { body, call })))
         })
     }
 }
 
-fn told(headers: &HeaderMap) -> Option<Code> {
+fn status_in(headers: &HeaderMap) -> Option<Code> {
     headers
         .get(Status::GRPC_STATUS)
         .map(|status| Code::from_bytes(status.as_bytes()))
 }
 
-/// A call that is under way until it ended, or is dropped.
-struct Call {
-    /// `/service/method`, where that is served.
-    path: Option<String>,
-    kind: Kind,
-    begun: Instant,
-    over: bool,
+/// Records a call when it finishes or is dropped.
+struct RequestMetrics {
+    /// The method's row; `None` for a method that is not served.
+    row: Option<(&'static ServiceRow, &'static Method)>,
+    started_at: Instant,
+    is_finished: bool,
 }
 
-impl Call {
-    fn begun(path: &str) -> Self {
+impl RequestMetrics {
+    fn start(path: &str) -> Self {
         Self {
-            path: rule(path).map(|_| path.to_owned()),
-            kind: Kind::of(path),
-            begun: Instant::now(),
-            over: false,
+            row: methods::find(path),
+            started_at: Instant::now(),
+            is_finished: false,
         }
     }
 
-    fn ended(&mut self, code: Code) {
-        if std::mem::replace(&mut self.over, true) {
+    fn finish(&mut self, code: Code) {
+        if std::mem::replace(&mut self.is_finished, true) {
             return;
         }
-        let served = self.path.as_deref().and_then(|path| path.strip_prefix('/'));
-        let (service, method) = served.and_then(|path| path.split_once('/')).unwrap_or((OTHER, OTHER));
-        GRPC_REQUESTS.count([service, method, name(code)]);
-        if matches!(self.kind, Kind::Call | Kind::Probe) {
-            GRPC_DURATION.took([service, method], self.begun.elapsed());
+        let labels = self.row.map(|(service, method)| (service.name, method.name));
+        let (service, method) = labels.unwrap_or((OTHER, OTHER));
+        GRPC_REQUESTS.count([service, method, code_name(code)]);
+        if !self.row.is_some_and(|(_, method)| method.class.is_open_ended()) {
+            GRPC_DURATION.took([service, method], self.started_at.elapsed());
         }
     }
 }
 
-impl Drop for Call {
+impl Drop for RequestMetrics {
     fn drop(&mut self) {
-        self.ended(if response_stream::deadline_exceeded() {
+        self.finish(if response_stream::deadline_exceeded() {
             Code::DeadlineExceeded
         } else {
             Code::Cancelled
@@ -113,13 +110,13 @@ impl Drop for Call {
     }
 }
 
-/// An answer that is followed to its end.
-struct Followed {
+/// A response body that records how its call ends.
+struct MeasuredBody {
     body: Body,
-    call: Call,
+    call: RequestMetrics,
 }
 
-impl HttpBody for Followed {
+impl HttpBody for MeasuredBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -129,11 +126,11 @@ impl HttpBody for Followed {
         match &next {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    call.ended(told(trailers).unwrap_or(Code::Unknown));
+                    call.finish(status_in(trailers).unwrap_or(Code::Unknown));
                 }
             }
-            Poll::Ready(Some(Err(status))) => call.ended(status.code()),
-            Poll::Ready(None) => call.ended(Code::Unknown),
+            Poll::Ready(Some(Err(status))) => call.finish(status.code()),
+            Poll::Ready(None) => call.finish(Code::Unknown),
             Poll::Pending => {}
         }
         next
@@ -148,8 +145,8 @@ impl HttpBody for Followed {
     }
 }
 
-/// A code as the protocol spells it.
-fn name(code: Code) -> &'static str {
+/// The name of a code in the gRPC specification.
+fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",
@@ -206,7 +203,7 @@ mod tests {
             async move { Ok(answer) }
         });
         let request = Request::post(path).body(Body::empty()).unwrap();
-        Counted::new(inner).oneshot(request).await.unwrap()
+        MetricsService::new(inner).oneshot(request).await.unwrap()
     }
 
     /// These frames, and then either the end or silence.
@@ -277,7 +274,7 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         let _recording = metrics::set_default_local_recorder(&recorder);
         let inner = service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
-        let mut waiting = Counted::new(inner).oneshot(Request::post(CHECK).body(Body::empty()).unwrap());
+        let mut waiting = MetricsService::new(inner).oneshot(Request::post(CHECK).body(Body::empty()).unwrap());
         assert!(futures::poll!(&mut waiting).is_pending());
         drop(waiting);
         let mut answer = answered(CHECK, Response::new(Body::new(Frames(vec![message()], false)))).await;

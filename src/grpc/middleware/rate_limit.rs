@@ -1,4 +1,4 @@
-//! How many calls per second a caller may make. Without a callers file all clients share one limit.
+//! Rate limit per caller. Without a callers file all clients share one limit.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use governor::{Quota, RateLimiter};
 
 use super::limits;
 
-/// A caller by its name in the callers file; none without a file.
+/// A caller's name in the callers file. `None` without a file.
 type Key = Option<Arc<str>>;
 
 /// A rate limit for every caller.
@@ -40,15 +40,15 @@ impl<C: Clock + Clone> CallerRateLimits<C> {
     /// Counts a call of `caller`.
     ///
     /// # Errors
-    /// The time after which the caller may call again, where this call is one too many.
+    /// The time after which the caller may call again, if this call is above the limit.
     pub(crate) fn check(&self, caller: Option<&Arc<str>>) -> Result<(), Duration> {
         self.limiter
             .check_key(&caller.cloned())
             .map_err(|not_until| not_until.wait_time_from(self.clock.now()))
     }
 
-    /// Forgets callers whose whole burst is available again, so that the state does not grow with the names that the callers
-    /// file once had.
+    /// Drops callers whose whole burst is available again, so that the state does not grow with names that the callers file
+    /// no longer has.
     pub(crate) fn forget_idle(&self) {
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();

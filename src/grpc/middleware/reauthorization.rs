@@ -1,4 +1,4 @@
-//! A caller's open streams are authorized again when the callers file changes.
+//! Authorizes the open streams of callers again when the callers file changes.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -7,34 +7,34 @@ use aws_lc_rs::digest::Digest;
 use futures::StreamExt;
 use tokio_stream::wrappers::WatchStream;
 
-use super::authorization::{PeerCertificate, authorize};
+use super::authorization::{PeerCertificate, check_access};
 use super::callers::Callers;
-use super::rejection::Refusal;
+use super::rejection::Rejection;
 use crate::reload::Reloadable;
 
-/// What a stream's caller proved itself with, and what the stream needs.
+/// The credential that a stream was opened with, and the method it must be authorized for.
 #[derive(Debug, Clone)]
 pub(crate) struct Reauthorization {
     pub(crate) callers: Arc<Reloadable<Callers>>,
-    /// Of the bearer; the bearer itself is not kept.
+    /// Digest of the bearer token. The token itself is not kept.
     pub(crate) bearer: Option<Digest>,
     pub(crate) certificate: Option<PeerCertificate>,
     pub(crate) path: Arc<str>,
 }
 
-/// The changes of the callers file that have yet to be seen by a stream.
+/// Changes of the callers file that a stream has not processed yet.
 pub(crate) struct CallersWatch {
     reauthorization: Reauthorization,
     changes: Option<WatchStream<()>>,
 }
 
 impl Reauthorization {
-    /// Whether the caller is still known and may still do this.
-    fn check(&self) -> Result<(), Refusal> {
+    /// Checks that the credential still belongs to a caller that may call the method.
+    fn check(&self) -> Result<(), Rejection> {
         let certificate = self.certificate.as_ref().map(|peer| &peer.0);
-        // What was opened by a caller needs one, also where the method is open to everybody.
-        let known = self.callers.current().recognise_digest(self.bearer, certificate);
-        authorize(known.ok_or(Refusal::Unknown)?.into(), &self.path).map(|_| ())
+        // A stream that a caller opened needs that caller, even if the method is public.
+        let identity = self.callers.current().authenticate_digest(self.bearer, certificate);
+        check_access(identity.ok_or(Rejection::UnknownCaller)?.into(), &self.path).map(|_| ())
     }
 
     pub(crate) fn watch(self) -> CallersWatch {
@@ -46,8 +46,8 @@ impl Reauthorization {
 }
 
 impl CallersWatch {
-    /// Why the stream has to end, once it has to.
-    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Refusal> {
+    /// Resolves with the reason once the stream must end.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Rejection> {
         let mut changed = false;
         while let Some(changes) = &mut self.changes {
             match changes.poll_next_unpin(context) {
@@ -61,9 +61,9 @@ impl CallersWatch {
         }
         match self.reauthorization.check() {
             Ok(()) => Poll::Pending,
-            Err(refusal) => {
-                tracing::warn!(path = &*self.reauthorization.path, "a stream was ended: {refusal}");
-                Poll::Ready(refusal)
+            Err(rejection) => {
+                tracing::warn!(path = &*self.reauthorization.path, "a stream was ended: {rejection}");
+                Poll::Ready(rejection)
             }
         }
     }

@@ -1,5 +1,4 @@
-//! What the server itself refuses, before or beside what the connector would say: the design's rows about callers, too much at
-//! once, and the end.
+//! The calls that the server rejects itself: for their caller, for too much load, and during shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,52 +10,52 @@ use tonic::{Code, Status};
 
 use crate::grpc::services::status_with_reason;
 
-/// When somebody who is turned away for the moment may come back.
-const COME_BACK: Duration = Duration::from_secs(1);
+/// Retry delay for a call that is rejected for a temporary reason.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why a call was not begun.
+/// Why a call was not started, or a stream was ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// Nothing proved who calls.
+pub(crate) enum Rejection {
+    /// The call has no valid credential.
     #[error(
         "the caller is unknown: send `authorization: Bearer …` or a client certificate that the callers file knows"
     )]
-    Unknown,
-    /// A reader wanted to change something.
+    UnknownCaller,
+    /// A reader called a method that needs a provisioner.
     #[error("the caller `{0}` is a reader: make it a provisioner in the callers file if it should grant and revoke")]
     NotAllowed(Arc<str>),
-    /// A method that the table of rules does not have.
+    /// The method has no row in [`crate::grpc::methods`].
     #[error("there is no such method for callers")]
-    NoRule,
-    /// Too many calls at once.
+    UnknownMethod,
+    /// A concurrency limit is reached.
     #[error("too many calls at once: send fewer, or try again in a moment")]
     Overloaded,
-    /// More calls per second than one caller may make.
+    /// The caller exceeded its rate limit.
     #[error("the caller makes more calls per second than --calls-per-second allows: send fewer, or try again in {0:?}")]
     RateExceeded(Duration),
-    /// The process was told to end.
+    /// The server is shutting down.
     #[error("the connector is ending: nothing was begun; try again where it runs next")]
-    Ending,
+    ShuttingDown,
 }
 
-impl From<Refusal> for Status {
-    fn from(refusal: Refusal) -> Self {
-        let (code, reason, retry) = match refusal {
-            Refusal::Unknown => (Code::Unauthenticated, "CALLER_UNKNOWN", None),
-            Refusal::NotAllowed(_) => (Code::PermissionDenied, "CALLER_NOT_ALLOWED", None),
-            Refusal::Ending => (Code::Unavailable, "SHUTTING_DOWN", Some(COME_BACK)),
-            Refusal::NoRule => return Self::unimplemented(refusal.to_string()),
-            Refusal::Overloaded => (Code::Unavailable, "OVERLOADED", Some(COME_BACK)),
-            Refusal::RateExceeded(wait) => (Code::Unavailable, "OVERLOADED", Some(wait)),
+impl From<Rejection> for Status {
+    fn from(rejection: Rejection) -> Self {
+        let (code, reason, retry) = match rejection {
+            Rejection::UnknownCaller => (Code::Unauthenticated, "CALLER_UNKNOWN", None),
+            Rejection::NotAllowed(_) => (Code::PermissionDenied, "CALLER_NOT_ALLOWED", None),
+            Rejection::ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN", Some(RETRY_AFTER)),
+            Rejection::UnknownMethod => return Self::unimplemented(rejection.to_string()),
+            Rejection::Overloaded => (Code::Unavailable, "OVERLOADED", Some(RETRY_AFTER)),
+            Rejection::RateExceeded(wait) => (Code::Unavailable, "OVERLOADED", Some(wait)),
         };
-        status_with_reason(code, reason, refusal.to_string(), retry)
+        status_with_reason(code, reason, rejection.to_string(), retry)
     }
 }
 
-/// The trailers that end a response with `status`.
+/// Trailers that end a response with `status`.
 ///
 /// # Errors
-/// `status` itself, where it does not fit into trailers.
+/// `status` itself, if it cannot be encoded as trailers.
 pub(crate) fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
     let mut trailers = HeaderMap::new();
     status.add_header(&mut trailers)?;

@@ -1,4 +1,4 @@
-//! A call's message, which has to arrive soon after its headers: a client that dawdles would hold a place for nothing.
+//! Request body timeout: a slow client must not hold a permit. It covers the whole body, not the time between frames.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,29 +12,31 @@ use tonic::body::Body;
 use super::limits;
 use crate::grpc::services::deadline_exceeded;
 
-/// A body that fails where it is not complete in time.
-pub(crate) struct Arriving {
+/// A request body that fails with `DEADLINE_EXCEEDED` if it is not complete in time.
+pub(crate) struct RequestBodyTimeout {
     body: Body,
-    late: Pin<Box<Sleep>>,
+    timeout: Pin<Box<Sleep>>,
 }
 
-impl Arriving {
-    pub(crate) fn soon(body: Body) -> Self {
+impl RequestBodyTimeout {
+    pub(crate) fn new(body: Body) -> Self {
         Self {
             body,
-            late: Box::pin(sleep(limits::ARRIVAL)),
+            timeout: Box::pin(sleep(limits::REQUEST_BODY_TIMEOUT)),
         }
     }
 }
 
-impl HttpBody for Arriving {
+impl HttpBody for RequestBodyTimeout {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
         match Pin::new(&mut this.body).poll_frame(context) {
-            Poll::Pending if this.late.as_mut().poll(context).is_ready() => Poll::Ready(Some(Err(deadline_exceeded()))),
+            Poll::Pending if this.timeout.as_mut().poll(context).is_ready() => {
+                Poll::Ready(Some(Err(deadline_exceeded())))
+            }
             other => other,
         }
     }
@@ -56,9 +58,9 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_message_that_does_not_come_ends_its_call() {
+    async fn a_request_body_that_does_not_arrive_ends_its_call() {
         let never = Body::new(Never);
-        let mut body = Arriving::soon(never);
+        let mut body = RequestBodyTimeout::new(never);
         let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
         assert_eq!(frame.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
     }

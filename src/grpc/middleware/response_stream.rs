@@ -90,11 +90,11 @@ async fn drive(stream: impl Future<Output = ()>, executor: StreamExecutor) {
             }
             let unread = match shutdown_at {
                 None => offered_at + executor.unread_timeout,
-                Some(shutdown_at) => offered_at.max(shutdown_at) + limits::UNREAD_AT_END,
+                Some(shutdown_at) => offered_at.max(shutdown_at) + limits::FINAL_UNREAD_TIMEOUT,
             };
             let expires_at = response.deadline.get().map_or(unread, |deadline| {
                 // The status can only follow the frame.
-                unread.min(offered_at.max(deadline) + limits::UNREAD_AT_END)
+                unread.min(offered_at.max(deadline) + limits::FINAL_UNREAD_TIMEOUT)
             });
             timer.poll(Some(expires_at), context).map(|()| expire(response))
         })

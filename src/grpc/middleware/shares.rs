@@ -1,17 +1,17 @@
-//! How many places of one kind each caller holds: none holds more than its share.
+//! Fair shares: limits how many permits of one kind each caller holds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The places that each caller holds.
+/// The permits that each caller holds.
 #[derive(Debug)]
 pub(crate) struct CallerShares {
     max_held: usize,
-    /// Only callers that hold one are in it.
+    /// Holds only callers with at least one permit.
     held: Mutex<HashMap<Arc<str>, usize>>,
 }
 
-/// One of a caller's places, until it is dropped.
+/// One of a caller's permits, released on drop.
 #[derive(Debug)]
 pub(crate) struct SharePermit {
     caller: Arc<str>,
@@ -19,15 +19,15 @@ pub(crate) struct SharePermit {
 }
 
 impl CallerShares {
-    /// A caller may hold half of `places`, and at least one.
-    pub(crate) fn half_of(places: usize) -> Arc<Self> {
+    /// A caller may hold half of `permits`, and at least one.
+    pub(crate) fn half_of(permits: usize) -> Arc<Self> {
         Arc::new(Self {
-            max_held: (places / 2).max(1),
+            max_held: (permits / 2).max(1),
             held: Mutex::default(),
         })
     }
 
-    /// Takes one of `caller`'s places. `None` where it holds all that it may.
+    /// Acquires one of `caller`'s permits. `None` if it holds its full share.
     pub(crate) fn acquire(self: &Arc<Self>, caller: &Arc<str>) -> Option<SharePermit> {
         let mut held = self.lock();
         let count = held.entry(Arc::clone(caller)).or_default();

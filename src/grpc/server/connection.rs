@@ -20,47 +20,46 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::ConnectionContext;
 use super::listener::Stream;
-use crate::grpc::middleware::authorization::{Admission, PeerCertificate};
+use crate::grpc::middleware::authorization::{AuthorizationService, PeerCertificate};
 use crate::grpc::middleware::connections::{Connection, ConnectionPermit};
-use crate::grpc::middleware::deadline;
+use crate::grpc::middleware::deadline::DeadlineService;
 use crate::grpc::middleware::limits;
-use crate::grpc::middleware::metrics::Counted;
+use crate::grpc::middleware::metrics::MetricsService;
 use crate::grpc::middleware::response_stream::StreamExecutor;
 
-/// The first bytes of every HTTP/2 client.
+/// The HTTP/2 connection preface.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Opens the connection, then serves it to its end. One that is still being opened is dropped when the server ends, or when
-/// it has to make way.
-pub(crate) async fn connect(door: &ConnectionContext, stream: Stream, permit: ConnectionPermit) {
+/// Opens a connection and serves it until it closes. During its handshake, it is dropped at shutdown or when it is evicted.
+pub(crate) async fn connect(context: &ConnectionContext, stream: Stream, permit: ConnectionPermit) {
     let connection = permit.connection();
     let opened = tokio::select! {
         biased;
-        () = door.ending.cancelled() => return,
+        () = context.shutdown.cancelled() => return,
         () = connection.evicted().cancelled() => return,
-        opened = timeout(limits::OPENING, open(door, stream)) => opened,
+        opened = timeout(limits::HANDSHAKE_TIMEOUT, handshake(context, stream)) => opened,
     };
     match opened {
         Ok(Ok((stream, certificate))) => {
             if certificate.is_some() {
                 connection.authenticated();
             }
-            serve(door, stream, certificate, connection).await;
+            serve(context, stream, certificate, connection).await;
         }
         Ok(Err(error)) => tracing::info!(%error, "a connection was not opened"),
         Err(_) => tracing::info!("a connection took too long to open"),
     }
 }
 
-/// Shakes hands where TLS is spoken, and waits for HTTP/2's first bytes: a client that says nothing holds no place for long.
-async fn open(
-    door: &ConnectionContext,
+/// Performs the TLS handshake, if there is TLS, and waits for the HTTP/2 preface, so that a silent client is dropped soon.
+async fn handshake(
+    context: &ConnectionContext,
     stream: Stream,
 ) -> io::Result<(
     impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     Option<PeerCertificate>,
 )> {
-    let (mut stream, certificate) = match &door.tls {
+    let (mut stream, certificate) = match &context.tls {
         None => (Either::Left(stream), None),
         Some(tls) => {
             let stream = TlsAcceptor::from(tls.current()).accept(stream).await?;
@@ -85,31 +84,31 @@ async fn open(
 
 /// Serves a connection until it closes.
 pub(crate) async fn serve<S>(
-    door: &ConnectionContext,
+    context: &ConnectionContext,
     stream: S,
     certificate: Option<PeerCertificate>,
     connection: &Arc<Connection>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let calls = layered(door, certificate, Arc::clone(connection), door.routes.clone())
+    let calls = middleware(context, certificate, Arc::clone(connection), context.routes.clone())
         .map_request(|request: Request<Incoming>| request.map(Body::new));
     let executor = StreamExecutor {
-        unread_timeout: door.unread_timeout,
-        shutdown: door.ending.clone(),
+        unread_timeout: context.unread_timeout,
+        shutdown: context.shutdown.clone(),
     };
     let http = hyper::server::conn::http2::Builder::new(executor)
         .timer(TokioTimer::new())
-        .keep_alive_interval(limits::KEEP_ALIVE)
-        .keep_alive_timeout(limits::KEEP_ALIVE_ANSWER)
-        .max_concurrent_streams(limits::CALLS_PER_CONNECTION)
-        .max_pending_accept_reset_streams(limits::RESETS)
-        .max_header_list_size(limits::HEADERS)
+        .keep_alive_interval(limits::KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(limits::KEEP_ALIVE_TIMEOUT)
+        .max_concurrent_streams(limits::MAX_CALLS_PER_CONNECTION)
+        .max_pending_accept_reset_streams(limits::MAX_PENDING_RESETS)
+        .max_header_list_size(limits::MAX_HEADER_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(calls));
     let mut http = pin!(http);
     let ended = tokio::select! {
         ended = http.as_mut() => Some(ended),
-        () = door.ending.cancelled() => {
+        () = context.shutdown.cancelled() => {
             http.as_mut().graceful_shutdown();
             Some(http.await)
         }
@@ -123,8 +122,8 @@ pub(crate) async fn serve<S>(
     }
 }
 
-/// Waits until an evicted connection has closed, for as long as its GOAWAY takes. A call that arrived meanwhile is finished.
-/// `None` where the connection is to be dropped.
+/// Waits until an evicted connection has closed, for as long as sending GOAWAY takes. A call that arrived meanwhile is
+/// finished. `None` if the connection must be dropped.
 async fn evicted<T>(mut http: impl Future<Output = T> + Unpin, connection: &Connection) -> Option<T> {
     let permit = connection.closing_permit();
     if permit.is_none() {
@@ -134,7 +133,7 @@ async fn evicted<T>(mut http: impl Future<Output = T> + Unpin, connection: &Conn
         }
     }
     while permit.is_some() || connection.is_busy() {
-        match timeout(limits::GOODBYE, &mut http).await {
+        match timeout(limits::GOAWAY_GRACE, &mut http).await {
             Ok(ended) => return Some(ended),
             Err(_) if connection.is_busy() => {}
             Err(_) => break,
@@ -143,9 +142,9 @@ async fn evicted<T>(mut http: impl Future<Output = T> + Unpin, connection: &Conn
     None
 }
 
-/// What every call passes on its way to `inner`, the outermost first.
-fn layered<S>(
-    door: &ConnectionContext,
+/// Wraps `inner` in the middleware, the outermost first.
+fn middleware<S>(
+    context: &ConnectionContext,
     certificate: Option<PeerCertificate>,
     connection: Arc<Connection>,
     inner: S,
@@ -161,23 +160,24 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let callers = door.callers.clone();
-    let host = door.host.clone();
-    let places = door.places.clone();
+    let callers = context.callers.clone();
+    let host = context.host.clone();
+    let concurrency = context.concurrency.clone();
     ServiceBuilder::new()
-        .layer_fn(Counted::new)
+        .layer_fn(MetricsService::new)
         .map_response(|response: Response<_>| response.map(Body::new))
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(CatchPanicLayer::custom(internal_error))
         .layer_fn(move |inner| {
-            Admission::new(inner, callers.clone(), certificate.clone(), Arc::clone(&connection)).for_host(host.clone())
+            AuthorizationService::new(inner, callers.clone(), certificate.clone(), Arc::clone(&connection))
+                .for_host(host.clone())
         })
-        .layer_fn(move |inner| places.bound(inner))
-        .layer_fn(deadline::Deadlines::new)
+        .layer_fn(move |inner| concurrency.bound(inner))
+        .layer_fn(DeadlineService::new)
         .service(inner)
 }
 
-/// A panic ends its call, and says so without saying what was in it.
-fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
+/// The response to a call that panicked. It does not disclose the panic's message.
+fn internal_error(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
     tracing::error!("a call ended in a panic");
     tonic::Status::internal("the connector failed in this call: see its log").into_http()
 }

@@ -15,8 +15,8 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use super::unix_socket;
 use super::unix_socket::SocketFile;
 
-/// A pause where accepting fails for want of file handles, so that it does not spin.
-const EXHAUSTED: Duration = Duration::from_millis(100);
+/// Pause after a failed accept, for example without free file descriptors, so that the loop does not spin.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,24 +27,24 @@ pub enum ListenAddress {
     Unix(PathBuf),
 }
 
-/// Why a listener cannot be had.
+/// Why a listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The text is no address.
+    /// The text is not an address.
     #[error("`{0}` is neither an address such as `127.0.0.1:50051` nor `unix:PATH`")]
     NotAddress(String),
     /// Another process listens there.
     #[error("{0} is served by another process: end it, or choose another path")]
     Live(String),
-    /// The path holds something that is no socket.
+    /// The file at the path is not a socket.
     #[error("{0} exists and is no socket: choose another path")]
     NotSocket(String),
-    /// The operating system refuses.
+    /// The operating system reported an error.
     #[error("cannot listen on {address}: {error}")]
     Refused {
         /// Where.
         address: String,
-        /// What it says.
+        /// The error.
         error: io::Error,
     },
 }
@@ -63,23 +63,23 @@ impl FromStr for ListenAddress {
 }
 
 impl ListenAddress {
-    /// Whether others than this machine's users can reach it.
+    /// Whether it can be reached from other machines.
     #[must_use]
-    pub fn is_exposed(&self) -> bool {
+    pub fn is_remote(&self) -> bool {
         match self {
             Self::Tcp(address) => !address.ip().is_loopback(),
             Self::Unix(_) => false,
         }
     }
 
-    /// Whether nobody can listen on both at once. A port that the operating system chooses is another one each time.
+    /// Whether both cannot be listened on at once. Port 0 conflicts with no other: the system chooses a free port each time.
     #[must_use]
-    pub fn overlaps(&self, other: &Self) -> bool {
+    pub fn conflicts_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Tcp(one), Self::Tcp(other)) => {
                 let same_port = one.port() == other.port() && one.port() != 0;
                 let (one, other) = (one.ip(), other.ip());
-                // Who listens on every address of IPv6 listens on those of IPv4 too.
+                // The unspecified IPv6 address includes IPv4.
                 let covers = |every: IpAddr, one: IpAddr| every.is_unspecified() && (every.is_ipv6() || one.is_ipv4());
                 same_port && (one == other || covers(one, other) || covers(other, one))
             }
@@ -114,7 +114,7 @@ impl Listener {
     /// Opens a listener.
     ///
     /// # Errors
-    /// Where the address is taken, or the operating system refuses.
+    /// The address is in use, or the operating system reports an error.
     pub async fn bind(address: &ListenAddress) -> Result<Self, ListenError> {
         let refused = |error| ListenError::Refused {
             address: address.to_string(),
@@ -123,7 +123,7 @@ impl Listener {
         match address {
             ListenAddress::Tcp(tcp) => TcpListener::bind(tcp).await.map(Self::Tcp).map_err(refused),
             ListenAddress::Unix(path) => {
-                unix_socket::make_way(path).await?;
+                unix_socket::remove_stale(path).await?;
                 unix_socket::bind(path)
                     .map(|(listener, file)| Self::Unix(listener, file))
                     .map_err(refused)
@@ -134,7 +134,7 @@ impl Listener {
     /// Where it listens.
     ///
     /// # Errors
-    /// When the operating system does not tell.
+    /// The operating system reports an error.
     pub fn address(&self) -> io::Result<BoundAddress> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(ListenAddress::Tcp),
@@ -142,7 +142,7 @@ impl Listener {
         }
     }
 
-    /// The next connection. A connection that failed before it was accepted is nobody's loss and is passed over.
+    /// Accepts the next connection. Accept errors are logged and skipped.
     pub(crate) async fn accept(&mut self) -> io::Result<Stream> {
         loop {
             let accepted = match self {
@@ -151,14 +151,14 @@ impl Listener {
             };
             match accepted {
                 Ok(Stream::Tcp(stream)) => {
-                    // Small messages are the rule here; waiting to fill a packet only delays them.
+                    // Most messages are small; Nagle's algorithm would only delay them.
                     let _ = stream.set_nodelay(true);
                     return Ok(Stream::Tcp(stream));
                 }
                 Ok(stream) => return Ok(stream),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(EXHAUSTED).await;
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
                 }
             }
         }

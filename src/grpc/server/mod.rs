@@ -1,9 +1,7 @@
-//! The gRPC server: listeners, TLS, who may call what, deadlines, bounds, reflection, and a clean end; and beside it the listener
-//! for monitors.
+//! The gRPC server: listeners, TLS, connections, reflection and a graceful shutdown.
 //!
-//! The server is given its listener and the future that ends it, so that a test owns both. It runs on hyper rather than on
-//! tonic's own transport, because certificates change while it runs, and because deadlines have to end as
-//! `DEADLINE_EXCEEDED` (tonic's come out as `CANCELLED`).
+//! The caller passes the listener and the future that ends the server, so that a test owns both. The server runs on hyper
+//! rather than on tonic's transport, because tonic turns an expired deadline into `CANCELLED` instead of `DEADLINE_EXCEEDED`.
 
 pub(crate) mod connection;
 pub mod listener;
@@ -22,10 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::{Routes, RoutesBuilder};
 
-pub use crate::grpc::middleware::authorization::{Rule, rule};
-pub use crate::grpc::middleware::callers::{CallerRole, Callers, CallersError, Identity, NewBearer};
+pub use crate::grpc::middleware::callers::{BearerToken, CallerRole, Callers, CallersError, Identity};
 pub use crate::monitoring::{Monitoring, MonitoringError};
-pub use crate::reload::{ReadAgain, Reloadable};
+pub use crate::reload::{ReloadTrigger, Reloadable};
 pub use listener::{BoundAddress, ListenAddress, ListenError, Listener};
 pub use tls::{TlsError, TlsFiles, TlsPart};
 pub use unix_socket::SocketFile;
@@ -37,43 +34,43 @@ use crate::grpc::services::health::Health;
 use crate::grpc::services::{Connector, MESSAGE_SIZE};
 use crate::proto::FILE_DESCRIPTOR_SET;
 
-/// What a server is protected by, and how it ends.
+/// Security, limits and shutdown of a server.
 #[derive(Debug)]
 pub struct ServerOptions {
-    /// TLS, where the listener speaks it.
+    /// The TLS configuration. `None` for a listener without TLS.
     pub tls: Option<Reloadable<ServerConfig>>,
-    /// Who may call; without it, whoever reaches the listener.
+    /// The callers. `None` admits every client that reaches the listener.
     pub callers: Option<Reloadable<Callers>>,
-    /// Without callers, the name by which audit records know whoever reaches the listener: a host that started this process.
+    /// The name in audit records of the host that started this process, where there are no callers. `None` for a server.
     pub host: Option<Arc<str>>,
-    /// How long calls that are under way may take to finish once the server was told to end.
+    /// Time for calls in progress to finish at shutdown.
     pub drain: Duration,
-    /// How many calls per second one caller may make, five times as many at once; without it, any number.
+    /// Calls per second of one caller; a burst may hold five times as many. `None` for no limit.
     pub calls_per_second: Option<NonZeroU32>,
-    /// How much is served at once.
+    /// The concurrency limits.
     pub limits: Limits,
 }
 
-/// How much is served at once. The reasons for the defaults are in `bounds.rs`.
+/// The concurrency limits. The reasons for the defaults are in `middleware/limits.rs`.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Open connections; at least one.
     pub connections: usize,
-    /// Calls under way, over all connections.
+    /// Calls in progress, over all connections.
     pub calls: usize,
     /// Open streams of callers; and as many `grpc.health.v1` watches.
     pub streams: usize,
-    /// How long a client may leave a frame of a response untaken before the response is dropped.
+    /// Time for a client to take a frame of a response before the response is dropped.
     pub unread_timeout: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: crate::grpc::middleware::limits::CONNECTIONS,
-            calls: crate::grpc::middleware::limits::CALLS,
-            streams: crate::grpc::middleware::limits::STREAMS,
-            unread_timeout: crate::grpc::middleware::limits::UNREAD,
+            connections: crate::grpc::middleware::limits::MAX_CONNECTIONS,
+            calls: crate::grpc::middleware::limits::MAX_CALLS,
+            streams: crate::grpc::middleware::limits::MAX_STREAMS,
+            unread_timeout: crate::grpc::middleware::limits::UNREAD_TIMEOUT,
         }
     }
 }
@@ -91,117 +88,117 @@ impl Default for ServerOptions {
     }
 }
 
-/// Why a server cannot be made.
+/// Why a server cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The descriptors that reflection answers from cannot be read.
+    /// The descriptors for reflection cannot be read.
     #[error("reflection could not be set up: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Everything that is served.
+/// The server with its services.
 pub struct Server {
-    access: Arc<Governance>,
+    governance: Arc<Governance>,
     health: Health,
-    door: Arc<ConnectionContext>,
+    context: Arc<ConnectionContext>,
     connections: Arc<Connections>,
     drain: Duration,
 }
 
-/// What every connection needs.
+/// The state that all connections share.
 pub(crate) struct ConnectionContext {
     pub(crate) routes: Routes,
     pub(crate) tls: Option<Reloadable<ServerConfig>>,
     pub(crate) callers: Option<Arc<Reloadable<Callers>>>,
     pub(crate) host: Option<Arc<str>>,
-    pub(crate) places: ConcurrencyLimits,
+    pub(crate) concurrency: ConcurrencyLimits,
     pub(crate) unread_timeout: Duration,
-    pub(crate) ending: CancellationToken,
+    pub(crate) shutdown: CancellationToken,
 }
 
 impl Server {
     /// A server of the connector's services on `access`, with health and reflection beside them.
     ///
     /// # Errors
-    /// When reflection cannot be set up.
-    pub async fn new(access: Arc<Governance>, options: ServerOptions) -> Result<Self, ServerError> {
-        Self::with_services(access, options, |_, _| {}).await
+    /// Reflection cannot be set up.
+    pub async fn new(governance: Arc<Governance>, options: ServerOptions) -> Result<Self, ServerError> {
+        Self::with_services(governance, options, |_, _| {}).await
     }
 
-    /// The same with further services, which are added with the token that is cancelled once the server was told to end.
+    /// The same with further services. `add` registers them, and gets the token that is cancelled when shutdown starts.
     ///
     /// # Errors
-    /// When reflection cannot be set up.
+    /// Reflection cannot be set up.
     pub async fn with_services(
-        access: Arc<Governance>,
+        governance: Arc<Governance>,
         options: ServerOptions,
         add: impl FnOnce(&mut RoutesBuilder, &CancellationToken),
     ) -> Result<Self, ServerError> {
         let mut routes = RoutesBuilder::default();
-        let health = Health::register(Arc::clone(&access), &mut routes).await;
-        Connector::new(Arc::clone(&access)).register(&mut routes);
+        let health = Health::register(Arc::clone(&governance), &mut routes).await;
+        Connector::new(Arc::clone(&governance)).register(&mut routes);
         routes.add_service(reflection().build_v1()?.max_decoding_message_size(MESSAGE_SIZE));
         routes.add_service(reflection().build_v1alpha()?.max_decoding_message_size(MESSAGE_SIZE));
-        let ending = CancellationToken::new();
-        add(&mut routes, &ending);
-        let door = ConnectionContext {
+        let shutdown = CancellationToken::new();
+        add(&mut routes, &shutdown);
+        let context = ConnectionContext {
             routes: routes.routes(),
             tls: options.tls,
             callers: options.callers.map(Arc::new),
             host: options.host,
-            places: ConcurrencyLimits::until(ending.clone(), &options.limits, options.calls_per_second),
+            concurrency: ConcurrencyLimits::new(shutdown.clone(), &options.limits, options.calls_per_second),
             unread_timeout: options.limits.unread_timeout,
-            ending,
+            shutdown,
         };
         Ok(Self {
-            access,
+            governance,
             health,
-            door: Arc::new(door),
+            context: Arc::new(context),
             connections: Connections::new(options.limits.connections),
             drain: options.drain,
         })
     }
 
-    /// Tells probes of `service` that it is served.
+    /// Reports `service`, a name of `grpc.health.v1` beside the table's, as `SERVING`.
     pub async fn announce(&self, service: &str) {
         self.health.announce(service).await;
     }
 
-    /// Cancelled once the server was told to end.
+    /// Cancelled when shutdown starts.
     #[must_use]
-    pub fn ending(&self) -> CancellationToken {
-        self.door.ending.clone()
+    pub fn shutdown_token(&self) -> CancellationToken {
+        self.context.shutdown.clone()
     }
 
-    /// Serves until `shutdown` resolves, then begins nothing new and finishes what is under way, within the drain.
+    /// Serves until `shutdown` resolves, then rejects new calls and finishes those in progress, within the drain time.
     ///
     /// # Errors
-    /// When the listener fails for good.
+    /// The listener failed permanently.
     pub async fn run(mut self, mut listener: Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let tasks = TaskTracker::new();
-        let mut forget_idle = interval(crate::grpc::middleware::limits::FORGET_IDLE);
+        let mut forget_idle = interval(crate::grpc::middleware::limits::FORGET_IDLE_INTERVAL);
         let mut shutdown = std::pin::pin!(shutdown.fuse());
         loop {
             let stream = tokio::select! {
                 stream = listener.accept() => stream?,
                 _ = forget_idle.tick() => {
-                    self.door.places.forget_idle_callers();
+                    self.context.concurrency.forget_idle_callers();
                     continue;
                 }
                 () = &mut shutdown => break,
             };
             let Some(permit) = self.connections.admit() else {
-                tracing::warn!("too many connections with calls under way: a new one was closed");
+                tracing::warn!("too many connections with calls in progress: a new one was closed");
                 continue;
             };
-            let door = Arc::clone(&self.door);
-            tasks.spawn(async move { connection::connect(&door, stream, permit).await });
+            let context = Arc::clone(&self.context);
+            tasks.spawn(async move { connection::connect(&context, stream, permit).await });
         }
-        tracing::info!("ending: nothing new is begun, what is under way is finished");
-        self.access.begin_no_more();
+        tracing::info!("ending: new calls are rejected, calls in progress are finished");
+        self.governance.begin_no_more();
         drop(listener);
-        self.health.end().await;
-        self.door.ending.cancel();
+        self.health.shutdown().await;
+        self.context.shutdown.cancel();
         let finished = timeout(self.drain, self.finish(tasks)).await;
         if finished.is_err() {
             tracing::warn!("some calls did not finish in time and were cut off");
@@ -209,16 +206,16 @@ impl Server {
         Ok(())
     }
 
-    /// Resolves once every change and every call is finished and the connections are closed. Those that are stuck, with
-    /// nothing under way, are not waited for.
+    /// Resolves once every change and every call is finished and the connections are closed. Unresponsive connections
+    /// without a call are not waited for.
     async fn finish(&self, connections: TaskTracker) {
         connections.close();
         let closed = async {
-            tokio::join!(connections.wait(), self.access.finish_changes());
+            tokio::join!(connections.wait(), self.governance.finish_changes());
         };
         let idle = async {
-            tokio::join!(self.door.places.free(), self.access.finish_changes());
-            sleep(crate::grpc::middleware::limits::GOODBYE).await;
+            tokio::join!(self.context.concurrency.idle(), self.governance.finish_changes());
+            sleep(crate::grpc::middleware::limits::GOAWAY_GRACE).await;
         };
         tokio::select! {
             () = closed => {}

@@ -1,4 +1,4 @@
-//! The file of a Unix socket: its owner's alone from its first moment, replaced when its process is gone, removed at the end.
+//! The file of a Unix socket: accessible only to its owner from the start, replaced if its process is gone, removed at the end.
 
 use std::fs::{DirBuilder, Metadata, Permissions};
 use std::io::{self, ErrorKind};
@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use super::listener::ListenError;
 
-/// Makes sure that nothing is in the way. The socket of a process that is gone may be replaced; a live one, or a file that
-/// is no socket, is left alone.
-pub(crate) async fn make_way(path: &Path) -> Result<(), ListenError> {
+/// Checks that `path` can be bound. The socket of a process that is gone may be replaced; a live one, or a file that is not
+/// a socket, is an error.
+pub(crate) async fn remove_stale(path: &Path) -> Result<(), ListenError> {
     let Ok(found) = std::fs::symlink_metadata(path) else {
         return Ok(());
     };
@@ -21,9 +21,9 @@ pub(crate) async fn make_way(path: &Path) -> Result<(), ListenError> {
         return Err(ListenError::NotSocket(named()));
     }
     match UnixStream::connect(path).await {
-        // Nobody listens: what is bound here takes its place.
+        // No process listens: the new socket replaces it.
         Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => Ok(()),
-        // Somebody does, and may only be too busy to take one more connection.
+        // A process listens; its backlog may only be full.
         Err(error) if error.kind() != ErrorKind::WouldBlock => Err(ListenError::Refused {
             address: format!("unix:{}", path.display()),
             error,
@@ -32,20 +32,19 @@ pub(crate) async fn make_way(path: &Path) -> Result<(), ListenError> {
     }
 }
 
-/// Listens on `path`. The socket is bound where only its owner can reach it, and moved into place once it is closed to
-/// everybody else.
+/// Listens on `path`. The socket is bound in a private directory, and moved into place once its permissions are set.
 pub(crate) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
-    // Beside the path, since a file moves only within its file system; short, since a socket's path has to be; and like no
-    // other, so that nobody has made it before.
+    // In the same directory, because a rename works only within a file system; short, because a socket's path is limited;
+    // and unique, so that it does not exist yet.
     let (unique, ..) = Uuid::new_v4().as_fields();
     let private = path.with_file_name(format!(".{unique:x}"));
     DirBuilder::new().mode(0o700).create(&private)?;
-    let bound = bind_within(&private.join("s"), path);
+    let bound = bind_private(&private.join("s"), path);
     let _ = std::fs::remove_dir_all(&private);
     bound
 }
 
-fn bind_within(private: &Path, path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+fn bind_private(private: &Path, path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     let listener = UnixListener::bind(private)?;
     std::fs::set_permissions(private, Permissions::from_mode(0o600))?;
     let file = SocketFile {
@@ -73,7 +72,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // A socket that somebody put in its place meanwhile is theirs.
+        // Another process may have replaced the socket meanwhile.
         let found = std::fs::symlink_metadata(&self.path);
         if found.is_ok_and(|found| identity(&found) == self.identity) {
             let _ = std::fs::remove_file(&self.path);
@@ -115,9 +114,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("connector.sock");
         drop(UnixListener::bind(&path).unwrap());
-        make_way(&path).await.unwrap();
+        remove_stale(&path).await.unwrap();
         let (_listener, _file) = bind(&path).unwrap();
-        // It accepts nobody, so that one day no more can wait; it lives all the same.
+        // It accepts no connection, so its backlog fills; it is live all the same.
         let mut waiting = vec![];
         while let Ok(stream) = UnixStream::connect(&path).await {
             waiting.push(stream);
@@ -125,7 +124,7 @@ mod tests {
                 break;
             }
         }
-        assert!(matches!(make_way(&path).await, Err(ListenError::Live(_))));
+        assert!(matches!(remove_stale(&path).await, Err(ListenError::Live(_))));
     }
 
     #[tokio::test]

@@ -27,7 +27,7 @@ impl ConnectorService for Connector {
             display_name: "Buildkite".to_owned(),
             help_url: "https://buildkite.com/docs/platform/team-management/permissions".to_owned(),
             description: "Governs who is Member or Maintainer of which Buildkite team".to_owned(),
-            capabilities: Some(capabilities(self.access.settings().provisioning)),
+            capabilities: Some(capabilities(self.governance.settings().provisioning)),
             ..Default::default()
         };
         Ok(Response::new(ConnectorServiceGetMetadataResponse {
@@ -39,7 +39,7 @@ impl ConnectorService for Connector {
         &self,
         request: Request<ConnectorServiceValidateRequest>,
     ) -> Result<Response<ConnectorServiceValidateResponse>, Status> {
-        self.access.validate(request::deadline(&request)).await?;
+        self.governance.validate(request::deadline(&request)).await?;
         Ok(Response::new(ConnectorServiceValidateResponse {
             annotations: vec![],
             sdk_version: SDK_VERSION.to_owned(),
@@ -50,7 +50,7 @@ impl ConnectorService for Connector {
         &self,
         request: Request<ConnectorServiceCleanupRequest>,
     ) -> Result<Response<ConnectorServiceCleanupResponse>, Status> {
-        self.access.end_sync(&request.get_ref().active_sync_id);
+        self.governance.end_sync(&request.get_ref().active_sync_id);
         Ok(Response::new(ConnectorServiceCleanupResponse::default()))
     }
 }

@@ -1,4 +1,4 @@
-//! `EntitlementsService`: two roles a team, told without asking Buildkite.
+//! `EntitlementsService`: two roles per team, listed without a request to Buildkite.
 
 use tonic::{Request, Response, Status, async_trait};
 
@@ -28,7 +28,7 @@ impl EntitlementsService for Connector {
             }
             ResourceId::Team(team) => team,
         };
-        let Page { rows, next } = self.access.roles(team, &request.page_token, limit)?;
+        let Page { rows, next } = self.governance.roles(team, &request.page_token, limit)?;
         let entitlements = rows
             .into_iter()
             .map(|role| rows::entitlement(&resource, EntitlementId { team, role }));

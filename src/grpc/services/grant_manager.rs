@@ -1,6 +1,6 @@
-//! `GrantManagerService`: what an approval turns into.
+//! `GrantManagerService`: grants and revokes.
 //!
-//! Entitlement id and principal id are all that counts: the grant id may be a placeholder, and parents and profiles may be
+//! Only the entitlement id and the principal id count: the grant id may be a placeholder, and parents and profiles may be
 //! missing (protocol reference, section 3).
 
 use prost_types::Any;
@@ -24,22 +24,22 @@ impl GrantManagerService for Connector {
         &self,
         request: Request<GrantManagerServiceGrantRequest>,
     ) -> Result<Response<GrantManagerServiceGrantResponse>, Status> {
-        let asker = context::of(&request, &request.get_ref().annotations);
-        context::answered(&asker.clone(), async {
+        let context = context::from_request(&request, &request.get_ref().annotations);
+        context::respond(&context.clone(), async {
             let request = request.into_inner();
             let entitlement = request::entitlement(request.entitlement.as_ref());
             let principal = request::principal(request.principal.as_ref());
             let (entitlement, principal) = self
-                .well_formed(Operation::Grant, entitlement, principal, &asker)
+                .well_formed(Operation::Grant, entitlement, principal, &context)
                 .await?;
-            let receipt = self.access.grant(entitlement, principal, asker).await?;
+            let result = self.governance.grant(entitlement, principal, context).await?;
             let name = request
                 .principal
                 .map(|principal| principal.display_name)
                 .unwrap_or_default();
             Ok(GrantManagerServiceGrantResponse {
-                annotations: annotations(&receipt),
-                grants: vec![rows::grant_of(receipt.grant, name)],
+                annotations: annotations(&result),
+                grants: vec![rows::grant_of(result.grant, name)],
             })
         })
         .await
@@ -49,8 +49,8 @@ impl GrantManagerService for Connector {
         &self,
         request: Request<GrantManagerServiceRevokeRequest>,
     ) -> Result<Response<GrantManagerServiceRevokeResponse>, Status> {
-        let asker = context::of(&request, &request.get_ref().annotations);
-        context::answered(&asker.clone(), async {
+        let context = context::from_request(&request, &request.get_ref().annotations);
+        context::respond(&context.clone(), async {
             let grant = request.into_inner().grant;
             let missing = || request::invalid("grant", "the grant is missing");
             let grant = grant.as_ref().ok_or_else(missing);
@@ -59,11 +59,11 @@ impl GrantManagerService for Connector {
                 .and_then(|it| request::entitlement(it.entitlement.as_ref()));
             let principal = grant.and_then(|it| request::principal(it.principal.as_ref()));
             let (entitlement, principal) = self
-                .well_formed(Operation::Revoke, entitlement, principal, &asker)
+                .well_formed(Operation::Revoke, entitlement, principal, &context)
                 .await?;
-            let receipt = self.access.revoke(entitlement, principal, asker).await?;
+            let result = self.governance.revoke(entitlement, principal, context).await?;
             Ok(GrantManagerServiceRevokeResponse {
-                annotations: annotations(&receipt),
+                annotations: annotations(&result),
             })
         })
         .await
@@ -77,7 +77,7 @@ impl Connector {
         operation: Operation,
         entitlement: Result<EntitlementId, GovernanceError>,
         principal: Result<Principal, GovernanceError>,
-        asker: &RequestContext,
+        context: &RequestContext,
     ) -> Result<(EntitlementId, Principal), GovernanceError> {
         let (entitlement, principal, error) = match (entitlement, principal) {
             (Ok(entitlement), Ok(principal)) => return Ok((entitlement, principal)),
@@ -89,15 +89,15 @@ impl Connector {
             entitlement,
             principal,
         };
-        Err(self.access.record_refusal(malformed, asker.clone(), error).await)
+        Err(self.governance.record_refusal(malformed, context.clone(), error).await)
     }
 }
 
-fn annotations(receipt: &ProvisioningResult) -> Vec<Any> {
-    match receipt.outcome {
+fn annotations(result: &ProvisioningResult) -> Vec<Any> {
+    match result.outcome {
         Outcome::AlreadyExists => vec![rows::annotation(&GrantAlreadyExists {})],
         Outcome::AlreadyRevoked => vec![rows::annotation(&GrantAlreadyRevoked {})],
-        Outcome::Replaced(_) => receipt
+        Outcome::Replaced(_) => result
             .replaced()
             .map(|grant| {
                 rows::annotation(&GrantReplaced {

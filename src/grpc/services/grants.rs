@@ -1,4 +1,4 @@
-//! `GrantsService`: who holds what in a team.
+//! `GrantsService`: the grants of a team.
 
 use tonic::{Request, Response, Status, async_trait};
 
@@ -25,13 +25,13 @@ impl GrantsService for Connector {
             ResourceId::Team(team) => team,
         };
         let Page { rows, next } = self
-            .access
+            .governance
             .holders(team, &request.page_token, limit, &request.active_sync_id, &call)
             .await?;
         Ok(Response::new(GrantsServiceListGrantsResponse {
             list: rows.iter().map(|holder| rows::grant(team, holder)).collect(),
             next_page_token: next,
-            annotations: rate_limit::usage_annotations(&self.access, &call),
+            annotations: rate_limit::usage_annotations(&self.governance, &call),
         }))
     }
 }

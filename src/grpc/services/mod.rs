@@ -1,8 +1,7 @@
-//! `c1.connector.v2` over gRPC: one file a service, each of which translates between the wire and [`crate::governance`] and
-//! decides nothing.
+//! `c1.connector.v2` over gRPC. Each file is one service, which translates between the wire and [`crate::governance`].
 //!
-//! [`crate::wire::rows`] writes what is listed, [`crate::wire::status`] what went wrong, [`crate::wire::request`] reads what a caller sent. [`unoffered`] answers for
-//! the services of the protocol that are not offered.
+//! `crate::wire::rows` encodes rows, `crate::wire::status` errors, and `crate::wire::request` decodes requests.
+//! `unoffered` responds for the services of the protocol that are not offered.
 
 mod connector_service;
 mod entitlements;
@@ -32,23 +31,22 @@ use crate::proto::c1::ratelimit::v1::rate_limiter_service_server::RateLimiterSer
 pub use crate::grpc::context::Caller;
 pub use crate::wire::request::Deadline;
 pub use crate::wire::status::{deadline_exceeded, status_with_reason};
-pub use unoffered::SERVICES as UNOFFERED_SERVICES;
 
-/// The largest message that is read: the largest page token of the protocol (section 6) with room for the rest. Real requests
-/// are a few hundred bytes; one that is wrong but within the protocol is still told what is wrong with it.
+/// Maximum size of a request: the largest page token of the protocol (section 6) with room for the rest. Real requests are a
+/// few hundred bytes; the room lets an invalid request within the protocol get an error that explains it.
 pub const MESSAGE_SIZE: usize = 2 * 1024 * 1024;
 
-/// The services of the contract, all on the same [`Governance`].
+/// The services of the protocol, all on the same [`Governance`].
 #[derive(Debug, Clone)]
 pub struct Connector {
-    access: Arc<Governance>,
+    governance: Arc<Governance>,
 }
 
 impl Connector {
-    /// A connector that answers from `access`.
+    /// A connector that serves from `governance`.
     #[must_use]
-    pub fn new(access: Arc<Governance>) -> Self {
-        Self { access }
+    pub fn new(governance: Arc<Governance>) -> Self {
+        Self { governance }
     }
 
     /// Adds every service of the protocol to `routes`, also those that are not offered.

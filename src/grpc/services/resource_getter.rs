@@ -20,12 +20,14 @@ impl ResourceGetterService for Connector {
     ) -> Result<Response<ResourceGetterServiceGetResourceResponse>, Status> {
         let call = request::call(&request, Lane::Interactive);
         let resource = match request::resource_id("resource_id", request.get_ref().resource_id.as_ref())? {
-            ResourceId::User(user) => rows::user(self.access.person(user, &call).await?),
-            ResourceId::Team(team) => rows::team(self.access.team(team, &call).await?, self.access.organization()),
+            ResourceId::User(user) => rows::user(self.governance.person(user, &call).await?),
+            ResourceId::Team(team) => {
+                rows::team(self.governance.team(team, &call).await?, self.governance.organization())
+            }
         };
         Ok(Response::new(ResourceGetterServiceGetResourceResponse {
             resource: Some(resource),
-            annotations: rate_limit::usage_annotations(&self.access, &call),
+            annotations: rate_limit::usage_annotations(&self.governance, &call),
         }))
     }
 }

@@ -28,14 +28,14 @@ impl ResourcesService for Connector {
         let (token, sync) = (&request.page_token, &request.active_sync_id);
         let (list, next_page_token) = match kind {
             ResourceKind::User => {
-                let Page { rows, next } = self.access.people(token, limit, sync, &call).await?;
+                let Page { rows, next } = self.governance.people(token, limit, sync, &call).await?;
                 (rows.into_iter().map(rows::user).collect(), next)
             }
             ResourceKind::Team => {
-                let Page { rows, next } = self.access.teams(token, limit, sync, &call).await?;
+                let Page { rows, next } = self.governance.teams(token, limit, sync, &call).await?;
                 (
                     rows.into_iter()
-                        .map(|team| rows::team(team, self.access.organization()))
+                        .map(|team| rows::team(team, self.governance.organization()))
                         .collect(),
                     next,
                 )
@@ -44,7 +44,7 @@ impl ResourcesService for Connector {
         Ok(Response::new(ResourcesServiceListResourcesResponse {
             list,
             next_page_token,
-            annotations: rate_limit::usage_annotations(&self.access, &call),
+            annotations: rate_limit::usage_annotations(&self.governance, &call),
         }))
     }
 }

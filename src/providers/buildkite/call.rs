@@ -1,4 +1,4 @@
-//! What travels with a request through this room: whose turn it is, how long it may take, and what it cost.
+//! The context of a call: its lane, deadline, cancellation and cost.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,19 +9,19 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::api::endpoint::Endpoint;
 
-/// Who passes first where requests are scarce. The order of the variants is the order of precedence.
+/// Priority when requests are scarce. The order of the variants is the order of precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
-    /// A grant or a revoke: somebody waits for access.
+    /// A grant or a revoke: a user waits for access.
     Provisioning,
-    /// A single read or a health check: somebody waits for an answer.
+    /// A single read or a health check: a caller waits for the response.
     Interactive,
-    /// A listing, within a sync or not: a job that has the whole night.
+    /// A listing, within a sync or not: it has no urgency.
     Sync,
 }
 
 impl Lane {
-    /// Every lane, the first to pass first.
+    /// All lanes in order of precedence.
     pub const ALL: [Self; 3] = [Self::Provisioning, Self::Interactive, Self::Sync];
 
     /// The lane's name in logs and metrics.
@@ -35,43 +35,43 @@ impl Lane {
     }
 }
 
-/// One attempt at a request: which, and the status it was answered with, if it was.
+/// One attempt at a request: its endpoint, and the status of its response, if there was one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
-    /// What was asked.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// Buildkite's status; none where no answer came.
+    /// The status of Buildkite's response; `None` without a response.
     pub status: Option<StatusCode>,
 }
 
-/// What one call has cost so far.
+/// The cost of a call so far.
 #[derive(Debug, Clone, Default)]
 pub struct CallStats {
-    /// Every attempt that left this machine, in order.
+    /// Every attempt that was sent, in order.
     pub attempts: Vec<Attempt>,
-    /// Time slept because a rate limit left no room.
+    /// Time spent waiting for a rate limit.
     pub waited: Duration,
 }
 
-/// One caller's request: clones share the same ledger.
+/// The context of one call: clones share the same ledger.
 #[derive(Debug, Clone)]
 pub struct CallContext {
     lane: Lane,
     begun: Instant,
     deadline: Option<Instant>,
-    /// For how long Buildkite is waited for where no caller's deadline says it.
-    patience: Option<Instant>,
-    abandoned: CancellationToken,
-    together: usize,
-    apart: bool,
+    /// Deadline for internal calls that have no caller deadline.
+    probe_timeout: Option<Instant>,
+    cancellation: CancellationToken,
+    concurrency: usize,
+    coalesce: bool,
     ledger: Arc<Mutex<Ledger>>,
 }
 
 #[derive(Debug, Default)]
 struct Ledger {
-    spent: CallStats,
-    /// Until when time slept is counted.
-    waited_until: Option<Instant>,
+    stats: CallStats,
+    /// The time up to which waiting was counted.
+    counted_until: Option<Instant>,
 }
 
 impl CallContext {
@@ -82,149 +82,150 @@ impl CallContext {
             lane,
             begun: Instant::now(),
             deadline: None,
-            patience: None,
-            abandoned: CancellationToken::new(),
-            together: 1,
-            apart: lane == Lane::Provisioning,
+            probe_timeout: None,
+            cancellation: CancellationToken::new(),
+            concurrency: 1,
+            coalesce: lane != Lane::Provisioning,
             ledger: Arc::default(),
         }
     }
 
-    /// The same call, in which so many windows of a list may be asked for together.
+    /// Sets how many windows of a list may be requested concurrently.
     #[must_use]
     pub fn with_concurrency(mut self, windows: usize) -> Self {
-        self.together = windows.max(1);
+        self.concurrency = windows.max(1);
         self
     }
 
-    /// The same call, to be given up at `deadline`.
+    /// Sets the deadline of the caller.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Option<Instant>) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// The same call, in which Buildkite is waited for until `patience`: past it Buildkite was silent, and no caller's
-    /// deadline passed.
+    /// Sets a deadline of our own: past it the error says that Buildkite did not respond, not that the deadline of
+    /// the caller passed.
     #[must_use]
-    pub fn with_probe_timeout(mut self, patience: Instant) -> Self {
-        self.patience = Some(patience);
+    pub fn with_probe_timeout(mut self, deadline: Instant) -> Self {
+        self.probe_timeout = Some(deadline);
         self
     }
 
-    /// The same call, abandoned also when `ending` is cancelled.
+    /// Cancels the call when `ending` is cancelled.
     #[must_use]
     pub fn with_cancellation(mut self, ending: &CancellationToken) -> Self {
-        self.abandoned = ending.child_token();
+        self.cancellation = ending.child_token();
         self
     }
 
-    /// While the guard lives, somebody waits for this call. Once it is dropped, no write of the call is begun.
+    /// Cancels the call when the guard is dropped. No write of a cancelled call is started.
     #[must_use]
     pub fn cancel_on_drop(&self) -> DropGuard {
-        self.abandoned.clone().drop_guard()
+        self.cancellation.clone().drop_guard()
     }
 
-    /// How many windows of a list may be asked for together; one at least.
+    /// The number of windows of a list that may be requested concurrently; at least 1.
     #[must_use]
     pub fn concurrency(&self) -> usize {
-        self.together
+        self.concurrency
     }
 
-    /// The same call, every answer of which was asked for since: what it reads decides something. Grants and revokes are of
-    /// this kind from the start.
+    /// Disables coalescing: every response is to a request sent by this call. Used where the answer decides a write.
+    /// Calls on the provisioning lane are never coalesced.
     #[must_use]
     pub fn uncoalesced(&self) -> Self {
         Self {
-            apart: true,
+            coalesce: false,
             ..self.clone()
         }
     }
 
-    /// Whether an answer will do that somebody else asked for a moment ago and that is still to come.
+    /// Whether the call may use the response to an identical request of another call that is in flight.
     pub(crate) fn may_coalesce(&self) -> bool {
-        !self.apart
+        self.coalesce
     }
 
-    /// Whether nobody waits for the call any more.
+    /// Whether the call was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.abandoned.is_cancelled()
+        self.cancellation.is_cancelled()
     }
 
-    /// Resolves once nobody waits for the call any more.
+    /// Resolves once the call is cancelled.
     pub async fn cancelled(&self) {
-        self.abandoned.cancelled().await;
+        self.cancellation.cancelled().await;
     }
 
-    /// The same call once it has to be finished whoever waits: a deadline of its own, the same ledger.
+    /// The same call, detached from its caller: with a deadline of its own, without cancellation, and with the same
+    /// ledger.
     #[must_use]
     pub fn detached_until(&self, deadline: Instant) -> Self {
         Self {
-            abandoned: CancellationToken::new(),
+            cancellation: CancellationToken::new(),
             deadline: Some(deadline),
-            patience: None,
+            probe_timeout: None,
             ..self.clone()
         }
     }
 
-    /// The lane that the call's requests take.
+    /// The lane of the requests of the call.
     #[must_use]
     pub fn lane(&self) -> Lane {
         self.lane
     }
 
-    /// When the call came.
+    /// When the call began.
     #[must_use]
     pub fn begun(&self) -> Instant {
         self.begun
     }
 
-    /// When the call is given up, if ever: the caller's deadline, or the end of patience.
+    /// The earlier of the deadline of the caller and the probe timeout, if any.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline.into_iter().chain(self.patience).min()
+        self.deadline.into_iter().chain(self.probe_timeout).min()
     }
 
-    /// Until when Buildkite is waited for, where that is not left to the caller's deadline.
-    pub(crate) fn patience(&self) -> Option<Instant> {
-        self.patience
+    /// The deadline set by [`Self::with_probe_timeout`].
+    pub(crate) fn probe_timeout(&self) -> Option<Instant> {
+        self.probe_timeout
     }
 
-    /// Whether the caller's own deadline passed.
+    /// Whether the deadline of the caller passed.
     #[must_use]
     pub fn is_overdue(&self) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    /// What the call has cost so far.
+    /// The cost of the call so far.
     #[must_use]
     pub fn stats(&self) -> CallStats {
-        self.ledger(|ledger| ledger.spent.clone())
+        self.ledger(|ledger| ledger.stats.clone())
     }
 
+    /// Adds an attempt.
     pub(crate) fn record(&self, endpoint: Endpoint, status: Option<StatusCode>) {
-        self.ledger(|ledger| ledger.spent.attempts.push(Attempt { endpoint, status }));
+        self.ledger(|ledger| ledger.stats.attempts.push(Attempt { endpoint, status }));
     }
 
-    /// Adds time slept elsewhere on behalf of this call.
+    /// Adds time spent waiting elsewhere on behalf of this call.
     pub fn add_wait(&self, time: Duration) {
-        self.ledger(|ledger| ledger.spent.waited += time);
+        self.ledger(|ledger| ledger.stats.waited += time);
     }
 
-    /// Adds the time since `begun`, slept because a rate limit left no room. What several requests of the call slept
-    /// through side by side counts once.
+    /// Adds the time since `begun`, spent waiting for a rate limit. Concurrent waits of one call count once.
     pub(crate) fn record_wait_since(&self, begun: Instant) {
         let now = Instant::now();
         self.ledger(|ledger| {
-            let from = ledger.waited_until.map_or(begun, |until| until.max(begun));
-            ledger.spent.waited += now.saturating_duration_since(from);
-            ledger.waited_until = Some(now);
+            let from = ledger.counted_until.map_or(begun, |until| until.max(begun));
+            ledger.stats.waited += now.saturating_duration_since(from);
+            ledger.counted_until = Some(now);
         });
     }
 
-    fn ledger<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
-        // A ledger is plain numbers: a panic elsewhere while it was locked left nothing half done.
-        look(&mut self.ledger.lock().unwrap_or_else(PoisonError::into_inner))
+    fn ledger<T>(&self, access: impl FnOnce(&mut Ledger) -> T) -> T {
+        // The ledger holds plain numbers: a panic while it was locked leaves no inconsistent state.
+        access(&mut self.ledger.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

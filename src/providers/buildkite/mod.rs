@@ -1,8 +1,8 @@
 //! Buildkite's REST API v2 as typed calls.
 //!
-//! This room knows how Buildkite is asked and how its answers are to be read: endpoints, rows, windows of long lists, the
-//! classes of trouble, the credential and the budget that every request is spent from. It knows nothing of governance:
-//! what an answer *means* for somebody's access is decided in [`crate::governance`].
+//! This module implements the REST client: endpoints, rows, pagination of long lists, classification of errors, the
+//! credential, and the request budget. It does not depend on governance: [`crate::governance`] decides what a
+//! response means for access.
 
 pub mod api;
 pub mod budget;

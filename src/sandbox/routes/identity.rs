@@ -1,5 +1,6 @@
 //! Who the token is and whose, and what needs no token at all.
 
+use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -26,6 +27,12 @@ pub(super) fn access_token(call: &Call<'_>) -> Result<Answer, Refusal> {
         owner,
         call.habits.expires_at,
     )))
+}
+
+/// Needs no scope: the token that asks is worthless from the next request on.
+pub(super) fn revoke_access_token(call: &Call<'_>) -> Result<Answer, Refusal> {
+    call.service.tokens.revoke_by_id(call.token()?.uuid);
+    Ok(Answer::empty(StatusCode::NO_CONTENT).after_applying(true))
 }
 
 pub(super) fn user(call: &Call<'_>) -> Result<Answer, Refusal> {

@@ -94,6 +94,7 @@ pub(super) fn answer(call: &Call<'_>) -> Answer {
         Endpoint::Root => Ok(identity::root()),
         Endpoint::Meta => Ok(identity::meta()),
         Endpoint::AccessToken => identity::access_token(call),
+        Endpoint::RevokeAccessToken => identity::revoke_access_token(call),
         Endpoint::User => identity::user(call),
         Endpoint::Organizations => organizations::list(call),
         Endpoint::Organization => organizations::one(call),

@@ -56,14 +56,14 @@ impl Audit {
     }
 
     /// Writes a line that has to be on the disk before a change is made.
-    async fn intend(&self, line: String) -> Result<(), GovernanceError> {
+    pub(crate) async fn intend(&self, line: String) -> Result<(), GovernanceError> {
         self.submit(Task::Intent(line))
             .await
             .map_err(|why| GovernanceError::AuditUnavailable { why })
     }
 
     /// Writes a line about what has happened already.
-    async fn conclude(&self, line: String) {
+    pub(crate) async fn conclude(&self, line: String) {
         // It is owed then, and the log and health say so; what happened is not undone by it.
         let _ = self.submit(Task::Outcome(line)).await;
     }

@@ -102,6 +102,11 @@ impl Record {
         self.after = Some(held);
     }
 
+    /// The role that was held at first; none where none was held, or where nothing was read.
+    pub(crate) fn before(&self) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| self.before == Some(role.as_str()))
+    }
+
     /// Puts a write on record before it is made; one that is made again is on record already.
     pub(crate) async fn intend(&mut self, write: Write) -> Result<(), GovernanceError> {
         if self.intended == Some(write) {

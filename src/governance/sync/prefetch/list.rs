@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::task::Reading;
 use super::{FAR, Prefetch, Sync};
 use crate::governance::Upstream;
-use crate::providers::buildkite::pagination::{Batch, Cursor, Row, enough_for};
+use crate::providers::buildkite::pagination::{Batch, Cursor, Row, min_rows_for};
 use crate::providers::buildkite::{ApiError, CallContext, Endpoint, OrganizationMember, Team};
 
 /// A row of the organization's people or teams, whichever list is read.
@@ -84,9 +84,9 @@ impl Prefetch {
         };
         let kept = self.with(sync, |sync, _| place(sync).take_if(goes_on));
         let Some(kept) = kept else {
-            let enough = enough_for(limit);
+            let enough = min_rows_for(limit);
             let mut read = R::read(Arc::clone(&self.upstream), from, enough, self.together(call)).await?;
-            return Ok(read.cut(limit));
+            return Ok(read.split(limit));
         };
         let Run {
             mut ready, mut coming, ..
@@ -100,7 +100,7 @@ impl Prefetch {
             Some(ready) => ready,
             None => R::read(Arc::clone(&self.upstream), from, FAR, self.together(call)).await?,
         };
-        let part = ready.cut(limit);
+        let part = ready.split(limit);
         if let Some(at) = part.next.clone() {
             let ready = (!ready.rows.is_empty()).then_some(ready);
             let end = ready.as_ref().map_or(Some(&at), |rest| rest.next.as_ref());

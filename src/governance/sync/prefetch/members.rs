@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Prefetch;
 use super::task::{Held, Reading};
-use crate::providers::buildkite::pagination::{Batch, Cursor, PART};
+use crate::providers::buildkite::pagination::{Batch, Cursor, ROWS_PER_PAGE};
 use crate::providers::buildkite::{CallContext, TeamId, TeamMember};
 
 /// Teams that are read and not asked for yet, for each request that may be under way: enough to never let the client wait
@@ -118,7 +118,7 @@ impl Members {
         for team in next {
             let generation = generations.get(&team).copied().unwrap_or_default();
             let upstream = Arc::clone(&ahead.upstream);
-            let read = |call| async move { upstream.members(team, Cursor::Start, PART, &call).await };
+            let read = |call| async move { upstream.members(team, Cursor::Start, ROWS_PER_PAGE, &call).await };
             self.reads
                 .insert(team, (generation, Reading::begin(&ahead.held, 1, read)));
         }

@@ -1,10 +1,10 @@
 //! Read-ahead: while a platform asks for one thing after the other, what it will ask for next is read already.
 //!
-//! Within a sync, the lists of people and of teams are read on while their parts are handed out ([`list`]), and the members of
-//! the teams to come are read several at once ([`members`]). What is held is bounded in rows, and dropped at the sync's end
+//! Within a sync, the lists of people and of teams are read on while their parts are handed out (`list`), and the members of
+//! the teams to come are read several at once (`members`). What is held is bounded in rows, and dropped at the sync's end
 //! or when it goes quiet. A grant or revoke of ours makes a newer generation of its team: what was read, or being read,
 //! before is not served. A process that knows nothing of a sync, because it was restarted in the middle of one, lists the
-//! teams once for itself ([`meeting`]).
+//! teams once for itself (`meeting`).
 
 mod list;
 mod meeting;
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::governance::Upstream;
-use crate::providers::buildkite::pagination::{Batch, Cursor, PART, enough_for};
+use crate::providers::buildkite::pagination::{Batch, Cursor, ROWS_PER_PAGE, min_rows_for};
 use crate::providers::buildkite::{ApiError, CallContext, Lane, OrganizationMember, Team, TeamId, TeamMember};
 pub(crate) use list::Listed;
 use list::Run;
@@ -30,7 +30,7 @@ use members::Members;
 use task::{HeldRows, Reading};
 
 /// Rows of a list that are read at once: some parts, so that their windows can be asked for together.
-const FAR: usize = 3 * PART;
+const FAR: usize = 3 * ROWS_PER_PAGE;
 
 /// A sync that asks for nothing for so long is over, or stopped: longer than a client that was told to waits for a window.
 const QUIET: Duration = Duration::from_secs(120);
@@ -142,11 +142,11 @@ impl Prefetch {
         } else {
             // What is beyond the part is kept within a sync alone.
             let keeps = self.limit > 0 && !sync.is_empty();
-            let enough = if keeps { PART } else { enough_for(limit) };
+            let enough = if keeps { ROWS_PER_PAGE } else { min_rows_for(limit) };
             let call = self.together(call);
             self.upstream.members(team, from, enough, &call).await?
         };
-        let part = batch.cut(limit);
+        let part = batch.split(limit);
         if let Some(at) = part.next.clone().filter(|_| !batch.rows.is_empty()) {
             let rest = self.held.hold(batch);
             self.with(sync, |sync, _| sync.members.keep(team, generation, at, rest));

@@ -25,12 +25,12 @@ const UNARY: &str = "/c1.connector.v2.GrantsService/ListGrants";
 const WATCH: &str = "/connector.health.v1.ScopeHealthService/WatchScopes";
 
 /// Several frames.
-const LARGE: usize = 20 * limits::RESPONSE_FRAME;
+const LARGE: usize = 20 * limits::RESPONSE_FRAME_BYTES;
 
 /// A client of a server with one place for calls, over a connection in memory.
 struct Client {
     requests: SendRequest<Bytes>,
-    door: Arc<ConnectionContext>,
+    context: Arc<ConnectionContext>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -41,17 +41,17 @@ impl Client {
             calls: 1,
             ..Limits::default()
         };
-        let door = Arc::new(ConnectionContext {
+        let context = Arc::new(ConnectionContext {
             routes: Routes::from(routes),
             tls: None,
             callers: None,
             host: None,
-            places: ConcurrencyLimits::until(shutdown.clone(), &limits, None),
+            concurrency: ConcurrencyLimits::new(shutdown.clone(), &limits, None),
             unread_timeout: limits.unread_timeout,
-            ending: shutdown,
+            shutdown,
         });
         let (ours, theirs) = duplex(1 << 20);
-        let serving = Arc::clone(&door);
+        let serving = Arc::clone(&context);
         let served = tokio::spawn(async move {
             let permit = Connections::new(1).admit().unwrap();
             connection::serve(&serving, ours, None, permit.connection()).await;
@@ -64,7 +64,7 @@ impl Client {
         let driven = tokio::spawn(async move { drop(connection.await) });
         Self {
             requests,
-            door,
+            context,
             tasks: [served, driven],
         }
     }
@@ -82,11 +82,11 @@ impl Client {
 
     /// The time until the place for calls is free.
     async fn free_after(&self) -> Duration {
-        let begun = Instant::now();
-        timeout(Duration::from_secs(3600), self.door.places.free())
+        let started_at = Instant::now();
+        timeout(Duration::from_secs(3600), self.context.concurrency.idle())
             .await
             .unwrap();
-        begun.elapsed()
+        started_at.elapsed()
     }
 }
 
@@ -128,7 +128,7 @@ async fn a_response_of_which_the_client_takes_nothing_for_10_s_is_reset_and_its_
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_took_the_beginning_and_no_more_is_not_waited_for_longer() {
-    let window = u32::try_from(3 * limits::RESPONSE_FRAME).unwrap();
+    let window = u32::try_from(3 * limits::RESPONSE_FRAME_BYTES).unwrap();
     let client = Client::of(large(), window).await;
     let _body = client.call(UNARY, None).await;
     let took = client.free_after().await;
@@ -140,7 +140,7 @@ async fn once_the_drain_has_begun_it_is_1_s() {
     let client = Client::of(large(), 0).await;
     let _body = client.call(UNARY, None).await;
     advance(Duration::from_secs(3)).await;
-    client.door.ending.cancel();
+    client.context.shutdown.cancel();
     let took = client.free_after().await;
     assert!(is_about(took, 1), "{took:?}");
 }
@@ -163,7 +163,7 @@ async fn take_slowly(body: &mut RecvStream, pause: Duration) -> (usize, Option<S
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_covers_the_response_to_its_last_byte() {
-    let window = u32::try_from(limits::RESPONSE_FRAME).unwrap();
+    let window = u32::try_from(limits::RESPONSE_FRAME_BYTES).unwrap();
     let client = Client::of(large(), window).await;
     for (deadline, pause, ends_after, expected) in [
         // Slow, and in time.
@@ -172,20 +172,20 @@ async fn the_deadline_covers_the_response_to_its_last_byte() {
         // Too slow to take even the status.
         (None, Duration::from_millis(9_900 * 3 / 2), 10, None),
     ] {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let mut body = client.call(UNARY, deadline).await;
         let ((taken, status), free_after) = tokio::join!(take_slowly(&mut body, pause), client.free_after());
         assert_eq!(status.as_deref(), expected, "{deadline:?} {pause:?}");
         assert_eq!(taken == LARGE, expected == Some(""), "{taken}");
         assert!(free_after <= Duration::from_secs(ends_after + 1), "{free_after:?}");
-        assert!(begun.elapsed() >= free_after);
+        assert!(started_at.elapsed() >= free_after);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_without_a_deadline_ends_after_five_minutes_however_slowly_its_response_is_taken() {
-    let window = u32::try_from(limits::RESPONSE_FRAME).unwrap();
-    let client = Client::of(answering(100 * limits::RESPONSE_FRAME), window).await;
+    let window = u32::try_from(limits::RESPONSE_FRAME_BYTES).unwrap();
+    let client = Client::of(answering(100 * limits::RESPONSE_FRAME_BYTES), window).await;
     let mut body = client.call(UNARY, None).await;
     let pause = Duration::from_secs(9);
     let (_, free_after) = tokio::join!(take_slowly(&mut body, pause), client.free_after());

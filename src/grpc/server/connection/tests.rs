@@ -8,21 +8,25 @@ use crate::grpc::middleware::concurrency_limit::ConcurrencyLimits;
 use crate::grpc::middleware::connections::Connections;
 use crate::grpc::server::Limits;
 
-fn door(ending: &CancellationToken) -> ConnectionContext {
+/// A method whose service panics in these tests, and one whose service returns.
+const PANICS: &str = "/c1.connector.v2.GrantsService/ListGrants";
+const RETURNS: &str = "/c1.connector.v2.ResourcesService/ListResources";
+
+fn context(shutdown: &CancellationToken) -> ConnectionContext {
     ConnectionContext {
         routes: Routes::default(),
         tls: None,
         callers: None,
         host: None,
-        places: ConcurrencyLimits::until(ending.clone(), &Limits::default(), None),
-        unread_timeout: limits::UNREAD,
-        ending: ending.clone(),
+        concurrency: ConcurrencyLimits::new(shutdown.clone(), &Limits::default(), None),
+        unread_timeout: limits::UNREAD_TIMEOUT,
+        shutdown: shutdown.clone(),
     }
 }
 
 /// The layers of a connection of its own.
 fn service<S>(
-    door: &ConnectionContext,
+    context: &ConnectionContext,
     inner: S,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone
 where
@@ -30,7 +34,7 @@ where
     S::Future: Send,
 {
     let permit = Connections::new(1).admit().unwrap();
-    layered(door, None, Arc::clone(permit.connection()), inner)
+    middleware(context, None, Arc::clone(permit.connection()), inner)
 }
 
 fn to(path: &str) -> Request<Body> {
@@ -43,31 +47,31 @@ fn status(response: &Response<Body>) -> &str {
 
 #[tokio::test]
 async fn a_panic_ends_one_call_as_internal_and_gives_its_place_back() {
-    let ending = CancellationToken::new();
-    let door = door(&ending);
+    let shutdown = CancellationToken::new();
+    let context = context(&shutdown);
     let inner = service_fn(async |request: Request<Body>| {
-        assert!(request.uri().path() != "/panic", "at the disco");
+        assert!(request.uri().path() != PANICS, "at the disco");
         Ok(Response::new(Body::empty()))
     });
-    let layered = service(&door, inner);
-    let answer = layered.clone().oneshot(to("/panic")).await.unwrap();
+    let middleware = service(&context, inner);
+    let answer = middleware.clone().oneshot(to(PANICS)).await.unwrap();
     assert_eq!(status(&answer), "13");
     assert!(!format!("{:?}", answer.headers()).contains("disco"));
-    assert!(layered.oneshot(to("/calm")).await.unwrap().headers().is_empty());
-    door.places.free().await;
+    assert!(middleware.oneshot(to(RETURNS)).await.unwrap().headers().is_empty());
+    context.concurrency.idle().await;
 }
 
 #[tokio::test]
 async fn what_is_turned_away_or_panics_is_counted_as_what_its_caller_was_told() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let _recording = metrics::set_default_local_recorder(&recorder);
-    let ending = CancellationToken::new();
-    let door = door(&ending);
+    let shutdown = CancellationToken::new();
+    let context = context(&shutdown);
     let inner = service_fn(async |_: Request<Body>| -> Result<Response<Body>, _> { panic!("at the disco") });
-    let layered = service(&door, inner);
-    let _ = layered.clone().oneshot(to("/panic")).await;
-    ending.cancel();
-    let _ = layered.oneshot(to("/late")).await;
+    let middleware = service(&context, inner);
+    let _ = middleware.clone().oneshot(to(PANICS)).await;
+    shutdown.cancel();
+    let _ = middleware.oneshot(to(RETURNS)).await;
     let text = recorder.handle().render();
     for code in ["INTERNAL", "UNAVAILABLE"] {
         assert!(text.contains(&format!("code=\"{code}\"}} 1")), "{text}");
@@ -76,10 +80,21 @@ async fn what_is_turned_away_or_panics_is_counted_as_what_its_caller_was_told() 
 
 #[tokio::test]
 async fn a_call_that_comes_after_the_end_has_begun_is_told_so() {
-    let ending = CancellationToken::new();
-    let door = door(&ending);
-    ending.cancel();
+    let shutdown = CancellationToken::new();
+    let context = context(&shutdown);
+    shutdown.cancel();
     let inner = service_fn(async |_: Request<Body>| Ok(Response::new(Body::empty())));
-    let answer = service(&door, inner).oneshot(to("/late")).await.unwrap();
+    let answer = service(&context, inner).oneshot(to(RETURNS)).await.unwrap();
     assert_eq!(status(&answer), "14");
+}
+
+#[tokio::test]
+async fn a_method_without_a_row_is_denied_also_where_there_is_no_callers_file() {
+    let shutdown = CancellationToken::new();
+    let inner = service_fn(async |_: Request<Body>| Ok(Response::new(Body::empty())));
+    let answer = service(&context(&shutdown), inner)
+        .oneshot(to("/x.Y/Served"))
+        .await
+        .unwrap();
+    assert_eq!(status(&answer), "12");
 }

@@ -1,4 +1,4 @@
-//! Scope health over gRPC: `connector.health.v1` and `grpc.health.v1`, two faces of one source ([`crate::governance::health`]).
+//! Scope health over gRPC: `connector.health.v1` and `grpc.health.v1`, both derived from one source ([`crate::governance::health`]).
 
 mod process;
 mod scope_health;
@@ -18,57 +18,61 @@ use crate::proto::connector::health::v1::scope_health_service_server::ScopeHealt
 use process::ProcessHealth;
 use scope_health::ScopeHealth;
 
-/// What is told of health, kept up to date with what Buildkite's answers show.
+/// Publishes health, kept up to date with Buildkite's responses.
 #[derive(Debug)]
 pub struct Health {
     process: ProcessHealth,
     publishing: AbortOnDropHandle<()>,
-    /// Kept, so that whoever watches hears of the end from the server, and not that there is nothing more to tell.
-    _publisher: Arc<watch::Sender<Report>>,
+    /// Keeps the channel open so that watchers end with the server's shutdown status, not with end-of-stream.
+    _keep_open: Arc<watch::Sender<Report>>,
 }
 
 impl Health {
-    /// Adds both services to `routes` and begins to publish. Must be called within a runtime.
-    pub async fn register(access: Arc<Governance>, routes: &mut RoutesBuilder) -> Self {
+    /// Adds both services to `routes` and starts to publish. Must be called within a runtime.
+    pub async fn register(governance: Arc<Governance>, routes: &mut RoutesBuilder) -> Self {
         let (reporter, service) = health_reporter();
         let process = ProcessHealth::new(reporter);
-        let report = access.latest_health();
-        process.tell(&report).await;
+        let report = governance.latest_health();
+        process.publish(&report).await;
         let (publisher, latest) = watch::channel(report);
         let publisher = Arc::new(publisher);
-        let scopes = ScopeHealthServiceServer::new(ScopeHealth::new(Arc::clone(&access), latest));
+        let scopes = ScopeHealthServiceServer::new(ScopeHealth::new(Arc::clone(&governance), latest));
         routes
             .add_service(service.max_decoding_message_size(MESSAGE_SIZE))
             .add_service(scopes.max_decoding_message_size(MESSAGE_SIZE));
-        let publishing = AbortOnDropHandle::new(tokio::spawn(publish(access, Arc::clone(&publisher), process.clone())));
+        let publishing = AbortOnDropHandle::new(tokio::spawn(publish_changes(
+            governance,
+            Arc::clone(&publisher),
+            process.clone(),
+        )));
         Self {
             process,
             publishing,
-            _publisher: publisher,
+            _keep_open: publisher,
         }
     }
 
-    /// Tells probes of a further name that it is served.
-    pub async fn announce(&self, name: &str) {
-        self.process.announce(name).await;
+    /// Reports `service`, a name beside the table's, as `SERVING`.
+    pub async fn announce(&self, service: &str) {
+        self.process.announce(service).await;
     }
 
-    /// Tells probes, and whoever watches, that nothing is served any more.
-    pub async fn end(&mut self) {
+    /// Reports every service as `NOT_SERVING`.
+    pub async fn shutdown(&mut self) {
         self.publishing.abort();
-        // Once it is gone, nothing that it was about to tell can come after this.
+        // Wait for the task, so that it cannot publish after the shutdown.
         let _ = (&mut self.publishing).await;
-        self.process.end().await;
+        self.process.shutdown().await;
     }
 }
 
-/// Tells of every change, but not of answers that changed nothing.
-async fn publish(access: Arc<Governance>, publisher: Arc<watch::Sender<Report>>, process: ProcessHealth) {
+/// Publishes every change of the report; ignores responses that change only its times.
+async fn publish_changes(governance: Arc<Governance>, publisher: Arc<watch::Sender<Report>>, process: ProcessHealth) {
     loop {
-        access.health_news().await;
-        let report = access.latest_health();
+        governance.health_news().await;
+        let report = governance.latest_health();
         if publisher.borrow().essence() != report.essence() {
-            process.tell(&report).await;
+            process.publish(&report).await;
             publisher.send_replace(report);
         }
     }

@@ -1,34 +1,14 @@
-//! `grpc.health.v1`: `""` is the process alone, so that an outage at Buildkite restarts nothing; each service of the contract
-//! serves when the scopes that it needs do, and one that is not offered never does; each scope is `scope.<name>`. Nothing here
-//! ever asks Buildkite.
+//! `grpc.health.v1`. `""` is the process alone, so that an outage at Buildkite does not restart it; the services are those of
+//! [`crate::grpc::methods`]; each scope is `scope.<name>`. Nothing here sends a request to Buildkite.
 
-use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::governance::health::{Report, State};
-use crate::grpc::services::{Connector, UNOFFERED_SERVICES};
-use crate::proto::c1::connector::v2::connector_service_server::ConnectorServiceServer;
-use crate::proto::c1::connector::v2::entitlements_service_server::EntitlementsServiceServer;
-use crate::proto::c1::connector::v2::grant_manager_service_server::GrantManagerServiceServer;
-use crate::proto::c1::connector::v2::grants_service_server::GrantsServiceServer;
-use crate::proto::c1::connector::v2::resource_getter_service_server::ResourceGetterServiceServer;
-use crate::proto::c1::connector::v2::resource_types_service_server::ResourceTypesServiceServer;
-use crate::proto::c1::connector::v2::resources_service_server::ResourcesServiceServer;
+use crate::grpc::methods::{SERVICES, ServiceHealth};
 use crate::providers::buildkite::Scope;
 
-/// The contract's services that are offered, by the names that health knows them by.
-const SERVICES: [&str; 7] = [
-    ConnectorServiceServer::<Connector>::NAME,
-    ResourceTypesServiceServer::<Connector>::NAME,
-    ResourcesServiceServer::<Connector>::NAME,
-    ResourceGetterServiceServer::<Connector>::NAME,
-    EntitlementsServiceServer::<Connector>::NAME,
-    GrantsServiceServer::<Connector>::NAME,
-    GrantManagerServiceServer::<Connector>::NAME,
-];
-
-/// The process.
+/// The name that stands for the process.
 const PROCESS: &str = "";
 
 #[derive(Debug, Clone)]
@@ -41,15 +21,17 @@ impl ProcessHealth {
         Self { reporter }
     }
 
-    pub(crate) async fn tell(&self, report: &Report) {
-        for name in SERVICES {
-            let short = name.rsplit('.').next().unwrap_or(name);
-            self.reporter
-                .set_service_status(name, serving(report.service(short)))
-                .await;
-        }
-        for name in UNOFFERED_SERVICES {
-            self.reporter.set_service_status(name, ServingStatus::NotServing).await;
+    pub(crate) async fn publish(&self, report: &Report) {
+        for service in SERVICES {
+            let status = match service.health {
+                ServiceHealth::Unlisted => continue,
+                ServiceHealth::Needs {
+                    checks,
+                    includes_changes,
+                } => serving(report.state_of(checks, includes_changes)),
+                ServiceHealth::NotOffered => ServingStatus::NotServing,
+            };
+            self.reporter.set_service_status(service.name, status).await;
         }
         for scope in Scope::ALL {
             self.reporter
@@ -58,15 +40,18 @@ impl ProcessHealth {
         }
     }
 
-    pub(super) async fn announce(&self, name: &str) {
-        self.reporter.set_service_status(name, ServingStatus::Serving).await;
+    pub(super) async fn announce(&self, service: &str) {
+        self.reporter.set_service_status(service, ServingStatus::Serving).await;
     }
 
-    /// Nothing is served any more. Who watches is told so, and let go by the server.
-    pub(crate) async fn end(&self) {
+    /// Reports every offered service as `NOT_SERVING`. The server then ends the watches.
+    pub(crate) async fn shutdown(&self) {
         let scopes = Scope::ALL.map(scope_name);
-        let names = SERVICES
-            .into_iter()
+        let offered = SERVICES
+            .iter()
+            .filter(|service| matches!(service.health, ServiceHealth::Needs { .. }));
+        let names = offered
+            .map(|service| service.name)
             .chain(scopes.iter().map(String::as_str))
             .chain([PROCESS]);
         for name in names {

@@ -1,4 +1,4 @@
-//! `connector.health.v1.ScopeHealthService`: the checks as messages, asked for or watched.
+//! `connector.health.v1.ScopeHealthService`: the checks as messages, on request or as a stream.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,25 +14,23 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::governance::Governance;
 use crate::governance::health::{CheckResult, CredentialReport, Report, State};
+use crate::grpc::context::DEADLINE_MARGIN;
 use crate::grpc::services::Deadline;
 use crate::proto::connector::health::v1::scope_health_service_server::ScopeHealthService;
 use crate::proto::connector::health::v1::{
     CheckScopesRequest, CheckScopesResponse, Credential, ScopeCheck, ScopeState, WatchScopesRequest,
 };
 
-/// By how much a caller's deadline is kept early.
-const EARLY: Duration = Duration::from_millis(50);
-
 /// The service.
 #[derive(Debug)]
 pub(crate) struct ScopeHealth {
-    access: Arc<Governance>,
+    governance: Arc<Governance>,
     latest: watch::Receiver<Report>,
 }
 
 impl ScopeHealth {
-    pub(crate) fn new(access: Arc<Governance>, latest: watch::Receiver<Report>) -> Self {
-        Self { access, latest }
+    pub(crate) fn new(governance: Arc<Governance>, latest: watch::Receiver<Report>) -> Self {
+        Self { governance, latest }
     }
 }
 
@@ -42,30 +40,30 @@ impl ScopeHealthService for ScopeHealth {
         &self,
         request: Request<CheckScopesRequest>,
     ) -> Result<Response<CheckScopesResponse>, Status> {
-        // A little early: what is known by then is an answer, and a deadline that passed is none.
+        // Before the deadline, so that the latest known report is returned instead of DEADLINE_EXCEEDED.
         let deadline = request.extensions().get::<Deadline>();
-        let deadline = deadline.and_then(|deadline| deadline.0.checked_sub(EARLY));
+        let deadline = deadline.and_then(|deadline| deadline.0.checked_sub(DEADLINE_MARGIN));
         let age = if request.into_inner().fresh {
             Duration::ZERO
         } else {
-            self.access.settings().health.max_age
+            self.governance.settings().health.max_age
         };
-        let report = self.access.health(age, deadline).await;
+        let report = self.governance.health(age, deadline).await;
         Ok(Response::new(response(report)))
     }
 
     type WatchScopesStream = Pin<Box<dyn Stream<Item = Result<CheckScopesResponse, Status>> + Send>>;
 
     async fn watch_scopes(&self, _: Request<WatchScopesRequest>) -> Result<Response<Self::WatchScopesStream>, Status> {
-        // Subscribed before the latest is looked at, so that nothing is missed between the two. A watcher that is slow misses
-        // what lay between two changes, never the last.
+        // Subscribe before reading the latest report, so that no change between the two is missed. A slow watcher may miss
+        // intermediate reports, never the last one.
         let changes = WatchStream::from_changes(self.latest.clone());
-        let first = self.access.latest_health();
-        let mut told = first.essence();
+        let first = self.governance.latest_health();
+        let mut latest = first.essence();
         let changes = changes.filter_map(move |report| {
             let essence = report.essence();
-            let is_news = essence != told;
-            told = essence;
+            let is_news = essence != latest;
+            latest = essence;
             ready(is_news.then_some(report))
         });
         let reports = once(ready(first)).chain(changes).map(|report| Ok(response(report)));
@@ -82,25 +80,25 @@ fn response(report: Report) -> CheckScopesResponse {
     }
 }
 
-fn check(verdict: CheckResult) -> ScopeCheck {
-    let row = verdict.check.row();
+fn check(result: CheckResult) -> ScopeCheck {
+    let row = result.check.row();
     ScopeCheck {
         id: row.id.to_owned(),
         scope: row.scope.map(|scope| scope.to_string()).unwrap_or_default(),
-        state: state(verdict.state).into(),
-        summary: summary(&verdict),
-        remedy: verdict.remedy,
-        checked_at: verdict.checked_at.map(time),
-        latency: verdict
+        state: state(result.state).into(),
+        summary: summary(&result),
+        remedy: result.remedy,
+        checked_at: result.checked_at.map(time),
+        latency: result
             .latency
             .and_then(|latency| prost_types::Duration::try_from(latency).ok()),
     }
 }
 
-/// A hint has no field of its own: it is said with what it belongs to.
-fn summary(verdict: &CheckResult) -> String {
-    let said = [&verdict.summary].into_iter().chain(&verdict.hints);
-    said.map(String::as_str).collect::<Vec<_>>().join("; ")
+/// The summary with its hints, which have no field of their own.
+fn summary(result: &CheckResult) -> String {
+    let parts = [&result.summary].into_iter().chain(&result.hints);
+    parts.map(String::as_str).collect::<Vec<_>>().join("; ")
 }
 
 fn credential(credential: CredentialReport) -> Credential {

@@ -1,8 +1,9 @@
-//! The services of the protocol that this connector does not offer. They answer as the protocol's own server does where a
-//! connector lacks the feature (protocol reference, section 1), each with a sentence that says what is not offered: a platform
-//! can tell a feature that is missing from a server that is broken.
+//! The services of the protocol that this connector does not offer. They respond as the protocol's own server does for a
+//! connector without the feature (protocol reference, section 1), each with a sentence that says what is not offered, so that
+//! a platform can distinguish a missing feature from a broken server.
 //!
-//! One file a service. A service that is offered one day leaves this folder, and its line in [`register`] and [`SERVICES`] goes.
+//! One file per service. A service that is offered one day leaves this folder and [`register`], and its row in
+//! [`crate::grpc::methods`] says what health it needs.
 
 mod account_manager;
 mod actions;
@@ -12,7 +13,6 @@ mod events;
 mod resource_manager;
 mod tickets;
 
-use tonic::server::NamedService;
 use tonic::service::RoutesBuilder;
 use tonic::{Code, Status};
 
@@ -25,18 +25,6 @@ use crate::proto::c1::connector::v2::event_service_server::EventServiceServer;
 use crate::proto::c1::connector::v2::resource_deleter_service_server::ResourceDeleterServiceServer;
 use crate::proto::c1::connector::v2::resource_manager_service_server::ResourceManagerServiceServer;
 use crate::proto::c1::connector::v2::tickets_service_server::TicketsServiceServer;
-
-/// The names of the services that are not offered.
-pub const SERVICES: [&str; 8] = [
-    AccountManagerServiceServer::<Unoffered>::NAME,
-    ActionServiceServer::<Unoffered>::NAME,
-    AssetServiceServer::<Unoffered>::NAME,
-    CredentialManagerServiceServer::<Unoffered>::NAME,
-    EventServiceServer::<Unoffered>::NAME,
-    ResourceDeleterServiceServer::<Unoffered>::NAME,
-    ResourceManagerServiceServer::<Unoffered>::NAME,
-    TicketsServiceServer::<Unoffered>::NAME,
-];
 
 /// Answers every call of the services that are not offered.
 #[derive(Debug, Clone, Copy)]

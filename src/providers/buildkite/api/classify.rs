@@ -1,22 +1,22 @@
-//! The one classification: every outcome of a call falls into exactly one class.
+//! Classification of responses: every outcome of a call has exactly one class.
 //!
 //! | outcome | class |
 //! | --- | --- |
-//! | a read's 200 with JSON of the expected shape | the answer |
-//! | a read's other 2xx: it may be part of the answer, or an old one | `Unexpected` |
-//! | a write's 2xx | accepted; [`echo`] says what of its body is believed |
+//! | a 200 to a read, with JSON of the expected shape | the response |
+//! | another 2xx to a read: it may be partial or stale | `Unexpected` |
+//! | a 2xx to a write | accepted; `echo` says which part of its body is trusted |
 //! | 2xx with well-formed JSON of another shape; 3xx (never followed); a body too large to be a page | `Unexpected` |
-//! | 2xx with a content type other than JSON, an empty body, or one that is cut or no JSON, whatever it begins with | `Unavailable` |
+//! | 2xx with a content type other than JSON, or a body that is empty, truncated or not JSON | `Unavailable` |
 //! | 401 | `TokenRejected` |
 //! | 403 | `Forbidden` |
 //! | 404 | `NotFound` |
 //! | 408, 5xx | `Unavailable` |
 //! | 429 | `RateLimited` |
 //! | any other 4xx: 400, 409, 422 … | `Rejected` |
-//! | no connection, a broken one, silence | `Unavailable` |
+//! | no connection, a connection reset, a timeout | `Unavailable` |
 //!
-//! A status of the 4xx family is believed whatever the body, because Buildkite documents bare and empty bodies for it. What
-//! a 404 proves about somebody's access is another question, and [`crate::governance`] never answers it from one 404 alone.
+//! A 4xx status is trusted whatever the body, because Buildkite documents bare and empty bodies for it. What a 404
+//! proves is a separate question: [`crate::governance`] never answers it from a single 404.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -28,38 +28,38 @@ use super::error::{ApiErrorKind, Unavailability};
 use crate::providers::buildkite::budget::LimitExceeded;
 use crate::telemetry::redact::redact;
 
-/// What came back from the network.
+/// A response as received from the network.
 #[derive(Debug)]
-pub(crate) struct Received {
+pub(crate) struct RawResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// The body, or why there is none.
-    pub(crate) body: Result<Bytes, BodyTrouble>,
+    /// The body, or why it could not be read.
+    pub(crate) body: Result<Bytes, BodyError>,
 }
 
 /// Why a body could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum BodyTrouble {
+pub(crate) enum BodyError {
     /// The connection ended within the body.
-    Cut,
+    Truncated,
     /// The body is larger than any page can be.
     TooLarge,
 }
 
-/// Sorts the answer to a call of `endpoint` into its class; `closed` is what the budget made of a 429.
+/// Classifies the response to a call of `endpoint`; `limit` is the limit that a 429 reports.
 ///
 /// # Errors
-/// The class of trouble, for every status other than a write's 2xx and a read's 200.
+/// The error class, for every status except a 2xx to a write and a 200 to a read.
 pub(crate) fn classify(
-    received: &Received,
+    response: &RawResponse,
     endpoint: Endpoint,
-    closed: impl FnOnce() -> LimitExceeded,
+    limit: impl FnOnce() -> LimitExceeded,
 ) -> Result<(), ApiErrorKind> {
-    let status = received.status;
+    let status = response.status;
     match status.as_u16() {
         200 => Ok(()),
         201..=299 if endpoint.is_write() => Ok(()),
-        // Accepted and not done yet, changed by a proxy, a part: none of them is known to be the whole answer.
+        // Accepted but not completed, transformed by a proxy, or partial: none is known to be the complete response.
         201..=299 => Err(ApiErrorKind::Unexpected(format!(
             "status {status}, where a read is answered with 200: check the API base and the proxies in between"
         ))),
@@ -70,75 +70,76 @@ pub(crate) fn classify(
         403 => Err(ApiErrorKind::Forbidden),
         404 => Err(ApiErrorKind::NotFound),
         408 => Err(ApiErrorKind::Unavailable(Unavailability::Status(status))),
-        429 => Err(ApiErrorKind::RateLimited(closed())),
+        429 => Err(ApiErrorKind::RateLimited(limit())),
         400..=499 => Err(ApiErrorKind::Rejected(status)),
         _ => Err(ApiErrorKind::Unavailable(Unavailability::Status(status))),
     }
 }
 
-/// Reads a 2xx answer's body as `T`.
+/// Decodes the body of a 2xx response as `T`.
 ///
 /// # Errors
-/// `Unavailable` where there is no whole JSON text or it is declared as something else, `Unexpected` where it is JSON of
-/// another shape.
-pub(crate) fn decode<T: DeserializeOwned>(received: &Received) -> Result<T, ApiErrorKind> {
-    let body = match &received.body {
+/// `Unavailable` if the body is not complete JSON or declared as another type, `Unexpected` if it is JSON of another
+/// shape.
+pub(crate) fn decode<T: DeserializeOwned>(response: &RawResponse) -> Result<T, ApiErrorKind> {
+    let body = match &response.body {
         Ok(body) => body,
-        Err(BodyTrouble::Cut) => return Err(ApiErrorKind::Unavailable(Unavailability::TruncatedBody)),
-        Err(BodyTrouble::TooLarge) => {
+        Err(BodyError::Truncated) => return Err(ApiErrorKind::Unavailable(Unavailability::TruncatedBody)),
+        Err(BodyError::TooLarge) => {
             return Err(ApiErrorKind::Unexpected(
                 "a body larger than any page can be".to_owned(),
             ));
         }
     };
-    if let Some(other) = other_content_type(&received.headers) {
-        return Err(ApiErrorKind::Unavailable(if is_html(&received.headers, body) {
+    if let Some(other) = other_content_type(&response.headers) {
+        return Err(ApiErrorKind::Unavailable(if is_html(&response.headers, body) {
             Unavailability::HtmlBody
         } else {
             Unavailability::NotJson(other)
         }));
     }
     serde_json::from_slice(body).map_err(|error| match error.classify() {
-        // The reader stops at the first value of another shape: what follows may be cut all the same.
+        // The parser stops at the first value of another shape: the rest may still be truncated.
         Category::Data if is_json(body) => ApiErrorKind::Unexpected(redact(&error.to_string())),
-        _ if is_html(&received.headers, body) => ApiErrorKind::Unavailable(Unavailability::HtmlBody),
+        _ if is_html(&response.headers, body) => ApiErrorKind::Unavailable(Unavailability::HtmlBody),
         _ => ApiErrorKind::Unavailable(Unavailability::TruncatedBody),
     })
 }
 
-/// What an accepted write echoes, where that can be believed: none where the status is none that is documented with a body
-/// (a 202 says that it is not done yet), or where the body is no `T`.
-pub(crate) fn echo<T: DeserializeOwned>(received: &Received) -> Option<T> {
-    matches!(received.status, StatusCode::OK | StatusCode::CREATED)
-        .then(|| decode(received).ok())
+/// The row that an accepted write echoes, if it can be trusted: `None` if the status is not documented with a body (a
+/// 202 means that the write is not completed), or if the body is not a `T`.
+pub(crate) fn echo<T: DeserializeOwned>(response: &RawResponse) -> Option<T> {
+    matches!(response.status, StatusCode::OK | StatusCode::CREATED)
+        .then(|| decode(response).ok())
         .flatten()
 }
 
-/// What Buildkite said about a refusal: its `message`, or a short plain text. An answer's rows are no message.
-pub(crate) fn message(received: &Received) -> Option<String> {
+/// The message of an error response: its `message`, or a short plain text. The body of a 2xx response is not a
+/// message.
+pub(crate) fn message(response: &RawResponse) -> Option<String> {
     #[derive(serde::Deserialize)]
-    struct Refusal {
+    struct ErrorBody {
         message: String,
     }
-    if received.status.is_success() {
+    if response.status.is_success() {
         return None;
     }
-    let body = received.body.as_ref().ok()?;
-    let text = match serde_json::from_slice::<Refusal>(body) {
-        Ok(refusal) => refusal.message,
-        Err(_) if is_html(&received.headers, body) => return Some("(an HTML page: is a proxy in between?)".to_owned()),
+    let body = response.body.as_ref().ok()?;
+    let text = match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(error) => error.message,
+        Err(_) if is_html(&response.headers, body) => return Some("(an HTML page: is a proxy in between?)".to_owned()),
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
     let clean = redact(&text);
     (!clean.is_empty()).then_some(clean)
 }
 
-/// Whether the body is one whole JSON text, of any shape.
+/// Whether the body is one complete JSON text of any shape.
 fn is_json(body: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
-/// The first content type that is not JSON's, if any is declared.
+/// The first declared content type that is not JSON.
 fn other_content_type(headers: &HeaderMap) -> Option<String> {
     let mut declared = headers
         .get_all(header::CONTENT_TYPE)
@@ -163,27 +164,26 @@ mod tests {
     use http::HeaderValue;
     use proptest::prelude::*;
     use rstest::rstest;
-    use uuid::Uuid;
 
     use super::*;
 
-    fn received(status: u16, body: &'static str) -> Received {
-        Received {
+    fn response(status: u16, body: &'static str) -> RawResponse {
+        RawResponse {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: Ok(Bytes::from_static(body.as_bytes())),
         }
     }
 
-    fn declared(content_type: &'static str, body: &'static str) -> Received {
-        let mut received = received(200, body);
+    fn declared(content_type: &'static str, body: &'static str) -> RawResponse {
+        let mut declared = response(200, body);
         let value = HeaderValue::from_static(content_type);
-        received.headers.insert(header::CONTENT_TYPE, value);
-        received
+        declared.headers.insert(header::CONTENT_TYPE, value);
+        declared
     }
 
-    fn class(received: &Received) -> Result<Vec<u8>, ApiErrorKind> {
-        classify(received, Endpoint::Teams, LimitExceeded::unknown).and_then(|()| decode(received))
+    fn class(response: &RawResponse) -> Result<Vec<u8>, ApiErrorKind> {
+        classify(response, Endpoint::Teams, LimitExceeded::unknown).and_then(|()| decode(response))
     }
 
     #[rstest]
@@ -229,7 +229,7 @@ mod tests {
         #[case] body: &'static str,
         #[case] expected: Result<Vec<u8>, ApiErrorKind>,
     ) {
-        assert_eq!(class(&received(status, body)), expected);
+        assert_eq!(class(&response(status, body)), expected);
     }
 
     #[rstest]
@@ -244,7 +244,7 @@ mod tests {
     #[case(302, "")]
     fn another_shape_or_success_is_unexpected(#[case] status: u16, #[case] body: &'static str) {
         assert!(matches!(
-            class(&received(status, body)),
+            class(&response(status, body)),
             Err(ApiErrorKind::Unexpected(_))
         ));
     }
@@ -258,13 +258,13 @@ mod tests {
     #[case("text/plain", false)]
     #[case("application/jsonp", false)]
     #[case("", false)]
-    fn json_is_believed_only_where_it_is_declared_as_nothing_else(
+    fn json_is_trusted_only_if_it_is_not_declared_as_another_type(
         #[case] content_type: &'static str,
-        #[case] believed: bool,
+        #[case] trusted: bool,
     ) {
         match class(&declared(content_type, "[]")) {
-            Ok(rows) => assert!(believed && rows.is_empty()),
-            Err(ApiErrorKind::Unavailable(Unavailability::HtmlBody | Unavailability::NotJson(_))) => assert!(!believed),
+            Ok(rows) => assert!(trusted && rows.is_empty()),
+            Err(ApiErrorKind::Unavailable(Unavailability::HtmlBody | Unavailability::NotJson(_))) => assert!(!trusted),
             Err(other) => panic!("{other}"),
         }
     }
@@ -276,32 +276,25 @@ mod tests {
     #[case(204, "", None)]
     #[case(206, "[1]", None)]
     #[case(201, "[1,", None)]
-    fn an_accepted_write_is_no_failure_and_its_echo_counts_where_one_is_documented(
+    fn an_accepted_write_succeeds_and_its_echo_is_trusted_where_one_is_documented(
         #[case] status: u16,
         #[case] body: &'static str,
         #[case] expected: Option<Vec<u8>>,
     ) {
-        let received = received(status, body);
-        assert_eq!(
-            classify(
-                &received,
-                Endpoint::AddMember(Uuid::nil().into()),
-                LimitExceeded::unknown
-            ),
-            Ok(())
-        );
-        assert_eq!(echo::<Vec<u8>>(&received), expected);
+        let response = response(status, body);
+        assert_eq!(classify(&response, Endpoint::AddMember, LimitExceeded::unknown), Ok(()));
+        assert_eq!(echo::<Vec<u8>>(&response), expected);
     }
 
     #[test]
-    fn a_message_is_buildkites_own_and_redacted() {
-        let quoted = received(403, r#"{"message":"token bkua_0123456789abcdef0123 is not allowed"}"#);
+    fn the_message_of_an_error_is_redacted() {
+        let quoted = response(403, r#"{"message":"token bkua_0123456789abcdef0123 is not allowed"}"#);
         assert_eq!(message(&quoted).unwrap(), "token [redacted] is not allowed");
-        assert_eq!(message(&received(403, "Forbidden")).unwrap(), "Forbidden");
-        assert_eq!(message(&received(403, "")), None);
-        assert_eq!(message(&received(206, r#"[{"email":"ada@example.com"}]"#)), None);
+        assert_eq!(message(&response(403, "Forbidden")).unwrap(), "Forbidden");
+        assert_eq!(message(&response(403, "")), None);
+        assert_eq!(message(&response(206, r#"[{"email":"ada@example.com"}]"#)), None);
         assert!(
-            !message(&received(403, "<html>secret</html>"))
+            !message(&response(403, "<html>secret</html>"))
                 .unwrap()
                 .contains("secret")
         );
@@ -309,18 +302,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_status_and_body_has_a_class_and_only_a_200_answers_a_read(
+        fn every_status_and_body_has_a_class_and_a_read_needs_a_200(
             status in 100u16..=999, body in proptest::collection::vec(any::<u8>(), 0..64),
         ) {
-            let received = Received {
+            let response = RawResponse {
                 status: StatusCode::from_u16(status).unwrap(),
                 headers: HeaderMap::new(),
                 body: Ok(Bytes::from(body)),
             };
-            if class(&received).is_ok() {
-                prop_assert_eq!(received.status, StatusCode::OK);
+            if class(&response).is_ok() {
+                prop_assert_eq!(response.status, StatusCode::OK);
             }
-            let _ = message(&received);
+            let _ = message(&response);
         }
     }
 }

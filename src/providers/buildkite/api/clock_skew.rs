@@ -1,4 +1,5 @@
-//! How far this machine's clock is from Buildkite's, told by the `Date` header that every answer has: it costs no request.
+//! The skew between the local clock and that of Buildkite, from the `Date` header of every response: it costs no
+//! extra request.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,25 +7,26 @@ use http::{HeaderMap, header};
 use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::{SignedDuration, Timestamp};
 
-/// Both clocks, compared whenever Buildkite answers.
+/// The clock skew as of the most recent response.
 #[derive(Debug, Default)]
-pub(crate) struct Clock(Mutex<Option<SignedDuration>>);
+pub(crate) struct ClockSkew(Mutex<Option<SignedDuration>>);
 
-impl Clock {
-    /// Compares the clocks by an answer that came `now`. It is right to a second or to the answer's time under way.
-    pub(crate) fn compare(&self, headers: &HeaderMap, now: Timestamp) {
-        // What a cache kept tells the time at which it was kept.
+impl ClockSkew {
+    /// Updates the skew from a response received at `now`. Accurate to a second or to the transit time of the
+    /// response.
+    pub(crate) fn observe(&self, headers: &HeaderMap, now: Timestamp) {
+        // A cached response has the date at which it was cached.
         if headers.contains_key(header::AGE) {
             return;
         }
-        let text = headers.get(header::DATE).and_then(|value| value.to_str().ok());
-        if let Some(theirs) = text.and_then(|text| DateTimeParser::new().parse_timestamp(text).ok()) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(theirs.duration_since(now));
+        let date = headers.get(header::DATE).and_then(|value| value.to_str().ok());
+        if let Some(server_time) = date.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok()) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(server_time.duration_since(now));
         }
     }
 
-    /// How far theirs is ahead of ours; none before an answer with a date.
-    pub(crate) fn ahead(&self) -> Option<SignedDuration> {
+    /// How far the server clock is ahead; `None` before a response with a date.
+    pub(crate) fn server_ahead(&self) -> Option<SignedDuration> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -43,13 +45,13 @@ mod tests {
     #[case(&[("date", "Fri, 06 Mar 2026 09:00:00 GMT"), ("age", "3600")], None)]
     #[case(&[("date", "yesterday")], None)]
     #[case(&[], None)]
-    fn only_a_date_of_now_tells_the_difference(#[case] headers: &[(&str, &str)], #[case] seconds: Option<i64>) {
+    fn only_a_current_date_gives_the_skew(#[case] headers: &[(&str, &str)], #[case] seconds: Option<i64>) {
         let headers = headers
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
             .collect();
-        let clock = Clock::default();
-        clock.compare(&headers, NOW.parse().unwrap());
-        assert_eq!(clock.ahead().map(|ahead| ahead.as_secs()), seconds);
+        let clock = ClockSkew::default();
+        clock.observe(&headers, NOW.parse().unwrap());
+        assert_eq!(clock.server_ahead().map(|ahead| ahead.as_secs()), seconds);
     }
 }

@@ -1,4 +1,4 @@
-//! The endpoints that we call, each with its path, its method and the scope that it needs (reference, section 1).
+//! The endpoints in use, each with its method and required scope, and the requests to them (reference, section 1).
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use super::ids::{OrganizationSlug, TeamId, UserId};
 /// A permission of an API token, as Buildkite's token page lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Read the token's owner.
+    /// Read the owner of the token.
     ReadUser,
-    /// Read the organization and its people.
+    /// Read the organization and its members.
     ReadOrganizations,
-    /// Read teams and who is in them.
+    /// Read teams and their members.
     ReadTeams,
-    /// Change who is in a team.
+    /// Change the members of teams.
     WriteTeams,
 }
 
 impl Scope {
-    /// Every scope that the connector can make use of.
+    /// All scopes that the connector uses.
     pub const ALL: [Self; 4] = [
         Self::ReadUser,
         Self::ReadOrganizations,
@@ -46,73 +46,76 @@ impl fmt::Display for Scope {
     }
 }
 
-/// One call of the REST API, addressed.
+/// An endpoint of the REST API, without the ids of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// The token itself: scopes, expiry, owner's name.
+    /// The token itself: scopes, expiry, name of the owner.
     AccessToken,
-    /// The token's owner, with the user's id.
+    /// Revokes the token that the request carries.
+    RevokeToken,
+    /// The owner of the token, with the user id.
     User,
     /// The organization.
     Organization,
-    /// The organizations that the token reaches.
+    /// The organizations that the token can access.
     Organizations,
-    /// The organization's people.
+    /// The members of the organization.
     OrganizationMembers,
-    /// One person of the organization.
-    OrganizationMember(UserId),
-    /// The organization's teams.
+    /// One member of the organization.
+    OrganizationMember,
+    /// The teams of the organization.
     Teams,
     /// One team.
-    Team(TeamId),
-    /// Who is in a team.
-    Members(TeamId),
+    Team,
+    /// The members of a team.
+    Members,
     /// One member of a team.
-    Member(TeamId, UserId),
-    /// Puts somebody into a team.
-    AddMember(TeamId),
-    /// Changes a member's role.
-    ChangeRole(TeamId, UserId),
-    /// Takes somebody out of a team.
-    RemoveMember(TeamId, UserId),
+    Member,
+    /// Adds a user to a team.
+    AddMember,
+    /// Changes the role of a team member.
+    ChangeRole,
+    /// Removes a user from a team.
+    RemoveMember,
 }
 
 impl Endpoint {
-    /// What is called, in words that logs, errors and metrics use.
+    /// The name of the endpoint in logs, errors and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::AccessToken => "access token",
+            Self::RevokeToken => "revoke access token",
             Self::User => "user",
             Self::Organization => "organization",
             Self::Organizations => "organizations",
             Self::OrganizationMembers => "organization members",
-            Self::OrganizationMember(_) => "organization member",
+            Self::OrganizationMember => "organization member",
             Self::Teams => "teams",
-            Self::Team(_) => "team",
-            Self::Members(_) => "team members",
-            Self::Member(..) => "team member",
-            Self::AddMember(_) => "add team member",
-            Self::ChangeRole(..) => "change team member",
-            Self::RemoveMember(..) => "remove team member",
+            Self::Team => "team",
+            Self::Members => "team members",
+            Self::Member => "team member",
+            Self::AddMember => "add team member",
+            Self::ChangeRole => "change team member",
+            Self::RemoveMember => "remove team member",
         }
     }
 
-    /// The scope without which Buildkite answers 403; the token's own record needs none.
+    /// The scope without which Buildkite responds with 403; `None` if no scope is required.
     #[must_use]
     pub fn scope(self) -> Option<Scope> {
         match self {
-            Self::AccessToken => None,
+            Self::AccessToken | Self::RevokeToken => None,
             Self::User => Some(Scope::ReadUser),
-            Self::Organization | Self::Organizations | Self::OrganizationMembers | Self::OrganizationMember(_) => {
+            Self::Organization | Self::Organizations | Self::OrganizationMembers | Self::OrganizationMember => {
                 Some(Scope::ReadOrganizations)
             }
-            Self::Teams | Self::Team(_) | Self::Members(_) | Self::Member(..) => Some(Scope::ReadTeams),
-            Self::AddMember(_) | Self::ChangeRole(..) | Self::RemoveMember(..) => Some(Scope::WriteTeams),
+            Self::Teams | Self::Team | Self::Members | Self::Member => Some(Scope::ReadTeams),
+            Self::AddMember | Self::ChangeRole | Self::RemoveMember => Some(Scope::WriteTeams),
         }
     }
 
-    /// Whether the call changes something, and so must not be sent again blindly.
+    /// Whether the request has an effect, so that it must not be retried blindly.
     #[must_use]
     pub fn is_write(self) -> bool {
         self.method() != Method::GET
@@ -120,17 +123,64 @@ impl Endpoint {
 
     pub(crate) fn method(self) -> Method {
         match self {
-            Self::AddMember(_) => Method::POST,
-            Self::ChangeRole(..) => Method::PATCH,
-            Self::RemoveMember(..) => Method::DELETE,
+            Self::AddMember => Method::POST,
+            Self::ChangeRole => Method::PATCH,
+            Self::RemoveMember | Self::RevokeToken => Method::DELETE,
             _ => Method::GET,
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A request to an endpoint, with its ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Request {
+    AccessToken,
+    RevokeToken,
+    User,
+    Organization,
+    Organizations,
+    OrganizationMembers,
+    OrganizationMember(UserId),
+    Teams,
+    Team(TeamId),
+    Members(TeamId),
+    Member(TeamId, UserId),
+    AddMember(TeamId),
+    ChangeRole(TeamId, UserId),
+    RemoveMember(TeamId, UserId),
+}
+
+impl Request {
+    /// The endpoint that the request is for.
+    pub(crate) fn endpoint(self) -> Endpoint {
+        match self {
+            Self::AccessToken => Endpoint::AccessToken,
+            Self::RevokeToken => Endpoint::RevokeToken,
+            Self::User => Endpoint::User,
+            Self::Organization => Endpoint::Organization,
+            Self::Organizations => Endpoint::Organizations,
+            Self::OrganizationMembers => Endpoint::OrganizationMembers,
+            Self::OrganizationMember(_) => Endpoint::OrganizationMember,
+            Self::Teams => Endpoint::Teams,
+            Self::Team(_) => Endpoint::Team,
+            Self::Members(_) => Endpoint::Members,
+            Self::Member(..) => Endpoint::Member,
+            Self::AddMember(_) => Endpoint::AddMember,
+            Self::ChangeRole(..) => Endpoint::ChangeRole,
+            Self::RemoveMember(..) => Endpoint::RemoveMember,
         }
     }
 
     /// The segments of the path below `/v2`.
     pub(crate) fn path(self, organization: &OrganizationSlug) -> Vec<String> {
         let below: Vec<String> = match self {
-            Self::AccessToken => return vec!["access-token".into()],
+            Self::AccessToken | Self::RevokeToken => return vec!["access-token".into()],
             Self::User => return vec!["user".into()],
             Self::Organizations => return vec!["organizations".into()],
             Self::Organization => vec![],
@@ -147,11 +197,5 @@ impl Endpoint {
             .into_iter()
             .chain(below)
             .collect()
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }

@@ -1,7 +1,7 @@
-//! The only values that are ever put into a URL path.
+//! The values that may appear in a URL path.
 //!
-//! They are parsed once, at the edge, and a value of one of these types cannot hold a slash, a dot segment or a query: a
-//! team id such as `../../access-token` is refused before any request is made.
+//! They are parsed once, at the boundary, and cannot contain a slash, a dot segment or a query: a team id such as
+//! `../../access-token` is rejected before any request is sent.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,25 +9,25 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-/// Why a text is no id, slug or role.
+/// Why a text is not an id, slug or role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// The text is no UUID in its 36-character form.
+    /// The text is not a UUID in its 36-character form.
     #[error("{what} must be a UUID such as `01234567-89ab-cdef-0123-456789abcdef`")]
     NotUuid {
         /// What the text should have been, for instance `a team id`.
         what: &'static str,
     },
-    /// The text is no organization slug.
+    /// The text is not an organization slug.
     #[error("an organization slug holds letters, digits, `-`, `_` and `.` only, as in `https://buildkite.com/<slug>`")]
     NotSlug,
-    /// The text is no team role.
+    /// The text is not a team role.
     #[error("a team role is `member` or `maintainer`")]
     NotRole,
 }
 
-/// Parses the hyphenated form alone: the others that the `uuid` crate reads (braces, URN, no hyphens) are not what
-/// Buildkite prints, and an id that is written in two ways is two ids to whoever stores it.
+/// Parses the hyphenated form only: Buildkite never prints the other forms that the `uuid` crate accepts (braces,
+/// URN, no hyphens), and a store would treat two spellings of one id as two ids.
 fn hyphenated(text: &str, what: &'static str) -> Result<Uuid, IdError> {
     match Uuid::try_parse(text) {
         Ok(uuid) if text.len() == uuid::fmt::Hyphenated::LENGTH => Ok(uuid),
@@ -42,7 +42,7 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// The id as the UUID that it is.
+            /// The id as a UUID.
             #[must_use]
             pub fn uuid(self) -> Uuid {
                 self.0
@@ -89,12 +89,12 @@ uuid_id!(
     "a user id"
 );
 
-/// An organization's slug. Case is kept as given, because Buildkite compares it with case.
+/// The slug of an organization. Case is preserved, because Buildkite slugs are case-sensitive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OrganizationSlug(String);
 
-/// Longer than any slug that Buildkite hands out, short enough for a URL.
-const LONGEST_SLUG: usize = 255;
+/// Longer than any slug of Buildkite, and short enough for a URL.
+const MAX_SLUG_BYTES: usize = 255;
 
 impl OrganizationSlug {
     /// The slug as text.
@@ -110,7 +110,7 @@ impl FromStr for OrganizationSlug {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let only_dots = text.chars().all(|c| c == '.');
-        if text.len() > LONGEST_SLUG || only_dots || !text.chars().all(plain) {
+        if text.len() > MAX_SLUG_BYTES || only_dots || !text.chars().all(plain) {
             return Err(IdError::NotSlug);
         }
         Ok(Self(text.to_owned()))
@@ -123,13 +123,13 @@ impl fmt::Display for OrganizationSlug {
     }
 }
 
-/// What somebody can be in a team.
+/// The role of a team member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Has the access that the team carries.
+    /// Has the access of the team.
     Member,
-    /// Also governs who is in the team.
+    /// Can also change the members of the team.
     Maintainer,
 }
 
@@ -137,7 +137,7 @@ impl Role {
     /// Both roles, the weaker one first.
     pub const ALL: [Self; 2] = [Self::Member, Self::Maintainer];
 
-    /// The role as Buildkite's REST API and our entitlement slugs spell it.
+    /// The role as spelled in the REST API and in entitlement slugs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -188,7 +188,7 @@ mod tests {
     #[case("0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5g")]
     #[case("0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d/")]
     #[case(" 0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d")]
-    fn anything_else_is_no_id(#[case] text: &str) {
+    fn any_other_text_is_rejected_as_an_id(#[case] text: &str) {
         assert_eq!(text.parse::<TeamId>(), Err(IdError::NotUuid { what: "a team id" }));
         assert_eq!(text.parse::<UserId>(), Err(IdError::NotUuid { what: "a user id" }));
     }
@@ -210,7 +210,7 @@ mod tests {
     #[case("acme%2f")]
     #[case("acme inc")]
     #[case("acmé")]
-    fn a_slug_that_could_change_the_path_is_refused(#[case] text: &str) {
+    fn a_slug_that_could_change_the_path_is_rejected(#[case] text: &str) {
         assert_eq!(text.parse::<OrganizationSlug>(), Err(IdError::NotSlug));
     }
 

@@ -1,4 +1,4 @@
-//! The one place that requests go to.
+//! The origin of the REST API: the only destination of requests.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,35 +6,35 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// Why a text is no API base.
+/// Why a text is not a valid API base.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
-    /// The text is no absolute http or https URL.
+    /// The text is not an absolute http or https URL.
     #[error("`{0}` is no URL: give an origin such as `https://api.buildkite.com`")]
     NotUrl(String),
     /// The URL has a path, query, fragment or credentials.
     #[error("the API base must be an origin such as `https://api.buildkite.com`, with no path, query or user in it")]
     NotOrigin,
-    /// Plain http would carry the token over a network.
+    /// Plain http would expose the token on a network.
     #[error("plain http carries the token in the clear and is accepted for this machine only: use https")]
     PlainHttp,
 }
 
-/// An http(s) origin without path: scheme, host and port. Requests and the token go there and nowhere else.
+/// An http(s) origin without a path: scheme, host and port. Requests and the token are sent to no other host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiOrigin(Url);
 
 impl ApiOrigin {
-    /// Where Buildkite answers when nothing else is configured.
+    /// The default origin.
     pub const DEFAULT: &'static str = "https://api.buildkite.com";
 
-    /// Whether the origin is this machine: plain http is accepted then, and no proxy is asked.
+    /// Whether the origin is on this machine: plain http is accepted, and no proxy is used.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.0)
     }
 
-    /// The URL of a path below `/v2`, made of segments that are escaped one by one.
+    /// The URL of a path below `/v2`; each segment is escaped.
     pub(crate) fn url<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -107,7 +107,7 @@ mod tests {
     #[case("https://user:pass@api.buildkite.com", OriginError::NotOrigin)]
     #[case("api.buildkite.com", OriginError::NotUrl("api.buildkite.com".into()))]
     #[case("ftp://api.buildkite.com", OriginError::NotUrl("ftp://api.buildkite.com".into()))]
-    fn anything_else_is_refused_with_its_reason(#[case] text: &str, #[case] error: OriginError) {
+    fn any_other_text_is_rejected_with_its_reason(#[case] text: &str, #[case] error: OriginError) {
         assert_eq!(text.parse::<ApiOrigin>(), Err(error));
     }
 

@@ -1,10 +1,12 @@
-//! Times as Buildkite writes them: ISO 8601 with or without a fraction, or `2025-07-16 06:07:42 UTC` (reference, section 2.1).
+//! Timestamps of Buildkite: ISO 8601 with or without a fraction, or `2025-07-16 06:07:42 UTC` (reference, section
+//! 2.1).
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-/// Reads either form; none for anything else, since a time that is only shown must not fail what it is shown with.
+/// Parses either form; `None` for any other text, because an unreadable time that is only displayed must not cause an
+/// error.
 #[must_use]
 pub fn timestamp(text: &str) -> Option<Timestamp> {
     if let Ok(timestamp) = text.parse() {
@@ -27,7 +29,7 @@ mod tests {
     #[case("2025-07-16 06:07:42", None)]
     #[case("", None)]
     #[case("yesterday", None)]
-    fn both_forms_are_read_and_nothing_else(#[case] text: &str, #[case] seconds: Option<i64>) {
+    fn both_forms_are_parsed_and_no_other(#[case] text: &str, #[case] seconds: Option<i64>) {
         assert_eq!(timestamp(text).map(Timestamp::as_second), seconds);
     }
 }

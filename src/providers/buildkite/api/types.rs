@@ -1,8 +1,8 @@
-//! The rows and records that Buildkite answers with (reference, section 2).
+//! The response types of the REST API (reference, section 2).
 //!
-//! Only an id is insisted on: without it a row cannot be told from another, and leaving it out would lie. Everything else
-//! may be absent, null or of an unknown value, and unknown fields are skipped. Times stay the text that Buildkite wrote,
-//! because what they are compared for is identity; whoever shows one parses it.
+//! Only the id is required: without it a row cannot be identified, and omitting the row would misreport access. Every
+//! other field may be absent, null or of an unknown value, and unknown fields are ignored. Times keep the text that
+//! Buildkite wrote, because they are compared for identity; code that displays a time parses it.
 
 use serde::{Deserialize, Deserializer};
 
@@ -12,28 +12,28 @@ use super::ids::{Role, TeamId, UserId};
 /// `GET /v2/access-token`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AccessToken {
-    /// What the token may do. Kept as text: Buildkite adds scopes, and prints some that are in no catalogue.
+    /// The scopes of the token, as text: Buildkite adds scopes, and returns some that are not documented.
     pub scopes: Vec<String>,
-    /// What its owner wrote about it.
+    /// The description by the owner.
     #[serde(default, deserialize_with = "text")]
     pub description: Option<String>,
-    /// When it ends; none means never.
+    /// When the token expires; `None` means never.
     #[serde(default, deserialize_with = "text")]
     pub expires_at: Option<String>,
-    /// Whose it is, without an id.
+    /// The owner, without an id.
     #[serde(default, deserialize_with = "tolerant")]
     pub user: Option<TokenUser>,
 }
 
 impl AccessToken {
-    /// Whether the token's own record leaves the scope out.
+    /// Whether the token lacks the scope.
     #[must_use]
     pub fn lacks(&self, scope: Scope) -> bool {
         !self.scopes.iter().any(|granted| granted == scope.as_str())
     }
 }
 
-/// The owner as the token's record names them.
+/// The owner as named by `GET /v2/access-token`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TokenUser {
     /// Display name.
@@ -44,7 +44,7 @@ pub struct TokenUser {
     pub email: Option<String>,
 }
 
-/// `GET /v2/user`: the token's owner, with the id.
+/// `GET /v2/user`: the owner of the token, with the id.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CurrentUser {
     /// The user.
@@ -60,14 +60,14 @@ pub struct CurrentUser {
 /// `GET /v2/organizations/{slug}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Organization {
-    /// The slug, as Buildkite writes it.
+    /// The slug as spelled by Buildkite.
     pub slug: String,
     /// Display name.
     #[serde(default, deserialize_with = "text")]
     pub name: Option<String>,
 }
 
-/// A person of the organization.
+/// A member of the organization.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct OrganizationMember {
     /// The user.
@@ -75,10 +75,10 @@ pub struct OrganizationMember {
     /// Display name; not unique, may be missing.
     #[serde(default, deserialize_with = "text")]
     pub name: Option<String>,
-    /// E-mail address in the case that was typed.
+    /// E-mail address in its original case.
     #[serde(default, deserialize_with = "text")]
     pub email: Option<String>,
-    /// `admin` or `member`; older answers lack it, which says nothing.
+    /// `admin` or `member`; absent in older responses, which implies neither.
     #[serde(default, deserialize_with = "text")]
     pub role: Option<String>,
     /// `required` or `optional`; shown to admins only.
@@ -94,19 +94,19 @@ pub struct Team {
     /// Display name.
     #[serde(default, deserialize_with = "text")]
     pub name: Option<String>,
-    /// The last part of its page's address; no address in REST.
+    /// The last segment of the URL of its web page; not used in REST paths.
     #[serde(default, deserialize_with = "text")]
     pub slug: Option<String>,
-    /// What it is for.
+    /// Description.
     #[serde(default, deserialize_with = "text")]
     pub description: Option<String>,
     /// `visible` or `secret`.
     #[serde(default, deserialize_with = "text")]
     pub privacy: Option<String>,
-    /// Whether whoever joins the organization is put into it.
+    /// Whether new members of the organization are added to it.
     #[serde(default, rename = "default", deserialize_with = "tolerant")]
     pub is_default: Option<bool>,
-    /// When it was made, as Buildkite wrote it.
+    /// Creation time as Buildkite wrote it.
     #[serde(default, deserialize_with = "text")]
     pub created_at: Option<String>,
 }
@@ -119,25 +119,25 @@ pub struct TeamMember {
     /// Display name; not unique, may be missing.
     #[serde(default, deserialize_with = "text")]
     pub user_name: Option<String>,
-    /// The role that is held.
+    /// The role.
     #[serde(default)]
     pub role: ListedRole,
-    /// When this membership began, as Buildkite wrote it: removed and added again is another time.
+    /// Start of the membership as Buildkite wrote it; it changes when a member is removed and added again.
     #[serde(default, deserialize_with = "text")]
     pub created_at: Option<String>,
 }
 
-/// A role as a member row gives it.
+/// The role of a member row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListedRole {
-    /// One of the two that we govern.
+    /// A known role.
     Known(Role),
-    /// One that Buildkite may have added since, or none at all (empty).
+    /// A role that this release does not know, or an absent role (empty).
     Unknown(Box<str>),
 }
 
 impl ListedRole {
-    /// The role, where it is one that we govern.
+    /// The role, if it is known.
     #[must_use]
     pub fn known(&self) -> Option<Role> {
         match self {
@@ -160,7 +160,7 @@ impl<'de> Deserialize<'de> for ListedRole {
     }
 }
 
-/// A value of the expected type, or none for anything else, null included.
+/// A value of the expected type; `None` for any other value, including null.
 fn tolerant<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -178,7 +178,7 @@ where
     })
 }
 
-/// A text that says something: null, another type and the empty text are none.
+/// A non-empty text; `None` for null, another type or an empty text.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(tolerant::<D, String>(deserializer)?.filter(|text| !text.is_empty()))
 }
@@ -198,7 +198,7 @@ mod tests {
     #[case(json!({"id": ID, "name": null, "slug": null, "description": null, "privacy": null, "default": null, "created_at": null}))]
     #[case(json!({"id": ID, "name": 1, "slug": [], "description": {}, "privacy": true, "default": "yes", "created_at": 5}))]
     #[case(json!({"id": ID, "name": "", "description": "", "created_by": {}, "x": [[{}]]}))]
-    fn a_team_needs_nothing_but_its_id(#[case] row: serde_json::Value) {
+    fn a_team_requires_only_its_id(#[case] row: serde_json::Value) {
         let team: Team = serde_json::from_value(row).unwrap();
         assert_eq!(team.id.to_string(), ID);
         assert_eq!((team.name, team.is_default, team.created_at), (None, None, None));
@@ -209,7 +209,7 @@ mod tests {
     #[case(json!({"id": null}))]
     #[case(json!({"id": 5}))]
     #[case(json!({"id": "../../access-token"}))]
-    fn a_row_without_a_proper_id_is_refused(#[case] row: serde_json::Value) {
+    fn a_row_without_a_valid_id_is_rejected(#[case] row: serde_json::Value) {
         assert!(serde_json::from_value::<Team>(row.clone()).is_err());
         assert!(serde_json::from_value::<OrganizationMember>(row).is_err());
     }
@@ -220,13 +220,13 @@ mod tests {
     #[case(json!("owner"), ListedRole::Unknown("owner".into()))]
     #[case(json!(null), ListedRole::Unknown("".into()))]
     #[case(json!(7), ListedRole::Unknown("".into()))]
-    fn a_role_of_tomorrow_survives_as_text(#[case] role: serde_json::Value, #[case] expected: ListedRole) {
+    fn an_unknown_role_is_kept_as_text(#[case] role: serde_json::Value, #[case] expected: ListedRole) {
         let row: TeamMember = serde_json::from_value(json!({"user_id": ID, "role": role})).unwrap();
         assert_eq!(row.role, expected);
     }
 
     #[test]
-    fn older_tokens_have_scopes_alone() {
+    fn older_tokens_have_only_scopes() {
         let token: AccessToken =
             serde_json::from_value(json!({"uuid": ID, "scopes": ["read_teams", "read_build"]})).unwrap();
         assert_eq!(token.scopes, ["read_teams", "read_build"]);
@@ -251,7 +251,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_row_with_an_id_is_read_whatever_its_other_fields_hold(
+        fn a_row_with_an_id_is_parsed_for_any_other_fields(
             fields in proptest::collection::hash_map(
                 prop_oneof![
                     Just("name"), Just("email"), Just("role"), Just("sso_mode"), Just("slug"), Just("description"),
@@ -272,7 +272,7 @@ mod tests {
         }
 
         #[test]
-        fn no_body_makes_its_reader_panic(body in any_json()) {
+        fn no_body_makes_the_parser_panic(body in any_json()) {
             let body = body.to_string();
             let _ = serde_json::from_str::<Vec<Team>>(&body);
             let _ = serde_json::from_str::<Vec<TeamMember>>(&body);

@@ -1,189 +1,190 @@
-//! One of Buildkite's two counters, and why it is never overdrawn.
+//! Tracks one of Buildkite's two rate limits, so that this process never exceeds it.
 //!
-//! Windows are fixed, and nobody tells where they lie. So the bucket does not try to know which window it is; it keeps
-//! every request of ours **charged** for as long as the window that it was counted in may still be running:
+//! Windows have fixed boundaries that Buildkite does not publish. The tracker therefore does not rely on knowing the
+//! current window. It keeps every request of this process **charged** for as long as the window that counted the
+//! request may still be running:
 //!
-//! - a request in flight is charged, for it may be counted at any moment;
-//! - an answered one is charged to the window that its answer tells of, until that window is *surely* over: at the
-//!   latest moment that all its answers leave for its end, or when an answer comes that can only be of a later window;
-//! - one without an answer, or with one that says too little, was counted at a moment up to now if at all. No
-//!   window is longer than a minute, so it is charged for a minute, or until a window is over that certainly held it.
+//! - A request in flight is charged, because it may be counted at any moment.
+//! - A request with a complete response is charged to the window that the response reports, until that window has
+//!   *certainly* ended: at the latest reset that all its responses allow, or when a response arrives that can only
+//!   belong to a later window.
+//! - A request without a usable response may have been counted at any time up to now. No window is longer than a
+//!   minute, so it is charged for a minute, or until a window has ended that certainly contained it.
 //!
-//! When the last request of some window is sent, all that were counted in that window before are still charged. As
-//! charges never exceed the limit, neither does the window: alone, no request is refused, whatever the alignment.
+//! When the last request of some window is sent, every request that the window counted before is therefore still
+//! charged. The charges never exceed the limit, so the window does not exceed it either: alone, no request is refused,
+//! with any alignment of the windows.
 //!
-//! Others spend too, and only the answers know. The least that an answer of this window said was left, less what of ours
-//! may have been counted since, is the second bound; it alone holds when ends are told wrong, since it needs none. Ours
-//! that were counted before that answer and are not yet answered are subtracted twice, for one round trip. What was
-//! done with before the request of such an answer left is part of what it tells, and needs no charge of its own.
+//! Other consumers use the same limit, and only responses show it. The second bound is the lowest remaining count that
+//! a response of this window reported, less the requests of this process that may have been counted since. It needs no
+//! reset, so it alone holds when resets are reported wrongly. Requests that were counted before that response and have
+//! no response yet are subtracted twice, for one round trip. A request that was settled before the request of such a
+//! response was sent is included in the reported count and needs no charge of its own.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::careful::Careful;
-use super::ends::Ends;
-use super::headers::{Bucket as Name, Reading, WINDOW};
-use super::length::{Length, Outlook};
+use super::headers::{Bucket, LimitHeaders, WINDOW};
 use super::options::BudgetOptions;
-use super::ticket::Ticket;
-use super::window::{Place, Told, Window};
+use super::scheduler::InFlight;
+use super::slow_start::SlowStart;
+use super::window::{Attribution, Estimate, Observation, Window, WindowLength};
 use crate::providers::buildkite::call::Lane;
 
-/// Servers need not agree on the time to the millisecond: a window is used a little after it must have begun.
+/// Clocks of servers may differ by milliseconds: a window is used this long after it must have begun.
 const MARGIN: Duration = Duration::from_millis(100);
 
-/// How long before the likely end of a window the reserve is released to syncs.
+/// How long before the expected end of a window the reserve is released to syncs.
 const RELEASE: Duration = Duration::from_secs(2);
 
-/// No organization's limit is near this; a larger one is a mistake somewhere.
-const LARGEST_LIMIT: i64 = 1_000_000;
+/// After this many consecutive 429s, the wait is a whole window.
+const MAX_REFUSALS: u32 = 7;
 
-/// After so many refusals in a row, the wait is a whole window.
-const LONGEST_ROW: u32 = 7;
+/// Unattributed requests kept for an unobserved bucket: enough for those in flight when the first response reports it.
+const MAX_UNATTRIBUTED: usize = 64;
 
-/// Of a bucket that no answer told of, the latest requests are enough: those that are under way when one does.
-const REMEMBERED: usize = 64;
-
-/// One rate limit as its headers tell of it.
+/// One rate limit, as its headers describe it.
 #[derive(Debug)]
-pub(crate) struct Bucket {
-    pub(crate) name: Name,
+pub(crate) struct BucketTracker {
+    pub(crate) bucket: Bucket,
     options: BudgetOptions,
-    /// Whether an answer ever told of it: otherwise it is not enforced.
-    told: bool,
+    /// Whether a response ever reported this bucket; otherwise it is not enforced.
+    observed: bool,
     limit: Option<u32>,
     window: Option<Window>,
-    /// Whether the window is over, and no answer has told of the next.
-    over: bool,
-    /// When requests without a known window were done with, oldest first.
-    unplaced: VecDeque<Instant>,
-    /// Grants and revokes sent since the window began: what is spent of the reserve.
-    granted: u32,
-    others: Others,
+    /// Whether the window has ended, and no response of the next one has arrived.
+    ended: bool,
+    /// When requests that cannot be attributed to a window were settled, oldest first.
+    unattributed: VecDeque<Instant>,
+    /// Provisioning requests sent in this window: the spent part of the reserve.
+    provisioning_sent: u32,
+    contention: Contention,
     /// Whether this window's reserve was released to syncs.
     released: bool,
-    /// When the bucket opens that a refusal closed.
-    closed_until: Option<Instant>,
-    /// Refusals in a row.
+    /// Until when a 429 blocks the bucket.
+    blocked_until: Option<Instant>,
+    /// Consecutive 429s.
     refusals: u32,
-    careful: Careful,
-    /// How long a window is, for forecasts only.
-    length: Length,
+    slow_start: SlowStart,
+    /// For forecasts only.
+    length: WindowLength,
 }
 
-/// Whether others were seen to spend.
+/// Whether another consumer was seen to use the limit.
 #[derive(Debug, Default)]
-struct Others {
+struct Contention {
     /// In this window.
-    now: bool,
-    /// In the one before it.
-    before: bool,
+    current: bool,
+    /// In the previous window.
+    previous: bool,
 }
 
-impl Bucket {
-    pub(crate) fn new(name: Name, options: BudgetOptions) -> Self {
+impl BucketTracker {
+    pub(crate) fn new(bucket: Bucket, options: BudgetOptions) -> Self {
         Self {
-            name,
+            bucket,
             options,
-            told: false,
+            observed: false,
             limit: None,
             window: None,
-            over: true,
-            unplaced: VecDeque::new(),
-            granted: 0,
-            others: Others::default(),
+            ended: true,
+            unattributed: VecDeque::new(),
+            provisioning_sent: 0,
+            contention: Contention::default(),
             released: false,
-            closed_until: None,
+            blocked_until: None,
             refusals: 0,
-            careful: Careful::few(0),
-            length: Length::default(),
+            slow_start: SlowStart::new(0),
+            length: WindowLength::default(),
         }
     }
 
-    /// Lets time pass: what must be over by now is over. `next` is the number of the next request to be sent.
-    pub(crate) fn settle(&mut self, now: Instant, next: u64) {
-        if self.closed_until.is_some_and(|until| now >= until) {
-            self.closed_until = None;
+    /// Advances to `now`: ends what has expired. `next_sequence` is the number of the next request to be sent.
+    pub(crate) fn advance(&mut self, now: Instant, next_sequence: u64) {
+        if self.blocked_until.is_some_and(|until| now >= until) {
+            self.blocked_until = None;
         }
-        while self.freed_at().is_some_and(|at| now >= at) {
-            self.unplaced.pop_front();
+        while self.next_expiry().is_some_and(|at| now >= at) {
+            self.unattributed.pop_front();
         }
-        if self.over_at().is_some_and(|over_at| now >= over_at) {
-            self.finish(now, next);
+        if self.ends_at().is_some_and(|at| now >= at) {
+            self.end_window(now, next_sequence);
         }
         if !self.released && self.release_at().is_some_and(|at| now >= at) {
-            self.release(next);
+            self.release_reserve(next_sequence);
         }
     }
 
-    /// Syncs may have what is left of the reserve. Nothing was told of it since they spent theirs, most of a window ago: where
-    /// others are about, a single request finds out whether it is still there.
-    fn release(&mut self, next: u64) {
+    /// Lets syncs use what is left of the reserve. No sync request was answered since they used up their part, most of
+    /// a window ago. If there are other consumers, a single probe finds out whether the reserve is still left.
+    fn release_reserve(&mut self, next_sequence: u64) {
         self.released = true;
-        if self.others.now || self.others.before {
-            self.careful.restart(next, true);
+        if self.contention.current || self.contention.previous {
+            self.slow_start.restart(next_sequence, true);
         }
     }
 
-    /// Ends the window, which was over at `by`: what was counted in it, or certainly no later, is charged no longer.
-    fn finish(&mut self, by: Instant, next: u64) {
+    /// Ends the window, which had ended at `by`. Requests that were certainly counted in it or earlier are no longer
+    /// charged.
+    fn end_window(&mut self, by: Instant, next_sequence: u64) {
         if let Some(window) = &self.window {
-            let ended_after = window.ends.after.min(by);
-            self.unplaced.retain(|done| *done > ended_after);
+            let earliest = window.resets.earliest.min(by);
+            self.unattributed.retain(|settled| *settled > earliest);
         }
-        self.over = true;
-        self.granted = 0;
+        self.ended = true;
+        self.provisioning_sent = 0;
         self.released = false;
-        self.others = Others {
-            now: false,
-            before: self.others.now,
+        self.contention = Contention {
+            current: false,
+            previous: self.contention.current,
         };
-        self.careful.restart(next, self.others.before);
+        self.slow_start.restart(next_sequence, self.contention.previous);
     }
 
-    /// The earliest moment at which the running window is certainly over.
-    fn over_at(&self) -> Option<Instant> {
-        self.running().map(|window| window.ends.by + MARGIN)
+    /// The earliest moment at which the running window has certainly ended.
+    fn ends_at(&self) -> Option<Instant> {
+        self.running().map(|window| window.resets.latest + MARGIN)
     }
 
     fn running(&self) -> Option<&Window> {
-        self.window.as_ref().filter(|_| !self.over)
+        self.window.as_ref().filter(|_| !self.ended)
     }
 
-    /// Whether a request of this lane may leave now, with so many in flight already.
+    /// Whether a request of this lane may be sent now, with `in_flight` requests in flight.
     pub(crate) fn admits(&self, lane: Lane, in_flight: u32, now: Instant) -> bool {
-        self.closed_until.is_none() && self.careful.admits(lane) && self.spendable(lane, in_flight, now) > 0
+        self.blocked_until.is_none() && self.slow_start.admits(lane) && self.available_to(lane, in_flight, now) > 0
     }
 
-    /// How many more requests of this lane the window has room for.
-    pub(crate) fn spendable(&self, lane: Lane, in_flight: u32, now: Instant) -> u32 {
-        if self.closed_until.is_some() {
+    /// How many more requests of this lane the window allows.
+    pub(crate) fn available_to(&self, lane: Lane, in_flight: u32, now: Instant) -> u32 {
+        if self.blocked_until.is_some() {
             return 0;
         }
-        self.room(in_flight).saturating_sub(self.kept_from(lane, now))
+        self.available(in_flight).saturating_sub(self.reserved(lane, now))
     }
 
-    fn room(&self, in_flight: u32) -> u32 {
-        if !self.told {
+    fn available(&self, in_flight: u32) -> u32 {
+        if !self.observed {
             return u32::MAX;
         }
         let window = self.running();
         let counted = window.map_or(0, |window| window.counted);
-        let own = self.limit.map_or(u32::MAX, |limit| limit.saturating_sub(counted));
-        let left = window.and_then(|window| window.left).unwrap_or(u32::MAX);
-        own.min(left)
+        let uncharged = self.limit.map_or(u32::MAX, |limit| limit.saturating_sub(counted));
+        let remaining = window.and_then(|window| window.remaining).unwrap_or(u32::MAX);
+        uncharged
+            .min(remaining)
             .saturating_sub(in_flight)
-            .saturating_sub(count(self.unplaced.len()))
+            .saturating_sub(count(self.unattributed.len()))
     }
 
-    /// What of the reserve is unspent and not yet released.
-    fn kept_from(&self, lane: Lane, now: Instant) -> u32 {
+    /// The part of the reserve that this lane may not use: what is neither spent nor released.
+    fn reserved(&self, lane: Lane, now: Instant) -> u32 {
         if lane != Lane::Sync || self.release_at().is_some_and(|at| now >= at) {
             return 0;
         }
-        self.reserve().saturating_sub(self.granted)
+        self.reserve().saturating_sub(self.provisioning_sent)
     }
 
     fn reserve(&self) -> u32 {
@@ -191,190 +192,192 @@ impl Bucket {
     }
 
     fn release_at(&self) -> Option<Instant> {
-        self.running()?.ends.likely().checked_sub(RELEASE)
+        self.running()?.resets.midpoint().checked_sub(RELEASE)
     }
 
-    /// When a request of this lane, with `ahead` others before it, is likely to have its turn.
-    pub(crate) fn forecast(&self, lane: Lane, ahead: u32, in_flight: u32, now: Instant, outlook: Outlook) -> Instant {
-        let opens = self.closed_until.unwrap_or(now);
-        let room = self.room(in_flight);
-        if ahead < room.saturating_sub(self.kept_from(lane, now)) {
-            return opens;
+    /// Estimates when a request of this lane, with `ahead` others before it, can be sent.
+    pub(crate) fn forecast(&self, lane: Lane, ahead: u32, in_flight: u32, now: Instant, estimate: Estimate) -> Instant {
+        let unblocked_at = self.blocked_until.unwrap_or(now);
+        let available = self.available(in_flight);
+        if ahead < available.saturating_sub(self.reserved(lane, now)) {
+            return unblocked_at;
         }
-        let Some(short) = ahead.checked_sub(room) else {
-            return self.release_at().map_or(opens, |at| at.max(opens));
+        let Some(excess) = ahead.checked_sub(available) else {
+            return self.release_at().map_or(unblocked_at, |at| at.max(unblocked_at));
         };
-        let next = self.closed_until.max(self.over_at()).or(self.freed_at()).unwrap_or(now);
+        let next = self
+            .blocked_until
+            .max(self.ends_at())
+            .or(self.next_expiry())
+            .unwrap_or(now);
         let Some(limit) = self.limit else { return next };
-        let length = self.length.at(outlook);
-        let begins = next + length * (short / limit);
-        if lane == Lane::Sync && short % limit >= limit.saturating_sub(self.reserve()) {
-            // In that window, what is left of the reserve comes last.
-            return begins + length.saturating_sub(RELEASE);
+        let length = self.length.at(estimate);
+        let begin = next + length * (excess / limit);
+        if lane == Lane::Sync && excess % limit >= limit.saturating_sub(self.reserve()) {
+            // In that window the request needs the reserve, which is released last.
+            return begin + length.saturating_sub(RELEASE);
         }
-        begins
+        begin
     }
 
-    /// When the oldest of the requests without a known window is charged no longer.
-    fn freed_at(&self) -> Option<Instant> {
-        self.unplaced.front().map(|done| *done + WINDOW + MARGIN)
+    /// When the oldest unattributed request is no longer charged.
+    fn next_expiry(&self) -> Option<Instant> {
+        self.unattributed.front().map(|settled| *settled + WINDOW + MARGIN)
     }
 
-    /// The next moment after `now` at which time alone changes what may be sent.
-    pub(crate) fn changes_at(&self, now: Instant) -> Option<Instant> {
-        [self.closed_until, self.over_at(), self.release_at(), self.freed_at()]
-            .into_iter()
-            .flatten()
-            .filter(|at| *at > now)
-            .min()
+    /// The next instant after `now` at which the passage of time alone changes what may be sent.
+    pub(crate) fn next_change(&self, now: Instant) -> Option<Instant> {
+        [
+            self.blocked_until,
+            self.ends_at(),
+            self.release_at(),
+            self.next_expiry(),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|at| *at > now)
+        .min()
     }
 
-    pub(crate) fn sent(&mut self, ticket: &Ticket) {
-        self.careful.sent();
-        if ticket.lane == Lane::Provisioning {
-            self.granted = self.granted.saturating_add(1);
-        }
-    }
-
-    /// Takes in what an answer says of this bucket; `in_flight` are those that are still under way.
-    pub(crate) fn answered(&mut self, ticket: &Ticket, reading: Reading, in_flight: u32, now: Instant, next: u64) {
-        self.told = true;
-        if let Some(limit) = reading.limit.filter(|limit| (1..=LARGEST_LIMIT).contains(limit)) {
-            self.limit = u32::try_from(limit).ok();
-        }
-        let told = Told {
-            sent: ticket.sent,
-            received: now,
-            ends: Ends::told(ticket.sent, now, reading.reset),
-            remaining: reading.remaining.and_then(|remaining| self.bounded(remaining)),
-        };
-        self.careful.done(ticket);
-        if let Some(ends) = told.ends {
-            self.length.holds(ends.after.saturating_duration_since(told.sent));
-        }
-        let Some(place) = self.take(&told, next) else { return };
-        if told.is_complete() {
-            // What was done with before this request left is part of what its window has spent, or of an earlier one.
-            self.unplaced.retain(|done| *done > told.sent);
-        } else {
-            self.unplaced.push_back(now);
-        }
-        self.look_for_others(&told, in_flight);
-        if told.remaining.is_some() {
-            self.careful.learned(ticket, place == Place::Next);
+    pub(crate) fn record_sent(&mut self, request: &InFlight) {
+        self.slow_start.record_sent();
+        if request.lane == Lane::Provisioning {
+            self.provisioning_sent = self.provisioning_sent.saturating_add(1);
         }
     }
 
-    fn bounded(&self, remaining: i64) -> Option<u32> {
-        let most = self.limit.map_or(LARGEST_LIMIT, i64::from);
-        (remaining <= LARGEST_LIMIT).then(|| u32::try_from(remaining.clamp(0, most)).unwrap_or_default())
-    }
-
-    /// Charges an answered request to its window. None where that window is over: nothing of it is charged any more.
-    fn take(&mut self, told: &Told, next: u64) -> Option<Place> {
-        let Some(ends) = told.ends else {
-            return Some(match &mut self.window {
-                Some(window) if !self.over => {
-                    window.note(told);
-                    Place::Here
-                }
-                _ => {
-                    self.begin(told);
-                    Place::Next
-                }
-            });
-        };
-        let place = self
-            .window
-            .as_ref()
-            .map_or(Place::Next, |window| window.place(ends, told));
-        match (place, &mut self.window) {
-            (Place::Next, _) | (_, None) => {
-                if self.running().is_some() {
-                    self.finish(told.sent, next);
-                }
-                self.begin(told);
-            }
-            (Place::Before, _) => return None,
-            (Place::Here | Place::Disputed, _) if self.over => return None,
-            (Place::Here, Some(window)) => window.count(ends, told),
-            (Place::Disputed, Some(window)) => window.count_disputed(ends, told),
+    /// Takes in the headers of a response; `in_flight` is the number of requests still in flight.
+    pub(crate) fn record_response(
+        &mut self,
+        request: &InFlight,
+        headers: LimitHeaders,
+        in_flight: u32,
+        now: Instant,
+        next_sequence: u64,
+    ) {
+        self.observed = true;
+        self.limit = headers.valid_limit().or(self.limit);
+        let observation = Observation::new(request.sent_at, now, headers, self.limit);
+        self.slow_start.record_done(request);
+        if let Some(resets) = observation.resets {
+            let left = resets.earliest.saturating_duration_since(observation.sent_at);
+            self.length.observe_left(left);
         }
-        Some(place)
-    }
-
-    fn begin(&mut self, told: &Told) {
-        let window = Window::begin(told);
-        if let Some(last) = self
-            .window
-            .replace(window)
-            .filter(|last| last.is_told && window.is_told)
-        {
-            self.length.follows(last.ends, window.ends);
-        }
-        self.over = false;
-    }
-
-    /// More is gone than we can have spent.
-    fn look_for_others(&mut self, told: &Told, in_flight: u32) {
-        let (Some(limit), Some(remaining), Some(window)) = (self.limit, told.remaining, self.running()) else {
+        let Some(attribution) = self.attribute(&observation, next_sequence) else {
             return;
         };
-        let ours = window.counted + in_flight + count(self.unplaced.len());
-        if limit.saturating_sub(remaining) > ours {
-            self.others.now = true;
+        if observation.is_complete() {
+            // Requests that were settled before this one was sent are included in its remaining count.
+            self.unattributed.retain(|settled| *settled > observation.sent_at);
+        } else {
+            self.unattributed.push_back(now);
+        }
+        self.detect_contention(&observation, in_flight);
+        if observation.remaining.is_some() {
+            self.slow_start.open(request, attribution == Attribution::Next);
         }
     }
 
-    /// The answer says nothing of this bucket, though it does of the other: this one does not count such requests.
-    pub(crate) fn not_counted(&mut self, ticket: &Ticket) {
-        self.withdrawn(ticket);
-        if !self.told {
-            self.careful.relax();
+    /// Charges a request with a response to its window. Returns `None` if that window has ended; nothing is charged.
+    fn attribute(&mut self, observation: &Observation, next_sequence: u64) -> Option<Attribution> {
+        let Some(resets) = observation.resets else {
+            if let Some(window) = self.window.as_mut().filter(|_| !self.ended) {
+                window.lower_remaining(observation);
+                return Some(Attribution::Current);
+            }
+            self.start_window(observation);
+            return Some(Attribution::Next);
+        };
+        let attribution = self
+            .window
+            .as_ref()
+            .map_or(Attribution::Next, |window| window.attribute(resets, observation));
+        match (attribution, &mut self.window) {
+            (Attribution::Next, _) | (_, None) => {
+                if self.running().is_some() {
+                    self.end_window(observation.sent_at, next_sequence);
+                }
+                self.start_window(observation);
+            }
+            (Attribution::Previous, _) => return None,
+            (Attribution::Current | Attribution::Conflicting, _) if self.ended => return None,
+            (Attribution::Current, Some(window)) => window.count(resets, observation),
+            (Attribution::Conflicting, Some(window)) => window.count_conflicting(resets, observation),
+        }
+        Some(attribution)
+    }
+
+    fn start_window(&mut self, observation: &Observation) {
+        let window = Window::new(observation);
+        if let Some(previous) = self.window.replace(window)
+            && previous.is_reported
+            && window.is_reported
+        {
+            self.length.observe_next(previous.resets, window.resets);
+        }
+        self.ended = false;
+    }
+
+    /// There is another consumer if more requests were counted than this process can have sent.
+    fn detect_contention(&mut self, observation: &Observation, in_flight: u32) {
+        let (Some(limit), Some(remaining), Some(window)) = (self.limit, observation.remaining, self.running()) else {
+            return;
+        };
+        let own = window.counted + in_flight + count(self.unattributed.len());
+        if limit.saturating_sub(remaining) > own {
+            self.contention.current = true;
         }
     }
 
-    /// There was no answer, or none that says anything: it may have been counted, up to now.
-    pub(crate) fn unknown(&mut self, ticket: &Ticket, now: Instant) {
-        self.careful.done(ticket);
-        if !self.told && self.unplaced.len() >= REMEMBERED {
-            self.unplaced.pop_front();
-        }
-        self.unplaced.push_back(now);
-    }
-
-    /// An answer without any such headers: Buildkite, or whoever it is, enforces no limit that we could keep.
-    pub(crate) fn silent(&mut self, ticket: &Ticket, now: Instant) {
-        self.unknown(ticket, now);
-        if !self.told {
-            self.careful.relax();
+    /// The response reports only the other bucket: this one does not count such requests.
+    pub(crate) fn not_counted(&mut self, request: &InFlight) {
+        self.refund(request);
+        if !self.observed {
+            self.slow_start.grow();
         }
     }
 
-    /// The request never left, or was not counted here.
-    pub(crate) fn withdrawn(&mut self, ticket: &Ticket) {
-        self.careful.done(ticket);
-        if ticket.lane == Lane::Provisioning {
-            self.granted = self.granted.saturating_sub(1);
+    /// No response arrived, or none with limit headers: the request may have been counted at any time up to `now`.
+    pub(crate) fn unanswered(&mut self, request: &InFlight, now: Instant) {
+        self.slow_start.record_done(request);
+        if !self.observed && self.unattributed.len() >= MAX_UNATTRIBUTED {
+            self.unattributed.pop_front();
+        }
+        self.unattributed.push_back(now);
+    }
+
+    /// The response has no limit headers. If that is so for all responses, there is no limit that could be observed.
+    pub(crate) fn no_headers(&mut self, request: &InFlight, now: Instant) {
+        self.unanswered(request, now);
+        if !self.observed {
+            self.slow_start.grow();
         }
     }
 
-    /// A refusal closes the bucket for as long as it asks, and after that one request goes first. Where that one is
-    /// refused as well, what was asked was too short: each time in a row at least twice as long, up to a window.
-    pub(crate) fn close(&mut self, ticket: &Ticket, wait: Duration, now: Instant, next: u64) -> Instant {
-        if ticket.number >= self.careful.from() || self.refusals == 0 {
-            self.refusals = (self.refusals + 1).min(LONGEST_ROW);
+    /// The request was never sent, or was not counted here.
+    pub(crate) fn refund(&mut self, request: &InFlight) {
+        self.slow_start.record_done(request);
+        if request.lane == Lane::Provisioning {
+            self.provisioning_sent = self.provisioning_sent.saturating_sub(1);
         }
-        let least = Duration::from_secs(1 << (self.refusals - 1)).min(WINDOW);
-        let until = self.closed_until.max(Some(now + wait.max(least)));
-        self.closed_until = until;
-        self.others.now = true;
-        self.careful.restart(next, true);
+    }
+
+    /// Blocks the bucket for the `wait` of a 429; a single probe follows. If the probe is refused too, the wait was too
+    /// short: each consecutive 429 at least doubles it, up to a window.
+    pub(crate) fn block(&mut self, request: &InFlight, wait: Duration, now: Instant, next_sequence: u64) -> Instant {
+        if request.sequence >= self.slow_start.first_probe() || self.refusals == 0 {
+            self.refusals = (self.refusals + 1).min(MAX_REFUSALS);
+        }
+        let min_wait = Duration::from_secs(1 << (self.refusals - 1)).min(WINDOW);
+        let until = self.blocked_until.max(Some(now + wait.max(min_wait)));
+        self.blocked_until = until;
+        self.contention.current = true;
+        self.slow_start.restart(next_sequence, true);
         until.unwrap_or(now)
     }
 
-    /// A request passed.
-    pub(crate) fn passed(&mut self) {
+    /// A request was accepted, so the next 429 is not a consecutive one.
+    pub(crate) fn accepted(&mut self) {
         self.refusals = 0;
     }
 
@@ -382,16 +385,16 @@ impl Bucket {
         self.limit
     }
 
-    /// When the window is over, or the bucket opens again, whichever is later; none where no answer told.
+    /// When the window has certainly ended and no 429 blocks the bucket; `None` before the window is observed.
     pub(crate) fn resets_at(&self) -> Option<Instant> {
-        self.closed_until.max(self.over_at())
+        self.blocked_until.max(self.ends_at())
     }
 
-    pub(crate) fn is_told(&self) -> bool {
-        self.told
+    pub(crate) fn is_observed(&self) -> bool {
+        self.observed
     }
 }
 
-fn count(of: usize) -> u32 {
-    u32::try_from(of).unwrap_or(u32::MAX)
+fn count(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
 }

@@ -1,19 +1,19 @@
-//! What an answer tells of the rate limits (reference, section 4).
+//! Parses the rate limits that a response reports (reference, section 4).
 //!
-//! Two windows are told of, the organization's and the token's user's, each with any subset of its headers. Numbers are
-//! read as they come; nothing here believes them.
+//! A response reports two windows, the organization's and the token's user's, each with any subset of its headers.
+//! Numbers are parsed as they are; whether a window can have such values is checked where they are used.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use serde::Deserialize;
 
-/// One of the windows that Buildkite counts a request in.
+/// One of the two limits that Buildkite counts a request against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bucket {
     /// The whole organization's requests (`rest`).
     Organization,
-    /// The requests of the token's user, whichever token they use (`rest_user`).
+    /// The requests of the token's user, with any of their tokens (`rest_user`).
     User,
 }
 
@@ -21,7 +21,7 @@ impl Bucket {
     /// Both buckets.
     pub const ALL: [Self; 2] = [Self::Organization, Self::User];
 
-    /// The bucket's name in Buildkite's `scope` field and in our logs.
+    /// The bucket's name in Buildkite's `scope` field and in logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,19 +42,19 @@ impl Bucket {
     }
 }
 
-/// What one answer says of one bucket.
+/// The limit headers of one response for one bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reading {
+pub struct LimitHeaders {
     /// Requests a window.
     pub limit: Option<i64>,
-    /// Requests left; negative where refused ones were counted too.
+    /// Requests left; negative if refused requests were counted too.
     pub remaining: Option<i64>,
-    /// Whole seconds until the window ends, from now.
+    /// Whole seconds until the window resets.
     pub reset: Option<i64>,
 }
 
-impl Reading {
-    /// What the headers say of `bucket`; none where they lack it.
+impl LimitHeaders {
+    /// Parses the headers of `bucket`. Returns `None` if there are none.
     #[must_use]
     pub fn of(bucket: Bucket, headers: &HeaderMap) -> Option<Self> {
         let [limit, remaining, reset] = bucket.headers().map(|name| number(headers, name));
@@ -64,50 +64,56 @@ impl Reading {
             reset,
         })
     }
+
+    /// The limit, if it is possible.
+    pub(crate) fn valid_limit(self) -> Option<u32> {
+        let limit = self.limit.filter(|limit| (1..=MAX_LIMIT).contains(limit))?;
+        u32::try_from(limit).ok()
+    }
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// The body of a 429, of which any part may be missing.
+/// The body of a 429; any field may be missing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-struct RefusalBody {
+struct TooManyRequestsBody {
     scope: Option<String>,
     reset: Option<i64>,
 }
 
-/// Which bucket a 429 closes, and how long it asks to wait.
+/// A 429: the bucket that it names, and the wait that it requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// The bucket that the body names; none where it names none that we know.
+pub struct TooManyRequests {
+    /// The bucket that the body names; `None` if it names none or an unknown one.
     pub bucket: Option<Bucket>,
-    /// Whole seconds until the window ends, where anything says so.
+    /// Whole seconds until the window resets, if the headers or the body report them.
     pub reset: Option<i64>,
 }
 
-impl Refusal {
-    /// Reads a 429: the named bucket's header, else the larger of both, else the body's own number; `Retry-After`, which
-    /// Buildkite does not document, only ever lengthens the wait.
+impl TooManyRequests {
+    /// Parses a 429. The reset is the named bucket's header, else the larger of both headers, else the body's own
+    /// number. `Retry-After`, which Buildkite does not document, can only lengthen the wait.
     #[must_use]
     pub fn read(headers: &HeaderMap, body: &[u8]) -> Self {
-        let body: RefusalBody = serde_json::from_slice(body).unwrap_or_default();
+        let body: TooManyRequestsBody = serde_json::from_slice(body).unwrap_or_default();
         let bucket = Bucket::ALL
             .into_iter()
             .find(|bucket| body.scope.as_deref() == Some(bucket.as_str()));
-        let header = |bucket| Reading::of(bucket, headers).and_then(|reading| reading.reset);
-        let told = match bucket {
+        let header = |bucket| LimitHeaders::of(bucket, headers).and_then(|headers| headers.reset);
+        let from_headers = match bucket {
             Some(bucket) => header(bucket),
             None => Bucket::ALL.into_iter().filter_map(header).max(),
         };
-        let reset = told.or(body.reset).max(number(headers, "retry-after"));
+        let reset = from_headers.or(body.reset).max(number(headers, "retry-after"));
         Self { bucket, reset }
     }
 
-    /// How long to stay away: at least a second, at most a window; a whole one where nothing was said.
+    /// How long to wait: at least a second, at most a window and a second; a whole window if no reset was reported.
     #[must_use]
     pub fn wait(self) -> Duration {
-        // A header counts in whole seconds and may have been rounded down: one more is the earliest certain moment.
+        // The reset may have been rounded down to whole seconds, so the window has certainly ended one second later.
         let seconds = self
             .reset
             .and_then(|reset| u64::try_from(reset).ok())
@@ -116,7 +122,10 @@ impl Refusal {
     }
 }
 
-/// The length of a window, as documented.
+/// Larger than the limit of any organization; a larger value is ignored as an error.
+pub(crate) const MAX_LIMIT: i64 = 1_000_000;
+
+/// The documented length of a window.
 pub const WINDOW: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -142,20 +151,20 @@ mod tests {
             ("RATELIMIT-REMAINING", "-14"),
             ("RateLimit-User-Reset", "7"),
         ]);
-        let organization = Reading {
+        let organization = LimitHeaders {
             limit: Some(200),
             remaining: Some(-14),
             reset: None,
         };
-        assert_eq!(Reading::of(Bucket::Organization, &headers), Some(organization));
+        assert_eq!(LimitHeaders::of(Bucket::Organization, &headers), Some(organization));
         assert_eq!(
-            Reading::of(Bucket::User, &headers),
-            Some(Reading {
+            LimitHeaders::of(Bucket::User, &headers),
+            Some(LimitHeaders {
                 reset: Some(7),
-                ..Reading::default()
+                ..LimitHeaders::default()
             })
         );
-        assert_eq!(Reading::of(Bucket::User, &HeaderMap::new()), None);
+        assert_eq!(LimitHeaders::of(Bucket::User, &HeaderMap::new()), None);
     }
 
     #[rstest]
@@ -165,14 +174,14 @@ mod tests {
     #[case(r#"{"message":"slow down"}"#, None, Some(40))]
     #[case("", None, Some(40))]
     #[case("<html>", None, Some(40))]
-    fn a_refusal_waits_for_the_bucket_that_it_names(
+    fn a_429_waits_for_the_bucket_that_it_names(
         #[case] body: &str,
         #[case] bucket: Option<Bucket>,
         #[case] reset: Option<i64>,
     ) {
         assert_eq!(
-            Refusal::read(&headers(&BOTH), body.as_bytes()),
-            Refusal { bucket, reset }
+            TooManyRequests::read(&headers(&BOTH), body.as_bytes()),
+            TooManyRequests { bucket, reset }
         );
     }
 
@@ -182,8 +191,14 @@ mod tests {
     #[case(Some(-3), 60)]
     #[case(Some(5), 6)]
     #[case(Some(1_790_000_000), 61)]
-    fn a_wait_is_never_shorter_than_asked_nor_longer_than_a_window(#[case] reset: Option<i64>, #[case] seconds: u64) {
-        assert_eq!(Refusal { bucket: None, reset }.wait(), Duration::from_secs(seconds));
+    fn a_wait_is_never_shorter_than_requested_and_never_longer_than_a_window(
+        #[case] reset: Option<i64>,
+        #[case] seconds: u64,
+    ) {
+        assert_eq!(
+            TooManyRequests { bucket: None, reset }.wait(),
+            Duration::from_secs(seconds)
+        );
     }
 
     proptest! {
@@ -196,7 +211,7 @@ mod tests {
                 map.insert("ratelimit-reset", value);
             }
             map.insert("retry-after", after.into());
-            let wait = Refusal::read(&map, &body).wait();
+            let wait = TooManyRequests::read(&map, &body).wait();
             prop_assert!(wait >= Duration::from_secs(1) && wait <= WINDOW + Duration::from_secs(1));
         }
     }

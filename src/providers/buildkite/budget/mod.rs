@@ -1,23 +1,20 @@
-//! The budget: both of Buildkite's rate limits to the full, and not one 429.
+//! The request budget: it uses both of Buildkite's rate limits in full and causes no 429.
 //!
-//! Buildkite counts every request against the organization and against the token's user, in windows of a minute. The
-//! [`Door`] is the only way to the network, and lets a request through when neither window can be overdrawn by it. Read
-//! in this order: [`headers`] is what an answer says; `ends`, `window` and `bucket` are what may be concluded from it, and
-//! hold the argument why alone no request is refused; `careful` is how a window is entered; `lanes` is whose turn it is;
-//! `pace` is the operator's own limit; `keeper` puts them together, without a clock; `door` waits.
+//! Buildkite counts every request against the organization and against the token's user, in windows of a minute. Every
+//! request needs a permit of the [`RateLimiter`], which grants one when the request cannot exceed either window. Read
+//! in this order: `headers` parses what a response reports; `window` and `bucket` derive how many requests may be
+//! sent, and `bucket` holds the argument why this process alone causes no 429; `slow_start` is how a window begins;
+//! `queue` orders the waiters; `operator_limit` is the operator's own limit; `scheduler` combines them, without a
+//! clock; `limiter` waits.
 
 mod bucket;
-mod careful;
-mod door;
-mod ends;
 mod headers;
-mod keeper;
-mod lanes;
-mod length;
+mod limiter;
+mod operator_limit;
 mod options;
-mod pace;
-mod state;
-mod ticket;
+mod queue;
+mod scheduler;
+mod slow_start;
 mod window;
 
 #[cfg(test)]
@@ -25,24 +22,24 @@ mod tests;
 
 use tokio::time::Instant;
 
-pub use door::{Admission, Door};
-pub use headers::{Bucket, Reading, Refusal, WINDOW};
+pub use headers::{Bucket, LimitHeaders, TooManyRequests, WINDOW};
+pub use limiter::{Permit, RateLimiter};
 pub use options::BudgetOptions;
-pub use state::{BucketState, BudgetState};
+pub use scheduler::{BucketState, BudgetState};
 
-/// A limit that leaves no room: which, how large, and when it does again.
+/// A rate limit that allows no further request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitExceeded {
-    /// The bucket; none where Buildkite did not say, or where it is the operator's own limit.
+    /// The bucket; `None` if Buildkite did not name one, or if it is the operator's own limit.
     pub bucket: Option<Bucket>,
-    /// Its requests a window, where known.
+    /// Its requests a window, if known.
     pub limit: Option<i64>,
-    /// When it opens again; for one who is not alone in waiting, when its turn would come.
+    /// When a retry can succeed, taking queued requests into account.
     pub retry_at: Option<Instant>,
 }
 
 impl LimitExceeded {
-    /// A limit of which nothing is known.
+    /// An exceeded limit without any details.
     #[must_use]
     pub fn unknown() -> Self {
         Self {

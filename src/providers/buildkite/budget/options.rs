@@ -5,26 +5,30 @@ use std::time::Duration;
 
 use crate::providers::buildkite::call::Lane;
 
-/// Where no share is given, a tenth of a window is kept for grants and revokes.
-const SHARE: u8 = 10;
+/// Sync requests in flight at once: enough to hide latency.
+pub(crate) const MAX_IN_FLIGHT: u32 = 16;
 
-/// Then it is at least five changes of three requests each, as a revoke takes three.
-const LEAST_BY_DEFAULT: u32 = 15;
+/// The default reserve, in percent of a window.
+const DEFAULT_RESERVE: u8 = 10;
 
-/// And never more of a window than this, in percent: syncs have to go on where limits are low.
-const MOST_BY_DEFAULT: u8 = 30;
+/// The default reserve has at least this many requests: five changes of three requests each, as a revoke takes three.
+const MIN_DEFAULT_RESERVE: u32 = 15;
+
+/// The default reserve is at most this percentage of a window: syncs have to make progress under low limits too.
+const MAX_DEFAULT_RESERVE: u8 = 30;
 
 /// The operator's choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BudgetOptions {
     /// Longest wait for a rate limit (`--max-wait`).
     pub max_wait: Duration,
-    /// The same for a grant or a revoke: a whole window and a margin, as nobody repeats it for us.
+    /// The same for a grant or a revoke: a whole window and a margin, because the platform may not retry it.
     pub provisioning_max_wait: Duration,
-    /// Percent of each window that syncs leave to grants and revokes (`--write-reserve`): at least one request, and zero for
-    /// nothing. None: a tenth and at least fifteen requests, but never more than three tenths.
+    /// Percent of each window that syncs leave to grants and revokes (`--write-reserve`): at least one request, and
+    /// none at all for zero. `None`: a tenth and at least fifteen requests, but never more than three tenths.
     pub reserve: Option<u8>,
-    /// The operator's own limit (`--max-requests-per-minute`): of any minute, whatever Buildkite would allow.
+    /// The operator's own limit (`--max-requests-per-minute`). It holds for any minute, whatever Buildkite's limits
+    /// are.
     pub max_requests_per_minute: Option<NonZeroU32>,
 }
 
@@ -40,28 +44,38 @@ impl Default for BudgetOptions {
 }
 
 impl BudgetOptions {
-    /// How long a request of this lane may wait.
-    pub(crate) fn patience(&self, lane: Lane) -> Duration {
+    /// The longest time that a request of this lane may wait.
+    pub(crate) fn max_wait(&self, lane: Lane) -> Duration {
         match lane {
             Lane::Provisioning => self.provisioning_max_wait,
             Lane::Interactive | Lane::Sync => self.max_wait,
         }
     }
 
-    /// How many requests of a window are kept from syncs. One is always left to them: nobody starves for a reserve.
+    /// Requests in flight at which this lane has to wait. The higher lanes have slots of their own, so slow sync
+    /// requests never block them.
+    pub(crate) fn max_in_flight(lane: Lane) -> u32 {
+        match lane {
+            Lane::Sync => MAX_IN_FLIGHT,
+            Lane::Interactive => MAX_IN_FLIGHT + 2,
+            Lane::Provisioning => MAX_IN_FLIGHT + 8,
+        }
+    }
+
+    /// Requests of a window that are reserved from syncs. One is always left to them, so no reserve starves a sync.
     pub(crate) fn reserve_of(&self, limit: u32) -> u32 {
         let reserve = match self.reserve {
-            Some(percent) => share(limit, percent).div_ceil(100),
-            None => share(limit, SHARE)
+            Some(percent) => hundredths(limit, percent).div_ceil(100),
+            None => hundredths(limit, DEFAULT_RESERVE)
                 .div_ceil(100)
-                .max(LEAST_BY_DEFAULT.into())
-                .min(share(limit, MOST_BY_DEFAULT) / 100),
+                .max(MIN_DEFAULT_RESERVE.into())
+                .min(hundredths(limit, MAX_DEFAULT_RESERVE) / 100),
         };
         u32::try_from(reserve).unwrap_or(limit).min(limit.saturating_sub(1))
     }
 }
 
-/// So many percent of a limit, in hundredths of a request.
-fn share(limit: u32, percent: u8) -> u64 {
+/// A percentage of a limit, in hundredths of a request.
+fn hundredths(limit: u32, percent: u8) -> u64 {
     u64::from(limit) * u64::from(percent.min(100))
 }

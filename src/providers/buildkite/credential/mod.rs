@@ -1,4 +1,4 @@
-//! The API token: where it comes from, how it is replaced in place, and how it stays secret.
+//! The API token: its sources, its rotation at runtime, and its secrecy.
 
 pub(crate) mod token;
 pub(crate) mod token_file;

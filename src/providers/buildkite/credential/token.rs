@@ -1,4 +1,4 @@
-//! The API token: parsed once, kept out of every output.
+//! The API token: parsed once and excluded from every output.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,28 +6,28 @@ use std::str::FromStr;
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-/// Why a text is no API access token. Never holds any part of the text.
+/// Why a text is not an API access token. Never contains any part of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
-    /// Nothing but white space was given.
+    /// The text is empty or white space.
     #[error("the API token is empty")]
     Empty,
-    /// The text holds what cannot be sent in a header.
+    /// The text contains characters that cannot be sent in a header.
     #[error("the API token holds spaces or characters that no token has: copy it again, on one line")]
     NotAToken,
-    /// The text is one of Buildkite's other secrets.
+    /// The text is another type of Buildkite secret.
     #[error(
         "the token starts with `{prefix}`, which is {kind}, not a user's API access token: create one at https://buildkite.com/user/api-access-tokens"
     )]
     WrongKind {
-        /// The prefix that tells the kind; it is public knowledge and no part of the secret.
+        /// The prefix that identifies the type; it is public and not part of the secret.
         prefix: &'static str,
-        /// The kind in words.
+        /// The type in words.
         kind: &'static str,
     },
 }
 
-/// Prefixes of Buildkite's secrets that do not work on the REST API (reference, section 5.6).
+/// Prefixes of Buildkite secrets that are not valid for the REST API (reference, section 5.6).
 const OTHER_KINDS: [(&str, &str); 13] = [
     ("bkaa_", "an agent session token"),
     ("bkaj_", "an agent job token"),
@@ -50,16 +50,17 @@ pub struct ApiToken(SecretString);
 
 impl ApiToken {
     /// The `authorization` header, marked sensitive so that no HTTP library prints it.
+    ///
+    /// # Errors
+    /// If the token cannot be put into a header.
     pub(crate) fn authorization(&self) -> Result<HeaderValue, CredentialError> {
         let mut value = HeaderValue::try_from(format!("Bearer {}", self.0.expose_secret()))
             .map_err(|_| CredentialError::NotAToken)?;
         value.set_sensitive(true);
         Ok(value)
     }
-}
 
-impl ApiToken {
-    /// Whether both are the same secret.
+    /// Whether both tokens are the same secret.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.0.expose_secret() == other.0.expose_secret()
     }
@@ -68,7 +69,7 @@ impl ApiToken {
 impl FromStr for ApiToken {
     type Err = CredentialError;
 
-    /// Reads a token; white space around it, such as a file's last newline, is no part of it.
+    /// Parses a token; surrounding white space, such as a trailing newline, is ignored.
     fn from_str(text: &str) -> Result<Self, CredentialError> {
         let token = text.trim();
         if token.is_empty() {
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_debug_of_the_token_nor_of_its_header_shows_it() {
+    fn the_debug_output_of_the_token_and_its_header_hides_the_secret() {
         let token: ApiToken = "bkua_0123456789abcdef".parse().unwrap();
         let shown = format!("{token:?} {:?}", token.authorization().unwrap());
         assert!(!shown.contains("0123456789abcdef"), "{shown}");
@@ -117,12 +118,12 @@ mod tests {
     #[case("bkua_abc def", CredentialError::NotAToken)]
     #[case("bkua_abc\ndef", CredentialError::NotAToken)]
     #[case("bkua_äbc", CredentialError::NotAToken)]
-    fn what_cannot_be_a_token_is_refused(#[case] text: &str, #[case] error: CredentialError) {
+    fn a_text_that_cannot_be_a_token_is_rejected(#[case] text: &str, #[case] error: CredentialError) {
         assert_eq!(text.parse::<ApiToken>().unwrap_err(), error);
     }
 
     #[test]
-    fn each_other_kind_is_told_by_its_prefix_alone() {
+    fn each_other_secret_is_rejected_by_its_prefix() {
         for (prefix, _) in OTHER_KINDS {
             let sentence = format!("{prefix}s3cr3ts3cr3t")
                 .parse::<ApiToken>()

@@ -1,9 +1,9 @@
-//! The credential in use: a token that stays, or one from a file that is replaced while we run.
+//! The credential in use: a fixed token, or a token from a file that may be replaced while the process runs.
 //!
-//! The file is read again every other second, so that a new token is used within five, and at once when Buildkite rejects
-//! the one in use. A request ends with the token that it began with. A file that cannot be read, is no regular file, or holds no
-//! token, keeps the token in use, and says so once. It is read on a thread of its own: a disk that stalls holds up no call, and
-//! nothing else that stalls holds up the look.
+//! The file is read every two seconds, so that a new token is in use within five, and immediately when Buildkite
+//! rejects the current token. A request keeps the token that it started with. If the file cannot be read, is not a
+//! regular file, or does not contain a token, the current token stays in use and one error is logged. The file is
+//! read on a thread of its own, so that a stalled disk blocks no call and no other blocking work delays the read.
 
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
@@ -19,57 +19,58 @@ use super::token::{ApiToken, CredentialError};
 use crate::files;
 use crate::files::{DiskThread, NotRegular};
 
-/// Between two looks at the file.
-const EVERY: Duration = Duration::from_secs(2);
+/// Interval between two reads of the file.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long a look is waited for. One that takes longer goes on, and what it finds is used.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long a reload waits for a read. A slower read continues, and its result is applied when it arrives.
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a token file is of no use.
+/// Why a token file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{file} cannot be read ({error}): check path and owner")]
     Unreadable {
-        /// Which file.
+        /// The path.
         file: String,
-        /// What the system says.
+        /// The error of the system.
         error: std::io::Error,
     },
-    /// It is a pipe, a device or the like.
+    /// The file is a pipe, a device or another special file.
     #[error("{file}: {error}: give a regular file, or set the token as BUILDKITE_API_TOKEN")]
     NotRegular {
-        /// Which file.
+        /// The path.
         file: String,
-        /// What it is instead.
+        /// The type of the file.
         error: std::io::Error,
     },
-    /// It holds no token.
+    /// The file does not contain a token.
     #[error("{file}: {error}")]
     NoToken {
-        /// Which file.
+        /// The path.
         file: String,
-        /// What is wrong with what it holds.
+        /// What is wrong with its content.
         error: CredentialError,
     },
 }
 
-/// The token in use, and where the next one comes from.
+/// The token in use and its source.
 #[derive(Debug)]
 pub struct Credential {
     in_use: Arc<InUse>,
-    /// Where the next token comes from, if it may change.
+    /// The source of new tokens, if the token may change.
     source: Option<Source>,
 }
 
-/// A token file, and the thread that reads it. Every look holds the file, so that looks at one that hangs do not queue.
+/// A token file and the thread that reads it. A reload locks the file, so that reads of a file that hangs do not
+/// queue on the thread.
 #[derive(Debug)]
 struct Source {
     file: Arc<Mutex<TokenFile>>,
     thread: DiskThread,
 }
 
-/// Reads the token that is there now.
+/// Reads the current token from its file.
 struct TokenFile(Box<dyn Fn() -> Result<ApiToken, TokenFileError> + Send>);
 
 impl fmt::Debug for TokenFile {
@@ -82,7 +83,7 @@ impl fmt::Debug for TokenFile {
 struct InUse {
     token: ArcSwap<ApiToken>,
     replaced: Notify,
-    in_trouble: AtomicBool,
+    unusable_reported: AtomicBool,
 }
 
 impl From<ApiToken> for Credential {
@@ -91,7 +92,7 @@ impl From<ApiToken> for Credential {
             in_use: Arc::new(InUse {
                 token: ArcSwap::from_pointee(token),
                 replaced: Notify::new(),
-                in_trouble: AtomicBool::new(false),
+                unusable_reported: AtomicBool::new(false),
             }),
             source: None,
         }
@@ -99,10 +100,10 @@ impl From<ApiToken> for Credential {
 }
 
 impl Credential {
-    /// The token in `file`, and whatever it holds later.
+    /// Creates a credential from the token in `file`, which is reloaded when it changes.
     ///
     /// # Errors
-    /// When it holds none now.
+    /// If the file cannot be used now.
     pub fn from_file(file: PathBuf) -> Result<Self, TokenFileError> {
         Self::read_by(move || read(&file))
     }
@@ -118,87 +119,89 @@ impl Credential {
         })
     }
 
-    /// The token to begin a request with.
+    /// The token that is in use now, and no other whatever the file holds later.
+    #[must_use]
+    pub fn pinned(&self) -> Self {
+        ApiToken::clone(&self.current()).into()
+    }
+
+    /// The token to start a request with.
     pub(crate) fn current(&self) -> Arc<ApiToken> {
         self.in_use.token.load_full()
     }
 
-    /// Reads the file again; whether the token is now another one than `used`.
-    pub(crate) async fn has_another_than(&self, used: &ApiToken) -> bool {
-        self.look().await;
+    /// Reads the file, and returns whether the token in use now differs from `used`.
+    pub(crate) async fn refresh_if_changed(&self, used: &ApiToken) -> bool {
+        self.reload().await;
         !self.current().is_same_as(used)
     }
 
-    /// Looks at the file for as long as it is polled; never resolves.
+    /// Polls the file; never resolves.
     pub async fn watch(&self) {
         loop {
-            sleep(EVERY).await;
-            self.look().await;
+            sleep(POLL_INTERVAL).await;
+            self.reload().await;
         }
     }
 
-    /// Looks at the file now, and returns once it was looked at.
-    pub async fn read_again(&self) {
-        self.look().await;
-    }
-
-    /// Resolves once the token is another one than it was. One listener at a time.
+    /// Resolves once the token was replaced. Supports one listener at a time.
     pub async fn replaced(&self) {
         self.in_use.replaced.notified().await;
     }
 
-    async fn look(&self) {
+    /// Reads the file now, and returns when it was read or the read timed out.
+    pub async fn reload(&self) {
         let Some(source) = &self.source else {
             return;
         };
-        let looked = async {
+        let read = async {
             let file = Arc::clone(&source.file).lock_owned().await;
             let in_use = Arc::clone(&self.in_use);
-            source.thread.run(move || in_use.found((file.0)())).await
+            source.thread.run(move || in_use.apply((file.0)())).await
         };
-        match timeout(LOOK, looked).await {
+        match timeout(READ_TIMEOUT, read).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => self.in_use.in_doubt(&error),
-            Err(_) => self.in_use.in_doubt(&"it cannot be read in time"),
+            Ok(Err(error)) => self.in_use.report_unusable(&error),
+            Err(_) => self.in_use.report_unusable(&"it cannot be read in time"),
         }
     }
 }
 
 impl InUse {
-    /// The file was read.
-    fn found(&self, read: Result<ApiToken, TokenFileError>) {
+    /// Applies the result of a read.
+    fn apply(&self, read: Result<ApiToken, TokenFileError>) {
         match read {
             Ok(token) => {
-                self.in_trouble.store(false, Ordering::Relaxed);
+                self.unusable_reported.store(false, Ordering::Relaxed);
                 if !token.is_same_as(&self.token.load()) {
                     self.token.store(Arc::new(token));
                     self.replaced.notify_one();
                     tracing::info!("the token file changed: the new token is in use");
                 }
             }
-            Err(error) => self.in_doubt(&error),
+            Err(error) => self.report_unusable(&error),
         }
     }
 
-    /// The file is of no use. Once is enough: told at every look, it would fill the log.
-    fn in_doubt(&self, why: &dyn Display) {
-        if !self.in_trouble.swap(true, Ordering::Relaxed) {
-            tracing::error!(error = %why, "the token file cannot be used, and the token in use stays");
+    /// Logs that the file cannot be used, once until it can be used again: an error at every poll would fill the log.
+    fn report_unusable(&self, error: &dyn Display) {
+        if !self.unusable_reported.swap(true, Ordering::Relaxed) {
+            tracing::error!(error = %error, "the token file cannot be used, and the token in use stays");
         }
     }
 }
 
 fn read(file: &Path) -> Result<ApiToken, TokenFileError> {
-    let named = || file.display().to_string();
+    let path = || file.display().to_string();
     let text = files::read_text(file).map_err(|error| {
         if NotRegular::is(&error) {
-            TokenFileError::NotRegular { file: named(), error }
+            TokenFileError::NotRegular { file: path(), error }
         } else {
-            TokenFileError::Unreadable { file: named(), error }
+            TokenFileError::Unreadable { file: path(), error }
         }
     })?;
     text.parse()
-        .map_err(|error| TokenFileError::NoToken { file: named(), error })
+        .map_err(|error| TokenFileError::NoToken { file: path(), error })
 }
 
 #[cfg(test)]
@@ -206,64 +209,64 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_that_changes_is_used_and_one_that_breaks_keeps_the_token() {
+    async fn a_changed_file_is_used_and_an_unusable_one_keeps_the_token() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("token");
         std::fs::write(&file, "bkua_0000000000000000\n").unwrap();
         let credential = Credential::from_file(file.clone()).unwrap();
         let first = credential.current();
-        assert!(!credential.has_another_than(&first).await);
+        assert!(!credential.refresh_if_changed(&first).await);
 
         std::fs::write(&file, "bkua_1111111111111111\n").unwrap();
-        assert!(credential.has_another_than(&first).await);
+        assert!(credential.refresh_if_changed(&first).await);
 
         let second = credential.current();
         for broken in ["", "two words"] {
             std::fs::write(&file, broken).unwrap();
-            assert!(!credential.has_another_than(&second).await);
+            assert!(!credential.refresh_if_changed(&second).await);
         }
         std::fs::remove_file(&file).unwrap();
-        assert!(!credential.has_another_than(&second).await);
+        assert!(!credential.refresh_if_changed(&second).await);
     }
 
     #[tokio::test]
-    async fn a_token_without_a_file_stays() {
+    async fn a_token_without_a_file_never_changes() {
         let token: ApiToken = "bkua_0000000000000000".parse().unwrap();
-        assert!(!Credential::from(token.clone()).has_another_than(&token).await);
+        assert!(!Credential::from(token.clone()).refresh_if_changed(&token).await);
     }
 
     #[tokio::test]
-    async fn a_pipe_is_refused_at_the_start_and_in_place_of_the_file() {
+    async fn a_pipe_is_rejected_at_startup_and_on_reload() {
         let directory = tempfile::tempdir().unwrap();
         let (file, pipe) = (directory.path().join("token"), directory.path().join("pipe"));
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(made.success());
-        let refused = Credential::from_file(pipe.clone()).unwrap_err().to_string();
+        let rejected = Credential::from_file(pipe.clone()).unwrap_err().to_string();
         assert!(
-            refused.contains("a pipe") && refused.contains("BUILDKITE_API_TOKEN"),
-            "{refused}"
+            rejected.contains("a pipe") && rejected.contains("BUILDKITE_API_TOKEN"),
+            "{rejected}"
         );
 
         std::fs::write(&file, "bkua_0000000000000000\n").unwrap();
         let credential = Credential::from_file(file.clone()).unwrap();
         let first = credential.current();
         std::fs::rename(&pipe, &file).unwrap();
-        assert!(!credential.has_another_than(&first).await);
-        assert!(credential.in_use.in_trouble.load(Ordering::Relaxed));
+        assert!(!credential.refresh_if_changed(&first).await);
+        assert!(credential.in_use.unusable_reported.load(Ordering::Relaxed));
         std::fs::remove_file(&file).unwrap();
         std::fs::write(&file, "bkua_1111111111111111\n").unwrap();
-        assert!(credential.has_another_than(&first).await);
+        assert!(credential.refresh_if_changed(&first).await);
     }
 
     #[tokio::test]
-    async fn a_read_that_hangs_holds_up_nothing_and_its_token_is_used_once_it_is_there() {
+    async fn a_read_that_hangs_blocks_nothing_and_its_token_is_applied_when_it_arrives() {
         let (release, released) = std::sync::mpsc::channel::<&str>();
         release.send("bkua_0000000000000000").unwrap();
-        // It waits until a token is sent, as a disk that stalls does.
+        // Blocks until a token is sent, like a stalled disk.
         let credential = Credential::read_by(move || Ok(released.recv().unwrap().parse().unwrap())).unwrap();
         let first = credential.current();
         for _ in 0..2 {
-            assert!(!credential.has_another_than(&first).await);
+            assert!(!credential.refresh_if_changed(&first).await);
         }
         release.send("bkua_1111111111111111").unwrap();
         while credential.current().is_same_as(&first) {
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_token_is_used_although_the_runtimes_own_pool_is_full() {
+    fn a_new_token_is_used_although_the_blocking_pool_of_the_runtime_is_full() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(1)
@@ -286,6 +289,6 @@ mod tests {
         let credential = Credential::from_file(file.clone()).unwrap();
         let first = credential.current();
         std::fs::write(&file, "bkua_1111111111111111").unwrap();
-        assert!(runtime.block_on(credential.has_another_than(&first)));
+        assert!(runtime.block_on(credential.refresh_if_changed(&first)));
     }
 }

@@ -1,35 +1,36 @@
-//! Rows that were read together, and how they are handed out in smaller parts.
+//! Rows that were read together, and how they are split into pages.
 //!
-//! A part that ends where a window ended costs no request when the list is gone on with elsewhere; one that ends within a window
-//! makes its successor read that window again, unless the same process still holds the rows. So a part ends with a window
-//! wherever its limit allows that.
+//! A page that ends where a window ends costs no extra request when another process continues the list. A page that
+//! ends within a window makes its successor read that window again, unless the same process still holds the rows. So
+//! a page ends at the end of a window whenever its limit allows that.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 
 use super::cursor::{Anchor, Cursor, Prefix};
-use super::{PART, Row, Window};
+use super::{ROWS_PER_PAGE, Row, Window};
 
-/// Rows to read for a part of at most `limit` rows, where what is read beyond it is not kept: as many windows as certainly fit.
+/// Number of rows to read for a page of at most `limit` rows when the excess is not kept: as many windows as
+/// certainly fit.
 #[must_use]
-pub fn enough_for(limit: Option<NonZeroUsize>) -> usize {
-    limit.map_or(PART, |limit| {
+pub fn min_rows_for(limit: Option<NonZeroUsize>) -> usize {
+    limit.map_or(ROWS_PER_PAGE, |limit| {
         limit.get().saturating_sub(Window::LARGEST as usize - 1).max(1)
     })
 }
 
-/// Some rows of a list.
+/// Consecutive rows of a list.
 #[derive(Debug)]
 pub struct Batch<R> {
-    /// The rows; one may come again in a later batch of a list that moves, none is left out.
+    /// The rows. A row may appear again in a later batch of a list that changes; no row is left out.
     pub rows: Vec<R>,
-    /// Where to go on; none at the end of the list.
+    /// Where to continue; `None` at the end of the list.
     pub next: Option<Cursor>,
-    /// Where the rows begin.
+    /// The cursor before the first row.
     begin: Cursor,
-    /// Where windows ended: behind how many of the rows, and where to go on there.
-    stops: VecDeque<(usize, Cursor)>,
-    /// The largest extent that the list promised.
+    /// Ends of windows: the number of rows before each, and the cursor there.
+    split_points: VecDeque<(usize, Cursor)>,
+    /// The largest list length that a response promised.
     promised: u32,
     order: Order,
 }
@@ -47,7 +48,7 @@ impl<R> Default for Batch<R> {
             rows: Vec::new(),
             next: None,
             begin: Cursor::Start,
-            stops: VecDeque::new(),
+            split_points: VecDeque::new(),
             promised: 0,
             order: Order::Listed,
         }
@@ -55,7 +56,7 @@ impl<R> Default for Batch<R> {
 }
 
 impl<R: Row> Batch<R> {
-    /// Rows in the list's order, read from `begin` on, of a list that promised so many.
+    /// Rows in the order of the list, read from `begin`, of a list that promised `promised` rows.
     pub(crate) fn listed(rows: Vec<R>, begin: Cursor, promised: u32) -> Self {
         Self {
             rows,
@@ -65,7 +66,7 @@ impl<R: Row> Batch<R> {
         }
     }
 
-    /// Rows of a whole list, in the order of their ids.
+    /// Rows of a complete list in the order of their ids.
     pub(crate) fn by_id(rows: Vec<R>, next: Option<Cursor>) -> Self {
         Self {
             rows,
@@ -75,84 +76,85 @@ impl<R: Row> Batch<R> {
         }
     }
 
-    pub(crate) fn going_on(mut self, stops: VecDeque<(usize, Cursor)>, next: Option<Cursor>) -> Self {
-        (self.stops, self.next) = (stops, next);
+    /// The same rows with the cursors at which they can be split and continued.
+    pub(crate) fn with_continuation(mut self, split_points: VecDeque<(usize, Cursor)>, next: Option<Cursor>) -> Self {
+        (self.split_points, self.next) = (split_points, next);
         self
     }
 
-    /// The largest extent that the list promised.
+    /// The largest list length that a response promised.
     pub(crate) fn promised(&self) -> u32 {
         self.promised
     }
 
-    /// The rows of this batch, and those of the one that begins where this one ends.
+    /// Appends a batch that begins where this one ends.
     pub(crate) fn append(&mut self, further: Self) {
         let before = self.rows.len();
-        self.stops.push_back((before, further.begin));
-        let stops = further.stops.into_iter();
-        self.stops.extend(stops.map(|(behind, next)| (before + behind, next)));
+        self.split_points.push_back((before, further.begin));
+        let split_points = further.split_points.into_iter();
+        self.split_points
+            .extend(split_points.map(|(behind, next)| (before + behind, next)));
         self.rows.extend(further.rows);
         self.promised = self.promised.max(further.promised);
         self.next = further.next;
     }
 
-    /// Takes off the first part: `limit` rows at most, or about [`PART`] where there is no limit. What is left goes on behind it.
+    /// Removes and returns the first page: at most `limit` rows, or about [`ROWS_PER_PAGE`] without a limit. The
+    /// remaining rows follow it.
     #[must_use]
-    pub fn cut(&mut self, limit: Option<NonZeroUsize>) -> Self {
-        let mut ends = self.stops.iter().map(|(behind, _)| *behind);
+    pub fn split(&mut self, limit: Option<NonZeroUsize>) -> Self {
+        let mut ends = self.split_points.iter().map(|(behind, _)| *behind);
         let at = match (limit, self.order) {
-            (None, Order::Listed) => ends.find(|behind| *behind >= PART).unwrap_or(usize::MAX),
-            (None, Order::ById) => PART,
+            (None, Order::Listed) => ends.find(|behind| *behind >= ROWS_PER_PAGE).unwrap_or(usize::MAX),
+            (None, Order::ById) => ROWS_PER_PAGE,
             (Some(limit), _) if self.rows.len() <= limit.get() => usize::MAX,
             (Some(limit), _) => {
                 let mut fitting = ends.rev().filter(|behind| (1..=limit.get()).contains(behind));
                 fitting.next().unwrap_or(limit.get())
             }
         };
-        self.cut_at(at)
+        self.split_at_row(at)
     }
 
-    /// The rows behind `prefix`, where the batch begins with just those rows; else all of them.
+    /// The rows after `prefix` if the batch begins with exactly those rows; otherwise all rows.
     #[must_use]
-    pub(crate) fn behind(mut self, prefix: Prefix) -> Self {
+    pub(crate) fn after_prefix(mut self, prefix: Prefix) -> Self {
         let first = self.rows.iter().take(prefix.rows()).map(Anchor::of);
-        if prefix.rows() > 0 && Prefix::default().and_all(first) == prefix {
-            let _ = self.cut_at(prefix.rows());
+        if prefix.rows() > 0 && Prefix::default().with_all(first) == prefix {
+            let _ = self.split_at_row(prefix.rows());
         }
         self
     }
 
-    fn cut_at(&mut self, at: usize) -> Self {
+    fn split_at_row(&mut self, at: usize) -> Self {
         if at >= self.rows.len() {
             return std::mem::take(self);
         }
-        let next = self.position_behind(at);
+        let next = self.cursor_after(at);
         let rest = self.rows.split_off(at);
-        self.stops.retain(|(behind, _)| *behind > at);
-        for (behind, _) in &mut self.stops {
+        self.split_points.retain(|(behind, _)| *behind > at);
+        for (behind, _) in &mut self.split_points {
             *behind -= at;
         }
         Self {
             rows: std::mem::replace(&mut self.rows, rest),
             begin: std::mem::replace(&mut self.begin, next.clone()),
             next: Some(next),
-            stops: VecDeque::new(),
+            split_points: VecDeque::new(),
             promised: self.promised,
             order: self.order,
         }
     }
 
-    /// Where to go on behind so many of the rows.
-    fn position_behind(&self, at: usize) -> Cursor {
+    /// The cursor after the first `at` rows.
+    fn cursor_after(&self, at: usize) -> Cursor {
         let rows = self.rows.get(..at).unwrap_or_default();
         if let (Order::ById, Some(last)) = (self.order, rows.last()) {
             return Cursor::After(last.id());
         }
-        let stop = self.stops.iter().rev().find(|(behind, _)| *behind <= at);
-        let (behind, position) = stop.map_or((0, &self.begin), |(behind, position)| (*behind, position));
+        let stop = self.split_points.iter().rev().find(|(behind, _)| *behind <= at);
+        let (behind, cursor) = stop.map_or((0, &self.begin), |(behind, cursor)| (*behind, cursor));
         let since = rows.get(behind..).unwrap_or_default();
-        position
-            .clone()
-            .having_handed_out(self.promised, since.iter().map(Anchor::of))
+        cursor.clone().after_rows(self.promised, since.iter().map(Anchor::of))
     }
 }

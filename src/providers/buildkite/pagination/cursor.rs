@@ -1,22 +1,23 @@
-//! Where to go on in a list.
+//! Cursors: where to continue a list.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Row, Window};
 
-/// What a row is recognised by: a digest of its id and its beginning, the same in every process.
+/// Identifies a row across windows: a digest of its id and creation time, the same in every process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Anchor(Uuid);
 
 impl Anchor {
+    /// The anchor of a row.
     pub(crate) fn of<R: Row>(row: &R) -> Self {
-        Self(Uuid::new_v5(&row.id(), row.since().unwrap_or_default().as_bytes()))
+        Self(Uuid::new_v5(&row.id(), row.created_at().unwrap_or_default().as_bytes()))
     }
 }
 
-/// The rows that were handed out so far: how many, and a digest of their sequence. A list that is read again is compared with
-/// it, so that a list that did not move is gone on with behind those rows.
+/// The rows returned so far: their number and a digest of their sequence. When a list is read again, it is compared
+/// with this, so that a list that did not change continues after those rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Prefix {
     rows: u32,
@@ -24,60 +25,62 @@ pub struct Prefix {
 }
 
 impl Prefix {
+    /// The number of rows.
     pub(crate) fn rows(self) -> usize {
         self.rows as usize
     }
 
-    /// The same rows and one more.
-    pub(crate) fn and(self, row: Anchor) -> Self {
+    /// The prefix with one more row.
+    pub(crate) fn with(self, row: Anchor) -> Self {
         Self {
             rows: self.rows.saturating_add(1),
             digest: Uuid::new_v5(&self.digest, row.0.as_bytes()),
         }
     }
 
-    /// The same rows and these.
-    pub(crate) fn and_all(self, rows: impl IntoIterator<Item = Anchor>) -> Self {
-        rows.into_iter().fold(self, Self::and)
+    /// The prefix with these rows appended.
+    pub(crate) fn with_all(self, rows: impl IntoIterator<Item = Anchor>) -> Self {
+        rows.into_iter().fold(self, Self::with)
     }
 }
 
-/// Where to go on in a list. Self-contained: another process can go on from it.
+/// Where to continue a list. Self-contained: another process can continue from it. The names are part of the page
+/// tokens and must not change.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Cursor {
-    /// At its beginning.
+    /// The beginning of the list.
     #[default]
     Start,
-    /// Behind the windows read so far.
+    /// After the windows read so far.
     Behind {
-        /// Rows covered, counted from the list's beginning.
+        /// Rows covered, counted from the beginning of the list.
         covered: u32,
-        /// The largest `per_page` that this server honours.
+        /// The largest `per_page` that the server honours.
         largest: u32,
-        /// The rows of the last window. The next window repeats some of them.
+        /// The rows of the previous window. The next window repeats some of them.
         anchors: Vec<Anchor>,
-        /// Rows that the list was said to hold when it was last asked, at least; tokens of older releases do not tell.
+        /// Minimum length of the list by the most recent response; absent in tokens of older releases.
         #[serde(default)]
         known: u32,
-        /// The largest extent that any answer so far promised; tokens of older releases do not tell.
+        /// The largest length that any response promised; absent in tokens of older releases.
         #[serde(default)]
         promised: u32,
-        /// The rows that were handed out, those of `handed` aside.
+        /// The rows that were returned, except those in `handed`.
         #[serde(default)]
         prefix: Prefix,
-        /// Rows behind the last window that were handed out already: the window that holds them is read again.
+        /// Rows after the previous window that were already returned: the window that holds them is read again.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         handed: Vec<Anchor>,
     },
-    /// Behind the row with this id, of a list that can only be read as a whole and is handed on in the order of ids.
+    /// After the row with this id, for a list that can only be read completely and is returned in the order of ids.
     After(Uuid),
 }
 
-/// More rows than any organization has people; a position beyond was not made by reading a list.
-pub(crate) const LONGEST_LIST: u32 = 1_000_000;
+/// Longer than the list of any organization; a cursor beyond was not made by reading a list.
+pub(crate) const MAX_LIST_ROWS: u32 = 1_000_000;
 
 impl Cursor {
-    /// Whether reading a list can have come to this position.
+    /// Whether reading a list can produce this cursor.
     #[must_use]
     pub fn is_plausible(&self) -> bool {
         match self {
@@ -89,15 +92,15 @@ impl Cursor {
                 promised,
                 ..
             } => {
-                let begun = *covered > 0 || !handed.is_empty();
-                begun && (*covered).max(*promised) <= LONGEST_LIST && (1..=Window::LARGEST).contains(largest)
+                let has_progress = *covered > 0 || !handed.is_empty();
+                has_progress && (*covered).max(*promised) <= MAX_LIST_ROWS && (1..=Window::LARGEST).contains(largest)
             }
         }
     }
 
-    /// Behind so many rows of a list that never moves.
+    /// After `rows` rows of a list that never changes.
     #[must_use]
-    pub fn behind(rows: u32) -> Self {
+    pub fn at_offset(rows: u32) -> Self {
         Self::Behind {
             covered: rows,
             largest: Window::LARGEST,
@@ -109,7 +112,7 @@ impl Cursor {
         }
     }
 
-    /// Rows before the position, counted from the list's beginning; 0 where they are not counted.
+    /// Rows before the cursor, counted from the beginning of the list; 0 if they are not counted.
     #[must_use]
     pub fn covered(&self) -> u32 {
         match self {
@@ -118,29 +121,29 @@ impl Cursor {
         }
     }
 
-    /// The same position in a list that promised so many rows, after more rows behind it were handed out.
-    pub(crate) fn having_handed_out(self, promised: u32, rows: impl Iterator<Item = Anchor>) -> Self {
-        let mut position = match self {
-            Self::Start => Self::behind(0),
+    /// The cursor after further rows were returned, in a list that promised `promised` rows.
+    pub(crate) fn after_rows(self, promised: u32, rows: impl Iterator<Item = Anchor>) -> Self {
+        let mut cursor = match self {
+            Self::Start => Self::at_offset(0),
             Self::Behind { .. } | Self::After(_) => self,
         };
         if let Self::Behind {
             promised: before,
             handed,
             ..
-        } = &mut position
+        } = &mut cursor
         {
             *before = promised.max(*before);
             handed.extend(rows);
         }
-        position
+        cursor
     }
 
-    /// All rows that were handed out before this position.
+    /// All rows returned before this cursor.
     pub(crate) fn prefix(&self) -> Prefix {
         match self {
             Self::Start | Self::After(_) => Prefix::default(),
-            Self::Behind { prefix, handed, .. } => prefix.and_all(handed.iter().copied()),
+            Self::Behind { prefix, handed, .. } => prefix.with_all(handed.iter().copied()),
         }
     }
 }

@@ -1,41 +1,42 @@
-//! Lists that end before the extent that they promised.
+//! Lists that end below their promised length.
 //!
-//! An answer promises rows in two ways: it holds them, or its `Link` names a last page. Rows that are seen to have gone meanwhile,
-//! because those behind them moved up, are taken off what was promised before. A list that ends below the largest
-//! promise has lost rows meanwhile, or an answer was wrong; only reading it again can tell which. So it is read again, three
-//! times at most. A reading counts where it keeps its own promises, and is believed where it keeps all that were made before as
-//! well, or holds the same ids as the reading before it. One without any row never is: rows were seen or promised a moment ago.
+//! A response promises rows in two ways: it contains them, or its `Link` names a last page. Rows that are known to be
+//! gone, because later rows moved up, are subtracted from earlier promises. If a list ends below the largest promise,
+//! it lost rows meanwhile or a response was wrong; only another read can decide. So the list is read again, at most
+//! three times. A read is valid if it keeps its own promises, and is accepted if it also keeps all earlier promises
+//! or has the same ids as the read before it. An empty read is never accepted, because rows were seen or promised a
+//! moment ago.
 
 use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
 use super::overlap;
-use super::overlap::Outcome;
+use super::overlap::OverlapResult;
 use super::stable_scan;
-use super::{Batch, Cursor, Row, Windows};
+use super::{Batch, Cursor, ListSource, Row};
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 
-/// How often a list is read again at most.
-const READINGS: usize = 3;
+/// Maximum number of repeated reads.
+const MAX_READS: usize = 3;
 
-/// A list that ended below what it promised.
-pub(crate) struct Short {
-    /// The largest extent that was promised.
+/// A list that ended below its promised length.
+pub(crate) struct ShortList {
+    /// The largest promised length.
     pub(crate) promised: u32,
-    /// The ids of its rows, where it was read from its beginning.
+    /// The ids of the rows, if the list was read from its beginning.
     pub(crate) ids: Option<BTreeSet<Uuid>>,
 }
 
-/// A whole list.
-pub(crate) enum Whole<R> {
-    /// Its rows in the list's order.
+/// A complete list.
+pub(crate) enum CompleteList<R> {
+    /// The rows in the order of the list.
     Listed(Box<Batch<R>>),
-    /// Its rows, in no order that could be gone on with.
+    /// The rows in an order from which a later read cannot continue.
     Unordered(Vec<R>),
 }
 
-impl<R: Row> Whole<R> {
+impl<R: Row> CompleteList<R> {
     fn rows(&self) -> &[R] {
         match self {
             Self::Listed(batch) => &batch.rows,
@@ -47,7 +48,7 @@ impl<R: Row> Whole<R> {
         ids(self.rows())
     }
 
-    /// How many rows the list has, by its own account.
+    /// The length of the list by its own account.
     fn extent(&self) -> usize {
         match self {
             Self::Listed(batch) => batch.promised() as usize,
@@ -56,21 +57,25 @@ impl<R: Row> Whole<R> {
     }
 }
 
+/// The ids of the rows.
 pub(crate) fn ids<R: Row>(rows: &[R]) -> BTreeSet<Uuid> {
     rows.iter().map(Row::id).collect()
 }
 
-/// Reads a list again that was `short`, until it can be believed.
+/// Reads a `short` list again until a read is accepted.
 ///
 /// # Errors
-/// `Unavailable` where no reading can be believed, and whatever asking for a window ends with.
-pub(crate) async fn read_again<R: Row, S: Windows<R>>(source: &S, short: Short) -> Result<Whole<R>, ApiError> {
-    let Short {
+/// `Unavailable` if no read is accepted, and any error of a request for a window.
+pub(crate) async fn reread<R: Row, S: ListSource<R>>(
+    source: &S,
+    short: ShortList,
+) -> Result<CompleteList<R>, ApiError> {
+    let ShortList {
         promised,
         ids: mut before,
     } = short;
     let mut promised = promised as usize;
-    for _ in 0..READINGS {
+    for _ in 0..MAX_READS {
         let whole = match read_whole(source).await? {
             Ok(whole) => whole,
             Err(short) => {
@@ -85,16 +90,16 @@ pub(crate) async fn read_again<R: Row, S: Windows<R>>(source: &S, short: Short) 
         }
         before = Some(ids);
     }
-    Err(source.trouble(ApiErrorKind::Unavailable(Unavailability::Short)))
+    Err(source.error(ApiErrorKind::Unavailable(Unavailability::Short)))
 }
 
-/// One reading from the list's beginning to its end.
-async fn read_whole<R: Row, S: Windows<R>>(source: &S) -> Result<Result<Whole<R>, Short>, ApiError> {
+/// One read from the beginning of the list to its end.
+async fn read_whole<R: Row, S: ListSource<R>>(source: &S) -> Result<Result<CompleteList<R>, ShortList>, ApiError> {
     let mut read: Option<Batch<R>> = None;
-    let mut position = Cursor::Start;
+    let mut cursor = Cursor::Start;
     loop {
-        match overlap::read(source, position, usize::MAX).await? {
-            Outcome::Batch(batch) => {
+        match overlap::read(source, cursor, usize::MAX).await? {
+            OverlapResult::Batch(batch) => {
                 let next = batch.next.clone();
                 let batch = match read.take() {
                     Some(mut before) => {
@@ -104,16 +109,16 @@ async fn read_whole<R: Row, S: Windows<R>>(source: &S) -> Result<Result<Whole<R>
                     None => batch,
                 };
                 match next {
-                    // An outage in the middle, after which the reading may go on.
-                    Some(next) => (position, read) = (next, Some(batch)),
-                    None => return Ok(Ok(Whole::Listed(Box::new(batch)))),
+                    // An outage in the middle, after which the read may continue.
+                    Some(next) => (cursor, read) = (next, Some(batch)),
+                    None => return Ok(Ok(CompleteList::Listed(Box::new(batch)))),
                 }
             }
-            Outcome::Short(short) => return Ok(Err(short)),
-            Outcome::Whole(rows) => return Ok(Ok(Whole::Unordered(rows))),
-            Outcome::FixedSize { promised } => {
+            OverlapResult::Short(short) => return Ok(Err(short)),
+            OverlapResult::Unpaged(rows) => return Ok(Ok(CompleteList::Unordered(rows))),
+            OverlapResult::FixedSize { promised } => {
                 let rows = stable_scan::read(source, promised).await?;
-                return Ok(Ok(Whole::Unordered(rows)));
+                return Ok(Ok(CompleteList::Unordered(rows)));
             }
         }
     }

@@ -1,24 +1,24 @@
-//! The `Link` header, of which only page numbers are used: its addresses are never followed, logged or kept, since they
-//! may name another host and may hold a key (reference, section 3.1).
+//! The `Link` header, of which only page numbers are used. Its URLs are never followed, logged or stored, because
+//! they may name another host and may hold a key (reference, section 3.1).
 
 use http::{HeaderMap, header};
 use url::Url;
 
-/// What a `Link` header says of the pages that follow.
+/// The pages that a `Link` header names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Link {
-    /// The header is there and names any page at all.
+    /// The header is present and names at least one page.
     pub present: bool,
     /// It names a next page.
     pub next: bool,
-    /// The number of the last page, where it is named.
+    /// The number of the last page, if named.
     pub last: Option<u32>,
 }
 
 impl Link {
-    /// Reads the header; what is malformed is left out.
+    /// Parses the header; malformed entries are ignored.
     #[must_use]
-    pub fn read(headers: &HeaderMap) -> Self {
+    pub fn parse(headers: &HeaderMap) -> Self {
         let mut link = Self::default();
         for value in headers
             .get_all(header::LINK)
@@ -39,15 +39,15 @@ impl Link {
         link
     }
 
-    /// Whether it says that rows follow those of `page`.
+    /// Whether it names a page after `page`.
     #[must_use]
-    pub fn names_more_than(self, page: u32) -> bool {
+    pub fn has_more_after(self, page: u32) -> bool {
         self.next || self.last.is_some_and(|last| last > page)
     }
 
-    /// Rows that the list holds at least, for pages of `size` rows: those of every page before the last, and one more.
+    /// Minimum length of the list for pages of `size` rows: all pages before the last, and one row.
     #[must_use]
-    pub fn known_rows(self, page: u32, size: u32) -> u32 {
+    pub fn min_total_rows(self, page: u32, size: u32) -> u32 {
         let full = self
             .last
             .unwrap_or(page)
@@ -56,21 +56,21 @@ impl Link {
         full.saturating_mul(size).saturating_add(1)
     }
 
-    /// Rows that the last page it names promises, for pages of `size` rows: those of every page before it, and one more.
+    /// The length that its last page promises for pages of `size` rows: all pages before it, and one row.
     #[must_use]
     pub fn promised_rows(self, size: u32) -> u32 {
         let last = self.last.filter(|last| *last > 1);
         last.map_or(0, |last| (last - 1).saturating_mul(size).saturating_add(1))
     }
 
-    /// Whether it says that `page` is the last.
+    /// Whether it names `page` as the last page.
     #[must_use]
-    pub fn ends_at(self, page: u32) -> bool {
+    pub fn is_last(self, page: u32) -> bool {
         !self.next && self.last == Some(page)
     }
 }
 
-/// Each `<target>` with the parameters behind it. Commas within a target or a quoted parameter separate nothing.
+/// Each `<target>` with its parameters. Commas within a target or a quoted parameter do not separate entries.
 fn entries(header: &str) -> impl Iterator<Item = (&str, &str)> {
     header.split('<').skip(1).filter_map(|entry| entry.split_once('>'))
 }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn link(value: &str) -> Link {
-        Link::read(&HeaderMap::from_iter([(header::LINK, value.parse().unwrap())]))
+        Link::parse(&HeaderMap::from_iter([(header::LINK, value.parse().unwrap())]))
     }
 
     #[rstest]
@@ -117,27 +117,27 @@ mod tests {
     #[case("<not a url>; rel=last", false, None)]
     #[case("garbage", false, None)]
     #[case("<https://a.b/x?page=99999999999>; rel=\"last\"", false, None)]
-    fn relations_and_page_numbers_are_read(#[case] value: &str, #[case] next: bool, #[case] last: Option<u32>) {
-        let read = link(value);
-        assert_eq!((read.next, read.last), (next, last));
-        assert_eq!(read.present, value.starts_with('<'));
+    fn relations_and_page_numbers_are_parsed(#[case] value: &str, #[case] next: bool, #[case] last: Option<u32>) {
+        let parsed = link(value);
+        assert_eq!((parsed.next, parsed.last), (next, last));
+        assert_eq!(parsed.present, value.starts_with('<'));
     }
 
     #[test]
-    fn no_header_says_nothing() {
-        assert_eq!(Link::read(&HeaderMap::new()), Link::default());
+    fn a_missing_header_names_no_page() {
+        assert_eq!(Link::parse(&HeaderMap::new()), Link::default());
     }
 
     proptest! {
         #[test]
-        fn no_header_makes_the_reader_panic(value in "[ -~]{0,200}") {
+        fn no_header_makes_the_parser_panic(value in "[ -~]{0,200}") {
             let _ = link(&value);
         }
 
         #[test]
-        fn a_next_page_is_found_behind_any_target(target in "[ -;=?-~]{0,60}") {
+        fn a_next_page_is_found_after_any_target(target in "[ -;=?-~]{0,60}") {
             if let Ok(value) = format!("<{target}>; rel=\"next\"").parse() {
-                prop_assert!(Link::read(&HeaderMap::from_iter([(header::LINK, value)])).next);
+                prop_assert!(Link::parse(&HeaderMap::from_iter([(header::LINK, value)])).next);
             }
         }
     }

@@ -1,38 +1,45 @@
-//! Reads lists of any length without losing a row that was there all along.
+//! Reads lists of any length without losing a row that exists throughout the read.
 //!
-//! Buildkite pages by offset. When a row ahead of the reader is deleted between two pages, every later row moves up by one
-//! and the row at the boundary is in neither page: it looks revoked. So a list is read in **overlapping windows**. The next
-//! window begins at least one row before the end of what is covered, and two neighbours must share an **anchor**: a row
-//! with the same id and the same `created_at` (a member who was removed and added again is therefore none). Rows of people
-//! do not tell when they began: one is an anchor only where the later window begins with it and holds most of what followed
-//! it, which does not come along when somebody leaves and comes again.
+//! Buildkite pages by offset. When a row ahead of the reader is deleted between two pages, every later row moves up
+//! by one and the row at the boundary appears in neither page, as if access had been revoked. So a list is read in
+//! **overlapping windows**: the next window begins at least one row before the end of the covered rows, and two
+//! neighbours must share an **anchor**, which is a row with the same id and the same `created_at` (so a member who
+//! was removed and added again is not an anchor). Rows of organization members have no `created_at`: such a row is an
+//! anchor only if the later window begins with it and holds most of the rows that followed it, because those do not
+//! move when a member leaves and rejoins.
 //!
-//! **Premise:** rows that stay keep their relative order (rows are inserted anywhere, deleted anywhere, but not moved). Of
-//! people, somebody who leaves and comes again between two windows is moved; that is seen for anybody but the very last row
-//! of a window, and for that one unless just as many others leave as let the next window begin with it.
+//! **Premise:** rows that stay keep their relative order: rows may be inserted or deleted anywhere, but not moved. An
+//! organization member who leaves and rejoins between two windows is moved. The reader detects that, except for the
+//! very last row of a window, and there only if just as many other rows leave as let the next window begin with it.
 //!
-//! **Claim:** every row that was there throughout is in the union of the windows. Say that a row is *passed* once it, or its
-//! place in the order, lies before the end of a window that was read. The first window starts at offset 0, so whatever
-//! precedes its last row is in it. Let a later window hold an anchor `r` of its predecessor. A row that stays either precedes
-//! `r`, and was passed before; or follows `r`, and then stands in this window, which is contiguous from `r` on, or behind its
-//! end. Nothing is between two windows. The last window is shorter than was asked for, so nothing is behind it. Only the
-//! order of rows is used, never the time between windows, so windows may be asked one after the other or together ([`window_prefetch`]).
-//! What leaves and comes again meanwhile did not stay: asked together, a window may be older than the one before it, and who
-//! went from the one to the end of the list is in neither; the next reading has them.
+//! **Claim:** every row that exists throughout the read is in the union of the windows. A row is *passed* once it, or
+//! its place in the order, lies before the end of a window that was read. The first window starts at offset 0, so it
+//! holds every row that precedes its last row. Let a later window hold an anchor `r` of its predecessor. A row that
+//! stays either precedes `r` and was passed before, or follows `r` and is then in this window, which is contiguous
+//! from `r` on, or after its end. No row lies between two windows. The last window is shorter than requested, so no
+//! row follows it. The argument uses the order of rows only, never the time between windows, so windows may be
+//! fetched sequentially or concurrently (`window_prefetch`). A row that leaves and returns meanwhile did not stay:
+//! with concurrent requests a window may be older than its predecessor, and a row that moved from it to the end of
+//! the list is in neither; the next read returns it.
 //!
-//! Where no anchor is shared, more rows moved than overlapped: the reader steps back and reads again, a bounded number of
-//! times, then fails. A window full of rows already known is no end, since rows may have been inserted ahead. The same
-//! window answered at two higher offsets is a server that ignores `page`: an error, unless it ignores `per_page` too and so
-//! shows that it always answers the whole list. A server whose pages have a fixed size of their own cannot overlap; its list is
-//! read until two passes agree ([`stable_scan`]). It shows by pages that are larger than asked for, or by a first page that was
-//! short and has no anchor in common with what follows. A short window that names a next page is asked again; if it brings
-//! nothing new either, the page behind it decides whether the list ends or the Link.
+//! What the reader does when a page does not fit:
 //!
-//! A list that ends below an extent that any answer promised is read again ([`extent`]). A part of a list may end within a window
-//! ([`batch`]): its successor reads that window again, and leaves out what was handed out, as it does with the rows that
-//! neighbouring windows share. So while nothing moves no row comes twice, however the list is parted.
+//! - No shared anchor: more rows moved than overlapped. Step back and retry, at most 4 times, then fail.
+//! - All rows known: continue, because rows may have been inserted ahead; at most 8 windows.
+//! - Same page at two offsets: the server ignores `page`. An error, unless the server ignores `per_page` too and
+//!   always returns the complete list.
+//! - Page size other than requested: the server ignores `per_page`, so its windows cannot overlap. Read the list
+//!   until two scans agree (`stable_scan`). The size shows in pages larger than requested, or in a short first page
+//!   without an anchor in common with its successor.
+//! - Short page, but `Link` names a next page: fetch it again. If it still has no new rows, the next page decides
+//!   whether the list or the `Link` is right.
 //!
-//! A position that is handed on always lies further than the one that was read from, so no caller is sent in circles.
+//! A list that ends below an extent that any response promised is read again (`extent`). A page of our own may end
+//! within a window (`batch`): its successor reads that window again and leaves out the rows that were already
+//! returned, as it does with the rows that neighbouring windows share. So no row is returned twice while the list
+//! does not change, for any page size.
+//!
+//! A returned cursor always lies beyond the cursor that was read from, so no caller loops.
 
 pub(crate) mod anchored_page;
 mod batch;
@@ -47,23 +54,23 @@ pub(crate) mod window_prefetch;
 
 use uuid::Uuid;
 
-pub use batch::{Batch, enough_for};
+pub use batch::{Batch, min_rows_for};
 pub use cursor::{Anchor, Cursor, Prefix};
 pub use link::Link;
 pub use window::Window;
 
-use extent::Whole;
-use overlap::Outcome;
+use extent::CompleteList;
+use overlap::OverlapResult;
 
 use super::api::error::{ApiError, ApiErrorKind, Unavailability};
 use super::api::types::{OrganizationMember, Team, TeamMember};
 
 /// A row of a list.
 pub trait Row: Send {
-    /// What tells this row from every other.
+    /// The identity of the row.
     fn id(&self) -> Uuid;
-    /// When the row came to be, as Buildkite wrote it, where rows of its kind have that.
-    fn since(&self) -> Option<&str>;
+    /// The creation time as Buildkite wrote it, if rows of this type have one.
+    fn created_at(&self) -> Option<&str>;
 }
 
 impl Row for OrganizationMember {
@@ -71,7 +78,7 @@ impl Row for OrganizationMember {
         self.id.uuid()
     }
 
-    fn since(&self) -> Option<&str> {
+    fn created_at(&self) -> Option<&str> {
         None
     }
 }
@@ -81,7 +88,7 @@ impl Row for Team {
         self.id.uuid()
     }
 
-    fn since(&self) -> Option<&str> {
+    fn created_at(&self) -> Option<&str> {
         self.created_at.as_deref()
     }
 }
@@ -91,82 +98,82 @@ impl Row for TeamMember {
         self.user_id.uuid()
     }
 
-    fn since(&self) -> Option<&str> {
+    fn created_at(&self) -> Option<&str> {
         self.created_at.as_deref()
     }
 }
 
-/// One answer of a list endpoint.
+/// One response of a list endpoint.
 #[derive(Debug)]
-pub struct Answer<R> {
-    /// Its rows, in the server's order.
+pub struct ListPage<R> {
+    /// The rows in the order of the server.
     pub rows: Vec<R>,
-    /// What its `Link` header says.
+    /// The parsed `Link` header.
     pub link: Link,
 }
 
-/// A list endpoint that can be asked for windows.
-pub trait Windows<R: Row>: Sync {
-    /// How many windows may be asked for together.
-    fn together(&self) -> usize;
+/// A list endpoint that returns windows of its rows.
+pub trait ListSource<R: Row>: Sync {
+    /// The number of windows that may be requested concurrently.
+    fn concurrency(&self) -> usize;
 
-    /// Asks for one window.
-    fn window(&self, window: Window) -> impl Future<Output = Result<Answer<R>, ApiError>> + Send;
+    /// Requests one window.
+    fn window(&self, window: Window) -> impl Future<Output = Result<ListPage<R>, ApiError>> + Send;
 
-    /// Names the list in an error about it.
-    fn trouble(&self, trouble: ApiErrorKind) -> ApiError;
+    /// An error about this list, with its endpoint.
+    fn error(&self, kind: ApiErrorKind) -> ApiError;
 }
 
-/// Rows of a part that has no other limit: about so many.
-pub const PART: usize = 500;
+/// Approximate number of rows of a page without a requested size.
+pub const ROWS_PER_PAGE: usize = 500;
 
-/// Reads on from `position` until there are `enough` rows, or a little more, or the list ends.
+/// Reads from `cursor` until there are at least `min_rows` rows or the list ends.
 ///
 /// # Errors
-/// Whatever asking for a window ends with; `Unavailable` for a list that keeps moving; `Unexpected` for one whose answers
-/// contradict each other. Where a limit or an outage stops the reading after some rows, these are returned: the next call,
-/// which goes on from there, is the one that fails.
-pub async fn read<R: Row, S: Windows<R>>(source: &S, position: Cursor, enough: usize) -> Result<Batch<R>, ApiError> {
-    let after = match position {
+/// Any error of a request for a window; `Unavailable` for a list that keeps changing; `Unexpected` for a list whose
+/// responses contradict each other. If a rate limit or an outage stops the read after some rows, these rows are
+/// returned, and the next call, which continues after them, fails.
+pub async fn read<R: Row, S: ListSource<R>>(source: &S, cursor: Cursor, min_rows: usize) -> Result<Batch<R>, ApiError> {
+    let after = match cursor {
         Cursor::After(id) => Some(id),
         Cursor::Start | Cursor::Behind { .. } => None,
     };
     let (from, wanted) = match after {
         Some(_) => (Cursor::Start, usize::MAX),
-        None => (position, enough),
+        None => (cursor, min_rows),
     };
     let prefix = from.prefix();
     let whole = match overlap::read(source, from, wanted).await? {
-        Outcome::Batch(batch) if after.is_none() => return Ok(batch),
-        Outcome::Batch(Batch { next: Some(_), .. }) => {
-            return Err(source.trouble(ApiErrorKind::Unavailable(Unavailability::ListUnstable)));
+        OverlapResult::Batch(batch) if after.is_none() => return Ok(batch),
+        OverlapResult::Batch(Batch { next: Some(_), .. }) => {
+            return Err(source.error(ApiErrorKind::Unavailable(Unavailability::ListUnstable)));
         }
-        Outcome::Batch(batch) => batch.rows,
-        Outcome::Short(short) => match extent::read_again(source, short).await? {
-            Whole::Listed(batch) if after.is_none() => return Ok(batch.behind(prefix)),
-            Whole::Listed(batch) => batch.rows,
-            Whole::Unordered(rows) => rows,
+        OverlapResult::Batch(batch) => batch.rows,
+        OverlapResult::Short(short) => match extent::reread(source, short).await? {
+            CompleteList::Listed(batch) if after.is_none() => return Ok(batch.after_prefix(prefix)),
+            CompleteList::Listed(batch) => batch.rows,
+            CompleteList::Unordered(rows) => rows,
         },
-        Outcome::Whole(rows) => rows,
-        Outcome::FixedSize { promised } => stable_scan::read(source, promised).await?,
+        OverlapResult::Unpaged(rows) => rows,
+        OverlapResult::FixedSize { promised } => stable_scan::read(source, promised).await?,
     };
     if whole.is_empty() && after.is_some() {
-        return Err(source.trouble(ApiErrorKind::Unavailable(Unavailability::Short)));
+        return Err(source.error(ApiErrorKind::Unavailable(Unavailability::Short)));
     }
-    Ok(slice(whole, after, enough.max(PART)))
+    Ok(slice(whole, after, min_rows.max(ROWS_PER_PAGE)))
 }
 
-/// The part of a whole list that lies behind `after` in the order of ids.
-fn slice<R: Row>(mut rows: Vec<R>, after: Option<Uuid>, enough: usize) -> Batch<R> {
-    // Of rows with the same id the later one is kept.
+/// The part of a complete list that follows `after` in the order of ids.
+fn slice<R: Row>(mut rows: Vec<R>, after: Option<Uuid>, min_rows: usize) -> Batch<R> {
+    // Of several rows with the same id the last one is kept.
     rows.reverse();
     rows.sort_by_key(Row::id);
     rows.dedup_by_key(|row| row.id());
     if let Some(after) = after {
         rows.retain(|row| row.id() > after);
     }
-    let rest = rows.len() > enough;
-    rows.truncate(enough);
+    let rest = rows.len() > min_rows;
+    rows.truncate(min_rows);
     let next = rows.last().filter(|_| rest).map(|row| Cursor::After(row.id()));
     Batch::by_id(rows, next)
 }

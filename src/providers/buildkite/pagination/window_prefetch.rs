@@ -1,10 +1,10 @@
-//! Windows of one list that are asked for together.
+//! Concurrent requests for the windows of one list.
 //!
-//! Where a `Link` tells how long the list is at least, the windows to come are known before the reading gets to them: each
-//! begins where the one before it would end. They are sent together, and only such as the reading is sure to need while
-//! nothing moves. The reading itself stays one after the other: it takes the answers in order and checks each against the one
-//! before. Where rows moved and it goes on from elsewhere, what is on its way is of no use and is given up. Until then it is
-//! looked after whatever else is asked: a request that nobody looks after keeps its place, and others wait behind it.
+//! When a `Link` gives a minimum length, the coming windows are known in advance: each begins where its predecessor
+//! would end. They are requested concurrently, but only windows that the reader certainly needs if the list does not
+//! change. The reader stays sequential: it takes the pages in order and compares each with its predecessor. If rows
+//! moved and the reader continues elsewhere, the pending requests are cancelled. Until then they are polled during
+//! every other request, because an unpolled request keeps its place in the queue and blocks those behind it.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -12,73 +12,73 @@ use std::pin::pin;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesOrdered, StreamExt};
 
-use super::{Answer, Row, Window, Windows};
+use super::{ListPage, ListSource, Row, Window};
 use crate::providers::buildkite::api::error::ApiError;
 
-/// The windows that are on their way.
-pub(crate) struct Ahead<'s, R, S> {
+/// Requests for windows that are in flight.
+pub(crate) struct WindowPrefetch<'s, R, S> {
     source: &'s S,
-    asked: VecDeque<Window>,
-    /// The answers of the first of them, where they came while something else was asked.
-    early: VecDeque<Result<Answer<R>, ApiError>>,
-    answers: FuturesOrdered<BoxFuture<'s, Result<Answer<R>, ApiError>>>,
+    requested: VecDeque<Window>,
+    /// Pages of the first of them that arrived during another request.
+    ready: VecDeque<Result<ListPage<R>, ApiError>>,
+    in_flight: FuturesOrdered<BoxFuture<'s, Result<ListPage<R>, ApiError>>>,
 }
 
-impl<'s, R: Row + 's, S: Windows<R>> Ahead<'s, R, S> {
-    pub(crate) fn of(source: &'s S) -> Self {
+impl<'s, R: Row + 's, S: ListSource<R>> WindowPrefetch<'s, R, S> {
+    pub(crate) fn new(source: &'s S) -> Self {
         Self {
             source,
-            asked: VecDeque::new(),
-            early: VecDeque::new(),
-            answers: FuturesOrdered::new(),
+            requested: VecDeque::new(),
+            ready: VecDeque::new(),
+            in_flight: FuturesOrdered::new(),
         }
     }
 
-    /// The answer for a window: the one that is on its way, or a new one.
-    pub(crate) async fn take(&mut self, window: Window) -> Result<Answer<R>, ApiError> {
-        if self.asked.pop_front() == Some(window) {
-            if let Some(answer) = self.early.pop_front() {
-                return answer;
+    /// The page of a window: from the prefetched request if there is one, else from a new request.
+    pub(crate) async fn next(&mut self, window: Window) -> Result<ListPage<R>, ApiError> {
+        if self.requested.pop_front() == Some(window) {
+            if let Some(page) = self.ready.pop_front() {
+                return page;
             }
-            if let Some(answer) = self.answers.next().await {
-                return answer;
+            if let Some(page) = self.in_flight.next().await {
+                return page;
             }
         }
-        self.asked.clear();
-        self.early.clear();
-        self.answers.clear();
+        self.requested.clear();
+        self.ready.clear();
+        self.in_flight.clear();
         self.source.window(window).await
     }
 
-    /// A new answer for a window, beside those that are on their way.
-    pub(crate) async fn beside(&mut self, window: Window) -> Result<Answer<R>, ApiError> {
-        let mut answer = pin!(self.source.window(window));
+    /// Requests a window while polling the prefetched requests.
+    pub(crate) async fn fetch_alongside(&mut self, window: Window) -> Result<ListPage<R>, ApiError> {
+        let mut page = pin!(self.source.window(window));
         loop {
             tokio::select! {
                 biased;
-                answer = &mut answer => return answer,
-                Some(early) = self.answers.next() => self.early.push_back(early),
+                page = &mut page => return page,
+                Some(page) = self.in_flight.next() => self.ready.push_back(page),
             }
         }
     }
 
-    /// Asks for what the reading will come to between the rows `covered` and `until`, as many windows as the source may be
-    /// asked for together.
-    pub(crate) fn go_on(&mut self, mut covered: u32, until: u32) {
-        for place in 0..self.source.together() {
+    /// Requests the windows that the reader will need between the rows `covered` and `until`, up to the concurrency
+    /// of the source.
+    pub(crate) fn prefetch(&mut self, mut covered: u32, until: u32) {
+        for index in 0..self.source.concurrency() {
             if covered >= until {
                 return;
             }
-            let Some(next) = Window::furthest(covered, Window::LARGEST) else {
+            let Some(next) = Window::next_overlapping(covered, Window::LARGEST) else {
                 return;
             };
-            match self.asked.get(place) {
-                Some(asked) if *asked == next => {}
-                // Something else is on its way: the reading will find out, and give it up.
+            match self.requested.get(index) {
+                Some(requested) if *requested == next => {}
+                // Another window is in flight: the reader will notice and cancel it.
                 Some(_) => return,
                 None => {
-                    self.asked.push_back(next);
-                    self.answers.push_back(self.source.window(next).boxed());
+                    self.requested.push_back(next);
+                    self.in_flight.push_back(self.source.window(next).boxed());
                 }
             }
             covered = next.end();

@@ -1,10 +1,10 @@
-//! One typed method an endpoint (reference, section 1).
+//! One typed method per endpoint (reference, section 1).
 
 use serde::de::DeserializeOwned;
 
 use super::Client;
-use super::transport::Asked;
-use crate::providers::buildkite::api::endpoint::Endpoint;
+use super::transport::RequestKey;
+use crate::providers::buildkite::api::endpoint::Request;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind};
 use crate::providers::buildkite::api::ids::{Role, TeamId, UserId};
 use crate::providers::buildkite::api::types::{
@@ -12,104 +12,104 @@ use crate::providers::buildkite::api::types::{
 };
 use crate::providers::buildkite::call::CallContext;
 use crate::providers::buildkite::pagination;
-use crate::providers::buildkite::pagination::{Answer, Batch, Cursor, Row, Window, Windows};
+use crate::providers::buildkite::pagination::{Batch, Cursor, ListPage, ListSource, Row, Window};
 
 impl Client {
-    /// The token's own record.
+    /// Describes the token in use.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn access_token(&self, call: &CallContext) -> Result<AccessToken, ApiError> {
-        self.read(Endpoint::AccessToken, call).await
+        self.read(Request::AccessToken, call).await
     }
 
-    /// The token's owner.
+    /// The user that owns the token.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn user(&self, call: &CallContext) -> Result<CurrentUser, ApiError> {
-        self.read(Endpoint::User, call).await
+        self.read(Request::User, call).await
     }
 
     /// The organization.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn organization(&self, call: &CallContext) -> Result<Organization, ApiError> {
-        self.read(Endpoint::Organization, call).await
+        self.read(Request::Organization, call).await
     }
 
-    /// The first of the organizations that the token reaches; today's tokens reach one at most.
+    /// The first page of the organizations that the token can access; current tokens access at most one.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn organizations(&self, call: &CallContext) -> Result<Vec<Organization>, ApiError> {
-        self.read(Endpoint::Organizations, call).await
+        self.read(Request::Organizations, call).await
     }
 
-    /// One person of the organization.
+    /// One member of the organization.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn person(&self, user: UserId, call: &CallContext) -> Result<OrganizationMember, ApiError> {
-        self.read(Endpoint::OrganizationMember(user), call).await
+        self.read(Request::OrganizationMember(user), call).await
     }
 
     /// One team.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, ApiError> {
-        self.read(Endpoint::Team(team), call).await
+        self.read(Request::Team(team), call).await
     }
 
     /// One member of a team.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<TeamMember, ApiError> {
-        self.read(Endpoint::Member(team, user), call).await
+        self.read(Request::Member(team, user), call).await
     }
 
-    /// The organization's people from `position` on, `enough` rows or a little more.
+    /// The organization members from `cursor` on: at least `min_rows` rows, unless the list ends.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn people(
         &self,
-        position: Cursor,
-        enough: usize,
+        cursor: Cursor,
+        min_rows: usize,
         call: &CallContext,
     ) -> Result<Batch<OrganizationMember>, ApiError> {
-        self.list(Endpoint::OrganizationMembers, position, enough, call).await
+        self.list(Request::OrganizationMembers, cursor, min_rows, call).await
     }
 
-    /// The organization's teams from `position` on, `enough` rows or a little more.
+    /// The teams from `cursor` on: at least `min_rows` rows, unless the list ends.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
-    pub async fn teams(&self, position: Cursor, enough: usize, call: &CallContext) -> Result<Batch<Team>, ApiError> {
-        self.list(Endpoint::Teams, position, enough, call).await
+    /// As for every call: [`ApiError`].
+    pub async fn teams(&self, cursor: Cursor, min_rows: usize, call: &CallContext) -> Result<Batch<Team>, ApiError> {
+        self.list(Request::Teams, cursor, min_rows, call).await
     }
 
-    /// A team's members from `position` on, `enough` rows or a little more.
+    /// The members of a team from `cursor` on: at least `min_rows` rows, unless the list ends.
     ///
     /// # Errors
-    /// As every call: [`ApiError`].
+    /// As for every call: [`ApiError`].
     pub async fn members(
         &self,
         team: TeamId,
-        position: Cursor,
-        enough: usize,
+        cursor: Cursor,
+        min_rows: usize,
         call: &CallContext,
     ) -> Result<Batch<TeamMember>, ApiError> {
-        self.list(Endpoint::Members(team), position, enough, call).await
+        self.list(Request::Members(team), cursor, min_rows, call).await
     }
 
-    /// Puts a person into a team. The role is always sent: what Buildkite takes for a missing one is documented nowhere.
+    /// Adds a user to a team. The role is always sent, because the default of Buildkite is not documented.
     ///
     /// # Errors
-    /// As every call: [`ApiError`]. The write is sent once; whether it was applied is for the caller to find out.
+    /// As for every call: [`ApiError`]. The write is sent once; the caller has to find out whether it was applied.
     pub async fn add_member(
         &self,
         team: TeamId,
@@ -118,13 +118,13 @@ impl Client {
         call: &CallContext,
     ) -> Result<Option<TeamMember>, ApiError> {
         let body = serde_json::json!({ "user_id": user.to_string(), "role": role });
-        self.write(Endpoint::AddMember(team), Some(body), call).await
+        self.write(Request::AddMember(team), Some(body), call).await
     }
 
     /// Changes a member's role.
     ///
     /// # Errors
-    /// As every call: [`ApiError`]. The write is sent once; whether it was applied is for the caller to find out.
+    /// As for every call: [`ApiError`]. The write is sent once; the caller has to find out whether it was applied.
     pub async fn change_role(
         &self,
         team: TeamId,
@@ -133,90 +133,100 @@ impl Client {
         call: &CallContext,
     ) -> Result<Option<TeamMember>, ApiError> {
         let body = serde_json::json!({ "role": role });
-        self.write(Endpoint::ChangeRole(team, user), Some(body), call).await
+        self.write(Request::ChangeRole(team, user), Some(body), call).await
     }
 
-    /// Takes a person out of a team.
+    /// Removes a user from a team.
     ///
     /// # Errors
-    /// As every call: [`ApiError`]. The write is sent once; whether it was applied is for the caller to find out.
+    /// As for every call: [`ApiError`]. The write is sent once; the caller has to find out whether it was applied.
     pub async fn remove_member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<(), ApiError> {
-        self.write(Endpoint::RemoveMember(team, user), None, call)
+        self.write(Request::RemoveMember(team, user), None, call)
+            .await
+            .map(|_: Option<serde::de::IgnoredAny>| ())
+    }
+
+    /// Revokes the token that the request carries, for good.
+    ///
+    /// # Errors
+    /// As every call: [`ApiError`]. It is sent once; whether the token still works is for the caller to find out.
+    pub async fn revoke_token(&self, call: &CallContext) -> Result<(), ApiError> {
+        self.write(Request::RevokeToken, None, call)
             .await
             .map(|_: Option<serde::de::IgnoredAny>| ())
     }
 
     async fn list<R: Row + DeserializeOwned>(
         &self,
-        endpoint: Endpoint,
-        position: Cursor,
-        enough: usize,
+        request: Request,
+        cursor: Cursor,
+        min_rows: usize,
         call: &CallContext,
     ) -> Result<Batch<R>, ApiError> {
         pagination::read(
-            &Listing {
+            &ListRequest {
                 client: self,
-                endpoint,
+                request,
                 call,
             },
-            position,
-            enough,
+            cursor,
+            min_rows,
         )
         .await
     }
 
-    /// A read: transient trouble is ridden out, since asking twice changes nothing.
-    async fn read<T: DeserializeOwned>(&self, endpoint: Endpoint, call: &CallContext) -> Result<T, ApiError> {
-        self.patiently(call, || async {
-            self.attempt(Asked { endpoint, window: None }, None, call)
+    /// Sends a read. Transient failures are retried, because a read has no effect.
+    async fn read<T: DeserializeOwned>(&self, request: Request, call: &CallContext) -> Result<T, ApiError> {
+        self.with_retries(call, || async {
+            self.execute(RequestKey { request, window: None }, None, call)
                 .await?
-                .decode(endpoint)
+                .decode(request.endpoint())
         })
         .await
     }
 
-    /// A write, sent once. What Buildkite echoes is believed where it is a member row under a status that is documented with
-    /// one; any other 2xx is an unread echo.
+    /// Sends a write once. The echoed row is returned if the body is a member row and the status is one documented
+    /// with such a body; any other 2xx returns `None`.
     async fn write<T: DeserializeOwned>(
         &self,
-        endpoint: Endpoint,
+        request: Request,
         body: Option<serde_json::Value>,
         call: &CallContext,
     ) -> Result<Option<T>, ApiError> {
-        let asked = Asked { endpoint, window: None };
-        let answered = self.attempt(asked, body.as_ref(), call).await?;
-        Ok(answered.echo())
+        let key = RequestKey { request, window: None };
+        let response = self.execute(key, body.as_ref(), call).await?;
+        Ok(response.echo())
     }
 }
 
-/// A list endpoint, as something that windows can be read from.
-struct Listing<'a> {
+/// A request for a list, as a source of windows.
+struct ListRequest<'a> {
     client: &'a Client,
-    endpoint: Endpoint,
+    request: Request,
     call: &'a CallContext,
 }
 
-impl<R: Row + DeserializeOwned> Windows<R> for Listing<'_> {
-    fn together(&self) -> usize {
+impl<R: Row + DeserializeOwned> ListSource<R> for ListRequest<'_> {
+    fn concurrency(&self) -> usize {
         self.call.concurrency()
     }
 
-    async fn window(&self, window: Window) -> Result<Answer<R>, ApiError> {
-        let ask = || async {
-            let asked = Asked {
-                endpoint: self.endpoint,
+    async fn window(&self, window: Window) -> Result<ListPage<R>, ApiError> {
+        let fetch = || async {
+            let key = RequestKey {
+                request: self.request,
                 window: Some(window),
             };
-            let answered = self.client.attempt(asked, None, self.call).await?;
-            Ok(Answer {
-                link: pagination::Link::read(answered.headers()),
-                rows: answered.decode(self.endpoint)?,
+            let response = self.client.execute(key, None, self.call).await?;
+            Ok(ListPage {
+                link: pagination::Link::parse(response.headers()),
+                rows: response.decode(self.request.endpoint())?,
             })
         };
-        self.client.patiently(self.call, ask).await
+        self.client.with_retries(self.call, fetch).await
     }
 
-    fn trouble(&self, trouble: ApiErrorKind) -> ApiError {
-        ApiError::new(self.endpoint, trouble)
+    fn error(&self, kind: ApiErrorKind) -> ApiError {
+        ApiError::new(self.request.endpoint(), kind)
     }
 }

@@ -1,4 +1,5 @@
-//! One request's turn: shared with whoever asks the same, or through the door; and again, where that is safe and may help.
+//! Executes a request: coalesced with an identical read or with a permit of its own, and again if that is safe and
+//! can help.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,68 +11,75 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::Client;
-use super::single_flight::Answer;
-use super::transport::{Asked, Sent};
+use super::single_flight::SharedExchange;
+use super::transport::{Exchange, RequestKey};
 use crate::providers::buildkite::api::classify;
-use crate::providers::buildkite::api::classify::Received;
+use crate::providers::buildkite::api::classify::RawResponse;
 use crate::providers::buildkite::api::endpoint::Endpoint;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
-use crate::providers::buildkite::budget::LimitExceeded;
+use crate::providers::buildkite::budget::{LimitExceeded, Permit};
 use crate::providers::buildkite::call::CallContext;
 
-/// The first pause before an attempt is repeated; each further one doubles, with jitter, up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The first delay before a retry; each further delay doubles, with jitter, up to [`MAX_BACKOFF`].
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// An attempt that has less time than this is not made.
-const LAST_ATTEMPT: Duration = Duration::from_millis(500);
+/// An attempt with less time left than this is not made.
+const MIN_ATTEMPT_TIME: Duration = Duration::from_millis(500);
 
 impl Client {
-    pub(crate) async fn patiently<T, F: Future<Output = Result<T, ApiError>>>(
+    /// Retries transient failures of `attempt` until the retry time or the deadline of the call ends.
+    pub(crate) async fn with_retries<T, F: Future<Output = Result<T, ApiError>>>(
         &self,
         call: &CallContext,
         attempt: impl FnMut() -> F,
     ) -> Result<T, ApiError> {
-        let patience = Instant::now() + self.options.retry_for;
-        let until = call.deadline().map_or(patience, |deadline| deadline.min(patience));
-        let pauses = ExponentialBuilder::new()
+        let retry_until = Instant::now() + self.options.retry_for;
+        let until = call
+            .deadline()
+            .map_or(retry_until, |deadline| deadline.min(retry_until));
+        let backoff = ExponentialBuilder::new()
             .with_jitter()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
+            .with_min_delay(MIN_BACKOFF)
+            .with_max_delay(MAX_BACKOFF)
             .without_max_times();
         attempt
-            .retry(pauses)
+            .retry(backoff)
             .when(|error: &ApiError| error.is_transient() && Instant::now() < until)
-            .adjust(|_, pause| match call.patience() {
-                Some(_) => within(pause?, until.saturating_duration_since(Instant::now())),
-                None => pause,
+            .adjust(|_, delay| match call.probe_timeout() {
+                Some(_) => clamp_backoff(delay?, until.saturating_duration_since(Instant::now())),
+                None => delay,
             })
             .await
     }
 
-    /// One request, sent again only where it was certainly not executed: a 429 is refused beforehand, and so is a token that
-    /// was replaced meanwhile. A read may be answered by a request that somebody else sent.
-    pub(crate) async fn attempt(
+    /// Sends one request, and again only if it was certainly not executed: after a 429, or after a 401 if the token
+    /// was replaced meanwhile. A read may return the response to an identical request of another call.
+    pub(crate) async fn execute(
         &self,
-        asked: Asked,
+        key: RequestKey,
         body: Option<&serde_json::Value>,
         call: &CallContext,
-    ) -> Result<Answered, ApiError> {
-        // A request that was refused and comes again is not given a new patience.
-        let patience = Instant::now() + self.options.budget.patience(call.lane());
-        let turn = call.clone().with_deadline(Some(
-            call.deadline().map_or(patience, |deadline| deadline.min(patience)),
-        ));
+    ) -> Result<Response, ApiError> {
+        // A retry after a 429 does not extend the maximum wait.
+        let max_wait = Instant::now() + self.options.budget.max_wait(call.lane());
+        let queue_deadline = call.deadline().map_or(max_wait, |deadline| deadline.min(max_wait));
         loop {
-            let sent = if asked.endpoint.is_write() {
-                self.write_once(asked, body, &turn, call).await
+            let exchange = if key.endpoint().is_write() {
+                self.execute_write(key, body, queue_deadline, call).await
             } else {
-                self.read_together(asked, &turn, call).await
+                // A read changes nothing, so it is dropped as soon as its call is cancelled.
+                tokio::select! {
+                    biased;
+                    () = call.cancelled() => Err(ApiErrorKind::Abandoned),
+                    exchange = self.execute_read(key, queue_deadline, call) => exchange,
+                }
             };
-            let sent = sent.map_err(|trouble| ApiError::new(asked.endpoint, trouble))?;
-            match sent.outcome {
-                Ok(received) => return Ok(Answered(received)),
-                // The bucket is closed now, so the door either waits for its reset or says that it is too far.
+            let exchange = exchange.map_err(|kind| ApiError::new(key.endpoint(), kind))?;
+            match exchange.outcome {
+                Ok(response) => return Ok(Response(response)),
+                // The limiter knows that the bucket is exhausted, so it waits for the reset or rejects the request if
+                // that is too late.
                 Err(ApiError {
                     kind: ApiErrorKind::RateLimited(_),
                     ..
@@ -79,114 +87,126 @@ impl Client {
                 Err(ApiError {
                     kind: ApiErrorKind::TokenRejected,
                     ..
-                }) if self.credential.has_another_than(&sent.token).await => {}
+                }) if self.credential.refresh_if_changed(&exchange.token).await => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// A write that nobody waits for any more is not begun. One that was begun is waited for: cut off, nobody would know
-    /// what became of it.
-    async fn write_once(
+    /// A write of a cancelled call is not started. A started write is awaited even then: if it were cut off, its
+    /// outcome would be unknown.
+    async fn execute_write(
         &self,
-        asked: Asked,
+        key: RequestKey,
         body: Option<&serde_json::Value>,
-        turn: &CallContext,
+        queue_deadline: Instant,
         call: &CallContext,
-    ) -> Result<Sent, ApiErrorKind> {
-        let admission = tokio::select! {
+    ) -> Result<Exchange, ApiErrorKind> {
+        let permit = tokio::select! {
             biased;
             () = call.cancelled() => return Err(ApiErrorKind::Abandoned),
-            admission = self.door.enter(turn) => admission.map_err(|closed| beyond_patience(closed, call))?,
+            permit = self.acquire(queue_deadline, call) => permit?,
         };
         let token = self.credential.current();
-        let sent = Arc::clone(&self.wire)
-            .send(admission, asked, body.cloned(), token)
+        let exchange = Arc::clone(&self.transport)
+            .send(permit, key, body.cloned(), token)
             .await;
-        self.reads.changed();
-        call.record(asked.endpoint, sent.status);
-        Ok(sent)
+        self.reads.invalidate();
+        call.record(key.endpoint(), exchange.status);
+        Ok(exchange)
     }
 
-    /// What the door says is final; what Buildkite says is asked again, through the door.
-    async fn read_together(&self, asked: Asked, turn: &CallContext, call: &CallContext) -> Result<Sent, ApiErrorKind> {
-        let turn = async {
-            self.door
-                .enter(turn)
-                .await
-                .map_err(|closed| beyond_patience(closed, call))
-        };
-        let (spot, admission) = if call.may_coalesce() {
-            let spot = self.reads.spot(asked);
-            let admission = tokio::select! {
+    /// A rejection by the rate limiter is final; a 429 from Buildkite is retried through the limiter.
+    async fn execute_read(
+        &self,
+        key: RequestKey,
+        queue_deadline: Instant,
+        call: &CallContext,
+    ) -> Result<Exchange, ApiErrorKind> {
+        let permit = self.acquire(queue_deadline, call);
+        let (flight, permit) = if call.may_coalesce() {
+            let flight = self.reads.join(key);
+            let permit = tokio::select! {
                 biased;
-                answer = spot.asked() => return Self::within_patience(answer, call).await,
-                admission = turn => admission?,
+                exchange = flight.started() => return Self::await_response(exchange, call).await,
+                permit = permit => permit?,
             };
-            (spot, admission)
+            (flight, permit)
         } else {
-            let admission = turn.await?;
-            (self.reads.open_spot(asked), admission)
+            let permit = permit.await?;
+            (self.reads.lead(key), permit)
         };
-        let begin = |admission| {
-            let wire = Arc::clone(&self.wire);
-            wire.send(admission, asked, None, self.credential.current()).boxed()
+        let send = |permit| {
+            let transport = Arc::clone(&self.transport);
+            transport.send(permit, key, None, self.credential.current()).boxed()
         };
-        let (answer, unused) = spot.ask(admission, begin);
-        if let Some(admission) = unused {
-            admission.never_sent();
-            return Self::within_patience(answer, call).await;
+        let (exchange, unused) = flight.start(permit, send);
+        if let Some(permit) = unused {
+            permit.refund();
+            return Self::await_response(exchange, call).await;
         }
-        let sent = Self::within_patience(answer, call).await;
-        call.record(asked.endpoint, sent.as_ref().ok().and_then(|sent| sent.status));
-        sent
+        let exchange = Self::await_response(exchange, call).await;
+        let status = exchange.as_ref().ok().and_then(|exchange| exchange.status);
+        call.record(key.endpoint(), status);
+        exchange
     }
 
-    /// Waits for an answer for as long as the call does.
-    async fn within_patience(answer: Answer, call: &CallContext) -> Result<Sent, ApiErrorKind> {
+    /// Waits for permission to send until `queue_deadline`.
+    async fn acquire(&self, queue_deadline: Instant, call: &CallContext) -> Result<Permit, ApiErrorKind> {
+        let queued = call.clone().with_deadline(Some(queue_deadline));
+        self.limiter
+            .acquire(&queued)
+            .await
+            .map_err(|limit| limit_error(limit, call))
+    }
+
+    /// Waits for an exchange until the deadline of the call.
+    async fn await_response(exchange: SharedExchange, call: &CallContext) -> Result<Exchange, ApiErrorKind> {
         let Some(deadline) = call.deadline() else {
-            return Ok(answer.await);
+            return Ok(exchange.await);
         };
         let begun = Instant::now();
-        match tokio::time::timeout_at(deadline, answer).await {
-            Ok(sent) => Ok(sent),
+        match tokio::time::timeout_at(deadline, exchange).await {
+            Ok(exchange) => Ok(exchange),
             Err(_) if call.is_overdue() => Err(ApiErrorKind::DeadlineExceeded),
             Err(_) => Err(ApiErrorKind::Unavailable(Unavailability::Timeout(begun.elapsed()))),
         }
     }
 }
 
-/// A limit that opens too late is the caller's deadline only where Buildkite was never the reason.
-fn beyond_patience(closed: LimitExceeded, call: &CallContext) -> ApiErrorKind {
+/// A limit that resets too late is reported as the deadline of the caller only if that deadline has passed.
+fn limit_error(limit: LimitExceeded, call: &CallContext) -> ApiErrorKind {
     if call.is_overdue() {
         ApiErrorKind::DeadlineExceeded
     } else {
-        ApiErrorKind::RateLimited(closed)
+        ApiErrorKind::RateLimited(limit)
     }
 }
 
-/// The pause before the next attempt in what is `left` of a call's own patience. The last attempt comes just before its end, and has
-/// time to be answered; past it, the trouble itself is told rather than that time ran out.
-fn within(pause: Duration, left: Duration) -> Option<Duration> {
-    match left.checked_sub(LAST_ATTEMPT) {
-        Some(before) => Some(pause.min(before)).filter(|pause| *pause >= FIRST_PAUSE),
+/// The delay before the next attempt, given the time `left` until the probe timeout. The last attempt starts early
+/// enough to be answered; after it the actual error is returned instead of a timeout.
+fn clamp_backoff(delay: Duration, left: Duration) -> Option<Duration> {
+    match left.checked_sub(MIN_ATTEMPT_TIME) {
+        Some(before) => Some(delay.min(before)).filter(|delay| *delay >= MIN_BACKOFF),
         None => None,
     }
 }
 
-/// A 2xx answer whose body is still to be read.
-pub(crate) struct Answered(Arc<Received>);
+/// A 2xx response whose body is not decoded yet.
+pub(crate) struct Response(Arc<RawResponse>);
 
-impl Answered {
+impl Response {
+    /// Decodes the body.
     pub(crate) fn decode<T: DeserializeOwned>(&self, endpoint: Endpoint) -> Result<T, ApiError> {
-        classify::decode(&self.0).map_err(|trouble| ApiError::new(endpoint, trouble))
+        classify::decode(&self.0).map_err(|kind| ApiError::new(endpoint, kind))
     }
 
-    /// What an accepted write echoes, where that can be believed.
+    /// The row that an accepted write echoes, if it can be trusted.
     pub(crate) fn echo<T: DeserializeOwned>(&self) -> Option<T> {
         classify::echo(&self.0)
     }
 
+    /// The headers.
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.0.headers
     }

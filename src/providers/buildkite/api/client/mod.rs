@@ -1,9 +1,8 @@
-//! The HTTP client: [`endpoints`] has one typed method an endpoint, [`execute`] gives each request its turn at the one door,
-//! [`single_flight`] makes one of those that ask the same, [`transport`] sends it.
+//! The HTTP client: `endpoints` has one typed method per endpoint, `execute` acquires a permit for each request
+//! and retries it, `single_flight` coalesces identical reads, `transport` sends the request.
 
 mod endpoints;
 pub(crate) mod execute;
-pub(crate) mod request_timer;
 pub(crate) mod single_flight;
 pub(crate) mod transport;
 
@@ -14,30 +13,30 @@ use http::{HeaderMap, HeaderValue, header};
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
-use super::clock_skew::Clock;
+use super::clock_skew::ClockSkew;
 use super::ids::OrganizationSlug;
 use super::origin::ApiOrigin;
-use crate::providers::buildkite::budget::{BudgetOptions, BudgetState, Door};
+use crate::providers::buildkite::budget::{BudgetOptions, BudgetState, RateLimiter};
 use crate::providers::buildkite::call::Lane;
 use crate::providers::buildkite::credential::token::{ApiToken, CredentialError};
 use crate::providers::buildkite::credential::token_file::Credential;
-use single_flight::SharedReads;
-use transport::Wire;
+use single_flight::SingleFlight;
+use transport::Transport;
 
-/// Over HTTP/1.1 a connection carries one request. Nothing in HTTP/1.1 tells which request an answer belongs to but their order, so
-/// that an answer too many would be taken for that of the next request: `hyper` looks for one while a connection is idle,
-/// and cannot see one that comes at the moment of the next request. With this header it uses a connection for no second
-/// request, whatever the other side makes of it. HTTP/2 numbers its streams; there `hyper` leaves the header out.
+/// A connection carries one request over HTTP/1.1, where a response is matched to its request by order alone, so a
+/// surplus response would be taken for the response to the next request. `hyper` detects one on an idle connection,
+/// but not one that arrives just as the next request is sent. With this header it never reuses a connection, whatever
+/// the server does. HTTP/2 numbers its streams, and `hyper` omits the header there.
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// How the client behaves; see the settings of the same names.
+/// Options of the client; see the settings of the same names.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
-    /// Time for one attempt, from connecting to the body's last byte.
+    /// Timeout of one attempt, from connecting to the last byte of the body.
     pub attempt_timeout: Duration,
-    /// For how long transient trouble of a read is ridden out.
+    /// How long transient failures of a read are retried.
     pub retry_for: Duration,
-    /// How the rate limits are spent.
+    /// Options of the rate limiter.
     pub budget: BudgetOptions,
 }
 
@@ -51,7 +50,7 @@ impl Default for ClientOptions {
     }
 }
 
-/// Why a client cannot be made.
+/// Why a client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The token cannot be sent.
@@ -65,18 +64,18 @@ pub enum ClientError {
 /// Buildkite's REST API for one organization, with one token.
 #[derive(Debug)]
 pub struct Client {
-    wire: Arc<Wire>,
+    transport: Arc<Transport>,
     credential: Arc<Credential>,
     options: ClientOptions,
-    door: Door,
-    reads: SharedReads,
+    limiter: RateLimiter,
+    reads: SingleFlight,
 }
 
 impl Client {
-    /// A client that sends `token` to `origin` and to nowhere else.
+    /// Creates a client that sends `token` to `origin` only.
     ///
     /// # Errors
-    /// When the token cannot be put into a header or the HTTP library cannot start.
+    /// If the token cannot be put into a header or the HTTP library cannot start.
     pub fn new(
         origin: ApiOrigin,
         organization: OrganizationSlug,
@@ -86,10 +85,10 @@ impl Client {
         Self::with_credential(origin, organization, token.into(), options)
     }
 
-    /// A client whose token may be replaced while it is in use.
+    /// Creates a client whose token may be replaced while it is in use.
     ///
     /// # Errors
-    /// As for a token that stays.
+    /// As for [`Client::new`].
     pub fn with_credential(
         origin: ApiOrigin,
         organization: OrganizationSlug,
@@ -107,21 +106,21 @@ impl Client {
             .referer(false)
             .default_headers(HeaderMap::from_iter([(header::CONNECTION, CLOSE)]));
         if origin.is_loopback() {
-            // The system's proxy is for the way out, and would see the token of a stand-in on this machine.
+            // The system proxy is for outbound traffic, and would see the token of a test server on this machine.
             http = http.no_proxy();
         }
-        let wire = Wire {
+        let transport = Transport {
             http: http.build()?,
             origin,
             organization,
             timeout: options.attempt_timeout,
-            clock: Clock::default(),
+            clock_skew: ClockSkew::default(),
         };
         Ok(Self {
-            wire: Arc::new(wire),
+            transport: Arc::new(transport),
             credential,
-            door: Door::new(options.budget),
-            reads: SharedReads::default(),
+            limiter: RateLimiter::new(options.budget),
+            reads: SingleFlight::default(),
             options,
         })
     }
@@ -132,33 +131,33 @@ impl Client {
         Arc::clone(&self.credential)
     }
 
-    /// The organization that is governed.
+    /// The slug of the organization.
     #[must_use]
     pub fn organization_slug(&self) -> &OrganizationSlug {
-        &self.wire.organization
+        &self.transport.organization
     }
 
-    /// The door that every request of this client passes: how the rate limits stand, and when there will be room.
+    /// The rate limiter of this client: the state of the rate limits, and when requests can be sent.
     #[must_use]
-    pub fn door(&self) -> &Door {
-        &self.door
+    pub fn limiter(&self) -> &RateLimiter {
+        &self.limiter
     }
 
-    /// How the request budget stands.
+    /// The state of the request budget.
     #[must_use]
     pub fn budget(&self) -> BudgetState {
-        self.door.state()
+        self.limiter.state()
     }
 
-    /// How far Buildkite's clock is ahead of this machine's; none before its first answer.
+    /// How far the clock of Buildkite is ahead of the local clock; `None` before the first response.
     #[must_use]
     pub fn clock_ahead(&self) -> Option<SignedDuration> {
-        self.wire.clock.ahead()
+        self.transport.clock_skew.server_ahead()
     }
 
-    /// When the last of so many requests of a lane is likely to have its turn; none where nothing is in the way.
+    /// When the last of `requests` requests of a lane will probably be sent; `None` if nothing delays them.
     #[must_use]
     pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
-        self.door.forecast(lane, requests)
+        self.limiter.forecast(lane, requests)
     }
 }

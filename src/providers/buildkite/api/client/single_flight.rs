@@ -1,10 +1,8 @@
-//! Reads that are under way, and who takes part in them: identical reads in flight are one request.
+//! Coalesces identical in-flight reads.
 //!
-//! Whoever wants to read waits for a turn at the door and, at the same time, for somebody else to send the same question. An
-//! answer belongs to all who asked before it came; each lets go of it as it likes, and the request goes on for as long as
-//! anybody is left. A spot sees one request, and whoever is there waits for it: one that is kept and not waited for would not
-//! go on, and not end. A question is the same only between two writes of ours: what was asked before a write was answered
-//! may not show it, and so is not for those who ask after it.
+//! A reader waits for a permit and for another reader's identical request at once. Each flight sends one request and
+//! every holder must poll it, because a shared future makes no progress unpolled; the request continues as long as
+//! one holder is left. A write starts a new generation, so reads begun after a write never join one begun before it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,100 +11,102 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use futures::future::{BoxFuture, FutureExt, Shared};
 use tokio::sync::Notify;
 
-use super::transport::{Asked, Sent};
-use crate::providers::buildkite::budget::Admission;
+use super::transport::{Exchange, RequestKey};
+use crate::providers::buildkite::budget::Permit;
 
-/// A request on its way, for everybody who waits for it.
-pub(crate) type Answer = Shared<BoxFuture<'static, Sent>>;
+/// A request in flight, shared by all its holders.
+pub(crate) type SharedExchange = Shared<BoxFuture<'static, Exchange>>;
 
-/// The reads that are wanted or under way.
+/// The reads that are waiting to be sent or in flight.
 #[derive(Debug, Default)]
-pub(crate) struct SharedReads {
-    wanted: Mutex<HashMap<Question, Weak<Spot>>>,
-    writes: AtomicU64,
+pub(crate) struct SingleFlight {
+    flights: Mutex<HashMap<FlightKey, Weak<Flight>>>,
+    generation: AtomicU64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Question {
-    asked: Asked,
-    /// Our writes that were answered before it was asked.
-    writes: u64,
+struct FlightKey {
+    request: RequestKey,
+    /// The number of own writes that completed before.
+    generation: u64,
 }
 
-impl SharedReads {
-    /// Where those meet who ask the same. A request that was answered already is nobody's who comes now.
-    pub(crate) fn spot(&self, asked: Asked) -> Arc<Spot> {
-        self.spot_where(asked, |spot| !spot.is_answered())
+impl SingleFlight {
+    /// The flight of a request that has no response yet; created if there is none.
+    pub(crate) fn join(&self, key: RequestKey) -> Arc<Flight> {
+        self.find_or_create(key, |flight| !flight.is_complete())
     }
 
-    /// The same for one whose turn it is to ask: nobody has asked there yet.
-    pub(crate) fn open_spot(&self, asked: Asked) -> Arc<Spot> {
-        self.spot_where(asked, |spot| spot.request().is_none())
+    /// A flight of a request that is not started yet, for a reader that holds a permit and must send its own request.
+    pub(crate) fn lead(&self, key: RequestKey) -> Arc<Flight> {
+        self.find_or_create(key, |flight| flight.request().is_none())
     }
 
-    fn spot_where(&self, asked: Asked, will_do: impl Fn(&Spot) -> bool) -> Arc<Spot> {
-        let question = Question {
-            asked,
-            writes: self.writes.load(Ordering::Acquire),
+    fn find_or_create(&self, key: RequestKey, is_usable: impl Fn(&Flight) -> bool) -> Arc<Flight> {
+        let key = FlightKey {
+            request: key,
+            generation: self.generation.load(Ordering::Acquire),
         };
-        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        wanted.retain(|_, spot| spot.strong_count() > 0);
-        let kept = wanted.get(&question).and_then(Weak::upgrade);
-        kept.filter(|spot| will_do(spot)).unwrap_or_else(|| {
-            let spot = Arc::default();
-            wanted.insert(question, Arc::downgrade(&spot));
-            spot
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        flights.retain(|_, flight| flight.strong_count() > 0);
+        let kept = flights.get(&key).and_then(Weak::upgrade);
+        kept.filter(|flight| is_usable(flight)).unwrap_or_else(|| {
+            let flight = Arc::default();
+            flights.insert(key, Arc::downgrade(&flight));
+            flight
         })
     }
 
-    /// A write of ours was answered, or its answer was lost: what is under way may not show it.
-    pub(crate) fn changed(&self) {
-        self.writes.fetch_add(1, Ordering::Release);
+    /// A write completed or its response was lost: reads in flight may not show it.
+    pub(crate) fn invalidate(&self) {
+        self.generation.fetch_add(1, Ordering::Release);
     }
 }
 
-/// One question, and the request that somebody sent for it.
+/// One request, waiting to be sent or in flight.
 #[derive(Debug, Default)]
-pub(crate) struct Spot {
-    request: Mutex<Option<Answer>>,
+pub(crate) struct Flight {
+    request: Mutex<Option<SharedExchange>>,
     sent: Notify,
 }
 
-impl Spot {
-    /// Resolves once somebody has sent the question.
-    pub(crate) async fn asked(&self) -> Answer {
+impl Flight {
+    /// Resolves once a holder has sent the request.
+    pub(crate) async fn started(&self) -> SharedExchange {
         loop {
             let sent = self.sent.notified();
-            if let Some(answer) = self.request().clone() {
-                return answer;
+            if let Some(exchange) = self.request().clone() {
+                return exchange;
             }
             sent.await;
         }
     }
 
-    /// Sends the question with `admission`, for others to take part in. Where somebody was faster, it is theirs, and the
-    /// admission comes back.
-    pub(crate) fn ask(
+    /// Sends the request with `permit` for all holders. If another holder has already sent it, returns that
+    /// request and the permit.
+    pub(crate) fn start(
         &self,
-        admission: Admission,
-        send: impl FnOnce(Admission) -> BoxFuture<'static, Sent>,
-    ) -> (Answer, Option<Admission>) {
+        permit: Permit,
+        send: impl FnOnce(Permit) -> BoxFuture<'static, Exchange>,
+    ) -> (SharedExchange, Option<Permit>) {
         let mut request = self.request();
-        if let Some(answer) = request.as_ref() {
-            return (answer.clone(), Some(admission));
+        if let Some(exchange) = request.as_ref() {
+            return (exchange.clone(), Some(permit));
         }
-        let answer = send(admission).shared();
-        *request = Some(answer.clone());
+        let exchange = send(permit).shared();
+        *request = Some(exchange.clone());
         drop(request);
         self.sent.notify_waiters();
-        (answer, None)
+        (exchange, None)
     }
 
-    fn is_answered(&self) -> bool {
-        self.request().as_ref().is_some_and(|answer| answer.peek().is_some())
+    fn is_complete(&self) -> bool {
+        self.request()
+            .as_ref()
+            .is_some_and(|exchange| exchange.peek().is_some())
     }
 
-    fn request(&self) -> MutexGuard<'_, Option<Answer>> {
+    fn request(&self) -> MutexGuard<'_, Option<SharedExchange>> {
         self.request.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! One request over the network, and into its class.
+//! Sends one request over the network and classifies the response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,123 +6,132 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
-use super::request_timer::Measured;
 use crate::providers::buildkite::api::classify;
-use crate::providers::buildkite::api::classify::{BodyTrouble, Received};
-use crate::providers::buildkite::api::clock_skew::Clock;
-use crate::providers::buildkite::api::endpoint::Endpoint;
+use crate::providers::buildkite::api::classify::{BodyError, RawResponse};
+use crate::providers::buildkite::api::clock_skew::ClockSkew;
+use crate::providers::buildkite::api::endpoint::{Endpoint, Request};
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 use crate::providers::buildkite::api::ids::OrganizationSlug;
 use crate::providers::buildkite::api::origin::ApiOrigin;
-use crate::providers::buildkite::budget::{Admission, Bucket, LimitExceeded};
+use crate::providers::buildkite::budget::{Bucket, LimitExceeded, Permit};
 use crate::providers::buildkite::credential::token::ApiToken;
 use crate::providers::buildkite::pagination::Window;
+use crate::telemetry::metrics::{REST_DURATION, REST_REQUESTS};
 use crate::telemetry::redact::redact;
 
-/// A body larger than this is no page of rows: 10,000 rows of the longest names that Buildkite allows stay below it.
-const LARGEST_BODY: usize = 32 << 20;
+/// A larger body cannot be a page of rows: 10,000 rows with the longest names that Buildkite allows are smaller.
+const MAX_BODY_BYTES: usize = 32 << 20;
 
-/// The way to Buildkite.
+/// Sends requests to Buildkite.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub(crate) struct Transport {
     pub(crate) http: reqwest::Client,
     pub(crate) origin: ApiOrigin,
     pub(crate) organization: OrganizationSlug,
-    /// Time for one request, from connecting to the body's last byte.
+    /// Timeout of one request, from connecting to the last byte of the body.
     pub(crate) timeout: Duration,
-    pub(crate) clock: Clock,
+    pub(crate) clock_skew: ClockSkew,
 }
 
-/// What is asked: an endpoint, or a window of its list.
+/// Identifies a request, or a window of the list that it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Asked {
-    pub(crate) endpoint: Endpoint,
+pub(crate) struct RequestKey {
+    pub(crate) request: Request,
     pub(crate) window: Option<Window>,
 }
 
-/// What became of a request.
-#[derive(Debug, Clone)]
-pub(crate) struct Sent {
-    /// What it was sent with.
-    pub(crate) token: Arc<ApiToken>,
-    /// What it was answered with, if it was.
-    pub(crate) status: Option<StatusCode>,
-    pub(crate) outcome: Result<Arc<Received>, ApiError>,
+impl RequestKey {
+    /// The endpoint that the request is for.
+    pub(crate) fn endpoint(self) -> Endpoint {
+        self.request.endpoint()
+    }
 }
 
-impl Wire {
-    /// Sends one request, and tells the budget what came of it.
+/// The result of sending a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Exchange {
+    /// The token it was sent with.
+    pub(crate) token: Arc<ApiToken>,
+    /// The status of the response, if there was one.
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) outcome: Result<Arc<RawResponse>, ApiError>,
+}
+
+impl Transport {
+    /// Sends one request and reports the outcome to the rate limiter.
     pub(crate) async fn send(
         self: Arc<Self>,
-        admission: Admission,
-        asked: Asked,
+        permit: Permit,
+        key: RequestKey,
         body: Option<serde_json::Value>,
         token: Arc<ApiToken>,
-    ) -> Sent {
-        let measured = Measured::sent(asked.endpoint);
-        let exchange = tokio::time::timeout(self.timeout, self.exchange(asked, body, &token)).await;
-        let received = match exchange.unwrap_or(Err(Unavailability::Timeout(self.timeout))) {
-            Ok(received) => received,
+    ) -> Exchange {
+        let timer = RequestTimer::start(key.endpoint());
+        let response = tokio::time::timeout(self.timeout, self.round_trip(key, body, &token)).await;
+        let response = match response.unwrap_or(Err(Unavailability::Timeout(self.timeout))) {
+            Ok(response) => response,
             Err(cause) => {
                 if cause.is_before_sending() {
-                    admission.never_sent();
+                    permit.refund();
                 }
-                return Sent {
+                return Exchange {
                     token,
                     status: None,
-                    outcome: Err(ApiError::new(asked.endpoint, ApiErrorKind::Unavailable(cause))),
+                    outcome: Err(ApiError::new(key.endpoint(), ApiErrorKind::Unavailable(cause))),
                 };
             }
         };
-        measured.answered(received.status);
-        self.clock.compare(&received.headers, Timestamp::now());
-        let body = received.body.as_deref().unwrap_or_default();
-        let closed = admission.answered(received.status, &received.headers, body);
-        if let Some(closed) = &closed {
-            let bucket = closed.bucket.map(Bucket::as_str);
-            tracing::info!(call = asked.endpoint.name(), bucket, "rate limited");
+        timer.stop(response.status);
+        self.clock_skew.observe(&response.headers, Timestamp::now());
+        let body = response.body.as_deref().unwrap_or_default();
+        let limit = permit.complete(response.status, &response.headers, body);
+        if let Some(limit) = &limit {
+            let bucket = limit.bucket.map(Bucket::as_str);
+            tracing::info!(call = key.endpoint().name(), bucket, "rate limited");
         }
-        let outcome = match classify::classify(&received, asked.endpoint, || {
-            closed.unwrap_or_else(LimitExceeded::unknown)
+        let outcome = match classify::classify(&response, key.endpoint(), || {
+            limit.unwrap_or_else(LimitExceeded::unknown)
         }) {
             Ok(()) => Ok(()),
-            Err(trouble) => Err(ApiError {
-                endpoint: asked.endpoint,
-                kind: trouble,
-                message: classify::message(&received),
+            Err(kind) => Err(ApiError {
+                endpoint: key.endpoint(),
+                kind,
+                message: classify::message(&response),
             }),
         };
-        Sent {
+        Exchange {
             token,
-            status: Some(received.status),
-            outcome: outcome.map(|()| Arc::new(received)),
+            status: Some(response.status),
+            outcome: outcome.map(|()| Arc::new(response)),
         }
     }
 
-    async fn exchange(
+    async fn round_trip(
         &self,
-        Asked { endpoint, window }: Asked,
+        RequestKey { request, window }: RequestKey,
         body: Option<serde_json::Value>,
         token: &ApiToken,
-    ) -> Result<Received, Unavailability> {
-        let path = endpoint.path(&self.organization);
-        let mut request = self
-            .http
-            .request(endpoint.method(), self.origin.url(path.iter().map(String::as_str)));
+    ) -> Result<RawResponse, Unavailability> {
+        let path = request.path(&self.organization);
+        let mut builder = self.http.request(
+            request.endpoint().method(),
+            self.origin.url(path.iter().map(String::as_str)),
+        );
         if let Ok(authorization) = token.authorization() {
-            request = request.header(http::header::AUTHORIZATION, authorization);
+            builder = builder.header(http::header::AUTHORIZATION, authorization);
         }
-        request = request.header(http::header::ACCEPT, "application/json");
+        builder = builder.header(http::header::ACCEPT, "application/json");
         if let Some(window) = window {
-            request = request.query(&[("page", window.page), ("per_page", window.per_page)]);
+            builder = builder.query(&[("page", window.page), ("per_page", window.per_page)]);
         }
         if let Some(body) = body {
-            request = request.json(&body);
+            builder = builder.json(&body);
         }
-        let response = request.send().await.map_err(|error| cause(&error))?;
+        let response = builder.send().await.map_err(|error| cause(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Received {
+        Ok(RawResponse {
             status,
             headers,
             body: read_body(response).await,
@@ -130,7 +139,38 @@ impl Wire {
     }
 }
 
-/// The transport's failure without its URL: a query is nobody's business, and the call names itself.
+/// Counts and times one request. A request that is dropped before its response counts as one without a status.
+struct RequestTimer {
+    endpoint: Endpoint,
+    sent: Instant,
+    status: Option<StatusCode>,
+}
+
+impl RequestTimer {
+    fn start(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            sent: Instant::now(),
+            status: None,
+        }
+    }
+
+    fn stop(mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+}
+
+impl Drop for RequestTimer {
+    fn drop(&mut self) {
+        let endpoint = self.endpoint.name();
+        let status = self.status.as_ref().map_or("none", StatusCode::as_str);
+        REST_REQUESTS.count([endpoint, status]);
+        REST_DURATION.took([endpoint], self.sent.elapsed());
+    }
+}
+
+/// The cause of a transport error, without its URL: the query must not be logged, and the endpoint identifies the
+/// request.
 fn cause(error: &reqwest::Error) -> Unavailability {
     if !error.is_connect() {
         return Unavailability::ConnectionReset;
@@ -150,7 +190,7 @@ fn cause(error: &reqwest::Error) -> Unavailability {
     Unavailability::Connect(text)
 }
 
-/// Whether the handshake failed: the TLS library says so inside an I/O error, which may be inside another.
+/// Whether the TLS handshake failed: the TLS library reports it in an I/O error, which may be nested in another.
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     while let Some(error) = inner {
@@ -162,11 +202,11 @@ fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-async fn read_body(mut response: reqwest::Response) -> Result<Bytes, BodyTrouble> {
+async fn read_body(mut response: reqwest::Response) -> Result<Bytes, BodyError> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| BodyTrouble::Cut)? {
-        if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(BodyTrouble::TooLarge);
+    while let Some(chunk) = response.chunk().await.map_err(|_| BodyError::Truncated)? {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(BodyError::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }

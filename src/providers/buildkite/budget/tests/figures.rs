@@ -1,4 +1,4 @@
-//! The figure that the budget is for: a sync of 250 teams at Buildkite's default limits.
+//! The duration of a sync of 250 teams at Buildkite's default limits, against the shortest possible one.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use tokio::time::{Instant, sleep_until};
 
 use super::model::Rounding;
 use super::server::Server;
-use crate::providers::buildkite::budget::{BudgetOptions, Door};
+use crate::providers::buildkite::budget::{BudgetOptions, RateLimiter};
 use crate::providers::buildkite::call::{CallContext, Lane};
 
-/// One a team, and a few for the lists of teams and people.
+/// One per team, and a few for the lists of teams and members.
 const REQUESTS: u32 = 255;
 
 const LATENCY: Duration = Duration::from_millis(50);
 
-/// What somebody needs who knows the windows, and sends so many requests one after the other.
-fn possible(requests: u32, offset: Duration) -> Duration {
+/// The shortest time for sequential requests by a client that knows the windows.
+fn shortest_time(requests: u32, offset: Duration) -> Duration {
     let minute = Duration::from_secs(60);
     let (mut now, mut window, mut used) = (offset, 0, 0);
     for _ in 0..requests {
@@ -39,70 +39,71 @@ fn possible(requests: u32, offset: Duration) -> Duration {
 
 #[rstest]
 #[tokio::test(start_paused = true)]
-async fn a_sync_of_250_teams_ends_within_two_percent_of_the_possible_time(
+async fn a_sync_of_250_teams_ends_within_two_percent_of_the_shortest_time(
     #[values(Rounding::Floor, Rounding::Ceil, Rounding::Nearest)] rounding: Rounding,
     #[values(0, 7_300, 23_900, 41_050, 55_500, 59_990)] offset: u64,
 ) {
     let offset = Duration::from_millis(offset);
     let server = Server::new(offset, rounding);
-    let door = Door::new(BudgetOptions::default());
+    let limiter = RateLimiter::new(BudgetOptions::default());
     let began = Instant::now();
     let mut sent = 0;
     let mut forecast = None;
     while sent < REQUESTS {
-        match server.ask(&door, &CallContext::new(Lane::Sync)).await {
+        match server.send(&limiter, &CallContext::new(Lane::Sync)).await {
             Ok(status) => {
                 assert_eq!(status, StatusCode::OK, "request {sent}, {:?} on", began.elapsed());
                 sent += 1;
             }
-            // A platform waits for the reset that it is told of, and asks again.
-            Err(closed) => sleep_until(closed.retry_at.unwrap()).await,
+            // A platform waits until the reported reset and retries.
+            Err(limit) => sleep_until(limit.retry_at.unwrap()).await,
         }
         if sent == 1 {
-            forecast = door.forecast(Lane::Sync, REQUESTS - 1);
+            forecast = limiter.forecast(Lane::Sync, REQUESTS - 1);
         }
     }
-    let (took, possible) = (began.elapsed(), possible(REQUESTS, offset));
+    let (took, shortest) = (began.elapsed(), shortest_time(REQUESTS, offset));
     let forecast = forecast.unwrap() - began;
-    let figures = format!("took {took:?}, possible {possible:?}, forecast {forecast:?}");
-    assert!(took <= possible.mul_f64(1.02), "{figures}");
+    let figures = format!("took {took:?}, shortest {shortest:?}, forecast {forecast:?}");
+    assert!(took <= shortest.mul_f64(1.02), "{figures}");
     assert!(forecast.abs_diff(took) <= took.mul_f64(0.02), "{figures}");
 }
 
-/// Revokes that come within a sync; each takes so many requests, one after the other.
+/// Revokes during the sync.
 const APPROVALS: u32 = 5;
-const EACH: u32 = 3;
+/// Sequential requests of one revoke.
+const REQUESTS_PER_APPROVAL: u32 = 3;
 
 #[rstest]
 #[tokio::test(start_paused = true)]
-async fn five_approvals_in_its_second_window_wait_for_nothing_and_cost_a_sync_their_own_requests(
+async fn five_approvals_in_its_second_window_do_not_wait_and_delay_a_sync_by_their_own_requests_only(
     #[values(Rounding::Floor, Rounding::Ceil, Rounding::Nearest)] rounding: Rounding,
     #[values(0, 7_300, 23_900, 41_050, 55_500, 59_990)] offset: u64,
 ) {
     let offset = Duration::from_millis(offset);
     let server = Server::new(offset, rounding);
-    let door = Door::new(BudgetOptions::default());
+    let limiter = RateLimiter::new(BudgetOptions::default());
     let began = Instant::now();
     let second = began + Duration::from_secs(60).saturating_sub(offset);
     let sync = async {
         for _ in 0..REQUESTS {
-            while let Err(closed) = server.ask(&door, &CallContext::new(Lane::Sync)).await {
-                sleep_until(closed.retry_at.unwrap()).await;
+            while let Err(limit) = server.send(&limiter, &CallContext::new(Lane::Sync)).await {
+                sleep_until(limit.retry_at.unwrap()).await;
             }
         }
         began.elapsed()
     };
     let approval = async |number: u32| {
-        // Well after the sync has spent what it may of the window.
+        // Long after the sync has used its part of the window.
         sleep_until(second + Duration::from_secs(10 + 9 * u64::from(number))).await;
         let approval = CallContext::new(Lane::Provisioning);
-        for _ in 0..EACH {
-            assert_eq!(server.ask(&door, &approval).await, Ok(StatusCode::OK));
+        for _ in 0..REQUESTS_PER_APPROVAL {
+            assert_eq!(server.send(&limiter, &approval).await, Ok(StatusCode::OK));
         }
         approval.stats().waited
     };
     let (took, waited) = futures::join!(sync, join_all((0..APPROVALS).map(approval)));
     assert_eq!(waited, [Duration::ZERO; APPROVALS as usize]);
-    let possible = possible(REQUESTS + APPROVALS * EACH, offset);
-    assert!(took <= possible.mul_f64(1.02), "took {took:?}, possible {possible:?}");
+    let shortest = shortest_time(REQUESTS + APPROVALS * REQUESTS_PER_APPROVAL, offset);
+    assert!(took <= shortest.mul_f64(1.02), "took {took:?}, shortest {shortest:?}");
 }

@@ -1,4 +1,4 @@
-//! The budget's promises, in virtual time.
+//! What the budget guarantees, in virtual time.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,11 +7,11 @@
 )]
 
 mod alone;
-mod beside_others;
+mod contention;
 mod figures;
-mod lanes;
+mod limiter;
 mod model;
+mod queue;
 mod server;
-mod shell;
 mod simulation;
 mod strange_headers;

@@ -1,11 +1,11 @@
-//! Buildkite's two counters as the reference describes them: fixed windows that lie anywhere, refused requests counted
-//! too, and the time left told in whole seconds.
+//! Buildkite's two counters as the reference describes them: fixed windows with any alignment, refused requests counted
+//! too, and the time left in whole seconds.
 
 use std::time::Duration;
 
-use crate::providers::buildkite::budget::{Bucket, Reading};
+use crate::providers::buildkite::budget::{Bucket, LimitHeaders};
 
-/// How the time left becomes whole seconds.
+/// How the time left is rounded to whole seconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Rounding {
     Floor,
@@ -13,7 +13,7 @@ pub(crate) enum Rounding {
     Nearest,
 }
 
-/// One counter. Times are since the test began.
+/// One counter. Times are relative to the begin of the test.
 #[derive(Debug, Clone)]
 pub(crate) struct Counter {
     pub(crate) limit: u32,
@@ -24,13 +24,13 @@ pub(crate) struct Counter {
     used: u32,
 }
 
-/// What one request found.
+/// One request, as it was counted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counted {
     pub(crate) window: u128,
     pub(crate) ends: Duration,
     pub(crate) refused: bool,
-    pub(crate) reading: Reading,
+    pub(crate) headers: LimitHeaders,
 }
 
 impl Counter {
@@ -67,7 +67,7 @@ impl Counter {
             Rounding::Nearest => left.round(),
         };
         #[allow(clippy::cast_possible_truncation, reason = "at most a window")]
-        let reading = Reading {
+        let headers = LimitHeaders {
             limit: Some(i64::from(self.limit)),
             remaining: Some(i64::from(self.limit) - i64::from(self.used)),
             reset: Some(seconds as i64),
@@ -76,7 +76,7 @@ impl Counter {
             window,
             ends,
             refused: self.used > self.limit,
-            reading,
+            headers,
         }
     }
 }

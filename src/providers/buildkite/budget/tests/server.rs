@@ -1,4 +1,4 @@
-//! The model behind the door: asked and answered in paused time, without a socket.
+//! The model behind the limiter, in paused time and without a socket.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use tokio::time::{Instant, sleep};
 
 use super::model::{Counter, Model, Rounding};
-use crate::providers::buildkite::budget::{Bucket, Door, LimitExceeded, Reading};
+use crate::providers::buildkite::budget::{Bucket, LimitExceeded, LimitHeaders, RateLimiter};
 use crate::providers::buildkite::call::CallContext;
 
 pub(crate) struct Server {
     model: Mutex<Model>,
     began: Instant,
     latency: Duration,
-    told: bool,
+    has_limits: bool,
 }
 
 impl Server {
-    /// Buildkite's own limits; both windows began so long ago.
+    /// A server with Buildkite's default limits; both windows began `offset` ago.
     pub(crate) fn new(offset: Duration, rounding: Rounding) -> Self {
         let model = Model {
             organization: Counter::new(200, offset, rounding),
@@ -28,25 +28,25 @@ impl Server {
             model: Mutex::new(model),
             began: Instant::now(),
             latency: Duration::from_millis(50),
-            told: true,
+            has_limits: true,
         }
     }
 
-    /// One that limits nobody, and has no headers for it.
+    /// A server without limits and without limit headers.
     pub(crate) fn without_limits() -> Self {
         let mut server = Self::new(Duration::ZERO, Rounding::Floor);
-        server.told = false;
+        server.has_limits = false;
         server
     }
 
-    /// Others spend.
+    /// Counts requests of another consumer.
     pub(crate) fn spend(&self, bucket: Bucket, requests: u32) {
         self.model.lock().unwrap().spend(bucket, self.began.elapsed(), requests);
     }
 
-    /// One request through the door; says with which status it was answered.
-    pub(crate) async fn ask(&self, door: &Door, call: &CallContext) -> Result<StatusCode, LimitExceeded> {
-        let admission = door.enter(call).await?;
+    /// Sends one request through the limiter, and returns the status of its response.
+    pub(crate) async fn send(&self, limiter: &RateLimiter, call: &CallContext) -> Result<StatusCode, LimitExceeded> {
+        let permit = limiter.acquire(call).await?;
         sleep(self.latency / 2).await;
         let (headers, refused) = self.count();
         sleep(self.latency / 2).await;
@@ -57,19 +57,19 @@ impl Server {
             ),
             None => (StatusCode::OK, String::new()),
         };
-        let closed = admission.answered(status, &headers, body.as_bytes());
-        assert_eq!(closed.is_some(), refused.is_some());
+        let limit = permit.complete(status, &headers, body.as_bytes());
+        assert_eq!(limit.is_some(), refused.is_some());
         Ok(status)
     }
 
     fn count(&self) -> (HeaderMap, Option<Bucket>) {
         let mut headers = HeaderMap::new();
-        if !self.told {
+        if !self.has_limits {
             return (headers, None);
         }
         let counted = Bucket::ALL.map(|bucket| {
             let counted = self.model.lock().unwrap().spend(bucket, self.began.elapsed(), 1);
-            headers.extend(written(bucket, counted.reading));
+            headers.extend(header_map(bucket, counted.headers));
             (bucket, counted)
         });
         let refused = counted.into_iter().find(|(_, counted)| counted.refused);
@@ -77,16 +77,16 @@ impl Server {
     }
 }
 
-/// The headers of a reading.
-pub(crate) fn written(bucket: Bucket, reading: Reading) -> HeaderMap {
+/// The header lines of `limits`.
+pub(crate) fn header_map(bucket: Bucket, limits: LimitHeaders) -> HeaderMap {
     let prefix = match bucket {
         Bucket::Organization => "ratelimit",
         Bucket::User => "ratelimit-user",
     };
     [
-        ("limit", reading.limit),
-        ("remaining", reading.remaining),
-        ("reset", reading.reset),
+        ("limit", limits.limit),
+        ("remaining", limits.remaining),
+        ("reset", limits.reset),
     ]
     .into_iter()
     .filter_map(|(suffix, value)| {

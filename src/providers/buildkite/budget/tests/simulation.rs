@@ -1,4 +1,4 @@
-//! A keeper and a model, driven event by event: every instant is chosen by the test.
+//! A scheduler and a model, driven event by event: the test chooses every instant.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -8,49 +8,49 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::model::{Counted, Counter, Model, Rounding};
-use crate::providers::buildkite::budget::keeper::{Answer, Keeper, Turn};
-use crate::providers::buildkite::budget::ticket::Ticket;
-use crate::providers::buildkite::budget::{Bucket, BudgetOptions, Reading, Refusal};
+use crate::providers::buildkite::budget::scheduler::{Action, InFlight, ResponseLimits, Scheduler};
+use crate::providers::buildkite::budget::{Bucket, BudgetOptions, LimitHeaders, TooManyRequests};
 use crate::providers::buildkite::call::Lane;
 
-pub(crate) type Change = fn(&mut Dice, Reading) -> Reading;
+pub(crate) type Change = fn(&mut Rng, LimitHeaders) -> LimitHeaders;
 
 /// What happens in a simulation.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) model: Model,
     pub(crate) seed: u64,
-    /// Longest way to Buildkite, and back.
-    pub(crate) way: Duration,
-    /// Of a thousand requests, so many are lost on the way there or back, or answered without any of the headers.
+    /// Longest time to Buildkite, and the longest time back.
+    pub(crate) one_way: Duration,
+    /// Of a thousand requests, how many are lost on the way there or back.
     pub(crate) lost: u64,
+    /// Of a thousand responses, how many lack the limit headers.
     pub(crate) silent: u64,
-    /// What becomes of the headers of the others.
+    /// Changes the headers of the other responses.
     pub(crate) change: Change,
-    /// Sync requests that want to be sent, always; none: nothing but the grants.
+    /// Sync requests that wait at any time.
     pub(crate) syncs: usize,
-    /// When somebody grants.
+    /// When grants arrive.
     pub(crate) grants: Vec<Duration>,
-    /// Requests that each grant takes, one after the other.
-    pub(crate) each: u32,
-    /// When others spend, which bucket, and how much.
-    pub(crate) others: Vec<(Duration, Bucket, u32)>,
+    /// Sequential requests of each grant.
+    pub(crate) requests_per_grant: u32,
+    /// When other consumers send requests, to which bucket, and how many.
+    pub(crate) other_consumers: Vec<(Duration, Bucket, u32)>,
     pub(crate) until: Duration,
 }
 
-/// What became of one request.
+/// One request and its result.
 #[derive(Debug, Clone)]
-pub(crate) struct Sent {
+pub(crate) struct SimulatedRequest {
     pub(crate) lane: Lane,
-    pub(crate) joined: Duration,
-    pub(crate) left: Duration,
-    pub(crate) answered: Option<Duration>,
+    pub(crate) enqueued_at: Duration,
+    pub(crate) sent_at: Duration,
+    pub(crate) answered_at: Option<Duration>,
     pub(crate) counted: Vec<(Bucket, Counted)>,
 }
 
-impl Sent {
+impl SimulatedRequest {
     pub(crate) fn waited(&self) -> Duration {
-        self.left.saturating_sub(self.joined)
+        self.sent_at.saturating_sub(self.enqueued_at)
     }
 
     pub(crate) fn refused_by(&self) -> Option<(Bucket, Counted)> {
@@ -58,21 +58,21 @@ impl Sent {
     }
 }
 
-/// Numbers that look random and are the same in every run.
+/// A deterministic pseudo-random number generator.
 #[derive(Debug, Clone)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Rng(u64);
 
-impl Dice {
-    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
+impl Rng {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides.max(1)
+        (self.0 >> 33) % end.max(1)
     }
 
-    fn up_to(&mut self, most: Duration) -> Duration {
-        Duration::from_micros(self.roll(u64::try_from(most.as_micros()).unwrap() + 1))
+    fn up_to(&mut self, max: Duration) -> Duration {
+        Duration::from_micros(self.below(u64::try_from(max.as_micros()).unwrap() + 1))
     }
 }
 
@@ -80,20 +80,20 @@ impl Dice {
 enum Event {
     Others(usize),
     Count(usize),
-    Answer(usize),
+    Respond(usize),
     Grant,
     Wake,
 }
 
-pub(crate) fn run(plan: &Plan) -> Vec<Sent> {
+pub(crate) fn run(plan: &Plan) -> Vec<SimulatedRequest> {
     let mut simulation = Simulation::new(plan.clone());
     simulation.run();
     simulation.sent
 }
 
-/// Somebody who waits.
+/// A waiter.
 #[derive(Debug, Clone, Copy)]
-struct Joined {
+struct Enqueued {
     lane: Lane,
     at: Duration,
     /// Requests that follow this one.
@@ -102,31 +102,31 @@ struct Joined {
 
 struct Simulation {
     plan: Plan,
-    keeper: Keeper,
+    scheduler: Scheduler,
     epoch: Instant,
     now: Duration,
-    dice: Dice,
+    rng: Rng,
     events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
     order: u64,
-    joined: HashMap<u64, Joined>,
-    tickets: HashMap<usize, Ticket>,
-    /// What follows for each grant's request that is under way.
+    enqueued: HashMap<u64, Enqueued>,
+    in_flight: HashMap<usize, InFlight>,
+    /// For each request in flight, how many follow it.
     unfinished: HashMap<usize, u32>,
-    sent: Vec<Sent>,
+    sent: Vec<SimulatedRequest>,
 }
 
 impl Simulation {
     fn new(plan: Plan) -> Self {
         let epoch = Instant::now();
         let mut simulation = Self {
-            keeper: Keeper::new(BudgetOptions::default(), epoch),
+            scheduler: Scheduler::new(BudgetOptions::default(), epoch),
             epoch,
             now: Duration::ZERO,
-            dice: Dice(plan.seed),
+            rng: Rng(plan.seed),
             events: BinaryHeap::new(),
             order: 0,
-            joined: HashMap::new(),
-            tickets: HashMap::new(),
+            enqueued: HashMap::new(),
+            in_flight: HashMap::new(),
             unfinished: HashMap::new(),
             sent: Vec::new(),
             plan,
@@ -134,11 +134,11 @@ impl Simulation {
         for at in simulation.plan.grants.clone() {
             simulation.schedule(at, Event::Grant);
         }
-        for (index, (at, ..)) in simulation.plan.others.clone().into_iter().enumerate() {
+        for (index, (at, ..)) in simulation.plan.other_consumers.clone().into_iter().enumerate() {
             simulation.schedule(at, Event::Others(index));
         }
         for _ in 0..simulation.plan.syncs {
-            simulation.join(Lane::Sync, 0);
+            simulation.enqueue(Lane::Sync, 0);
         }
         simulation.schedule(Duration::ZERO, Event::Wake);
         simulation
@@ -153,11 +153,11 @@ impl Simulation {
         self.epoch + self.now
     }
 
-    fn join(&mut self, lane: Lane, follow: u32) {
-        let patience = self.at() + Duration::from_secs(24 * 3600);
-        let number = self.keeper.join(lane, patience);
+    fn enqueue(&mut self, lane: Lane, follow: u32) {
+        let deadline = self.at() + Duration::from_secs(24 * 3600);
+        let waiter = self.scheduler.enqueue(lane, deadline);
         let at = self.now;
-        self.joined.insert(number, Joined { lane, at, follow });
+        self.enqueued.insert(waiter, Enqueued { lane, at, follow });
     }
 
     fn run(&mut self) {
@@ -168,63 +168,63 @@ impl Simulation {
             self.now = at;
             match event {
                 Event::Others(index) => {
-                    let (_, bucket, requests) = self.plan.others[index];
+                    let (_, bucket, requests) = self.plan.other_consumers[index];
                     self.plan.model.spend(bucket, at, requests);
                 }
                 Event::Count(index) => self.count(index),
-                Event::Answer(index) => self.answer(index),
-                Event::Grant => self.join(Lane::Provisioning, self.plan.each - 1),
+                Event::Respond(index) => self.respond(index),
+                Event::Grant => self.enqueue(Lane::Provisioning, self.plan.requests_per_grant - 1),
                 Event::Wake => {}
             }
-            self.turns();
+            self.dispatch();
         }
     }
 
-    fn turns(&mut self) {
+    fn dispatch(&mut self) {
         loop {
-            match self.keeper.turn(self.at()) {
-                Turn::Admit(admitted) => {
-                    let joined = self.joined.remove(&admitted.number).unwrap();
-                    self.send(joined, admitted.ticket);
+            match self.scheduler.next_action(self.at()) {
+                Action::Grant(granted) => {
+                    let waiter = self.enqueued.remove(&granted.waiter).unwrap();
+                    self.send(waiter, granted.request);
                 }
-                Turn::Refuse(refused) => panic!("refused {refused:?} with a day's patience"),
-                Turn::Rest(Some(until)) => {
+                Action::Reject(rejected) => panic!("{rejected:?} although it may wait for a day"),
+                Action::SleepUntil(Some(until)) => {
                     let until = until - self.epoch;
-                    assert!(until > self.now, "a moment that is over wakes nobody up later");
+                    assert!(until > self.now, "a past instant can never wake a waiter");
                     return self.schedule(until, Event::Wake);
                 }
-                Turn::Rest(None) => return,
+                Action::SleepUntil(None) => return,
             }
         }
     }
 
-    fn send(&mut self, Joined { lane, at, follow }: Joined, ticket: Ticket) {
+    fn send(&mut self, Enqueued { lane, at, follow }: Enqueued, request: InFlight) {
         let index = self.sent.len();
-        self.tickets.insert(index, ticket);
+        self.in_flight.insert(index, request);
         self.unfinished.insert(index, follow);
-        self.sent.push(Sent {
+        self.sent.push(SimulatedRequest {
             lane,
-            joined: at,
-            left: self.now,
-            answered: None,
+            enqueued_at: at,
+            sent_at: self.now,
+            answered_at: None,
             counted: Vec::new(),
         });
-        let there = self.now + self.dice.up_to(self.plan.way);
-        let back = there + self.dice.up_to(self.plan.way);
-        let is_lost = self.dice.roll(1000) < self.plan.lost;
-        if !is_lost || self.dice.roll(2) == 0 {
+        let there = self.now + self.rng.up_to(self.plan.one_way);
+        let back = there + self.rng.up_to(self.plan.one_way);
+        let is_lost = self.rng.below(1000) < self.plan.lost;
+        if !is_lost || self.rng.below(2) == 0 {
             self.schedule(there, Event::Count(index));
         }
         if is_lost {
-            // Given up after its time is over.
-            let given_up = back + Duration::from_secs(self.dice.roll(10));
-            self.schedule(given_up, Event::Answer(index));
+            // The client times out.
+            let timed_out = back + Duration::from_secs(self.rng.below(10));
+            self.schedule(timed_out, Event::Respond(index));
         } else {
-            self.sent[index].answered = Some(back);
-            self.schedule(back, Event::Answer(index));
+            self.sent[index].answered_at = Some(back);
+            self.schedule(back, Event::Respond(index));
         }
         if lane == Lane::Sync {
-            self.join(Lane::Sync, 0);
+            self.enqueue(Lane::Sync, 0);
         }
     }
 
@@ -235,30 +235,30 @@ impl Simulation {
         }
     }
 
-    fn answer(&mut self, index: usize) {
-        let ticket = self.tickets.remove(&index).unwrap();
+    fn respond(&mut self, index: usize) {
+        let request = self.in_flight.remove(&index).unwrap();
         let sent = self.sent[index].clone();
-        if sent.answered.is_none() {
-            return self.keeper.lost(&ticket, self.at());
+        if sent.answered_at.is_none() {
+            return self.scheduler.abandon(&request, self.at());
         }
-        let mut answer = Answer::default();
-        if self.dice.roll(1000) >= self.plan.silent {
-            answer.organization = Some((self.plan.change)(&mut self.dice, sent.counted[0].1.reading));
-            answer.user = Some((self.plan.change)(&mut self.dice, sent.counted[1].1.reading));
+        let mut response = ResponseLimits::default();
+        if self.rng.below(1000) >= self.plan.silent {
+            response.organization = Some((self.plan.change)(&mut self.rng, sent.counted[0].1.headers));
+            response.user = Some((self.plan.change)(&mut self.rng, sent.counted[1].1.headers));
         }
-        answer.refusal = sent.refused_by().map(|(bucket, counted)| Refusal {
+        response.too_many_requests = sent.refused_by().map(|(bucket, counted)| TooManyRequests {
             bucket: Some(bucket),
-            reset: counted.reading.reset,
+            reset: counted.headers.reset,
         });
-        let closed = self.keeper.answered(&ticket, answer, self.at());
-        assert_eq!(closed.is_some(), answer.refusal.is_some());
+        let limit = self.scheduler.complete(&request, response, self.at());
+        assert_eq!(limit.is_some(), response.too_many_requests.is_some());
         if let Some(follow) = self.unfinished.remove(&index).and_then(|left| left.checked_sub(1)) {
-            self.join(sent.lane, follow);
+            self.enqueue(sent.lane, follow);
         }
     }
 }
 
-/// Limits, alignment, rounding and latency of any kind; a saturating sync.
+/// Any limits, alignment, rounding and latency, with a saturating sync.
 pub(crate) fn saturated() -> impl Strategy<Value = Plan> {
     let rounding = prop_oneof![Just(Rounding::Floor), Just(Rounding::Ceil), Just(Rounding::Nearest)];
     let counter = |limits| {
@@ -267,17 +267,17 @@ pub(crate) fn saturated() -> impl Strategy<Value = Plan> {
     };
     let model =
         (counter(8_u32..250), counter(5_u32..120)).prop_map(|(organization, user)| Model { organization, user });
-    (model, any::<u64>(), 0_u64..400).prop_map(|(model, seed, way)| Plan {
+    (model, any::<u64>(), 0_u64..400).prop_map(|(model, seed, one_way)| Plan {
         model,
         seed,
-        way: Duration::from_millis(way),
+        one_way: Duration::from_millis(one_way),
         lost: 0,
         silent: 0,
-        change: |_, reading| reading,
+        change: |_, headers| headers,
         syncs: 20,
         grants: Vec::new(),
-        each: 1,
-        others: Vec::new(),
+        requests_per_grant: 1,
+        other_consumers: Vec::new(),
         until: Duration::from_secs(250),
     })
 }

@@ -1,4 +1,4 @@
-//! A list on a server whose rows move between any two windows, read by the real reader.
+//! A list whose rows change between any two responses, read by the real reader.
 
 mod extent;
 mod limits;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
 use super::*;
-use server::{Edit, Entry, Linking, Paging, Server, Shared, read_all, read_together};
+use server::{Edit, Entry, Linking, Paging, Server, Shared, read_all, read_concurrently};
 
 fn ids(rows: &[Entry]) -> std::collections::BTreeSet<Uuid> {
     rows.iter().map(|row| row.id).collect()
@@ -24,10 +24,14 @@ fn ids(rows: &[Entry]) -> std::collections::BTreeSet<Uuid> {
 #[case(101, 2)]
 #[case(198, 3)]
 #[case(1_000, 12)]
-fn a_quiet_list_is_read_whole_for_few_requests(#[case] rows: usize, #[case] requests: usize) {
+fn an_unchanged_list_is_read_completely_in_few_requests(#[case] rows: usize, #[case] requests: usize) {
     let (read, server) = read_all(Server::new(rows, Paging::Honoured, Linking::Right), 1_000_000);
     assert_eq!(ids(&read.unwrap()), ids(&server.rows));
-    assert!(server.asked <= requests, "{} requests for {rows} rows", server.asked);
+    assert!(
+        server.requests <= requests,
+        "{} requests for {rows} rows",
+        server.requests
+    );
 }
 
 #[rstest::rstest]
@@ -35,36 +39,36 @@ fn a_quiet_list_is_read_whole_for_few_requests(#[case] rows: usize, #[case] requ
 #[case(Paging::Honoured, Linking::Right)]
 #[case(Paging::CappedAt(40), Linking::WithLast)]
 #[case(Paging::PerPageIgnored, Linking::WithLast)]
-fn windows_asked_for_together_cost_no_request_more(#[case] paging: Paging, #[case] linking: Linking) {
+fn concurrent_windows_cost_no_extra_request(#[case] paging: Paging, #[case] linking: Linking) {
     for rows in (0..700).step_by(33) {
-        for enough in [150, 500, 10_000] {
-            let (one_by_one, alone) = read_all(Server::new(rows, paging, linking), enough);
-            let (together, crowded) = read_together(Server::new(rows, paging, linking), 16, enough);
+        for min_rows in [150, 500, 10_000] {
+            let (one_by_one, alone) = read_all(Server::new(rows, paging, linking), min_rows);
+            let (together, crowded) = read_concurrently(Server::new(rows, paging, linking), 16, min_rows);
             assert_eq!(ids(&together.unwrap()), ids(&one_by_one.unwrap()));
-            assert_eq!(crowded.asked, alone.asked, "{rows} rows, {enough} enough");
+            assert_eq!(crowded.requests, alone.requests, "{rows} rows, {min_rows} wanted");
         }
     }
 }
 
 #[rstest::rstest]
-fn a_list_can_be_gone_on_with_behind_any_part(
+fn a_list_can_be_continued_after_any_page(
     #[values(Paging::Honoured, Paging::BothIgnored, Paging::PerPageIgnored)] paging: Paging,
 ) {
     let shared = Shared {
         server: Mutex::new(Server::new(2_345, paging, Linking::WithLast)),
-        together: 16,
+        concurrency: 16,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let mut batch = read(&shared, Cursor::Start, 10_000).await.unwrap();
         let mut parts = vec![];
         while !batch.rows.is_empty() {
-            parts.push(batch.cut(None));
+            parts.push(batch.split(None));
         }
         assert!((4..=5).contains(&parts.len()), "{} parts", parts.len());
         let mut before = std::collections::BTreeSet::new();
         for part in parts {
-            assert!(part.rows.len() <= PART + 100);
+            assert!(part.rows.len() <= ROWS_PER_PAGE + 100);
             before.extend(ids(&part.rows));
             let rest = match part.next {
                 Some(next) => read(&shared, next, 10_000).await.unwrap().rows,
@@ -76,33 +80,33 @@ fn a_list_can_be_gone_on_with_behind_any_part(
     });
 }
 
-/// A server that lets in one request at a time, first come, first served, and cuts its second answer short.
+/// A server that handles one request at a time in order of arrival, and truncates its second response.
 struct Turnstile {
     server: Mutex<Server>,
     turn: tokio::sync::Semaphore,
 }
 
-impl Windows<Entry> for Turnstile {
-    fn together(&self) -> usize {
+impl ListSource<Entry> for Turnstile {
+    fn concurrency(&self) -> usize {
         16
     }
 
-    async fn window(&self, window: Window) -> Result<Answer<Entry>, ApiError> {
+    async fn window(&self, window: Window) -> Result<ListPage<Entry>, ApiError> {
         let _turn = self.turn.acquire().await.unwrap();
         tokio::task::yield_now().await;
         let mut server = self.server.lock().unwrap();
-        let mut answer = server.answer(window);
-        answer.rows.truncate(if server.asked == 2 { 50 } else { 100 });
+        let mut answer = server.respond(window);
+        answer.rows.truncate(if server.requests == 2 { 50 } else { 100 });
         Ok(answer)
     }
 
-    fn trouble(&self, trouble: ApiErrorKind) -> ApiError {
-        ApiError::new(crate::providers::buildkite::api::endpoint::Endpoint::Teams, trouble)
+    fn error(&self, kind: ApiErrorKind) -> ApiError {
+        ApiError::new(crate::providers::buildkite::api::endpoint::Endpoint::Teams, kind)
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_that_is_asked_for_again_waits_for_none_that_nobody_looks_after() {
+async fn a_repeated_window_never_waits_behind_an_unpolled_request() {
     let turnstile = Turnstile {
         server: Mutex::new(Server::new(1_000, Paging::Honoured, Linking::WithLast)),
         turn: tokio::sync::Semaphore::new(1),
@@ -110,19 +114,19 @@ async fn a_window_that_is_asked_for_again_waits_for_none_that_nobody_looks_after
     let read = read(&turnstile, Cursor::Start, 10_000);
     let read = tokio::time::timeout(std::time::Duration::from_secs(60), read).await;
     assert_eq!(read.expect("the reading stands still").unwrap().rows.len(), 1_000);
-    assert_eq!(turnstile.server.lock().unwrap().asked, 12);
+    assert_eq!(turnstile.server.lock().unwrap().requests, 12);
 }
 
 #[test]
-fn thirty_rows_without_a_link_are_looked_at_twice_and_other_sizes_are_not() {
+fn thirty_rows_without_a_link_cost_a_second_request_and_other_sizes_do_not() {
     for (rows, requests) in [(29, 1), (30, 2), (31, 1)] {
         let (read, server) = read_all(Server::new(rows, Paging::Honoured, Linking::Never), 1_000);
-        assert_eq!((read.unwrap().len(), server.asked), (rows, requests));
+        assert_eq!((read.unwrap().len(), server.requests), (rows, requests));
     }
 }
 
 #[test]
-fn every_short_list_that_does_not_move_is_read_whatever_the_server_hears_and_links() {
+fn every_short_unchanged_list_is_read_for_any_paging_and_link() {
     for paging in [Paging::Honoured, Paging::PerPageIgnored, Paging::BothIgnored] {
         for linking in [Linking::Right, Linking::Never, Linking::AlwaysNext] {
             for rows in 3..135 {
@@ -135,9 +139,9 @@ fn every_short_list_that_does_not_move_is_read_whatever_the_server_hears_and_lin
 }
 
 #[test]
-fn somebody_who_comes_again_at_the_end_hides_nobody() {
-    // Rows go from the front, and the one behind them leaves and comes again: the window behind begins after rows that
-    // nobody read, and ends with somebody known, or is nothing but them.
+fn a_row_that_rejoins_at_the_end_hides_no_other_row() {
+    // Rows are deleted at the front, and the row after them leaves and rejoins: the next window begins after rows
+    // that were never read, and ends with a known row or holds only such rows.
     for (dated, rows) in [(true, 200), (false, 200), (true, 105), (false, 105), (false, 199)] {
         for gone in 1..99 {
             let edits = vec![Edit::DeleteManyAndReAdd(gone), Edit::Nothing];
@@ -155,7 +159,7 @@ fn somebody_who_comes_again_at_the_end_hides_nobody() {
 }
 
 #[test]
-fn a_server_that_answers_one_page_for_ever_is_an_error() {
+fn a_server_that_repeats_one_page_forever_is_an_error() {
     for rows in [100, 250] {
         let (read, _) = read_all(Server::new(rows, Paging::PageIgnored, Linking::Never), 1_000);
         assert!(matches!(read.unwrap_err().kind, ApiErrorKind::Unexpected(_)));
@@ -200,11 +204,12 @@ fn every_row_that_stayed_is_read(
     linking: Linking,
     (newest_first, dated): (bool, bool),
     edits: Vec<Edit>,
-    (together, enough): (usize, usize),
+    (together, min_rows): (usize, usize),
 ) -> Result<(), TestCaseError> {
-    // A capped server without a Link shows its cap by nothing: a short page is then all that there is to see.
+    // A capped server without `Link` does not show its cap: a short page is the only evidence.
     prop_assume!(!(matches!(paging, Paging::CappedAt(_)) && linking == Linking::Never));
-    // Without dates, whoever comes again is moved, which the premise leaves out; see the test of that above.
+    // Without creation times, a row that leaves and rejoins is moved, which the premise excludes; see the test of
+    // that above.
     let comes_again = |edit: &Edit| matches!(edit, Edit::ReAdd(_) | Edit::DeleteManyAndReAdd(_));
     let edits = edits.into_iter().filter(|edit| dated || !comes_again(edit)).collect();
     let mut server = Server {
@@ -220,9 +225,9 @@ fn every_row_that_stayed_is_read(
         server.rows.reverse();
     }
     let before = server.rows.clone();
-    let (read, server) = read_together(server, together, enough);
+    let (read, server) = read_concurrently(server, together, min_rows);
     let Ok(read) = read else {
-        // An honest failure loses nothing; `failures_are_rare` shows that it is no way out.
+        // An error loses no row; `failures_are_rare_where_a_few_rows_move` bounds how often it occurs.
         return Ok(());
     };
     let stayed: Vec<Entry> = before.into_iter().filter(|row| server.rows.contains(row)).collect();
@@ -251,22 +256,22 @@ proptest! {
     fn no_row_that_stayed_is_ever_missing(
         rows in 0usize..700, paging in paging(), linking in linking(), shape in any::<(bool, bool)>(), edits in edits(),
         together in prop_oneof![Just(1usize), Just(3), Just(16)],
-        enough in prop_oneof![Just(100usize), Just(250), Just(10_000)],
+        min_rows in prop_oneof![Just(100usize), Just(250), Just(10_000)],
     ) {
-        every_row_that_stayed_is_read(rows, paging, linking, shape, edits, (together, enough))?;
+        every_row_that_stayed_is_read(rows, paging, linking, shape, edits, (together, min_rows))?;
     }
 
     #[test]
-    fn a_list_that_does_not_move_is_always_read(
+    fn an_unchanged_list_is_always_read(
         rows in 0usize..700, paging in paging(), linking in linking(),
-        together in prop_oneof![Just(1usize), Just(16)], enough in prop_oneof![Just(100usize), Just(10_000)],
+        together in prop_oneof![Just(1usize), Just(16)], min_rows in prop_oneof![Just(100usize), Just(10_000)],
     ) {
         prop_assume!(!(matches!(paging, Paging::CappedAt(_)) && linking == Linking::Never));
-        // No row, and yet a next page: a list that has rows and does not show them answers the same.
+        // No rows, but a next page: indistinguishable from a list that hides its rows.
         prop_assume!(!(rows == 0 && linking == Linking::AlwaysNext));
-        // One or two rows, for ever, with a next page always named: nothing tells that from a page that repeats.
+        // One or two rows and always a next page: indistinguishable from a server that repeats a page.
         prop_assume!(!(rows < 3 && paging == Paging::BothIgnored && linking == Linking::AlwaysNext));
-        let (read, server) = read_together(Server::new(rows, paging, linking), together, enough);
+        let (read, server) = read_concurrently(Server::new(rows, paging, linking), together, min_rows);
         prop_assert_eq!(ids(&read.unwrap()), ids(&server.rows));
     }
 }

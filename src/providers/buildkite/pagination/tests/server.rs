@@ -1,4 +1,4 @@
-//! The server, and clients that read its list.
+//! A list server that changes, and clients that read its list.
 
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
@@ -9,8 +9,8 @@ use crate::providers::buildkite::pagination::*;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) id: Uuid,
-    since: String,
-    /// Whether the row tells when it began, as rows of people do not.
+    created_at: String,
+    /// Whether the row has a creation time, as rows of organization members do not.
     pub(crate) dated: bool,
 }
 
@@ -19,12 +19,12 @@ impl Row for Entry {
         self.id
     }
 
-    fn since(&self) -> Option<&str> {
-        self.dated.then_some(&self.since)
+    fn created_at(&self) -> Option<&str> {
+        self.dated.then_some(&self.created_at)
     }
 }
 
-/// How a server understands `page` and `per_page`, and whether it sends a Link.
+/// How a server handles `page` and `per_page`, and whether it sends a `Link`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paging {
     Honoured,
@@ -37,22 +37,22 @@ pub(crate) enum Paging {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Linking {
     Right,
-    /// The last page is named as well, so that the length is known.
+    /// With the last page, so that the length is known.
     WithLast,
     Never,
     AlwaysNext,
 }
 
-/// What happens to the list before the next window is answered.
+/// A change of the list before the next response.
 #[derive(Debug, Clone)]
 pub(crate) enum Edit {
     Nothing,
     Insert(usize),
     Delete(usize),
-    /// So many rows from a place on.
+    /// Deletes this many rows from an index on.
     DeleteMany(usize, usize),
     ReAdd(usize),
-    /// Rows go from the front, and the row behind them goes too and comes again at the end.
+    /// Deletes rows at the front, and moves the row after them to the end.
     DeleteManyAndReAdd(usize),
 }
 
@@ -66,21 +66,21 @@ pub(crate) struct Server {
     pub(crate) edits: Vec<Edit>,
     pub(crate) lie: Option<Lie>,
     pub(crate) made: u128,
-    pub(crate) asked: usize,
+    pub(crate) requests: usize,
 }
 
-/// Answers that are not true.
+/// Incorrect responses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lie {
-    /// The first of them, counted from 1.
+    /// Number of the first incorrect response, from 1.
     pub(crate) from: usize,
-    /// How many they are.
+    /// Number of incorrect responses.
     pub(crate) times: usize,
-    /// Only windows behind this row are struck.
+    /// Affects only windows from this offset on.
     pub(crate) behind: u32,
-    /// So many rows are shown.
+    /// Number of rows returned.
     pub(crate) rows: usize,
-    /// Whether the answer keeps its Link.
+    /// Whether the response keeps its `Link`.
     pub(crate) linked: bool,
 }
 
@@ -95,7 +95,7 @@ impl Server {
             edits: vec![],
             lie: None,
             made: 0,
-            asked: 0,
+            requests: 0,
         };
         for _ in 0..rows {
             let row = server.make();
@@ -106,11 +106,11 @@ impl Server {
 
     fn make(&mut self) -> Entry {
         self.made += 1;
-        // Ids that do not follow the order of the list, so that sorting by id and reading in order differ.
+        // Ids in another order than the list, so that sorting by id and reading in order differ.
         let id = Uuid::new_v5(&Uuid::nil(), &self.made.to_be_bytes());
         Entry {
             id,
-            since: format!("t{}", self.made),
+            created_at: format!("t{}", self.made),
             dated: self.dated,
         }
     }
@@ -119,7 +119,7 @@ impl Server {
         match *edit {
             Edit::Insert(at) => {
                 let row = self.make();
-                // Inserted at the end that new rows go to, or anywhere: the reader's premise is only that others stay in order.
+                // Inserted where new rows go, or anywhere: the reader relies only on the order of the others.
                 let at = if self.newest_first {
                     0
                 } else {
@@ -142,7 +142,7 @@ impl Server {
             Edit::ReAdd(at) if !self.rows.is_empty() => {
                 let mut row = self.rows.remove(at % self.rows.len());
                 self.made += 1;
-                row.since = format!("t{}", self.made);
+                row.created_at = format!("t{}", self.made);
                 let at = if self.newest_first { 0 } else { self.rows.len() };
                 self.rows.insert(at, row);
             }
@@ -150,10 +150,10 @@ impl Server {
         }
     }
 
-    pub(crate) fn answer(&mut self, window: Window) -> Answer<Entry> {
-        self.asked += 1;
+    pub(crate) fn respond(&mut self, window: Window) -> ListPage<Entry> {
+        self.requests += 1;
         assert!(
-            self.asked < 5_000,
+            self.requests < 5_000,
             "an endless reading of {} rows: {:?}, {:?}",
             self.rows.len(),
             self.paging,
@@ -191,9 +191,9 @@ impl Server {
                 last: None,
             },
         };
-        let mut answer = Answer { rows, link };
+        let mut answer = ListPage { rows, link };
         if let Some(lie) = self.lie
-            && (lie.from..lie.from + lie.times).contains(&self.asked)
+            && (lie.from..lie.from + lie.times).contains(&self.requests)
             && window.offset() >= lie.behind
         {
             answer.rows.truncate(lie.rows);
@@ -205,65 +205,69 @@ impl Server {
     }
 }
 
-/// A server that is asked for several windows together, and answers them in an order of its own.
+/// A server that handles concurrent requests and responds in its own order.
 pub(crate) struct Shared {
     pub(crate) server: Mutex<Server>,
-    pub(crate) together: usize,
+    pub(crate) concurrency: usize,
 }
 
-impl Windows<Entry> for Shared {
-    fn together(&self) -> usize {
-        self.together
+impl ListSource<Entry> for Shared {
+    fn concurrency(&self) -> usize {
+        self.concurrency
     }
 
-    async fn window(&self, window: Window) -> Result<Answer<Entry>, ApiError> {
+    async fn window(&self, window: Window) -> Result<ListPage<Entry>, ApiError> {
         for _ in 0..window.page * 7 % 5 {
             tokio::task::yield_now().await;
         }
-        Ok(self.server.lock().unwrap().answer(window))
+        Ok(self.server.lock().unwrap().respond(window))
     }
 
-    fn trouble(&self, trouble: ApiErrorKind) -> ApiError {
-        ApiError::new(Endpoint::Teams, trouble)
+    fn error(&self, kind: ApiErrorKind) -> ApiError {
+        ApiError::new(Endpoint::Teams, kind)
     }
 }
 
-/// Reads the whole list in batches, each position having gone through its serialised form.
-pub(crate) fn read_all(server: Server, enough: usize) -> (Result<Vec<Entry>, ApiError>, Server) {
-    read_together(server, 1, enough)
+/// Reads the complete list in batches; each cursor is serialised and parsed.
+pub(crate) fn read_all(server: Server, min_rows: usize) -> (Result<Vec<Entry>, ApiError>, Server) {
+    read_concurrently(server, 1, min_rows)
 }
 
-pub(crate) fn read_together(server: Server, together: usize, enough: usize) -> (Result<Vec<Entry>, ApiError>, Server) {
-    read_limited(server, together, enough, None)
+pub(crate) fn read_concurrently(
+    server: Server,
+    concurrency: usize,
+    min_rows: usize,
+) -> (Result<Vec<Entry>, ApiError>, Server) {
+    read_limited(server, concurrency, min_rows, None)
 }
 
-/// The same, and handed out in parts of `limit` rows at most. Where `enough` rows are more than such a part, what is left of a
-/// batch is kept for the next part; else each part goes on from its token alone.
+/// Also splits batches into pages of at most `limit` rows. If `min_rows` exceeds such a page, the rest of a batch is
+/// kept for the next page; otherwise each page continues from its token alone.
 pub(crate) fn read_limited(
     server: Server,
-    together: usize,
-    enough: usize,
+    concurrency: usize,
+    min_rows: usize,
     limit: Option<usize>,
 ) -> (Result<Vec<Entry>, ApiError>, Server) {
     let server = Mutex::new(server);
-    let shared = Shared { server, together };
+    let shared = Shared { server, concurrency };
     let limit = limit.and_then(NonZeroUsize::new);
-    let keeps = limit.is_none_or(|limit| enough > limit.get());
+    let keeps = limit.is_none_or(|limit| min_rows > limit.get());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let rows = runtime.block_on(async {
         let mut rows = Vec::new();
-        let mut position = Cursor::Start;
+        let mut cursor = Cursor::Start;
         loop {
-            let mut batch = read(&shared, position, enough).await?;
-            let mut part = batch.cut(limit);
+            let mut batch = read(&shared, cursor, min_rows).await?;
+            let mut part = batch.split(limit);
             while keeps && !batch.rows.is_empty() {
                 rows.extend(part.rows);
-                part = batch.cut(limit);
+                part = batch.split(limit);
             }
             assert!(limit.is_none_or(|limit| part.rows.len() <= limit.get()));
             rows.extend(part.rows);
             match part.next {
-                Some(next) => position = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap(),
+                Some(next) => cursor = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap(),
                 None => return Ok(rows),
             }
         }

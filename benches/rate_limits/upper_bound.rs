@@ -1,0 +1,80 @@
+//! The upper bound of the rate: how soon a sync could have ended if the client knew the alignment of both windows and
+//! what the other consumer takes of them, and waited only for round trips.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use buildkite_connector::providers::buildkite::budget::WINDOW;
+
+use super::buildkite::{Buildkite, Counted, Windows};
+use super::client::ROUND_TRIP;
+use super::syncs::{CONCURRENCY, Synced};
+
+/// The shortest possible time for as many requests as were accepted during the sync, approvals included.
+pub(crate) fn shortest_time(synced: &Synced, requests: &[Counted], buildkite: &Buildkite) -> Duration {
+    let first = requests.partition_point(|counted| counted.at < synced.began);
+    let end = requests.partition_point(|counted| counted.at < synced.ended);
+    let accepted = |counted: &&Counted| counted.refused_by.is_none();
+    let mut unsent = u32::try_from(requests[first..end].iter().filter(accepted).count()).unwrap();
+    let mut capacity = Capacity::new(buildkite);
+    let recent = |counted: &&Counted| counted.at + WINDOW > synced.began;
+    for counted in requests[..first].iter().rev().take_while(recent).filter(accepted) {
+        capacity.take(counted.at, 1);
+    }
+    let mut now = synced.began;
+    loop {
+        let next_reset = capacity.next_reset(now);
+        let fits = |more: &u32| now + time_in_flight(*more) <= next_reset;
+        let step = (1..=capacity.available(now).min(unsent))
+            .take_while(fits)
+            .last()
+            .unwrap_or(0);
+        if step == unsent {
+            return (now + time_in_flight(step)).saturating_sub(synced.began);
+        }
+        capacity.take(now, step);
+        unsent -= step;
+        now = next_reset;
+    }
+}
+
+/// The time that `requests` are in flight, with the concurrency of a sync.
+fn time_in_flight(requests: u32) -> Duration {
+    ROUND_TRIP * requests / u32::try_from(CONCURRENCY).unwrap()
+}
+
+/// What both counters' windows allow, without the other consumer's part.
+struct Capacity<'day> {
+    buildkite: &'day Buildkite,
+    organization: HashMap<u32, u32>,
+    user: HashMap<u32, u32>,
+}
+
+impl<'day> Capacity<'day> {
+    fn new(buildkite: &'day Buildkite) -> Self {
+        Self {
+            buildkite,
+            organization: HashMap::new(),
+            user: HashMap::new(),
+        }
+    }
+
+    fn available(&self, now: Duration) -> u32 {
+        let (organization, user) = (self.buildkite.organization, self.buildkite.user);
+        let window = organization.at(now);
+        let taken = self.organization.get(&window).copied().unwrap_or_default() + self.buildkite.other_accepted(window);
+        let taken_by_user = self.user.get(&user.at(now)).copied().unwrap_or_default();
+        (organization.limit.saturating_sub(taken)).min(user.limit.saturating_sub(taken_by_user))
+    }
+
+    fn take(&mut self, at: Duration, requests: u32) {
+        *self.organization.entry(self.buildkite.organization.at(at)).or_default() += requests;
+        *self.user.entry(self.buildkite.user.at(at)).or_default() += requests;
+    }
+
+    /// The next time at which a window ends.
+    fn next_reset(&self, now: Duration) -> Duration {
+        let next = |windows: Windows| windows.begin(windows.at(now) + 1);
+        next(self.buildkite.organization).min(next(self.buildkite.user))
+    }
+}

@@ -1,0 +1,159 @@
+//! `grant` and `revoke`: one change, held back by everything that holds changes back in a server.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::job::{Job, JobArgs};
+use super::{CommandError, user};
+use crate::export::{Progress, Stage};
+use crate::governance::provisioning::{Malformed, Operation, Outcome, Preview, Request};
+use crate::governance::{EntitlementId, Governance, GovernanceError, Principal};
+use crate::providers::buildkite::{Role, Team, UserId};
+
+/// What `grant` and `revoke` can be told.
+#[derive(Debug, clap::Args)]
+pub struct ChangeArgs {
+    /// The team: its slug, or its id
+    #[arg(long, value_name = "SLUG")]
+    team: String,
+    /// The role: `member` or `maintainer`
+    #[arg(long, value_parser = role)]
+    role: Role,
+    /// The user: an e-mail address of the organization, or a user id
+    #[arg(long, value_name = "EMAIL|UUID")]
+    user: Principal,
+    /// Read and decide, and print what would be done: nothing is written, and --provisioning is not needed
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    job: JobArgs,
+}
+
+/// What is printed.
+struct Report {
+    team: Team,
+    user: UserId,
+    held: Option<Role>,
+    outcome: Outcome,
+    /// None of a dry run.
+    request_id: Option<String>,
+}
+
+fn role(text: &str) -> Result<Role, &'static str> {
+    text.parse().map_err(|_| "a role is `member` or `maintainer`")
+}
+
+/// Makes the change, and prints what was held and what was done.
+pub(super) async fn run(args: &ChangeArgs, operation: Operation) -> Result<(), CommandError> {
+    let job = Job::start(&args.job).await?;
+    let progress = Progress::default();
+    progress.begin(Stage::Changing);
+    let work = async {
+        if args.dry_run {
+            args.preview(operation, job.access()).await
+        } else {
+            args.change(operation, job.access()).await
+        }
+    };
+    let (report, interrupted) = job.finish(Some(&progress), work).await?;
+    args.print(&report)
+        .map_err(|error| CommandError::Failed(format!("the result cannot be printed: {error}")))?;
+    match interrupted {
+        Some(code) => Err(CommandError::Finished(
+            code,
+            "what was begun was finished first".to_owned(),
+        )),
+        None => Ok(()),
+    }
+}
+
+impl ChangeArgs {
+    async fn change(&self, operation: Operation, access: &Arc<Governance>) -> Result<Report, GovernanceError> {
+        let request_id = Uuid::now_v7().to_string();
+        let asker = user::request(&request_id);
+        let found = if access.settings().provisioning {
+            access.team_named(&self.team).await
+        } else {
+            Err(GovernanceError::ProvisioningDisabled)
+        };
+        let team = match found {
+            Ok(team) => team,
+            Err(error) => {
+                let refused = Malformed {
+                    operation,
+                    entitlement: None,
+                    principal: Some(self.user.clone()),
+                };
+                return Err(access.record_refusal(refused, asker, error).await);
+            }
+        };
+        let (entitlement, principal) = (self.entitlement(&team), self.user.clone());
+        let done = match operation {
+            Operation::Grant => access.grant(entitlement, principal, asker).await,
+            Operation::Revoke => access.revoke(entitlement, principal, asker).await,
+        }?;
+        // A grant may find what the first read did not show.
+        let found = (done.outcome == Outcome::AlreadyExists).then_some(self.role);
+        Ok(Report {
+            team,
+            user: done.grant.user,
+            held: found.or(done.before),
+            outcome: done.outcome,
+            request_id: Some(request_id),
+        })
+    }
+
+    async fn preview(&self, operation: Operation, access: &Governance) -> Result<Report, GovernanceError> {
+        let team = access.team_named(&self.team).await?;
+        let request = match operation {
+            Operation::Grant => Request::Grant(self.role),
+            Operation::Revoke => Request::Revoke(self.role),
+        };
+        let Preview { user, held, outcome } = access.preview(request, self.entitlement(&team), &self.user).await?;
+        Ok(Report {
+            team,
+            user,
+            held,
+            outcome,
+            request_id: None,
+        })
+    }
+
+    fn entitlement(&self, team: &Team) -> EntitlementId {
+        EntitlementId {
+            team: team.id,
+            role: self.role,
+        }
+    }
+
+    fn print(&self, report: &Report) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        let slug = report.team.slug.as_deref().unwrap_or_default();
+        writeln!(out, "team        {slug} ({})", report.team.id)?;
+        match &self.user {
+            Principal::Email(email) => writeln!(out, "user        {email} ({})", report.user)?,
+            Principal::User(user) => writeln!(out, "user        {user}")?,
+        }
+        writeln!(out, "held        {}", report.held.map_or("none", Role::as_str))?;
+        let outcome = self.in_words(report.outcome);
+        match &report.request_id {
+            Some(id) => writeln!(out, "outcome     {outcome}\nrequest id  {id}")?,
+            None => writeln!(out, "would be    {outcome}\ndry run     nothing was written")?,
+        }
+        out.flush()
+    }
+
+    /// An outcome by its name in the audit record, and what it means.
+    fn in_words(&self, outcome: Outcome) -> String {
+        let (name, role) = (outcome.as_str(), self.role);
+        match outcome {
+            Outcome::Granted | Outcome::Revoked => format!("{name} ({role})"),
+            Outcome::Replaced(before) => format!("{name} ({role} in place of {before})"),
+            Outcome::Demoted => format!("{name} (member remains)"),
+            Outcome::AlreadyExists => format!("{name} ({role} is held, nothing changes)"),
+            Outcome::AlreadyRevoked => format!("{name} ({role} is not held, nothing changes)"),
+        }
+    }
+}

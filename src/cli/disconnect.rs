@@ -1,0 +1,108 @@
+//! `disconnect`: revokes the API token at Buildkite, once it was shown whose it is and the slug was typed again.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use uuid::Uuid;
+
+use super::job::{Job, JobArgs};
+use super::settings::SettingError;
+use super::{CommandError, user};
+use crate::governance::provisioning::OwnToken;
+use crate::governance::{Governance, GovernanceError, OwnerRole};
+
+/// What `disconnect` can be told.
+#[derive(Debug, clap::Args)]
+pub struct DisconnectArgs {
+    #[command(flatten)]
+    job: JobArgs,
+    /// Do not ask for the slug again: for scripts
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Shows the token, asks, and revokes it.
+pub(super) async fn run(args: &DisconnectArgs) -> Result<(), CommandError> {
+    if !args.yes && !io::stdin().is_terminal() {
+        let problem = "give it where standard input is no terminal: the organization's slug cannot be asked for there";
+        return Err(SettingError::flag("--yes", problem).into());
+    }
+    let job = Job::start_pinned(&args.job).await?;
+    let request_id = Uuid::now_v7().to_string();
+    let work = async {
+        let access = job.access();
+        let own = access.own_token().await?;
+        show(access.organization(), &own).map_err(|error| refused(format!("the token cannot be shown: {error}")))?;
+        if !args.yes {
+            confirm(access).await?;
+        }
+        access.revoke_own_token(&own, &user::request(&request_id)).await
+    };
+    let ((), interrupted) = job.finish(None, work).await?;
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "outcome       revoked: buildkite rejects the token\nrequest id    {request_id}"
+    )
+    .and_then(|()| out.flush())
+    .map_err(|error| CommandError::Failed(format!("the token is revoked, which cannot be printed: {error}")))?;
+    match interrupted {
+        Some(code) => Err(CommandError::Finished(
+            code,
+            "what was begun was finished first".to_owned(),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whose the token is and what it may do.
+fn show(organization: &str, own: &OwnToken) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let note = match (own.reaches_organization, own.owner_role) {
+        (false, _) => " (not readable: the token lacks the scope)",
+        (true, OwnerRole::Admin) => " (the owner is an admin)",
+        (true, OwnerRole::Member) => " (the owner is a member)",
+        (true, OwnerRole::Unknown) => "",
+    };
+    let ends = own.token.expires_at.as_deref().unwrap_or("never");
+    writeln!(out, "organization  {organization}{note}")?;
+    writeln!(out, "token of      {}", own.owner)?;
+    writeln!(
+        out,
+        "description   {}",
+        own.token.description.as_deref().unwrap_or_default()
+    )?;
+    writeln!(out, "scopes        {}", own.token.scopes.join(" "))?;
+    writeln!(out, "expires       {ends}")?;
+    out.flush()
+}
+
+/// Lets whoever types the organization's slug pass. A signal ends the wait for it.
+async fn confirm(access: &Governance) -> Result<(), GovernanceError> {
+    let slug = access.organization();
+    eprint!(
+        "the token is revoked for good, and every connector that uses it stops: type the organization's slug to go on: "
+    );
+    let typed = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map(|_| line)
+    });
+    let typed = tokio::select! {
+        () = access.ending() => return Err(GovernanceError::ShuttingDown),
+        typed = typed => typed,
+    };
+    match typed {
+        Ok(Ok(line)) if line.trim() == slug => Ok(()),
+        Ok(Ok(line)) => Err(refused(format!(
+            "`{}` is not the organization's slug `{slug}`: nothing was revoked",
+            line.trim()
+        ))),
+        Ok(Err(_)) | Err(_) => Err(refused("the slug cannot be read: nothing was revoked".to_owned())),
+    }
+}
+
+fn refused(problem: String) -> GovernanceError {
+    GovernanceError::Invalid {
+        field: "organization",
+        problem,
+    }
+}

@@ -1,0 +1,419 @@
+//! The one table of what is served: every method with who may call it and its class, every service with the health it needs.
+//!
+//! Authorization, limits, deadlines, the labels of metrics and the services of `grpc.health.v1` all follow from it. A method
+//! without a row is denied. To serve another service, add its rows here and register it in [`super::services`].
+
+use super::middleware::callers::CallerRole;
+use crate::governance::health::Check;
+
+/// Who may call a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone, without authentication: health probes.
+    Public,
+    /// Callers of at least this role.
+    Role(CallerRole),
+    /// The host that started this process. No caller of a server.
+    Host,
+}
+
+/// How a method is limited and timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MethodClass {
+    /// Answered from memory; a supervisor judges the process by it. Never rejected for load.
+    HealthCheck,
+    /// A health check that stays open.
+    HealthWatch,
+    /// A stream that stays open for as long as its caller likes. Has no deadline.
+    Streaming,
+    /// Every other method: it ends on its own, and has a deadline.
+    Unary,
+}
+
+impl MethodClass {
+    /// Whether a call lasts until its caller ends it, so that it has no deadline and no duration worth recording.
+    #[must_use]
+    pub fn is_open_ended(self) -> bool {
+        matches!(self, Self::HealthWatch | Self::Streaming)
+    }
+
+    /// Whether it is one of `grpc.health.v1`.
+    #[must_use]
+    pub fn is_probe(self) -> bool {
+        matches!(self, Self::HealthCheck | Self::HealthWatch)
+    }
+}
+
+/// What `grpc.health.v1` reports of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceHealth {
+    /// Nothing: the service is not listed.
+    Unlisted,
+    /// `SERVING` while these checks are operational.
+    Needs {
+        /// The checks.
+        checks: &'static [Check],
+        /// Whether problems that concern only changes count.
+        includes_changes: bool,
+    },
+    /// Always `NOT_SERVING`: the protocol has the service, and this connector does not offer it.
+    NotOffered,
+}
+
+/// A service and its methods.
+#[derive(Debug)]
+pub struct Service {
+    /// The full name, with the package.
+    pub name: &'static str,
+    /// What its health follows from.
+    pub health: ServiceHealth,
+    /// Whether its calls count towards a caller's rate. Those of probes and of the rate limiter itself do not.
+    pub rate_limited: bool,
+    /// The methods.
+    pub methods: &'static [Method],
+}
+
+/// A method of a service.
+#[derive(Debug)]
+pub struct Method {
+    /// The name, without the service.
+    pub name: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    /// Its class.
+    pub class: MethodClass,
+}
+
+const READER: Access = Access::Role(CallerRole::Reader);
+
+/// A unary method for every caller.
+const fn read(name: &'static str) -> Method {
+    Method {
+        name,
+        access: READER,
+        class: MethodClass::Unary,
+    }
+}
+
+/// A unary method that changes something.
+const fn change(name: &'static str) -> Method {
+    Method {
+        name,
+        access: Access::Role(CallerRole::Provisioner),
+        class: MethodClass::Unary,
+    }
+}
+
+/// A stream for every caller.
+const fn stream(name: &'static str) -> Method {
+    Method {
+        name,
+        access: READER,
+        class: MethodClass::Streaming,
+    }
+}
+
+/// A method of `grpc.health.v1`.
+const fn probe(name: &'static str, class: MethodClass) -> Method {
+    Method {
+        name,
+        access: Access::Public,
+        class,
+    }
+}
+
+/// A service that this connector offers, which reads, and needs these checks.
+const fn offered(name: &'static str, checks: &'static [Check], methods: &'static [Method]) -> Service {
+    Service {
+        name,
+        health: ServiceHealth::Needs {
+            checks,
+            includes_changes: false,
+        },
+        rate_limited: true,
+        methods,
+    }
+}
+
+/// A service that this connector does not offer.
+const fn not_offered(name: &'static str, methods: &'static [Method]) -> Service {
+    Service {
+        name,
+        health: ServiceHealth::NotOffered,
+        rate_limited: true,
+        methods,
+    }
+}
+
+/// A service beside the protocol's, which health does not list.
+const fn unlisted(name: &'static str, rate_limited: bool, methods: &'static [Method]) -> Service {
+    Service {
+        name,
+        health: ServiceHealth::Unlisted,
+        rate_limited,
+        methods,
+    }
+}
+
+/// A method for the host that started this process.
+const fn host(name: &'static str, class: MethodClass) -> Method {
+    Method {
+        name,
+        access: Access::Host,
+        class,
+    }
+}
+
+/// The services that a go-plugin host calls on every plugin, beside [`SERVICES`]. Only `plugin` serves them.
+pub const PLUGIN_SERVICES: &[Service] = &[
+    unlisted(
+        "plugin.GRPCBroker",
+        false,
+        &[host("StartStream", MethodClass::Streaming)],
+    ),
+    unlisted("plugin.GRPCController", false, &[host("Shutdown", MethodClass::Unary)]),
+    unlisted(
+        "plugin.GRPCStdio",
+        false,
+        &[host("StreamStdio", MethodClass::Streaming)],
+    ),
+];
+
+/// The table.
+pub const SERVICES: &[Service] = &[
+    offered(
+        "c1.connector.v2.ConnectorService",
+        &Check::ALL,
+        &[read("GetMetadata"), read("Validate"), read("Cleanup")],
+    ),
+    offered(
+        "c1.connector.v2.ResourceTypesService",
+        &[],
+        &[read("ListResourceTypes")],
+    ),
+    offered(
+        "c1.connector.v2.ResourcesService",
+        &[
+            Check::Authentication,
+            Check::OrganizationAccess,
+            Check::OrganizationMemberListing,
+            Check::TeamListing,
+        ],
+        &[read("ListResources")],
+    ),
+    offered(
+        "c1.connector.v2.ResourceGetterService",
+        &[
+            Check::Authentication,
+            Check::OrganizationAccess,
+            Check::OrganizationMemberListing,
+            Check::TeamListing,
+        ],
+        &[read("GetResource")],
+    ),
+    offered(
+        "c1.connector.v2.EntitlementsService",
+        &[],
+        &[read("ListEntitlements"), read("ListStaticEntitlements")],
+    ),
+    offered(
+        "c1.connector.v2.GrantsService",
+        &[Check::Authentication, Check::OrganizationAccess, Check::TeamListing],
+        &[read("ListGrants")],
+    ),
+    Service {
+        name: "c1.connector.v2.GrantManagerService",
+        health: ServiceHealth::Needs {
+            checks: &[
+                Check::Authentication,
+                Check::OrganizationAccess,
+                Check::TeamListing,
+                Check::TeamMembershipManagement,
+            ],
+            includes_changes: true,
+        },
+        rate_limited: true,
+        methods: &[change("Grant"), change("Revoke")],
+    },
+    not_offered("c1.connector.v2.AccountManagerService", &[change("CreateAccount")]),
+    not_offered(
+        "c1.connector.v2.ActionService",
+        &[
+            change("InvokeAction"),
+            read("GetActionStatus"),
+            read("GetActionSchema"),
+            read("ListActionSchemas"),
+        ],
+    ),
+    // Its stream ends at once, so it is limited like a unary method.
+    not_offered("c1.connector.v2.AssetService", &[read("GetAsset")]),
+    not_offered(
+        "c1.connector.v2.CredentialManagerService",
+        &[change("RotateCredential"), change("IssueCredential")],
+    ),
+    not_offered(
+        "c1.connector.v2.EventService",
+        &[read("ListEvents"), read("ListEventFeeds")],
+    ),
+    not_offered("c1.connector.v2.ResourceDeleterService", &[change("DeleteResourceV2")]),
+    not_offered(
+        "c1.connector.v2.ResourceManagerService",
+        &[change("CreateResource"), change("DeleteResource")],
+    ),
+    not_offered(
+        "c1.connector.v2.TicketsService",
+        &[
+            change("CreateTicket"),
+            change("BulkCreateTickets"),
+            read("GetTicket"),
+            read("BulkGetTickets"),
+            read("GetTicketSchema"),
+            read("ListTicketSchemas"),
+        ],
+    ),
+    unlisted(
+        "c1.ratelimit.v1.RateLimiterService",
+        false,
+        &[read("Do"), read("Report")],
+    ),
+    unlisted(
+        "connector.health.v1.ScopeHealthService",
+        true,
+        &[read("CheckScopes"), stream("WatchScopes")],
+    ),
+    unlisted(
+        "grpc.health.v1.Health",
+        false,
+        &[
+            probe("Check", MethodClass::HealthCheck),
+            probe("Watch", MethodClass::HealthWatch),
+        ],
+    ),
+    unlisted(
+        "grpc.reflection.v1.ServerReflection",
+        true,
+        &[stream("ServerReflectionInfo")],
+    ),
+    unlisted(
+        "grpc.reflection.v1alpha.ServerReflection",
+        true,
+        &[stream("ServerReflectionInfo")],
+    ),
+];
+
+/// The row of a method, by the path of its requests. `None` for a method that is not served, which nobody may call.
+#[must_use]
+pub fn find(path: &str) -> Option<(&'static Service, &'static Method)> {
+    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    let mut services = SERVICES.iter().chain(PLUGIN_SERVICES);
+    let service = services.find(|row| row.name == service)?;
+    let method = service.methods.iter().find(|row| row.name == method)?;
+    Some((service, method))
+}
+
+/// The class of a method, by the path of its requests.
+#[must_use]
+pub fn class(path: &str) -> MethodClass {
+    find(path).map_or(MethodClass::Unary, |(_, method)| method.class)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+    use crate::proto::{FILE_DESCRIPTOR_SET, HOST_FILE_DESCRIPTOR_SET};
+
+    /// The methods of every descriptor that reflection serves, of reflection itself, and of go-plugin: whether each streams
+    /// its response.
+    fn described() -> BTreeMap<String, bool> {
+        let sets = [
+            FILE_DESCRIPTOR_SET,
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        ];
+        let files = sets.map(|set| FileDescriptorSet::decode(set).unwrap().file);
+        let hosts = FileDescriptorSet::decode(HOST_FILE_DESCRIPTOR_SET).unwrap().file;
+        let plugin = hosts.into_iter().filter(|file| file.package() == "plugin");
+        let mut methods = BTreeMap::new();
+        for file in files.into_iter().flatten().chain(plugin) {
+            for service in &file.service {
+                for method in &service.method {
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    methods.insert(path, method.server_streaming());
+                }
+            }
+        }
+        methods
+    }
+
+    #[test]
+    fn every_described_method_has_one_row_and_every_row_is_described() {
+        let described = described();
+        let rows = SERVICES.iter().chain(PLUGIN_SERVICES).flat_map(|service| {
+            let of = |method: &Method| format!("/{}/{}", service.name, method.name);
+            service.methods.iter().map(of)
+        });
+        let mut rows: Vec<String> = rows.collect();
+        rows.sort();
+        assert_eq!(rows, described.keys().cloned().collect::<Vec<_>>());
+        assert!(rows.len() >= 41, "{rows:?}");
+    }
+
+    #[test]
+    fn a_method_that_stays_open_is_a_stream_and_only_an_asset_ends_on_its_own() {
+        for (path, streams) in described() {
+            let is_open_ended = class(&path).is_open_ended();
+            assert_eq!(is_open_ended, streams && !path.ends_with("/GetAsset"), "{path}");
+        }
+    }
+
+    #[test]
+    fn only_a_provisioner_changes_anything_and_only_probes_are_public() {
+        let access = |path: &str| find(path).map(|(_, method)| method.access);
+        for method in [
+            "GrantManagerService/Grant",
+            "GrantManagerService/Revoke",
+            "AccountManagerService/CreateAccount",
+            "ActionService/InvokeAction",
+            "ResourceManagerService/DeleteResource",
+        ] {
+            let expected = Some(Access::Role(CallerRole::Provisioner));
+            assert_eq!(access(&format!("/c1.connector.v2.{method}")), expected, "{method}");
+        }
+        assert_eq!(access("/grpc.health.v1.Health/Check"), Some(Access::Public));
+        for path in [
+            "/connector.health.v1.ScopeHealthService/CheckScopes",
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        ] {
+            assert_eq!(access(path), Some(READER));
+        }
+    }
+
+    #[test]
+    fn what_a_plugin_host_calls_is_for_no_caller() {
+        let methods = PLUGIN_SERVICES.iter().flat_map(|service| service.methods);
+        let access: Vec<_> = methods.map(|method| method.access).collect();
+        assert_eq!(access, [Access::Host; 3]);
+    }
+
+    #[test]
+    fn a_path_that_is_not_exactly_a_methods_has_no_row() {
+        for path in [
+            "",
+            "/",
+            "x",
+            "c1.connector.v2.GrantManagerService/Grant",
+            "/c1.connector.v2.GrantManagerService",
+            "/c1.connector.v2.GrantManagerService/Grant/",
+            "/c1.connector.v2.GrantManagerService/AddedLater",
+            "/c1.connector.v2.SchemaService/ListSchemas",
+        ] {
+            assert!(find(path).is_none(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The priority queue of waiting requests.
+//!
+//! Grants and revokes go first, then single reads, then syncs; each lane is first in, first out. A lane that was
+//! bypassed ten times is next once, if it may send at all. So no lane starves, and no lane gets the reserve by waiting.
+
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
+
+use crate::providers::buildkite::call::Lane;
+
+/// Requests of higher lanes after which a waiting lane is next once.
+const MAX_BYPASSES: u32 = 10;
+
+/// A request that waits for permission to be sent.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) id: u64,
+    /// The moment at which it stops waiting.
+    pub(crate) deadline: Instant,
+    /// Whether it waited for a rate limit, rather than for the concurrency limit.
+    pub(crate) throttled: bool,
+}
+
+#[derive(Debug, Default)]
+struct LaneQueue {
+    waiters: VecDeque<Waiter>,
+    /// Requests of higher lanes that were granted since this lane was last served.
+    bypassed: u32,
+}
+
+/// The waiters of all three lanes.
+#[derive(Debug, Default)]
+pub(crate) struct PriorityQueue {
+    provisioning: LaneQueue,
+    interactive: LaneQueue,
+    sync: LaneQueue,
+}
+
+impl PriorityQueue {
+    fn lane(&self, lane: Lane) -> &LaneQueue {
+        match lane {
+            Lane::Provisioning => &self.provisioning,
+            Lane::Interactive => &self.interactive,
+            Lane::Sync => &self.sync,
+        }
+    }
+
+    fn lane_mut(&mut self, lane: Lane) -> &mut LaneQueue {
+        match lane {
+            Lane::Provisioning => &mut self.provisioning,
+            Lane::Interactive => &mut self.interactive,
+            Lane::Sync => &mut self.sync,
+        }
+    }
+
+    pub(crate) fn enqueue(&mut self, lane: Lane, waiter: Waiter) {
+        self.lane_mut(lane).waiters.push_back(waiter);
+    }
+
+    /// Removes a waiter; returns `None` if it is not in the queue.
+    pub(crate) fn cancel(&mut self, id: u64) -> Option<Waiter> {
+        Lane::ALL.into_iter().find_map(|lane| {
+            let waiters = &mut self.lane_mut(lane).waiters;
+            let index = waiters.iter().position(|waiter| waiter.id == id)?;
+            waiters.remove(index)
+        })
+    }
+
+    /// How many wait in a lane.
+    pub(crate) fn waiting(&self, lane: Lane) -> usize {
+        self.lane(lane).waiters.len()
+    }
+
+    /// All waiters in order of priority.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Lane, &Waiter)> {
+        let of = |lane| self.lane(lane).waiters.iter().map(move |waiter| (lane, waiter));
+        Lane::ALL.into_iter().flat_map(of)
+    }
+
+    /// All waiters in order of priority, mutable.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Lane, &mut Waiter)> {
+        let Self {
+            provisioning,
+            interactive,
+            sync,
+        } = self;
+        let of = |lane, queue| LaneQueue::iter_mut(queue).map(move |waiter| (lane, waiter));
+        of(Lane::Provisioning, provisioning)
+            .chain(of(Lane::Interactive, interactive))
+            .chain(of(Lane::Sync, sync))
+    }
+
+    /// The lane to serve next, of those that `may_send`.
+    pub(crate) fn next_lane(&self, may_send: impl Fn(Lane) -> bool) -> Option<Lane> {
+        let is_ready = |lane: &Lane| !self.lane(*lane).waiters.is_empty() && may_send(*lane);
+        let is_overdue = |lane: &Lane| self.lane(*lane).bypassed >= MAX_BYPASSES && is_ready(lane);
+        let overdue = Lane::ALL.into_iter().rev().find(is_overdue);
+        overdue.or_else(|| Lane::ALL.into_iter().find(is_ready))
+    }
+
+    /// Removes the first waiter of a lane. Each lower lane that waits is counted as bypassed.
+    pub(crate) fn dequeue(&mut self, lane: Lane) -> Option<Waiter> {
+        let queue = self.lane_mut(lane);
+        queue.bypassed = 0;
+        let waiter = queue.waiters.pop_front()?;
+        for lower in Lane::ALL.into_iter().filter(|lower| *lower > lane) {
+            let queue = self.lane_mut(lower);
+            if !queue.waiters.is_empty() {
+                queue.bypassed = queue.bypassed.saturating_add(1);
+            }
+        }
+        Some(waiter)
+    }
+}
+
+impl LaneQueue {
+    fn iter_mut(queue: &mut Self) -> impl Iterator<Item = &mut Waiter> {
+        queue.waiters.iter_mut()
+    }
+}
