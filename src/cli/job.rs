@@ -50,34 +50,51 @@ impl Job {
         };
         let given = args.log.as_deref().filter(|filter| !filter.is_empty());
         logging::init(given.unwrap_or(unless_given))?;
-        let sandbox = if args.sandbox {
+        Self::open(&args.connection, args.sandbox, |name| std::env::var(name).ok(), false).await
+    }
+
+    /// A job on the connection that the settings describe, or on a stand-in; `variable` is the environment. Grants and revokes are
+    /// carried out where the settings say so, and where the job `provisions`.
+    pub(super) async fn open(
+        connection: &ConnectionArgs,
+        sandbox: bool,
+        variable: impl Fn(&str) -> Option<String>,
+        provisions: bool,
+    ) -> Result<Self, CommandError> {
+        let sandbox = if sandbox {
             Some(serve::start_sandbox().await?)
         } else {
             None
         };
-        let settings = match &sandbox {
-            Some(sandbox) => serve::for_sandbox(sandbox, &args.connection)?,
-            None => Settings::read(&args.connection, |name| std::env::var(name).ok())?,
+        let mut settings = match &sandbox {
+            Some(sandbox) => serve::for_sandbox(sandbox, connection)?,
+            None => Settings::read(connection, variable)?,
         };
+        settings.access.provisioning |= provisions;
         let client = Client::with_credential(
             settings.origin,
             settings.organization,
             settings.credential,
-            args.connection.client_of_a_job(settings.client),
+            connection.client_of_a_job(settings.client),
         )
         .map_err(|error| CommandError::Failed(error.to_string()))?;
         let credential = client.credential();
         Ok(Self {
             access: Arc::new(Governance::new(Arc::new(client), settings.access)),
-            has_max_wait: args.connection.has_max_wait(),
+            has_max_wait: connection.has_max_wait(),
             _sandbox: sandbox,
             _rotation: AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await })),
         })
     }
 
     /// The organization's governance.
-    pub(super) fn access(&self) -> &Governance {
+    pub(super) fn access(&self) -> &Arc<Governance> {
         &self.access
+    }
+
+    /// Whether a longest wait for a rate limit was given.
+    pub(super) fn has_max_wait(&self) -> bool {
+        self.has_max_wait
     }
 
     /// Does the work and shows its progress. A signal drops the work where it is.
@@ -86,17 +103,29 @@ impl Job {
         progress: &Progress,
         work: impl Future<Output = Result<T, CommandError>>,
     ) -> Result<T, CommandError> {
-        let interruption = signals::interruption().map_err(|error| CommandError::Failed(error.to_string()))?;
-        let done = tokio::select! {
-            biased;
-            code = interruption => Err(CommandError::Interrupted(code)),
-            done = work => done,
-            never = progress::show(progress, &self.access) => match never {},
-        };
+        let done = self.until_interrupted(progress, work).await?;
         match done {
             // Without a longest wait that was given, this is trouble like any other.
             Err(CommandError::RateLimited(problem)) if !self.has_max_wait => Err(CommandError::Failed(problem)),
             done => done,
+        }
+    }
+
+    /// The same for work that fails in words of its own.
+    ///
+    /// # Errors
+    /// [`CommandError::Interrupted`] where a signal came first.
+    pub(super) async fn until_interrupted<T>(
+        &self,
+        progress: &Progress,
+        work: impl Future<Output = T>,
+    ) -> Result<T, CommandError> {
+        let interruption = signals::interruption().map_err(|error| CommandError::Failed(error.to_string()))?;
+        tokio::select! {
+            biased;
+            code = interruption => Err(CommandError::Interrupted(code)),
+            done = work => Ok(done),
+            never = progress::show(progress, &self.access) => match never {},
         }
     }
 }

@@ -17,6 +17,14 @@ const DEFAULT: &str = "info";
 /// # Errors
 /// When the filter is malformed.
 pub(super) fn init(filter: &str) -> Result<(), SettingError> {
+    init_as(filter, io::stderr().is_terminal())
+}
+
+/// The same in a form that was chosen: `for_people`, or as JSON.
+///
+/// # Errors
+/// When the filter is malformed.
+pub(super) fn init_as(filter: &str, for_people: bool) -> Result<(), SettingError> {
     let filter = if filter.is_empty() { DEFAULT } else { filter };
     let wrong = |problem: String| SettingError::new("--log", "BUILDKITE_CONNECTOR_LOG", problem);
     if let Some(word) = stray_word(filter) {
@@ -28,7 +36,7 @@ pub(super) fn init(filter: &str) -> Result<(), SettingError> {
         .map_err(|_| wrong("give a level such as `info`, or `target=level` pairs".to_owned()))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Masked);
     // A subscriber that is set already, as in a test, is as good.
-    let _ = if io::stderr().is_terminal() {
+    let _ = if for_people {
         subscriber.compact().try_init()
     } else {
         subscriber.json().flatten_event(true).try_init()

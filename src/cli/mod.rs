@@ -1,11 +1,13 @@
 //! Commands: parse, wire, print. What they do is decided in the rooms below.
 
+mod baton;
 mod caller;
 mod check;
 mod diff;
 mod job;
 mod list;
 mod logging;
+mod program;
 mod progress;
 pub mod sandbox;
 mod serve;
@@ -19,11 +21,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use baton::Baton;
 pub use caller::CallerArgs;
 pub use check::CheckArgs;
 pub use diff::DiffArgs;
 pub use job::JobArgs;
 pub use list::ListArgs;
+pub use program::Program;
 pub use serve::ServeArgs;
 pub use settings::{ConnectionArgs, SettingError, Settings};
 pub use sync::SyncArgs;
