@@ -1,6 +1,8 @@
 //! Exit codes: the gRPC code of what went wrong, and those of signals.
 
-use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind};
+use buildkite_connector::sandbox::{BodyStyle, Endpoint, Fault, FaultKind, LimitOptions, Options, Sandbox};
+use std::time::Duration;
+
 use http::StatusCode;
 use rstest::rstest;
 
@@ -25,7 +27,7 @@ async fn trouble_at_buildkite_is_told_by_its_code(#[case] status: StatusCode, #[
 }
 
 #[tokio::test]
-async fn a_disabled_place_to_write_is_told_as_unknown() {
+async fn a_place_that_cannot_be_written_is_told_as_unknown() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let linked = Linked::new();
     let printed = printed(ended(linked.on(&sandbox, &["-f", "nowhere/x.c1z"])).await, 2);
@@ -58,8 +60,20 @@ async fn a_signal_ends_a_sync_and_leaves_the_old_file(#[case] signal: &str, #[ca
 
 #[tokio::test]
 async fn a_longest_wait_for_the_rate_limit_that_is_exceeded_ends_with_3() {
-    let sandbox = sandbox(sized(2, 2, 4)).await;
-    sandbox.spend(Bucket::Organization, 1_000_000);
+    let limits = LimitOptions {
+        user: Some(20),
+        window: Duration::from_secs(60),
+        organization_offset: Some(Duration::ZERO),
+        user_offset: Some(Duration::ZERO),
+        ..LimitOptions::default()
+    };
+    let options = Options {
+        seed: sized(60, 3, 20),
+        limits,
+        ..Options::default()
+    };
+    let sandbox = Sandbox::start(options).await.unwrap();
     let linked = Linked::new();
-    printed(ended(linked.on(&sandbox, &["--max-wait", "1ms"])).await, 3);
+    printed(ended(linked.on(&sandbox, &["--max-wait", "1s"])).await, 3);
+    assert!(!linked.path("sync.c1z").exists());
 }

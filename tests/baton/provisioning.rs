@@ -1,12 +1,13 @@
 //! One grant or revoke, by what the file of a sync holds.
 
-use buildkite_connector::sandbox::{Sandbox, TeamRole};
+use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Gate, Sandbox, TeamRole};
 use rstest::rstest;
 use rusqlite::Connection;
 
 use crate::job::{ended, truth};
 use crate::linked::{Linked, printed};
-use crate::support::{sandbox, sized};
+use crate::process::Running;
+use crate::support::{sandbox, sized, until};
 
 /// A sandbox of two teams with two members each of four people, and a file that holds it.
 async fn synced() -> (Sandbox, Linked) {
@@ -198,4 +199,32 @@ async fn a_role_that_is_held_already_is_well() {
     let flags = ["--grant-entitlement", &entitlement, "--grant-principal", &user];
     let printed = printed(ended(linked.on(&sandbox, &flags)).await, 0);
     assert!(printed.contains("already_exists"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_was_begun_when_a_signal_comes_is_finished_and_recorded() {
+    let (sandbox, linked) = synced().await;
+    let (team, user) = outsider(&sandbox);
+    let gate = Gate::default();
+    let fault = Fault::new(Endpoint::AddTeamMember, FaultKind::Held(gate.clone()));
+    let held = sandbox.faults().add(fault);
+    let entitlement = format!("team:{team}:member");
+    let flags = ["--grant-entitlement", &entitlement, "--grant-principal", &user];
+    let mut command = linked.on(&sandbox, &flags);
+    command.env("BATON_AUDIT_FILE", linked.path("audit.jsonl"));
+    let mut job = Running::start(command);
+    until(|| held.fired() > 0).await;
+    job.signal("INT");
+    let (sender, interrupted) = tokio::sync::oneshot::channel();
+    let job = tokio::task::spawn_blocking(move || {
+        job.line("interrupted: a change that was begun");
+        let _ = sender.send(());
+        job.ended()
+    });
+    interrupted.await.unwrap();
+    gate.open();
+    printed(job.await.unwrap(), 130);
+    assert!(truth(&sandbox).grants.contains(&format!("{entitlement}:user:{user}")));
+    let audit = std::fs::read_to_string(linked.path("audit.jsonl")).unwrap();
+    assert!(audit.contains("\"granted\""), "{audit}");
 }

@@ -35,6 +35,7 @@ pub(super) enum BatonError {
 
 impl BatonError {
     /// A failure that no call ends with; the family's code of it is UNKNOWN.
+    #[allow(clippy::needless_pass_by_value)] // an error goes straight into it
     pub(super) fn unknown(problem: impl ToString) -> Self {
         Self::Failed {
             code: Code::Unknown,

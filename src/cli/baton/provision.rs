@@ -33,7 +33,7 @@ pub(super) async fn job(flags: &Flags, provisions: bool) -> Result<Job, BatonErr
 /// Grants an entitlement of the file to a principal of the file.
 ///
 /// # Errors
-/// NOT_FOUND where the file lacks one of them; otherwise what the grant ends with.
+/// `NOT_FOUND` where the file lacks one of them; otherwise what the grant ends with.
 pub(super) async fn grant(flags: &Flags, asked: GrantRequest) -> Result<(), BatonError> {
     let file = open(&flags.file)?;
     let found = file.entitlement(&asked.entitlement).map_err(of_file)?;
@@ -46,7 +46,7 @@ pub(super) async fn grant(flags: &Flags, asked: GrantRequest) -> Result<(), Bato
 /// Revokes a grant of the file.
 ///
 /// # Errors
-/// NOT_FOUND where the file lacks it or what it is about; otherwise what the revoke ends with.
+/// `NOT_FOUND` where the file lacks it or what it is about; otherwise what the revoke ends with.
 pub(super) async fn revoke(flags: &Flags, id: &str) -> Result<(), BatonError> {
     let file = open(&flags.file)?;
     let grant = file.grant(id).map_err(of_file)?;
@@ -87,6 +87,9 @@ async fn change(
     );
     let done = job.until_interrupted(&Progress::default(), work).await;
     // A change that was begun when a signal came is finished and recorded.
+    if done.is_err() {
+        tracing::info!("interrupted: a change that was begun is finished first");
+    }
     job.access().begin_no_more();
     job.access().finish_changes().await;
     let done = done.map_err(|error| match BatonError::from(error) {

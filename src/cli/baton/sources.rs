@@ -19,7 +19,7 @@ const NO_SETTINGS: [&str; 2] = ["help", "version"];
 #[derive(Debug)]
 pub(super) struct Value {
     flag: String,
-    value: OsString,
+    text: OsString,
     /// The variable or the key that it comes from.
     origin: String,
 }
@@ -28,7 +28,7 @@ impl Value {
     /// The value as a flag.
     pub(super) fn argument(&self) -> OsString {
         let mut argument = OsString::from(format!("--{}=", self.flag));
-        argument.push(&self.value);
+        argument.push(&self.text);
         argument
     }
 }
@@ -76,7 +76,7 @@ pub(super) fn fill(
         };
         values.extend(found.map(|(value, origin)| Value {
             flag: flag.to_owned(),
-            value,
+            text: value,
             origin,
         }));
     }

@@ -12,7 +12,7 @@ use crate::governance::{ResourceId, ResourceKind};
 #[derive(Debug)]
 pub(super) enum Task {
     /// Service mode.
-    Serve(ServiceSettings),
+    Serve(Box<ServiceSettings>),
     /// One sync.
     Sync(SyncOptions),
     /// One grant.
@@ -63,7 +63,7 @@ impl Task {
         };
         let secret = flags.service.client_secret.clone().filter(is_given);
         match (given(&flags.service.client_id), secret, one_shot) {
-            (Some(id), Some(secret), None) => Ok(Self::Serve(ServiceSettings::new(flags, id, secret)?)),
+            (Some(id), Some(secret), None) => Ok(Self::Serve(Box::new(ServiceSettings::new(flags, id, secret)?))),
             (Some(_), Some(_), Some(_)) => Err(refused(
                 "--client-id starts service mode, where the platform says what is granted and revoked: leave it or the one-shot flags out",
             )),
