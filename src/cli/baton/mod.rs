@@ -80,10 +80,12 @@ impl Baton {
         let filled = sources::fill(&command, &matches, variable, &file);
         let unknown_keys = file.keys_without(|key| sources::is_setting(&command, key)).collect();
         let exposed = SECRETS.into_iter().filter(|flag| is_exposed(&matches, flag)).collect();
-        let (program, rest) = arguments.split_first().unwrap_or((NAME_OF_NONE, &[]));
-        let all = std::iter::once(program.clone())
+        let all = arguments
+            .first()
+            .into_iter()
+            .cloned()
             .chain(filled.iter().map(sources::Value::argument))
-            .chain(rest.iter().cloned());
+            .chain(arguments.iter().skip(1).cloned());
         let matches = command
             .try_get_matches_from(all)
             .map_err(|error| sources::blamed(&filled, error))?;
@@ -139,9 +141,6 @@ impl Baton {
         }
     }
 }
-
-/// What a command line without even a program's name is read as.
-const NAME_OF_NONE: &OsString = &OsString::new();
 
 /// Why a command line was not read.
 enum Unread {
