@@ -50,6 +50,7 @@ impl Linked {
 }
 
 /// What a command that ended printed, its code checked.
+#[allow(clippy::needless_pass_by_value)] // what has ended is of no further use
 pub fn printed(ended: Ended, code: i32) -> String {
     let printed = ended.printed.join("\n");
     assert_eq!(ended.status.code(), Some(code), "{printed}");

@@ -12,7 +12,6 @@ mod process;
 #[allow(dead_code)]
 mod read_back;
 #[path = "../support/mod.rs"]
-#[allow(dead_code)]
 mod support;
 
 mod endings;
