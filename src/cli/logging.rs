@@ -18,11 +18,19 @@ const DEFAULT: &str = "info";
 /// # Errors
 /// When the filter is malformed.
 pub(super) fn init(filter: &str) -> Result<(), SettingError> {
+    init_as(filter, io::stderr().is_terminal())
+}
+
+/// The same in a form that was chosen: `for_people`, or as JSON.
+///
+/// # Errors
+/// When the filter is malformed.
+pub(super) fn init_as(filter: &str, for_people: bool) -> Result<(), SettingError> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(read(filter)?)
         .with_writer(Masked);
     // A subscriber that is set already, as in a test, is as good.
-    let _ = if io::stderr().is_terminal() {
+    let _ = if for_people {
         subscriber.compact().try_init()
     } else {
         subscriber.json().flatten_event(true).try_init()

@@ -1,5 +1,6 @@
 //! Commands: parse, wire, print. What they do is decided in the rooms below.
 
+mod baton;
 mod caller;
 mod change;
 mod check;
@@ -9,6 +10,7 @@ mod job;
 mod list;
 mod logging;
 mod plugin;
+mod program;
 mod progress;
 pub mod sandbox;
 mod serve;
@@ -24,6 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use baton::Baton;
 pub use caller::CallerArgs;
 pub use change::ChangeArgs;
 pub use check::CheckArgs;
@@ -31,6 +34,7 @@ pub use diff::DiffArgs;
 pub use disconnect::DisconnectArgs;
 pub use job::JobArgs;
 pub use list::ListArgs;
+pub use program::Program;
 pub use serve::ServeArgs;
 pub use service::ServiceArgs;
 pub use settings::{ConnectionArgs, SettingError, Settings};

@@ -56,7 +56,7 @@ impl ConnectorService for Connector {
 }
 
 /// What is truly there: provisioning is a capability only while it is on.
-fn capabilities(provisioning: bool) -> ConnectorCapabilities {
+pub(crate) fn capabilities(provisioning: bool) -> ConnectorCapabilities {
     let team = [
         provisioning.then_some(Capability::Provision),
         Some(Capability::Sync),
