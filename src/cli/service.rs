@@ -9,7 +9,7 @@ use super::{CommandError, logging, serve, signals};
 use crate::governance::Governance;
 use crate::grpc::server::{ListenAddress, Listener};
 use crate::hosts::ExportRunner;
-use crate::hosts::service::{Service, ServiceError};
+use crate::hosts::service::{Service, ServiceError, ServiceOptions};
 use crate::monitoring;
 use crate::providers::buildkite::Client;
 
@@ -31,7 +31,7 @@ pub struct ServiceArgs {
 impl From<ServiceError> for CommandError {
     fn from(error: ServiceError) -> Self {
         match error {
-            ServiceError::Refused(problem) => Self::Failed(problem),
+            ServiceError::Refused { message, .. } => Self::Failed(message),
             setup @ ServiceError::Setup(_) => Self::Refused(setup.to_string()),
         }
     }
@@ -40,52 +40,84 @@ impl From<ServiceError> for CommandError {
 /// Works until a signal comes, or the platform refuses this connector for good.
 pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
     logging::init(&args.log)?;
-    let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
     let variable = |name: &str| std::env::var(name).ok();
-    // The platform's settings first: a sandbox for nothing would be started otherwise.
-    let options = args.platform.options(variable)?;
-    let health_address = args.platform.health_address()?;
-    let sandbox = if args.sandbox {
-        Some(serve::start_sandbox().await?)
-    } else {
-        None
+    let work = Work {
+        connection: &args.connection,
+        sandbox: args.sandbox,
+        options: args.platform.options(variable)?,
+        health_address: args.platform.health_address()?,
     };
-    let settings = match &sandbox {
-        Some(sandbox) => serve::for_sandbox(sandbox, &args.connection)?,
-        None => Settings::read(&args.connection, variable)?,
-    };
-    let interval = args.connection.health.interval()?;
-    let organization = settings.organization.clone();
-    let client = Client::with_credential(
-        settings.origin,
-        settings.organization,
-        settings.credential,
-        args.connection.client_of_a_job(settings.client),
-    )
-    .map_err(|error| failed(&error))?;
-    let credential = client.credential();
-    let watched = Arc::clone(&credential);
-    let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-    let access = Arc::new(Governance::new(Arc::new(client), settings.access));
-    let (client_id, host_id) = (options.client_id.as_str().to_owned(), options.host_id.clone());
-    let syncs = Arc::new(ExportRunner::new(Arc::clone(&access)));
-    let service = Service::new(Arc::clone(&access), syncs, options)?;
-    let ending = signals::ending().map_err(|error| failed(&error))?;
-    let pages = match health_address {
-        Some(address) => Some(open_pages(&address, &service, &access).await?),
-        None => None,
-    };
-    let health = pages.as_ref().map(|(address, _)| tracing::field::display(address));
-    tracing::info!(client_id, host_id, health, %organization, sandbox = args.sandbox, "working for the platform");
-    let checking = serve::keep_checking(Arc::clone(&access), credential, interval);
-    let _checking = AbortOnDropHandle::new(tokio::spawn(checking));
-    let ended = service.run(ending).await;
-    if let Some(sandbox) = sandbox {
-        sandbox.stop().await;
+    work.run(variable).await
+}
+
+/// Service mode with settings that were read.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    /// How Buildkite is reached.
+    pub(super) connection: &'a ConnectionArgs,
+    /// Whether a sandbox takes Buildkite's place.
+    pub(super) sandbox: bool,
+    /// How the platform is reached. Read first, so that no sandbox starts when they are wrong.
+    pub(super) options: ServiceOptions,
+    /// Where monitors read health. `None` for no listener.
+    pub(super) health_address: Option<ListenAddress>,
+}
+
+impl Work<'_> {
+    /// Works until a signal comes, or the platform refuses this connector for good. `variable` is the environment.
+    ///
+    /// # Errors
+    /// A setting is wrong or missing, something cannot be opened, or the platform refuses this connector.
+    pub(super) async fn run<E: From<CommandError> + From<ServiceError>>(
+        self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<(), E> {
+        let sandbox = if self.sandbox {
+            Some(serve::start_sandbox().await?)
+        } else {
+            None
+        };
+        let settings = match &sandbox {
+            Some(sandbox) => serve::for_sandbox(sandbox, self.connection)?,
+            None => Settings::read(self.connection, variable).map_err(CommandError::from)?,
+        };
+        let interval = self.connection.health.interval().map_err(CommandError::from)?;
+        let organization = settings.organization.clone();
+        let client = Client::with_credential(
+            settings.origin,
+            settings.organization,
+            settings.credential,
+            self.connection.client_of_a_job(settings.client),
+        )
+        .map_err(|error| CommandError::Failed(error.to_string()))?;
+        let credential = client.credential();
+        let watched = Arc::clone(&credential);
+        let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
+        let governance = Arc::new(Governance::new(Arc::new(client), settings.access));
+        let (client_id, host_id) = (self.options.client_id.as_str().to_owned(), self.options.host_id.clone());
+        let syncs = Arc::new(ExportRunner::new(Arc::clone(&governance)));
+        let service = Service::new(Arc::clone(&governance), syncs, self.options)?;
+        let ending = signals::ending().map_err(|error| CommandError::Failed(error.to_string()))?;
+        let pages = match &self.health_address {
+            Some(address) => Some(
+                open_pages(address, &service, &governance)
+                    .await
+                    .map_err(CommandError::from)?,
+            ),
+            None => None,
+        };
+        let health = pages.as_ref().map(|(address, _)| tracing::field::display(address));
+        tracing::info!(client_id, host_id, health, %organization, sandbox = self.sandbox, "working for the platform");
+        let checking = serve::keep_checking(Arc::clone(&governance), credential, interval);
+        let _checking = AbortOnDropHandle::new(tokio::spawn(checking));
+        let ended = service.run(ending).await;
+        if let Some(sandbox) = sandbox {
+            sandbox.stop().await;
+        }
+        ended?;
+        tracing::info!("ended");
+        Ok(())
     }
-    ended?;
-    tracing::info!("ended");
-    Ok(())
 }
 
 /// Answers monitors until the handle is dropped; where.

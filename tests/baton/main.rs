@@ -18,6 +18,7 @@ mod endings;
 mod linked;
 mod provisioning;
 mod refusals;
+mod service;
 mod settings;
 mod subcommands;
 mod syncing;

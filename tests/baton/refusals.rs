@@ -106,26 +106,6 @@ async fn wrong_usage_ends_with_2_and_names_the_flag(#[case] flags: &[&str], #[ca
 }
 
 #[tokio::test]
-async fn service_mode_is_refused_in_one_sentence_without_its_secret() {
-    let linked = Linked::new();
-    let flags = [
-        "--sandbox",
-        "--client-id",
-        "name@example.com/x",
-        "--client-secret",
-        "a:b:v1:hush",
-        "--log-level",
-        "error",
-    ];
-    let printed = printed(ended(linked.command(&flags)).await, 2);
-    assert!(
-        printed.starts_with("error: --client-id") && !printed.contains("hush"),
-        "{printed}"
-    );
-    assert!(!printed.contains('\n'), "{printed}");
-}
-
-#[tokio::test]
 async fn a_token_in_a_wrong_place_is_not_repeated() {
     let linked = Linked::new();
     let token = "bkua_0123456789abcdef0123456789abcdef01234567";

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::cli::settings::ConnectionArgs;
+use crate::cli::settings::{ConnectionArgs, PlatformArgs};
 
 /// Syncs a Buildkite organization into a c1z, or grants and revokes team roles, by the command line of the Baton connectors.
 ///
@@ -83,15 +83,11 @@ pub(super) struct ProvisionFlags {
 /// Service mode.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ServiceFlags {
-    /// The id that an access platform knows this connector by; switches service mode on
-    #[arg(long, value_name = "ID")]
-    pub(super) client_id: Option<String>,
-    /// Its secret: a variable keeps it from others on this machine, this flag does not
+    #[command(flatten)]
+    pub(super) platform: PlatformArgs,
+    /// The client secret: a variable or a file keeps it from others on this machine, this flag does not
     #[arg(long, value_name = "SECRET")]
     pub(super) client_secret: Option<SecretString>,
-    /// Tasks of service mode that run at once, 1 to 100
-    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u8).range(1..=100))]
-    pub(super) task_concurrency: u8,
     /// Answer /health, /ready and /live over HTTP in service mode
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         default_value = "false", hide_default_value = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
@@ -102,6 +98,14 @@ pub(super) struct ServiceFlags {
     /// The address of that
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(super) health_check_bind_address: IpAddr,
+}
+
+impl ServiceFlags {
+    /// The client secret, unless it is given as a file.
+    pub(super) fn client_secret(&self) -> Option<&str> {
+        let secret = self.client_secret.as_ref().map(SecretString::expose_secret);
+        secret.filter(|secret| !secret.is_empty())
+    }
 }
 
 /// What is logged, and how.

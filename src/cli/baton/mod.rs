@@ -134,7 +134,7 @@ impl Baton {
             );
         }
         match Task::of(&flags)? {
-            Task::Serve(settings) => service::start(&settings).await,
+            Task::Serve(settings) => service::start(&flags, *settings).await,
             Task::Sync(options) => sync::run(&flags, &options).await,
             Task::Grant(asked) => provision::grant(&flags, asked).await,
             Task::Revoke(grant) => provision::revoke(&flags, &grant).await,

@@ -22,17 +22,22 @@ const TOKEN: &str = "BUILDKITE_API_TOKEN";
 /// What a row carries that the platform made up, and no connector knows.
 const PLATFORMS_OWN: &str = "c1.connector.v2.BatonID";
 
-/// A job by the flags' settings.
-pub(super) async fn job(flags: &Flags, provisions: bool) -> Result<Job, BatonError> {
-    let variable = |name: &str| match (&flags.api_token, name) {
+/// The environment, in which a token that was given as a flag stands in the place of its variable.
+pub(super) fn environment(flags: &Flags) -> impl Fn(&str) -> Option<String> {
+    let token = flags.api_token.clone();
+    move |name| match (&token, name) {
         (Some(token), TOKEN) => Some(token.expose_secret().to_owned()),
         _ => std::env::var(name).ok(),
-    };
+    }
+}
+
+/// A job by the flags' settings.
+pub(super) async fn job(flags: &Flags, provisions: bool) -> Result<Job, BatonError> {
     let adjust = |mut settings: Settings| {
         settings.access.provisioning |= provisions;
         settings
     };
-    Ok(Job::open(&flags.connection, flags.sandbox, variable, adjust).await?)
+    Ok(Job::open(&flags.connection, flags.sandbox, environment(flags), adjust).await?)
 }
 
 /// Grants an entitlement of the file to a principal of the file.

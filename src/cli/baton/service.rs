@@ -1,79 +1,74 @@
-//! Service mode: what it needs to be started with.
+//! Service mode: the flags of the family, and the connector's own `service` behind them.
 
 use std::net::SocketAddr;
 
-use secrecy::{ExposeSecret, SecretString};
-
 use super::error::BatonError;
 use super::flags::Flags;
-use crate::cli::settings::ConnectionArgs;
+use super::provision;
+use crate::cli::service::Work;
+use crate::grpc::server::ListenAddress;
+use crate::hosts::service::{ClientSecret, ServiceError, ServiceOptions};
+
+/// The variable of the client secret.
+const SECRET: &str = "BATON_CLIENT_SECRET";
 
 /// What service mode is started with.
-#[derive(Debug, Clone)]
-#[expect(
-    dead_code,
-    reason = "only service mode reads all of it, and it is not offered under this name yet"
-)]
+#[derive(Debug)]
 pub(super) struct ServiceSettings {
-    /// `<name>@<host>[:port]/<rest>`.
-    pub(super) client_id: String,
-    /// Four parts with colons between; the third is `v1`, the fourth the key.
-    pub(super) client_secret: SecretString,
-    /// Tasks at once, 1 to 100.
-    pub(super) task_concurrency: u8,
+    /// How the platform is reached, and how its tasks are worked off.
+    pub(super) options: ServiceOptions,
     /// Where `/health`, `/ready` and `/live` are answered, if at all.
-    pub(super) health_listen: Option<SocketAddr>,
-    /// How Buildkite is reached.
-    pub(super) connection: ConnectionArgs,
-    /// The token that the family's own name gives.
-    pub(super) api_token: Option<SecretString>,
-    /// Whether a stand-in takes Buildkite's place.
-    pub(super) sandbox: bool,
+    pub(super) health_address: Option<ListenAddress>,
 }
 
 impl ServiceSettings {
-    /// Checks the form of both halves of the identity.
+    /// Reads the settings from the flags. `variable` is the environment.
     ///
     /// # Errors
-    /// Where one has another form. The secret is not repeated.
-    pub(super) fn new(flags: &Flags, client_id: String, client_secret: SecretString) -> Result<Self, BatonError> {
-        let has_host = client_id
-            .split_once('@')
-            .and_then(|(name, rest)| Some((name, rest.split_once('/')?)))
-            .is_some_and(|(name, (host, rest))| ![name, host, rest].contains(&""));
-        if !has_host {
-            let problem =
-                "--client-id (BATON_CLIENT_ID): it has the form NAME@HOST/REST: give the one that the platform shows";
-            return Err(BatonError::Refused(problem.to_owned()));
-        }
-        let parts: Vec<&str> = client_secret.expose_secret().split(':').collect();
-        if !matches!(parts.as_slice(), [_, _, "v1", key] if !key.is_empty()) {
-            let problem = "--client-secret (BATON_CLIENT_SECRET): it has four parts with colons between, the third `v1`: give the one \
-                           that the platform showed";
-            return Err(BatonError::Refused(problem.to_owned()));
-        }
+    /// A setting is wrong. The secret is not repeated.
+    pub(super) fn new(flags: &Flags, variable: impl Fn(&str) -> Option<String>) -> Result<Self, BatonError> {
         let service = &flags.service;
-        let health = SocketAddr::new(service.health_check_bind_address, service.health_check_port);
+        service.platform.client_id()?;
+        let secret = service.client_secret();
+        if let Some(Err(problem)) = secret.map(str::parse::<ClientSecret>) {
+            return Err(BatonError::Refused(format!("--client-secret ({SECRET}): {problem}")));
+        }
+        let options = service.platform.options(|name| match name {
+            SECRET => secret.map(str::to_owned),
+            name => variable(name),
+        })?;
+        let health_address = if service.health_check {
+            let address = SocketAddr::new(service.health_check_bind_address, service.health_check_port);
+            Some(ListenAddress::Tcp(address))
+        } else {
+            service.platform.health_address()?
+        };
         Ok(Self {
-            client_id,
-            client_secret,
-            task_concurrency: service.task_concurrency,
-            health_listen: service.health_check.then_some(health),
-            connection: flags.connection.clone(),
-            api_token: flags.api_token.clone(),
-            sandbox: flags.sandbox,
+            options,
+            health_address,
         })
     }
 }
 
-/// Starts service mode and works until a signal comes.
+impl From<ServiceError> for BatonError {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Refused { code, message } => Self::Failed { code, message },
+            setup @ ServiceError::Setup(_) => Self::Refused(setup.to_string()),
+        }
+    }
+}
+
+/// Works off the platform's tasks until a signal comes.
 ///
 /// # Errors
-/// It is not offered under this name yet, and nothing is begun.
-#[allow(clippy::unused_async)]
-pub(super) async fn start(settings: &ServiceSettings) -> Result<(), BatonError> {
-    let ServiceSettings { client_id, .. } = settings;
-    Err(BatonError::Refused(format!(
-        "--client-id: service mode (for `{client_id}`) is not offered under this name: leave --client-id out for one sync"
-    )))
+/// A setting is wrong, something cannot be opened, or the platform refuses this connector for good.
+pub(super) async fn start(flags: &Flags, settings: ServiceSettings) -> Result<(), BatonError> {
+    let work = Work {
+        connection: &flags.connection,
+        sandbox: flags.sandbox,
+        options: settings.options,
+        health_address: settings.health_address,
+    };
+    work.run(provision::environment(flags)).await
 }

@@ -1,7 +1,5 @@
 //! Which one thing is to be done.
 
-use secrecy::SecretString;
-
 use super::error::BatonError;
 use super::flags::{Flags, SyncFlags};
 use super::service::ServiceSettings;
@@ -61,22 +59,23 @@ impl Task {
                 ));
             }
         };
-        let secret = flags.service.client_secret.clone().filter(is_given);
-        match (given(&flags.service.client_id), secret, one_shot) {
-            (Some(id), Some(secret), None) => Ok(Self::Serve(Box::new(ServiceSettings::new(flags, id, secret)?))),
-            (Some(_), Some(_), Some(_)) => Err(refused(
+        let service = &flags.service;
+        service.platform.task_concurrency()?;
+        let has_secret = service.client_secret().is_some() || service.platform.has_secret_file();
+        match (service.platform.has_client_id(), has_secret, one_shot) {
+            (true, true, None) => {
+                let settings = ServiceSettings::new(flags, |name| std::env::var(name).ok())?;
+                Ok(Self::Serve(Box::new(settings)))
+            }
+            (true, true, Some(_)) => Err(refused(
                 "--client-id starts service mode, where the platform says what is granted and revoked: leave it or the one-shot flags out",
             )),
-            (None, None, one_shot) => Ok(one_shot.unwrap_or(Self::Sync(options))),
+            (false, false, one_shot) => Ok(one_shot.unwrap_or(Self::Sync(options))),
             _ => Err(refused(
                 "--client-id (BATON_CLIENT_ID) and --client-secret (BATON_CLIENT_SECRET) go together: give both, or neither",
             )),
         }
     }
-}
-
-fn is_given(secret: &SecretString) -> bool {
-    !secrecy::ExposeSecret::expose_secret(secret).is_empty()
 }
 
 fn refused(problem: impl Into<String>) -> BatonError {
@@ -133,6 +132,8 @@ fn target(bid: &str) -> Result<ResourceId, BatonError> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use clap::Parser;
     use rstest::rstest;
 
@@ -179,9 +180,13 @@ mod tests {
 
     #[test]
     fn service_mode_has_its_settings() {
+        let key = URL_SAFE_NO_PAD.encode(format!(
+            r#"{{"kty": "OKP", "crv": "Ed25519", "d": "{}"}}"#,
+            URL_SAFE_NO_PAD.encode([7; 32])
+        ));
         let task = task(&[
             "--client-id=a@b/c",
-            "--client-secret=a:b:v1:c",
+            &format!("--client-secret=a:b:v1:{key}"),
             "--task-concurrency=7",
             "--health-check",
             "--health-check-port=9000",
@@ -189,8 +194,8 @@ mod tests {
         let Ok(Task::Serve(settings)) = task else {
             panic!("{task:?}")
         };
-        assert_eq!(settings.client_id, "a@b/c");
-        assert_eq!(settings.task_concurrency, 7);
-        assert_eq!(settings.health_listen, Some("127.0.0.1:9000".parse().unwrap()));
+        assert_eq!(settings.options.client_id.as_str(), "a@b/c");
+        assert_eq!(settings.options.task_concurrency, 7);
+        assert_eq!(settings.health_address, Some("127.0.0.1:9000".parse().unwrap()));
     }
 }

@@ -73,7 +73,22 @@ impl PlatformArgs {
         text.map(|text| text.parse().map_err(health_problem)).transpose()
     }
 
-    fn client_id(&self) -> Result<ClientId, SettingError> {
+    /// Whether a client id is given.
+    pub(crate) fn has_client_id(&self) -> bool {
+        self.client_id.as_deref().is_some_and(|id| !id.is_empty())
+    }
+
+    /// Whether a file of the client secret is given.
+    pub(crate) fn has_secret_file(&self) -> bool {
+        let file = self.client_secret_file.as_deref();
+        file.is_some_and(|file| !file.as_os_str().is_empty())
+    }
+
+    /// The client id.
+    ///
+    /// # Errors
+    /// It is missing, or has another form.
+    pub(crate) fn client_id(&self) -> Result<ClientId, SettingError> {
         let wrong = |problem: String| SettingError::new("--client-id", "BATON_CLIENT_ID", problem);
         let id = self.client_id.as_deref().filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| wrong("give the client id from the platform's page of this connector".to_owned()))?;
@@ -114,7 +129,11 @@ impl PlatformArgs {
         file.map(read).transpose()
     }
 
-    fn task_concurrency(&self) -> Result<usize, SettingError> {
+    /// Tasks that are carried out at once.
+    ///
+    /// # Errors
+    /// It is no number from 1 to 100.
+    pub(crate) fn task_concurrency(&self) -> Result<usize, SettingError> {
         let wrong = || {
             let problem = "give a whole number from 1 to 100";
             SettingError::new("--task-concurrency", "BATON_TASK_CONCURRENCY", problem)

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 
 pub use health::ServiceHealth;
 pub use identity::{ClientId, ClientSecret, IdentityError};
@@ -61,8 +62,13 @@ pub struct ServiceOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// The platform refuses this connector for good, or is not to be trusted.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{message}")]
+    Refused {
+        /// The code of the refusal.
+        code: Code,
+        /// What the platform said, and what to do.
+        message: String,
+    },
     /// What is needed to reach the platform cannot be made.
     #[error("the platform cannot be reached with these settings: {0}")]
     Setup(String),

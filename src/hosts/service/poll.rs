@@ -7,6 +7,7 @@ use futures::FutureExt;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tonic::Code;
 
 use super::ServiceError;
 use super::error::PlatformError;
@@ -54,13 +55,19 @@ async fn greet(tasks: &Tasks) -> Result<(), ServiceError> {
 }
 
 fn refused(error: &PlatformError) -> ServiceError {
-    ServiceError::Refused(match error {
+    let code = match error {
+        PlatformError::Status(status) => status.code(),
+        PlatformError::Refused(_) => Code::Unauthenticated,
+        PlatformError::Untrusted | PlatformError::Transient(_) => Code::Unavailable,
+    };
+    let message = match error {
         PlatformError::Status(status) => format!(
             "the platform refuses this connector ({}): check BATON_CLIENT_ID, BATON_CLIENT_SECRET and the connector's page there",
             crate::telemetry::redact::redact(status.message())
         ),
         other => other.to_string(),
-    })
+    };
+    ServiceError::Refused { code, message }
 }
 
 /// Asks for tasks and starts them. Ends only where no token will be had any more.
