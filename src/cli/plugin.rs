@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -55,6 +56,8 @@ pub(super) async fn run(args: &PluginArgs) -> Result<(), CommandError> {
         settings.client,
     )
     .map_err(|error| failed(&error))?;
+    let credential = client.credential();
+    let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await }));
     let access = Arc::new(Governance::new(Arc::new(client), settings.access));
     let ending = signals::ending().map_err(|error| failed(&error))?;
     let plugin = Plugin::open(&options).await?;

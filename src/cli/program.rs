@@ -1,4 +1,5 @@
-//! One binary, two command lines: which one it has follows from the name that it is started under.
+//! One binary, two command lines: which one it has follows from the name that it is started under. The child of a Baton runner has
+//! the runner's arguments, so its command line is that of the Baton connectors under every name.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -24,7 +25,7 @@ impl Program {
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
         let name = arguments.first().and_then(|program| Path::new(program).file_name());
-        if name.is_some_and(|name| name == baton::NAME) {
+        if name.is_some_and(|name| name == baton::NAME) || baton::is_child(&arguments) {
             Ok(Self::Baton(Box::new(Baton::read(&arguments)?)))
         } else {
             Ok(Self::Connector(Box::new(Cli::read(arguments)?)))

@@ -1,7 +1,8 @@
 //! Ways to run the connector without being dialled: [`service`] works off an access platform's tasks, [`plugin`] is
-//! started by a go-plugin host. All of them go through
-//! the same services, governance, budget and audit as the server.
+//! started by a go-plugin host, [`child`] by a Baton runner. All of them go through the same services, governance, budget and
+//! audit as the server.
 
+pub mod child;
 mod export;
 mod local;
 pub mod plugin;

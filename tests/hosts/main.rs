@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod child;
 mod command;
 mod office;
 mod plugin;

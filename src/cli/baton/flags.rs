@@ -80,6 +80,14 @@ pub(super) struct ProvisionFlags {
     pub(super) revoke_grant: Option<String>,
 }
 
+impl ProvisionFlags {
+    /// Whether one grant or revoke is asked for.
+    pub(super) fn is_given(&self) -> bool {
+        let asked = [&self.grant_entitlement, &self.revoke_grant];
+        asked.into_iter().flatten().any(|id| !id.is_empty())
+    }
+}
+
 /// Service mode.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ServiceFlags {

@@ -2,8 +2,9 @@
 //!
 //! [`flags`] is what can be given, [`unserved`] what the family knows and this connector refuses, [`sources`] where a value comes
 //! from (flag, environment, `.baton.yaml`), [`task`] which one thing is to be done. [`sync`] and [`provision`] do it once, [`service`]
-//! is service mode; [`subcommands`] are the rest. How each ends is in [`error`].
+//! is service mode; [`child`] serves a runner that started this process; [`subcommands`] are the rest. How each ends is in [`error`].
 
+mod child;
 mod error;
 mod flags;
 mod health_check;
@@ -33,6 +34,11 @@ use task::Task;
 /// The name that this command line goes by.
 pub(super) const NAME: &str = "baton-buildkite";
 
+/// Whether a Baton runner starts its child with these arguments.
+pub(super) fn is_child(arguments: &[OsString]) -> bool {
+    child::arguments_of_runner(arguments).is_some()
+}
+
 /// Flags whose value is a secret.
 const SECRETS: [&str; 2] = ["api-token", "client-secret"];
 
@@ -40,6 +46,8 @@ const SECRETS: [&str; 2] = ["api-token", "client-secret"];
 #[derive(Debug)]
 pub struct Baton {
     flags: Flags,
+    /// Whether a runner started this process as its child.
+    is_child: bool,
     /// Secrets that were given as flags, where everybody on the machine can see them.
     exposed: Vec<&'static str>,
     /// Keys of the configuration file that mean nothing here.
@@ -72,11 +80,20 @@ impl Baton {
     }
 
     fn from(arguments: &[OsString], variable: &impl Fn(&str) -> Option<OsString>) -> Result<Self, Unread> {
-        unserved::flag(arguments).map_err(Unread::Refused)?;
-        let command = command();
+        let of_runner = child::arguments_of_runner(arguments);
+        let is_child = of_runner.is_some();
+        let arguments = of_runner.unwrap_or(arguments);
+        let command = if is_child {
+            unserved::accepted(command())
+        } else {
+            unserved::flag(arguments).map_err(Unread::Refused)?;
+            command()
+        };
         let matches = command.clone().try_get_matches_from(arguments)?;
         let file = yaml::read(variable).map_err(Unread::Refused)?;
-        unserved::elsewhere(variable, &file).map_err(Unread::Refused)?;
+        if !is_child {
+            unserved::elsewhere(variable, &file).map_err(Unread::Refused)?;
+        }
         let filled = sources::fill(&command, &matches, variable, &file);
         let unknown_keys = file.keys_without(|key| sources::is_setting(&command, key)).collect();
         let exposed = SECRETS.into_iter().filter(|flag| is_exposed(&matches, flag)).collect();
@@ -91,6 +108,7 @@ impl Baton {
             .map_err(|error| sources::blamed(&filled, error))?;
         Ok(Self {
             flags: Flags::from_arg_matches(&matches)?,
+            is_child,
             exposed,
             unknown_keys,
         })
@@ -110,6 +128,7 @@ impl Baton {
     async fn done(self) -> Result<(), BatonError> {
         let Self {
             flags,
+            is_child,
             exposed,
             unknown_keys,
         } = self;
@@ -132,6 +151,9 @@ impl Baton {
                 key,
                 "the configuration file has a key that is not known here and is passed over"
             );
+        }
+        if is_child {
+            return child::run(&flags).await;
         }
         match Task::of(&flags)? {
             Task::Serve(settings) => service::start(&flags, *settings).await,

@@ -120,6 +120,18 @@ pub(super) fn elsewhere(variable: &impl Fn(&str) -> Option<OsString>, file: &Con
     Ok(())
 }
 
+/// The command with all of these as flags that mean nothing, with or without a value.
+pub(super) fn accepted(command: clap::Command) -> clap::Command {
+    command.args(FLAGS.iter().map(|(name, _)| {
+        clap::Arg::new(*name)
+            .long(*name)
+            .num_args(0..=1)
+            .allow_negative_numbers(true)
+            .action(clap::ArgAction::Append)
+            .hide(true)
+    }))
+}
+
 /// Whether a flag is one of these.
 pub(super) fn known(name: &str) -> Option<(&'static str, &'static str)> {
     FLAGS.iter().find(|(flag, _)| *flag == name).copied()

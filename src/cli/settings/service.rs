@@ -1,6 +1,7 @@
 //! The settings of service mode. The names of the platform's own variables are those of every Baton connector.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -59,9 +60,17 @@ impl PlatformArgs {
             platform_ca: self.platform_ca()?,
             task_concurrency: self.task_concurrency()?,
             temporary_directory: None,
-            drain: duration("--drain", "BUILDKITE_CONNECTOR_DRAIN", &self.drain)?,
+            drain: self.drain()?,
             timing: Timing::default(),
         })
+    }
+
+    /// How long work in progress may take at the end.
+    ///
+    /// # Errors
+    /// It is no time.
+    pub(crate) fn drain(&self) -> Result<Duration, SettingError> {
+        duration("--drain", "BUILDKITE_CONNECTOR_DRAIN", &self.drain)
     }
 
     /// Where monitors are listened for, if they are.
