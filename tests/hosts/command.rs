@@ -8,7 +8,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use buildkite_connector::proto::c1::connectorapi::baton::v1::task::{SyncFullTask, TaskType};
 use buildkite_connector::sandbox::platform::{Fault, FaultKind, Ledger, Method, Platform, PlatformOptions};
-use buildkite_connector::sandbox::{Endpoint, Fault as BuildkiteFault, FaultKind as BuildkiteFaultKind, Sandbox};
+use buildkite_connector::sandbox::{
+    Bucket, Endpoint, Fault as BuildkiteFault, FaultKind as BuildkiteFaultKind, LimitOptions, Options, Sandbox,
+};
 use rstest::rstest;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -151,6 +153,43 @@ async fn trouble_at_buildkite_ends_a_sync_with_code_and_details_and_nothing_is_u
     assert_eq!((code, again), (Code::Unavailable, true), "{finished:#?}");
     assert!(!status.details.is_empty(), "{finished:#?}");
     assert!(desk.platform.look(|ledger| ledger.uploads.is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_waits_for_the_rate_limit_while_its_heartbeats_succeed() {
+    let mut desk = Desk::new().await;
+    let limits = LimitOptions {
+        user: Some(40),
+        window: Duration::from_secs(4),
+        organization_offset: Some(Duration::ZERO),
+        user_offset: Some(Duration::ZERO),
+        ..LimitOptions::default()
+    };
+    let limited = Options {
+        seed: sized(80, 3, 20),
+        limits,
+        ..Options::default()
+    };
+    desk.sandbox = Sandbox::start(limited).await.unwrap();
+    let id = desk.platform.add(sync());
+    let _running = Running::start(desk.service(&[]));
+    let finished = desk.finished(&id).await;
+    assert!(is_success(&finished), "{finished:#?}");
+    assert!(
+        desk.sandbox.journal().total() > 80,
+        "the windows were too wide for this test"
+    );
+    assert_eq!(
+        desk.sandbox.refused(Bucket::User) + desk.sandbox.refused(Bucket::Organization),
+        0
+    );
+    let (heartbeats, uploads) = desk
+        .platform
+        .look(|ledger| (ledger.count(Method::Heartbeat), ledger.uploads.len()));
+    assert!(
+        heartbeats > 1 && uploads == 1,
+        "{heartbeats} heartbeats, {uploads} uploads"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

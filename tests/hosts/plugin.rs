@@ -7,11 +7,13 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use buildkite_connector::proto::plugin::Empty;
+use buildkite_connector::proto::plugin::grpc_broker_client::GrpcBrokerClient;
 use buildkite_connector::proto::plugin::grpc_controller_client::GrpcControllerClient;
 use buildkite_connector::proto::plugin::grpc_stdio_client::GrpcStdioClient;
 use buildkite_connector::sandbox::Sandbox;
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, PKCS_ECDSA_P521_SHA512};
+use rstest::rstest;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -112,14 +114,6 @@ async fn serving(channel: &Channel) -> Result<bool, tonic::Status> {
     Ok(answer.into_inner().status() == ServingStatus::Serving)
 }
 
-/// A folder whose path is too long for a socket.
-fn long() -> (tempfile::TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("x".repeat(120));
-    std::fs::create_dir(&path).unwrap();
-    (directory, path)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_host_is_served_over_a_socket_that_only_its_user_can_reach_and_ends_it() {
     use std::os::unix::fs::PermissionsExt;
@@ -185,10 +179,17 @@ async fn with_auto_mtls_only_the_hosts_own_certificate_gets_in() {
     assert_eq!(running.terminate().status.code(), Some(0));
 }
 
+#[rstest]
+#[case::too_long("x".repeat(120), true)]
+#[case::not_there("missing".to_owned(), false)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn where_no_socket_can_be_made_tcp_is_spoken_with_auto_mtls_alone() {
+async fn where_no_socket_can_be_made_tcp_is_spoken_with_auto_mtls_alone(#[case] name: String, #[case] exists: bool) {
     let sandbox = sandbox(sized(1, 1, 2)).await;
-    let (_directory, folder) = long();
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join(name);
+    if exists {
+        std::fs::create_dir(&folder).unwrap();
+    }
     let host = Certificate::new();
     let mut command = plugin(&sandbox);
     command
@@ -210,6 +211,29 @@ async fn where_no_socket_can_be_made_tcp_is_spoken_with_auto_mtls_alone() {
         "{:#?}",
         ended.printed
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_server_that_no_host_started_serves_none_of_its_methods() {
+    let mut server = Running::start(connector(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]));
+    let endpoint = Endpoint::try_from(format!("http://{}", server.address())).unwrap();
+    let channel = endpoint.connect().await.unwrap();
+    let refused = [
+        GrpcControllerClient::new(channel.clone())
+            .shutdown(Empty {})
+            .await
+            .map(drop),
+        GrpcStdioClient::new(channel.clone()).stream_stdio(()).await.map(drop),
+        GrpcBrokerClient::new(channel.clone())
+            .start_stream(tokio_stream::empty())
+            .await
+            .map(drop),
+    ];
+    for refused in refused {
+        assert_eq!(refused.unwrap_err().code(), tonic::Code::Unimplemented);
+    }
+    drop(channel);
+    assert_eq!(server.terminate().status.code(), Some(0));
 }
 
 #[test]

@@ -492,25 +492,59 @@ async fn what_was_begun_is_finished_within_the_drain() {
     assert!(!office.health.is_ready());
 }
 
-#[rstest]
-#[case::sync(true)]
-#[case::grant(false)]
 #[tokio::test]
-async fn what_is_not_finished_within_the_drain_is_reported_as_cancelled(#[case] syncs: bool) {
+async fn a_hello_task_that_the_platform_leaves_hanging_does_not_hold_up_the_end() {
+    let mut office = Office::with(Plan {
+        platform: PlatformOptions {
+            // The first hello opens the session.
+            faults: vec![Fault::new(Method::Hello, FaultKind::Hang).after(1).times(1_000)],
+            ..busy()
+        },
+        drain: Duration::from_millis(20),
+        ..Plan::default()
+    })
+    .await;
+    let hello = TaskType::Hello(HelloTask::default());
+    let _ = office.platform.add(hello);
+    office
+        .until("the task's hello", |ledger| ledger.count(Method::Hello) > 1)
+        .await;
+    office.terminate();
+    office.ended().await.unwrap();
+}
+
+/// What is under way when the process is told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UnderWay {
+    Sync,
+    Grant,
+    Revoke,
+}
+
+#[rstest]
+#[case::sync(UnderWay::Sync)]
+#[case::grant(UnderWay::Grant)]
+#[case::revoke(UnderWay::Revoke)]
+#[tokio::test]
+async fn what_is_not_finished_within_the_drain_is_reported_as_cancelled(#[case] under_way: UnderWay) {
     let mut office = Office::with(Plan {
         drain: Duration::from_millis(20),
         ..Plan::default()
     })
     .await;
     office.syncs.lingers.store(true, Ordering::SeqCst);
-    let id = if syncs {
+    let id = if under_way == UnderWay::Sync {
         let id = office.platform.add(sync());
         until(|| office.syncs.begun.load(Ordering::SeqCst) == 1).await;
         id
     } else {
         let hang = BuildkiteFault::new(Endpoint::TeamMember, BuildkiteFaultKind::Hang);
         let hangs = office.sandbox.faults().add(hang);
-        let id = office.platform.add(office.grant(&office.outsider()));
+        let person = office.outsider();
+        let id = office.platform.add(match under_way {
+            UnderWay::Revoke => office.revoke(&person),
+            _ => office.grant(&person),
+        });
         until(|| hangs.fired() > 0).await;
         id
     };

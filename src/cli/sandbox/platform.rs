@@ -30,7 +30,7 @@ pub struct PlatformArgs {
         requires = "platform"
     )]
     pub platform_tasks: Vec<PlatformTask>,
-    /// Something that goes wrong at the platform: METHOD:KIND[=VALUE][:after=N][:times=N], such as
+    /// Something that goes wrong at the platform: `METHOD:KIND[=VALUE][:after=N][:times=N]`, such as
     /// get-task:status=unavailable:times=3, upload:close, heartbeat:cancel, get-task:twice or any:delay=200ms. May be given
     /// several times
     #[arg(long = "platform-fault", value_name = "SPEC", requires = "platform")]

@@ -1,5 +1,5 @@
 //! Child process: a Baton runner starts this process with a listening socket that it inherits, writes one line to its standard
-//! input ([`config`]), and calls it over mutual TLS ([`tls`]). The end of standard input is the end of the runner.
+//! input (`config`), and calls it over mutual TLS (`tls`). The end of standard input is the end of the runner.
 
 mod config;
 mod input;

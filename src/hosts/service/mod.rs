@@ -1,8 +1,8 @@
 //! Service mode: connects out to the access platform, asks for tasks, carries them out and reports what became of them
 //! (`c1.connectorapi.baton.v1`). No listener is opened but one for health, where that is wanted.
 //!
-//! [`platform`] makes the calls, [`poll`] asks for tasks, [`task`] carries one out and reports its end, [`syncing`] keeps a sync
-//! alive and uploads its file, [`forward`] makes the calls of every other kind of task.
+//! `platform` makes the calls, `poll` asks for tasks, `task` carries one out and reports its end, `syncing` keeps a sync
+//! alive and uploads its file, `forward` makes the calls of every other kind of task.
 
 mod error;
 mod forward;
