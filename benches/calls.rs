@@ -92,7 +92,7 @@ async fn calls(sandbox: &Sandbox) -> Table {
     let served = Served::start(sandbox, &[]);
     let channel = connect(&served).await;
     scopes(channel.clone()).await;
-    let requests = sandbox.journal().total();
+    let requests = sandbox.request_log().total();
     let mut table = Table::new();
     table.set_header(["call", "at once", "calls a second", "server's CPU a call", "p50", "p99"]);
     for (name, ask) in CALLS {
@@ -118,7 +118,7 @@ async fn calls(sandbox: &Sandbox) -> Table {
             ]);
         }
     }
-    assert_eq!(sandbox.journal().total(), requests, "a call asked Buildkite");
+    assert_eq!(sandbox.request_log().total(), requests, "a call asked Buildkite");
     table
 }
 

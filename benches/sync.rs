@@ -70,7 +70,7 @@ async fn main() {
                 format!("{:.2} s", wall.as_secs_f64()),
                 format!("{cpu:.3} s"),
                 format!("{:.1} MB", served.peak_megabytes()),
-                sandbox.journal().total().to_string(),
+                sandbox.request_log().total().to_string(),
             ]);
         }
     }

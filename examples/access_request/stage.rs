@@ -59,7 +59,8 @@ impl Stage {
     pub(crate) fn role_of(&self, person: &Resource, entitlement: &Entitlement) -> Option<TeamRole> {
         let user = uuid_of(person)?;
         let team = entitlement.resource.as_ref().and_then(uuid_of)?;
-        self.sandbox.look(|organization| organization.team(team)?.role_of(user))
+        self.sandbox
+            .with_organization(|organization| organization.team(team)?.role_of(user))
     }
 
     /// Takes somebody out of the organization, behind the connector's back.
@@ -72,7 +73,7 @@ impl Stage {
 
     /// Requests that Buildkite has answered so far.
     pub(crate) fn requests(&self) -> u64 {
-        self.sandbox.journal().total()
+        self.sandbox.request_log().total()
     }
 
     /// Ends the connector as a signal would, then Buildkite.

@@ -21,7 +21,7 @@ const WIDTH: u16 = 100;
 /// Who plays, and where.
 pub(crate) fn setting(stage: &Stage) {
     let sandbox = &stage.sandbox;
-    let name = sandbox.look(|organization| organization.name.clone());
+    let name = sandbox.with_organization(|organization| organization.name.clone());
     println!("An access request, from the sync to the revoke\n");
     line("Buildkite", &format!("{} ({name}, made up)", sandbox.url()));
     line("connector", &format!("{} (gRPC, c1.connector.v2)", stage.address));

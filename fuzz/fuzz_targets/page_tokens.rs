@@ -28,7 +28,7 @@ fuzz_target!(|token: &str| {
         return;
     }
     let (runtime, access) = nobody();
-    let refused = runtime.block_on(access.people(token, "", &CallContext::new(Lane::Sync)));
+    let refused = runtime.block_on(access.users(token, "", &CallContext::new(Lane::Sync)));
     assert!(matches!(
         refused,
         Err(GovernanceError::Invalid {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::job::{Job, JobArgs};
 use super::{CommandError, user};
 use crate::export::{Progress, Stage};
-use crate::governance::provisioning::{Malformed, Operation, Outcome, Preview, Request};
+use crate::governance::provisioning::{MalformedRequest, OperationKind, Outcome, Preview, Request};
 use crate::governance::{EntitlementId, Governance, GovernanceError, Principal};
 use crate::providers::buildkite::{Role, Team, UserId};
 
@@ -46,7 +46,7 @@ fn role(text: &str) -> Result<Role, &'static str> {
 }
 
 /// Makes the change, and prints what was held and what was done.
-pub(super) async fn run(args: &ChangeArgs, operation: Operation) -> Result<(), CommandError> {
+pub(super) async fn run(args: &ChangeArgs, operation: OperationKind) -> Result<(), CommandError> {
     let job = Job::start(&args.job).await?;
     let progress = Progress::default();
     progress.begin(Stage::Changing);
@@ -70,7 +70,7 @@ pub(super) async fn run(args: &ChangeArgs, operation: Operation) -> Result<(), C
 }
 
 impl ChangeArgs {
-    async fn change(&self, operation: Operation, access: &Arc<Governance>) -> Result<Report, GovernanceError> {
+    async fn change(&self, operation: OperationKind, access: &Arc<Governance>) -> Result<Report, GovernanceError> {
         let request_id = Uuid::now_v7().to_string();
         let asker = user::request(&request_id);
         let found = if access.settings().provisioning {
@@ -81,18 +81,18 @@ impl ChangeArgs {
         let team = match found {
             Ok(team) => team,
             Err(error) => {
-                let refused = Malformed {
+                let refused = MalformedRequest {
                     operation,
                     entitlement: None,
                     principal: Some(self.user.clone()),
                 };
-                return Err(access.record_refusal(refused, asker, error).await);
+                return Err(access.record_rejected_request(refused, asker, error).await);
             }
         };
         let (entitlement, principal) = (self.entitlement(&team), self.user.clone());
         let done = match operation {
-            Operation::Grant => access.grant(entitlement, principal, asker).await,
-            Operation::Revoke => access.revoke(entitlement, principal, asker).await,
+            OperationKind::Grant => access.grant(entitlement, principal, asker).await,
+            OperationKind::Revoke => access.revoke(entitlement, principal, asker).await,
         }?;
         // A grant may find what the first read did not show.
         let found = (done.outcome == Outcome::AlreadyExists).then_some(self.role);
@@ -105,11 +105,11 @@ impl ChangeArgs {
         })
     }
 
-    async fn preview(&self, operation: Operation, access: &Governance) -> Result<Report, GovernanceError> {
+    async fn preview(&self, operation: OperationKind, access: &Governance) -> Result<Report, GovernanceError> {
         let team = access.team_named(&self.team).await?;
         let request = match operation {
-            Operation::Grant => Request::Grant(self.role),
-            Operation::Revoke => Request::Revoke(self.role),
+            OperationKind::Grant => Request::Grant(self.role),
+            OperationKind::Revoke => Request::Revoke(self.role),
         };
         let Preview { user, held, outcome } = access.preview(request, self.entitlement(&team), &self.user).await?;
         Ok(Report {

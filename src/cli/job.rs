@@ -21,7 +21,7 @@ const LOG: &str = "warn,buildkite_connector::cli=info";
 pub struct JobArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// Use an embedded Buildkite with a believable organization: no account needed
+    /// Use an embedded Buildkite with an example organization: no account needed
     #[arg(long)]
     sandbox: bool,
     /// What is logged, for instance `info` or `buildkite_connector=debug` [default: warnings, and progress where there is no terminal]
@@ -144,7 +144,7 @@ impl Job {
             done = &mut work => return self.limited(done.map(|done| (done, None)).map_err(CommandError::from)),
             never = show => match never {},
         };
-        self.access.begin_no_more();
+        self.access.stop_accepting();
         tracing::info!("interrupted: what was begun is finished first");
         match work.await {
             Ok(done) => Ok((done, Some(code))),

@@ -40,7 +40,7 @@ pub use service::ServiceArgs;
 pub use settings::{ConnectionArgs, SettingError, Settings};
 pub use sync::SyncArgs;
 
-use crate::governance::provisioning::Operation;
+use crate::governance::provisioning::OperationKind;
 
 /// Governs who is Member or Maintainer of which Buildkite team, for access-request platforms.
 #[derive(Debug, Parser)]
@@ -149,8 +149,8 @@ impl Cli {
             Command::Serve(args) => serve::run(&args).await,
             Command::Sync(args) => sync::run(&args).await,
             Command::List(args) => list::run(&args).await,
-            Command::Grant(args) => change::run(&args, Operation::Grant).await,
-            Command::Revoke(args) => change::run(&args, Operation::Revoke).await,
+            Command::Grant(args) => change::run(&args, OperationKind::Grant).await,
+            Command::Revoke(args) => change::run(&args, OperationKind::Revoke).await,
             Command::Diff(args) => diff::run(&args),
             Command::Disconnect(args) => disconnect::run(&args).await,
             Command::Caller(args) => caller::run(&args),

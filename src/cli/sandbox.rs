@@ -1,6 +1,6 @@
-//! `sandbox`: the Buildkite stand-in alone, for people who build a platform or the connector against it.
+//! `sandbox`: runs only the Buildkite stand-in, for the development of a platform or of the connector.
 
-mod habits;
+mod behaviors;
 mod platform;
 
 use std::fmt::Write as _;
@@ -15,16 +15,16 @@ use crate::sandbox::{
     Endpoint, FAULT_KINDS, Fault, LimitOptions, Options, Organization, OrganizationRole, Sandbox, Seed, Size, TokenSpec,
 };
 
-pub use habits::HabitArgs;
+pub use behaviors::BehaviorArgs;
 pub use platform::{PlatformArgs, PlatformTask};
 
-/// What a sandbox can be told on the command line.
+/// The arguments of `sandbox`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SandboxArgs {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     pub listen: SocketAddr,
-    /// Generate an organization with this many teams, instead of the small believable one
+    /// Generate an organization with this many teams, instead of the small example
     #[arg(long, value_name = "N")]
     pub teams: Option<usize>,
     /// Members of each generated team
@@ -33,35 +33,35 @@ pub struct SandboxArgs {
     /// People in the generated organization
     #[arg(long, value_name = "N")]
     pub people: Option<usize>,
-    /// Another number generates other ids
+    /// Seed of the generator: a different number generates different ids
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Requests a window for the organization; 0: unlimited
+    /// Requests per window for the organization; 0: unlimited
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub organization_limit: u32,
-    /// Requests a window for each user; 0: unlimited
+    /// Requests per window for each user; 0: unlimited
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub user_limit: u32,
     /// Length of a rate-limit window
     #[arg(long, default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub window: Duration,
-    /// How long every request takes at least
+    /// Minimum duration of every request
     #[arg(long, default_value = "0s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub latency: Duration,
-    /// Something that goes wrong, such as team-members:status=502:times=3, any:delay=200ms or teams:move=remove:page=2. May be
-    /// given several times; the form, the endpoints and the kinds are listed by `--help`
+    /// Fault to inject, such as team-members:status=502:times=3, any:delay=200ms or teams:move=remove:page=2. May be given
+    /// several times; `--help` lists the form, the endpoints and the kinds
     #[arg(long = "fault", value_name = "SPEC", long_help = fault_help())]
     pub faults: Vec<Fault>,
-    /// What Buildkite's documentation leaves open.
+    /// Behavior that Buildkite's documentation leaves open.
     #[command(flatten)]
-    pub habits: HabitArgs,
+    pub behaviors: BehaviorArgs,
     /// The access platform beside it.
     #[command(flatten)]
     pub platform: PlatformArgs,
 }
 
 impl SandboxArgs {
-    /// The options that these arguments mean.
+    /// The sandbox options for these arguments.
     #[must_use]
     pub fn options(&self) -> Options {
         Options {
@@ -73,16 +73,16 @@ impl SandboxArgs {
                 window: self.window,
                 ..LimitOptions::default()
             },
-            habits: self.habits.habits(),
+            behaviors: self.behaviors.behaviors(),
             latency: self.latency,
             faults: self.faults.clone(),
         }
     }
 
-    /// Any of the sizes asks for a generated organization.
+    /// The organization is generated if any of its sizes is given.
     fn seed(&self) -> Seed {
         if self.teams.is_none() && self.members_per_team.is_none() && self.people.is_none() && self.seed.is_none() {
-            return Seed::Believable;
+            return Seed::Example;
         }
         Seed::Sized(Size {
             teams: self.teams.unwrap_or(20),
@@ -93,15 +93,15 @@ impl SandboxArgs {
     }
 }
 
-/// What `--help` says of `--fault`.
+/// The long help of `--fault`.
 fn fault_help() -> String {
-    let mut help = "Something that goes wrong: ENDPOINT:KIND[=VALUE][:page=N][:after=N][:times=N]. It may be given several \
-                    times. `page` chooses the page of a list, `after` lets so many requests pass first, `times` limits how often \
-                    it strikes.\n\nKINDS:\n"
+    let mut help = "Fault to inject: ENDPOINT:KIND[=VALUE][:page=N][:after=N][:times=N]. May be given several times. `page` \
+                    chooses the page of a list, `after` skips this many matching requests, `times` limits how often the fault \
+                    occurs.\n\nKINDS:\n"
         .to_owned();
-    for (kind, what) in FAULT_KINDS {
+    for (kind, effect) in FAULT_KINDS {
         // Writing to a string does not fail.
-        let _ = writeln!(help, "  {kind:<52}{what}");
+        let _ = writeln!(help, "  {kind:<52}{effect}");
     }
     let endpoints = Endpoint::ALL.map(|(_, name)| name).join(", ");
     let _ = write!(
@@ -111,20 +111,20 @@ fn fault_help() -> String {
     help
 }
 
-/// Runs a sandbox until it is told to end, after printing how to use it.
+/// Runs a sandbox until a signal ends it. Prints how to use it first.
 ///
 /// # Errors
 ///
-/// When it cannot listen, or standard output is closed.
+/// Fails if the address cannot be bound or standard output is closed.
 pub(super) async fn run(args: &SandboxArgs) -> Result<(), CommandError> {
     let failed = |error: io::Error| CommandError::Failed(format!("the sandbox ended: {error}"));
-    // Listened for before anything is printed, so that who waits for the print can rely on it.
+    // Install the handler before printing, so that a process that waits for the output can send a signal.
     let ending = signals::ending().map_err(failed)?;
     let sandbox = Sandbox::start(args.options())
         .await
         .map_err(|error| SettingError::flag("--listen", format!("cannot listen on {}: {error}", args.listen)))?;
     let platform = args.platform.start().await.map_err(failed)?;
-    introduce(&sandbox, &mut io::stdout().lock()).map_err(failed)?;
+    print_usage(&sandbox, &mut io::stdout().lock()).map_err(failed)?;
     if let Some(platform) = &platform {
         let mut out = io::stdout();
         platform::introduce(platform, &mut out).map_err(failed)?;
@@ -142,11 +142,11 @@ pub(super) async fn run(args: &SandboxArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Says where it is, what is in it and how to ask it. The tokens are made up and open nothing but this sandbox.
-fn introduce(sandbox: &Sandbox, out: &mut impl Write) -> io::Result<()> {
+/// Prints the URL, the organization, the tokens and example commands. The tokens are valid only for this sandbox.
+fn print_usage(sandbox: &Sandbox, out: &mut impl Write) -> io::Result<()> {
     let (url, slug) = (sandbox.url(), sandbox.slug());
     let token = sandbox.token().expose_secret();
-    sandbox.look(|organization| {
+    sandbox.with_organization(|organization| {
         let (teams, people) = (organization.teams().len(), organization.people().len());
         writeln!(out, "Buildkite sandbox  {url}")?;
         writeln!(
@@ -155,8 +155,8 @@ fn introduce(sandbox: &Sandbox, out: &mut impl Write) -> io::Result<()> {
         )
     })?;
     writeln!(out, "  {token}  admin, all scopes")?;
-    for (token, what) in other_tokens(sandbox) {
-        writeln!(out, "  {}  {what}", token.expose_secret())?;
+    for (token, description) in other_tokens(sandbox) {
+        writeln!(out, "  {}  {description}", token.expose_secret())?;
     }
     writeln!(out, "\ntry it")?;
     writeln!(
@@ -170,7 +170,7 @@ fn introduce(sandbox: &Sandbox, out: &mut impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// A token for each way of having less than the admin's.
+/// Tokens with fewer permissions than the admin's.
 fn other_tokens(sandbox: &Sandbox) -> Vec<(SecretString, &'static str)> {
     let owner = TokenSpec::owned_by(sandbox.owner());
     let read_only = owner
@@ -179,22 +179,22 @@ fn other_tokens(sandbox: &Sandbox) -> Vec<(SecretString, &'static str)> {
     let teams_only = owner.with_scopes(&["read_teams", "write_teams"]);
     let mut tokens = vec![
         (
-            sandbox.mint(read_only.described("sandbox read-only")),
+            sandbox.mint(read_only.with_description("sandbox read-only")),
             "admin, without write_teams: reads everything",
         ),
         (
-            sandbox.mint(teams_only.described("sandbox teams only")),
+            sandbox.mint(teams_only.with_description("sandbox teams only")),
             "admin, read_teams and write_teams only",
         ),
     ];
-    if let Some(member) = sandbox.look(ordinary_member) {
-        let spec = TokenSpec::owned_by(member).described("sandbox member");
-        tokens.push((sandbox.mint(spec), "no admin, all scopes: is not shown secret teams"));
+    if let Some(member) = sandbox.with_organization(non_admin) {
+        let spec = TokenSpec::owned_by(member).with_description("sandbox member");
+        tokens.push((sandbox.mint(spec), "not an admin, all scopes: secret teams are hidden"));
     }
     tokens
 }
 
-fn ordinary_member(organization: &Organization) -> Option<uuid::Uuid> {
+fn non_admin(organization: &Organization) -> Option<uuid::Uuid> {
     let mut people = organization.people().iter();
     people
         .find(|person| person.role == OrganizationRole::Member)

@@ -26,7 +26,7 @@ pub struct ServeArgs {
     connection: ConnectionArgs,
     #[command(flatten)]
     listener: ListenerArgs,
-    /// Serve an embedded Buildkite with a believable organization: no account needed
+    /// Serve an embedded Buildkite with an example organization: no account needed
     #[arg(long)]
     sandbox: bool,
     /// What is logged, for instance `info` or `buildkite_connector=debug`
@@ -133,7 +133,7 @@ pub(super) async fn keep_checking(access: Arc<Governance>, credential: Arc<Crede
             () = sleep(pause) => interval,
             () = credential.replaced() => {
                 // What was seen of the other token is asked for again, once it is old enough to be.
-                sleep(access.settings().health.at_least).await;
+                sleep(access.settings().health.min_interval).await;
                 Duration::ZERO
             }
         };

@@ -182,7 +182,7 @@ impl Run<'_> {
         let Reader { access, call, .. } = &self.reader;
         match target {
             ResourceId::User(user) if self.options.includes(ResourceKind::User) => {
-                let user = access.person(user, call).await?;
+                let user = access.user(user, call).await?;
                 self.sink.write(Row::Resource(&rows::user(user)))?;
                 self.counts.users += 1;
             }
@@ -263,7 +263,7 @@ impl<'a> Reader<'a> {
         self.progress.begin(Stage::Users);
         let (mut token, mut known) = (String::new(), HashSet::new());
         loop {
-            let Page { rows, next } = self.access.people(&token, None, &self.id, &self.call).await?;
+            let Page { rows, next } = self.access.users(&token, None, &self.id, &self.call).await?;
             self.progress.read(rows.len());
             // A list that moves while it is read may repeat a row.
             rows.into_iter()
@@ -316,7 +316,7 @@ impl<'a> Reader<'a> {
 
     /// A whole team at a time: of two rows about one user, on whatever pages, the later one is what holds now.
     async fn all_holders(&self, team: TeamId, sync: &str) -> Result<Vec<TeamGrant>, ExportError> {
-        let Page { mut rows, next } = self.access.holders(team, "", None, sync, &self.call).await?;
+        let Page { mut rows, next } = self.access.grants(team, "", None, sync, &self.call).await?;
         self.progress.read(rows.len());
         if next.is_empty() {
             return Ok(rows);
@@ -324,7 +324,7 @@ impl<'a> Reader<'a> {
         let mut at: HashMap<_, _> = rows.iter().map(|holder| holder.user).zip(0_usize..).collect();
         let mut token = next;
         while !token.is_empty() {
-            let page = self.access.holders(team, &token, None, sync, &self.call).await?;
+            let page = self.access.grants(team, &token, None, sync, &self.call).await?;
             self.progress.read(page.rows.len());
             for holder in page.rows {
                 if let Some(earlier) = at.get(&holder.user).and_then(|at| rows.get_mut(*at)) {

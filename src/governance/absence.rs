@@ -13,56 +13,48 @@ use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Endpoint,
 impl Governance {
     /// What it means that `team` answered 404: `TeamNotFound` where that is proven, `TeamUnreachable` where it is not, or
     /// the trouble that kept us from finding out.
-    pub(crate) async fn missing_team(&self, team: TeamId, call: &CallContext) -> GovernanceError {
-        match self.is_proven_gone(team, call).await {
+    pub(crate) async fn missing_team_error(&self, team: TeamId, call: &CallContext) -> GovernanceError {
+        match self.team_is_gone(team, call).await {
             Ok(true) => GovernanceError::TeamNotFound { team },
             Ok(false) => GovernanceError::TeamUnreachable { team },
             Err(error) => error,
         }
     }
 
-    async fn is_proven_gone(&self, team: TeamId, call: &CallContext) -> Result<bool, GovernanceError> {
+    async fn team_is_gone(&self, team: TeamId, call: &CallContext) -> Result<bool, GovernanceError> {
         let call = &call.uncoalesced();
         // Read anew: the list of a token or an organization in trouble proves nothing, nor does that of an owner who is no admin.
         let standing = self.credential_status(Duration::ZERO, call).await?;
         if standing.owner_role != OwnerRole::Admin {
             return Ok(false);
         }
-        let teams = self.whole::<Team>(call).await?;
+        let teams = self.read_all::<Team>(call).await?;
         if teams.iter().any(|listed| listed.id == team) {
             return Ok(false);
         }
         // And once more behind the list's last window: a demotion before it hides teams from the list.
-        Ok(self.owner_role_now(call).await? == OwnerRole::Admin)
-    }
-
-    /// An error about one team: a 404 is looked into.
-    pub(crate) async fn about_team(&self, team: TeamId, error: ApiError, call: &CallContext) -> GovernanceError {
-        match error.kind {
-            ApiErrorKind::NotFound => self.missing_team(team, call).await,
-            _ => self.explain(error, call).await,
-        }
+        Ok(self.fetch_owner_role(call).await? == OwnerRole::Admin)
     }
 
     /// Whether the organization has no record of the person.
     ///
     /// # Errors
     /// Whatever keeps us from knowing.
-    pub(crate) async fn is_outside(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
+    pub(crate) async fn is_outsider(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
         match self.upstream.person(user, call).await {
             Ok(_) => Ok(false),
             Err(ApiError {
                 kind: ApiErrorKind::NotFound,
                 ..
-            }) => self.can_see_people(user, call).await,
-            Err(error) => Err(self.explain(error, call).await),
+            }) => self.members_are_visible(user, call).await,
+            Err(error) => Err(self.call_error(error, call).await),
         }
     }
 
     /// Whether a person's 404 can be believed: a record that must exist is shown in the same place, the token's owner's, or
     /// anybody's where the owner is not known or is the one in question.
-    async fn can_see_people(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
-        let owner = match self.observed.evidence().user.and_then(|seen| seen.outcome.ok()) {
+    async fn members_are_visible(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
+        let owner = match self.recorder.evidence().user.and_then(|seen| seen.outcome.ok()) {
             Some(owner) => Some(owner),
             None => self.upstream.user(call).await.ok(),
         };
@@ -81,7 +73,7 @@ impl Governance {
                 endpoint: Endpoint::OrganizationMember,
                 ..
             }) => Ok(false),
-            Err(error) => Err(self.explain(error, call).await),
+            Err(error) => Err(self.call_error(error, call).await),
         }
     }
 }

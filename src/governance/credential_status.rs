@@ -1,18 +1,16 @@
-//! What the token is worth: whose it is, what it may do, which organization it reaches, and what its owner is there.
+//! The status of the credential: its owner, its scopes, the organization that it reaches, and the owner's role there.
 //!
-//! Derived from what [`super::health`] keeps, after at most four requests. Other parts of this room ask it before they
+//! Derived from what [`super::health`] keeps, after at most four requests. Other modules of governance use it before they
 //! believe an empty list, before they call a team gone, and to name the scope that a 403 is about.
 
 use std::time::Duration;
 
-use super::health::{Age, Depth};
+use super::health::{MaxAge, ProbeSet};
 use super::{Governance, GovernanceError};
-use crate::providers::buildkite::{
-    AccessToken, ApiError, ApiErrorKind, CallContext, CurrentUser, Endpoint, Organization, OrganizationMember,
-};
+use crate::providers::buildkite::{AccessToken, CallContext, CurrentUser, Endpoint, Organization, OrganizationMember};
 
 /// How long what was seen of the token counts as just seen.
-pub(crate) const JUST_SEEN: Duration = Duration::from_secs(60);
+pub(crate) const EVIDENCE_MAX_AGE: Duration = Duration::from_secs(60);
 
 /// What the token's owner is in the organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,20 +76,20 @@ impl Governance {
         age: Duration,
         call: &CallContext,
     ) -> Result<CredentialStatus, GovernanceError> {
-        let looked = self
-            .look(
-                Depth::CredentialStatus,
-                Age {
-                    good: age,
-                    bad: Duration::ZERO,
+        let probed = self
+            .probe(
+                ProbeSet::CredentialStatus,
+                MaxAge {
+                    success: age,
+                    failure: Duration::ZERO,
                 },
                 call,
             )
             .await;
-        let evidence = self.observed.evidence();
+        let evidence = self.recorder.evidence();
         let token = evidence.token.and_then(|seen| seen.outcome.ok());
-        if let Err(error) = looked {
-            return Err(self.about_organization(error, token.as_ref()));
+        if let Err(error) = probed {
+            return Err(self.credential_error(error, token.as_ref()));
         }
         let organization = evidence.organization.and_then(|seen| seen.outcome.ok());
         let owner = evidence.user.and_then(|seen| seen.outcome.ok());
@@ -111,40 +109,9 @@ impl Governance {
             }),
             // Another caller saw it fail in the moment between; what it saw is as true for this one.
             _ => Err(GovernanceError::Unavailable {
-                call: Endpoint::AccessToken,
+                endpoint: Endpoint::AccessToken,
                 why: "the token's standing changed while it was read".to_owned(),
             }),
-        }
-    }
-
-    /// An error of a call that is about the organization itself.
-    pub(crate) fn about_organization(&self, error: ApiError, token: Option<&AccessToken>) -> GovernanceError {
-        match (&error.kind, token) {
-            (ApiErrorKind::NotFound, _) if error.endpoint == Endpoint::Organization => {
-                GovernanceError::OrganizationUnreachable {
-                    organization: self.organization().to_owned(),
-                }
-            }
-            (ApiErrorKind::Forbidden, token) => GovernanceError::forbidden(error, token),
-            _ => GovernanceError::plain(error),
-        }
-    }
-
-    /// An error of any call: names the missing scope of a 403, and finds out what a list's 404 means.
-    pub(crate) async fn explain(&self, error: ApiError, call: &CallContext) -> GovernanceError {
-        match (&error.kind, error.endpoint) {
-            (ApiErrorKind::Forbidden, _) => {
-                let token = self.upstream.access_token(call).await.ok();
-                GovernanceError::forbidden(error, token.as_ref())
-            }
-            (ApiErrorKind::NotFound, Endpoint::Organization) => self.about_organization(error, None),
-            (ApiErrorKind::NotFound, Endpoint::OrganizationMembers | Endpoint::Teams) => {
-                match self.upstream.organization(call).await {
-                    Ok(_) => GovernanceError::TeamsUnavailable { call: error.endpoint },
-                    Err(about) => self.about_organization(about, None),
-                }
-            }
-            _ => GovernanceError::plain(error),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::governance::sync::page_token::PageTokenError;
 use crate::providers::buildkite::budget::LimitExceeded;
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Endpoint, Scope, TeamId, UserId};
+use crate::providers::buildkite::{Endpoint, Scope, TeamId, UserId};
 
 /// Why a question was not answered or a request not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,18 +16,18 @@ pub enum GovernanceError {
     )]
     TokenRejected,
     /// 403, and the token is known to lack the scope.
-    #[error("{call}: the api token lacks the scope `{scope}`: create a token that has it")]
+    #[error("{endpoint}: the api token lacks the scope `{scope}`: create a token that has it")]
     MissingScope {
         /// The scope that is missing.
         scope: Scope,
         /// What was asked.
-        call: Endpoint,
+        endpoint: Endpoint,
     },
     /// 403 for another reason.
-    #[error("{call}: buildkite forbids it{}: check the owner's role, the plan and the ip allowlists", quoted(.message.as_ref()))]
+    #[error("{endpoint}: buildkite forbids it{}: check the owner's role, the plan and the ip allowlists", quoted(.message.as_ref()))]
     Forbidden {
         /// What was asked.
-        call: Endpoint,
+        endpoint: Endpoint,
         /// Buildkite's own words.
         message: Option<String>,
     },
@@ -40,10 +40,10 @@ pub enum GovernanceError {
         organization: String,
     },
     /// A list answered 404 while the organization is readable.
-    #[error("{call}: buildkite answers 404 although the organization is readable: enable teams for it")]
+    #[error("{endpoint}: buildkite answers 404 although the organization is readable: enable teams for it")]
     TeamsUnavailable {
         /// What was asked.
-        call: Endpoint,
+        endpoint: Endpoint,
     },
     /// The token's owner is no organization admin.
     #[error(
@@ -103,10 +103,10 @@ pub enum GovernanceError {
         why: String,
     },
     /// A refusal by Buildkite that reading again did not explain.
-    #[error("{call}: buildkite refuses it{}", quoted(.message.as_ref()))]
+    #[error("{endpoint}: buildkite refuses it{}", quoted(.message.as_ref()))]
     Rejected {
         /// What was asked.
-        call: Endpoint,
+        endpoint: Endpoint,
         /// Buildkite's own words.
         message: Option<String>,
     },
@@ -114,18 +114,18 @@ pub enum GovernanceError {
     #[error("the buildkite rate limit is used up: wait for its reset")]
     RateLimited(LimitExceeded),
     /// Buildkite could not be asked.
-    #[error("{call}: {why}: try again, and see https://www.buildkitestatus.com if it lasts")]
+    #[error("{endpoint}: {why}: try again, and see https://www.buildkitestatus.com if it lasts")]
     Unavailable {
         /// What was asked.
-        call: Endpoint,
+        endpoint: Endpoint,
         /// Why.
         why: String,
     },
     /// An answer of another shape than documented.
-    #[error("{call}: {what}: check the api base and the proxies in between, and report it if both are right")]
+    #[error("{endpoint}: {what}: check the api base and the proxies in between, and report it if both are right")]
     Unexpected {
         /// What was asked.
-        call: Endpoint,
+        endpoint: Endpoint,
         /// What came.
         what: String,
     },
@@ -175,43 +175,6 @@ impl GovernanceError {
             Self::Abandoned => "ABANDONED",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::Invalid { .. } => "INVALID_REQUEST",
-        }
-    }
-
-    /// What a 403 means: a missing scope where the token's own record says so.
-    pub(crate) fn forbidden(error: ApiError, token: Option<&AccessToken>) -> Self {
-        match (error.endpoint.scope(), token) {
-            (Some(scope), Some(token)) if token.lacks(scope) => Self::MissingScope {
-                scope,
-                call: error.endpoint,
-            },
-            _ => Self::plain(error),
-        }
-    }
-
-    /// What an API error means where nothing more is known than the error itself. A 404 is `Unexpected` here: what it proves
-    /// is decided where it is asked ([`super::absence`]).
-    pub(crate) fn plain(error: ApiError) -> Self {
-        let ApiError {
-            endpoint: call,
-            kind: trouble,
-            message,
-        } = error;
-        match trouble {
-            ApiErrorKind::TokenRejected => Self::TokenRejected,
-            ApiErrorKind::Forbidden => Self::Forbidden { call, message },
-            ApiErrorKind::Rejected(_) => Self::Rejected { call, message },
-            ApiErrorKind::RateLimited(closed) => Self::RateLimited(closed),
-            ApiErrorKind::Unavailable(_) => Self::Unavailable {
-                call,
-                why: trouble.to_string(),
-            },
-            ApiErrorKind::NotFound | ApiErrorKind::Unexpected(_) => Self::Unexpected {
-                call,
-                what: trouble.to_string(),
-            },
-            ApiErrorKind::DeadlineExceeded => Self::DeadlineExceeded,
-            ApiErrorKind::Abandoned => Self::Abandoned,
         }
     }
 }

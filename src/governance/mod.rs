@@ -1,11 +1,12 @@
 //! The governance model, in plain Rust: who can hold what, what is listed, what a grant or a revoke does, and what may be
 //! believed of an answer.
 //!
-//! This room knows nothing of gRPC: [`crate::grpc::services`] translates. It talks to Buildkite through one trait,
+//! This module knows nothing of gRPC: [`crate::grpc::services`] translates. It talks to Buildkite through one trait,
 //! [`Upstream`]. Its rule above all others: trouble is never reported as absence. Every listing is complete or an error, an
 //! empty one is vouched for, and "not found" is said only of what was proven absent ([`absence`]).
 
 pub mod absence;
+mod api_errors;
 pub mod credential_status;
 mod error;
 pub mod health;
@@ -34,11 +35,11 @@ use crate::providers::buildkite::Lane;
 use crate::providers::buildkite::budget::BudgetState;
 use health::{EvidenceRecorder, HealthSettings};
 use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, WriteTimeouts};
-use sync::empty_lists::Witnesses;
+use sync::empty_lists::ListHistory;
 use sync::prefetch::Prefetch;
-use sync::progress::Progress;
+use sync::progress::ProgressLog;
 use sync::unlisted_users::UnlistedUsers;
-use visibility::RoleBehindLists;
+use visibility::RoleAfterLists;
 
 /// What to do where the token's owner is shown only part of the teams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,12 +58,12 @@ pub struct GovernanceSettings {
     pub provisioning: bool,
     /// What becomes of a maintainer whose role is revoked.
     pub maintainer_revoke: MaintainerRevoke,
-    /// Whom and what no grant or revoke touches.
+    /// Users and teams that no grant or revoke changes.
     pub protected: Protected,
     /// Where changes are recorded beside the log.
     pub audit_file: Option<PathBuf>,
     /// How long writes are given.
-    pub patience: WriteTimeouts,
+    pub write_timeouts: WriteTimeouts,
     /// How old the lists may be in which e-mails, and names that are protected, are looked up.
     pub directory_max_age: Duration,
     /// What a partial view of the teams means.
@@ -80,7 +81,7 @@ impl Default for GovernanceSettings {
             maintainer_revoke: MaintainerRevoke::default(),
             protected: Protected::default(),
             audit_file: None,
-            patience: WriteTimeouts::default(),
+            write_timeouts: WriteTimeouts::default(),
             directory_max_age: Duration::from_secs(600),
             partial_visibility: PartialVisibility::default(),
             health: HealthSettings::default(),
@@ -89,20 +90,20 @@ impl Default for GovernanceSettings {
     }
 }
 
-/// Everything that can be asked about, or done to, the organization's team memberships.
+/// Reads and changes the team memberships of an organization.
 #[derive(Debug)]
 pub struct Governance {
     /// Buildkite, by way of `observed`.
     upstream: Arc<dyn Upstream>,
-    observed: Arc<EvidenceRecorder>,
+    recorder: Arc<EvidenceRecorder>,
     settings: GovernanceSettings,
-    /// Held by whoever asks for the token's standing, so that many askers cost one asking.
-    probing: Mutex<()>,
-    role_behind_lists: RoleBehindLists,
-    closure: UnlistedUsers,
-    witnesses: Witnesses,
-    progress: Progress,
-    read_ahead: Prefetch,
+    /// Held during a probe run, so that concurrent callers share one.
+    probe_lock: Mutex<()>,
+    role_after_lists: RoleAfterLists,
+    unlisted_users: UnlistedUsers,
+    list_history: ListHistory,
+    progress: ProgressLog,
+    prefetch: Prefetch,
     provisioning: Provisioning,
 }
 
@@ -121,19 +122,19 @@ impl Governance {
     }
 
     fn recording(upstream: Arc<dyn Upstream>, settings: GovernanceSettings, sink: Option<Arc<dyn AuditSink>>) -> Self {
-        let observed = Arc::new(EvidenceRecorder::new(upstream));
-        let provisioning = Provisioning::new(sink, settings.patience.append, observed.stirrer());
-        let read_ahead = Prefetch::new(Arc::clone(&observed) as Arc<dyn Upstream>, settings.read_ahead);
+        let recorder = Arc::new(EvidenceRecorder::new(upstream));
+        let provisioning = Provisioning::new(sink, settings.write_timeouts.append, recorder.notifier());
+        let prefetch = Prefetch::new(Arc::clone(&recorder) as Arc<dyn Upstream>, settings.read_ahead);
         Self {
-            upstream: Arc::clone(&observed) as Arc<dyn Upstream>,
-            observed,
+            upstream: Arc::clone(&recorder) as Arc<dyn Upstream>,
+            recorder,
             settings,
-            probing: Mutex::default(),
-            role_behind_lists: RoleBehindLists::default(),
-            closure: UnlistedUsers::default(),
-            witnesses: Witnesses::default(),
-            progress: Progress::default(),
-            read_ahead,
+            probe_lock: Mutex::default(),
+            role_after_lists: RoleAfterLists::default(),
+            unlisted_users: UnlistedUsers::default(),
+            list_history: ListHistory::default(),
+            progress: ProgressLog::default(),
+            prefetch,
             provisioning,
         }
     }

@@ -1,4 +1,4 @@
-//! Buildkite as governance needs it: the one seam between this room and the next.
+//! Buildkite as governance needs it: the one seam between governance and the provider.
 
 use async_trait::async_trait;
 use jiff::SignedDuration;

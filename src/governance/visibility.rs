@@ -7,12 +7,13 @@
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::api_errors::{Subject, from_api};
 use super::{Governance, GovernanceError, OwnerRole, PartialVisibility};
 use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext};
 
 /// The owner's role as it was read last behind a team list, and from when on it was asked for.
 #[derive(Debug, Default)]
-pub(crate) struct RoleBehindLists {
+pub(crate) struct RoleAfterLists {
     last: Mutex<Option<(Instant, OwnerRole)>>,
 }
 
@@ -21,24 +22,24 @@ impl Governance {
     ///
     /// # Errors
     /// `PartialVisibility`, or the trouble that keeps the owner's record from being read.
-    pub(crate) async fn refuse_view_that_became_partial(&self, call: &CallContext) -> Result<(), GovernanceError> {
+    pub(crate) async fn ensure_view_still_complete(&self, call: &CallContext) -> Result<(), GovernanceError> {
         if self.settings.partial_visibility == PartialVisibility::Allow {
             return Ok(());
         }
         let list_ended = Instant::now();
-        let mut last = self.role_behind_lists.last.lock().await;
+        let mut last = self.role_after_lists.last.lock().await;
         let role = match *last {
             Some((asked_at, role)) if asked_at >= list_ended => role,
             _ => {
                 let asked_at = Instant::now();
-                let role = self.owner_role_now(call).await?;
+                let role = self.fetch_owner_role(call).await?;
                 *last = Some((asked_at, role));
                 role
             }
         };
         drop(last);
         match role {
-            OwnerRole::Member => Err(self.partial_visibility()),
+            OwnerRole::Member => Err(self.partial_visibility_error()),
             OwnerRole::Admin | OwnerRole::Unknown => Ok(()),
         }
     }
@@ -48,8 +49,8 @@ impl Governance {
     ///
     /// # Errors
     /// Any other trouble with their record.
-    pub(crate) async fn owner_role_now(&self, call: &CallContext) -> Result<OwnerRole, GovernanceError> {
-        let Some(owner) = self.observed.evidence().user.and_then(|seen| seen.outcome.ok()) else {
+    pub(crate) async fn fetch_owner_role(&self, call: &CallContext) -> Result<OwnerRole, GovernanceError> {
+        let Some(owner) = self.recorder.evidence().user.and_then(|seen| seen.outcome.ok()) else {
             return Ok(OwnerRole::Unknown);
         };
         // Deciding: an answer that is under way already may be older than the list's last window.
@@ -59,12 +60,12 @@ impl Governance {
                 kind: ApiErrorKind::Forbidden | ApiErrorKind::NotFound,
                 ..
             }) => Ok(OwnerRole::Unknown),
-            Err(error) => Err(GovernanceError::plain(error)),
+            Err(error) => Err(from_api(error, Subject::Other, None)),
         }
     }
 
-    fn partial_visibility(&self) -> GovernanceError {
-        let owner = self.observed.evidence().user.and_then(|seen| seen.outcome.ok());
+    fn partial_visibility_error(&self) -> GovernanceError {
+        let owner = self.recorder.evidence().user.and_then(|seen| seen.outcome.ok());
         let label = owner.and_then(|owner| owner.email.or(owner.name));
         GovernanceError::PartialVisibility {
             owner: label.unwrap_or_else(|| "(unknown)".to_owned()),

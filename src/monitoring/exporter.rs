@@ -39,14 +39,14 @@ impl Exporter {
     pub(crate) fn render(&self, governance: &Governance) -> Result<String, BuildError> {
         let mut text = self.handle.render();
         // A fresh recorder, so that a value that is no longer known disappears.
-        let now = recorder()?;
-        ::metrics::with_local_recorder(&now, || {
+        let snapshot = recorder()?;
+        ::metrics::with_local_recorder(&snapshot, || {
             metrics::describe();
             BUILD_INFO.set([env!("CARGO_PKG_VERSION")], 1);
             set_budget(&governance.budget());
             set_health(&governance.latest_health());
         });
-        text.push_str(&now.handle().render());
+        text.push_str(&snapshot.handle().render());
         Ok(text)
     }
 }
@@ -78,12 +78,12 @@ fn set_budget(budget: &BudgetState) {
 fn set_health(report: &Report) {
     for result in &report.checks {
         for state in State::ALL {
-            let present = u32::from(state == result.state);
-            SCOPE_STATE.set([result.check.row().id, state.as_str()], present);
+            let is_current = u32::from(state == result.state);
+            SCOPE_STATE.set([result.check.row().id, state.as_str()], is_current);
         }
     }
     if let Some(end) = report.credential.as_ref().and_then(CredentialReport::expires_at) {
-        TOKEN_EXPIRY.set_to([], end);
+        TOKEN_EXPIRY.set_timestamp([], end);
     }
 }
 

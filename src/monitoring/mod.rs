@@ -55,7 +55,7 @@ impl Monitoring {
         })
     }
 
-    /// Where it listens.
+    /// The listening address.
     ///
     /// # Errors
     /// The operating system reports an error.
@@ -88,7 +88,7 @@ pub(crate) async fn serve_routes(mut listener: Listener, routes: axum::Router, u
         let stream = match stream {
             Ok(stream) => stream,
             Err(error) => {
-                tracing::error!(%error, "monitors are not listened for any more");
+                tracing::error!(%error, "the monitoring listener has failed");
                 return;
             }
         };

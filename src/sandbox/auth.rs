@@ -1,4 +1,4 @@
-//! Tokens: who owns them, what they may do, how long, and whether they reach the organization.
+//! Tokens: owner, scopes, expiry, and access to the organization.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,28 +9,29 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::answers::{self, Refusal};
+use super::response::{self, ErrorResponse};
 
-/// The scopes that the endpoints of the sandbox ask for.
+/// The scopes that the sandbox's endpoints require.
 pub const ALL_SCOPES: [&str; 4] = ["read_user", "read_organizations", "read_teams", "write_teams"];
 
-/// What a token to be minted is like.
+/// The properties of a token to be created.
 #[derive(Clone, Debug)]
 pub struct TokenSpec {
-    /// The user it acts for: their role decides what is shown and allowed, and it is their rate limit that it spends.
+    /// The user who owns the token. The owner's role decides what is visible and allowed, and requests count against
+    /// the owner's rate limit.
     pub owner: Uuid,
-    /// Scopes by name. Unknown names are kept and mean nothing, as in Buildkite's own examples.
+    /// Scopes by name. Unknown names are kept and have no effect, as in Buildkite's own examples.
     pub scopes: Vec<String>,
-    /// From when on it is refused with 401; none: never.
+    /// When the token expires; an expired token is rejected with 401. `None`: never.
     pub expires_at: Option<Timestamp>,
-    /// Whether it was given access to the organization: if not, the organization is not found.
+    /// Whether the token has access to the organization. Without access, the organization is not found.
     pub reaches_organization: bool,
-    /// Description as its owner gave it.
+    /// The owner's description of the token.
     pub description: String,
 }
 
 impl TokenSpec {
-    /// A token with the four scopes that never expires.
+    /// A token with all four scopes that never expires.
     #[must_use]
     pub fn owned_by(owner: Uuid) -> Self {
         Self {
@@ -42,22 +43,22 @@ impl TokenSpec {
         }
     }
 
-    /// The same with these scopes only.
+    /// The same token with only these scopes.
     #[must_use]
     pub fn with_scopes(mut self, scopes: &[&str]) -> Self {
         self.scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
         self
     }
 
-    /// The same with this description.
+    /// The same token with this description.
     #[must_use]
-    pub fn described(mut self, description: &str) -> Self {
+    pub fn with_description(mut self, description: &str) -> Self {
         description.clone_into(&mut self.description);
         self
     }
 }
 
-/// A minted token, without the secret itself.
+/// A token without its secret.
 #[derive(Debug)]
 pub(super) struct Token {
     pub(super) uuid: Uuid,
@@ -70,17 +71,17 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// Lets only a token with this scope pass.
-    pub(super) fn require(&self, scope: &str) -> Result<(), Refusal> {
-        if self.scopes.iter().any(|held| held == scope) {
+    /// Returns an error unless the token has this scope.
+    pub(super) fn require_scope(&self, scope: &str) -> Result<(), ErrorResponse> {
+        if self.scopes.iter().any(|granted| granted == scope) {
             Ok(())
         } else {
-            Err(answers::missing_scope(scope))
+            Err(response::missing_scope(scope))
         }
     }
 }
 
-/// All tokens that are valid, by their secret.
+/// All valid tokens by secret.
 #[derive(Default)]
 pub(super) struct Tokens {
     by_secret: RwLock<HashMap<String, Arc<Token>>>,
@@ -94,7 +95,7 @@ impl fmt::Debug for Tokens {
 
 impl Tokens {
     pub(super) fn mint(&self, spec: TokenSpec) -> SecretString {
-        // The form of a real one: the prefix and 40 characters.
+        // The form of a real token: the prefix and 40 characters.
         let body = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let secret = format!("bkua_{}", body.chars().take(40).collect::<String>());
         let token = Token {
@@ -123,8 +124,8 @@ impl Tokens {
         tokens.retain(|_, token| token.uuid != uuid);
     }
 
-    /// The token that a request carries, unless it is unknown or expired. Basic authentication is not accepted.
-    pub(super) fn presented(&self, headers: &HeaderMap) -> Option<Arc<Token>> {
+    /// Finds the token of a request, unless it is unknown or expired. Basic authentication is not accepted.
+    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Option<Arc<Token>> {
         let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;

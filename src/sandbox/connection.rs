@@ -1,4 +1,4 @@
-//! The accept loop: HTTP/1.1 over connections that can be cut in the middle of a request.
+//! The accept loop: HTTP/1.1 over connections that can be reset in the middle of a request.
 
 use std::io;
 use std::pin::Pin;
@@ -17,15 +17,15 @@ use tokio_util::task::TaskTracker;
 
 use super::service::Service;
 
-/// How long to wait after a connection could not be accepted.
-const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(10);
+/// Pause after a failed accept.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(10);
 
-/// The request's connection is to be cut without an answer.
+/// The request's connection must be reset without a response.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection is cut on purpose")]
-pub(super) struct Cut;
+#[error("the connection is reset on purpose")]
+pub(super) struct ConnectionReset;
 
-/// Serves until it is stopped; open connections end then, whatever they are at.
+/// Serves connections until stopped, then closes them even in the middle of a request.
 pub(super) async fn accept(listener: TcpListener, service: Arc<Service>, stopped: CancellationToken) {
     let connections = TaskTracker::new();
     loop {
@@ -34,8 +34,8 @@ pub(super) async fn accept(listener: TcpListener, service: Arc<Service>, stopped
             () = stopped.cancelled() => break,
         };
         let Ok((stream, _)) = accepted else {
-            // Mostly the caller's trouble. Where this process has too many files open, trying at once again would spin.
-            tokio::time::sleep(AFTER_FAILED_ACCEPT).await;
+            // Most errors come from the client. If this process has too many files open, retrying at once would spin.
+            tokio::time::sleep(ACCEPT_BACKOFF).await;
             continue;
         };
         let (service, stopped) = (Arc::clone(&service), stopped.clone());
@@ -51,49 +51,49 @@ pub(super) async fn accept(listener: TcpListener, service: Arc<Service>, stopped
 }
 
 async fn serve(stream: TcpStream, service: Arc<Service>) {
-    // Small answers go out at once. Where that cannot be set, they are merely slower.
+    // Sends small responses at once. If the option cannot be set, they are only slower.
     let _ = stream.set_nodelay(true);
-    let cut = Arc::new(AtomicBool::new(false));
-    let stream = Cuttable {
+    let reset = Arc::new(AtomicBool::new(false));
+    let stream = ResettableStream {
         stream,
-        cut: Arc::clone(&cut),
+        reset: Arc::clone(&reset),
     };
-    let answering = service_fn(move |request| {
-        let (service, cut) = (Arc::clone(&service), Arc::clone(&cut));
+    let handler = service_fn(move |request| {
+        let (service, reset) = (Arc::clone(&service), Arc::clone(&reset));
         async move {
-            let answer = service.answer(request).await;
-            cut.store(answer.is_err(), Ordering::SeqCst);
-            answer
+            let response = service.handle(request).await;
+            reset.store(response.is_err(), Ordering::SeqCst);
+            response
         }
     });
-    // How a connection ends is the caller's to notice; the journal has what was asked on it.
+    // The client notices how a connection ends, and the log has its requests.
     let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), answering)
+        .serve_connection(TokioIo::new(stream), handler)
         .await;
 }
 
-/// A stream that is reset rather than closed when its connection is cut.
-struct Cuttable {
+/// A stream that is reset rather than closed if its request ended in a [`ConnectionReset`].
+struct ResettableStream {
     stream: TcpStream,
-    cut: Arc<AtomicBool>,
+    reset: Arc<AtomicBool>,
 }
 
-impl Drop for Cuttable {
+impl Drop for ResettableStream {
     fn drop(&mut self) {
-        if self.cut.load(Ordering::SeqCst) {
-            // Where it cannot be set, the caller sees the connection closed: no answer either.
+        if self.reset.load(Ordering::SeqCst) {
+            // If the option cannot be set, the connection is closed instead, and the client has no response either way.
             let _ = self.stream.set_zero_linger();
         }
     }
 }
 
-impl AsyncRead for Cuttable {
+impl AsyncRead for ResettableStream {
     fn poll_read(mut self: Pin<&mut Self>, task: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(task, into)
     }
 }
 
-impl AsyncWrite for Cuttable {
+impl AsyncWrite for ResettableStream {
     fn poll_write(mut self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(task, bytes)
     }

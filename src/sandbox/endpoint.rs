@@ -1,4 +1,4 @@
-//! Which endpoint a request means. Paths are taken apart here and nowhere else.
+//! Maps requests to endpoints. This is the only place that parses paths.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,10 @@ use std::str::FromStr;
 use http::Method;
 use uuid::Uuid;
 
-/// An endpoint of the API, by which requests are counted and faults are aimed.
+/// An endpoint of the API. Requests are counted by endpoint, and faults apply to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// Any of them; only used to aim a fault.
+    /// Any endpoint; only used for faults.
     Any,
     /// `GET /`
     Root,
@@ -45,12 +45,12 @@ pub enum Endpoint {
     OrganizationMembers,
     /// `GET …/members/{user}`
     OrganizationMember,
-    /// Anything that the sandbox does not serve.
+    /// Anything else.
     Unknown,
 }
 
 impl Endpoint {
-    /// Every endpoint with its name, as `--fault` takes it.
+    /// Every endpoint and its name in `--fault`.
     pub const ALL: [(Self, &'static str); 19] = [
         (Self::Any, "any"),
         (Self::Root, "root"),
@@ -77,7 +77,7 @@ impl Endpoint {
         self == Self::Any || self == other
     }
 
-    /// Whether its answers are pages of a list.
+    /// Whether its responses are pages of a list.
     pub(super) fn is_list(self) -> bool {
         matches!(
             self,
@@ -98,7 +98,7 @@ impl fmt::Display for Endpoint {
 
 /// No endpoint has this name.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` names no endpoint; there are {names}", names = Endpoint::ALL.map(|(_, name)| name).join(", "))]
+#[error("`{0}` names no endpoint; the endpoints are {names}", names = Endpoint::ALL.map(|(_, name)| name).join(", "))]
 pub struct UnknownEndpoint(String);
 
 impl FromStr for Endpoint {
@@ -112,7 +112,7 @@ impl FromStr for Endpoint {
     }
 }
 
-/// What a request is about. An id that is no UUID is kept as none: nothing is found by it.
+/// The endpoint and ids of a request. An id that is not a UUID becomes `None`, which matches no row.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) endpoint: Endpoint,
@@ -122,27 +122,29 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn of(method: &Method, path: &str) -> Self {
+    pub(super) fn parse(method: &Method, path: &str) -> Self {
         let path = path.strip_prefix('/').unwrap_or(path);
-        // Buildkite's own examples put a slash at the end of some collection paths.
+        // Some examples in Buildkite's documentation end collection paths with a slash.
         let path = path.strip_suffix('/').unwrap_or(path);
         let segments: Vec<&str> = path.split('/').collect();
         match segments.as_slice() {
-            ["v2", "organizations", slug, rest @ ..] => Self::within(method, slug, rest),
-            [""] if method == Method::GET => Self::plain(Endpoint::Root),
-            ["v2", "access-token"] if method == Method::DELETE => Self::plain(Endpoint::RevokeAccessToken),
-            ["v2", name] if method == Method::GET => Self::plain(match *name {
+            ["v2", "organizations", slug, rest @ ..] => Self::in_organization(method, slug, rest),
+            [""] if method == Method::GET => Self::outside_organization(Endpoint::Root),
+            ["v2", "access-token"] if method == Method::DELETE => {
+                Self::outside_organization(Endpoint::RevokeAccessToken)
+            }
+            ["v2", name] if method == Method::GET => Self::outside_organization(match *name {
                 "meta" => Endpoint::Meta,
                 "access-token" => Endpoint::AccessToken,
                 "user" => Endpoint::User,
                 "organizations" => Endpoint::Organizations,
                 _ => Endpoint::Unknown,
             }),
-            _ => Self::plain(Endpoint::Unknown),
+            _ => Self::outside_organization(Endpoint::Unknown),
         }
     }
 
-    fn within(method: &Method, slug: &str, rest: &[&str]) -> Self {
+    fn in_organization(method: &Method, slug: &str, rest: &[&str]) -> Self {
         let (endpoint, team, user) = match (method.as_str(), rest) {
             ("GET", []) => (Endpoint::Organization, None, None),
             ("GET", ["rate_limit"]) => (Endpoint::RateLimit, None, None),
@@ -160,12 +162,12 @@ impl Target {
         Self {
             endpoint,
             organization: Some(slug.to_owned()),
-            team: team.and_then(uuid),
-            user: user.and_then(uuid),
+            team: team.and_then(parse_uuid),
+            user: user.and_then(parse_uuid),
         }
     }
 
-    fn plain(endpoint: Endpoint) -> Self {
+    fn outside_organization(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
             organization: None,
@@ -175,7 +177,7 @@ impl Target {
     }
 }
 
-/// Only the hyphenated form is an id to Buildkite.
-pub(super) fn uuid(text: &str) -> Option<Uuid> {
+/// Buildkite only accepts the hyphenated form.
+pub(super) fn parse_uuid(text: &str) -> Option<Uuid> {
     (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
 }

@@ -1,5 +1,5 @@
-//! The two rate limits: each request counts against the organization and against the token's user, in fixed windows
-//! (section 4 of the REST reference). Refused requests count too, which is how `Remaining` gets below zero.
+//! The two rate limits: each request counts against the organization and against the token's owner, in fixed windows
+//! (section 4 of the REST reference). Rejected requests count too, which is how `Remaining` gets below zero.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,20 +12,20 @@ use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::answers::Answer;
-use super::habits::ResetRounding;
+use super::behaviors::ResetRounding;
+use super::response::Response;
 
 /// One of the two limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bucket {
-    /// Everything that is asked about the organization, whoever asks.
+    /// All requests about the organization, from any user.
     Organization,
-    /// Everything that one user asks, with any token.
+    /// All requests of one user, with any token.
     User,
 }
 
 impl Bucket {
-    /// Its name in headers and bodies.
+    /// The name in headers and bodies.
     #[must_use]
     pub fn scope(self) -> &'static str {
         match self {
@@ -52,13 +52,14 @@ impl fmt::Display for Bucket {
 /// The limits and their windows.
 #[derive(Clone, Copy, Debug)]
 pub struct LimitOptions {
-    /// Requests a window for the organization; none: unlimited, and without headers.
+    /// Requests per window for the organization; `None`: no limit and no headers.
     pub organization: Option<u32>,
-    /// Requests a window for each user; none: unlimited, and without headers.
+    /// Requests per window for each user; `None`: no limit and no headers.
     pub user: Option<u32>,
     /// Length of a window.
     pub window: Duration,
-    /// How far into a window of the organization the sandbox starts; none: windows begin with the clock's minutes.
+    /// Time since the start of the organization's window when the sandbox starts; `None`: windows begin with the
+    /// clock's minutes.
     pub organization_offset: Option<Duration>,
     /// The same for the users' windows.
     pub user_offset: Option<Duration>,
@@ -77,7 +78,7 @@ impl Default for LimitOptions {
 }
 
 impl LimitOptions {
-    /// No limits at all.
+    /// No limits.
     #[must_use]
     pub fn unlimited() -> Self {
         Self {
@@ -88,16 +89,16 @@ impl LimitOptions {
     }
 }
 
-/// How full a bucket is, after the request in question was counted.
+/// How full a bucket is, including the current request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Level {
+pub(super) struct BucketLevel {
     limit: u32,
     current: u64,
     until_reset: Duration,
 }
 
-impl Level {
-    fn refuses(&self) -> bool {
+impl BucketLevel {
+    fn is_exceeded(&self) -> bool {
         self.current > u64::from(self.limit)
     }
 
@@ -105,7 +106,7 @@ impl Level {
         i64::from(self.limit).saturating_sub(i64::try_from(self.current).unwrap_or(i64::MAX))
     }
 
-    fn reset(&self, rounding: ResetRounding) -> u64 {
+    fn reset_seconds(&self, rounding: ResetRounding) -> u64 {
         let whole = self.until_reset.as_secs();
         let part = self.until_reset.subsec_nanos();
         match rounding {
@@ -116,22 +117,22 @@ impl Level {
     }
 }
 
-/// Both levels as one request found them; a bucket that does not apply is none.
+/// The levels of both buckets as of one request; `None` for a bucket that does not apply.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Standing {
-    pub(super) organization: Option<Level>,
-    pub(super) user: Option<Level>,
+pub(super) struct LimitStatus {
+    pub(super) organization: Option<BucketLevel>,
+    pub(super) user: Option<BucketLevel>,
 }
 
-impl Standing {
-    /// The bucket that refuses the request.
-    pub(super) fn refused_by(&self) -> Option<Bucket> {
+impl LimitStatus {
+    /// The bucket that rejects the request.
+    pub(super) fn exceeded_bucket(&self) -> Option<Bucket> {
         self.buckets()
-            .find_map(|(bucket, level)| level.refuses().then_some(bucket))
+            .find_map(|(bucket, level)| level.is_exceeded().then_some(bucket))
     }
 
     /// Writes the headers of both buckets.
-    pub(super) fn write(&self, headers: &mut HeaderMap, rounding: ResetRounding) {
+    pub(super) fn write_headers(&self, headers: &mut HeaderMap, rounding: ResetRounding) {
         for (bucket, level) in self.buckets() {
             let mut set = |suffix, value: HeaderValue| {
                 if let Some(name) = bucket.header(suffix) {
@@ -141,7 +142,7 @@ impl Standing {
             set("scope", HeaderValue::from_static(bucket.scope()));
             set("remaining", level.remaining().into());
             set("limit", level.limit.into());
-            set("reset", level.reset(rounding).into());
+            set("reset", level.reset_seconds(rounding).into());
             if level.remaining() <= 0 {
                 set("warning", HeaderValue::from_static("The rate limit is exhausted"));
             }
@@ -149,13 +150,14 @@ impl Standing {
     }
 
     /// The documented 429 of a bucket: five fields.
-    pub(super) fn refusal(&self, bucket: Bucket, rounding: ResetRounding) -> Answer {
+    pub(super) fn too_many_requests(&self, bucket: Bucket, rounding: ResetRounding) -> Response {
         let level = match bucket {
             Bucket::Organization => self.organization,
             Bucket::User => self.user,
         };
-        let (limit, current, reset) =
-            level.map_or((0, 0, 60), |level| (level.limit, level.current, level.reset(rounding)));
+        let (limit, current, reset) = level.map_or((0, 0, 60), |level| {
+            (level.limit, level.current, level.reset_seconds(rounding))
+        });
         let body = json!({
             "message": format!("You have exceeded the {bucket} rate limit. Please wait {reset} seconds before making more requests."),
             "scope": bucket.scope(),
@@ -163,10 +165,10 @@ impl Standing {
             "current": current,
             "reset": reset,
         });
-        Answer::json(StatusCode::TOO_MANY_REQUESTS, &body)
+        Response::json(StatusCode::TOO_MANY_REQUESTS, &body)
     }
 
-    fn buckets(&self) -> impl Iterator<Item = (Bucket, Level)> {
+    fn buckets(&self) -> impl Iterator<Item = (Bucket, BucketLevel)> {
         let organization = self.organization.map(|level| (Bucket::Organization, level));
         organization
             .into_iter()
@@ -174,15 +176,15 @@ impl Standing {
     }
 }
 
-/// Fixed windows, one after the other.
+/// Consecutive windows of a fixed length.
 #[derive(Clone, Copy, Debug)]
-struct Windows {
+struct FixedWindows {
     origin: Instant,
     offset: Duration,
     length: Duration,
 }
 
-impl Windows {
+impl FixedWindows {
     /// The number of the current window, and the time until the next.
     fn at(&self, now: Instant) -> (u128, Duration) {
         let length = self.length.as_nanos().max(1);
@@ -218,16 +220,16 @@ impl Counter {
 struct Counters {
     organization: Counter,
     users: HashMap<Uuid, Counter>,
-    refused_organization: u64,
-    refused_user: u64,
+    rejected_organization: u64,
+    rejected_user: u64,
 }
 
 /// The counters of both limits.
 #[derive(Debug)]
 pub(super) struct Limits {
     options: LimitOptions,
-    organization: Windows,
-    user: Windows,
+    organization: FixedWindows,
+    user: FixedWindows,
     counters: Mutex<Counters>,
 }
 
@@ -235,49 +237,49 @@ impl Limits {
     pub(super) fn new(options: LimitOptions) -> Self {
         let origin = Instant::now();
         let since_epoch = Duration::try_from(Timestamp::now().as_duration()).unwrap_or_default();
-        let windows = |offset: Option<Duration>| Windows {
+        let fixed_windows = |offset: Option<Duration>| FixedWindows {
             origin,
             offset: offset.unwrap_or(since_epoch),
             length: options.window,
         };
         Self {
             options,
-            organization: windows(options.organization_offset),
-            user: windows(options.user_offset),
+            organization: fixed_windows(options.organization_offset),
+            user: fixed_windows(options.user_offset),
             counters: Mutex::default(),
         }
     }
 
-    /// Counts a request and says how things stand then.
-    pub(super) fn count(&self, user: Uuid, of_organization: bool) -> Standing {
-        let standing = Standing {
-            organization: of_organization.then(|| self.spend_organization(1)).flatten(),
-            user: self.spend_user(user, 1),
+    /// Counts a request and returns the resulting levels.
+    pub(super) fn count_request(&self, user: Uuid, counts_organization: bool) -> LimitStatus {
+        let limit_status = LimitStatus {
+            organization: counts_organization.then(|| self.consume_organization(1)).flatten(),
+            user: self.consume_user(user, 1),
         };
-        match standing.refused_by() {
-            Some(Bucket::Organization) => self.counters().refused_organization += 1,
-            Some(Bucket::User) => self.counters().refused_user += 1,
+        match limit_status.exceeded_bucket() {
+            Some(Bucket::Organization) => self.counters().rejected_organization += 1,
+            Some(Bucket::User) => self.counters().rejected_user += 1,
             None => {}
         }
-        standing
+        limit_status
     }
 
-    pub(super) fn spend_organization(&self, requests: u64) -> Option<Level> {
+    pub(super) fn consume_organization(&self, requests: u64) -> Option<BucketLevel> {
         let limit = self.options.organization?;
         let (window, until_reset) = self.organization.at(Instant::now());
         let current = self.counters().organization.add(window, requests);
-        Some(Level {
+        Some(BucketLevel {
             limit,
             current,
             until_reset,
         })
     }
 
-    pub(super) fn spend_user(&self, user: Uuid, requests: u64) -> Option<Level> {
+    pub(super) fn consume_user(&self, user: Uuid, requests: u64) -> Option<BucketLevel> {
         let limit = self.options.user?;
         let (window, until_reset) = self.user.at(Instant::now());
         let current = self.counters().users.entry(user).or_default().add(window, requests);
-        Some(Level {
+        Some(BucketLevel {
             limit,
             current,
             until_reset,
@@ -286,29 +288,29 @@ impl Limits {
 
     pub(super) fn refused(&self, bucket: Bucket) -> u64 {
         match bucket {
-            Bucket::Organization => self.counters().refused_organization,
-            Bucket::User => self.counters().refused_user,
+            Bucket::Organization => self.counters().rejected_organization,
+            Bucket::User => self.counters().rejected_user,
         }
     }
 
-    /// The same standing as if this bucket had just been used up.
-    pub(super) fn exhausted(&self, mut standing: Standing, bucket: Bucket) -> Standing {
+    /// The same status as if this bucket had just been exhausted.
+    pub(super) fn with_exhausted(&self, mut limit_status: LimitStatus, bucket: Bucket) -> LimitStatus {
         let (slot, limit) = match bucket {
-            Bucket::Organization => (&mut standing.organization, 200),
-            Bucket::User => (&mut standing.user, 50),
+            Bucket::Organization => (&mut limit_status.organization, 200),
+            Bucket::User => (&mut limit_status.user, 50),
         };
-        let level = slot.get_or_insert(Level {
+        let level = slot.get_or_insert(BucketLevel {
             limit,
             current: 0,
             until_reset: self.options.window,
         });
         level.current = level.current.max(u64::from(level.limit) + 1);
-        standing
+        limit_status
     }
 
-    /// The body of the `rate_limit` endpoint. Nothing of it is per user, and GraphQL is never used here.
-    pub(super) fn document(&self, rounding: ResetRounding) -> serde_json::Value {
-        let scope = |limit: u32, current: u64, reset: u64, enforced: bool| {
+    /// The body of the `rate_limit` endpoint. It has no values per user, and the sandbox does not use GraphQL.
+    pub(super) fn rate_limit_json(&self, rounding: ResetRounding) -> serde_json::Value {
+        let scope_json = |limit: u32, current: u64, reset: u64, enforced: bool| {
             let at = Timestamp::now()
                 .checked_add(Duration::from_secs(reset))
                 .unwrap_or(Timestamp::MAX);
@@ -320,12 +322,12 @@ impl Limits {
                 "enforced": enforced,
             })
         };
-        let level = self.spend_organization(0);
+        let level = self.consume_organization(0);
         let rest = level.map_or_else(
-            || scope(0, 0, self.options.window.as_secs(), false),
-            |level| scope(level.limit, level.current, level.reset(rounding), true),
+            || scope_json(0, 0, self.options.window.as_secs(), false),
+            |level| scope_json(level.limit, level.current, level.reset_seconds(rounding), true),
         );
-        json!({ "scopes": { "rest": rest, "graphql": scope(50_000, 0, 300, true) } })
+        json!({ "scopes": { "rest": rest, "graphql": scope_json(50_000, 0, 300, true) } })
     }
 
     fn counters(&self) -> MutexGuard<'_, Counters> {

@@ -1,8 +1,8 @@
-//! A stand-in for Buildkite's REST API: a real HTTP server on this machine, with an organization behind it that is made
-//! up. It is for the demo, for tests and benches, and for people who build against the connector.
+//! A stand-in for Buildkite's REST API: a real HTTP server on this machine that serves a made-up organization. The
+//! demo, the tests and the benches use it, and so can anyone who develops against the connector.
 //!
-//! It behaves as Buildkite documents, and knows nothing of the connector. Where the documentation is silent, a
-//! [`Habits`] field chooses; where things go wrong, a [`Fault`] makes them.
+//! It follows Buildkite's documentation and does not depend on the connector. Where the documentation is silent, a
+//! field of [`Behaviors`] decides; a [`Fault`] makes chosen requests fail.
 //!
 //! ```
 //! use buildkite_connector::sandbox::{Options, Sandbox};
@@ -16,24 +16,24 @@
 //! # }
 //! ```
 
-mod answers;
 mod auth;
+mod behaviors;
 mod connection;
-mod documents;
 mod endpoint;
 mod faults;
-mod habits;
-mod journal;
-mod lag;
+mod indexed_list;
+mod json;
 mod limits;
 mod options;
 mod organization;
 mod pages;
 pub mod platform;
+mod request_log;
+mod response;
 mod routes;
-mod rows;
 mod seed;
 mod service;
+mod stale_reads;
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -45,22 +45,22 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use auth::{ALL_SCOPES, TokenSpec};
+pub use behaviors::{
+    Behavior, Behaviors, DeleteAbsent, Echo, ExpiresAt, LastMaintainer, Link, MemberRoleField, Order,
+    OrganizationHeaders, Paging, PatchAbsent, PostExisting, PostOutsider, RateLimitAccess, ResetRounding,
+    TeamsDisabled, UnknownBehavior, WriteLag,
+};
 pub use endpoint::{Endpoint, UnknownEndpoint};
 pub use faults::{
     BodyStyle, Edit, FAULT_KINDS, Fault, FaultHandle, FaultKind, FaultSpecError, Faults, Gate, HeaderChange,
-    LinkChange, RefusalStyle, Times,
+    LinkChange, RateLimitStyle, Times,
 };
-pub use habits::{
-    DeleteAbsent, Echo, ExpiresAt, Habit, Habits, LastMaintainer, Link, MemberRoleField, Order, OrganizationHeaders,
-    Paging, PatchAbsent, PostExisting, PostOutsider, RateLimitAccess, ResetRounding, TeamsDisabled, UnknownHabit,
-    WriteLag,
-};
-pub use journal::{Journal, Request};
 pub use limits::{Bucket, LimitOptions};
 pub use options::Options;
 pub use organization::{
     MemberRows, Membership, Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole,
 };
+pub use request_log::{LoggedRequest, RequestLog};
 pub use seed::{Seed, Size};
 
 use auth::Tokens;
@@ -74,35 +74,35 @@ pub struct Sandbox {
     owner: Uuid,
     token: SecretString,
     stopped: CancellationToken,
-    accepting: Option<JoinHandle<()>>,
+    accept_task: Option<JoinHandle<()>>,
 }
 
 impl Sandbox {
-    /// Starts one.
+    /// Starts a sandbox.
     ///
     /// # Errors
     ///
-    /// When the address cannot be listened on, or nobody is in the organization that was given.
+    /// Fails if the address cannot be bound, or if the given organization has no people.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let organization = options.seed.grow();
-        let nobody = || {
+        let organization = options.seed.build();
+        let no_people = || {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "an organization without people has no token",
+                "the organization has no people, so no token can be created for it",
             )
         };
-        let owner = organization.owner().ok_or_else(nobody)?.id;
+        let owner = organization.owner().ok_or_else(no_people)?.id;
         let slug = organization.slug.clone();
         let listener = TcpListener::bind(options.listen).await?;
         let service = Arc::new(Service {
             origin: format!("http://{}", listener.local_addr()?),
             organization: RwLock::new(organization),
-            habits: RwLock::new(options.habits),
+            behaviors: RwLock::new(options.behaviors),
             tokens: Tokens::default(),
             limits: limits::Limits::new(options.limits),
             faults: Faults::default(),
-            journal: Journal::default(),
-            shadows: lag::Shadows::default(),
+            request_log: RequestLog::default(),
+            stale_reads: stale_reads::StaleReads::default(),
             latency: options.latency,
         });
         for fault in options.faults {
@@ -110,20 +110,20 @@ impl Sandbox {
         }
         let token = service
             .tokens
-            .mint(TokenSpec::owned_by(owner).described("sandbox admin"));
+            .mint(TokenSpec::owned_by(owner).with_description("sandbox admin"));
         let stopped = CancellationToken::new();
-        let accepting = tokio::spawn(connection::accept(listener, Arc::clone(&service), stopped.clone()));
+        let accept_task = tokio::spawn(connection::accept(listener, Arc::clone(&service), stopped.clone()));
         Ok(Self {
             service,
             slug,
             owner,
             token,
             stopped,
-            accepting: Some(accepting),
+            accept_task: Some(accept_task),
         })
     }
 
-    /// Its origin, without `/v2`.
+    /// The origin, without `/v2`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.service.origin
@@ -135,55 +135,55 @@ impl Sandbox {
         &self.slug
     }
 
-    /// The default token: an admin's, with the four scopes.
+    /// The default token: it belongs to an admin and has all four scopes.
     #[must_use]
     pub fn token(&self) -> &SecretString {
         &self.token
     }
 
-    /// The user whom the default token belongs to.
+    /// The user who owns the default token.
     #[must_use]
     pub fn owner(&self) -> Uuid {
         self.owner
     }
 
-    /// Makes another token.
+    /// Creates another token.
     #[must_use]
     pub fn mint(&self, spec: TokenSpec) -> SecretString {
         self.service.tokens.mint(spec)
     }
 
-    /// Makes a token worthless.
+    /// Revokes a token.
     pub fn revoke(&self, token: &SecretString) {
         self.service.tokens.revoke(token);
     }
 
-    /// The truth as it is now.
+    /// A copy of the organization's current state.
     #[must_use]
     pub fn organization(&self) -> Organization {
         self.service.organization().clone()
     }
 
-    /// Looks at the truth without copying it.
-    pub fn look<T>(&self, at: impl FnOnce(&Organization) -> T) -> T {
-        at(&self.service.organization())
+    /// Reads the organization's current state without copying it.
+    pub fn with_organization<T>(&self, read: impl FnOnce(&Organization) -> T) -> T {
+        read(&self.service.organization())
     }
 
-    /// Changes the truth behind everybody's back. Shows at once, except where a write of the same
-    /// pair is still hidden by the write lag.
+    /// Changes the organization without an API request. Reads show the change at once, unless the write lag still hides
+    /// an earlier write to the same membership.
     pub fn edit<T>(&self, change: impl FnOnce(&mut Organization) -> T) -> T {
         change(&mut self.service.organization_mut())
     }
 
-    /// The habits as they are now.
+    /// The current behaviors.
     #[must_use]
-    pub fn habits(&self) -> Habits {
-        self.service.habits()
+    pub fn behaviors(&self) -> Behaviors {
+        self.service.behaviors()
     }
 
-    /// Changes habits from the next request on.
-    pub fn change_habits(&self, change: impl FnOnce(&mut Habits)) {
-        change(&mut self.service.habits.write().unwrap_or_else(PoisonError::into_inner));
+    /// Changes behaviors from the next request on.
+    pub fn change_behaviors(&self, change: impl FnOnce(&mut Behaviors)) {
+        change(&mut self.service.behaviors.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The faults.
@@ -194,36 +194,36 @@ impl Sandbox {
 
     /// The log of requests.
     #[must_use]
-    pub fn journal(&self) -> &Journal {
-        &self.service.journal
+    pub fn request_log(&self) -> &RequestLog {
+        &self.service.request_log
     }
 
-    /// The latest requests; short for the journal's.
+    /// The latest requests, as in [`RequestLog::requests`].
     #[must_use]
-    pub fn requests(&self) -> Vec<Request> {
-        self.service.journal.requests()
+    pub fn requests(&self) -> Vec<LoggedRequest> {
+        self.service.request_log.requests()
     }
 
-    /// Spends of a rate limit as another consumer would: for the user's, the default token's owner.
-    pub fn spend(&self, bucket: Bucket, requests: u64) {
+    /// Consumes a rate limit as another client would. [`Bucket::User`] means the limit of the default token's owner.
+    pub fn consume(&self, bucket: Bucket, requests: u64) {
         match bucket {
-            Bucket::Organization => self.service.limits.spend_organization(requests),
-            Bucket::User => self.service.limits.spend_user(self.owner, requests),
+            Bucket::Organization => self.service.limits.consume_organization(requests),
+            Bucket::User => self.service.limits.consume_user(self.owner, requests),
         };
     }
 
-    /// How many requests this bucket has refused with 429.
+    /// The number of requests that this limit has rejected with 429.
     #[must_use]
     pub fn refused(&self, bucket: Bucket) -> u64 {
         self.service.limits.refused(bucket)
     }
 
-    /// Ends it: open connections are closed, whatever they are at.
+    /// Stops the sandbox and closes open connections, even in the middle of a request.
     pub async fn stop(mut self) {
         self.stopped.cancel();
-        if let Some(accepting) = self.accepting.take() {
-            // It only fails by a panic, which has been reported already.
-            let _ = accepting.await;
+        if let Some(accept_task) = self.accept_task.take() {
+            // The task fails only if it panics, and a panic has already been reported.
+            let _ = accept_task.await;
         }
     }
 }

@@ -1,27 +1,27 @@
-//! What a sandbox can be told when it starts.
+//! Options for starting a sandbox.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::behaviors::Behaviors;
 use super::faults::Fault;
-use super::habits::Habits;
 use super::limits::LimitOptions;
 use super::seed::Seed;
 
-/// How to start a sandbox. The default is the believable organization behind Buildkite's own limits, on any free port.
+/// How to start a sandbox. The default is the example organization with Buildkite's own limits, on any free port.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
     /// The organization.
     pub seed: Seed,
     /// The rate limits.
     pub limits: LimitOptions,
-    /// Answers to what the documentation leaves open.
-    pub habits: Habits,
-    /// How long every request takes at least.
+    /// Choices for what the documentation leaves open.
+    pub behaviors: Behaviors,
+    /// Minimum duration of every request.
     pub latency: Duration,
-    /// Faults armed from the start.
+    /// Faults that are active from the start.
     pub faults: Vec<Fault>,
 }
 
@@ -29,9 +29,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            seed: Seed::Believable,
+            seed: Seed::Example,
             limits: LimitOptions::default(),
-            habits: Habits::default(),
+            behaviors: Behaviors::default(),
             latency: Duration::ZERO,
             faults: Vec::new(),
         }

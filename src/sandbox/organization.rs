@@ -1,5 +1,5 @@
-//! The organization that the sandbox serves: people, teams and who is in them. This is the truth against which a test
-//! compares, and what it edits behind the connector's back. What callers are shown of it is decided elsewhere.
+//! The organization that the sandbox serves: people, teams and memberships. Tests compare against this state and change
+//! it without an API request. Access control is in the endpoints.
 
 use std::collections::HashMap;
 
@@ -7,15 +7,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::rows::{Keyed, Rows};
+use super::indexed_list::{IndexedList, Keyed};
 
 /// A person's role in the organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OrganizationRole {
-    /// Controls every team and sees the secret ones.
+    /// Manages every team and sees the secret ones.
     Admin,
-    /// Anybody else.
+    /// An ordinary member.
     Member,
 }
 
@@ -23,9 +23,9 @@ pub enum OrganizationRole {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SsoMode {
-    /// Only through the identity provider.
+    /// Sign-in only through the identity provider.
     Required,
-    /// Any way.
+    /// Any sign-in method.
     Optional,
 }
 
@@ -33,50 +33,50 @@ pub enum SsoMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TeamRole {
-    /// Is in the team.
+    /// A member.
     Member,
-    /// Is in the team and manages its members.
+    /// A member who manages the team's members.
     Maintainer,
 }
 
-/// Who is shown a team.
+/// Visibility of a team.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Privacy {
-    /// Everybody in the organization.
+    /// Visible to everyone in the organization.
     Visible,
-    /// Admins and the team's own members.
+    /// Visible to admins and to the team's members.
     Secret,
 }
 
-/// What becomes of the member rows of a person who leaves the organization.
+/// What happens to the member rows of a person who leaves the organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberRows {
-    /// They go with the person.
+    /// They are removed.
     Dropped,
-    /// They stay behind and name somebody whom the organization no longer lists.
+    /// They stay and refer to a person whom the organization no longer lists.
     Kept,
 }
 
-/// Somebody in the organization.
+/// A person in the organization.
 #[derive(Clone, Debug)]
 pub struct Person {
     /// The user's UUID.
     pub id: Uuid,
-    /// Display name: neither unique nor necessarily present.
+    /// Display name; may be empty and need not be unique.
     pub name: String,
-    /// E-mail address, case as typed.
+    /// E-mail address, in its original case.
     pub email: String,
     /// Role in the organization.
     pub role: OrganizationRole,
-    /// How they sign in.
+    /// Sign-in requirement.
     pub sso_mode: SsoMode,
-    /// When the account was made.
+    /// When the account was created.
     pub created_at: Timestamp,
 }
 
 impl Person {
-    /// An ordinary member with a fresh id.
+    /// An ordinary member with a new id.
     #[must_use]
     pub fn new(name: &str, email: &str) -> Self {
         Self {
@@ -97,7 +97,7 @@ pub struct Membership {
     pub user: Uuid,
     /// Role in the team.
     pub role: TeamRole,
-    /// When this membership began: starts anew when somebody is removed and added again.
+    /// When this membership began; reset if the person is removed and added again.
     pub created_at: Timestamp,
 }
 
@@ -106,27 +106,27 @@ pub struct Membership {
 pub struct Team {
     /// The team's UUID.
     pub id: Uuid,
-    /// Slug, unique in the organization. No way to address the team.
+    /// Slug, unique in the organization. The API does not address teams by slug.
     pub slug: String,
     /// Display name.
     pub name: String,
-    /// Description; Buildkite answers `""` or null where there is none.
+    /// Description; without one, Buildkite returns `""` or null.
     pub description: Option<String>,
-    /// Who is shown it.
+    /// Visibility.
     pub privacy: Privacy,
-    /// Whether people who join the organization are put into it.
+    /// Whether people who join the organization are added to it.
     pub default: bool,
-    /// The role that a default team gives to those who join.
+    /// The role of people who are added because this is a default team.
     pub default_member_role: TeamRole,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Who made it, if known.
+    /// Its creator, if known.
     pub created_by: Option<Uuid>,
-    pub(super) members: Rows<Membership>,
+    pub(super) members: IndexedList<Membership>,
 }
 
 impl Team {
-    /// A visible team with a fresh id and nobody in it.
+    /// A visible team with a new id and without members.
     #[must_use]
     pub fn new(slug: &str, name: &str) -> Self {
         Self {
@@ -139,7 +139,7 @@ impl Team {
             default_member_role: TeamRole::Member,
             created_at: Timestamp::now(),
             created_by: None,
-            members: Rows::default(),
+            members: IndexedList::default(),
         }
     }
 
@@ -155,13 +155,13 @@ impl Team {
         self.members.get(user)
     }
 
-    /// The role that somebody holds here.
+    /// One person's role in this team.
     #[must_use]
     pub fn role_of(&self, user: Uuid) -> Option<TeamRole> {
         self.member(user).map(|row| row.role)
     }
 
-    /// Puts somebody into the team, or changes their role where they stand.
+    /// Adds a member, or changes the role in the existing row.
     pub fn set_member(&mut self, user: Uuid, role: TeamRole, now: Timestamp) -> Membership {
         let created_at = self.member(user).map_or(now, |row| row.created_at);
         let row = Membership { user, role, created_at };
@@ -169,12 +169,12 @@ impl Team {
         row
     }
 
-    /// Takes somebody out of the team.
+    /// Removes a member.
     pub fn remove_member(&mut self, user: Uuid) -> Option<Membership> {
         self.members.remove(user)
     }
 
-    /// Puts a row before all others, as a list sorted by something else than age would.
+    /// Inserts a row before all others, as in a list that is not sorted by age.
     pub(super) fn set_member_ahead(&mut self, row: Membership) {
         self.members.push_front(row);
     }
@@ -214,15 +214,15 @@ impl Keyed for Team {
 pub struct Organization {
     /// The organization's UUID.
     pub id: Uuid,
-    /// Slug: case-sensitive in paths.
+    /// Slug; case-sensitive in paths.
     pub slug: String,
     /// Display name.
     pub name: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    people: Rows<Person>,
-    teams: Rows<Team>,
-    // Kept for the names on member rows that outlive their person, and for the owners of tokens.
+    people: IndexedList<Person>,
+    teams: IndexedList<Team>,
+    // Kept for the names on member rows of people who left, and for the owners of tokens.
     departed: HashMap<Uuid, Person>,
 }
 
@@ -235,25 +235,25 @@ impl Organization {
             slug: slug.to_owned(),
             name: name.to_owned(),
             created_at,
-            people: Rows::default(),
-            teams: Rows::default(),
+            people: IndexedList::default(),
+            teams: IndexedList::default(),
             departed: HashMap::new(),
         }
     }
 
-    /// Everybody in the organization, oldest first.
+    /// All people in the organization, oldest first.
     #[must_use]
     pub fn people(&self) -> &[Person] {
         self.people.as_slice()
     }
 
-    /// Somebody who is in the organization.
+    /// One person in the organization.
     #[must_use]
     pub fn person(&self, id: Uuid) -> Option<&Person> {
         self.people.get(id)
     }
 
-    /// The first person with this e-mail address, whatever its case.
+    /// The first person with this e-mail address; case is ignored.
     #[must_use]
     pub fn person_by_email(&self, email: &str) -> Option<&Person> {
         self.people()
@@ -273,13 +273,13 @@ impl Organization {
         self.teams.get(id)
     }
 
-    /// The team of this slug.
+    /// The team with this slug.
     #[must_use]
     pub fn team_by_slug(&self, slug: &str) -> Option<&Team> {
         self.teams().iter().find(|team| team.slug == slug)
     }
 
-    /// One team, to be changed.
+    /// One team, mutable.
     pub fn team_mut(&mut self, id: Uuid) -> Option<&mut Team> {
         self.teams.get_mut(id)
     }
@@ -291,7 +291,7 @@ impl Organization {
             .is_some_and(|person| person.role == OrganizationRole::Admin)
     }
 
-    /// The first admin, who owns the default token; in an organization without one, the first person.
+    /// The first admin, or the first person if there is no admin. This person owns the default token.
     #[must_use]
     pub fn owner(&self) -> Option<&Person> {
         self.people()
@@ -300,7 +300,8 @@ impl Organization {
             .or_else(|| self.people().first())
     }
 
-    /// Lets somebody join: default teams take them in, as Buildkite's do. Adding a known id again replaces the person.
+    /// Adds a person to the organization and, as Buildkite does, to its default teams. A person with a known id is
+    /// replaced.
     pub fn add_person(&mut self, person: Person) -> Uuid {
         let id = person.id;
         if !self.people.contains(id) {
@@ -314,12 +315,12 @@ impl Organization {
         id
     }
 
-    /// Puts a person before all others in the list.
+    /// Inserts a person before all others.
     pub(super) fn add_person_ahead(&mut self, person: Person) {
         self.people.push_front(person);
     }
 
-    /// Takes somebody out of the organization; false when they were not in it.
+    /// Removes a person from the organization. Returns false if there is no such person.
     pub fn remove_person(&mut self, id: Uuid, rows: MemberRows) -> bool {
         let Some(person) = self.people.remove(id) else {
             return false;
@@ -333,42 +334,42 @@ impl Organization {
         true
     }
 
-    /// Changes somebody's role in the organization; false when they are not in it.
+    /// Changes a person's role in the organization. Returns false if there is no such person.
     pub fn set_role(&mut self, id: Uuid, role: OrganizationRole) -> bool {
         self.people.get_mut(id).map(|person| person.role = role).is_some()
     }
 
-    /// Adds a team, or replaces the one with its id.
+    /// Adds a team, or replaces the team with the same id.
     pub fn add_team(&mut self, team: Team) -> Uuid {
         let id = team.id;
         self.teams.push(team);
         id
     }
 
-    /// Puts a team before all others in the list.
+    /// Inserts a team before all others.
     pub(super) fn add_team_ahead(&mut self, team: Team) {
         self.teams.push_front(team);
     }
 
-    /// Removes a team with its member rows.
+    /// Removes a team and its member rows.
     pub fn remove_team(&mut self, id: Uuid) -> Option<Team> {
         self.teams.remove(id)
     }
 
-    /// Puts somebody into a team or changes their role; false when there is no such team.
+    /// Adds a member to a team or changes the member's role. Returns false if there is no such team.
     pub fn set_membership(&mut self, team: Uuid, user: Uuid, role: TeamRole) -> bool {
         self.team_mut(team)
             .map(|team| team.set_member(user, role, Timestamp::now()))
             .is_some()
     }
 
-    /// Takes somebody out of a team; false when they were not in it.
+    /// Removes a member from a team. Returns false if there is no such membership.
     pub fn remove_membership(&mut self, team: Uuid, user: Uuid) -> bool {
         self.team_mut(team).and_then(|team| team.remove_member(user)).is_some()
     }
 
-    /// Somebody who is or was in the organization.
-    pub(super) fn anyone(&self, id: Uuid) -> Option<&Person> {
+    /// A person who is or was in the organization.
+    pub(super) fn current_or_former_person(&self, id: Uuid) -> Option<&Person> {
         self.person(id).or_else(|| self.departed.get(&id))
     }
 }

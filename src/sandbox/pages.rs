@@ -1,5 +1,5 @@
-//! Pages of a list: `page`, `per_page` and the `Link` header (section 3.1 of the REST reference), as far as the habits
-//! let a list honour them.
+//! Pages of a list: `page`, `per_page` and the `Link` header (section 3.1 of the REST reference), within the chosen
+//! behaviors.
 
 use std::fmt::Write;
 
@@ -7,19 +7,19 @@ use http::{HeaderValue, header};
 use serde::Serialize;
 use url::form_urlencoded;
 
-use super::answers::Answer;
-use super::habits::{Habits, Link, Order, Paging};
+use super::behaviors::{Behaviors, Link, Order, Paging};
+use super::response::Response;
 
-/// Rows a page holds when nothing is said.
+/// Rows per page by default.
 const DEFAULT_PER_PAGE: usize = 30;
 
-/// What the query of a request asks for.
+/// The parameters of a request's query.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct PageQuery {
     parameters: Vec<(String, String)>,
 }
 
-impl Asked {
+impl PageQuery {
     pub(super) fn from_query(query: &str) -> Self {
         Self {
             parameters: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
@@ -32,13 +32,13 @@ impl Asked {
             .find_map(|(key, value)| (key == name).then_some(value.as_str()))
     }
 
-    /// The page asked for, from 1; what is no such number is page 1.
+    /// The requested page, from 1. An invalid number means page 1.
     pub(super) fn page(&self) -> usize {
         self.number("page").unwrap_or(1)
     }
 
-    /// Asks for page 1 in place of whatever was asked for.
-    pub(super) fn rewind(&mut self) {
+    /// Requests page 1 instead.
+    pub(super) fn reset_page(&mut self) {
         self.parameters.retain(|(key, _)| key != "page");
     }
 
@@ -61,55 +61,55 @@ impl Asked {
     }
 }
 
-/// A list about to be served.
+/// A list before it is rendered.
 pub(super) struct Listing<'a> {
-    pub(super) asked: &'a Asked,
+    pub(super) query: &'a PageQuery,
     pub(super) paging: Paging,
-    pub(super) habits: &'a Habits,
+    pub(super) behaviors: &'a Behaviors,
     /// The list's absolute URL, without a query.
     pub(super) url: &'a str,
-    /// Only so many rows of the page are shown, if a fault says so.
-    pub(super) shown: Option<usize>,
+    /// Return at most this many rows of the page, because of a fault.
+    pub(super) max_rows: Option<usize>,
 }
 
 impl Listing<'_> {
-    /// Answers with the page asked for. Only its own rows are turned into JSON.
-    pub(super) fn of<'r, R, D: Serialize>(&self, rows: &'r [R], document: impl Fn(&'r R) -> D) -> Answer {
-        let (page, per_page) = self.window(rows.len());
+    /// Returns the requested page. Only its own rows are serialized.
+    pub(super) fn render<'r, R, D: Serialize>(&self, rows: &'r [R], document: impl Fn(&'r R) -> D) -> Response {
+        let (page, per_page) = self.page_and_size(rows.len());
         let start = (page - 1).saturating_mul(per_page);
-        let shown = self.shown.map_or(per_page, |shown| shown.min(per_page));
-        let documents: Vec<D> = match self.habits.order {
-            Order::OldestFirst => rows.iter().skip(start).take(shown).map(document).collect(),
-            Order::NewestFirst => rows.iter().rev().skip(start).take(shown).map(document).collect(),
+        let max_rows = self.max_rows.map_or(per_page, |rows| rows.min(per_page));
+        let documents: Vec<D> = match self.behaviors.order {
+            Order::OldestFirst => rows.iter().skip(start).take(max_rows).map(document).collect(),
+            Order::NewestFirst => rows.iter().rev().skip(start).take(max_rows).map(document).collect(),
         };
-        let mut answer = Answer::ok(&documents);
+        let mut response = Response::ok(&documents);
         if let Some(link) = self.link(page, rows.len().div_ceil(per_page).max(1)) {
-            answer.headers.insert(header::LINK, link);
+            response.headers.insert(header::LINK, link);
         }
-        answer
+        response
     }
 
-    /// The page and its size that the list takes the request to mean.
-    fn window(&self, rows: usize) -> (usize, usize) {
+    /// The page and page size that the list uses for this request.
+    fn page_and_size(&self, rows: usize) -> (usize, usize) {
         match self.paging {
-            Paging::Paged => (self.asked.page(), self.asked.per_page(self.habits.per_page_cap)),
-            Paging::PerPageIgnored => (self.asked.page(), DEFAULT_PER_PAGE),
-            Paging::PageIgnored => (1, self.asked.per_page(self.habits.per_page_cap)),
+            Paging::Paged => (self.query.page(), self.query.per_page(self.behaviors.per_page_cap)),
+            Paging::PerPageIgnored => (self.query.page(), DEFAULT_PER_PAGE),
+            Paging::PageIgnored => (1, self.query.per_page(self.behaviors.per_page_cap)),
             Paging::Complete => (1, rows.max(1)),
         }
     }
 
     fn link(&self, page: usize, pages: usize) -> Option<HeaderValue> {
-        // A list that knows no pages has none to link to.
+        // A list without pages has no links.
         if matches!(self.paging, Paging::Complete | Paging::PageIgnored) {
             return None;
         }
-        match self.habits.link {
+        match self.behaviors.link {
             Link::Never => return None,
             Link::OnlyWhenMore | Link::ForeignHost if pages == 1 => return None,
             Link::OnlyWhenMore | Link::ForeignHost | Link::Always | Link::WrongNext => {}
         }
-        let next = (page < pages || self.habits.link == Link::WrongNext).then_some(page + 1);
+        let next = (page < pages || self.behaviors.link == Link::WrongNext).then_some(page + 1);
         let prev = (page > 1).then(|| page - 1);
         let entries = [
             ("next", next),
@@ -123,16 +123,16 @@ impl Listing<'_> {
             .filter_map(|(relation, page)| page.map(|page| (relation, page)))
         {
             let separator = if value.is_empty() { "" } else { ", " };
-            let url = self.url_of(page);
+            let url = self.page_url(page);
             // Writing to a string cannot fail.
             let _ = write!(value, "{separator}<{url}>; rel=\"{relation}\"");
         }
         HeaderValue::try_from(value).ok()
     }
 
-    fn url_of(&self, page: usize) -> String {
-        let query = self.asked.query_for(page);
-        if self.habits.link != Link::ForeignHost {
+    fn page_url(&self, page: usize) -> String {
+        let query = self.query.query_for(page);
+        if self.behaviors.link != Link::ForeignHost {
             return format!("{}?{query}", self.url);
         }
         let path = url::Url::parse(self.url)

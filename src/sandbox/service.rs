@@ -1,92 +1,98 @@
-//! The way of a request through the sandbox: it is logged, counted against the rate limits, met by faults, carried out.
+//! Handles a request: logs it, counts it against the rate limits, applies faults and executes it.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use http::{Request, Response};
+use http::Request;
 use hyper::body::Incoming;
 
-use super::answers::Answer;
 use super::auth::{Token, Tokens};
-use super::connection::Cut;
+use super::behaviors::{Behaviors, OrganizationHeaders};
+use super::connection::ConnectionReset;
 use super::endpoint::Target;
-use super::faults::{self, Faults, Outcome, Plan};
-use super::habits::{Habits, OrganizationHeaders};
-use super::journal::{Entry, Journal};
-use super::lag::Shadows;
-use super::limits::{Limits, Standing};
+use super::faults::{self, FaultPlan, Faults, Outcome};
+use super::limits::{LimitStatus, Limits};
 use super::organization::Organization;
-use super::pages::Asked;
+use super::pages::PageQuery;
+use super::request_log::{OpenEntry, RequestLog};
+use super::response::Response;
 use super::routes::{self, Call};
+use super::stale_reads::StaleReads;
 
-/// More than any request of this API holds.
-const LARGEST_BODY: usize = 64 * 1024;
+/// Larger than any request body of this API.
+const MAX_BODY: usize = 64 * 1024;
 
-/// Everything that answering needs.
+/// The state behind all endpoints.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) origin: String,
     pub(super) organization: RwLock<Organization>,
-    pub(super) habits: RwLock<Habits>,
+    pub(super) behaviors: RwLock<Behaviors>,
     pub(super) tokens: Tokens,
     pub(super) limits: Limits,
     pub(super) faults: Faults,
-    pub(super) journal: Journal,
-    pub(super) shadows: Shadows,
+    pub(super) request_log: RequestLog,
+    pub(super) stale_reads: StaleReads,
     pub(super) latency: Duration,
 }
 
 impl Service {
-    /// Answers a request, or says that its connection is to be cut.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
+    /// Returns the response, or an error if the connection must be reset.
+    pub(super) async fn handle(&self, request: Request<Incoming>) -> Result<http::Response<Body>, ConnectionReset> {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
-        let query = head.uri.query().unwrap_or_default();
-        let target = Target::of(&head.method, path);
-        let mut entry = self.journal.open(head.method.clone(), path, query, target.endpoint);
-        let body = to_bytes(Body::new(body), LARGEST_BODY).await.map_err(|_| Cut)?;
+        let raw_query = head.uri.query().unwrap_or_default();
+        let target = Target::parse(&head.method, path);
+        let mut entry = self
+            .request_log
+            .open(head.method.clone(), path, raw_query, target.endpoint);
+        let body = to_bytes(Body::new(body), MAX_BODY).await.map_err(|_| ConnectionReset)?;
 
-        let token = self.tokens.presented(&head.headers);
-        let habits = self.habits();
-        let standing = token
+        let token = self.tokens.authenticate(&head.headers);
+        let behaviors = self.behaviors();
+        let limit_status = token
             .as_deref()
-            .map(|token| self.count(token, &target, &habits))
+            .map(|token| self.count_request(token, &target, &behaviors))
             .unwrap_or_default();
         let call = Call {
             service: self,
             target: &target,
             token: token.as_deref(),
-            asked: Asked::from_query(query),
+            query: PageQuery::from_query(raw_query),
             body: &body,
-            habits,
+            behaviors,
             path,
-            shown: None,
+            max_rows: None,
         };
-        let (mut answer, changes, standing) = match standing.refused_by() {
-            Some(bucket) => (standing.refusal(bucket, habits.reset_rounding), Vec::new(), standing),
-            None => self.serve(call, standing, &mut entry).await?,
+        let (mut response, changes, limit_status) = match limit_status.exceeded_bucket() {
+            Some(bucket) => (
+                limit_status.too_many_requests(bucket, behaviors.reset_rounding),
+                Vec::new(),
+                limit_status,
+            ),
+            None => self.execute(call, limit_status, &mut entry).await?,
         };
-        if !answer.from_proxy {
-            standing.write(&mut answer.headers, habits.reset_rounding);
+        if !response.from_proxy {
+            limit_status.write_headers(&mut response.headers, behaviors.reset_rounding);
             for change in changes {
-                faults::change_headers(&mut answer.headers, change);
+                faults::change_headers(&mut response.headers, change);
             }
         }
-        entry.request.status = Some(answer.status.as_u16());
-        entry.request.applied = answer.applied;
-        Ok(answer.into_response())
+        entry.request.status = Some(response.status.as_u16());
+        entry.request.applied = response.applied;
+        Ok(response.into_response())
     }
 
-    /// A request that the limits let pass: faults first.
-    async fn serve(
+    /// Handles a request that the limits admit, with its faults.
+    async fn execute(
         &self,
         call: Call<'_>,
-        standing: Standing,
-        entry: &mut Entry<'_>,
-    ) -> Result<(Answer, Vec<faults::HeaderChange>, Standing), Cut> {
-        let (target, path, habits) = (call.target, call.path, call.habits);
-        let Plan {
+        limit_status: LimitStatus,
+        entry: &mut OpenEntry<'_>,
+    ) -> Result<(Response, Vec<faults::HeaderChange>, LimitStatus), ConnectionReset> {
+        let (target, path, behaviors) = (call.target, call.path, call.behaviors);
+        let FaultPlan {
             edits,
             delay,
             gates,
@@ -94,49 +100,55 @@ impl Service {
             links,
             kind,
             replayed,
-        } = self.faults.strike(target, call.asked.page(), path);
+        } = self.faults.inject(target, call.query.page(), path);
         tokio::time::sleep(self.latency.saturating_add(delay)).await;
         for gate in &gates {
-            gate.passed().await;
+            gate.wait().await;
         }
         for edit in &edits {
-            faults::make(edit, &mut self.organization_mut(), target, habits.order);
+            faults::apply_edit(edit, &mut self.organization_mut(), target, behaviors.order);
         }
-        let relinked = |mut answer: Answer| {
+        let with_links = |mut response: Response| {
             for change in &links {
-                faults::change_link(&mut answer.headers, path, *change);
+                faults::change_link(&mut response.headers, path, *change);
             }
-            answer
+            response
         };
-        let carry_out = |instead: faults::Instead| {
-            let answer = routes::answer(&call.instead(instead));
+        let respond = |list_override: faults::ListOverride| {
+            let response = routes::dispatch(&call.with_override(list_override));
             if target.endpoint.is_list() {
-                self.faults.remember(path, &answer);
+                self.faults.store_response(path, &response);
             }
-            answer
+            response
         };
         let Some(kind) = kind else {
-            return Ok((relinked(carry_out(faults::Instead::default())), headers, standing));
+            return Ok((
+                with_links(respond(faults::ListOverride::default())),
+                headers,
+                limit_status,
+            ));
         };
-        match faults::outcome(kind, replayed, (&self.limits, standing, &habits), carry_out) {
-            Outcome::Answer(answer) => Ok((relinked(answer), headers, standing)),
-            Outcome::Refused(answer, bucket) => Ok((answer, headers, self.limits.exhausted(standing, bucket))),
-            Outcome::Cut { applied } => {
-                entry.request.applied = applied;
-                Err(Cut)
+        match faults::resolve_outcome(kind, replayed, (&self.limits, limit_status, &behaviors), respond) {
+            Outcome::Response(response) => Ok((with_links(response), headers, limit_status)),
+            Outcome::RateLimited(response, bucket) => {
+                Ok((response, headers, self.limits.with_exhausted(limit_status, bucket)))
             }
-            // Ends with the connection: its task drops this when either side goes.
+            Outcome::Reset { applied } => {
+                entry.request.applied = applied;
+                Err(ConnectionReset)
+            }
+            // Ends with the connection: its task drops this future when either side closes.
             Outcome::Hang => std::future::pending().await,
         }
     }
 
-    /// Counts the request against its user and, where it asks about the organization, against that.
-    fn count(&self, token: &Token, target: &Target, habits: &Habits) -> Standing {
-        let of_organization = match &target.organization {
+    /// Counts the request against its user and, if it is about the organization, against the organization.
+    fn count_request(&self, token: &Token, target: &Target, behaviors: &Behaviors) -> LimitStatus {
+        let counts_organization = match &target.organization {
             Some(slug) => token.reaches_organization && *slug == self.organization().slug,
-            None => habits.organization_headers == OrganizationHeaders::Present,
+            None => behaviors.organization_headers == OrganizationHeaders::Present,
         };
-        self.limits.count(token.owner, of_organization)
+        self.limits.count_request(token.owner, counts_organization)
     }
 
     pub(super) fn organization(&self) -> RwLockReadGuard<'_, Organization> {
@@ -147,7 +159,7 @@ impl Service {
         self.organization.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn habits(&self) -> Habits {
-        *self.habits.read().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn behaviors(&self) -> Behaviors {
+        *self.behaviors.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What the process reports about itself: metrics, and the redaction of secrets in every text.
+//! Metrics of the process, and the redaction of secrets in text.
 
 pub mod metrics;
 pub mod redact;

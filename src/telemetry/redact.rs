@@ -1,30 +1,30 @@
-//! Takes secrets out of text that somebody else wrote.
+//! Removes secrets from external text.
 //!
-//! What Buildkite or a proxy sends back may quote what was sent to it. Before such text reaches a log or a caller, every
-//! token of a known form is replaced (reference, section 5.6), control characters are dropped, and the length is bounded.
+//! A response of Buildkite or of a proxy may quote the request. Before such text reaches a log or a caller, every token
+//! of a known form is replaced (reference, section 5.6), control characters are removed, and the length is limited.
 
-/// Longest text that is passed on, in characters.
-const LONGEST: usize = 300;
+/// Maximum length of the result, in characters.
+const MAX_LENGTH: usize = 300;
 
-/// A body shorter than this after its prefix is a word, not a secret.
-const SHORTEST_SECRET: usize = 16;
+/// Minimum length of a secret after its prefix; shorter text is an ordinary word.
+const MIN_SECRET_LENGTH: usize = 16;
 
 const REDACTED: &str = "[redacted]";
 
-/// The text with secrets replaced, control characters removed and the length bounded to a sentence or two.
+/// Replaces secrets, removes control characters and limits the length to a sentence or two.
 #[must_use]
 pub fn redact(text: &str) -> String {
     let words = text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty());
-    let clean = mask(&words.collect::<Vec<_>>().join(" "));
-    match clean.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", clean.get(..end).unwrap_or_default()),
-        None => clean,
+    let redacted = mask(&words.collect::<Vec<_>>().join(" "));
+    match redacted.char_indices().nth(MAX_LENGTH) {
+        Some((end, _)) => format!("{}…", redacted.get(..end).unwrap_or_default()),
+        None => redacted,
     }
 }
 
-/// The text as it is, with secrets replaced.
+/// Replaces secrets and leaves the rest of the text unchanged.
 #[must_use]
 pub fn mask(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -33,15 +33,15 @@ pub fn mask(text: &str) -> String {
         let run = rest.find(|c| !is_token_character(c)).unwrap_or(rest.len());
         let (candidate, after) = rest.split_at(run);
         out.push_str(if is_secret(candidate) { REDACTED } else { candidate });
-        let separator = after.chars().next().map_or(0, char::len_utf8);
-        let (mark, tail) = after.split_at(separator);
-        out.push_str(mark);
+        let separator_length = after.chars().next().map_or(0, char::len_utf8);
+        let (separator, tail) = after.split_at(separator_length);
+        out.push_str(separator);
         rest = tail;
     }
     out
 }
 
-/// A token's alphabet: base64url, and the dots of a JWT.
+/// The alphabet of tokens: base64url, and the dots of a JWT.
 fn is_token_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
@@ -55,10 +55,10 @@ fn is_secret(candidate: &str) -> bool {
             found.split_once('_').is_some_and(|(prefix, body)| {
                 (4..=5).contains(&prefix.len())
                     && prefix.chars().all(|c| c.is_ascii_lowercase())
-                    && body.len() >= SHORTEST_SECRET
+                    && body.len() >= MIN_SECRET_LENGTH
             })
         });
-    let jwt = candidate.starts_with("eyJ") && candidate.len() >= SHORTEST_SECRET;
+    let jwt = candidate.starts_with("eyJ") && candidate.len() >= MIN_SECRET_LENGTH;
     let bare = candidate.len() >= 40
         && !candidate.contains(['-', '.', '_'])
         && candidate.contains(|c: char| c.is_ascii_digit());
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn control_characters_are_dropped_and_length_is_bounded() {
         assert_eq!(redact("a\u{1b}[31m\nb\0c"), "a [31m b c");
-        assert_eq!(redact(&"x".repeat(1000)).chars().count(), LONGEST + 1);
+        assert_eq!(redact(&"x".repeat(1000)).chars().count(), MAX_LENGTH + 1);
     }
 
     proptest! {

@@ -19,7 +19,7 @@ async fn synced() -> (Sandbox, Linked) {
 
 /// A team, and a user who is not in it.
 fn outsider(sandbox: &Sandbox) -> (String, String) {
-    sandbox.look(|organization| {
+    sandbox.with_organization(|organization| {
         let team = &organization.teams()[0];
         let is_out = |id: &String| !team.members().iter().any(|member| member.user.to_string() == *id);
         let mut people = organization.people().iter().map(|person| person.id.to_string());
@@ -71,13 +71,13 @@ async fn a_revoke_of_the_file_is_carried_out_and_a_second_one_is_well_too() {
 #[tokio::test]
 async fn what_the_file_does_not_hold_is_not_found(#[case] flags: &[&str]) {
     let (sandbox, linked) = synced().await;
-    let asked = sandbox.journal().total();
+    let asked = sandbox.request_log().total();
     let printed = printed(ended(linked.on(&sandbox, flags)).await, 5);
     assert!(
         printed.contains("sync.c1z holds no") && printed.contains("sync again"),
         "{printed}"
     );
-    assert_eq!(sandbox.journal().total(), asked, "Buildkite is not asked");
+    assert_eq!(sandbox.request_log().total(), asked, "Buildkite is not asked");
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_file_that_cannot_be_read_is_refused(#[case] bytes: Option<&[u8]>) {
     }
     let printed = printed(ended(linked.on(&sandbox, &["--revoke-grant", "g"])).await, 2);
     assert!(printed.contains("sync.c1z"), "{printed}");
-    assert_eq!(sandbox.journal().total(), 0);
+    assert_eq!(sandbox.request_log().total(), 0);
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ fn make_up(linked: &Linked, user: &str) {
 async fn a_guard_ends_a_grant_with_failed_precondition() {
     let (sandbox, linked) = synced().await;
     let (team, user) = outsider(&sandbox);
-    let slug = sandbox.look(|organization| organization.teams()[0].slug.clone());
+    let slug = sandbox.with_organization(|organization| organization.teams()[0].slug.clone());
     let entitlement = format!("team:{team}:member");
     let flags = [
         "--grant-entitlement",

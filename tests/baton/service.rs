@@ -57,7 +57,7 @@ impl Desk {
 
     fn grant(&self) -> TaskType {
         let team = first_team(&self.sandbox);
-        let person = self.sandbox.look(|organization| {
+        let person = self.sandbox.with_organization(|organization| {
             let team = organization.team(team).unwrap();
             let mut people = organization.people().iter();
             people.find(|person| team.role_of(person.id).is_none()).unwrap().id

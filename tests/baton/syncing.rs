@@ -58,7 +58,7 @@ async fn what_is_synced_follows_the_flags(#[case] flags: &[&str], #[case] rows: 
 #[tokio::test]
 async fn a_targeted_sync_reads_the_resources_that_are_named() {
     let sandbox = sandbox(sized(3, 5, 20)).await;
-    let team = sandbox.look(|organization| organization.teams()[1].id.to_string());
+    let team = sandbox.with_organization(|organization| organization.teams()[1].id.to_string());
     let linked = Linked::new();
     let bid = format!("bid:r:team/{team}");
     printed(ended(linked.on(&sandbox, &["--sync-resources", &bid])).await, 0);
@@ -76,13 +76,13 @@ async fn a_targeted_sync_reads_the_resources_that_are_named() {
 #[case::something_else(b"a letter", "is not a c1z")]
 #[tokio::test]
 async fn what_is_no_c1z_of_version_1_is_refused_and_stays(#[case] bytes: &[u8], #[case] why: &str) {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let linked = Linked::new();
     linked.write("sync.c1z", bytes);
     let printed = printed(ended(linked.on(&sandbox, &[])).await, 2);
     assert!(printed.contains(why), "{printed}");
     assert_eq!(std::fs::read(linked.path("sync.c1z")).unwrap(), bytes);
-    assert_eq!(sandbox.journal().total(), 0);
+    assert_eq!(sandbox.request_log().total(), 0);
 }
 
 #[tokio::test]

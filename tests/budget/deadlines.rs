@@ -12,7 +12,7 @@ use crate::harness::{BudgetHarness, limits};
 async fn a_call_that_cannot_wait_for_the_window_ends_at_once() {
     // Ten seconds into a window of a minute, which another consumer has used up.
     let harness = BudgetHarness::start(limits(200, 50, Duration::from_secs(60), Duration::from_secs(10))).await;
-    harness.sandbox.spend(Bucket::User, 50);
+    harness.sandbox.consume(Bucket::User, 50);
     for attempts in [1, 0] {
         let began = Instant::now();
         let call = CallContext::new(Lane::Interactive).with_deadline(Some(began + Duration::from_secs(30)));

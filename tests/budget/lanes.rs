@@ -22,5 +22,5 @@ async fn a_grant_passes_a_sync_that_has_used_up_its_window() {
         read.unwrap();
     }
     assert_eq!(grant.stats().waited, Duration::ZERO);
-    assert_eq!((harness.refused(), harness.sandbox.journal().total()), (0, 30));
+    assert_eq!((harness.refused(), harness.sandbox.request_log().total()), (0, 30));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use buildkite_connector::providers::buildkite::{CallContext, Lane};
-use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, RefusalStyle};
+use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, RateLimitStyle};
 use rstest::rstest;
 
 use crate::harness::{BudgetHarness, limits};
@@ -16,7 +16,7 @@ const WINDOW: Duration = Duration::from_secs(4);
 #[tokio::test]
 async fn a_window_that_another_consumer_used_up_costs_one_429(#[case] bucket: Bucket) {
     let harness = BudgetHarness::start(limits(20, 20, WINDOW, Duration::ZERO)).await;
-    harness.sandbox.spend(bucket, 20);
+    harness.sandbox.consume(bucket, 20);
     let call = CallContext::new(Lane::Sync);
     harness.client.organization(&call).await.unwrap();
     let statuses: Vec<_> = call
@@ -35,20 +35,23 @@ async fn a_window_that_another_consumer_used_up_costs_one_429(#[case] bucket: Bu
 }
 
 #[rstest]
-#[case(Bucket::Organization, RefusalStyle::Documented)]
-#[case(Bucket::User, RefusalStyle::Documented)]
-#[case(Bucket::User, RefusalStyle::Empty)]
-#[case(Bucket::Organization, RefusalStyle::NotJson)]
-#[case(Bucket::User, RefusalStyle::NoHeaders)]
+#[case(Bucket::Organization, RateLimitStyle::Documented)]
+#[case(Bucket::User, RateLimitStyle::Documented)]
+#[case(Bucket::User, RateLimitStyle::Empty)]
+#[case(Bucket::Organization, RateLimitStyle::NotJson)]
+#[case(Bucket::User, RateLimitStyle::NoHeaders)]
 #[tokio::test]
-async fn a_429_of_any_style_is_retried_after_the_reset(#[case] bucket: Bucket, #[case] style: RefusalStyle) {
+async fn a_429_of_any_style_is_retried_after_the_reset(#[case] bucket: Bucket, #[case] style: RateLimitStyle) {
     let mut options = limits(20, 20, WINDOW, Duration::ZERO);
     options.faults = vec![Fault::new(Endpoint::Organization, FaultKind::RateLimited(bucket, style)).once()];
     let harness = BudgetHarness::start(options).await;
     let call = CallContext::new(Lane::Sync);
     harness.client.organization(&call).await.unwrap();
     assert_eq!(
-        (call.stats().attempts.len(), harness.sandbox.journal().count_status(429)),
+        (
+            call.stats().attempts.len(),
+            harness.sandbox.request_log().count_status(429)
+        ),
         (2, 1)
     );
 }
@@ -56,7 +59,7 @@ async fn a_429_of_any_style_is_retried_after_the_reset(#[case] bucket: Bucket, #
 #[tokio::test]
 async fn after_the_first_429_no_request_is_sent_into_the_window() {
     let harness = BudgetHarness::start(limits(40, 20, WINDOW, Duration::ZERO)).await;
-    harness.sandbox.spend(Bucket::User, 20);
+    harness.sandbox.consume(Bucket::User, 20);
     for read in harness.read(12, &CallContext::new(Lane::Interactive)).await {
         read.unwrap();
     }

@@ -16,7 +16,7 @@ use crate::harness::{BudgetHarness, limits};
 async fn saturating_reads_draw_no_429(#[case] organization: u32, #[case] user: u32, #[case] rounding: ResetRounding) {
     let window = Duration::from_secs(5);
     let mut options = limits(organization, user, window, Duration::from_millis(2_300));
-    options.habits.reset_rounding = rounding;
+    options.behaviors.reset_rounding = rounding;
     let harness = BudgetHarness::start(options).await;
     // Three windows' worth, with no more at once than a window allows.
     for _ in 0..3 {
@@ -24,7 +24,7 @@ async fn saturating_reads_draw_no_429(#[case] organization: u32, #[case] user: u
             read.unwrap();
         }
     }
-    assert_eq!((harness.refused(), harness.sandbox.journal().total()), (0, 36));
+    assert_eq!((harness.refused(), harness.sandbox.request_log().total()), (0, 36));
 }
 
 #[tokio::test]

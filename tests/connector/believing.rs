@@ -28,7 +28,7 @@ fn refused<T>(result: Result<T, Status>) -> (Code, String) {
 
 /// A token of somebody who is no admin.
 fn members_token(sandbox: &Sandbox) -> SecretString {
-    let plain = sandbox.look(|organization| {
+    let plain = sandbox.with_organization(|organization| {
         let mut people = organization.people().iter();
         people
             .find(|person| person.role == OrganizationRole::Member)
@@ -107,7 +107,7 @@ async fn a_partial_view_of_the_teams_is_refused_with_its_remedy_until_somebody_a
     let mut setup = Setup::default();
     setup.access.partial_visibility = PartialVisibility::Allow;
     let (_second, allowing) = platform(&sandbox, &token, setup).await;
-    let secret = sandbox.look(|organization| {
+    let secret = sandbox.with_organization(|organization| {
         let teams = organization.teams().iter();
         teams.filter(|team| team.privacy == Privacy::Secret).count()
     });
@@ -117,7 +117,7 @@ async fn a_partial_view_of_the_teams_is_refused_with_its_remedy_until_somebody_a
 #[tokio::test]
 async fn an_owner_whose_role_is_not_told_sees_the_teams_and_proves_nothing() {
     let sandbox = sandbox(sized(2, 1, 2)).await;
-    sandbox.change_habits(|habits| habits.member_role_field = MemberRoleField::Absent);
+    sandbox.change_behaviors(|behaviors| behaviors.member_role_field = MemberRoleField::Absent);
     let (_connector, platform) = platform(&sandbox, sandbox.token(), Setup::default()).await;
     assert_eq!(platform.resources("team").await.unwrap().len(), 2);
     assert_eq!(
@@ -154,13 +154,13 @@ async fn an_organization_that_is_not_there_under_this_slug_is_never_not_found(
 )]
 #[tokio::test]
 async fn teams_that_are_not_enabled_are_never_teams_that_are_gone(
-    #[case] habit: TeamsDisabled,
+    #[case] behavior: TeamsDisabled,
     #[case] list: (Code, &str),
     #[case] one: (Code, &str),
 ) {
     let sandbox = sandbox(sized(2, 1, 2)).await;
     let team = first_team(&sandbox);
-    sandbox.change_habits(|habits| habits.teams_disabled = habit);
+    sandbox.change_behaviors(|behaviors| behaviors.teams_disabled = behavior);
     let (_connector, platform) = platform(&sandbox, sandbox.token(), Setup::default()).await;
     let owned = |(code, reason): (Code, &str)| (code, reason.to_owned());
     assert_eq!(refused(platform.resources("team").await), owned(list));
@@ -171,7 +171,7 @@ async fn teams_that_are_not_enabled_are_never_teams_that_are_gone(
 #[tokio::test]
 async fn an_organization_whose_disabled_teams_are_an_empty_list_has_none_to_list() {
     let sandbox = sandbox(sized(2, 1, 2)).await;
-    sandbox.change_habits(|habits| habits.teams_disabled = TeamsDisabled::Empty);
+    sandbox.change_behaviors(|behaviors| behaviors.teams_disabled = TeamsDisabled::Empty);
     let (_connector, platform) = platform(&sandbox, sandbox.token(), Setup::default()).await;
     assert!(platform.resources("team").await.unwrap().is_empty());
 }
@@ -248,7 +248,7 @@ async fn a_team_deleted_in_the_middle_of_a_sync_is_skipped_and_the_others_are_re
 async fn somebody_is_not_found_only_while_the_organization_shows_its_people() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     let (_connector, platform) = platform(&sandbox, sandbox.token(), Setup::default()).await;
-    let gone = sandbox.look(|organization| organization.people()[1].id);
+    let gone = sandbox.with_organization(|organization| organization.people()[1].id);
     sandbox.edit(|organization| organization.remove_person(gone, MemberRows::Dropped));
     for id in [gone.to_string(), NOBODY.to_owned()] {
         assert_eq!(

@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime};
 
 use buildkite_connector::proto::c1::connector::v2::{RateLimitDescription, RateLimitWaitReport};
-use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RefusalStyle, Sandbox};
+use buildkite_connector::sandbox::{
+    Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RateLimitStyle, Sandbox,
+};
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
@@ -44,7 +46,7 @@ async fn a_sync_waits_for_windows_and_approvals_during_it_do_not() {
     let sandbox = limited(60, 30).await;
     let connector = on(&sandbox).await;
     let platform = connector.platform().await;
-    let (team, outsider) = sandbox.look(|organization| {
+    let (team, outsider) = sandbox.with_organization(|organization| {
         let team = organization.teams().first().unwrap();
         let free = organization
             .people()
@@ -136,7 +138,7 @@ async fn a_refusal_of_either_bucket_is_waited_out(#[values(Bucket::Organization,
     let connector = on(&sandbox).await;
     let platform = connector.platform().await;
     let teams = platform.resources("team").await.unwrap();
-    let refusal = FaultKind::RateLimited(bucket, RefusalStyle::Documented);
+    let refusal = FaultKind::RateLimited(bucket, RateLimitStyle::Documented);
     let fault = sandbox.faults().add(Fault::new(Endpoint::TeamMembers, refusal).once());
     for team in &teams {
         assert_eq!(platform.grants(team).await.unwrap().len(), 3, "{}", id_of(team));
@@ -152,7 +154,7 @@ async fn a_limit_beyond_the_patience_is_told_with_its_reset_and_is_over_with_it(
     let connector = Connector::with(&sandbox, sandbox.token(), setup).await;
     let platform = connector.platform().await;
     let teams = platform.resources("team").await.unwrap();
-    sandbox.spend(Bucket::User, 500);
+    sandbox.consume(Bucket::User, 500);
     let (code, reason) = loop {
         // What was known of the window may still let one request through, which then finds it closed.
         if let Err(status) = platform.grants(&teams[0]).await {
@@ -205,7 +207,7 @@ async fn listings_outside_a_sync_leave_the_reserve_to_a_grant() {
     setup.client.budget.provisioning_max_wait = Duration::from_millis(500);
     let connector = Connector::with(&sandbox, sandbox.token(), setup).await;
     let platform = connector.platform().await;
-    let (teams, outsider) = sandbox.look(|organization| {
+    let (teams, outsider) = sandbox.with_organization(|organization| {
         let teams: Vec<_> = organization.teams().iter().map(|team| team.id.to_string()).collect();
         let free = |person: &&buildkite_connector::sandbox::Person| {
             organization.teams().first().unwrap().role_of(person.id).is_none()

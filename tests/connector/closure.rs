@@ -101,7 +101,8 @@ async fn a_listing_of_people_holds_only_those_who_are_there_and_those_whom_rows_
     let platform = connector.platform().await;
     sync(&platform).await;
     // A grant of ours fills the directory of provisioning, and not the listing.
-    let (team, gone) = sandbox.look(|organization| (organization.teams()[0].id, organization.people()[4].id));
+    let (team, gone) =
+        sandbox.with_organization(|organization| (organization.teams()[0].id, organization.people()[4].id));
     drop(platform.grant(&team.to_string(), "member", &gone.to_string()).await);
     sandbox.edit(|organization| organization.remove_person(gone, MemberRows::Dropped));
     assert!(!sync(&platform).await.0.contains(&gone.to_string()));

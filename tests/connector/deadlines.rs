@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buildkite_connector::proto::c1::connector::v2::ResourcesServiceListResourcesRequest;
 use buildkite_connector::proto::c1::connector::v2::resources_service_client::ResourcesServiceClient;
-use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, RefusalStyle, Sandbox};
+use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, RateLimitStyle, Sandbox};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use rstest::rstest;
@@ -58,7 +58,7 @@ async fn a_call_ends_with_its_callers_deadline(#[case] kind: FaultKind, #[values
 #[tokio::test]
 async fn a_limit_that_ends_after_the_callers_deadline_is_told_at_once() {
     let sandbox = sandbox(Listing::People.seed(3)).await;
-    let limited = FaultKind::RateLimited(Bucket::User, RefusalStyle::Empty);
+    let limited = FaultKind::RateLimited(Bucket::User, RateLimitStyle::Empty);
     sandbox
         .faults()
         .add(Fault::new(Endpoint::OrganizationMembers, limited).once());

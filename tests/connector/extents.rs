@@ -139,7 +139,7 @@ async fn a_list_that_really_became_shorter_is_read_again_until_two_readings_agre
     let moved = sandbox.faults().add(moved);
     let (rows, _) = listing.read_sized(&platform, team, SYNC, size).await.unwrap();
     assert_eq!((moved.fired(), rows.len()), (1, 300));
-    let read = sandbox.journal().count(listing.endpoint());
+    let read = sandbox.request_log().count(listing.endpoint());
     assert!(read >= 2 * 4, "{read} requests: the list was not read again");
 }
 
@@ -159,7 +159,7 @@ async fn one_empty_list_of_teams_is_read_again_and_not_believed() {
     unlinked(1_000);
     let status = platform.resources("team").await.expect_err("no teams were believed");
     assert_eq!(reason(&status), (FailedPrecondition, "UNEXPECTED_RESPONSE".into()));
-    assert_eq!(sandbox.journal().count(Endpoint::Team), 1);
+    assert_eq!(sandbox.request_log().count(Endpoint::Team), 1);
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn an_organization_that_lost_all_its_teams_is_believed_once_a_team_is_gone
         }
     });
     assert!(platform.resources("team").await.unwrap().is_empty());
-    let requests = [Endpoint::Teams, Endpoint::Team].map(|endpoint| sandbox.journal().count(endpoint));
+    let requests = [Endpoint::Teams, Endpoint::Team].map(|endpoint| sandbox.request_log().count(endpoint));
     assert_eq!(requests, [1 + 2, 1]);
 }
 
@@ -201,9 +201,9 @@ async fn one_empty_list_of_a_team_that_had_members_is_read_again() {
         }
     });
     assert!(Listing::Members.read(&platform, team).await.unwrap().is_empty());
-    let before = sandbox.journal().count(Endpoint::TeamMembers);
+    let before = sandbox.request_log().count(Endpoint::TeamMembers);
     assert!(Listing::Members.read(&platform, team).await.unwrap().is_empty());
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), before + 1);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), before + 1);
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ async fn small_pages_of_a_sync_ask_buildkite_for_no_window_twice(
     let read = listing.read_sized(&platform, first_team(&sandbox), SYNC, size).await;
     assert_eq!(read.unwrap().0.len(), ROWS);
     // Four windows hold 350 rows.
-    assert_eq!(sandbox.journal().count(listing.endpoint()), 4);
+    assert_eq!(sandbox.request_log().count(listing.endpoint()), 4);
 }
 
 #[rstest]
@@ -114,7 +114,7 @@ async fn the_entitlements_of_a_team_come_one_by_one_where_they_are_asked_for_so(
         .unwrap();
     assert_eq!(second.next_page_token, "");
     assert_eq!([first.list, second.list].concat(), whole);
-    let other = sandbox.look(|organization| organization.teams()[1].id);
+    let other = sandbox.with_organization(|organization| organization.teams()[1].id);
     let other = resource("team", &other.to_string());
     assert!(
         platform

@@ -64,7 +64,7 @@ async fn a_page_token_that_was_not_made_for_this_list_is_refused_without_a_reque
     changed.replace_range(20..21, if whole.get(20..21) == Some("A") { "B" } else { "A" });
     let made_up = ["0", "2", "null", "{}", "..", "1.", "1..", "\u{1f9f8}", "1.e30.x"].map(str::to_owned);
     let long = "A".repeat(1_000_000);
-    sandbox.journal().clear();
+    sandbox.request_log().clear();
     for token in made_up.into_iter().chain([cut, changed, long, format!("{whole} ")]) {
         let fields = invalid(listing.page(&platform, team, &token).await);
         assert_eq!(fields, ["page_token"], "{token:.40}");
@@ -72,7 +72,7 @@ async fn a_page_token_that_was_not_made_for_this_list_is_refused_without_a_reque
     for other in Listing::ALL.into_iter().filter(|other| *other != listing) {
         assert_eq!(invalid(other.page(&platform, team, &whole).await), ["page_token"]);
     }
-    assert_eq!(sandbox.journal().total(), 0);
+    assert_eq!(sandbox.request_log().total(), 0);
 }
 
 #[tokio::test]
@@ -84,13 +84,13 @@ async fn the_page_token_of_one_team_is_refused_for_another() {
         .page(&platform, first_team(&sandbox), "")
         .await
         .unwrap();
-    sandbox.journal().clear();
+    sandbox.request_log().clear();
     let other = uuid::Uuid::new_v4();
     assert_eq!(
         invalid(Listing::Members.page(&platform, other, &token).await),
         ["page_token"]
     );
-    assert_eq!(sandbox.journal().total(), 0);
+    assert_eq!(sandbox.request_log().total(), 0);
 }
 
 #[rstest]
@@ -123,7 +123,7 @@ async fn what_is_no_id_is_refused_without_a_request(#[case] id: &str) {
     assert!(!invalid(platform.grant(&team, "owner", &owner).await).is_empty());
     assert!(!invalid(platform.revoke(id, "member", &owner).await).is_empty());
     assert!(!invalid(platform.grant(&team, "member", id).await).is_empty());
-    assert_eq!(sandbox.journal().total(), 0);
+    assert_eq!(sandbox.request_log().total(), 0);
 }
 
 #[tokio::test]
@@ -139,5 +139,5 @@ async fn kinds_of_resources_that_are_not_there_and_requests_without_any_are_refu
         assert!(!invalid(platform.resource(kind, "x").await).is_empty());
     }
     assert_eq!(invalid(platform.grants(&Resource::default()).await), ["resource.id"]);
-    assert_eq!(sandbox.journal().total(), 0);
+    assert_eq!(sandbox.request_log().total(), 0);
 }

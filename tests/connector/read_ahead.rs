@@ -28,7 +28,7 @@ async fn far_away(latency: Duration) -> Sandbox {
 
 /// How many member rows there are.
 fn memberships(sandbox: &Sandbox) -> usize {
-    sandbox.look(|organization| organization.teams().iter().map(|team| team.members().len()).sum())
+    sandbox.with_organization(|organization| organization.teams().iter().map(|team| team.members().len()).sum())
 }
 
 /// The teams of a sync that was begun, in an order in which a client may ask.
@@ -75,11 +75,11 @@ async fn every_team_is_read_once_and_true_in_whatever_order(
         let id: uuid::Uuid = id_of(team).parse().unwrap();
         assert_eq!(
             read,
-            sandbox.look(|organization| organization.team(id).unwrap().members().len())
+            sandbox.with_organization(|organization| organization.team(id).unwrap().members().len())
         );
     }
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), TEAMS as u64);
-    assert!(sandbox.journal().peak_in_flight() > 4, "nothing was read ahead");
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), TEAMS as u64);
+    assert!(sandbox.request_log().peak_in_flight() > 4, "nothing was read ahead");
 }
 
 #[tokio::test]
@@ -91,8 +91,8 @@ async fn a_client_that_asks_for_all_at_once_is_told_the_truth_too() {
     let all = join_all(teams.iter().map(|team| platform.grants(team))).await;
     let read: usize = all.iter().map(|grants| grants.as_ref().unwrap().len()).sum();
     assert_eq!(read, memberships(&sandbox));
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), TEAMS as u64);
-    assert!(sandbox.journal().peak_in_flight() <= 16 + 2);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), TEAMS as u64);
+    assert!(sandbox.request_log().peak_in_flight() <= 16 + 2);
 }
 
 #[tokio::test]
@@ -119,8 +119,8 @@ async fn two_syncs_at_once_are_each_whole() {
     let (one, other) = tokio::join!(sync("one", false), sync("other", true));
     let truth = (60, TEAMS, memberships(&sandbox));
     assert_eq!((one, other), (truth, truth));
-    assert!(sandbox.journal().peak_in_flight() <= 16 + 2);
-    assert!(sandbox.journal().count(Endpoint::TeamMembers) <= 2 * TEAMS as u64);
+    assert!(sandbox.request_log().peak_in_flight() <= 16 + 2);
+    assert!(sandbox.request_log().count(Endpoint::TeamMembers) <= 2 * TEAMS as u64);
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn a_process_that_meets_a_sync_lists_its_teams_once_and_reads_ahead(
     let first = Connector::on(&sandbox).await;
     let teams = begun(&first, order).await;
     first.stop().await;
-    let listed = sandbox.journal().count(Endpoint::Teams);
+    let listed = sandbox.request_log().count(Endpoint::Teams);
     let second = Connector::on(&sandbox).await;
     let platform = second.platform().await;
     let rest = &teams[TEAMS / 4..];
@@ -164,11 +164,11 @@ async fn a_process_that_meets_a_sync_lists_its_teams_once_and_reads_ahead(
         grants += platform.grants(team).await.unwrap().len();
     }
     assert_eq!(grants, rest.len() * 5);
-    let peak = sandbox.journal().peak_in_flight();
+    let peak = sandbox.request_log().peak_in_flight();
     assert!((8..=17).contains(&peak), "{peak} at once");
-    assert_eq!(sandbox.journal().count(Endpoint::Teams), listed + 1);
+    assert_eq!(sandbox.request_log().count(Endpoint::Teams), listed + 1);
     assert_eq!(
-        sandbox.journal().count(Endpoint::TeamMembers),
+        sandbox.request_log().count(Endpoint::TeamMembers),
         rest.len() as u64,
         "what the process before has read is not read again"
     );
@@ -207,7 +207,7 @@ async fn a_client_that_was_restarted_begins_its_sync_again() {
         assert_eq!((people.len(), teams.len(), grants), (1_600, TEAMS, asked * 5));
     }
     connector.platform().await.cleanup(SYNC).await.unwrap();
-    while sandbox.journal().in_flight() > 0 {
+    while sandbox.request_log().in_flight() > 0 {
         tokio::task::yield_now().await;
     }
 }
@@ -232,9 +232,9 @@ async fn the_windows_of_a_long_list_are_asked_for_together_and_none_twice() {
         people.extend(part.list.iter().map(id_of));
         tokens.push(part.next_page_token);
     }
-    let requests = sandbox.journal().count(Endpoint::OrganizationMembers);
+    let requests = sandbox.request_log().count(Endpoint::OrganizationMembers);
     assert_eq!((people.len(), requests), (4_000, 46));
-    let peak = sandbox.journal().peak_in_flight();
+    let peak = sandbox.request_log().peak_in_flight();
     assert!((8..=16).contains(&peak), "{peak} at once");
     // A client whose reply was lost asks for a part again, and is given it.
     let again = platform.resources_page("user", &tokens[2], SYNC).await.unwrap();
@@ -265,7 +265,7 @@ async fn who_cannot_wait_for_what_is_read_ahead_is_told_at_once_that_the_limit_i
             Ok(grants) => assert_eq!(grants.len(), 5),
             Err(status) => {
                 assert_eq!(told(&status).reason, "RATE_LIMITED");
-                assert!(sandbox.journal().total() >= 20, "there was room left");
+                assert!(sandbox.request_log().total() >= 20, "there was room left");
                 return;
             }
         }
@@ -282,7 +282,7 @@ async fn while_a_client_asks_one_by_one_many_teams_are_under_way_but_not_too_man
     for team in &teams {
         platform.grants(team).await.unwrap();
     }
-    let peak = sandbox.journal().peak_in_flight();
+    let peak = sandbox.request_log().peak_in_flight();
     assert!((8..=17).contains(&peak), "{peak} at once");
 }
 
@@ -294,7 +294,7 @@ async fn a_single_team_is_read_alone() {
     let platform = connector.platform().await;
     platform.grants(&teams[3]).await.unwrap();
     platform.grants(&teams[3]).await.unwrap();
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 2);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), 2);
 }
 
 #[tokio::test]
@@ -313,7 +313,7 @@ async fn what_was_read_before_a_grant_is_not_served_after_it() {
     {
         tokio::task::yield_now().await;
     }
-    let newcomer = sandbox.look(|organization| {
+    let newcomer = sandbox.with_organization(|organization| {
         let team = organization.team(ahead.parse().unwrap()).unwrap();
         organization
             .people()
@@ -339,16 +339,16 @@ async fn a_client_that_stops_asking_leaves_a_bounded_number_of_reads_and_cleanup
     platform.grants(&teams[0]).await.unwrap();
     platform.grants(&teams[1]).await.unwrap();
     platform.cleanup(SYNC).await.unwrap();
-    let read = sandbox.journal().count(Endpoint::TeamMembers);
+    let read = sandbox.request_log().count(Endpoint::TeamMembers);
     assert!(
         read <= 2 * (1 + 16),
         "{read} teams were read for two that were asked for"
     );
-    while sandbox.journal().in_flight() > 0 {
+    while sandbox.request_log().in_flight() > 0 {
         tokio::task::yield_now().await;
     }
     assert_eq!(
-        sandbox.journal().count(Endpoint::TeamMembers),
+        sandbox.request_log().count(Endpoint::TeamMembers),
         read,
         "something was read after the end"
     );
@@ -365,5 +365,5 @@ async fn nothing_is_read_ahead_where_the_operator_says_so() {
     for team in teams.iter().take(6) {
         platform.grants(team).await.unwrap();
     }
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 6);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), 6);
 }

@@ -21,11 +21,11 @@ struct Bench {
 }
 
 async fn bench() -> Bench {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let token = sandbox.token().expose_secret().parse().unwrap();
     let (url, slug) = (sandbox.url().parse().unwrap(), sandbox.slug().parse().unwrap());
     let client = Client::new(url, slug, token, ClientOptions::default()).unwrap();
-    let (team, member, stranger) = sandbox.look(|organization| {
+    let (team, member, stranger) = sandbox.with_organization(|organization| {
         let team = organization.team_by_slug("platform").unwrap();
         let free = organization
             .people()
@@ -69,7 +69,7 @@ async fn people_teams_and_members_are_listed_and_read_one_by_one() {
     let people = client.people(Cursor::Start, 1_000, &call).await.unwrap();
     let teams = client.teams(Cursor::Start, 1_000, &call).await.unwrap();
     let members = client.members(team, Cursor::Start, 1_000, &call).await.unwrap();
-    let (in_organization, in_team) = sandbox.look(|organization| {
+    let (in_organization, in_team) = sandbox.with_organization(|organization| {
         let team = organization.team(team.uuid()).unwrap();
         (organization.people().len(), team.members().len())
     });
@@ -94,7 +94,7 @@ async fn a_member_is_added_changed_and_removed() {
         ..
     } = bench().await;
     let held = || {
-        sandbox.look(|organization| {
+        sandbox.with_organization(|organization| {
             organization
                 .team(team.uuid())
                 .unwrap()

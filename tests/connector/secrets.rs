@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use buildkite_connector::providers::buildkite::ApiToken;
-use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, RefusalStyle, TokenSpec};
+use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, RateLimitStyle, TokenSpec};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -89,7 +89,7 @@ async fn no_kind_of_trouble_brings_the_token_into_a_log_or_an_error() {
             status(403),
             status(404),
             status(500),
-            FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented),
+            FaultKind::RateLimited(Bucket::User, RateLimitStyle::Documented),
             FaultKind::Html200,
             FaultKind::NullBody,
             FaultKind::Truncated,
@@ -192,5 +192,5 @@ async fn nothing_that_holds_the_token_shows_it_by_debug() {
     let standing = access.credential_status(Duration::ZERO, &call).await.unwrap();
     let shown = format!("{token:?} {client:?} {access:?} {standing:?} {call:?} {sandbox:?}");
     assert_absent(&secret, &shown, "a Debug");
-    assert_eq!(sandbox.journal().count(Endpoint::AccessToken), 1);
+    assert_eq!(sandbox.request_log().count(Endpoint::AccessToken), 1);
 }

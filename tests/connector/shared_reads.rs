@@ -50,7 +50,7 @@ async fn many_who_ask_the_same_at_once_cost_one_request() {
     let gate = held(&sandbox, Endpoint::TeamMembers);
     let team = resource("team", &first_team(&sandbox).to_string());
     let opened = async {
-        until(|| sandbox.journal().in_flight() == 1).await;
+        until(|| sandbox.request_log().in_flight() == 1).await;
         are_there(&platform).await;
         gate.open();
     };
@@ -58,7 +58,7 @@ async fn many_who_ask_the_same_at_once_cost_one_request() {
     let first = answers[0].as_ref().unwrap();
     assert_eq!(first.len(), 8);
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap() == first));
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 1);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), 1);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn the_others_are_answered_although_the_first_caller_hangs_up() {
     let gate = held(&sandbox, Endpoint::TeamMembers);
     let team = resource("team", &first_team(&sandbox).to_string());
     let first = asking(&platform, &team);
-    until(|| sandbox.journal().in_flight() == 1).await;
+    until(|| sandbox.request_log().in_flight() == 1).await;
     let others: Vec<_> = (0..3).map(|_| asking(&platform, &team)).collect();
     tokio::task::yield_now().await;
     are_there(&platform).await;
@@ -76,7 +76,7 @@ async fn the_others_are_answered_although_the_first_caller_hangs_up() {
     for other in others {
         assert_eq!(other.await.unwrap().unwrap().len(), 8);
     }
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 1);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), 1);
 }
 
 #[tokio::test]
@@ -85,12 +85,12 @@ async fn a_request_that_nobody_waits_for_any_more_ends() {
     let _gate = held(&sandbox, Endpoint::TeamMembers);
     let team = resource("team", &first_team(&sandbox).to_string());
     let callers = [asking(&platform, &team), asking(&platform, &team)];
-    until(|| sandbox.journal().in_flight() == 1).await;
+    until(|| sandbox.request_log().in_flight() == 1).await;
     callers.iter().for_each(JoinHandle::abort);
     // Who comes after it asks anew: nothing is left of it.
-    until(|| sandbox.journal().in_flight() == 0).await;
+    until(|| sandbox.request_log().in_flight() == 0).await;
     assert_eq!(platform.grants(&team).await.unwrap().len(), 8);
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 2);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), 2);
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn an_answer_that_was_asked_for_before_our_write_is_not_for_those_who_ask_
     let (sandbox, _connector, platform) = world().await;
     let gate = held(&sandbox, Endpoint::TeamMembers);
     let team = first_team(&sandbox);
-    let newcomer = sandbox.look(|organization| {
+    let newcomer = sandbox.with_organization(|organization| {
         let team = organization.team(team).unwrap();
         let outside = organization
             .people()
@@ -108,7 +108,7 @@ async fn an_answer_that_was_asked_for_before_our_write_is_not_for_those_who_ask_
     });
     let team = resource("team", &team.to_string());
     let before = asking(&platform, &team);
-    until(|| sandbox.journal().in_flight() == 1).await;
+    until(|| sandbox.request_log().in_flight() == 1).await;
     platform
         .grant(&id_of(&team), "member", &newcomer.to_string())
         .await
@@ -119,29 +119,29 @@ async fn an_answer_that_was_asked_for_before_our_write_is_not_for_those_who_ask_
     assert!(after.iter().any(|grant| grant.id == id), "the grant is missing");
     gate.open();
     before.await.unwrap().unwrap();
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 2);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), 2);
 }
 
 #[tokio::test]
 async fn what_decides_a_grant_joins_no_reading_of_others() {
     let (sandbox, _connector, platform) = world().await;
-    let (user, email) = sandbox.look(|organization| {
+    let (user, email) = sandbox.with_organization(|organization| {
         let person = &organization.people()[7];
         (person.id, person.email.clone())
     });
     let gate = held(&sandbox, Endpoint::OrganizationMember);
-    let before = sandbox.journal().count(Endpoint::OrganizationMember);
+    let before = sandbox.request_log().count(Endpoint::OrganizationMember);
     let reading = {
         let platform = platform.clone();
         tokio::spawn(async move { platform.resource("user", &user.to_string()).await })
     };
-    until(|| sandbox.journal().in_flight() == 1).await;
+    until(|| sandbox.request_log().in_flight() == 1).await;
     let team = first_team(&sandbox).to_string();
     platform.grant(&team, "maintainer", &email).await.unwrap();
     assert!(!reading.is_finished(), "the reading was to be slower than the grant");
     gate.open();
     reading.await.unwrap().unwrap();
-    assert_eq!(sandbox.journal().count(Endpoint::OrganizationMember) - before, 2);
+    assert_eq!(sandbox.request_log().count(Endpoint::OrganizationMember) - before, 2);
 }
 
 #[tokio::test]
@@ -152,8 +152,8 @@ async fn two_syncs_at_once_share_what_both_ask_for_at_the_same_time() {
         let fault = Fault::new(endpoint, FaultKind::Held(gate.clone())).once();
         (sandbox.faults().add(fault), gate)
     });
-    let before = sandbox.journal().total();
-    let lists_before = [Endpoint::OrganizationMembers, Endpoint::Teams].map(|list| sandbox.journal().count(list));
+    let before = sandbox.request_log().total();
+    let lists_before = [Endpoint::OrganizationMembers, Endpoint::Teams].map(|list| sandbox.request_log().count(list));
     let alike = |sync: &'static str| {
         let platform = platform.clone();
         async move {
@@ -173,8 +173,8 @@ async fn two_syncs_at_once_share_what_both_ask_for_at_the_same_time() {
     assert_eq!(one, other);
     assert_eq!((one.0.len(), one.1.len()), (40, 3));
     // Behind each list of teams its owner's record is read: that of one list may be older than the end of the other.
-    assert_eq!(sandbox.journal().total() - before, 2 + 2);
-    let lists = [Endpoint::OrganizationMembers, Endpoint::Teams].map(|list| sandbox.journal().count(list));
+    assert_eq!(sandbox.request_log().total() - before, 2 + 2);
+    let lists = [Endpoint::OrganizationMembers, Endpoint::Teams].map(|list| sandbox.request_log().count(list));
     assert_eq!(lists, lists_before.map(|count| count + 1));
 }
 
@@ -210,7 +210,7 @@ async fn who_waits_to_ask_alone_keeps_no_request_that_nobody_waits_for_any_more(
         tokio::spawn(async move { client.organization(&call).await })
     };
     let first = asking(call.clone());
-    until(|| sandbox.journal().in_flight() == 1).await;
+    until(|| sandbox.request_log().in_flight() == 1).await;
     let alone = asking(call.uncoalesced());
     until(|| client.budget().waiting.iter().any(|(_, waiting)| *waiting == 1)).await;
     first.abort();
@@ -226,12 +226,12 @@ async fn all_who_waited_for_a_limit_are_told_so_whoever_asked_in_the_end() {
     for _ in 0..5 {
         client.user(&call).await.unwrap();
     }
-    let before = sandbox.journal().total();
+    let before = sandbox.request_log().total();
     let calls = [CallContext::new(Lane::Interactive), CallContext::new(Lane::Interactive)];
     for answer in join_all(calls.iter().map(|call| client.organization(call))).await {
         answer.unwrap();
     }
-    assert_eq!(sandbox.journal().total() - before, 1);
+    assert_eq!(sandbox.request_log().total() - before, 1);
     for call in &calls {
         assert!(call.stats().waited > Duration::ZERO, "the wait of one is not told");
     }

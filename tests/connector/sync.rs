@@ -16,7 +16,7 @@ pub fn role(role: TeamRole) -> &'static str {
 
 /// Every grant id that the sandbox's own data calls for.
 fn truth(sandbox: &Sandbox) -> BTreeSet<String> {
-    sandbox.look(|organization| {
+    sandbox.with_organization(|organization| {
         let of_team = |team: &buildkite_connector::sandbox::Team| -> Vec<String> {
             let id = team.id;
             team.members()
@@ -29,7 +29,7 @@ fn truth(sandbox: &Sandbox) -> BTreeSet<String> {
 }
 
 #[rstest]
-#[case::believable(Seed::Believable)]
+#[case::example(Seed::Example)]
 #[case::no_team(sized(0, 0, 1))]
 #[case::one(sized(1, 1, 1))]
 #[case::exactly_one_page(sized(100, 3, 100))]
@@ -42,7 +42,7 @@ async fn a_full_sync_is_the_truth(#[case] seed: Seed) {
     let connector = Connector::on(&sandbox).await;
     let synced = connector.platform().await.sync().await.unwrap();
     assert_eq!(synced.grant_ids(), truth(&sandbox));
-    let (people, teams): (BTreeSet<String>, BTreeSet<String>) = sandbox.look(|organization| {
+    let (people, teams): (BTreeSet<String>, BTreeSet<String>) = sandbox.with_organization(|organization| {
         let people = organization
             .people()
             .iter()
@@ -62,23 +62,27 @@ async fn a_full_sync_is_the_truth(#[case] seed: Seed) {
 async fn a_full_sync_asks_for_each_list_once_beside_the_six_of_health_and_the_owners_record() {
     let sandbox = sandbox(sized(60, 20, 90)).await;
     let connector = Connector::on(&sandbox).await;
-    let (platform, journal) = (connector.platform().await, sandbox.journal());
+    let (platform, request_log) = (connector.platform().await, sandbox.request_log());
     platform.sync().await.unwrap();
-    assert_eq!(journal.count(Endpoint::TeamMembers), 60);
+    assert_eq!(request_log.count(Endpoint::TeamMembers), 60);
     assert_eq!(
-        journal.total(),
+        request_log.total(),
         62 + 1 + 6,
         "Validate found its health checks out of date"
     );
 
-    journal.clear();
+    request_log.clear();
     platform.sync().await.unwrap();
     assert_eq!(
         (
-            journal.count(Endpoint::Teams),
-            journal.count(Endpoint::OrganizationMembers)
+            request_log.count(Endpoint::Teams),
+            request_log.count(Endpoint::OrganizationMembers)
         ),
         (1, 1)
     );
-    assert_eq!(journal.total(), 62 + 1, "what was seen a moment ago is not asked again");
+    assert_eq!(
+        request_log.total(),
+        62 + 1,
+        "what was seen a moment ago is not asked again"
+    );
 }

@@ -47,7 +47,7 @@ fn demotion_in_the_middle(sandbox: &Sandbox) -> Fault {
 }
 
 fn shown_to_members(sandbox: &Sandbox) -> usize {
-    sandbox.look(|organization| {
+    sandbox.with_organization(|organization| {
         let teams = organization.teams().iter();
         teams.filter(|team| team.privacy != Privacy::Secret).count()
     })
@@ -116,8 +116,8 @@ async fn windows_that_were_read_ahead_vouch_for_nothing_when_their_page_is_asked
     let sandbox = sandbox(sized(1_200, 1, 2)).await;
     let (_connector, platform) = platform(&sandbox, Setup::default()).await;
     let first = platform.resources_page("team", "", SYNC).await.unwrap();
-    let windows = || sandbox.journal().count(Endpoint::Teams);
-    until(|| windows() >= 13 && sandbox.journal().in_flight() == 0).await;
+    let windows = || sandbox.request_log().count(Endpoint::Teams);
+    until(|| windows() >= 13 && sandbox.request_log().in_flight() == 0).await;
     demote(&sandbox);
     let second = platform
         .resources_page("team", &first.next_page_token, SYNC)
@@ -165,7 +165,7 @@ async fn an_owner_whose_role_is_not_told_any_more_is_treated_as_admin() {
     let sandbox = sandbox(sized(3, 1, 2)).await;
     let (_connector, platform) = platform(&sandbox, Setup::default()).await;
     assert_eq!(platform.resources("team").await.unwrap().len(), 3);
-    sandbox.change_habits(|habits| habits.member_role_field = MemberRoleField::Absent);
+    sandbox.change_behaviors(|behaviors| behaviors.member_role_field = MemberRoleField::Absent);
     assert_eq!(platform.resources("team").await.unwrap().len(), 3);
 }
 
@@ -173,7 +173,7 @@ async fn an_owner_whose_role_is_not_told_any_more_is_treated_as_admin() {
 async fn a_team_is_not_proven_gone_by_a_list_during_which_the_owner_was_demoted() {
     let sandbox = sandbox(sized(3, 1, 2)).await;
     let owner = sandbox.owner();
-    let team: Uuid = sandbox.look(|organization| {
+    let team: Uuid = sandbox.with_organization(|organization| {
         let mut teams = organization.teams().iter();
         teams.find(|team| team.role_of(owner).is_none()).unwrap().id
     });

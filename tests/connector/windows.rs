@@ -1,7 +1,7 @@
 //! Lists that move while they are read, and servers that page in ways of their own: every row that stayed is in the
 //! answer, or the listing fails.
 
-use buildkite_connector::sandbox::{Edit, Fault, FaultKind, Habits, Link, Order, Organization, Paging, TeamRole};
+use buildkite_connector::sandbox::{Behaviors, Edit, Fault, FaultKind, Link, Order, Organization, Paging, TeamRole};
 use futures::{StreamExt, stream};
 use rstest::rstest;
 use tonic::Code;
@@ -11,10 +11,10 @@ use crate::support::{Connector, Listing, ROWS, first_team, sandbox, told};
 
 const AT_ONCE: usize = 16;
 
-fn paged(habits: &mut Habits, paging: Paging) {
-    habits.team_paging = paging;
-    habits.team_member_paging = paging;
-    habits.organization_member_paging = paging;
+fn paged(behaviors: &mut Behaviors, paging: Paging) {
+    behaviors.team_paging = paging;
+    behaviors.team_member_paging = paging;
+    behaviors.organization_member_paging = paging;
 }
 
 /// Removes so many rows from the front of a list, but neither the owner of the token nor the team that is read.
@@ -64,7 +64,7 @@ async fn every_row_that_stayed_is_listed_whatever_moves_between_any_two_windows(
     edit: Option<Edit>,
 ) {
     let sandbox = sandbox(listing.seed(ROWS)).await;
-    sandbox.change_habits(|habits| habits.order = order);
+    sandbox.change_behaviors(|behaviors| behaviors.order = order);
     // A list that loses many rows with every window for ever never has two readings that agree: it is an error.
     let times = if edit.is_some() { u64::MAX } else { 8 };
     let edit = edit.unwrap_or_else(|| Edit::with(move |organization| remove_many(listing, organization, 12)));
@@ -109,7 +109,7 @@ async fn a_role_that_changes_between_two_readings_of_its_row_is_the_later_one_an
     let sandbox = sandbox(Listing::Members.seed(150)).await;
     let team = first_team(&sandbox);
     // The hundredth row is the last of the first window and the first of the second.
-    let promoted = sandbox.look(|organization| organization.team(team).unwrap().members()[99].user);
+    let promoted = sandbox.with_organization(|organization| organization.team(team).unwrap().members()[99].user);
     let promote = Edit::with(move |organization| {
         organization.set_membership(team, promoted, TeamRole::Maintainer);
     });
@@ -123,14 +123,14 @@ async fn a_role_that_changes_between_two_readings_of_its_row_is_the_later_one_an
     assert_eq!((roles, moved.fired()), (vec!["maintainer".to_owned()], 1));
 }
 
-/// One server with habits of its own. A server that answers the first page for ever cannot be read beyond it.
+/// One server with behaviors of its own. A server that answers the first page for ever cannot be read beyond it.
 async fn habitual(
     (listing, paging, link, order, cap, rows): (Listing, Paging, Link, Order, u32, usize),
 ) -> Result<(), String> {
     let sandbox = sandbox(listing.seed(rows)).await;
-    sandbox.change_habits(|habits| {
-        paged(habits, paging);
-        (habits.link, habits.order, habits.per_page_cap) = (link, order, cap);
+    sandbox.change_behaviors(|behaviors| {
+        paged(behaviors, paging);
+        (behaviors.link, behaviors.order, behaviors.per_page_cap) = (link, order, cap);
     });
     let connector = Connector::on(&sandbox).await;
     let read = listing.read(&connector.platform().await, first_team(&sandbox)).await;

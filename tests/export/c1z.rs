@@ -34,7 +34,7 @@ async fn a_c1z_holds_all_that_the_organization_holds() {
 
 #[tokio::test]
 async fn names_of_every_script_arrive_as_they_are() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     sandbox.edit(|organization| {
         let person = buildkite_connector::sandbox::Person::new("नादिया 🚆 שלום", "nadia@example.com");
         let person = organization.add_person(person);
@@ -63,7 +63,7 @@ async fn an_organization_without_a_team_is_a_finished_run_too() {
 
 #[tokio::test]
 async fn tables_indexes_and_times_are_those_of_the_format() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     let path = place.path("access.c1z");
     synced(&sandbox, &path).await;
@@ -85,7 +85,7 @@ async fn tables_indexes_and_times_are_those_of_the_format() {
 
 #[tokio::test]
 async fn the_two_newest_finished_full_runs_are_kept() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     let path = place.path("access.c1z");
     let mut runs = Vec::new();
@@ -137,7 +137,7 @@ fn of_another_writer() -> Vec<u8> {
 
 #[tokio::test]
 async fn a_file_of_another_writer_gets_a_run_more_and_what_its_schema_lacks() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     let path = place.path("access.c1z");
     fs::write(&path, of_another_writer()).unwrap();
@@ -181,7 +181,7 @@ async fn an_empty_file_counts_as_new(#[case] before: &[u8]) {
 #[case::a_damaged_database([b"C1ZF\0".to_vec(), zstd::encode_all(&[b"SQLite format 3\0".to_vec(), vec![7; 9000]].concat()[..], 1).unwrap()].concat(), "holds a damaged database")]
 #[tokio::test]
 async fn what_is_not_a_c1z_of_version_1_is_refused_and_stays(#[case] bytes: Vec<u8>, #[case] why: &str) {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     let path = place.path("access.c1z");
     fs::write(&path, bytes).unwrap();
@@ -192,7 +192,7 @@ async fn what_is_not_a_c1z_of_version_1_is_refused_and_stays(#[case] bytes: Vec<
     assert!(ended.printed[0].contains(why), "{:#?}", ended.printed);
     assert_eq!(place.contents(), before);
     assert_eq!(
-        sandbox.journal().total(),
+        sandbox.request_log().total(),
         0,
         "nothing is read before the place is known to be right"
     );
@@ -200,7 +200,7 @@ async fn what_is_not_a_c1z_of_version_1_is_refused_and_stays(#[case] bytes: Vec<
 
 #[tokio::test]
 async fn a_c1z_that_was_cut_short_is_refused_and_stays() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     let path = place.path("access.c1z");
     synced(&sandbox, &path).await;

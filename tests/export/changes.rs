@@ -29,7 +29,7 @@ struct Pair {
 }
 
 fn pair(sandbox: &Sandbox) -> Pair {
-    sandbox.look(|organization| {
+    sandbox.with_organization(|organization| {
         let mut people = organization.people().iter();
         let user = people.rfind(|person| !organization.is_admin(person.id)).unwrap();
         Pair {
@@ -48,7 +48,7 @@ fn hold(sandbox: &Sandbox, pair: &Pair, held: Option<TeamRole>) {
 }
 
 fn held(sandbox: &Sandbox, pair: &Pair) -> Option<TeamRole> {
-    sandbox.look(|organization| organization.team(pair.team).unwrap().role_of(pair.user))
+    sandbox.with_organization(|organization| organization.team(pair.team).unwrap().role_of(pair.user))
 }
 
 /// How many requests changed something.
@@ -175,7 +175,7 @@ async fn without_provisioning_nothing_is_asked_and_the_attempt_is_on_record() {
     let (printed, stderr, code) = done(command).await;
     assert_eq!((printed.as_str(), code), ("", Some(2)), "{stderr}");
     assert!(said(&stderr).starts_with("error: provisioning is off: "), "{stderr}");
-    assert_eq!(sandbox.journal().total(), 0);
+    assert_eq!(sandbox.request_log().total(), 0);
     let [record] = lines(&place.path("audit")).try_into().unwrap();
     assert_eq!(record["reason"], "PROVISIONING_DISABLED");
 }
@@ -268,7 +268,7 @@ async fn what_is_no_role_or_no_user_is_wrong_usage(#[case] arguments: &[&str], #
     let (_, stderr, code) = done(command).await;
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains(named), "{stderr}");
-    assert_eq!(sandbox.journal().total(), 0);
+    assert_eq!(sandbox.request_log().total(), 0);
 }
 
 #[tokio::test]
@@ -355,7 +355,7 @@ async fn used_up(window: Duration) -> Sandbox {
         ..Options::default()
     });
     let sandbox = sandbox.await.unwrap();
-    sandbox.spend(Bucket::User, 20);
+    sandbox.consume(Bucket::User, 20);
     sandbox
 }
 

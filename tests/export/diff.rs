@@ -33,7 +33,7 @@ fn change(sandbox: &Sandbox) {
 #[rstest]
 #[tokio::test]
 async fn any_two_formats_are_compared(#[values(0, 1, 2, 3)] old: usize, #[values(0, 1, 2, 3)] new: usize) {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let (before, after) = (Place::new(), Place::new());
     let [old, same, new] = [before.path(NAMES[old]), after.path(NAMES[old]), after.path(NAMES[new])];
     synced(&sandbox, &old).await;
@@ -72,7 +72,7 @@ async fn any_two_formats_are_compared(#[values(0, 1, 2, 3)] old: usize, #[values
 
 #[tokio::test]
 async fn the_table_is_for_people() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     synced(&sandbox, &place.path("old.csv")).await;
     change(&sandbox);
@@ -86,7 +86,7 @@ async fn the_table_is_for_people() {
 
 #[tokio::test]
 async fn a_c1z_with_several_runs_is_its_newest_finished_full_one() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     synced(&sandbox, &place.path("both.c1z")).await;
     change(&sandbox);

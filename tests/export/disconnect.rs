@@ -89,7 +89,7 @@ async fn on_a_terminal(mut command: Command, reply: Reply) -> (String, Option<i3
 
 #[tokio::test]
 async fn yes_shows_the_token_revokes_it_and_is_on_record() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     let command = disconnect(
         &sandbox,
@@ -98,7 +98,7 @@ async fn yes_shows_the_token_revokes_it_and_is_on_record() {
     let ended_well = ended(command).await;
     let printed = ended_well.printed.join("\n");
     assert_eq!(ended_well.status.code(), Some(0), "{printed}");
-    let email = sandbox.look(|organization| organization.person(sandbox.owner()).unwrap().email.clone());
+    let email = sandbox.with_organization(|organization| organization.person(sandbox.owner()).unwrap().email.clone());
     for shown in [
         format!("token of      {email}"),
         format!("organization  {} (the owner is an admin)", sandbox.slug()),
@@ -140,7 +140,7 @@ async fn yes_shows_the_token_revokes_it_and_is_on_record() {
 
 #[tokio::test]
 async fn without_a_terminal_and_without_yes_nothing_is_asked() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let ended = ended(disconnect(&sandbox, &[])).await;
     assert_eq!(ended.status.code(), Some(2), "{:#?}", ended.printed);
     assert!(
@@ -148,7 +148,7 @@ async fn without_a_terminal_and_without_yes_nothing_is_asked() {
         "{:#?}",
         ended.printed
     );
-    assert_eq!(sandbox.journal().total(), 0);
+    assert_eq!(sandbox.request_log().total(), 0);
 }
 
 #[rstest]
@@ -160,7 +160,7 @@ async fn without_a_terminal_and_without_yes_nothing_is_asked() {
 #[case::end_of_input("\u{4}", 1)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_terminal_only_the_slug_itself_revokes(#[case] text: &'static str, #[case] code: i32) {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let (shown, ended) = on_a_terminal(disconnect(&sandbox, &[]), Reply::Typed(text)).await;
     assert_eq!(ended, Some(code), "{shown}");
     assert!(shown.contains(QUESTION), "{shown}");
@@ -175,19 +175,19 @@ async fn on_a_terminal_only_the_slug_itself_revokes(#[case] text: &'static str, 
 #[case::not_applied_and_a_proxy_speaks(FaultKind::Status(StatusCode::BAD_GATEWAY, BodyStyle::Html), 2)]
 #[tokio::test]
 async fn a_lost_reply_is_settled_by_whether_the_token_still_works(#[case] kind: FaultKind, #[case] sent: u64) {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     sandbox
         .faults()
         .add(Fault::new(Endpoint::RevokeAccessToken, kind).times(1));
     let ended = ended(disconnect(&sandbox, &["--yes"])).await;
     assert_eq!(ended.status.code(), Some(0), "{:#?}", ended.printed);
     assert!(!works(&sandbox, sandbox.token()).await);
-    assert_eq!(sandbox.journal().count(Endpoint::RevokeAccessToken), sent);
+    assert_eq!(sandbox.request_log().count(Endpoint::RevokeAccessToken), sent);
 }
 
 #[tokio::test]
 async fn a_revoke_that_is_accepted_and_not_carried_out_is_not_claimed() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let kind = FaultKind::Status(StatusCode::NO_CONTENT, BodyStyle::Empty);
     sandbox.faults().add(Fault::new(Endpoint::RevokeAccessToken, kind));
     let ended = ended(disconnect(&sandbox, &["--yes"])).await;
@@ -201,7 +201,7 @@ async fn a_revoke_that_is_accepted_and_not_carried_out_is_not_claimed() {
 
 #[tokio::test]
 async fn a_refusal_leaves_the_token_and_says_why() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let kind = FaultKind::Status(StatusCode::FORBIDDEN, BodyStyle::Message);
     sandbox.faults().add(Fault::new(Endpoint::RevokeAccessToken, kind));
     let ended = ended(disconnect(&sandbox, &["--yes"])).await;
@@ -218,7 +218,7 @@ async fn a_refusal_leaves_the_token_and_says_why() {
 
 #[tokio::test]
 async fn a_token_of_another_organization_is_left_alone() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let mut command = disconnect(&sandbox, &["--yes"]);
     command.env("BUILDKITE_ORGANIZATION_SLUG", "northwind");
     let ended = ended(command).await;
@@ -235,7 +235,7 @@ async fn a_token_of_another_organization_is_left_alone() {
 
 #[tokio::test]
 async fn a_token_without_any_scope_can_be_revoked() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let token = sandbox.mint(TokenSpec::owned_by(sandbox.owner()).with_scopes(&["read_user"]));
     let ended = ended(with_token(disconnect(&sandbox, &["--yes"]), &token)).await;
     assert_eq!(ended.status.code(), Some(0), "{:#?}", ended.printed);
@@ -250,7 +250,7 @@ async fn a_token_without_any_scope_can_be_revoked() {
 
 #[tokio::test]
 async fn what_cannot_be_recorded_is_not_revoked() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     let audit = place.path("no such directory/audit");
     let ended = ended(disconnect(
@@ -273,7 +273,7 @@ async fn what_cannot_be_recorded_is_not_revoked() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_takes_its_place_meanwhile_is_neither_asked_with_nor_revoked() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let (place, gate) = (Place::new(), Gate::default());
     let held = Fault::new(Endpoint::RevokeAccessToken, FaultKind::Held(gate.clone()));
     let held = sandbox.faults().add(held);
@@ -298,7 +298,7 @@ async fn a_signal_before_the_revoke_leaves_the_token_and_one_after_it_waits_for_
     #[values(Endpoint::AccessToken, Endpoint::RevokeAccessToken)] stage: Endpoint,
     #[values(("INT", 130), ("TERM", 143))] signal: (&str, i32),
 ) {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let gate = Gate::default();
     let held = sandbox
         .faults()
@@ -328,7 +328,7 @@ async fn a_signal_before_the_revoke_leaves_the_token_and_one_after_it_waits_for_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signal_at_the_question_leaves_the_token() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let (shown, code) = on_a_terminal(disconnect(&sandbox, &[]), Reply::Interrupt).await;
     assert_eq!(code, Some(130), "{shown}");
     assert!(works(&sandbox, sandbox.token()).await);

@@ -25,7 +25,7 @@ async fn a_file_holds_all_that_the_organization_holds(#[case] name: &str) {
 #[rstest]
 #[tokio::test]
 async fn files_hold_e_mails_and_are_their_owners_alone(#[values(0, 1, 2, 3)] format: usize) {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     synced(&sandbox, &place.path(NAMES[format])).await;
     for path in place.contents().keys() {
@@ -67,7 +67,7 @@ async fn jsonl_is_canonical_protobuf_json_in_the_order_of_the_sync() {
 
 /// An organization in which texts try to be formulas.
 async fn of_formulas() -> Sandbox {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     sandbox.edit(|organization| {
         let team = organization.add_team(Team::new("-1", "=HYPERLINK(\"http://evil.example\",\"click\")"));
         for (name, email) in [
@@ -123,7 +123,7 @@ async fn a_table_has_a_row_for_each_grant_and_the_columns_in_their_order() {
         rows.iter().map(held).collect::<std::collections::BTreeSet<_>>(),
         truth(&sandbox).grants
     );
-    sandbox.look(|organization| {
+    sandbox.with_organization(|organization| {
         for row in &rows {
             let team = organization.team(row[5].parse().unwrap()).unwrap();
             let user = organization.person(row[6].parse().unwrap()).unwrap();

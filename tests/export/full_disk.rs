@@ -64,7 +64,7 @@ async fn a_disk_that_is_full_at_the_very_end_leaves_nothing(#[case] name: &str) 
 
 #[tokio::test]
 async fn a_file_that_fits_is_written() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     let ended = ended(limited(&sandbox, &place.path("access.c1z"), 10_000)).await;
     assert_eq!(ended.status.code(), Some(0), "{:#?}", ended.printed);

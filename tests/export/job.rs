@@ -91,7 +91,7 @@ pub struct Truth {
 }
 
 pub fn truth(sandbox: &Sandbox) -> Truth {
-    sandbox.look(|organization| {
+    sandbox.with_organization(|organization| {
         let teams = organization.teams();
         let people = organization.people().iter();
         let grants = teams.iter().flat_map(|team| {

@@ -36,7 +36,7 @@ async fn a_job_waits_for_its_windows_draws_no_429_and_says_when_it_will_be_done(
     assert_eq!(ended.status.code(), Some(0), "{:#?}", ended.printed);
     assert_eq!(sandbox.refused(Bucket::User) + sandbox.refused(Bucket::Organization), 0);
     assert!(
-        sandbox.journal().total() > 100,
+        sandbox.request_log().total() > 100,
         "the windows were too wide for this test"
     );
     assert_eq!(read_back::truth(&path), truth(&sandbox));
@@ -75,7 +75,7 @@ async fn a_longest_wait_that_is_given_and_would_be_exceeded_ends_with_3() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_window_that_was_used_up_before_is_waited_for() {
     let sandbox = limited(20, Duration::from_secs(3), 2).await;
-    sandbox.spend(Bucket::User, 20);
+    sandbox.consume(Bucket::User, 20);
     let ended = ended(on(&sandbox, &["list", "teams", "--format", "csv"])).await;
     assert_eq!(ended.status.code(), Some(0), "{:#?}", ended.printed);
     assert_eq!(ended.printed.len(), 3, "{:#?}", ended.printed);

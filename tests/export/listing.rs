@@ -56,17 +56,17 @@ async fn every_list_is_whole() {
 #[tokio::test]
 async fn one_team_costs_one_members_list(#[case] what: &str) {
     let sandbox = sandbox(sized(40, 5, 60)).await;
-    let (slug, members) = sandbox.look(|organization| {
+    let (slug, members) = sandbox.with_organization(|organization| {
         let team = &organization.teams()[7];
         (team.slug.clone(), team.members().len())
     });
     assert_eq!(rows(&sandbox, &[what, "--team", &slug]).await.len(), members);
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 1);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), 1);
 }
 
 #[tokio::test]
 async fn a_team_that_does_not_exist_is_said_so() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let (printed, said, code) = list(&sandbox, &["grants", "--team", "plattform"]).await;
     assert_eq!((printed.as_str(), code), ("", Some(1)));
     assert_eq!(
@@ -93,7 +93,7 @@ async fn an_empty_list_is_an_empty_array() {
 
 #[tokio::test]
 async fn tables_are_for_people() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let (grants, said, code) = list(&sandbox, &["grants", "--team", "platform"]).await;
     assert_eq!(code, Some(0), "{said}");
     insta::assert_snapshot!(grants);

@@ -51,7 +51,7 @@ async fn what_is_left_out_is_not_asked_for(#[case] options: SyncOptions, #[case]
         rows
     );
     assert_eq!(file.text("select sync_type from v1_sync_runs"), [run]);
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 0);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), 0);
 }
 
 #[tokio::test]
@@ -59,8 +59,9 @@ async fn targets_alone_are_read_and_belong_to_the_last_full_run() {
     let sandbox = sandbox(sized(6, 4, 30)).await;
     let place = Place::new();
     let (_, full) = sync(&sandbox, &SyncOptions::default(), &place).await;
-    sandbox.journal().clear();
-    let (team, user) = sandbox.look(|organization| (organization.teams()[2].id, organization.people()[9].id));
+    sandbox.request_log().clear();
+    let (team, user) =
+        sandbox.with_organization(|organization| (organization.teams()[2].id, organization.people()[9].id));
     let gone = uuid::Uuid::new_v4();
     let target = |kind: &str, id: uuid::Uuid| ResourceId::parse(kind, &id.to_string()).unwrap();
     let options = SyncOptions {
@@ -80,14 +81,14 @@ async fn targets_alone_are_read_and_belong_to_the_last_full_run() {
         grants: 4,
     };
     assert_eq!(counts, expected);
-    assert_eq!(sandbox.journal().count(Endpoint::TeamMembers), 1);
+    assert_eq!(sandbox.request_log().count(Endpoint::TeamMembers), 1);
     let runs = file.text("select sync_type || ' ' || parent_sync_id from v1_sync_runs order by id");
     assert_eq!(runs, ["full ".to_owned(), format!("partial {}", full.finished()[0])]);
 }
 
 #[tokio::test]
 async fn a_sync_in_one_process_reads_everything_anew_each_time() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let access = access(&sandbox);
     let mut counted = Vec::new();
     for _ in 0..2 {

@@ -13,7 +13,7 @@ use crate::support::sandbox;
 #[rstest]
 #[tokio::test]
 async fn what_a_killed_job_left_is_replaced(#[values(0, 1, 2, 3)] format: usize) {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let (place, name) = (Place::new(), NAMES[format]);
     let part = place.path(&format!(".{name}.part"));
     if name == "access.json" {
@@ -28,7 +28,7 @@ async fn what_a_killed_job_left_is_replaced(#[values(0, 1, 2, 3)] format: usize)
 
 #[tokio::test]
 async fn a_directory_is_exchanged_as_a_whole() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     let path = place.path("access.json");
     synced(&sandbox, &path).await;
@@ -50,7 +50,7 @@ async fn a_directory_is_exchanged_as_a_whole() {
 #[case::a_device("/dev/null", "csv", "is not a regular file")]
 #[tokio::test]
 async fn a_place_that_a_sync_would_destroy_is_refused(#[case] name: &str, #[case] format: &str, #[case] why: &str) {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     fs::create_dir(place.path("letters")).unwrap();
     fs::write(place.path("letters/one.txt"), "dear").unwrap();
@@ -65,7 +65,7 @@ async fn a_place_that_a_sync_would_destroy_is_refused(#[case] name: &str, #[case
         ended.printed
     );
     assert_eq!(place.contents(), before);
-    assert_eq!(sandbox.journal().total(), 0);
+    assert_eq!(sandbox.request_log().total(), 0);
 }
 
 #[rstest]
@@ -97,7 +97,7 @@ async fn a_sync_needs_no_account_with_a_sandbox_of_its_own() {
 
 #[tokio::test]
 async fn a_place_that_cannot_be_written_ends_with_1() {
-    let sandbox = sandbox(Seed::Believable).await;
+    let sandbox = sandbox(Seed::Example).await;
     let place = Place::new();
     let path = place.path("no-such-directory/access.csv");
     let ended = ended(on(&sandbox, &["sync", "--output", path.to_str().unwrap()])).await;

@@ -24,7 +24,7 @@ pub const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"
 async fn team() -> (Sandbox, String, Uuid) {
     let sandbox = sandbox(sized(1, 1, 5)).await;
     let team = first_team(&sandbox);
-    let outsider = sandbox.look(|organization| {
+    let outsider = sandbox.with_organization(|organization| {
         let members = organization.team(team).unwrap();
         let person = organization
             .people()
@@ -36,7 +36,7 @@ async fn team() -> (Sandbox, String, Uuid) {
 }
 
 fn role(sandbox: &Sandbox, team: &str, user: Uuid) -> Option<TeamRole> {
-    sandbox.look(|organization| organization.team(team.parse().unwrap()).unwrap().role_of(user))
+    sandbox.with_organization(|organization| organization.team(team.parse().unwrap()).unwrap().role_of(user))
 }
 
 /// A drain that is never over: who needs it hangs.
@@ -58,7 +58,7 @@ fn held_writes(sandbox: &Sandbox) -> Gate {
 async fn writing(sandbox: &Sandbox) {
     // The only request that stays is the write.
     until("a write", async || {
-        sandbox.journal().count(Endpoint::TeamMember) > 0 && sandbox.journal().in_flight() > 0
+        sandbox.request_log().count(Endpoint::TeamMember) > 0 && sandbox.request_log().in_flight() > 0
     })
     .await;
 }
@@ -97,7 +97,7 @@ async fn a_write_that_was_begun_is_finished_and_none_is_begun_after() {
     gate.open();
     grant.await.unwrap().unwrap();
     assert_eq!(role(&sandbox, &team, outsider), Some(TeamRole::Member));
-    assert_eq!(sandbox.journal().count(Endpoint::RemoveTeamMember), 0);
+    assert_eq!(sandbox.request_log().count(Endpoint::RemoveTeamMember), 0);
     house.ended().await;
 }
 
@@ -208,7 +208,7 @@ async fn a_call_that_is_stuck_is_cut_off_when_the_drain_is_over() {
     sandbox.faults().add(Fault::new(Endpoint::AccessToken, FaultKind::Hang));
     let platform = Platform::new(house.channel().await);
     let stuck = tokio::spawn(async move { platform.validate().await });
-    until("the call", async || sandbox.journal().in_flight() > 0).await;
+    until("the call", async || sandbox.request_log().in_flight() > 0).await;
     // Nothing else ends it: Buildkite never answers.
     house.ended().await;
     stuck.abort();

@@ -186,7 +186,7 @@ async fn responses_that_nobody_reads_do_not_hold_up_the_drain() {
 async fn a_change_whose_answer_nobody_reads_is_made() {
     let sandbox = sandbox(sized(1, 1, 5)).await;
     let team = first_team(&sandbox);
-    let outsider = sandbox.look(|organization| {
+    let outsider = sandbox.with_organization(|organization| {
         let members = organization.team(team).unwrap();
         let people = organization.people();
         people
@@ -204,7 +204,7 @@ async fn a_change_whose_answer_nobody_reads_is_made() {
     };
     let grant = client.send(GRANT, None, request.encode_to_vec().into()).await.unwrap();
     assert!(grant.refusal().is_none());
-    let role = sandbox.look(|organization| organization.team(team).unwrap().role_of(outsider));
+    let role = sandbox.with_organization(|organization| organization.team(team).unwrap().role_of(outsider));
     assert_eq!(role, Some(TeamRole::Member));
     house.ended().await;
 }

@@ -94,7 +94,7 @@ async fn a_token_that_buildkite_rejects_is_replaced_from_its_file_and_no_call_no
         async move { platform.resources("team").await.map(|teams| assert_eq!(teams.len(), 2)) }
     });
     load.goes_on().await;
-    let rejected = || sandbox.journal().count_status(401);
+    let rejected = || sandbox.request_log().count_status(401);
     assert_eq!(rejected(), 0);
     let second = sandbox.mint(TokenSpec::owned_by(sandbox.owner()));
     replace(&file, second.expose_secret());

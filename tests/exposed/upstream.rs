@@ -132,7 +132,7 @@ async fn requests_share_a_connection_over_http2_and_have_one_each_over_http1(
     let synced = Platform::new(channel).sync().await.unwrap();
     assert_eq!(synced.teams.len(), 40);
     drop(running.terminate());
-    let (connections, requests) = (front.connections.load(Ordering::SeqCst), sandbox.journal().total());
+    let (connections, requests) = (front.connections.load(Ordering::SeqCst), sandbox.request_log().total());
     let requests = usize::try_from(requests).unwrap();
     assert!(requests > 40, "{requests}");
     if one_each {

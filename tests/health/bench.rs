@@ -47,9 +47,9 @@ pub fn setup() -> Setup {
         },
         ..Setup::default()
     };
-    setup.access.health.patience = Duration::from_secs(60);
-    setup.access.health.at_least = Duration::ZERO;
-    setup.access.health.ride_out = Duration::from_millis(600);
+    setup.access.health.probe_timeout = Duration::from_secs(60);
+    setup.access.health.min_interval = Duration::ZERO;
+    setup.access.health.validate_retry_for = Duration::from_millis(600);
     setup.client.budget.max_wait = Duration::from_millis(100);
     setup
 }
@@ -62,7 +62,9 @@ pub fn admin(sandbox: &Sandbox) -> TokenSpec {
 /// A token spec of somebody who is no organization admin.
 pub fn ordinary(sandbox: &Sandbox) -> TokenSpec {
     let is_ordinary = |person: &&buildkite_connector::sandbox::Person| person.role == OrganizationRole::Member;
-    TokenSpec::owned_by(sandbox.look(|organization| organization.people().iter().find(is_ordinary).unwrap().id))
+    TokenSpec::owned_by(
+        sandbox.with_organization(|organization| organization.people().iter().find(is_ordinary).unwrap().id),
+    )
 }
 
 impl Bench {
@@ -76,14 +78,14 @@ impl Bench {
     }
 
     pub async fn with(token: impl FnOnce(&Sandbox) -> SecretString, setup: Setup) -> Self {
-        let sandbox = sandbox(Seed::Believable).await;
+        let sandbox = sandbox(Seed::Example).await;
         let token = token(&sandbox);
         Self::on(sandbox, &token, setup).await
     }
 
     /// A connector on whatever answers at `url`; the sandbox beside it is asked nothing.
     pub async fn at(url: &str, setup: Setup) -> Self {
-        let sandbox = sandbox(Seed::Believable).await;
+        let sandbox = sandbox(Seed::Example).await;
         let connector = Connector::at(url, sandbox.slug(), sandbox.token(), setup).await;
         let channel = connector.channel().await;
         Self {
@@ -141,7 +143,7 @@ impl Bench {
 
     /// Requests that reached the sandbox so far.
     pub fn requests(&self) -> u64 {
-        self.sandbox.journal().total()
+        self.sandbox.request_log().total()
     }
 }
 

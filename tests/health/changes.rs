@@ -36,8 +36,8 @@ async fn serves(bench: &Bench, name: &str) -> ServingStatus {
 
 /// Lists of teams and people that were read so far.
 fn lists(bench: &Bench) -> u64 {
-    let journal = bench.sandbox.journal();
-    journal.count(Endpoint::Teams) + journal.count(Endpoint::OrganizationMembers)
+    let request_log = bench.sandbox.request_log();
+    request_log.count(Endpoint::Teams) + request_log.count(Endpoint::OrganizationMembers)
 }
 
 #[rstest]
@@ -82,7 +82,7 @@ async fn names_that_lead_somewhere_cost_each_list_once_while_it_is_kept() {
     assert_eq!(bench.fresh().await.state(MANAGEMENT), Healthy);
     // A look at either list, and what the names lead to.
     assert_eq!((lists(&bench), bench.requests()), (4, 8));
-    let (team, user) = bench.sandbox.look(|organization| {
+    let (team, user) = bench.sandbox.with_organization(|organization| {
         let (teams, people) = (organization.teams(), organization.people());
         (teams[1].id.to_string(), people[8].id.to_string())
     });
@@ -110,10 +110,12 @@ async fn a_name_that_led_somewhere_and_does_not_any_more_is_degraded_and_protect
     setup.access.directory_max_age = Duration::from_nanos(1);
     let bench = Bench::on(world, &token, setup).await;
     assert_eq!(bench.fresh().await.state(MANAGEMENT), Healthy);
-    let team = bench.sandbox.look(|organization| organization.teams()[0].id);
+    let team = bench
+        .sandbox
+        .with_organization(|organization| organization.teams()[0].id);
     let user = bench
         .sandbox
-        .look(|organization| organization.people()[1].id.to_string());
+        .with_organization(|organization| organization.people()[1].id.to_string());
     bench
         .sandbox
         .edit(|organization| "renamed".clone_into(&mut organization.team_mut(team).unwrap().slug));

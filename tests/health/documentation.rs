@@ -27,10 +27,10 @@ fn the_troubleshooting_table_is_the_codes_own() {
             let scope = row.scope.map_or("none".to_owned(), |scope| format!("`{scope}`"));
             let only = if row.for_writes { " (while writes are on)" } else { "" };
             vec![
-                format!("{}{only}", row.without),
+                format!("{}{only}", row.impact),
                 format!("`{}`", row.id),
                 scope,
-                row.degraded.to_owned(),
+                row.degraded_when.to_owned(),
             ]
         })
         .collect();

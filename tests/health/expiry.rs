@@ -59,7 +59,9 @@ async fn the_last_seven_days_are_warned_of_in_either_format(#[case] hours: i64, 
             spec
         })
         .await;
-        bench.sandbox.change_habits(|habits| habits.expires_at = format);
+        bench
+            .sandbox
+            .change_behaviors(|behaviors| behaviors.expires_at = format);
         let told = bench.fresh().await;
         told.assert_well_told();
         assert_eq!((told.state("authentication"), told.0.overall()), (state, state));
@@ -75,7 +77,9 @@ async fn the_last_seven_days_are_warned_of_in_either_format(#[case] hours: i64, 
 #[tokio::test]
 async fn an_end_that_is_not_told_is_none(#[case] format: ExpiresAt) {
     let bench = Bench::start().await;
-    bench.sandbox.change_habits(|habits| habits.expires_at = format);
+    bench
+        .sandbox
+        .change_behaviors(|behaviors| behaviors.expires_at = format);
     let told = bench.fresh().await;
     assert_eq!(told.0.credentials[0].expires_at, None);
     assert!(told.summary("authentication").contains("never expires"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, Gate, RefusalStyle};
+use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, Gate, RateLimitStyle};
 use futures::future::join_all;
 use http::StatusCode;
 use tonic::Code;
@@ -19,7 +19,7 @@ fn status(code: u16) -> FaultKind {
 fn never_asking_twice() -> Setup {
     let mut setup = setup();
     setup.access.health.max_age = Duration::from_secs(3600);
-    setup.access.health.at_least = Duration::from_secs(3600);
+    setup.access.health.min_interval = Duration::from_secs(3600);
     setup
 }
 
@@ -100,7 +100,7 @@ async fn an_outage_seen_by_a_sync_is_unknown_and_a_sync_that_waits_is_none() {
     assert_eq!(bench.check().await.state("organization_member_listing"), Unknown);
     outage.remove();
     bench.platform().resources("user").await.unwrap();
-    let limited = FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented);
+    let limited = FaultKind::RateLimited(Bucket::User, RateLimitStyle::Documented);
     bench
         .sandbox
         .faults()
@@ -126,7 +126,7 @@ async fn trouble_heals_without_a_restart() {
 #[tokio::test]
 async fn many_who_ask_at_once_cost_one_asking() {
     let mut setup = setup();
-    setup.access.health.at_least = Duration::from_secs(3600);
+    setup.access.health.min_interval = Duration::from_secs(3600);
     let bench = Bench::with(|sandbox| sandbox.token().clone(), setup).await;
     bench
         .sandbox
@@ -140,8 +140,8 @@ async fn many_who_ask_at_once_cost_one_asking() {
 #[tokio::test]
 async fn fresh_in_a_loop_costs_six_requests_in_five_seconds_and_trouble_no_more() {
     let mut setup = setup();
-    setup.access.health.at_least = Setup::default().access.health.at_least;
-    assert_eq!(setup.access.health.at_least, Duration::from_secs(5));
+    setup.access.health.min_interval = Setup::default().access.health.min_interval;
+    assert_eq!(setup.access.health.min_interval, Duration::from_secs(5));
     for kind in [
         None,
         Some(status(401)),
@@ -164,8 +164,8 @@ async fn fresh_in_a_loop_costs_six_requests_in_five_seconds_and_trouble_no_more(
 async fn who_stops_waiting_is_told_what_is_known_and_the_asking_goes_on() {
     let mut setup = setup();
     setup.client.attempt_timeout = Duration::from_secs(3600);
-    setup.access.health.patience = Duration::from_secs(3600);
-    setup.access.health.at_least = Duration::from_secs(3600);
+    setup.access.health.probe_timeout = Duration::from_secs(3600);
+    setup.access.health.min_interval = Duration::from_secs(3600);
     let bench = Bench::with(|sandbox| sandbox.token().clone(), setup).await;
     let gate = Gate::default();
     let held = Fault::new(Endpoint::AccessToken, FaultKind::Held(gate.clone()));

@@ -1,7 +1,7 @@
 //! Every kind of trouble, at every probe: its own sentence, its own remedy, and unknown rather than unhealthy where
 //! Buildkite could not be asked.
 
-use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, RefusalStyle};
+use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, RateLimitStyle};
 use http::StatusCode;
 use rstest::rstest;
 use serde_json::json;
@@ -102,8 +102,8 @@ fn said(kind: &FaultKind, check: &str) -> (ScopeState, &'static str, &'static st
 #[case::unprocessable(status(422))]
 #[case::unavailable(status(503))]
 #[case::bad_gateway_page(FaultKind::Status(StatusCode::BAD_GATEWAY, BodyStyle::Html))]
-#[case::rate_limited_user(FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented))]
-#[case::rate_limited_plainly(FaultKind::RateLimited(Bucket::User, RefusalStyle::NotJson))]
+#[case::rate_limited_user(FaultKind::RateLimited(Bucket::User, RateLimitStyle::Documented))]
+#[case::rate_limited_plainly(FaultKind::RateLimited(Bucket::User, RateLimitStyle::NotJson))]
 #[case::html(FaultKind::Html200)]
 #[case::truncated(FaultKind::Truncated)]
 #[case::hang(FaultKind::Hang)]

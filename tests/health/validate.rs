@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buildkite_connector::proto::c1::connector::v2::ConnectorServiceValidateRequest;
 use buildkite_connector::proto::c1::connector::v2::connector_service_client::ConnectorServiceClient;
-use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, OrganizationRole, RefusalStyle};
+use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, OrganizationRole, RateLimitStyle};
 use http::StatusCode;
 use rstest::rstest;
 use serde_json::json;
@@ -69,7 +69,7 @@ async fn of_several_that_fail_the_first_is_told() {
 #[tokio::test]
 async fn trouble_that_passes_is_ridden_out() {
     let mut setup = setup();
-    setup.access.health.ride_out = Duration::from_secs(20);
+    setup.access.health.validate_retry_for = Duration::from_secs(20);
     let bench = Bench::with(|sandbox| sandbox.token().clone(), setup).await;
     let outage = bench
         .sandbox
@@ -82,7 +82,7 @@ async fn trouble_that_passes_is_ridden_out() {
 #[tokio::test]
 async fn twenty_seconds_are_ridden_out_by_default_and_no_more() {
     let defaults = buildkite_connector::governance::GovernanceSettings::default().health;
-    assert_eq!(defaults.ride_out, Duration::from_secs(20));
+    assert_eq!(defaults.validate_retry_for, Duration::from_secs(20));
     let bench = Bench::start().await;
     bench
         .sandbox
@@ -100,7 +100,7 @@ async fn twenty_seconds_are_ridden_out_by_default_and_no_more() {
 async fn only_the_callers_own_deadline_is_deadline_exceeded() {
     let mut setup = setup();
     setup.client.attempt_timeout = Duration::from_secs(20);
-    setup.access.health.ride_out = Duration::from_secs(20);
+    setup.access.health.validate_retry_for = Duration::from_secs(20);
     let bench = Bench::with(|sandbox| sandbox.token().clone(), setup).await;
     bench.sandbox.faults().add(Fault::new(Endpoint::Any, FaultKind::Hang));
     let mut client = ConnectorServiceClient::new(bench.channel.clone());
@@ -117,7 +117,7 @@ async fn only_the_callers_own_deadline_is_deadline_exceeded() {
 #[tokio::test]
 async fn a_budget_that_is_spent_says_when_it_will_not_be() {
     let bench = Bench::start().await;
-    let limited = FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented);
+    let limited = FaultKind::RateLimited(Bucket::User, RateLimitStyle::Documented);
     bench.sandbox.faults().add(Fault::new(Endpoint::Teams, limited));
     let refused = bench.platform().validate().await.unwrap_err();
     let told = told(&refused);
@@ -129,7 +129,7 @@ async fn a_budget_that_is_spent_says_when_it_will_not_be() {
 /// A connector that asks again for nothing that it saw so short a time ago.
 async fn asking_again_after(at_least: Duration) -> Bench {
     let mut setup = setup();
-    setup.access.health.at_least = at_least;
+    setup.access.health.min_interval = at_least;
     Bench::with(|sandbox| sandbox.token().clone(), setup).await
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use buildkite_connector::proto::connector::health::v1::CheckScopesResponse;
 use buildkite_connector::sandbox::{
-    BodyStyle, Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RefusalStyle, Sandbox,
+    BodyStyle, Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RateLimitStyle, Sandbox,
 };
 use futures::future::join_all;
 use http::StatusCode;
@@ -113,7 +113,7 @@ async fn a_rate_limit_that_is_used_up_is_told_once_and_its_reset_too() {
     let sandbox = sandbox.await.unwrap();
     let token = sandbox.token().clone();
     let bench = Bench::on(sandbox, &token, setup()).await;
-    let limited = FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented);
+    let limited = FaultKind::RateLimited(Bucket::User, RateLimitStyle::Documented);
     bench
         .sandbox
         .faults()
@@ -207,7 +207,7 @@ async fn a_record_that_cannot_be_written_is_told_and_heals_with_the_next_change(
     let mut watching = bench.watch().await;
     next(&mut watching).await;
     std::fs::create_dir(path.parent().unwrap()).unwrap();
-    let (team, user) = bench.sandbox.look(|organization| {
+    let (team, user) = bench.sandbox.with_organization(|organization| {
         let team = &organization.teams()[0];
         let mut people = organization.people().iter();
         let outside = people.find(|person| team.role_of(person.id).is_none()).unwrap();

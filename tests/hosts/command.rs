@@ -75,7 +75,7 @@ impl Desk {
         let (team, user): (_, Uuid) = (first_team(&self.sandbox), user.parse().unwrap());
         let role =
             |organization: &buildkite_connector::sandbox::Organization| organization.team(team).unwrap().role_of(user);
-        self.sandbox.look(role).is_some()
+        self.sandbox.with_organization(role).is_some()
     }
 }
 
@@ -176,7 +176,7 @@ async fn a_sync_waits_for_the_rate_limit_while_its_heartbeats_succeed() {
     let finished = desk.finished(&id).await;
     assert!(is_success(&finished), "{finished:#?}");
     assert!(
-        desk.sandbox.journal().total() > 80,
+        desk.sandbox.request_log().total() > 80,
         "the windows were too wide for this test"
     );
     assert_eq!(

@@ -166,7 +166,7 @@ impl Office {
 
     pub fn holds(&self, user: &str) -> bool {
         let team = first_team(&self.sandbox);
-        self.sandbox.look(|organization| {
+        self.sandbox.with_organization(|organization| {
             organization
                 .team(team)
                 .unwrap()
@@ -193,7 +193,7 @@ impl Drop for Office {
 /// A person who is not in the first team.
 pub fn outsider(sandbox: &Sandbox) -> String {
     let team = first_team(sandbox);
-    sandbox.look(|organization| {
+    sandbox.with_organization(|organization| {
         let team = organization.team(team).unwrap();
         let mut people = organization.people().iter();
         people

@@ -483,7 +483,7 @@ async fn what_was_begun_is_finished_within_the_drain() {
         .add(BuildkiteFault::new(Endpoint::AddTeamMember, delay));
     let person = office.outsider();
     let id = office.platform.add(office.grant(&person));
-    until(|| office.sandbox.journal().count(Endpoint::TeamMember) > 0).await;
+    until(|| office.sandbox.request_log().count(Endpoint::TeamMember) > 0).await;
     office.terminate();
     let late = office.platform.add(sync());
     office.ended().await.unwrap();

@@ -88,7 +88,7 @@ async fn a_caller_that_hangs_up_is_counted_as_cancelled_and_its_request_as_unans
         .add(Fault::new(Endpoint::OrganizationMembers, FaultKind::Hang));
     let platform = monitored.platform().await;
     let call = tokio::spawn(async move { platform.resources("user").await });
-    until("the request", async || sandbox.journal().in_flight() > 0).await;
+    until("the request", async || sandbox.request_log().in_flight() > 0).await;
     let under_way = monitored.scrape().await;
     assert_eq!(under_way.calls(LIST, "CANCELLED"), None);
     call.abort();
@@ -180,7 +180,7 @@ async fn a_grant_whose_caller_hangs_up_is_cancelled_as_a_call_and_granted_as_a_c
     let (platform, whom) = (monitored.platform().await, sandbox.owner());
     let call = tokio::spawn(async move { platform.grant(&team.to_string(), "member", &whom.to_string()).await });
     until("the write", async || {
-        sandbox.journal().count(Endpoint::TeamMember) > 0 && sandbox.journal().in_flight() > 0
+        sandbox.request_log().count(Endpoint::TeamMember) > 0 && sandbox.request_log().in_flight() > 0
     })
     .await;
     call.abort();
@@ -197,6 +197,6 @@ async fn a_grant_whose_caller_hangs_up_is_cancelled_as_a_call_and_granted_as_a_c
         .await;
     assert_eq!(scrape.calls(GRANT, "CANCELLED"), Some(1.0));
     assert_eq!(scrape.calls(GRANT, "OK"), None);
-    let role = sandbox.look(|organization| organization.team(team).unwrap().role_of(whom));
+    let role = sandbox.with_organization(|organization| organization.team(team).unwrap().role_of(whom));
     assert_eq!(role, Some(TeamRole::Member));
 }

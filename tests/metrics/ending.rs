@@ -18,7 +18,7 @@ async fn while_a_change_is_finished_it_is_alive_and_told_of_and_not_ready() {
     let platform = monitored.platform().await;
     let grant = tokio::spawn(async move { platform.grant(&team.to_string(), "member", &whom.to_string()).await });
     until("the write", async || {
-        sandbox.journal().count(Endpoint::TeamMember) > 0 && sandbox.journal().in_flight() > 0
+        sandbox.request_log().count(Endpoint::TeamMember) > 0 && sandbox.request_log().in_flight() > 0
     })
     .await;
 
@@ -34,6 +34,6 @@ async fn while_a_change_is_finished_it_is_alive_and_told_of_and_not_ready() {
     gate.open();
     grant.await.unwrap().unwrap();
     assert_eq!(monitored.server.ended().status.code(), Some(0));
-    let role = sandbox.look(|organization| organization.team(team).unwrap().role_of(whom));
+    let role = sandbox.with_organization(|organization| organization.team(team).unwrap().role_of(whom));
     assert_eq!(role, Some(TeamRole::Member));
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use buildkite_connector::sandbox::{
-    BodyStyle, Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RefusalStyle, Sandbox, TokenSpec,
+    BodyStyle, Bucket, Endpoint, Fault, FaultKind, LimitOptions, Options, RateLimitStyle, Sandbox, TokenSpec,
 };
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
@@ -39,7 +39,7 @@ async fn company() -> (Sandbox, SecretString) {
 
 /// Somebody who is in the organization, and not in the team.
 fn outsider(sandbox: &Sandbox, team: Uuid) -> String {
-    sandbox.look(|organization| {
+    sandbox.with_organization(|organization| {
         let team = organization.team(team).unwrap();
         let person = organization
             .people()
@@ -51,15 +51,16 @@ fn outsider(sandbox: &Sandbox, team: Uuid) -> String {
 
 /// A sync with trouble on the way, every outcome of a grant and a revoke, and a few calls that fail: what a monitor reads then.
 async fn a_day(sandbox: &Sandbox, token: &SecretString) -> Scrape {
-    let slug = |team: Uuid| sandbox.look(|organization| organization.team(team).unwrap().slug.clone());
-    let teams: Vec<Uuid> = sandbox.look(|organization| organization.teams().iter().map(|team| team.id).collect());
+    let slug = |team: Uuid| sandbox.with_organization(|organization| organization.team(team).unwrap().slug.clone());
+    let teams: Vec<Uuid> =
+        sandbox.with_organization(|organization| organization.teams().iter().map(|team| team.id).collect());
     let &[_, team, guarded, ..] = teams.as_slice() else {
         panic!("too few teams")
     };
     let guard = format!("--protect-team={}", slug(guarded));
     let monitored = Monitored::with(sandbox, token, &["--provisioning", &guard]);
 
-    let refusal = FaultKind::RateLimited(Bucket::User, RefusalStyle::Documented);
+    let refusal = FaultKind::RateLimited(Bucket::User, RateLimitStyle::Documented);
     let outage = FaultKind::Status(StatusCode::BAD_GATEWAY, BodyStyle::Html);
     sandbox.faults().add(Fault::new(Endpoint::Teams, refusal).once());
     let people = Endpoint::OrganizationMembers;
@@ -134,7 +135,7 @@ async fn no_secret_no_person_no_team_and_no_organization_is_named() {
     let (sandbox, token) = company().await;
     let text = a_day(&sandbox, &token).await.text.to_lowercase();
     let mut names = vec![token.expose_secret().to_owned(), sandbox.slug().to_owned()];
-    sandbox.look(|organization| {
+    sandbox.with_organization(|organization| {
         names.extend([organization.id.to_string(), organization.name.clone()]);
         for person in organization.people() {
             names.extend([person.id.to_string(), person.name.clone(), person.email.clone()]);

@@ -19,14 +19,17 @@ async fn reading_them_asks_buildkite_nothing() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
     // Health is out of date at every scrape.
     let monitored = Monitored::on(&sandbox, &["--health-max-age", "1ms"]);
-    let before = sandbox.journal().total();
+    let before = sandbox.request_log().total();
     for _ in 0..20 {
         monitored.scrape().await;
         for page in ["/livez", "/readyz"] {
             assert_eq!(monitored.page(page).await.0, 200);
         }
     }
-    assert_eq!((sandbox.journal().total(), sandbox.journal().in_flight()), (before, 0));
+    assert_eq!(
+        (sandbox.request_log().total(), sandbox.request_log().in_flight()),
+        (before, 0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use buildkite_connector::cli::sandbox::SandboxArgs;
-use buildkite_connector::sandbox::{Habits, Link, Options, Paging, Seed, Size, WriteLag};
+use buildkite_connector::sandbox::{Behaviors, Link, Options, Paging, Seed, Size, WriteLag};
 use clap::{CommandFactory, Parser};
 
 #[derive(Parser)]
@@ -21,12 +21,12 @@ fn options(arguments: &[&str]) -> Options {
 fn without_arguments_everything_is_the_default() {
     let (given, default) = (options(&[]), Options::default());
     assert_eq!(
-        (given.listen, given.latency, given.habits),
-        (default.listen, default.latency, Habits::default())
+        (given.listen, given.latency, given.behaviors),
+        (default.listen, default.latency, Behaviors::default())
     );
     assert_eq!((given.limits.organization, given.limits.user), (Some(200), Some(50)));
     assert_eq!(given.limits.window, Duration::from_secs(60));
-    assert!(matches!(given.seed, Seed::Believable));
+    assert!(matches!(given.seed, Seed::Example));
     assert!(given.faults.is_empty());
 }
 
@@ -52,7 +52,7 @@ fn a_limit_of_zero_is_none() {
 }
 
 #[test]
-fn habits_and_faults_are_read_by_name() {
+fn behaviors_and_faults_are_read_by_name() {
     let given = options(&[
         "--team-paging",
         "complete",
@@ -66,14 +66,14 @@ fn habits_and_faults_are_read_by_name() {
         "teams:status=502:times=2",
     ]);
     assert_eq!(
-        (given.habits.team_paging, given.habits.link),
+        (given.behaviors.team_paging, given.behaviors.link),
         (Paging::Complete, Link::ForeignHost)
     );
-    assert_eq!((given.habits.write_lag, given.faults.len()), (WriteLag::Reads(2), 2));
+    assert_eq!((given.behaviors.write_lag, given.faults.len()), (WriteLag::Reads(2), 2));
 }
 
 #[test]
-fn a_habit_that_does_not_exist_is_refused_with_those_that_do() {
+fn a_behavior_that_does_not_exist_is_refused_with_those_that_do() {
     let error = Line::try_parse_from(["sandbox", "--order", "random"])
         .err()
         .unwrap()

@@ -14,7 +14,7 @@ fn fields(value: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn the_root_needs_no_token_and_tells_the_time() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let reply = probe.send(Method::GET, "/", "", None).await.unwrap();
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.json()["message"].is_string());
@@ -23,7 +23,7 @@ async fn the_root_needs_no_token_and_tells_the_time() {
 
 #[tokio::test]
 async fn meta_needs_no_token_and_mixes_ranges_with_addresses() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let reply = probe.send(Method::GET, "/v2/meta", "", None).await.unwrap();
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.json()["webhook_ips"].as_array().unwrap().len() > 1);
@@ -31,7 +31,7 @@ async fn meta_needs_no_token_and_mixes_ranges_with_addresses() {
 
 #[tokio::test]
 async fn the_access_token_tells_its_scopes_and_its_owner_without_an_id() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let token = probe.get("/v2/access-token").await.json();
     assert_eq!(
         token["scopes"],
@@ -47,7 +47,7 @@ async fn the_access_token_tells_its_scopes_and_its_owner_without_an_id() {
 
 #[tokio::test]
 async fn a_token_that_revokes_itself_is_worthless_afterwards_and_others_are_not() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let token = probe
         .sandbox
         .mint(TokenSpec::owned_by(probe.sandbox.owner()).with_scopes(&[]));
@@ -62,7 +62,7 @@ async fn a_token_that_revokes_itself_is_worthless_afterwards_and_others_are_not(
 
 #[tokio::test]
 async fn the_user_is_the_owner_of_the_token() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let user = probe.get("/v2/user").await.json();
     assert_eq!(user["id"], json!(probe.sandbox.owner()));
     for field in ["graphql_id", "name", "email", "avatar_url", "created_at"] {
@@ -72,7 +72,7 @@ async fn the_user_is_the_owner_of_the_token() {
 
 #[tokio::test]
 async fn organizations_are_those_that_the_token_reaches() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     assert_eq!(probe.get("/v2/organizations").await.column("slug"), ["northwind-rail"]);
     let one = probe.get("/v2/organizations/northwind-rail").await.json();
     for field in [
@@ -92,7 +92,7 @@ async fn organizations_are_those_that_the_token_reaches() {
 
 #[tokio::test]
 async fn a_slug_in_the_wrong_case_is_no_organization() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let reply = probe.get("/v2/organizations/Northwind-Rail/teams").await;
     assert_eq!(reply.status, StatusCode::NOT_FOUND);
     assert_eq!(reply.message(), "No organization found");
@@ -100,7 +100,7 @@ async fn a_slug_in_the_wrong_case_is_no_organization() {
 
 #[tokio::test]
 async fn a_team_shows_the_fields_of_the_reference() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let truth = probe.team("timetables");
     let team = probe.get(&probe.path(&format!("teams/{}", truth.id))).await.json();
     assert_eq!(team["id"], json!(truth.id));
@@ -116,7 +116,7 @@ async fn a_team_shows_the_fields_of_the_reference() {
 
 #[tokio::test]
 async fn a_team_is_addressed_by_uuid_only() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     for name in [
         "platform",
         "../../access-token",
@@ -129,7 +129,7 @@ async fn a_team_is_addressed_by_uuid_only() {
 
 #[tokio::test]
 async fn teams_of_a_user_are_those_they_are_in() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let leilani = probe
         .get(&probe.path(&format!("teams?user_id={}", probe.person("leilani"))))
         .await;
@@ -142,7 +142,7 @@ async fn teams_of_a_user_are_those_they_are_in() {
 
 #[tokio::test]
 async fn a_team_member_has_four_fields_and_no_email() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let amara = probe.person("amara");
     let row = probe.get(&probe.member("platform", amara)).await.json();
     assert_eq!(fields(&row), ["created_at", "role", "user_id", "user_name"]);
@@ -152,7 +152,7 @@ async fn a_team_member_has_four_fields_and_no_email() {
 
 #[tokio::test]
 async fn somebody_outside_the_team_is_not_found_in_it() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let reply = probe.get(&probe.member("platform", probe.person("viktor"))).await;
     assert_eq!(reply.status, StatusCode::NOT_FOUND);
     let reply = probe
@@ -166,7 +166,7 @@ async fn somebody_outside_the_team_is_not_found_in_it() {
 
 #[tokio::test]
 async fn organization_members_show_role_and_sso_mode_to_an_admin() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let rows = probe.get(&probe.path("members")).await.rows();
     assert_eq!(rows.len(), 14);
     assert_eq!(fields(&rows[0]), ["email", "id", "name", "role", "sso_mode"]);
@@ -183,7 +183,7 @@ async fn organization_members_show_role_and_sso_mode_to_an_admin() {
 
 #[tokio::test]
 async fn a_stranger_is_no_organization_member() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     assert_eq!(
         probe
             .get(&probe.path(&format!("members/{}", Uuid::new_v4())))
@@ -195,7 +195,7 @@ async fn a_stranger_is_no_organization_member() {
 
 #[tokio::test]
 async fn what_the_sandbox_does_not_serve_is_not_found() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     for path in ["/v3", "/v2/organizations/northwind-rail/pipelines"] {
         let reply = probe.get(path).await;
         assert_eq!(
@@ -207,6 +207,6 @@ async fn what_the_sandbox_does_not_serve_is_not_found() {
 
 #[tokio::test]
 async fn a_slash_at_the_end_changes_nothing() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     assert_eq!(probe.get(&probe.path("teams/")).await.rows().len(), 7);
 }

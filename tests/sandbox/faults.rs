@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use buildkite_connector::sandbox::{
-    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, Gate, HeaderChange, LinkChange, Options, Order, RefusalStyle,
-    TeamRole,
+    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, Gate, HeaderChange, LinkChange, Options, Order,
+    RateLimitStyle, TeamRole,
 };
 use http::{Method, StatusCode};
 use rstest::rstest;
@@ -34,7 +34,7 @@ async fn struck(probe: &Probe, kind: FaultKind) -> reqwest::Result<Reply> {
 #[case(BodyStyle::Html, "<!DOCTYPE html>")]
 #[tokio::test]
 async fn a_status_comes_with_any_body(#[case] style: BodyStyle, #[case] start: &str) {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let reply = struck(&probe, FaultKind::Status(StatusCode::BAD_GATEWAY, style))
         .await
         .unwrap();
@@ -45,7 +45,7 @@ async fn a_status_comes_with_any_body(#[case] style: BodyStyle, #[case] start: &
 
 #[tokio::test]
 async fn html_may_come_as_a_success() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let reply = struck(&probe, FaultKind::Html200).await.unwrap();
     assert_eq!(
         (reply.status, reply.header("content-type")),
@@ -60,7 +60,7 @@ async fn html_may_come_as_a_success() {
 #[case(FaultKind::EmptyBody, "")]
 #[tokio::test]
 async fn a_success_may_hold_something_else(#[case] kind: FaultKind, #[case] body: &str) {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let reply = struck(&probe, kind).await.unwrap();
     assert_eq!((reply.status, reply.text.as_str()), (StatusCode::OK, body));
 }
@@ -83,7 +83,7 @@ async fn the_true_answer_may_come_under_another_status_or_content_type(
     #[case] status: StatusCode,
     #[case] content_type: Option<&str>,
 ) {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let truth = probe.get(&probe.path("members")).await;
     let reply = struck(&probe, kind).await.unwrap();
     assert_eq!((reply.status, reply.header("content-type")), (status, content_type));
@@ -92,7 +92,7 @@ async fn the_true_answer_may_come_under_another_status_or_content_type(
 
 #[tokio::test]
 async fn a_hang_never_answers() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let hang = probe.sandbox.faults().add(Fault::new(Endpoint::User, FaultKind::Hang));
     let asked = probe.get("/v2/user");
     let waited = async {
@@ -111,7 +111,7 @@ async fn a_hang_never_answers() {
 
 #[tokio::test]
 async fn a_delay_answers_late_and_truly() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let started = Instant::now();
     let reply = struck(&probe, FaultKind::Delay(Duration::from_millis(80)))
         .await
@@ -122,7 +122,7 @@ async fn a_delay_answers_late_and_truly() {
 
 #[tokio::test]
 async fn a_gate_holds_the_true_answer_until_it_is_opened() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let gate = Gate::default();
     let faults = probe.sandbox.faults();
     faults.add(Fault::new(Endpoint::User, FaultKind::Held(gate.clone())));
@@ -138,11 +138,11 @@ async fn a_gate_holds_the_true_answer_until_it_is_opened() {
 
 #[tokio::test]
 async fn a_body_may_break_off_in_the_middle() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let error = struck(&probe, FaultKind::Truncated).await.err().unwrap();
     // The head came through: it is the body that cannot be read.
     assert!(error.is_body() || error.is_decode(), "{error:?}");
-    assert_eq!(probe.sandbox.journal().count_status(200), 2);
+    assert_eq!(probe.sandbox.request_log().count_status(200), 2);
 }
 
 #[rstest]
@@ -160,7 +160,7 @@ async fn a_write_may_be_applied_or_not_without_telling(
     #[case] status: Option<u16>,
     #[case] applied: bool,
 ) {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let viktor = probe.person("viktor");
     let fault = probe.sandbox.faults().add(Fault::new(Endpoint::AddTeamMember, kind));
     let body = json!({ "user_id": viktor, "role": "member" });
@@ -176,7 +176,7 @@ async fn a_write_may_be_applied_or_not_without_telling(
 
 #[tokio::test]
 async fn a_redirect_leads_where_it_is_told() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let reply = struck(&probe, FaultKind::Redirect("https://elsewhere.invalid/".to_owned()))
         .await
         .unwrap();
@@ -188,7 +188,7 @@ async fn a_redirect_leads_where_it_is_told() {
 
 #[tokio::test]
 async fn a_page_may_repeat_the_first() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let first = probe.get(&probe.path("members?per_page=4")).await;
     let fault = probe
         .sandbox
@@ -222,7 +222,7 @@ async fn a_page_may_replay_the_previous_answer_of_its_list() {
 
 #[tokio::test]
 async fn a_page_may_come_short_with_the_links_of_the_whole() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     probe
         .sandbox
         .faults()
@@ -235,13 +235,17 @@ async fn a_page_may_come_short_with_the_links_of_the_whole() {
 }
 
 #[rstest]
-#[case(RefusalStyle::Documented, Some("rest"), true)]
-#[case(RefusalStyle::Scope("rest_team".to_owned()), Some("rest_team"), true)]
-#[case(RefusalStyle::NoHeaders, Some("rest"), false)]
-#[case(RefusalStyle::MessageOnly, None, true)]
+#[case(RateLimitStyle::Documented, Some("rest"), true)]
+#[case(RateLimitStyle::Scope("rest_team".to_owned()), Some("rest_team"), true)]
+#[case(RateLimitStyle::NoHeaders, Some("rest"), false)]
+#[case(RateLimitStyle::MessageOnly, None, true)]
 #[tokio::test]
-async fn a_429_may_come_in_any_shape(#[case] style: RefusalStyle, #[case] scope: Option<&str>, #[case] headers: bool) {
-    let probe = Probe::believable().await;
+async fn a_429_may_come_in_any_shape(
+    #[case] style: RateLimitStyle,
+    #[case] scope: Option<&str>,
+    #[case] headers: bool,
+) {
+    let probe = Probe::example().await;
     let reply = struck(&probe, FaultKind::RateLimited(Bucket::Organization, style))
         .await
         .unwrap();
@@ -254,11 +258,11 @@ async fn a_429_may_come_in_any_shape(#[case] style: RefusalStyle, #[case] scope:
 }
 
 #[rstest]
-#[case(RefusalStyle::Empty, "")]
-#[case(RefusalStyle::NotJson, "Too many requests\n")]
+#[case(RateLimitStyle::Empty, "")]
+#[case(RateLimitStyle::NotJson, "Too many requests\n")]
 #[tokio::test]
-async fn a_429_may_be_no_json(#[case] style: RefusalStyle, #[case] body: &str) {
-    let probe = Probe::believable().await;
+async fn a_429_may_be_no_json(#[case] style: RateLimitStyle, #[case] body: &str) {
+    let probe = Probe::example().await;
     let reply = struck(&probe, FaultKind::RateLimited(Bucket::User, style))
         .await
         .unwrap();
@@ -293,7 +297,7 @@ async fn rate_limit_headers_may_lie(
 
 /// The first rows of the next page, after the edit was made between the two.
 async fn second_page_after(edit: Edit, order: Order) -> (Vec<String>, Vec<String>) {
-    let probe = Probe::with_habits(|habits| habits.order = order).await;
+    let probe = Probe::with_behaviors(|behaviors| behaviors.order = order).await;
     let before = probe.get(&probe.path("members")).await.column("id");
     let fault = Fault::new(Endpoint::OrganizationMembers, FaultKind::MoveRows(edit)).on_page(2);
     let fault = probe.sandbox.faults().add(fault);
@@ -358,7 +362,7 @@ async fn the_other_lists_move_too(#[case] endpoint: Endpoint) {
 
 #[tokio::test]
 async fn any_edit_can_be_made_in_the_middle_of_a_listing() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let (team, viktor) = (probe.team("platform").id, probe.person("viktor"));
     let edit = Edit::with(move |organization| {
         organization.set_membership(team, viktor, TeamRole::Maintainer);
@@ -375,7 +379,7 @@ async fn any_edit_can_be_made_in_the_middle_of_a_listing() {
 
 #[tokio::test]
 async fn a_fault_lets_pass_and_strikes_as_often_as_told() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let kind = FaultKind::Status(StatusCode::BAD_GATEWAY, BodyStyle::Message);
     let fault = probe
         .sandbox
@@ -399,7 +403,7 @@ async fn a_request_over_the_limit_meets_no_fault() {
         .sandbox
         .faults()
         .add(Fault::new(Endpoint::Any, FaultKind::Html200));
-    probe.sandbox.spend(Bucket::User, 1_000);
+    probe.sandbox.consume(Bucket::User, 1_000);
     assert_eq!(probe.get("/v2/user").await.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(fault.fired(), 0);
 }
@@ -414,11 +418,11 @@ async fn latency_holds_for_every_request_and_requests_overlap() {
     let started = Instant::now();
     tokio::join!(probe.get("/v2/user"), probe.get("/v2/access-token"));
     assert!(started.elapsed() >= Duration::from_millis(100));
-    assert_eq!(probe.sandbox.journal().peak_in_flight(), 2);
+    assert_eq!(probe.sandbox.request_log().peak_in_flight(), 2);
     assert_eq!(
         (
-            probe.sandbox.journal().total(),
-            probe.sandbox.journal().count(Endpoint::User)
+            probe.sandbox.request_log().total(),
+            probe.sandbox.request_log().count(Endpoint::User)
         ),
         (2, 1)
     );
@@ -456,7 +460,7 @@ fn a_fault_that_cannot_be_read_says_which_part(#[case] text: &str, #[case] part:
 
 #[tokio::test]
 async fn the_link_of_a_list_may_be_missing_or_lie_beside_another_fault() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let path = format!("{}?per_page=2", probe.path("members"));
     let arm = |kind| {
         probe

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use buildkite_connector::sandbox::{
-    DeleteAbsent, Echo, Habit, LastMaintainer, MemberRoleField, MemberRows, PatchAbsent, PostExisting, PostOutsider,
+    Behavior, DeleteAbsent, Echo, LastMaintainer, MemberRoleField, MemberRows, PatchAbsent, PostExisting, PostOutsider,
     TeamRole, TeamsDisabled, WriteLag,
 };
 use http::{Method, StatusCode};
@@ -19,8 +19,8 @@ use crate::probe::Probe;
 #[case(PostExisting::Unchanged, 200, TeamRole::Member)]
 #[case(PostExisting::Upsert, 201, TeamRole::Maintainer)]
 #[tokio::test]
-async fn adding_somebody_who_is_there(#[case] habit: PostExisting, #[case] status: u16, #[case] then: TeamRole) {
-    let probe = Probe::with_habits(|habits| habits.post_existing = habit).await;
+async fn adding_somebody_who_is_there(#[case] behavior: PostExisting, #[case] status: u16, #[case] then: TeamRole) {
+    let probe = Probe::with_behaviors(|behaviors| behaviors.post_existing = behavior).await;
     let lukasz = probe.person("lukasz");
     let body = json!({ "user_id": lukasz, "role": "maintainer" });
     let reply = probe.write(Method::POST, &probe.members("platform"), body).await;
@@ -36,8 +36,8 @@ async fn adding_somebody_who_is_there(#[case] habit: PostExisting, #[case] statu
 #[case(PostOutsider::Unprocessable, 422)]
 #[case(PostOutsider::Forbidden, 403)]
 #[tokio::test]
-async fn adding_somebody_from_outside(#[case] habit: PostOutsider, #[case] status: u16) {
-    let probe = Probe::with_habits(|habits| habits.post_outsider = habit).await;
+async fn adding_somebody_from_outside(#[case] behavior: PostOutsider, #[case] status: u16) {
+    let probe = Probe::with_behaviors(|behaviors| behaviors.post_outsider = behavior).await;
     let body = json!({ "user_id": Uuid::new_v4(), "role": "member" });
     let reply = probe.write(Method::POST, &probe.members("platform"), body).await;
     assert_eq!(reply.status, status);
@@ -49,8 +49,8 @@ async fn adding_somebody_from_outside(#[case] habit: PostOutsider, #[case] statu
 #[case(DeleteAbsent::NoContent, 204)]
 #[case(DeleteAbsent::Unprocessable, 422)]
 #[tokio::test]
-async fn removing_somebody_who_is_not_there(#[case] habit: DeleteAbsent, #[case] status: u16) {
-    let probe = Probe::with_habits(|habits| habits.delete_absent = habit).await;
+async fn removing_somebody_who_is_not_there(#[case] behavior: DeleteAbsent, #[case] status: u16) {
+    let probe = Probe::with_behaviors(|behaviors| behaviors.delete_absent = behavior).await;
     assert_eq!(
         probe
             .delete(&probe.member("platform", probe.person("viktor")))
@@ -64,8 +64,8 @@ async fn removing_somebody_who_is_not_there(#[case] habit: DeleteAbsent, #[case]
 #[case(PatchAbsent::NotFound, 404)]
 #[case(PatchAbsent::Unprocessable, 422)]
 #[tokio::test]
-async fn changing_somebody_who_is_not_there(#[case] habit: PatchAbsent, #[case] status: u16) {
-    let probe = Probe::with_habits(|habits| habits.patch_absent = habit).await;
+async fn changing_somebody_who_is_not_there(#[case] behavior: PatchAbsent, #[case] status: u16) {
+    let probe = Probe::with_behaviors(|behaviors| behaviors.patch_absent = behavior).await;
     let path = probe.member("platform", probe.person("viktor"));
     assert_eq!(
         probe
@@ -80,8 +80,8 @@ async fn changing_somebody_who_is_not_there(#[case] habit: PatchAbsent, #[case] 
 #[case(LastMaintainer::Allowed, 200, 204)]
 #[case(LastMaintainer::Refused, 422, 422)]
 #[tokio::test]
-async fn the_last_maintainer(#[case] habit: LastMaintainer, #[case] demoted: u16, #[case] removed: u16) {
-    let probe = Probe::with_habits(|habits| habits.last_maintainer = habit).await;
+async fn the_last_maintainer(#[case] behavior: LastMaintainer, #[case] demoted: u16, #[case] removed: u16) {
+    let probe = Probe::with_behaviors(|behaviors| behaviors.last_maintainer = behavior).await;
     let demotion = probe.member("timetables", probe.person("yuki.tanaka"));
     assert_eq!(
         probe
@@ -112,8 +112,8 @@ async fn the_last_maintainer(#[case] habit: LastMaintainer, #[case] demoted: u16
 #[case(Echo::WithoutRole, None)]
 #[case(Echo::Lagging, Some(json!("member")))]
 #[tokio::test]
-async fn a_write_echoes_by_habit(#[case] habit: Echo, #[case] role: Option<Value>) {
-    let probe = Probe::with_habits(|habits| habits.echo = habit).await;
+async fn a_write_echoes_by_behavior(#[case] behavior: Echo, #[case] role: Option<Value>) {
+    let probe = Probe::with_behaviors(|behaviors| behaviors.echo = behavior).await;
     let (lukasz, viktor) = (probe.person("lukasz"), probe.person("viktor"));
     let changed = probe
         .write(
@@ -132,7 +132,7 @@ async fn a_write_echoes_by_habit(#[case] habit: Echo, #[case] role: Option<Value
 
 #[tokio::test]
 async fn a_write_may_echo_nothing() {
-    let probe = Probe::with_habits(|habits| habits.echo = Echo::Empty).await;
+    let probe = Probe::with_behaviors(|behaviors| behaviors.echo = Echo::Empty).await;
     let body = json!({ "user_id": probe.person("viktor"), "role": "member" });
     let reply = probe.write(Method::POST, &probe.members("platform"), body).await;
     assert_eq!((reply.status, reply.text.as_str()), (StatusCode::CREATED, ""));
@@ -140,7 +140,7 @@ async fn a_write_may_echo_nothing() {
 
 #[tokio::test]
 async fn the_role_of_organization_members_may_be_absent() {
-    let probe = Probe::with_habits(|habits| habits.member_role_field = MemberRoleField::Absent).await;
+    let probe = Probe::with_behaviors(|behaviors| behaviors.member_role_field = MemberRoleField::Absent).await;
     let rows = probe.get(&probe.path("members")).await.rows();
     assert!(rows.iter().all(|row| row.get("role").is_none()));
 }
@@ -150,8 +150,8 @@ async fn the_role_of_organization_members_may_be_absent() {
 #[case(TeamsDisabled::Forbidden, 403)]
 #[case(TeamsDisabled::NotFound, 404)]
 #[tokio::test]
-async fn teams_may_be_disabled(#[case] habit: TeamsDisabled, #[case] status: u16) {
-    let probe = Probe::with_habits(|habits| habits.teams_disabled = habit).await;
+async fn teams_may_be_disabled(#[case] behavior: TeamsDisabled, #[case] status: u16) {
+    let probe = Probe::with_behaviors(|behaviors| behaviors.teams_disabled = behavior).await;
     let list = probe.get(&probe.path("teams")).await;
     assert_eq!(list.status, status);
     if status == 200 {
@@ -163,7 +163,7 @@ async fn teams_may_be_disabled(#[case] habit: TeamsDisabled, #[case] status: u16
 
 #[tokio::test]
 async fn a_write_may_show_after_some_reads() {
-    let probe = Probe::with_habits(|habits| habits.write_lag = WriteLag::Reads(2)).await;
+    let probe = Probe::with_behaviors(|behaviors| behaviors.write_lag = WriteLag::Reads(2)).await;
     let (viktor, lukasz) = (probe.person("viktor"), probe.person("lukasz"));
     let path = probe.member("platform", viktor);
     probe
@@ -200,7 +200,8 @@ async fn a_write_may_show_after_some_reads() {
 
 #[tokio::test]
 async fn a_write_may_show_after_some_time() {
-    let probe = Probe::with_habits(|habits| habits.write_lag = WriteLag::For(Duration::from_millis(200))).await;
+    let probe =
+        Probe::with_behaviors(|behaviors| behaviors.write_lag = WriteLag::For(Duration::from_millis(200))).await;
     let path = probe.member("platform", probe.person("lukasz"));
     probe.write(Method::PATCH, &path, json!({ "role": "maintainer" })).await;
     let shown = async {
@@ -218,7 +219,7 @@ async fn a_write_may_show_after_some_time() {
 #[case(MemberRows::Dropped, false)]
 #[tokio::test]
 async fn who_leaves_may_leave_rows_behind(#[case] rows: MemberRows, #[case] kept: bool) {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let lukasz = probe.person("lukasz");
     probe
         .sandbox
@@ -236,8 +237,8 @@ async fn who_leaves_may_leave_rows_behind(#[case] rows: MemberRows, #[case] kept
 }
 
 #[test]
-fn every_answer_of_a_habit_reads_back_as_written() {
-    fn names<H: Habit>() {
+fn every_answer_of_a_behavior_reads_back_as_written() {
+    fn names<H: Behavior>() {
         for name in H::NAMES {
             assert_eq!(name.parse::<H>().unwrap().to_string(), *name);
         }

@@ -69,7 +69,7 @@ async fn outside_the_organization_only_the_user_is_charged() {
     );
     probe
         .sandbox
-        .change_habits(|habits| habits.organization_headers = OrganizationHeaders::Present);
+        .change_behaviors(|behaviors| behaviors.organization_headers = OrganizationHeaders::Present);
     assert_eq!(remaining(&probe.get("/v2/user").await), (Some("8"), Some("3")));
 }
 
@@ -114,7 +114,7 @@ async fn the_user_limit_refuses_with_five_fields_and_goes_below_zero() {
 #[tokio::test]
 async fn the_organization_limit_refuses_whoever_asks() {
     let probe = Probe::start(limited()).await;
-    probe.sandbox.spend(Bucket::Organization, 10);
+    probe.sandbox.consume(Bucket::Organization, 10);
     let reply = probe.get_as(&probe.token_of("priya"), &probe.path("teams")).await;
     assert_eq!(
         (reply.status, &reply.json()["scope"]),
@@ -148,7 +148,7 @@ async fn the_user_limit_follows_the_user_and_not_the_token() {
 #[tokio::test]
 async fn a_warning_comes_with_the_last_request_that_passes() {
     let probe = Probe::start(limited()).await;
-    probe.sandbox.spend(Bucket::User, 5);
+    probe.sandbox.consume(Bucket::User, 5);
     let reply = probe.get("/v2/user").await;
     assert_eq!(
         (reply.status, reply.header("RateLimit-User-Remaining")),
@@ -169,7 +169,7 @@ async fn a_new_window_forgets_the_old_one() {
         ..Options::default()
     })
     .await;
-    probe.sandbox.spend(Bucket::User, 100);
+    probe.sandbox.consume(Bucket::User, 100);
     // Each refused request counts, and still the next window opens.
     let passed = async {
         while probe.get("/v2/user").await.status != StatusCode::OK {
@@ -183,12 +183,12 @@ async fn a_new_window_forgets_the_old_one() {
 #[case(ResetRounding::Ceil, "3600")]
 #[case(ResetRounding::Floor, "3599")]
 #[tokio::test]
-async fn a_reset_is_rounded_by_habit(#[case] rounding: ResetRounding, #[case] reset: &str) {
+async fn a_reset_is_rounded_by_behavior(#[case] rounding: ResetRounding, #[case] reset: &str) {
     loop {
         let begun = Instant::now();
         let mut options = limited();
         options.limits.user_offset = Some(Duration::from_millis(1));
-        options.habits.reset_rounding = rounding;
+        options.behaviors.reset_rounding = rounding;
         let probe = Probe::start(options).await;
         let reply = probe.get("/v2/user").await;
         // A moment into the window; where the machine was so slow that it was more, it says nothing.
@@ -201,7 +201,7 @@ async fn a_reset_is_rounded_by_habit(#[case] rounding: ResetRounding, #[case] re
 
 #[tokio::test]
 async fn without_limits_there_are_no_headers() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     assert_eq!(remaining(&probe.get(&probe.path("teams")).await), (None, None));
 }
 
@@ -216,7 +216,7 @@ async fn the_rate_limit_endpoint_tells_of_the_organization_alone() {
     assert!(rest["reset"].is_u64() && rest["reset_at"].as_str().unwrap().ends_with('Z'));
     probe
         .sandbox
-        .change_habits(|habits| habits.rate_limit_access = RateLimitAccess::Refused);
+        .change_behaviors(|behaviors| behaviors.rate_limit_access = RateLimitAccess::Refused);
     let reply = probe.get(&probe.path("rate_limit")).await;
     assert_eq!(reply.status, StatusCode::FORBIDDEN);
     assert!(reply.message().contains("read_accounts"));

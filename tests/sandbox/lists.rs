@@ -67,7 +67,7 @@ async fn links_name_the_neighbours_and_both_ends() {
 
 #[tokio::test]
 async fn links_keep_the_other_parameters() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let ingrid = probe.sandbox.owner();
     let reply = probe
         .get(&probe.path(&format!("teams?user_id={ingrid}&per_page=1")))
@@ -81,22 +81,22 @@ async fn links_keep_the_other_parameters() {
 #[case(Link::Never, false)]
 #[case(Link::ForeignHost, false)]
 #[tokio::test]
-async fn a_list_of_one_page_has_a_link_by_habit(#[case] link: Link, #[case] present: bool) {
-    let probe = Probe::with_habits(|habits| habits.link = link).await;
+async fn a_list_of_one_page_has_a_link_by_behavior(#[case] link: Link, #[case] present: bool) {
+    let probe = Probe::with_behaviors(|behaviors| behaviors.link = link).await;
     let reply = probe.get(&probe.path("members")).await;
     assert_eq!(reply.header("link").is_some(), present);
     assert_eq!(reply.link("next"), None);
 }
 
 #[tokio::test]
-async fn without_the_link_habit_no_page_has_one() {
-    let probe = Probe::with_habits(|habits| habits.link = Link::Never).await;
+async fn without_the_link_behavior_no_page_has_one() {
+    let probe = Probe::with_behaviors(|behaviors| behaviors.link = Link::Never).await;
     assert_eq!(probe.get(&probe.path("members?per_page=2")).await.header("link"), None);
 }
 
 #[tokio::test]
 async fn a_wrong_next_leads_past_the_end() {
-    let probe = Probe::with_habits(|habits| habits.link = Link::WrongNext).await;
+    let probe = Probe::with_behaviors(|behaviors| behaviors.link = Link::WrongNext).await;
     let reply = probe.get(&probe.path("members")).await;
     assert!(reply.link("next").unwrap().ends_with("page=2"));
     assert!(probe.get(&probe.path("members?page=2")).await.rows().is_empty());
@@ -104,7 +104,7 @@ async fn a_wrong_next_leads_past_the_end() {
 
 #[tokio::test]
 async fn a_foreign_link_leads_to_another_host() {
-    let probe = Probe::with_habits(|habits| habits.link = Link::ForeignHost).await;
+    let probe = Probe::with_behaviors(|behaviors| behaviors.link = Link::ForeignHost).await;
     let reply = probe.get(&probe.path("members?per_page=5")).await;
     let url = reply.link("next").unwrap();
     assert_eq!(
@@ -119,17 +119,17 @@ async fn a_foreign_link_leads_to_another_host() {
 #[case(Paging::PerPageIgnored, 30, 30)]
 #[case(Paging::PageIgnored, 20, 20)]
 #[tokio::test]
-async fn each_list_pages_by_its_own_habit(#[case] paging: Paging, #[case] first: usize, #[case] second: usize) {
+async fn each_list_pages_by_its_own_behavior(#[case] paging: Paging, #[case] first: usize, #[case] second: usize) {
     let probe = Probe::sized(70, 70, 70).await;
     let lists = [probe.path("teams"), probe.members("team-0"), probe.path("members")];
     for number in 0..lists.len() {
-        probe.sandbox.change_habits(|habits| {
+        probe.sandbox.change_behaviors(|behaviors| {
             let mut pagings = [Paging::Paged; 3];
             pagings[number] = paging;
             [
-                habits.team_paging,
-                habits.team_member_paging,
-                habits.organization_member_paging,
+                behaviors.team_paging,
+                behaviors.team_member_paging,
+                behaviors.organization_member_paging,
             ] = pagings;
         });
         for (other, list) in lists.iter().enumerate() {
@@ -146,16 +146,18 @@ async fn each_list_pages_by_its_own_habit(#[case] paging: Paging, #[case] first:
 }
 
 #[tokio::test]
-async fn the_cap_of_a_page_is_a_habit() {
-    let probe = Probe::with_habits(|habits| habits.per_page_cap = 10).await;
+async fn the_cap_of_a_page_is_a_behavior() {
+    let probe = Probe::with_behaviors(|behaviors| behaviors.per_page_cap = 10).await;
     assert_eq!(probe.get(&probe.path("members?per_page=100")).await.rows().len(), 10);
 }
 
 #[tokio::test]
 async fn newest_first_is_the_same_list_backwards() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let mut oldest = probe.get(&probe.path("members")).await.column("id");
-    probe.sandbox.change_habits(|habits| habits.order = Order::NewestFirst);
+    probe
+        .sandbox
+        .change_behaviors(|behaviors| behaviors.order = Order::NewestFirst);
     oldest.reverse();
     assert_eq!(probe.get(&probe.path("members")).await.column("id"), oldest);
     assert_eq!(

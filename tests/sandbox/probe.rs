@@ -1,6 +1,6 @@
 //! A plain HTTP client for the sandbox: what a test sends, and what came back.
 
-use buildkite_connector::sandbox::{Habits, LimitOptions, Options, Sandbox, Seed, Size, Team, TokenSpec};
+use buildkite_connector::sandbox::{Behaviors, LimitOptions, Options, Sandbox, Seed, Size, Team, TokenSpec};
 use http::{HeaderMap, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -28,8 +28,8 @@ impl Probe {
         }
     }
 
-    /// The believable organization, without rate limits.
-    pub(crate) async fn believable() -> Self {
+    /// The example organization, without rate limits.
+    pub(crate) async fn example() -> Self {
         Self::start(Options {
             limits: LimitOptions::unlimited(),
             ..Options::default()
@@ -37,9 +37,9 @@ impl Probe {
         .await
     }
 
-    pub(crate) async fn with_habits(change: impl FnOnce(&mut Habits)) -> Self {
-        let probe = Self::believable().await;
-        probe.sandbox.change_habits(change);
+    pub(crate) async fn with_behaviors(change: impl FnOnce(&mut Behaviors)) -> Self {
+        let probe = Self::example().await;
+        probe.sandbox.change_behaviors(change);
         probe
     }
 
@@ -122,13 +122,13 @@ impl Probe {
 
     pub(crate) fn team(&self, slug: &str) -> Team {
         self.sandbox
-            .look(|organization| organization.team_by_slug(slug).unwrap().clone())
+            .with_organization(|organization| organization.team_by_slug(slug).unwrap().clone())
     }
 
-    /// Somebody of the believable organization, by the part of their e-mail before the `@`.
+    /// Somebody of the example organization, by the part of their e-mail before the `@`.
     pub(crate) fn person(&self, name: &str) -> Uuid {
         let start = format!("{name}@").to_lowercase();
-        self.sandbox.look(|organization| {
+        self.sandbox.with_organization(|organization| {
             organization
                 .people()
                 .iter()

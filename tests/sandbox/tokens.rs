@@ -14,7 +14,7 @@ use crate::probe::Probe;
 #[case::unknown("bkua_0000000000000000000000000000000000000000")]
 #[tokio::test]
 async fn a_request_without_a_valid_token_is_401(#[case] token: &str) {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let paths = [
         "/v2/access-token",
         "/v2/user",
@@ -31,7 +31,7 @@ async fn a_request_without_a_valid_token_is_401(#[case] token: &str) {
 
 #[tokio::test]
 async fn expired_and_revoked_tokens_are_401() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let expired = TokenSpec {
         expires_at: Some(Timestamp::now() - Span::new().seconds(1)),
         ..TokenSpec::owned_by(probe.sandbox.owner())
@@ -47,7 +47,7 @@ async fn expired_and_revoked_tokens_are_401() {
 
 #[tokio::test]
 async fn a_missing_scope_is_403_and_named() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let needs = [
         (Method::GET, "/v2/user".to_owned(), "read_user"),
         (Method::GET, "/v2/organizations".to_owned(), "read_organizations"),
@@ -88,7 +88,7 @@ async fn a_missing_scope_is_403_and_named() {
 
 #[tokio::test]
 async fn the_access_token_endpoint_needs_no_scope() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let token = probe
         .sandbox
         .mint(TokenSpec::owned_by(probe.sandbox.owner()).with_scopes(&[]));
@@ -98,7 +98,7 @@ async fn the_access_token_endpoint_needs_no_scope() {
 
 #[tokio::test]
 async fn a_token_that_does_not_reach_the_organization_finds_none() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let spec = TokenSpec {
         reaches_organization: false,
         ..TokenSpec::owned_by(probe.sandbox.owner())
@@ -115,7 +115,7 @@ async fn a_token_that_does_not_reach_the_organization_finds_none() {
 
 #[tokio::test]
 async fn who_leaves_the_organization_takes_their_token_along() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let priya = probe.person("priya");
     let token = probe.token_of("priya");
     probe
@@ -129,7 +129,7 @@ async fn who_leaves_the_organization_takes_their_token_along() {
 
 #[tokio::test]
 async fn secret_teams_are_left_out_for_those_who_are_not_in_them() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let outsider = probe.token_of("priya");
     let insider = probe.token_of("leilani");
     let slugs = probe.get_as(&outsider, &probe.path("teams")).await.column("slug");
@@ -149,7 +149,7 @@ async fn secret_teams_are_left_out_for_those_who_are_not_in_them() {
 
 #[tokio::test]
 async fn only_admins_and_maintainers_write() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let body = json!({ "user_id": probe.person("viktor"), "role": "member" });
     let post = async |who: &str, slug: &str| {
         let token = probe.token_of(who);
@@ -168,7 +168,7 @@ async fn only_admins_and_maintainers_write() {
 
 #[tokio::test]
 async fn sso_mode_is_for_admins_and_for_ones_own_row() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let priya = probe.person("priya");
     let rows = probe
         .get_as(&probe.token_of("priya"), &probe.path("members"))
@@ -185,8 +185,8 @@ async fn sso_mode_is_for_admins_and_for_ones_own_row() {
 #[case(ExpiresAt::Null, Some(Value::Null))]
 #[case(ExpiresAt::Absent, None)]
 #[tokio::test]
-async fn an_expiry_is_written_in_any_known_way(#[case] habit: ExpiresAt, #[case] written: Option<Value>) {
-    let probe = Probe::with_habits(|habits| habits.expires_at = habit).await;
+async fn an_expiry_is_written_in_any_known_way(#[case] behavior: ExpiresAt, #[case] written: Option<Value>) {
+    let probe = Probe::with_behaviors(|behaviors| behaviors.expires_at = behavior).await;
     let expires_at = Some("2031-02-03T04:05:06Z".parse().unwrap());
     let token = probe.sandbox.mint(TokenSpec {
         expires_at,
@@ -205,7 +205,7 @@ async fn an_expiry_is_written_in_any_known_way(#[case] habit: ExpiresAt, #[case]
 
 #[tokio::test]
 async fn no_debug_output_holds_a_token() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let secret = probe.sandbox.token().expose_secret();
     assert_eq!((secret.len(), &secret[..5]), (45, "bkua_"));
     probe.get("/v2/user").await;

@@ -10,7 +10,7 @@ use crate::probe::Probe;
 
 #[tokio::test]
 async fn somebody_added_is_in_the_team_from_then_on() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let viktor = probe.person("viktor");
     let reply = probe
         .write(
@@ -31,7 +31,7 @@ async fn somebody_added_is_in_the_team_from_then_on() {
 
 #[tokio::test]
 async fn a_change_of_role_keeps_the_membership() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let lukasz = probe.person("lukasz");
     let before = probe.team("platform").member(lukasz).copied().unwrap();
     let reply = probe
@@ -54,7 +54,7 @@ async fn a_change_of_role_keeps_the_membership() {
 
 #[tokio::test]
 async fn a_change_to_the_same_role_applies_nothing() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let path = probe.member("platform", probe.person("lukasz"));
     assert_eq!(
         probe
@@ -68,7 +68,7 @@ async fn a_change_to_the_same_role_applies_nothing() {
 
 #[tokio::test]
 async fn somebody_removed_and_added_again_begins_anew_at_the_end() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let ingrid = probe.sandbox.owner();
     let before = probe.team("platform").member(ingrid).copied().unwrap();
     let reply = probe.delete(&probe.member("platform", ingrid)).await;
@@ -96,7 +96,7 @@ async fn somebody_removed_and_added_again_begins_anew_at_the_end() {
 #[case(json!({ "user_id": "VIKTOR", "role": "owner" }))]
 #[tokio::test]
 async fn a_body_that_lacks_something_is_422(#[case] mut body: Value) {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     if body["user_id"] == "VIKTOR" {
         body["user_id"] = json!(probe.person("viktor"));
     }
@@ -107,7 +107,7 @@ async fn a_body_that_lacks_something_is_422(#[case] mut body: Value) {
 
 #[tokio::test]
 async fn a_default_team_takes_in_who_joins() {
-    let probe = Probe::believable().await;
+    let probe = Probe::example().await;
     let person = buildkite_connector::sandbox::Person::new("Noor", "noor@northwind-rail.example");
     let noor = probe.sandbox.edit(|organization| organization.add_person(person));
     assert_eq!(

@@ -43,7 +43,7 @@ impl Listing {
 
     /// The ids of its rows as they are now.
     pub fn truth(self, sandbox: &Sandbox) -> BTreeSet<Uuid> {
-        sandbox.look(|organization| match self {
+        sandbox.with_organization(|organization| match self {
             Self::People => organization.people().iter().map(|person| person.id).collect(),
             Self::Teams => organization.teams().iter().map(|team| team.id).collect(),
             Self::Members => {
@@ -131,5 +131,5 @@ impl Listing {
 
 /// The team whose members are read; nil where there is none.
 pub fn first_team(sandbox: &Sandbox) -> Uuid {
-    sandbox.look(|organization| organization.teams().first().map(|team| team.id).unwrap_or_default())
+    sandbox.with_organization(|organization| organization.teams().first().map(|team| team.id).unwrap_or_default())
 }

@@ -11,7 +11,7 @@ use super::task::GrantRequest;
 use crate::cli::job::Job;
 use crate::cli::settings::Settings;
 use crate::export::{Progress, SyncedRows};
-use crate::governance::provisioning::{Malformed, Operation, ProvisioningResult, RequestContext};
+use crate::governance::provisioning::{MalformedRequest, OperationKind, ProvisioningResult, RequestContext};
 use crate::governance::{EntitlementId, GovernanceError, Principal};
 use crate::proto::c1::connector::v2::{Entitlement, Resource, ResourceId};
 use crate::wire::request;
@@ -50,7 +50,7 @@ pub(super) async fn grant(flags: &Flags, asked: GrantRequest) -> Result<(), Bato
     let entitlement = found.ok_or_else(|| missing(&flags.file, "entitlement", &asked.entitlement))?;
     resource_of(&file, &flags.file, &entitlement)?;
     let principal = resource(&file, &flags.file, &asked.principal_type, &asked.principal)?;
-    change(flags, Operation::Grant, &entitlement, &principal).await
+    change(flags, OperationKind::Grant, &entitlement, &principal).await
 }
 
 /// Revokes a grant of the file.
@@ -71,12 +71,12 @@ pub(super) async fn revoke(flags: &Flags, id: &str) -> Result<(), BatonError> {
         ..
     } = grant.principal.and_then(|principal| principal.id).unwrap_or_default();
     let principal = resource(&file, &flags.file, &resource_type, &id)?;
-    change(flags, Operation::Revoke, &entitlement, &principal).await
+    change(flags, OperationKind::Revoke, &entitlement, &principal).await
 }
 
 async fn change(
     flags: &Flags,
-    operation: Operation,
+    operation: OperationKind,
     entitlement: &Entitlement,
     principal: &Resource,
 ) -> Result<(), BatonError> {
@@ -100,8 +100,8 @@ async fn change(
     if done.is_err() {
         tracing::info!("interrupted: a change that was begun is finished first");
     }
-    job.access().begin_no_more();
-    job.access().finish_changes().await;
+    job.access().stop_accepting();
+    job.access().drain().await;
     let done = done.map_err(|error| match BatonError::from(error) {
         BatonError::Interrupted(code, _) => BatonError::Interrupted(code, FINISHED),
         other => other,
@@ -114,7 +114,7 @@ async fn change(
 /// Carries the change out. One whose rows are not well formed is refused, and recorded as any other.
 async fn carry_out(
     job: &Job,
-    operation: Operation,
+    operation: OperationKind,
     entitlement: Result<EntitlementId, GovernanceError>,
     principal: Result<Principal, GovernanceError>,
     request: RequestContext,
@@ -123,19 +123,19 @@ async fn carry_out(
     let (entitlement, principal, error) = match (entitlement, principal) {
         (Ok(entitlement), Ok(principal)) => {
             return match operation {
-                Operation::Grant => access.grant(entitlement, principal, request).await,
-                Operation::Revoke => access.revoke(entitlement, principal, request).await,
+                OperationKind::Grant => access.grant(entitlement, principal, request).await,
+                OperationKind::Revoke => access.revoke(entitlement, principal, request).await,
             };
         }
         (Err(error), principal) => (None, principal.ok(), error),
         (Ok(entitlement), Err(error)) => (Some(entitlement), None, error),
     };
-    let malformed = Malformed {
+    let malformed = MalformedRequest {
         operation,
         entitlement,
         principal,
     };
-    Err(access.record_refusal(malformed, request, error).await)
+    Err(access.record_rejected_request(malformed, request, error).await)
 }
 
 fn open(path: &Path) -> Result<SyncedRows, BatonError> {

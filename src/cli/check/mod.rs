@@ -62,7 +62,7 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     options.retry_for = options.retry_for.min(RETRY);
     options.budget.max_wait = options.budget.max_wait.min(RETRY);
     let mut access = settings.access;
-    access.health.patience = PATIENCE;
+    access.health.probe_timeout = PATIENCE;
     let provisioning = access.provisioning;
     let client = Client::with_credential(settings.origin, settings.organization, settings.credential, options)
         .map_err(|error| CommandError::Failed(error.to_string()))?;
@@ -76,7 +76,7 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     };
     print(&findings, args.format)
         .map_err(|error| CommandError::Failed(format!("the result cannot be printed: {error}")))?;
-    if findings.report.overall.works() {
+    if findings.report.overall.is_operational() {
         Ok(())
     } else {
         Err(CommandError::Unhealthy)

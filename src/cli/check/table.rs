@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Findings;
-use crate::governance::health::{CheckResult, CredentialReport, Expiry, Report, State, moment};
+use crate::governance::health::{CheckResult, CredentialReport, Expiry, Report, State, format_minute};
 use crate::providers::buildkite::budget::{Bucket, BudgetState};
 
 pub(super) fn write(findings: &Findings, coloured: bool, out: &mut impl Write) -> io::Result<()> {
@@ -46,7 +46,7 @@ fn row(verdict: &CheckResult, coloured: bool, out: &mut impl Write) -> io::Resul
     };
     let summary = &verdict.summary;
     let without = if verdict.state == State::Unhealthy {
-        format!(" (so {})", row.without)
+        format!(" (so {})", row.impact)
     } else {
         String::new()
     };
@@ -92,7 +92,7 @@ fn ends(expiry: Expiry, now: Timestamp) -> String {
         Expiry::Unreadable => return "expires at a time that cannot be read".to_owned(),
         Expiry::At(at) => at,
     };
-    let moment = moment(at);
+    let moment = format_minute(at);
     let left = Duration::try_from(at.duration_since(now));
     match left.map(|left| left.as_secs() / 60) {
         Err(_) => format!("expired at {moment}"),

@@ -1,10 +1,10 @@
-//! What a good operator would want told although it is no fault.
+//! Non-fatal recommendations.
 
 use jiff::SignedDuration;
 
 use crate::providers::buildkite::Organization;
 
-/// Clocks closer than this are one.
+/// Clock skew up to this is ignored.
 const SAME_TIME: SignedDuration = SignedDuration::from_mins(1);
 
 /// Scopes that are named; of more, the number is enough.

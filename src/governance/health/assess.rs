@@ -1,6 +1,6 @@
 //! From evidence to a verdict: a pure function of what was seen, so that every sentence can be read and tested.
 //!
-//! What works is said in `working`, what failed in `failure`. No sentence holds a number that changes by itself, such as
+//! The sentences are in `findings`. No sentence holds a number that changes by itself, such as
 //! the time that is left: a watcher is told of what changed, not of time passing.
 
 use std::time::Duration;
@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use super::advisories;
 use super::check::{Check, State};
-use super::evidence::{Evidence, Seen};
+use super::evidence::{Evidence, Observation};
+use super::findings;
 use super::report::not_needed;
-use super::{failure, working};
 use crate::governance::provisioning::ProtectedNames;
 use crate::governance::{GovernanceError, PartialVisibility};
 use crate::providers::buildkite::ApiErrorKind;
@@ -48,18 +48,18 @@ pub(crate) struct Context {
     pub(crate) partial_visibility: PartialVisibility,
     pub(crate) expiry_warning: Duration,
     /// What keeps changes from being recorded.
-    pub(crate) audit_trouble: Option<String>,
+    pub(crate) audit_error: Option<String>,
     /// How the names that are protected stand, where there are some.
     pub(crate) protected_names: Option<ProtectedNames>,
     /// How far Buildkite's clock is ahead.
     pub(crate) clock_ahead: Option<SignedDuration>,
     /// Whether somebody asks right now.
-    pub(crate) asking: bool,
+    pub(crate) probe_in_progress: bool,
     pub(crate) now: Timestamp,
 }
 
 /// A state with its two sentences, and the failure behind it.
-pub(crate) struct Told {
+pub(crate) struct Finding {
     pub(crate) state: State,
     pub(crate) summary: String,
     pub(crate) remedy: String,
@@ -67,7 +67,7 @@ pub(crate) struct Told {
     pub(crate) concerns_changes_only: bool,
 }
 
-impl Told {
+impl Finding {
     pub(crate) fn new(state: State, summary: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             state,
@@ -78,7 +78,7 @@ impl Told {
         }
     }
 
-    pub(crate) fn of_changes(self) -> Self {
+    pub(crate) fn changes_only(self) -> Self {
         Self {
             concerns_changes_only: true,
             ..self
@@ -89,7 +89,7 @@ impl Told {
         Self::new(State::Healthy, summary, "")
     }
 
-    pub(crate) fn because_of(self, error: GovernanceError) -> Self {
+    pub(crate) fn with_error(self, error: GovernanceError) -> Self {
         Self {
             error: Some(error),
             ..self
@@ -98,116 +98,119 @@ impl Told {
 }
 
 /// How a check stands by what was seen.
-pub(crate) fn verdict(check: Check, evidence: &Evidence, context: &Context) -> CheckResult {
-    let judge = Judge {
+pub(crate) fn assess(check: Check, evidence: &Evidence, context: &Context) -> CheckResult {
+    let assessor = Assessor {
         check,
         evidence,
         context,
     };
     match check {
-        Check::Authentication => judge.authentication(),
-        Check::UserIdentity => judge.by(evidence.user.as_ref(), |owner| {
+        Check::Authentication => assessor.authentication(),
+        Check::UserIdentity => assessor.assess(evidence.user.as_ref(), |owner| {
             let who = owner.email.as_deref().or(owner.name.as_deref());
-            Told::healthy(format!(
+            Finding::healthy(format!(
                 "the token belongs to {}",
                 who.unwrap_or("a user without a name")
             ))
         }),
         Check::OrganizationAccess => {
-            let mut verdict = judge.by(evidence.organization.as_ref(), |organization| {
-                Told::healthy(format!("the token reaches `{}`", organization.slug))
+            let mut result = assessor.assess(evidence.organization.as_ref(), |organization| {
+                Finding::healthy(format!("the token reaches `{}`", organization.slug))
             });
-            let organization = evidence.organization.as_ref().and_then(Seen::value);
-            verdict.hints = organization
+            let organization = evidence.organization.as_ref().and_then(Observation::value);
+            result.hints = organization
                 .and_then(|organization| advisories::slug(&context.organization, organization))
                 .into_iter()
                 .collect();
-            verdict
+            result
         }
         Check::OrganizationMemberListing => {
-            judge.by(evidence.people.as_ref(), |()| Told::healthy("people can be listed"))
+            assessor.assess(evidence.people.as_ref(), |()| Finding::healthy("people can be listed"))
         }
-        Check::TeamListing => judge.by(evidence.teams.as_ref(), |()| working::visibility(evidence, context)),
-        Check::TeamMembershipManagement => judge.management(),
+        Check::TeamListing => assessor.assess(evidence.teams.as_ref(), |()| findings::visibility(evidence, context)),
+        Check::TeamMembershipManagement => assessor.management(),
     }
 }
 
 /// One check, before the evidence.
-struct Judge<'a> {
+struct Assessor<'a> {
     check: Check,
     evidence: &'a Evidence,
     context: &'a Context,
 }
 
-impl Judge<'_> {
+impl Assessor<'_> {
     fn authentication(&self) -> CheckResult {
         if let Some(rejected) = &self.evidence.rejected {
-            return self.by(Some(rejected), |()| Told::healthy(""));
+            return self.assess(Some(rejected), |()| Finding::healthy(""));
         }
-        let mut verdict = self.by(self.evidence.token.as_ref(), |token| {
-            working::expiry(token, self.context)
+        let mut result = self.assess(self.evidence.token.as_ref(), |token| {
+            findings::expiry(token, self.context)
         });
         let token = self.evidence.token();
         let too_much =
             token.and_then(|token| advisories::least_privilege(&not_needed(token, self.context.provisioning)));
-        verdict.hints = too_much
+        result.hints = too_much
             .into_iter()
             .chain(advisories::clock(self.context.clock_ahead))
             .collect();
-        verdict
+        result
     }
 
     /// Writes are never made to find out: the token's scopes and the owner's role tell.
     fn management(&self) -> CheckResult {
         if !self.context.provisioning {
-            return self.told(None::<&Seen<()>>, Told::new(State::NotRequired, "writes are off", ""));
+            return self.result(
+                None::<&Observation<()>>,
+                Finding::new(State::NotRequired, "writes are off", ""),
+            );
         }
         let seen = self.evidence.token.as_ref();
         let unread = seen.filter(|seen| seen.outcome.is_err()).map(|_| {
-            let remedy = failure::remedy_of(Check::Authentication, self.evidence, self.context);
-            Told::new(
+            let remedy = findings::remedy_for(Check::Authentication, self.evidence, self.context);
+            Finding::new(
                 State::Unknown,
                 "not known, because the token's own record could not be read",
                 remedy,
             )
         });
         match unread {
-            Some(told) if self.evidence.rejected.is_none() => self.told(None::<&Seen<()>>, told),
-            _ => self.by(seen, |token| working::management(token, self.evidence, self.context)),
+            Some(finding) if self.evidence.rejected.is_none() => self.result(None::<&Observation<()>>, finding),
+            _ => self.assess(seen, |token| findings::management(token, self.evidence, self.context)),
         }
     }
 
     /// What a kind of evidence means: that it works, that it failed, or that it was not asked and why.
-    fn by<T>(&self, seen: Option<&Seen<T>>, works: impl FnOnce(&T) -> Told) -> CheckResult {
+    fn assess<T>(&self, seen: Option<&Observation<T>>, works: impl FnOnce(&T) -> Finding) -> CheckResult {
         let since = seen.map(|seen| seen.since);
-        if let Some(told) = self.not_asked(since) {
-            return self.told(None::<&Seen<T>>, told);
+        if let Some(finding) = self.blocked_by_dependency(since) {
+            return self.result(None::<&Observation<T>>, finding);
         }
-        let told = match seen.map(|seen| &seen.outcome) {
-            None if self.context.asking => Told::new(
+        let finding = match seen.map(|seen| &seen.outcome) {
+            None if self.context.probe_in_progress => Finding::new(
                 State::Unknown,
                 "being asked, and not answered yet",
                 "ask again in a moment",
             ),
-            None => Told::new(
+            None => Finding::new(
                 State::Unknown,
                 "not asked yet",
                 "ask with `fresh`, or wait for the next check",
             ),
             Some(Ok(value)) => works(value),
-            Some(Err(error)) => failure::told(self.check, error, self.evidence, self.context),
+            Some(Err(error)) => findings::finding_for_error(self.check, error, self.evidence, self.context),
         };
-        self.told(seen, told)
+        self.result(seen, finding)
     }
 
     /// Why the check was not made, or was made before what it depends on failed.
-    fn not_asked(&self, own: Option<Instant>) -> Option<Told> {
+    fn blocked_by_dependency(&self, own: Option<Instant>) -> Option<Finding> {
         if self.check == Check::Authentication {
             return None;
         }
         let unknown = |because: &str, cause: Check| {
-            let remedy = failure::remedy_of(cause, self.evidence, self.context);
-            Told::new(State::Unknown, format!("not asked, because {because}"), remedy)
+            let remedy = findings::remedy_for(cause, self.evidence, self.context);
+            Finding::new(State::Unknown, format!("not asked, because {because}"), remedy)
         };
         if self.evidence.rejected.is_some() {
             return Some(unknown("the token is rejected", Check::Authentication));
@@ -234,17 +237,17 @@ impl Judge<'_> {
         }
     }
 
-    fn told<T>(&self, seen: Option<&Seen<T>>, told: Told) -> CheckResult {
+    fn result<T>(&self, seen: Option<&Observation<T>>, finding: Finding) -> CheckResult {
         CheckResult {
             check: self.check,
-            state: told.state,
-            summary: told.summary,
-            remedy: told.remedy,
+            state: finding.state,
+            summary: finding.summary,
+            remedy: finding.remedy,
             hints: Vec::new(),
             checked_at: seen.map(|seen| seen.at),
             latency: seen.map(|seen| seen.latency),
-            error: told.error,
-            concerns_changes_only: told.concerns_changes_only,
+            error: finding.error,
+            concerns_changes_only: finding.concerns_changes_only,
         }
     }
 }

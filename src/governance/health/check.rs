@@ -29,9 +29,9 @@ pub struct Row {
     /// What is asked to find out.
     pub probe: &'static str,
     /// What does not work without it.
-    pub without: &'static str,
-    /// When it works, but.
-    pub degraded: &'static str,
+    pub impact: &'static str,
+    /// When the check is DEGRADED.
+    pub degraded_when: &'static str,
     /// Whether it is needed only while writes are on.
     pub for_writes: bool,
 }
@@ -55,48 +55,48 @@ impl Check {
                 id: "authentication",
                 scope: None,
                 probe: "GET /v2/access-token",
-                without: "nothing works",
-                degraded: "the token expires within 7 days (`--token-expiry-warning`)",
+                impact: "nothing works",
+                degraded_when: "the token expires within 7 days (`--token-expiry-warning`)",
                 for_writes: false,
             },
             Self::UserIdentity => Row {
                 id: "user_identity",
                 scope: Some(Scope::ReadUser),
                 probe: "GET /v2/user",
-                without: "the token's owner is unknown",
-                degraded: "",
+                impact: "the token's owner is unknown",
+                degraded_when: "",
                 for_writes: false,
             },
             Self::OrganizationAccess => Row {
                 id: "organization_access",
                 scope: Some(Scope::ReadOrganizations),
                 probe: "GET /v2/organizations/{slug}",
-                without: "the organization is out of reach",
-                degraded: "",
+                impact: "the organization is out of reach",
+                degraded_when: "",
                 for_writes: false,
             },
             Self::OrganizationMemberListing => Row {
                 id: "organization_member_listing",
                 scope: Some(Scope::ReadOrganizations),
                 probe: "GET /v2/organizations/{slug}/members",
-                without: "no users and no e-mails are listed",
-                degraded: "",
+                impact: "no users and no e-mails are listed",
+                degraded_when: "",
                 for_writes: false,
             },
             Self::TeamListing => Row {
                 id: "team_listing",
                 scope: Some(Scope::ReadTeams),
                 probe: "GET /v2/organizations/{slug}/teams",
-                without: "no team is synced",
-                degraded: "the token's owner is no organization admin, and `--partial-visibility allow` is set",
+                impact: "no team is synced",
+                degraded_when: "the token's owner is no organization admin, and `--partial-visibility allow` is set",
                 for_writes: false,
             },
             Self::TeamMembershipManagement => Row {
                 id: "team_membership_management",
                 scope: Some(Scope::WriteTeams),
                 probe: "none: the token's scopes and the owner's role tell",
-                without: "no grant or revoke is carried out",
-                degraded: "the token's owner is no organization admin, or a protected name leads to nothing any more",
+                impact: "no grant or revoke is carried out",
+                degraded_when: "the token's owner is no organization admin, or a protected name leads to nothing any more",
                 for_writes: true,
             },
         }
@@ -104,7 +104,7 @@ impl Check {
 
     /// The check that an answer of `endpoint` is evidence for.
     #[must_use]
-    pub fn witnessed_by(endpoint: Endpoint) -> Self {
+    pub fn for_endpoint(endpoint: Endpoint) -> Self {
         match endpoint {
             Endpoint::AccessToken | Endpoint::RevokeToken => Self::Authentication,
             Endpoint::User => Self::UserIdentity,
@@ -134,7 +134,7 @@ pub enum State {
     NotRequired,
     /// Works.
     Healthy,
-    /// Works, but.
+    /// Works with a limitation.
     Degraded,
     /// Could not be found out: never called unhealthy.
     Unknown,
@@ -166,7 +166,7 @@ impl State {
 
     /// Whether what depends on the check can be used.
     #[must_use]
-    pub fn works(self) -> bool {
+    pub fn is_operational(self) -> bool {
         matches!(self, Self::NotRequired | Self::Healthy | Self::Degraded)
     }
 }

@@ -10,7 +10,7 @@ use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CurrentUs
 
 /// The last answer of one kind.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen<T> {
+pub(crate) struct Observation<T> {
     pub(crate) at: Timestamp,
     pub(crate) since: Instant,
     pub(crate) latency: Duration,
@@ -21,40 +21,40 @@ pub(crate) struct Seen<T> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Evidence {
     /// The token's record. That it is rejected is kept apart, so that the record outlives a rejection that passes.
-    pub(crate) token: Option<Seen<AccessToken>>,
-    pub(crate) user: Option<Seen<CurrentUser>>,
-    pub(crate) organization: Option<Seen<Organization>>,
+    pub(crate) token: Option<Observation<AccessToken>>,
+    pub(crate) user: Option<Observation<CurrentUser>>,
+    pub(crate) organization: Option<Observation<Organization>>,
     /// The slugs of the organizations that the token reaches; asked only where the configured one is not found.
-    pub(crate) reached: Option<Seen<Vec<String>>>,
-    pub(crate) owner_role: Option<Seen<OwnerRole>>,
-    pub(crate) people: Option<Seen<()>>,
-    pub(crate) teams: Option<Seen<()>>,
+    pub(crate) reachable_organizations: Option<Observation<Vec<String>>>,
+    pub(crate) owner_role: Option<Observation<OwnerRole>>,
+    pub(crate) people: Option<Observation<()>>,
+    pub(crate) teams: Option<Observation<()>>,
     /// The last answer that said the token is rejected, unless a request that was begun later was accepted.
-    pub(crate) rejected: Option<Seen<()>>,
+    pub(crate) rejected: Option<Observation<()>>,
 }
 
 impl Evidence {
     /// What the token's record said, where it could be read.
     pub(crate) fn token(&self) -> Option<&AccessToken> {
-        self.token.as_ref().and_then(Seen::value)
+        self.token.as_ref().and_then(Observation::value)
     }
 
     /// What the owner is in the organization, where it was told.
     pub(crate) fn owner_role(&self) -> Option<OwnerRole> {
-        self.owner_role.as_ref().and_then(Seen::value).copied()
+        self.owner_role.as_ref().and_then(Observation::value).copied()
     }
 
     /// What kept the owner's role from being asked: neither their scopes nor an old answer, but trouble that passes.
-    pub(crate) fn owner_role_trouble(&self) -> Option<&ApiError> {
+    pub(crate) fn owner_role_error(&self) -> Option<&ApiError> {
         let passing =
             |error: &&ApiError| matches!(error.kind, ApiErrorKind::Unavailable(_) | ApiErrorKind::RateLimited(_));
-        let of_role = self.owner_role.as_ref().and_then(Seen::error).filter(passing);
-        let of_user = || self.user.as_ref().and_then(Seen::error).filter(passing);
+        let of_role = self.owner_role.as_ref().and_then(Observation::error).filter(passing);
+        let of_user = || self.user.as_ref().and_then(Observation::error).filter(passing);
         of_role.or_else(of_user)
     }
 
     /// Notes what an answer says of the token as such. `begun` is when its request was sent.
-    pub(crate) fn note_acceptance(&mut self, seen: &Seen<()>, begun: Instant) {
+    pub(crate) fn record_acceptance(&mut self, seen: &Observation<()>, begun: Instant) {
         match seen.error().map(|error| &error.kind) {
             Some(ApiErrorKind::TokenRejected) => self.rejected = Some(seen.clone()),
             // What did not come from Buildkite accepts nothing.
@@ -68,7 +68,7 @@ impl Evidence {
     }
 }
 
-impl<T> Seen<T> {
+impl<T> Observation<T> {
     pub(crate) fn value(&self) -> Option<&T> {
         self.outcome.as_ref().ok()
     }
@@ -78,9 +78,9 @@ impl<T> Seen<T> {
     }
 }
 
-impl<T> Seen<&T> {
-    pub(crate) fn map<U>(self, value: impl FnOnce(&T) -> U) -> Seen<U> {
-        Seen {
+impl<T> Observation<&T> {
+    pub(crate) fn map<U>(self, value: impl FnOnce(&T) -> U) -> Observation<U> {
+        Observation {
             at: self.at,
             since: self.since,
             latency: self.latency,
@@ -88,7 +88,7 @@ impl<T> Seen<&T> {
         }
     }
 
-    pub(crate) fn none(self) -> Seen<()> {
+    pub(crate) fn discard(self) -> Observation<()> {
         self.map(|_| ())
     }
 }

@@ -11,7 +11,7 @@ use crate::providers::buildkite::{AccessToken, timestamp};
 pub enum Expiry {
     /// It does not: null, or absent as for tokens older than the feature.
     Never,
-    /// Then.
+    /// Expires at this time.
     At(Timestamp),
     /// A text was given that is no time.
     Unreadable,
@@ -35,6 +35,6 @@ impl Expiry {
 
 /// A moment as people read it, to the minute.
 #[must_use]
-pub fn moment(at: Timestamp) -> String {
+pub fn format_minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }

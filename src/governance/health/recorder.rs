@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::check::Check;
-use super::evidence::{Evidence, Seen};
+use super::evidence::{Evidence, Observation};
 use crate::governance::OwnerRole;
 use crate::governance::upstream::Upstream;
 use crate::providers::buildkite::budget::BudgetState;
@@ -19,12 +19,12 @@ use crate::providers::buildkite::{
     Role, Team, TeamId, TeamMember, Unavailability, UserId,
 };
 
-/// Buildkite, watched.
+/// Records every response as health evidence.
 #[derive(Debug)]
 pub(crate) struct EvidenceRecorder {
     inner: Arc<dyn Upstream>,
     evidence: Mutex<Evidence>,
-    news: Arc<Notify>,
+    changed: Arc<Notify>,
 }
 
 impl EvidenceRecorder {
@@ -32,7 +32,7 @@ impl EvidenceRecorder {
         Self {
             inner,
             evidence: Mutex::default(),
-            news: Arc::default(),
+            changed: Arc::default(),
         }
     }
 
@@ -41,30 +41,30 @@ impl EvidenceRecorder {
         self.lock().clone()
     }
 
-    /// Something changed that no answer shows: the listener looks again.
-    pub(crate) fn stir(&self) {
-        self.news.notify_one();
+    /// Wakes the listener after a change that no response shows.
+    pub(crate) fn notify(&self) {
+        self.changed.notify_one();
     }
 
     /// The same for what outlives a call.
-    pub(crate) fn stirrer(&self) -> Arc<Notify> {
-        Arc::clone(&self.news)
+    pub(crate) fn notifier(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
     }
 
     /// Resolves after the next answer that was noted. One listener at a time.
-    pub(crate) async fn news(&self) {
-        self.news.notified().await;
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Evidence> {
         self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn watch<T, F>(
+    async fn observe<T, F>(
         &self,
         call: &CallContext,
         asked: F,
-        keep: impl FnOnce(&mut Evidence, Seen<&T>) + Send,
+        keep: impl FnOnce(&mut Evidence, Observation<&T>) + Send,
     ) -> Result<T, ApiError>
     where
         T: Send,
@@ -72,30 +72,35 @@ impl EvidenceRecorder {
     {
         let begun = Instant::now();
         let outcome = asked.await;
-        if is_evidence(&outcome, call) {
-            self.keep(&outcome, begun, keep);
+        if is_conclusive(&outcome, call) {
+            self.record(&outcome, begun, keep);
         }
         outcome
     }
 
-    fn keep<T>(&self, outcome: &Result<T, ApiError>, begun: Instant, keep: impl FnOnce(&mut Evidence, Seen<&T>)) {
-        let seen = || Seen {
+    fn record<T>(
+        &self,
+        outcome: &Result<T, ApiError>,
+        begun: Instant,
+        keep: impl FnOnce(&mut Evidence, Observation<&T>),
+    ) {
+        let seen = || Observation {
             at: Timestamp::now(),
             since: Instant::now(),
             latency: begun.elapsed(),
             outcome: outcome.as_ref().map_err(Clone::clone),
         };
         let mut evidence = self.lock();
-        evidence.note_acceptance(&seen().none(), begun);
+        evidence.record_acceptance(&seen().discard(), begun);
         keep(&mut evidence, seen());
         drop(evidence);
         // One listener, and a permit kept for it: an answer that comes while it is busy is not lost.
-        self.news.notify_one();
+        self.changed.notify_one();
     }
 }
 
 /// Whether an outcome says something about a check, and not only about one row, one caller or a busy lane.
-fn is_evidence<T>(outcome: &Result<T, ApiError>, call: &CallContext) -> bool {
+fn is_conclusive<T>(outcome: &Result<T, ApiError>, call: &CallContext) -> bool {
     let Err(error) = outcome else {
         return true;
     };
@@ -118,8 +123,8 @@ fn is_evidence<T>(outcome: &Result<T, ApiError>, call: &CallContext) -> bool {
     }
 }
 
-fn note(evidence: &mut Evidence, endpoint: Endpoint, seen: Seen<()>) {
-    match Check::witnessed_by(endpoint) {
+fn record_list(evidence: &mut Evidence, endpoint: Endpoint, seen: Observation<()>) {
+    match Check::for_endpoint(endpoint) {
         Check::OrganizationMemberListing => evidence.people = Some(seen),
         Check::TeamListing => evidence.teams = Some(seen),
         // The token, its owner and the organization are kept with what they said; a write is no evidence of its own, because
@@ -147,7 +152,7 @@ impl Upstream for EvidenceRecorder {
     }
 
     async fn access_token(&self, call: &CallContext) -> Result<AccessToken, ApiError> {
-        self.watch(call, self.inner.access_token(call), |evidence, seen| {
+        self.observe(call, self.inner.access_token(call), |evidence, seen| {
             let is_rejected = matches!(&seen.outcome, Err(error) if error.kind == ApiErrorKind::TokenRejected);
             if !is_rejected {
                 evidence.token = Some(seen.map(Clone::clone));
@@ -157,23 +162,27 @@ impl Upstream for EvidenceRecorder {
     }
 
     async fn user(&self, call: &CallContext) -> Result<CurrentUser, ApiError> {
-        self.watch(call, self.inner.user(call), |evidence, seen| {
+        self.observe(call, self.inner.user(call), |evidence, seen| {
             evidence.user = Some(seen.map(Clone::clone));
         })
         .await
     }
 
     async fn organization(&self, call: &CallContext) -> Result<Organization, ApiError> {
-        self.watch(call, self.inner.organization(call), |evidence, seen| {
+        self.observe(call, self.inner.organization(call), |evidence, seen| {
             evidence.organization = Some(seen.map(Clone::clone));
         })
         .await
     }
 
     async fn organizations(&self, call: &CallContext) -> Result<Vec<Organization>, ApiError> {
-        self.watch(call, self.inner.organizations(call), |evidence, seen| {
-            evidence.reached =
-                Some(seen.map(|reached| reached.iter().map(|organization| organization.slug.clone()).collect()));
+        self.observe(call, self.inner.organizations(call), |evidence, seen| {
+            evidence.reachable_organizations = Some(seen.map(|reachable_organizations| {
+                reachable_organizations
+                    .iter()
+                    .map(|organization| organization.slug.clone())
+                    .collect()
+            }));
         })
         .await
     }
@@ -184,8 +193,8 @@ impl Upstream for EvidenceRecorder {
         enough: usize,
         call: &CallContext,
     ) -> Result<Batch<OrganizationMember>, ApiError> {
-        self.watch(call, self.inner.people(from, enough, call), |evidence, seen| {
-            note(evidence, Endpoint::OrganizationMembers, seen.none());
+        self.observe(call, self.inner.people(from, enough, call), |evidence, seen| {
+            record_list(evidence, Endpoint::OrganizationMembers, seen.discard());
         })
         .await
     }
@@ -193,7 +202,12 @@ impl Upstream for EvidenceRecorder {
     async fn person(&self, user: UserId, call: &CallContext) -> Result<OrganizationMember, ApiError> {
         let begun = Instant::now();
         let outcome = self.inner.person(user, call).await;
-        let owner = self.lock().user.as_ref().and_then(Seen::value).map(|owner| owner.id);
+        let owner = self
+            .lock()
+            .user
+            .as_ref()
+            .and_then(Observation::value)
+            .map(|owner| owner.id);
         // The owner's own record is what their role is read from: that it is absent or odd says that the role is not told.
         let is_told = |error: &ApiError| {
             matches!(
@@ -201,8 +215,8 @@ impl Upstream for EvidenceRecorder {
                 ApiErrorKind::NotFound | ApiErrorKind::Rejected(_) | ApiErrorKind::Unexpected(_)
             )
         };
-        if is_evidence(&outcome, call) || (owner == Some(user) && outcome.as_ref().is_err_and(is_told)) {
-            self.keep(&outcome, begun, |evidence, seen| {
+        if is_conclusive(&outcome, call) || (owner == Some(user) && outcome.as_ref().is_err_and(is_told)) {
+            self.record(&outcome, begun, |evidence, seen| {
                 if owner == Some(user) {
                     evidence.owner_role = Some(seen.map(OwnerRole::of));
                 }
@@ -212,15 +226,16 @@ impl Upstream for EvidenceRecorder {
     }
 
     async fn teams(&self, from: Cursor, enough: usize, call: &CallContext) -> Result<Batch<Team>, ApiError> {
-        self.watch(call, self.inner.teams(from, enough, call), |evidence, seen| {
-            note(evidence, Endpoint::Teams, seen.none());
+        self.observe(call, self.inner.teams(from, enough, call), |evidence, seen| {
+            record_list(evidence, Endpoint::Teams, seen.discard());
         })
         .await
     }
 
     async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, ApiError> {
-        let keep = |evidence: &mut Evidence, seen: Seen<&Team>| note(evidence, Endpoint::Team, seen.none());
-        self.watch(call, self.inner.team(team, call), keep).await
+        let keep =
+            |evidence: &mut Evidence, seen: Observation<&Team>| record_list(evidence, Endpoint::Team, seen.discard());
+        self.observe(call, self.inner.team(team, call), keep).await
     }
 
     async fn members(
@@ -230,15 +245,15 @@ impl Upstream for EvidenceRecorder {
         enough: usize,
         call: &CallContext,
     ) -> Result<Batch<TeamMember>, ApiError> {
-        self.watch(call, self.inner.members(team, from, enough, call), |evidence, seen| {
-            note(evidence, Endpoint::Members, seen.none());
+        self.observe(call, self.inner.members(team, from, enough, call), |evidence, seen| {
+            record_list(evidence, Endpoint::Members, seen.discard());
         })
         .await
     }
 
     async fn member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<TeamMember, ApiError> {
-        self.watch(call, self.inner.member(team, user, call), |evidence, seen| {
-            note(evidence, Endpoint::Member, seen.none());
+        self.observe(call, self.inner.member(team, user, call), |evidence, seen| {
+            record_list(evidence, Endpoint::Member, seen.discard());
         })
         .await
     }
@@ -250,7 +265,7 @@ impl Upstream for EvidenceRecorder {
         role: Role,
         call: &CallContext,
     ) -> Result<Option<TeamMember>, ApiError> {
-        self.watch(call, self.inner.add_member(team, user, role, call), |_, _| {})
+        self.observe(call, self.inner.add_member(team, user, role, call), |_, _| {})
             .await
     }
 
@@ -261,12 +276,12 @@ impl Upstream for EvidenceRecorder {
         role: Role,
         call: &CallContext,
     ) -> Result<Option<TeamMember>, ApiError> {
-        self.watch(call, self.inner.change_role(team, user, role, call), |_, _| {})
+        self.observe(call, self.inner.change_role(team, user, role, call), |_, _| {})
             .await
     }
 
     async fn remove_member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<(), ApiError> {
-        self.watch(call, self.inner.remove_member(team, user, call), |_, _| {})
+        self.observe(call, self.inner.remove_member(team, user, call), |_, _| {})
             .await
     }
 

@@ -4,7 +4,7 @@ use crate::providers::buildkite::{Scope, Unavailability};
 
 /// The token page with the scopes that are needed ticked already.
 #[must_use]
-pub fn token_page(provisioning: bool) -> String {
+pub fn new_token_url(provisioning: bool) -> String {
     let scopes = Scope::ALL
         .into_iter()
         .filter(|scope| provisioning || *scope != Scope::WriteTeams);
@@ -13,19 +13,19 @@ pub fn token_page(provisioning: bool) -> String {
 }
 
 /// One sentence for all the scopes that are missing, so that they are ticked in one go.
-pub(crate) fn tick(missing: &[Scope], provisioning: bool) -> String {
+pub(crate) fn create_token_with(missing: &[Scope], provisioning: bool) -> String {
     let named: Vec<String> = missing.iter().map(|scope| format!("`{scope}`")).collect();
     format!(
         "create a token with {} ticked and set it as BUILDKITE_API_TOKEN: {}",
         named.join(" and "),
-        token_page(provisioning)
+        new_token_url(provisioning)
     )
 }
 
 pub(crate) fn replace_token(provisioning: bool) -> String {
     format!(
         "create a new token and set it as BUILDKITE_API_TOKEN: {}",
-        token_page(provisioning)
+        new_token_url(provisioning)
     )
 }
 

@@ -82,21 +82,21 @@ pub struct Report {
 impl Report {
     /// The report without what changes from check to check although nothing changed.
     #[must_use]
-    pub fn essence(&self) -> Self {
-        let mut essence = self.clone();
-        for check in &mut essence.checks {
+    pub fn without_timestamps(&self) -> Self {
+        let mut without_timestamps = self.clone();
+        for check in &mut without_timestamps.checks {
             check.checked_at = None;
             check.latency = None;
             // Holds instants; what it says is in the summary.
             check.error = None;
         }
-        essence
+        without_timestamps
     }
 
     /// How the checks of a scope stand together.
     #[must_use]
     pub fn scope(&self, scope: Scope) -> State {
-        self.worst(|verdict| verdict.check.row().scope == Some(scope))
+        self.worst(|result| result.check.row().scope == Some(scope))
     }
 
     /// The worst state of `checks`. Problems that concern only changes count if `includes_changes`.
@@ -108,32 +108,35 @@ impl Report {
     /// Whether reads work: trouble of changes alone is left out.
     #[must_use]
     pub fn reads_work(&self) -> bool {
-        let of_reads = |verdict: &&CheckResult| !verdict.concerns_changes_only;
-        self.checks.iter().filter(of_reads).all(|verdict| verdict.state.works())
+        let of_reads = |result: &&CheckResult| !result.concerns_changes_only;
+        self.checks
+            .iter()
+            .filter(of_reads)
+            .all(|result| result.state.is_operational())
     }
 
     /// The first check of reads that fails, or else the first that could not be made, as a call would end because of it.
     #[must_use]
     pub fn first_failure(&self) -> Option<&GovernanceError> {
-        self.first_failing().and_then(|verdict| verdict.error.as_ref())
+        self.first_failing().and_then(|result| result.error.as_ref())
     }
 
     /// The check that [`Self::first_failure`] is about.
     pub(crate) fn first_failing(&self) -> Option<&CheckResult> {
-        let of = |state| self.checks.iter().filter(move |verdict| verdict.state == state);
+        let of = |state| self.checks.iter().filter(move |result| result.state == state);
         of(State::Unhealthy)
             .chain(of(State::Unknown))
-            .find(|verdict| verdict.error.is_some() && !verdict.concerns_changes_only)
+            .find(|result| result.error.is_some() && !result.concerns_changes_only)
     }
 
     /// The worst check, where one is not in order.
     #[must_use]
     pub fn worst_check(&self) -> Option<&CheckResult> {
-        // Of several that are as bad, the first is what the others follow from.
+        // On a tie take the first: later checks depend on it.
         self.checks
             .iter()
             .rev()
-            .max_by_key(|verdict| verdict.state)
+            .max_by_key(|result| result.state)
             .filter(|worst| worst.state > State::Healthy)
     }
 
@@ -141,14 +144,14 @@ impl Report {
     pub fn hints(&self) -> impl Iterator<Item = &str> {
         self.checks
             .iter()
-            .flat_map(|verdict| verdict.hints.iter().map(String::as_str))
+            .flat_map(|result| result.hints.iter().map(String::as_str))
     }
 
     fn worst(&self, of: impl Fn(&CheckResult) -> bool) -> State {
         self.checks
             .iter()
-            .filter(|verdict| of(verdict))
-            .map(|verdict| verdict.state)
+            .filter(|result| of(result))
+            .map(|result| result.state)
             .max()
             .unwrap_or(State::Healthy)
     }

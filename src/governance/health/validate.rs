@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::check::Check;
-use super::evidence::{Evidence, Seen};
+use super::evidence::{Evidence, Observation};
 use crate::governance::{Governance, GovernanceError};
 use crate::providers::buildkite::Endpoint;
 
@@ -24,13 +24,13 @@ impl Governance {
     /// `Unavailable` where a check failed before this call and may be probed again only after the caller's deadline.
     pub async fn validate(self: &Arc<Self>, deadline: Option<Instant>) -> Result<(), GovernanceError> {
         let begun = Instant::now();
-        let patience = begun + self.settings.health.ride_out;
+        let patience = begun + self.settings.health.validate_retry_for;
         let until = deadline.map_or(patience, |deadline| deadline.min(patience));
         let (mut age, mut wait_for_probe) = (self.settings.health.max_age, Some(until));
         let mut last_due = None;
         loop {
             self.health(age, wait_for_probe).await;
-            let evidence = self.observed.evidence();
+            let evidence = self.recorder.evidence();
             let report = self.report_of(&evidence);
             if report.reads_work() {
                 return Ok(());
@@ -39,14 +39,14 @@ impl Governance {
                 return Err(GovernanceError::DeadlineExceeded);
             }
             let failing = report.first_failing();
-            let seen = failing.and_then(|verdict| evidence.behind(verdict.check));
+            let seen = failing.and_then(|result| evidence.observed_at(result.check));
             let remembered = seen.filter(|seen| *seen < begun);
-            let due = remembered.map(|seen| seen + self.settings.health.at_least);
+            let due = remembered.map(|seen| seen + self.settings.health.min_interval);
             // A probe that did not renew the evidence will not do so the next time either.
             if let Some(at) = due.filter(|at| last_due.is_none_or(|before| before < *at)) {
                 if deadline.is_some_and(|deadline| deadline <= at) {
                     return Err(GovernanceError::Unavailable {
-                        call: failing.map_or(Endpoint::AccessToken, |verdict| verdict.check.probed()),
+                        endpoint: failing.map_or(Endpoint::AccessToken, |result| result.check.probed()),
                         why: "it failed a moment ago, and may be asked again only after the caller's deadline"
                             .to_owned(),
                     });
@@ -60,10 +60,10 @@ impl Governance {
                 .first_failure()
                 .cloned()
                 .unwrap_or_else(|| GovernanceError::Unavailable {
-                    call: Endpoint::AccessToken,
+                    endpoint: Endpoint::AccessToken,
                     why: "buildkite did not answer in time".to_owned(),
                 });
-            let again = Instant::now() + self.settings.health.at_least;
+            let again = Instant::now() + self.settings.health.min_interval;
             if !matches!(error, GovernanceError::Unavailable { .. }) || again >= until {
                 return Err(error);
             }
@@ -75,11 +75,11 @@ impl Governance {
 
 impl Evidence {
     /// When that was seen by which a check fails.
-    fn behind(&self, check: Check) -> Option<Instant> {
-        fn since<T>(seen: Option<&Seen<T>>) -> Option<Instant> {
+    fn observed_at(&self, check: Check) -> Option<Instant> {
+        fn since<T>(seen: Option<&Observation<T>>) -> Option<Instant> {
             seen.map(|seen| seen.since)
         }
-        fn failed<T>(seen: Option<&Seen<T>>) -> Option<Instant> {
+        fn failed<T>(seen: Option<&Observation<T>>) -> Option<Instant> {
             since(seen.filter(|seen| seen.outcome.is_err()))
         }
         match check {
@@ -118,7 +118,7 @@ mod tests {
         asked: Arc<AtomicUsize>,
     }
 
-    fn access(told: &Told) -> Arc<Governance> {
+    fn governance(told: &Told) -> Arc<Governance> {
         let mut upstream = MockUpstream::new();
         let owner = Uuid::from_u128(1);
         upstream.expect_organization_slug().return_const("acme".to_owned());
@@ -156,19 +156,19 @@ mod tests {
     async fn in_trouble() -> (Told, Arc<Governance>) {
         let told = Told::default();
         told.trouble.store(true, Ordering::Relaxed);
-        let access = access(&told);
-        let refused = access.validate(None).await.unwrap_err();
+        let governance = governance(&told);
+        let refused = governance.validate(None).await.unwrap_err();
         assert_eq!(refused.reason(), "FORBIDDEN");
         tokio::time::sleep(Duration::from_secs(2)).await;
-        (told, access)
+        (told, governance)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_that_is_remembered_is_probed_again_once_five_seconds_are_over() {
-        let (told, access) = in_trouble().await;
+        let (told, governance) = in_trouble().await;
         told.trouble.store(false, Ordering::Relaxed);
         let begun = Instant::now();
-        access.validate(None).await.unwrap();
+        governance.validate(None).await.unwrap();
         assert_eq!(
             (begun.elapsed(), told.asked.load(Ordering::Relaxed)),
             (Duration::from_secs(3), 2)
@@ -177,9 +177,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_that_lasts_is_told_after_one_probe_for_all_who_wait() {
-        let (told, access) = in_trouble().await;
+        let (told, governance) = in_trouble().await;
         let begun = Instant::now();
-        let answers = join_all((0..20).map(|_| access.validate(None))).await;
+        let answers = join_all((0..20).map(|_| governance.validate(None))).await;
         for answer in answers {
             assert_eq!(answer.unwrap_err().reason(), "FORBIDDEN");
         }
@@ -191,24 +191,30 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_whose_deadline_is_before_the_next_probe_is_told_to_come_again() {
-        let (told, access) = in_trouble().await;
+        let (told, governance) = in_trouble().await;
         let begun = Instant::now();
-        let refused = access.validate(Some(begun + Duration::from_secs(3))).await.unwrap_err();
+        let refused = governance
+            .validate(Some(begun + Duration::from_secs(3)))
+            .await
+            .unwrap_err();
         assert_eq!(refused.reason(), "BUILDKITE_UNAVAILABLE");
         assert_eq!(
             (begun.elapsed(), told.asked.load(Ordering::Relaxed)),
             (Duration::ZERO, 1)
         );
-        let refused = access.validate(Some(begun + Duration::from_secs(4))).await.unwrap_err();
+        let refused = governance
+            .validate(Some(begun + Duration::from_secs(4)))
+            .await
+            .unwrap_err();
         assert_eq!((refused.reason(), told.asked.load(Ordering::Relaxed)), ("FORBIDDEN", 2));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_that_was_seen_after_the_call_came_is_told_at_once() {
-        let (told, access) = in_trouble().await;
+        let (told, governance) = in_trouble().await;
         tokio::time::sleep(Duration::from_secs(4)).await;
         let begun = Instant::now();
-        assert_eq!(access.validate(None).await.unwrap_err().reason(), "FORBIDDEN");
+        assert_eq!(governance.validate(None).await.unwrap_err().reason(), "FORBIDDEN");
         assert_eq!(
             (begun.elapsed(), told.asked.load(Ordering::Relaxed)),
             (Duration::ZERO, 2)

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::RequestContext;
+use crate::governance::api_errors::{Subject, from_api};
 use crate::governance::{Governance, GovernanceError, OwnerRole};
 use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CallContext, Endpoint};
 
@@ -60,11 +61,7 @@ impl Governance {
                     token: status.token,
                 }),
                 Err(GovernanceError::MissingScope { .. } | GovernanceError::Forbidden { .. }) => {
-                    let token = self
-                        .upstream
-                        .access_token(&call)
-                        .await
-                        .map_err(GovernanceError::plain)?;
+                    let token = self.upstream.access_token(&call).await.map_err(plain)?;
                     let owner = token
                         .user
                         .as_ref()
@@ -86,12 +83,12 @@ impl Governance {
     ///
     /// # Errors
     /// Where the revoke cannot be recorded or is not begun, the token works as before. Every other error says what is known.
-    pub async fn revoke_own_token(&self, own: &OwnToken, asker: &RequestContext) -> Result<(), GovernanceError> {
+    pub async fn revoke_own_token(&self, own: &OwnToken, context: &RequestContext) -> Result<(), GovernanceError> {
         let line = |record| Line {
             record,
             time: Timestamp::now().to_string(),
-            caller: &asker.caller,
-            request_id: &asker.request_id,
+            caller: &context.caller,
+            request_id: &context.request_id,
             operation: "disconnect",
             token_owner: &own.owner,
             outcome: None,
@@ -99,7 +96,7 @@ impl Governance {
             message: None,
         };
         let audit = &self.provisioning.audit;
-        let revoked = match audit.intend(text(&line("intent"))).await {
+        let revoked = match audit.append_intent(text(&line("intent"))).await {
             Ok(()) => self.revoke_until_rejected().await,
             Err(unrecorded) => Err(unrecorded),
         };
@@ -126,50 +123,50 @@ impl Governance {
             detail = outcome.message,
             "disconnect"
         );
-        audit.conclude(text(&outcome)).await;
+        audit.append_outcome(text(&outcome)).await;
         revoked
     }
 
     async fn revoke_until_rejected(&self) -> Result<(), GovernanceError> {
         let mut call = self.changing();
-        let patience = &self.settings.patience;
+        let timeouts = &self.settings.write_timeouts;
         let mut lost = None;
         for _ in 0..WRITES {
             let sent = self.upstream.revoke_token(&call).await;
             let accepted = sent.is_ok();
-            let pauses = match sent {
-                Ok(()) => patience.pauses.as_slice(),
+            let delays = match sent {
+                Ok(()) => timeouts.read_back_delays.as_slice(),
                 // It works no longer: whoever revoked it, that is what was asked for.
                 Err(error) if error.kind == ApiErrorKind::TokenRejected => &[],
                 Err(error) if error.may_have_applied() || error.is_transient() => {
                     lost = Some(error);
-                    patience.doubts()
+                    timeouts.recheck_delays()
                 }
-                Err(error) => return Err(GovernanceError::plain(error)),
+                Err(error) => return Err(plain(error)),
             };
             if accepted || lost.as_ref().is_some_and(ApiError::may_have_applied) {
                 // From here on it is finished whoever waits for it.
-                call = call.detached_until(Instant::now() + patience.finish);
+                call = call.detached_until(Instant::now() + timeouts.completion);
             }
-            match self.is_rejected(pauses, &call).await {
+            match self.is_rejected(delays, &call).await {
                 Ok(true) => return Ok(()),
                 Ok(false) if accepted => return Err(unknown("it was accepted, but the token still works")),
                 Ok(false) => {}
                 // Nothing was sent yet.
-                Err(error) if call.deadline().is_none() => return Err(GovernanceError::plain(error)),
+                Err(error) if call.deadline().is_none() => return Err(plain(error)),
                 Err(error) => {
                     let why = format!("it was sent, and whether the token still works could not be read ({error})");
                     return Err(unknown(&why));
                 }
             }
         }
-        Err(lost.map_or_else(|| unknown("the token still works"), GovernanceError::plain))
+        Err(lost.map_or_else(|| unknown("the token still works"), plain))
     }
 
-    /// Whether Buildkite rejects the token, at once or after one of the pauses.
-    async fn is_rejected(&self, pauses: &[Duration], call: &CallContext) -> Result<bool, ApiError> {
-        for pause in std::iter::once(&Duration::ZERO).chain(pauses) {
-            sleep(*pause).await;
+    /// Whether Buildkite rejects the token, at once or after one of the delays.
+    async fn is_rejected(&self, delays: &[Duration], call: &CallContext) -> Result<bool, ApiError> {
+        for delay in std::iter::once(&Duration::ZERO).chain(delays) {
+            sleep(*delay).await;
             match self.upstream.access_token(call).await {
                 Ok(_) => {}
                 Err(error) if error.kind == ApiErrorKind::TokenRejected => return Ok(true),
@@ -180,9 +177,14 @@ impl Governance {
     }
 }
 
+/// The error itself: nothing more is known of the token or the organization.
+fn plain(error: ApiError) -> GovernanceError {
+    from_api(error, Subject::Other, None)
+}
+
 fn unknown(why: &str) -> GovernanceError {
     GovernanceError::Unavailable {
-        call: Endpoint::RevokeToken,
+        endpoint: Endpoint::RevokeToken,
         why: why.to_owned(),
     }
 }

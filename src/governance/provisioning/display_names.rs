@@ -8,27 +8,25 @@ use std::sync::{Mutex, PoisonError};
 use crate::governance::Principal;
 use crate::providers::buildkite::{OrganizationMember, Team, TeamId, UserId};
 
-/// Names that are kept of each kind: above any organization that was heard of.
-const KEPT: usize = 100_000;
+/// Cache size per kind; larger than any known organization.
+const MAX_NAMES: usize = 100_000;
 
 /// Slugs of teams and e-mails of people.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub(crate) struct DisplayNames {
     slugs: Mutex<HashMap<TeamId, String>>,
     emails: Mutex<HashMap<UserId, String>>,
 }
 
-impl Names {
-    pub(crate) fn teams(&self, teams: &[Team]) {
+impl DisplayNames {
+    pub(crate) fn record_teams(&self, teams: &[Team]) {
         let named = teams.iter().filter_map(|team| Some((team.id, team.slug.clone()?)));
-        keep(&self.slugs, named);
+        record(&self.slugs, named);
     }
 
-    pub(crate) fn people(&self, people: &[OrganizationMember]) {
-        let named = people
-            .iter()
-            .filter_map(|person| Some((person.id, person.email.clone()?)));
-        keep(&self.emails, named);
+    pub(crate) fn record_users(&self, users: &[OrganizationMember]) {
+        let named = users.iter().filter_map(|user| Some((user.id, user.email.clone()?)));
+        record(&self.emails, named);
     }
 
     pub(crate) fn slug(&self, team: TeamId) -> Option<String> {
@@ -40,7 +38,7 @@ impl Names {
     }
 
     /// A person as a message names them: by the e-mail that the caller used or that is known, else by id.
-    pub(crate) fn person(&self, principal: &Principal) -> String {
+    pub(crate) fn user_label(&self, principal: &Principal) -> String {
         match principal {
             Principal::Email(email) => email.clone(),
             Principal::User(user) => self.email(*user).unwrap_or_else(|| format!("user {user}")),
@@ -48,16 +46,16 @@ impl Names {
     }
 
     /// A team as a message names it.
-    pub(crate) fn team(&self, team: TeamId) -> String {
+    pub(crate) fn team_label(&self, team: TeamId) -> String {
         self.slug(team)
             .map_or_else(|| format!("team {team}"), |slug| format!("team `{slug}`"))
     }
 }
 
-fn keep<K: Eq + Hash>(names: &Mutex<HashMap<K, String>>, new: impl Iterator<Item = (K, String)>) {
+fn record<K: Eq + Hash>(names: &Mutex<HashMap<K, String>>, new: impl Iterator<Item = (K, String)>) {
     let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
     for (id, name) in new {
-        if names.len() < KEPT || names.contains_key(&id) {
+        if names.len() < MAX_NAMES || names.contains_key(&id) {
             names.insert(id, name);
         }
     }

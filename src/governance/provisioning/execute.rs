@@ -14,234 +14,246 @@
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::audit::Record;
+use super::audit::AuditRecord;
 use super::plan::{Plan, Request, Write, decide};
-use super::{Outcome, Pair};
+use super::{Membership, Outcome};
+use crate::governance::api_errors::{Subject, from_api};
 use crate::governance::{Governance, GovernanceError};
 use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Endpoint, Role, TeamMember, timestamp};
 
 /// Writes that one request may send: the first, and again where the one before is seen not to have been applied.
-const WRITES: usize = 5;
+const MAX_WRITES: usize = 5;
 
 /// More than this machine's clock and Buildkite's ever differ.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);
 
-/// What came back from a write.
-enum Sent {
+/// The result of a write.
+enum WriteResult {
     /// The echo is what was asked for.
-    Shown,
-    /// So it is, and the row is older than this request: the read that did not show it was wrong.
-    Found,
+    Confirmed,
+    /// The echo matches but the row predates this request: the member was already there and the earlier read was stale.
+    AlreadyPresent,
     /// There is no echo, or one of something else.
-    Unshown(Option<Role>),
-    Unsent(ApiError),
-    Lost(ApiError),
-    Refused(ApiError),
+    Unconfirmed(Option<Role>),
+    NotSent(ApiError),
+    ReplyLost(ApiError),
+    Rejected(ApiError),
 }
 
-/// One request about one pair.
-pub(crate) struct Work<'a> {
-    pub(crate) access: &'a Governance,
-    pub(crate) pair: Pair,
-    /// The person as messages name them.
-    pub(crate) person: String,
+/// The execution of one request about one membership.
+pub(crate) struct Operation<'a> {
+    pub(crate) governance: &'a Governance,
+    pub(crate) membership: Membership,
+    /// The user as messages name them.
+    pub(crate) user_label: String,
     request: Request,
     pub(crate) call: CallContext,
-    pub(crate) record: &'a mut Record,
+    pub(crate) record: &'a mut AuditRecord,
     /// A write of ours whose reply was lost: if it shows, it was this one.
-    pub(crate) lost: Option<Write>,
+    pub(crate) lost_write: Option<Write>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> Operation<'a> {
     pub(crate) fn new(
-        access: &'a Governance,
-        pair: Pair,
-        person: String,
+        governance: &'a Governance,
+        membership: Membership,
+        user_label: String,
         request: Request,
         call: CallContext,
-        record: &'a mut Record,
+        record: &'a mut AuditRecord,
     ) -> Self {
         Self {
-            access,
-            pair,
-            person,
+            governance,
+            membership,
+            user_label,
             request,
             call,
             record,
-            lost: None,
+            lost_write: None,
         }
     }
 
     pub(crate) async fn run(mut self) -> Result<Outcome, GovernanceError> {
-        match (self.until_decided().await, self.request) {
+        match (self.converge().await, self.request) {
             // In a team that is proven gone nobody holds anything.
             (Err(GovernanceError::TeamNotFound { .. }), Request::Revoke(_)) => Ok(Outcome::AlreadyRevoked),
             (outcome, _) => outcome,
         }
     }
 
-    async fn until_decided(&mut self) -> Result<Outcome, GovernanceError> {
-        let mut held = self.deciding_read().await?;
-        let mut trouble = None;
-        for _ in 0..WRITES {
-            let write = match self.decide(held) {
-                Plan::Already => return self.settle(held).await,
-                Plan::Make(write) => write,
+    async fn converge(&mut self) -> Result<Outcome, GovernanceError> {
+        let mut current = self.read_current_role().await?;
+        let mut last_error = None;
+        for _ in 0..MAX_WRITES {
+            let write = match self.decide(current) {
+                Plan::NoChange => return self.finish_unchanged(current).await,
+                Plan::Apply(write) => write,
             };
-            self.permit(write).await?;
+            self.preflight(write).await?;
             match self.send(write).await? {
-                Sent::Found if self.lost.is_none() => {
-                    self.record.saw(write.leaves());
-                    return Ok(Outcome::already(self.request));
+                WriteResult::AlreadyPresent if self.lost_write.is_none() => {
+                    self.record.observe_role(write.resulting_role());
+                    return Ok(Outcome::unchanged(self.request));
                 }
-                Sent::Shown | Sent::Found => return Ok(self.done(write)),
-                Sent::Unshown(echo) => {
-                    let before = held;
-                    held = self.see(write, before, echo).await?;
-                    if held == write.leaves() {
+                WriteResult::Confirmed | WriteResult::AlreadyPresent => return Ok(self.done(write)),
+                WriteResult::Unconfirmed(echo) => {
+                    let before = current;
+                    current = self.await_visibility(write, before, echo).await?;
+                    if current == write.resulting_role() {
                         return Ok(self.done(write));
                     }
-                    if held == before {
-                        return Err(self.unshown(write, held));
+                    if current == before {
+                        return Err(self.not_visible_error(write, current));
                     }
                 }
-                Sent::Unsent(error) => {
-                    held = self.read_until(|_| true, &[]).await?;
-                    trouble = Some(error);
+                WriteResult::NotSent(error) => {
+                    current = self.poll_role(|_| true, &[]).await?;
+                    last_error = Some(error);
                 }
-                Sent::Lost(error) => {
-                    held = self.look_for(write).await?;
-                    if held != write.leaves() && !error.is_transient() {
-                        return Err(self.access.explain(error, &self.call).await);
+                WriteResult::ReplyLost(error) => {
+                    current = self.recover_lost_reply(write).await?;
+                    if current != write.resulting_role() && !error.is_transient() {
+                        return Err(self.governance.call_error(error, &self.call).await);
                     }
-                    trouble = Some(error);
+                    last_error = Some(error);
                 }
-                Sent::Refused(error) => held = self.after_refusal(write, held, error).await?,
+                WriteResult::Rejected(error) => current = self.recheck_after_rejection(write, current, error).await?,
             }
         }
-        match self.decide(held) {
-            Plan::Already => self.settle(held).await,
-            Plan::Make(write) => Err(trouble.map_or_else(|| self.unshown(write, held), GovernanceError::plain)),
+        match self.decide(current) {
+            Plan::NoChange => self.finish_unchanged(current).await,
+            Plan::Apply(write) => Err(last_error.map_or_else(
+                || self.not_visible_error(write, current),
+                |error| from_api(error, Subject::Other, None),
+            )),
         }
     }
 
-    fn decide(&self, held: Option<Role>) -> Plan {
-        decide(self.request, held, self.access.settings.maintainer_revoke)
+    fn decide(&self, current: Option<Role>) -> Plan {
+        decide(self.request, current, self.governance.settings.maintainer_revoke)
     }
 
     /// Nothing is left to do: because a write of ours did it, or because it was so.
-    async fn settle(&mut self, held: Option<Role>) -> Result<Outcome, GovernanceError> {
-        if let Some(write) = self.lost.filter(|write| write.leaves() == held) {
+    async fn finish_unchanged(&mut self, current: Option<Role>) -> Result<Outcome, GovernanceError> {
+        if let Some(write) = self.lost_write.filter(|write| write.resulting_role() == current) {
             return Ok(self.done(write));
         }
-        if held.is_none() {
+        if current.is_none() {
             // Revoked already, if the 404 on the member means what it says: the team has to be there to be absent from.
-            match self.access.upstream.team(self.pair.team, &self.call).await {
-                Ok(team) => self.access.provisioning.names.teams(&[team]),
-                Err(error) => return Err(self.access.about_team(self.pair.team, error, &self.call).await),
+            match self.governance.upstream.team(self.membership.team, &self.call).await {
+                Ok(team) => self.governance.provisioning.display_names.record_teams(&[team]),
+                Err(error) => {
+                    return Err(self
+                        .governance
+                        .team_error(self.membership.team, error, &self.call)
+                        .await);
+                }
             }
         }
-        Ok(Outcome::already(self.request))
+        Ok(Outcome::unchanged(self.request))
     }
 
     fn done(&mut self, write: Write) -> Outcome {
-        self.record.saw(write.leaves());
-        self.remember(write);
+        self.record.observe_role(write.resulting_role());
+        self.record_own_write(write);
         Outcome::of(self.request, write)
     }
 
-    fn remember(&self, write: Write) {
-        let explains = self.access.settings.patience.own_writes;
-        self.access
+    fn record_own_write(&self, write: Write) {
+        let valid_for = self.governance.settings.write_timeouts.own_write_window;
+        self.governance
             .provisioning
-            .turns
-            .wrote(self.pair, write.leaves(), explains);
+            .recent_writes
+            .record(self.membership, write.resulting_role(), valid_for);
     }
 
     /// The last look before a write: the guards, whether somebody still waits for it, and the record.
-    async fn permit(&mut self, write: Write) -> Result<(), GovernanceError> {
-        self.access.guard(self.pair, write, &self.call).await?;
+    async fn preflight(&mut self, write: Write) -> Result<(), GovernanceError> {
+        self.governance.guard(self.membership, write, &self.call).await?;
         if self.call.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(GovernanceError::DeadlineExceeded);
         }
         if self.call.is_cancelled() {
             return Err(GovernanceError::Abandoned);
         }
-        self.record.intend(write).await
+        self.record.write_intent(write).await
     }
 
-    async fn send(&mut self, write: Write) -> Result<Sent, GovernanceError> {
-        let Pair { team, user } = self.pair;
-        let upstream = &self.access.upstream;
+    async fn send(&mut self, write: Write) -> Result<WriteResult, GovernanceError> {
+        let Membership { team, user } = self.membership;
+        let upstream = &self.governance.upstream;
         // Both before and after: a sync that reads the team meanwhile may see it either way, and must not keep the older.
-        self.access.read_ahead.forget(team);
+        self.governance.prefetch.invalidate(team);
         let echo = match write {
             Write::Add(role) => upstream.add_member(team, user, role, &self.call).await,
             Write::Change { to, .. } => upstream.change_role(team, user, to, &self.call).await,
             Write::Remove(_) => upstream.remove_member(team, user, &self.call).await.map(|()| None),
         };
-        self.access.read_ahead.forget(team);
-        let unsent = matches!(&echo, Err(error) if !error.may_have_applied());
-        if !unsent {
+        self.governance.prefetch.invalidate(team);
+        let not_sent = matches!(&echo, Err(error) if !error.may_have_applied());
+        if !not_sent {
             // Something may have changed: from here on the rest is finished whoever waits for it.
             self.call = self
                 .call
-                .detached_until(Instant::now() + self.access.settings.patience.finish);
+                .detached_until(Instant::now() + self.governance.settings.write_timeouts.completion);
         }
         match echo {
-            Ok(echo) => Ok(match echo.as_ref().and_then(|row| echoed(row, self.pair)) {
-                Some(role) if Some(role) != write.leaves() => Sent::Unshown(Some(role)),
-                Some(_) if matches!(write, Write::Add(_)) && echo.as_ref().is_some_and(is_old) => Sent::Found,
-                Some(_) => Sent::Shown,
-                None => Sent::Unshown(None),
+            Ok(echo) => Ok(match echo.as_ref().and_then(|row| echoed(row, self.membership)) {
+                Some(role) if Some(role) != write.resulting_role() => WriteResult::Unconfirmed(Some(role)),
+                Some(_) if matches!(write, Write::Add(_)) && echo.as_ref().is_some_and(is_old) => {
+                    WriteResult::AlreadyPresent
+                }
+                Some(_) => WriteResult::Confirmed,
+                None => WriteResult::Unconfirmed(None),
             }),
             Err(error) => match error.kind {
-                ApiErrorKind::NotFound | ApiErrorKind::Rejected(_) => Ok(Sent::Refused(error)),
-                ApiErrorKind::Unavailable(_) if unsent => Ok(Sent::Unsent(error)),
-                ApiErrorKind::Unavailable(_) | ApiErrorKind::Unexpected(_) => Ok(Sent::Lost(error)),
+                ApiErrorKind::NotFound | ApiErrorKind::Rejected(_) => Ok(WriteResult::Rejected(error)),
+                ApiErrorKind::Unavailable(_) if not_sent => Ok(WriteResult::NotSent(error)),
+                ApiErrorKind::Unavailable(_) | ApiErrorKind::Unexpected(_) => Ok(WriteResult::ReplyLost(error)),
                 ApiErrorKind::Forbidden if matches!(write, Write::Add(_)) => Err(self.after_forbidden_add(error).await),
-                _ => Err(self.access.explain(error, &self.call).await),
+                _ => Err(self.governance.call_error(error, &self.call).await),
             },
         }
     }
 
-    /// A write was accepted and not echoed: it is looked for as long as writes may take to show. What both the echo and a
-    /// read show instead is somebody else's, and ends the wait.
-    async fn see(
+    /// The write was accepted without a matching echo. Poll until it is visible; stop if both the echo and a read show the same
+    /// different role, which is a concurrent change.
+    async fn await_visibility(
         &mut self,
         write: Write,
         before: Option<Role>,
         echo: Option<Role>,
     ) -> Result<Option<Role>, GovernanceError> {
-        self.remember(write);
+        self.record_own_write(write);
         let instead = echo.filter(|_| echo != before);
-        let pauses = &self.access.settings.patience.pauses;
-        self.read_until(
-            |held| held == write.leaves() || (held.is_some() && held == instead),
+        let pauses = &self.governance.settings.write_timeouts.read_back_delays;
+        self.poll_role(
+            |current| current == write.resulting_role() || (current.is_some() && current == instead),
             pauses,
         )
         .await
     }
 
     /// A write's reply was lost: it is looked for, and remembered as one that may still come to show.
-    async fn look_for(&mut self, write: Write) -> Result<Option<Role>, GovernanceError> {
-        self.remember(write);
-        self.lost = Some(write);
-        let doubts = self.access.settings.patience.doubts();
-        self.read_until(|held| held == write.leaves(), doubts).await
+    async fn recover_lost_reply(&mut self, write: Write) -> Result<Option<Role>, GovernanceError> {
+        self.record_own_write(write);
+        self.lost_write = Some(write);
+        let doubts = self.governance.settings.write_timeouts.recheck_delays();
+        self.poll_role(|current| current == write.resulting_role(), doubts)
+            .await
     }
 
-    fn unshown(&self, write: Write, held: Option<Role>) -> GovernanceError {
+    fn not_visible_error(&self, write: Write, current: Option<Role>) -> GovernanceError {
         GovernanceError::Unavailable {
-            call: match write {
+            endpoint: match write {
                 Write::Add(_) => Endpoint::AddMember,
                 Write::Change { .. } => Endpoint::ChangeRole,
                 Write::Remove(_) => Endpoint::RemoveMember,
             },
             why: format!(
                 "the change was sent but does not show ({} now {})",
-                self.person,
-                match held {
+                self.user_label,
+                match current {
                     None => "holds nothing",
                     Some(Role::Member) => "is member",
                     Some(Role::Maintainer) => "is maintainer",
@@ -252,12 +264,12 @@ impl<'a> Work<'a> {
 }
 
 /// The role that an echo shows of this pair.
-fn echoed(row: &TeamMember, pair: Pair) -> Option<Role> {
-    (row.user_id == pair.user).then(|| row.role.known()).flatten()
+fn echoed(row: &TeamMember, membership: Membership) -> Option<Role> {
+    (row.user_id == membership.user).then(|| row.role.known()).flatten()
 }
 
 /// Whether a row began long before now, by more than clocks differ.
 fn is_old(row: &TeamMember) -> bool {
     let began = row.created_at.as_deref().and_then(timestamp);
-    began.is_some_and(|began| Timestamp::now().duration_since(began) > CLOCKS_DIFFER)
+    began.is_some_and(|began| Timestamp::now().duration_since(began) > MAX_CLOCK_SKEW)
 }

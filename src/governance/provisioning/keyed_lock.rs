@@ -1,120 +1,84 @@
-//! Whose turn it is: calls about the same team and person run one at a time, in the order in which they came; others at once.
-//!
-//! Also remembered, for some seconds, is what we ourselves wrote to a pair, and only in order to read again: Buildkite may
-//! show a write late, and a read that does not show it yet is not somebody else's change.
+//! Serialises requests about the same membership, in arrival order. Requests about different memberships run concurrently.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Mutex as Turnstile, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
-use crate::providers::buildkite::{Role, TeamId, UserId};
+use crate::providers::buildkite::{TeamId, UserId};
 
-/// A person and a team.
+/// A user in a team.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Pair {
+pub struct Membership {
     /// The team.
     pub team: TeamId,
-    /// The person.
+    /// The user.
     pub user: UserId,
 }
 
-/// What we wrote last, and until when that explains a read.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OwnWrite {
-    pub(crate) left: Option<Role>,
-    pub(crate) until: Instant,
-}
-
-/// The turns of all pairs.
+/// One fair lock per membership.
 #[derive(Debug, Default)]
-pub(crate) struct Turns {
-    queues: Mutex<HashMap<Pair, Arc<Turnstile<()>>>>,
-    written: Mutex<HashMap<Pair, OwnWrite>>,
+pub(crate) struct KeyedLock {
+    locks: Mutex<HashMap<Membership, Arc<AsyncMutex<()>>>>,
 }
 
-/// The right to look at a pair and change it; the next in line has it when this is dropped.
-pub(crate) type Turn = OwnedMutexGuard<()>;
+/// Exclusive access to a membership; dropping it admits the next request.
+pub(crate) type MembershipGuard = OwnedMutexGuard<()>;
 
-impl Turns {
-    /// Waits for the pair's turn; none where the deadline passes first.
-    pub(crate) async fn take(&self, pair: Pair, deadline: Option<Instant>) -> Option<Turn> {
-        let queue = {
-            let mut queues = lock(&self.queues);
-            queues.retain(|_, queue| Arc::strong_count(queue) > 1);
-            Arc::clone(queues.entry(pair).or_default())
+impl KeyedLock {
+    /// Waits for exclusive access to the membership. Returns `None` if the deadline passes first.
+    pub(crate) async fn acquire(&self, membership: Membership, deadline: Option<Instant>) -> Option<MembershipGuard> {
+        let lock = {
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            Arc::clone(locks.entry(membership).or_default())
         };
-        let turn = queue.lock_owned();
+        let guard = lock.lock_owned();
         match deadline {
-            Some(deadline) => timeout_at(deadline, turn).await.ok(),
-            None => Some(turn.await),
+            Some(deadline) => timeout_at(deadline, guard).await.ok(),
+            None => Some(guard.await),
         }
     }
-
-    /// Remembers what a write of ours left.
-    pub(crate) fn wrote(&self, pair: Pair, left: Option<Role>, explains: Duration) {
-        let now = Instant::now();
-        let mut written = lock(&self.written);
-        written.retain(|_, write| write.until > now);
-        written.insert(
-            pair,
-            OwnWrite {
-                left,
-                until: now + explains,
-            },
-        );
-    }
-
-    /// What we wrote to the pair, as long as that explains a read.
-    pub(crate) fn recent(&self, pair: Pair) -> Option<OwnWrite> {
-        lock(&self.written)
-            .get(&pair)
-            .copied()
-            .filter(|write| write.until > Instant::now())
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use uuid::Uuid;
 
     use super::*;
 
-    fn pair(number: u128) -> Pair {
-        Pair {
+    fn membership(number: u128) -> Membership {
+        Membership {
             team: Uuid::from_u128(number).into(),
             user: Uuid::from_u128(number).into(),
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pair_is_one_at_a_time_and_others_do_not_wait() {
-        let turns = Turns::default();
+    async fn a_membership_is_locked_by_one_request_and_others_do_not_wait() {
+        let locks = KeyedLock::default();
         let soon = || Some(Instant::now() + Duration::from_secs(1));
-        let first = turns.take(pair(1), None).await.unwrap();
-        assert!(turns.take(pair(2), soon()).await.is_some());
-        assert!(turns.take(pair(1), soon()).await.is_none());
+        let first = locks.acquire(membership(1), None).await.unwrap();
+        assert!(locks.acquire(membership(2), soon()).await.is_some());
+        assert!(locks.acquire(membership(1), soon()).await.is_none());
         drop(first);
-        assert!(turns.take(pair(1), soon()).await.is_some());
+        assert!(locks.acquire(membership(1), soon()).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn turns_are_taken_in_the_order_of_arrival() {
-        let turns = Arc::new(Turns::default());
-        let first = turns.take(pair(1), None).await;
+    async fn a_membership_is_locked_in_the_order_of_arrival() {
+        let locks = Arc::new(KeyedLock::default());
+        let first = locks.acquire(membership(1), None).await;
         let order = Arc::new(Mutex::new(Vec::new()));
         let waiting: Vec<_> = (0..20)
             .map(|number| {
-                let (turns, order) = (Arc::clone(&turns), Arc::clone(&order));
+                let (locks, order) = (Arc::clone(&locks), Arc::clone(&order));
                 tokio::spawn(async move {
-                    let _turn = turns.take(pair(1), None).await;
-                    lock(&order).push(number);
+                    let _guard = locks.acquire(membership(1), None).await;
+                    order.lock().unwrap().push(number);
                 })
             })
             .collect();
@@ -123,17 +87,6 @@ mod tests {
         for waiter in waiting {
             waiter.await.unwrap();
         }
-        assert_eq!(*lock(&order), (0..20).collect::<Vec<_>>());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_own_write_is_remembered_for_ten_seconds() {
-        let turns = Turns::default();
-        let ten_seconds = Duration::from_secs(10);
-        turns.wrote(pair(1), Some(Role::Member), ten_seconds);
-        assert_eq!(turns.recent(pair(1)).unwrap().left, Some(Role::Member));
-        assert!(turns.recent(pair(2)).is_none());
-        tokio::time::advance(ten_seconds).await;
-        assert!(turns.recent(pair(1)).is_none());
+        assert_eq!(*order.lock().unwrap(), (0..20).collect::<Vec<_>>());
     }
 }

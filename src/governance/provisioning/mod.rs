@@ -17,6 +17,7 @@ mod preview;
 mod principal;
 pub mod protection;
 pub mod read_back;
+pub mod recent_writes;
 pub mod rejected_write;
 #[cfg(test)]
 mod tests;
@@ -33,22 +34,23 @@ use tokio_util::task::TaskTracker;
 
 pub use audit::AuditSink;
 pub use disconnect::OwnToken;
-pub use keyed_lock::Pair;
+pub use keyed_lock::Membership;
 pub use outcome::{Outcome, ProvisioningResult};
-pub use plan::{MaintainerRevoke, Operation, Plan, Request, Write, decide};
+pub use plan::{MaintainerRevoke, OperationKind, Plan, Request, Write, decide};
 pub use preview::Preview;
-pub(crate) use protection::Names as ProtectedNames;
 pub use protection::Protected;
+pub(crate) use protection::ProtectedNames;
 pub use timeouts::WriteTimeouts;
 
 use super::{EntitlementId, Governance, GovernanceError, GrantId, Principal};
 use crate::providers::buildkite::{CallContext, Lane};
-use audit::{Audit, Record, Subject};
-use display_names::Names;
-use execute::Work;
-use keyed_lock::Turns;
+use audit::{Attempt, Audit, AuditRecord};
+use display_names::DisplayNames;
+use execute::Operation;
+use keyed_lock::KeyedLock;
 use principal::Directory;
-use protection::Guards;
+use protection::Protections;
+use recent_writes::RecentWrites;
 
 /// The sink that is a file.
 pub(crate) fn file_sink(path: PathBuf) -> Arc<dyn AuditSink> {
@@ -58,13 +60,14 @@ pub(crate) fn file_sink(path: PathBuf) -> Arc<dyn AuditSink> {
 /// What provisioning keeps between calls.
 #[derive(Debug, Default)]
 pub(crate) struct Provisioning {
-    turns: Turns,
+    membership_locks: KeyedLock,
+    recent_writes: RecentWrites,
     directory: Directory,
-    guards: Guards,
-    pub(crate) names: Names,
+    protections: Protections,
+    pub(crate) display_names: DisplayNames,
     audit: Arc<Audit>,
-    under_way: TaskTracker,
-    ending: CancellationToken,
+    in_flight: TaskTracker,
+    shutdown: CancellationToken,
 }
 
 impl Provisioning {
@@ -77,14 +80,14 @@ impl Provisioning {
     }
 }
 
-/// Who asks, and for how long.
+/// The caller of a request, and its deadlines.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
-    /// Who called, as the record names them.
+    /// The caller, as the audit record names it.
     pub caller: Arc<str>,
     /// The name of the request in both sides' records.
     pub request_id: String,
-    /// When they stop waiting.
+    /// When the caller stops waiting.
     pub deadline: Option<Instant>,
     /// When the call ends as `DEADLINE_EXCEEDED`: a little earlier.
     pub answer_by: Option<Instant>,
@@ -92,7 +95,7 @@ pub struct RequestContext {
 
 impl RequestContext {
     /// Why the caller does not wait any more: it was answered that its time is over, or it hung up.
-    fn gone(&self) -> GovernanceError {
+    fn disconnect_error(&self) -> GovernanceError {
         if self.answer_by.is_some_and(|answer_by| answer_by <= Instant::now()) {
             GovernanceError::DeadlineExceeded
         } else {
@@ -103,9 +106,9 @@ impl RequestContext {
 
 /// What could be read of a request that is not well formed.
 #[derive(Debug, Clone)]
-pub struct Malformed {
+pub struct MalformedRequest {
     /// The operation.
-    pub operation: Operation,
+    pub operation: OperationKind,
     /// The entitlement, where it could be read.
     pub entitlement: Option<EntitlementId>,
     /// The principal, where it could be read.
@@ -113,7 +116,7 @@ pub struct Malformed {
 }
 
 impl Governance {
-    /// Lets `principal` hold the entitlement.
+    /// Grants the entitlement to `principal`.
     ///
     /// # Errors
     /// Each leaves the caller knowing that nothing may be claimed: see the design's table.
@@ -121,13 +124,13 @@ impl Governance {
         self: &Arc<Self>,
         entitlement: EntitlementId,
         principal: Principal,
-        asker: RequestContext,
+        context: RequestContext,
     ) -> Result<ProvisioningResult, GovernanceError> {
-        self.provision(Request::Grant(entitlement.role), entitlement, principal, asker)
+        self.provision(Request::Grant(entitlement.role), entitlement, principal, context)
             .await
     }
 
-    /// Lets `principal` hold the entitlement no longer.
+    /// Revokes the entitlement from `principal`.
     ///
     /// # Errors
     /// As for a grant.
@@ -135,56 +138,56 @@ impl Governance {
         self: &Arc<Self>,
         entitlement: EntitlementId,
         principal: Principal,
-        asker: RequestContext,
+        context: RequestContext,
     ) -> Result<ProvisioningResult, GovernanceError> {
-        self.provision(Request::Revoke(entitlement.role), entitlement, principal, asker)
+        self.provision(Request::Revoke(entitlement.role), entitlement, principal, context)
             .await
     }
 
     /// Puts a request on record that was refused because it is not well formed, and returns `error`, the reason.
-    pub async fn record_refusal(
+    pub async fn record_rejected_request(
         &self,
-        request: Malformed,
-        asker: RequestContext,
+        request: MalformedRequest,
+        context: RequestContext,
         error: GovernanceError,
     ) -> GovernanceError {
         let call = CallContext::new(Lane::Provisioning);
-        let Malformed {
+        let MalformedRequest {
             operation,
             entitlement,
             principal,
         } = request;
-        let record = self.record(operation, entitlement, principal, asker, call);
+        let record = self.record(operation, entitlement, principal, context, call);
         let refused = Err(error);
-        record.conclude(&refused).await;
+        record.write_outcome(&refused).await;
         refused.err().unwrap_or(GovernanceError::Abandoned)
     }
 
-    /// What keeps audit records from being written, if anything does.
+    /// Why audit records cannot be written, if they cannot.
     #[must_use]
-    pub fn audit_trouble(&self) -> Option<String> {
-        self.provisioning.audit.trouble()
+    pub fn audit_error(&self) -> Option<String> {
+        self.provisioning.audit.error()
     }
 
     /// Where audit records cannot be written, finds out whether they can be again.
-    pub(crate) async fn look_at_audit(&self) {
-        self.provisioning.audit.look().await;
+    pub(crate) async fn recheck_audit(&self) {
+        self.provisioning.audit.recheck().await;
     }
 
-    /// From now on no write is begun: what waits for its turn or for the budget ends as `ShuttingDown`.
-    pub fn begin_no_more(&self) {
-        self.provisioning.ending.cancel();
+    /// Starts no further write: requests that wait for a lock or for the budget end as `ShuttingDown`.
+    pub fn stop_accepting(&self) {
+        self.provisioning.shutdown.cancel();
     }
 
     /// Resolves once nothing new is begun.
     pub async fn ending(&self) {
-        self.provisioning.ending.cancelled().await;
+        self.provisioning.shutdown.cancelled().await;
     }
 
     /// Resolves once every grant and revoke that was begun is finished, also those whose caller is gone.
-    pub async fn finish_changes(&self) {
-        self.provisioning.under_way.close();
-        self.provisioning.under_way.wait().await;
+    pub async fn drain(&self) {
+        self.provisioning.in_flight.close();
+        self.provisioning.in_flight.wait().await;
     }
 
     async fn provision(
@@ -192,37 +195,39 @@ impl Governance {
         request: Request,
         entitlement: EntitlementId,
         principal: Principal,
-        asker: RequestContext,
+        context: RequestContext,
     ) -> Result<ProvisioningResult, GovernanceError> {
         let call = CallContext::new(Lane::Provisioning)
-            .with_deadline(asker.deadline)
-            .with_cancellation(&self.provisioning.ending);
+            .with_deadline(context.deadline)
+            .with_cancellation(&self.provisioning.shutdown);
         let mut record = self.record(
             request.operation(),
             Some(entitlement),
             Some(principal.clone()),
-            asker.clone(),
+            context.clone(),
             call.clone(),
         );
-        let (pair, turn) = match self.turn(entitlement, &principal, &mut record, &call).await {
-            Ok(turn) => turn,
+        let (membership, guard) = match self.lock_membership(entitlement, &principal, &mut record, &call).await {
+            Ok(guard) => guard,
             Err(error) => {
-                let failed = Err(self.because_of_the_end(error, &asker));
-                record.conclude(&failed).await;
+                let failed = Err(self.as_shutdown_error(error, &context));
+                record.write_outcome(&failed).await;
                 return Err(failed.err().unwrap_or(GovernanceError::Abandoned));
             }
         };
-        let somebody_waits = call.cancel_on_drop();
-        let access = Arc::clone(self);
-        let task = self.provisioning.under_way.spawn(async move {
-            let _turn = turn;
-            let person = access.provisioning.names.person(&principal);
-            let outcome = Work::new(&access, pair, person, request, call, &mut record).run().await;
-            let outcome = outcome.map_err(|error| access.because_of_the_end(error, &asker));
+        let cancel_guard = call.cancel_on_drop();
+        let governance = Arc::clone(self);
+        let task = self.provisioning.in_flight.spawn(async move {
+            let _turn = guard;
+            let user_label = governance.provisioning.display_names.user_label(&principal);
+            let outcome = Operation::new(&governance, membership, user_label, request, call, &mut record)
+                .run()
+                .await;
+            let outcome = outcome.map_err(|error| governance.as_shutdown_error(error, &context));
             let before = record.before();
-            record.conclude(&outcome).await;
+            record.write_outcome(&outcome).await;
             // Whether the record could be written is part of health.
-            access.observed.stir();
+            governance.recorder.notify();
             (outcome, before)
         });
         let (outcome, before) = match task.await {
@@ -233,11 +238,11 @@ impl Governance {
                 Err(_) => (Err(GovernanceError::Abandoned), None),
             },
         };
-        drop(somebody_waits);
+        drop(cancel_guard);
         Ok(ProvisioningResult {
             grant: GrantId {
                 entitlement,
-                user: pair.user,
+                user: membership.user,
             },
             outcome: outcome?,
             before,
@@ -246,58 +251,58 @@ impl Governance {
 
     fn record(
         &self,
-        operation: Operation,
+        operation: OperationKind,
         entitlement: Option<EntitlementId>,
         principal: Option<Principal>,
-        asker: RequestContext,
+        context: RequestContext,
         call: CallContext,
-    ) -> Record {
-        let names = &self.provisioning.names;
-        let subject = Subject {
-            asker,
+    ) -> AuditRecord {
+        let display_names = &self.provisioning.display_names;
+        let attempt = Attempt {
+            context,
             operation,
             entitlement,
             principal,
-            team_slug: entitlement.and_then(|entitlement| names.slug(entitlement.team)),
+            team_slug: entitlement.and_then(|entitlement| display_names.slug(entitlement.team)),
         };
-        Record::new(Arc::clone(&self.provisioning.audit), subject, call)
+        AuditRecord::new(Arc::clone(&self.provisioning.audit), attempt, call)
     }
 
-    /// Waits for the pair's turn. Taken before the task is made, so that arrival decides the order, and a caller that hangs up
-    /// while it waits starts nothing.
-    async fn turn(
+    /// Acquires the membership lock before spawning, so requests run in arrival order and a caller that disconnects while queued
+    /// has no effect.
+    async fn lock_membership(
         &self,
         entitlement: EntitlementId,
         principal: &Principal,
-        record: &mut Record,
+        record: &mut AuditRecord,
         call: &CallContext,
-    ) -> Result<(Pair, keyed_lock::Turn), GovernanceError> {
+    ) -> Result<(Membership, keyed_lock::MembershipGuard), GovernanceError> {
         if !self.settings.provisioning {
             return Err(GovernanceError::ProvisioningDisabled);
         }
         if call.is_cancelled() {
             return Err(GovernanceError::ShuttingDown);
         }
-        let user = self.resolve(principal, call).await?;
-        record.is_about(user, self.provisioning.names.email(user));
-        let pair = Pair {
+        let user = self.resolve_principal(principal, call).await?;
+        record.set_user(user, self.provisioning.display_names.email(user));
+        let membership = Membership {
             team: entitlement.team,
             user,
         };
-        let turn = tokio::select! {
+        let guard = tokio::select! {
             biased;
             () = call.cancelled() => return Err(GovernanceError::ShuttingDown),
-            turn = self.provisioning.turns.take(pair, call.deadline()) => turn,
+            guard = self.provisioning.membership_locks.acquire(membership, call.deadline()) => guard,
         };
-        Ok((pair, turn.ok_or(GovernanceError::DeadlineExceeded)?))
+        Ok((membership, guard.ok_or(GovernanceError::DeadlineExceeded)?))
     }
 
     /// A write that was not begun because the process ends, or because its caller's time was over, says so rather than that the
     /// caller is gone.
-    fn because_of_the_end(&self, error: GovernanceError, asker: &RequestContext) -> GovernanceError {
+    fn as_shutdown_error(&self, error: GovernanceError, context: &RequestContext) -> GovernanceError {
         match error {
-            GovernanceError::Abandoned if self.provisioning.ending.is_cancelled() => GovernanceError::ShuttingDown,
-            GovernanceError::Abandoned => asker.gone(),
+            GovernanceError::Abandoned if self.provisioning.shutdown.is_cancelled() => GovernanceError::ShuttingDown,
+            GovernanceError::Abandoned => context.disconnect_error(),
             other => other,
         }
     }

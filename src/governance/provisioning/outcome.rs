@@ -7,7 +7,7 @@ use crate::providers::buildkite::Role;
 /// What a grant or revoke came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The role was given to somebody who held none.
+    /// The role was granted to a user without one.
     Granted,
     /// The role was held already.
     AlreadyExists,
@@ -44,7 +44,7 @@ impl Outcome {
         }
     }
 
-    pub(crate) fn already(request: Request) -> Self {
+    pub(crate) fn unchanged(request: Request) -> Self {
         match request {
             Request::Grant(_) => Self::AlreadyExists,
             Request::Revoke(_) => Self::AlreadyRevoked,

@@ -11,25 +11,25 @@
 
 use crate::providers::buildkite::Role;
 
-/// What was asked for.
+/// The request, with its role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Request {
-    /// Let somebody hold the role.
+    /// Grant the role.
     Grant(Role),
-    /// Let somebody hold the role no longer.
+    /// Revoke the role.
     Revoke(Role),
 }
 
 /// A grant or a revoke, of any role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
+pub enum OperationKind {
     /// A grant.
     Grant,
     /// A revoke.
     Revoke,
 }
 
-impl Operation {
+impl OperationKind {
     /// The operation's name in logs and records.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -43,10 +43,10 @@ impl Operation {
 impl Request {
     /// Which of the two it is.
     #[must_use]
-    pub fn operation(self) -> Operation {
+    pub fn operation(self) -> OperationKind {
         match self {
-            Self::Grant(_) => Operation::Grant,
-            Self::Revoke(_) => Operation::Revoke,
+            Self::Grant(_) => OperationKind::Grant,
+            Self::Revoke(_) => OperationKind::Revoke,
         }
     }
 
@@ -88,7 +88,7 @@ pub enum Write {
 impl Write {
     /// The role held once the write took effect.
     #[must_use]
-    pub fn leaves(self) -> Option<Role> {
+    pub fn resulting_role(self) -> Option<Role> {
         match self {
             Self::Add(role) | Self::Change { to: role, .. } => Some(role),
             Self::Remove(_) => None,
@@ -99,44 +99,44 @@ impl Write {
 /// What has to be done about a request, given the role held now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// It is so already.
-    Already,
+    /// The membership is as requested already.
+    NoChange,
     /// Make this change.
-    Make(Write),
+    Apply(Write),
 }
 
 /// The table.
 #[must_use]
 #[expect(clippy::match_same_arms, reason = "each arm is a cell of the table above")]
 pub fn decide(request: Request, held: Option<Role>, maintainer_revoke: MaintainerRevoke) -> Plan {
-    use Plan::{Already, Make};
+    use Plan::{Apply, NoChange};
     use Request::{Grant, Revoke};
     use Role::{Maintainer, Member};
 
     match (request, held) {
-        (Grant(Member), None) => Make(Write::Add(Member)),
-        (Grant(Member), Some(Member)) => Already,
-        (Grant(Member), Some(Maintainer)) => Make(Write::Change {
+        (Grant(Member), None) => Apply(Write::Add(Member)),
+        (Grant(Member), Some(Member)) => NoChange,
+        (Grant(Member), Some(Maintainer)) => Apply(Write::Change {
             from: Maintainer,
             to: Member,
         }),
 
-        (Grant(Maintainer), None) => Make(Write::Add(Maintainer)),
-        (Grant(Maintainer), Some(Member)) => Make(Write::Change {
+        (Grant(Maintainer), None) => Apply(Write::Add(Maintainer)),
+        (Grant(Maintainer), Some(Member)) => Apply(Write::Change {
             from: Member,
             to: Maintainer,
         }),
-        (Grant(Maintainer), Some(Maintainer)) => Already,
+        (Grant(Maintainer), Some(Maintainer)) => NoChange,
 
-        (Revoke(Member), None) => Already,
-        (Revoke(Member), Some(Member)) => Make(Write::Remove(Member)),
-        (Revoke(Member), Some(Maintainer)) => Already,
+        (Revoke(Member), None) => NoChange,
+        (Revoke(Member), Some(Member)) => Apply(Write::Remove(Member)),
+        (Revoke(Member), Some(Maintainer)) => NoChange,
 
-        (Revoke(Maintainer), None) => Already,
-        (Revoke(Maintainer), Some(Member)) => Already,
+        (Revoke(Maintainer), None) => NoChange,
+        (Revoke(Maintainer), Some(Member)) => NoChange,
         (Revoke(Maintainer), Some(Maintainer)) => match maintainer_revoke {
-            MaintainerRevoke::Remove => Make(Write::Remove(Maintainer)),
-            MaintainerRevoke::Demote => Make(Write::Change {
+            MaintainerRevoke::Remove => Apply(Write::Remove(Maintainer)),
+            MaintainerRevoke::Demote => Apply(Write::Change {
                 from: Maintainer,
                 to: Member,
             }),
@@ -156,11 +156,11 @@ mod tests {
         {
             for held in [None, Some(Role::Member), Some(Role::Maintainer)] {
                 for mode in [MaintainerRevoke::Remove, MaintainerRevoke::Demote] {
-                    if let Plan::Make(write) = decide(request, held, mode) {
-                        assert_ne!(write.leaves(), held, "{request:?} {held:?}");
+                    if let Plan::Apply(write) = decide(request, held, mode) {
+                        assert_ne!(write.resulting_role(), held, "{request:?} {held:?}");
                         assert_eq!(
-                            decide(request, write.leaves(), mode),
-                            Plan::Already,
+                            decide(request, write.resulting_role(), mode),
+                            Plan::NoChange,
                             "{request:?} {held:?}"
                         );
                     }
@@ -176,14 +176,14 @@ mod tests {
             Some(Role::Maintainer),
             MaintainerRevoke::Remove,
         );
-        assert_eq!(decision, Plan::Already);
+        assert_eq!(decision, Plan::NoChange);
     }
 
     #[test]
     fn a_role_change_is_one_patch_and_never_a_removal() {
         for (held, wanted) in [(Role::Member, Role::Maintainer), (Role::Maintainer, Role::Member)] {
             let decision = decide(Request::Grant(wanted), Some(held), MaintainerRevoke::Remove);
-            assert_eq!(decision, Plan::Make(Write::Change { from: held, to: wanted }));
+            assert_eq!(decision, Plan::Apply(Write::Change { from: held, to: wanted }));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::plan::{Plan, Request, Write, decide};
-use super::{Outcome, Pair};
+use super::{Membership, Outcome};
 use crate::governance::{EntitlementId, Governance, GovernanceError, OwnerRole, Principal};
 use crate::providers::buildkite::{CallContext, Lane, Role, Team, UserId};
 
@@ -26,12 +26,12 @@ impl Governance {
     pub async fn team_named(&self, named: &str) -> Result<Team, GovernanceError> {
         let call = self.changing();
         let looked = async {
-            let teams: Vec<Team> = self.whole(&call).await?;
+            let teams: Vec<Team> = self.read_all(&call).await?;
             let by_slug = teams.iter().find(|team| team.slug.as_deref() == Some(named));
             let found = by_slug.or_else(|| teams.iter().find(|team| team.id.to_string() == named));
             match found {
                 Some(team) => {
-                    self.provisioning.names.teams(std::slice::from_ref(team));
+                    self.provisioning.display_names.record_teams(std::slice::from_ref(team));
                     Ok(team.clone())
                 }
                 None => Err(self.no_team_named(named, &call).await?),
@@ -79,24 +79,24 @@ impl Governance {
         principal: &Principal,
         call: &CallContext,
     ) -> Result<Preview, GovernanceError> {
-        let pair = Pair {
+        let membership = Membership {
             team: entitlement.team,
-            user: self.resolve(principal, call).await?,
+            user: self.resolve_principal(principal, call).await?,
         };
-        let held = self.role_held(pair, call).await?;
+        let held = self.role_held(membership, call).await?;
         let outcome = match decide(request, held, self.settings.maintainer_revoke) {
-            Plan::Already => Outcome::already(request),
-            Plan::Make(write) => {
-                self.guard(pair, write, call).await?;
-                if matches!(write, Write::Add(_)) && self.is_outside(pair.user, call).await? {
-                    let person = self.provisioning.names.person(principal);
+            Plan::NoChange => Outcome::unchanged(request),
+            Plan::Apply(write) => {
+                self.guard(membership, write, call).await?;
+                if matches!(write, Write::Add(_)) && self.is_outsider(membership.user, call).await? {
+                    let person = self.provisioning.display_names.user_label(principal);
                     return Err(GovernanceError::UserNotInOrganization { person });
                 }
                 Outcome::of(request, write)
             }
         };
         Ok(Preview {
-            user: pair.user,
+            user: membership.user,
             held,
             outcome,
         })
@@ -104,13 +104,13 @@ impl Governance {
 
     /// A call on the lane of changes, given up once nothing new is begun.
     pub(crate) fn changing(&self) -> CallContext {
-        CallContext::new(Lane::Provisioning).with_cancellation(&self.provisioning.ending)
+        CallContext::new(Lane::Provisioning).with_cancellation(&self.provisioning.shutdown)
     }
 
     /// Such a call is abandoned for no other reason.
     pub(crate) fn because_it_ends(&self, error: GovernanceError) -> GovernanceError {
         match error {
-            GovernanceError::Abandoned if self.provisioning.ending.is_cancelled() => GovernanceError::ShuttingDown,
+            GovernanceError::Abandoned if self.provisioning.shutdown.is_cancelled() => GovernanceError::ShuttingDown,
             other => other,
         }
     }

@@ -13,18 +13,18 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
-use super::keyed_lock::Pair;
+use super::keyed_lock::Membership;
 use super::plan::Write;
 use super::principal::Freshness;
 use crate::governance::{Governance, GovernanceError, OwnerRole};
 use crate::providers::buildkite::{CallContext, Lane, Role, Team, TeamId, TokenUser, UserId};
 
 /// For how long a name that led to nothing is not looked up again.
-const UNKNOWN_FOR: Duration = Duration::from_secs(15);
+const UNRESOLVED_NAME_TTL: Duration = Duration::from_secs(15);
 
 /// Health looks names up again after this many times as long as the last look took, where that is longer than the setting: in a
 /// large organization, it must not spend the rate limit on it.
-const PAUSE: u32 = 20;
+const LOOKUP_PAUSE_FACTOR: u32 = 20;
 
 /// What the operator protects.
 #[derive(Debug, Clone, Default)]
@@ -43,14 +43,14 @@ impl Protected {
 
 /// What the names led to.
 #[derive(Debug, Default)]
-pub(crate) struct Guards {
-    known: Arc<Mutex<Known>>,
-    names: Lock<Names>,
+pub(crate) struct Protections {
+    ids: Arc<Mutex<ProtectedIds>>,
+    names: Lock<ProtectedNames>,
 }
 
 /// How the protected names stood when they were looked up last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) enum Names {
+pub(crate) enum ProtectedNames {
     /// They were not looked up yet.
     #[default]
     Unread,
@@ -64,42 +64,42 @@ pub(crate) enum Names {
     Gone(String),
 }
 
-impl Guards {
-    fn names(&self) -> Names {
+impl Protections {
+    fn names(&self) -> ProtectedNames {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Keeps how the names stand, and says on the log what changed.
-    fn note(&self, now: Names) {
+    fn record(&self, now: ProtectedNames) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if *names == now {
             return;
         }
         match &now {
-            Names::Unknown(name) => {
+            ProtectedNames::Unknown(name) => {
                 tracing::error!("{name}: no grant or revoke is carried out until this is corrected");
             }
-            Names::Gone(name) => tracing::warn!("{name}"),
-            Names::Unreadable(error) => tracing::warn!(%error, "the protected names could not be looked up"),
-            Names::Unread | Names::Found => {}
+            ProtectedNames::Gone(name) => tracing::warn!("{name}"),
+            ProtectedNames::Unreadable(error) => tracing::warn!(%error, "the protected names could not be looked up"),
+            ProtectedNames::Unread | ProtectedNames::Found => {}
         }
         *names = now;
     }
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct ProtectedIds {
     read: Option<Instant>,
     /// How long that took.
-    took: Duration,
+    lookup_duration: Duration,
     teams: HashMap<TeamId, String>,
     users: HashMap<UserId, String>,
     /// The first name that led to nothing.
     unknown: Option<String>,
 }
 
-impl Known {
-    fn is_good(&self, max_age: Duration, unknown_for: Duration) -> bool {
+impl ProtectedIds {
+    fn is_current(&self, max_age: Duration, unknown_for: Duration) -> bool {
         let age = if self.unknown.is_some() {
             unknown_for.min(max_age)
         } else {
@@ -111,29 +111,34 @@ impl Known {
 
 impl Governance {
     /// Lets a write pass that no guard forbids.
-    pub(crate) async fn guard(&self, pair: Pair, write: Write, call: &CallContext) -> Result<(), GovernanceError> {
+    pub(crate) async fn guard(
+        &self,
+        membership: Membership,
+        write: Write,
+        call: &CallContext,
+    ) -> Result<(), GovernanceError> {
         if !self.settings.protected.is_empty() {
-            self.guard_protected(pair, call).await?;
+            self.guard_protected(membership, call).await?;
         }
         match write {
             Write::Remove(Role::Maintainer)
             | Write::Change {
                 from: Role::Maintainer, ..
-            } => self.guard_own_power(pair, call).await,
+            } => self.guard_against_self_lockout(membership, call).await,
             _ => Ok(()),
         }
     }
 
-    async fn guard_protected(&self, pair: Pair, call: &CallContext) -> Result<(), GovernanceError> {
-        let mut known = self.provisioning.guards.known.lock().await;
-        if !known.is_good(self.settings.directory_max_age, UNKNOWN_FOR) {
-            self.look_up_protected(&mut known, call).await?;
+    async fn guard_protected(&self, membership: Membership, call: &CallContext) -> Result<(), GovernanceError> {
+        let mut ids = self.provisioning.protections.ids.lock().await;
+        if !ids.is_current(self.settings.directory_max_age, UNRESOLVED_NAME_TTL) {
+            self.look_up_protected(&mut ids, call).await?;
         }
-        let guard = if let Some(slug) = known.teams.get(&pair.team) {
+        let guard = if let Some(slug) = ids.teams.get(&membership.team) {
             format!("the team `{slug}` is protected: change it in buildkite itself, or take it out of --protect-team")
-        } else if let Some(email) = known.users.get(&pair.user) {
+        } else if let Some(email) = ids.users.get(&membership.user) {
             format!("{email} is protected: change their teams in buildkite itself, or take them out of --protect-user")
-        } else if let Some(unknown) = &known.unknown {
+        } else if let Some(unknown) = &ids.unknown {
             format!("{unknown}, so nothing tells what it protects and no change is made: correct the setting")
         } else {
             return Ok(());
@@ -142,59 +147,58 @@ impl Governance {
     }
 
     /// How the protected names stand; none where there are none, or where nothing is written anyway.
-    pub(crate) fn protected_names(&self) -> Option<Names> {
+    pub(crate) fn protected_names(&self) -> Option<ProtectedNames> {
         let is_guarded = self.settings.provisioning && !self.settings.protected.is_empty();
-        is_guarded.then(|| self.provisioning.guards.names())
+        is_guarded.then(|| self.provisioning.protections.names())
     }
 
     /// Looks the protected names up for health, where what is known of them is too old. That costs whole lists, so a look that
     /// was begun goes on when its caller stops waiting.
-    pub(crate) async fn look_at_protected_names(self: &Arc<Self>) {
+    pub(crate) async fn refresh_protected_names(self: &Arc<Self>) {
         if self.protected_names().is_none() {
             return;
         }
-        let known = Arc::clone(&self.provisioning.guards.known).lock_owned().await;
-        let pause = known.took.saturating_mul(PAUSE);
+        let ids = Arc::clone(&self.provisioning.protections.ids).lock_owned().await;
+        let pause = ids.lookup_duration.saturating_mul(LOOKUP_PAUSE_FACTOR);
         let max_age = self.settings.directory_max_age.max(pause);
-        let unknown_for = self.settings.health.max_age.max(UNKNOWN_FOR).max(pause);
-        if known.is_good(max_age, unknown_for) {
+        let unknown_for = self.settings.health.max_age.max(UNRESOLVED_NAME_TTL).max(pause);
+        if ids.is_current(max_age, unknown_for) {
             return;
         }
-        let access = Arc::clone(self);
-        let looking = tokio::spawn(async move { access.look_up_for_health(known).await });
+        let governance = Arc::clone(self);
+        let looking = tokio::spawn(async move { governance.look_up_detached(ids).await });
         // It fails by a panic, which was reported, or because the process ends.
         let _ = looking.await;
     }
 
     /// In the lane of grants and revokes: until this is known none is carried out, and what it reads saves the next one a read.
-    async fn look_up_for_health(&self, mut known: OwnedMutexGuard<Known>) {
-        let call = CallContext::new(Lane::Provisioning).with_cancellation(&self.provisioning.ending);
+    async fn look_up_detached(&self, mut ids: OwnedMutexGuard<ProtectedIds>) {
+        let call = CallContext::new(Lane::Provisioning).with_cancellation(&self.provisioning.shutdown);
         // What it finds, or why it finds nothing, is noted.
-        let _ = self.look_up_protected(&mut known, &call).await;
-        drop(known);
-        self.observed.stir();
+        let _ = self.look_up_protected(&mut ids, &call).await;
+        drop(ids);
+        self.recorder.notify();
     }
 
-    async fn look_up_protected(&self, known: &mut Known, call: &CallContext) -> Result<(), GovernanceError> {
-        let begun = Instant::now();
-        let looked = self.read_protected(known, begun, call).await;
-        known.took = begun.elapsed();
-        let guards = &self.provisioning.guards;
+    async fn look_up_protected(&self, ids: &mut ProtectedIds, call: &CallContext) -> Result<(), GovernanceError> {
+        let started = Instant::now();
+        let looked = self.read_protected(ids, started, call).await;
+        ids.lookup_duration = started.elapsed();
+        let protections = &self.provisioning.protections;
         match &looked {
             Ok(gone) => {
-                known.read = Some(begun);
-                let gone = gone.clone().map(Names::Gone);
-                guards.note(
-                    known
-                        .unknown
+                ids.read = Some(started);
+                let gone = gone.clone().map(ProtectedNames::Gone);
+                protections.record(
+                    ids.unknown
                         .clone()
-                        .map(Names::Unknown)
+                        .map(ProtectedNames::Unknown)
                         .or(gone)
-                        .unwrap_or(Names::Found),
+                        .unwrap_or(ProtectedNames::Found),
                 );
             }
             // What was found before still counts.
-            Err(error) if known.read.is_none() => guards.note(Names::Unreadable(error.clone())),
+            Err(error) if ids.read.is_none() => protections.record(ProtectedNames::Unreadable(error.clone())),
             Err(_) => {}
         }
         looked.map(drop)
@@ -203,8 +207,8 @@ impl Governance {
     /// Reads what the names lead to; a sentence about the first that led to something before and does not any more.
     async fn read_protected(
         &self,
-        known: &mut Known,
-        begun: Instant,
+        ids: &mut ProtectedIds,
+        started: Instant,
         call: &CallContext,
     ) -> Result<Option<String>, GovernanceError> {
         let Protected { teams, users } = &self.settings.protected;
@@ -213,38 +217,38 @@ impl Governance {
             let shown = self.slugs(call).await?;
             for slug in teams {
                 let led_to = shown.iter().filter(|(_, shown)| shown.eq_ignore_ascii_case(slug));
-                let before = known.teams.values().any(|known| known == slug);
+                let before = ids.teams.values().any(|name| name == slug);
                 let found: Vec<_> = led_to.map(|(team, _)| (*team, slug.clone())).collect();
                 if found.is_empty() {
                     let first = if before { &mut gone } else { &mut unknown };
-                    first.get_or_insert(missing_team(slug, before));
+                    first.get_or_insert(missing_team_text(slug, before));
                 }
-                known.teams.extend(found);
+                ids.teams.extend(found);
             }
         }
         for email in users {
-            let mut holders = self.holders_of(email, Freshness::Kept, call).await?;
-            if holders.is_empty()
-                && let Some(recently) = begun.checked_sub(UNKNOWN_FOR)
+            let mut found = self.users_with_email(email, Freshness::Cached, call).await?;
+            if found.is_empty()
+                && let Some(recently) = started.checked_sub(UNRESOLVED_NAME_TTL)
             {
-                holders = self.holders_of(email, Freshness::Since(recently), call).await?;
+                found = self
+                    .users_with_email(email, Freshness::ReadAfter(recently), call)
+                    .await?;
             }
-            if holders.is_empty() {
-                let before = known.users.values().any(|known| known == email);
+            if found.is_empty() {
+                let before = ids.users.values().any(|name| name == email);
                 let first = if before { &mut gone } else { &mut unknown };
-                first.get_or_insert(missing_person(email, before));
+                first.get_or_insert(missing_user_text(email, before));
             }
-            known
-                .users
-                .extend(holders.into_iter().map(|user| (user, email.clone())));
+            ids.users.extend(found.into_iter().map(|user| (user, email.clone())));
         }
-        known.unknown = unknown;
+        ids.unknown = unknown;
         Ok(gone)
     }
 
     async fn slugs(&self, call: &CallContext) -> Result<Vec<(TeamId, String)>, GovernanceError> {
-        let teams = self.whole::<Team>(call).await?;
-        self.provisioning.names.teams(&teams);
+        let teams = self.read_all::<Team>(call).await?;
+        self.provisioning.display_names.record_teams(&teams);
         Ok(teams
             .into_iter()
             .filter_map(|team| Some((team.id, team.slug?)))
@@ -252,13 +256,17 @@ impl Governance {
     }
 
     /// The token's owner stays maintainer where they govern the team by that alone: nobody could give it back through us.
-    async fn guard_own_power(&self, pair: Pair, call: &CallContext) -> Result<(), GovernanceError> {
+    async fn guard_against_self_lockout(
+        &self,
+        membership: Membership,
+        call: &CallContext,
+    ) -> Result<(), GovernanceError> {
         // Whose the token is does not change; what they are in the organization does, and is read anew where it counts.
-        let standing = self.credential_status(Duration::MAX, call).await?;
-        let is_owner = match (&standing.owner, &standing.token.user) {
-            (Some(owner), _) => owner.id == pair.user,
+        let status = self.credential_status(Duration::MAX, call).await?;
+        let is_owner = match (&status.owner, &status.token.user) {
+            (Some(owner), _) => owner.id == membership.user,
             // Without `read_user` the owner's address is known, and whose it is can be asked.
-            (None, Some(TokenUser { email: Some(email), .. })) => self.still_has(pair.user, email, call).await?,
+            (None, Some(TokenUser { email: Some(email), .. })) => self.has_email(membership.user, email, call).await?,
             (None, _) => {
                 tracing::warn!("the token's owner is not known, so it cannot be told whether a change is about them");
                 false
@@ -271,14 +279,14 @@ impl Governance {
             guard: format!(
                 "{} owns the connector's token and is not known to be an organization admin, so without them as maintainer \
                  the connector could change {} no more: use an admin's token",
-                standing.owner_label(),
-                self.provisioning.names.team(pair.team),
+                status.owner_label(),
+                self.provisioning.display_names.team_label(membership.team),
             ),
         })
     }
 }
 
-fn missing_team(slug: &str, before: bool) -> String {
+fn missing_team_text(slug: &str, before: bool) -> String {
     if before {
         format!(
             "--protect-team names `{slug}`, which no team is called any more; the team that was stays protected until a restart"
@@ -288,7 +296,7 @@ fn missing_team(slug: &str, before: bool) -> String {
     }
 }
 
-fn missing_person(email: &str, before: bool) -> String {
+fn missing_user_text(email: &str, before: bool) -> String {
     if before {
         format!(
             "--protect-user names {email}, which no person in the organization has any more; the person who had it stays \

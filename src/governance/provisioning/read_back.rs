@@ -5,53 +5,53 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::Pair;
-use super::execute::Work;
+use super::Membership;
+use super::execute::Operation;
 use crate::governance::{Governance, GovernanceError};
 use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Endpoint, ListedRole, Role, TeamMember};
 
-impl Work<'_> {
+impl Operation<'_> {
     /// The role held now. What we ourselves wrote a moment ago is given time to show before it counts as undone.
-    pub(crate) async fn deciding_read(&mut self) -> Result<Option<Role>, GovernanceError> {
-        let mut held = self.held().await?;
-        if let Some(own) = self.access.provisioning.turns.recent(self.pair) {
-            for pause in &self.access.settings.patience.pauses {
-                let left = own.until.saturating_duration_since(Instant::now());
-                if held == own.left || left.is_zero() {
+    pub(crate) async fn read_current_role(&mut self) -> Result<Option<Role>, GovernanceError> {
+        let mut current = self.fetch_role().await?;
+        if let Some(own) = self.governance.provisioning.recent_writes.get(self.membership) {
+            for delay in &self.governance.settings.write_timeouts.read_back_delays {
+                let left = own.valid_until.saturating_duration_since(Instant::now());
+                if current == own.resulting_role || left.is_zero() {
                     break;
                 }
-                self.pause((*pause).min(left)).await?;
-                held = self.held().await?;
+                self.wait((*delay).min(left)).await?;
+                current = self.fetch_role().await?;
             }
         }
-        self.record.saw(held);
-        Ok(held)
+        self.record.observe_role(current);
+        Ok(current)
     }
 
     /// Reads until it shows what is waited for, or the pauses are used up; what was read last.
-    pub(crate) async fn read_until(
+    pub(crate) async fn poll_role(
         &mut self,
         shows: impl Fn(Option<Role>) -> bool,
-        pauses: &[Duration],
+        delays: &[Duration],
     ) -> Result<Option<Role>, GovernanceError> {
-        let mut held = self.held().await?;
-        for pause in pauses {
-            if shows(held) {
+        let mut current = self.fetch_role().await?;
+        for delay in delays {
+            if shows(current) {
                 break;
             }
-            self.pause(*pause).await?;
-            held = self.held().await?;
+            self.wait(*delay).await?;
+            current = self.fetch_role().await?;
         }
-        self.record.saw(held);
-        Ok(held)
+        self.record.observe_role(current);
+        Ok(current)
     }
 
     /// One read of the member; given up where the caller is gone and no write was begun.
-    pub(crate) async fn held(&self) -> Result<Option<Role>, GovernanceError> {
-        self.access.role_held(self.pair, &self.call).await
+    pub(crate) async fn fetch_role(&self) -> Result<Option<Role>, GovernanceError> {
+        self.governance.role_held(self.membership, &self.call).await
     }
 
-    async fn pause(&self, time: Duration) -> Result<(), GovernanceError> {
+    async fn wait(&self, time: Duration) -> Result<(), GovernanceError> {
         tokio::select! {
             () = self.call.cancelled() => Err(GovernanceError::Abandoned),
             () = sleep(time) => Ok(()),
@@ -61,8 +61,12 @@ impl Work<'_> {
 
 impl Governance {
     /// The role that the user holds in the team now. Given up where the call is.
-    pub(crate) async fn role_held(&self, pair: Pair, call: &CallContext) -> Result<Option<Role>, GovernanceError> {
-        let Pair { team, user } = pair;
+    pub(crate) async fn role_held(
+        &self,
+        membership: Membership,
+        call: &CallContext,
+    ) -> Result<Option<Role>, GovernanceError> {
+        let Membership { team, user } = membership;
         let member = tokio::select! {
             biased;
             () = call.cancelled() => return Err(GovernanceError::Abandoned),
@@ -70,7 +74,7 @@ impl Governance {
         };
         let unexpected = |what| {
             Err(GovernanceError::Unexpected {
-                call: Endpoint::Member,
+                endpoint: Endpoint::Member,
                 what,
             })
         };
@@ -90,7 +94,7 @@ impl Governance {
                 kind: ApiErrorKind::NotFound,
                 ..
             }) => Ok(None),
-            Err(error) => Err(self.explain(error, call).await),
+            Err(error) => Err(self.call_error(error, call).await),
         }
     }
 }

@@ -49,7 +49,7 @@ fn trouble(trouble: ApiErrorKind) -> ApiError {
     }
 }
 
-fn access(upstream: MockUpstream) -> Arc<Governance> {
+fn governance(upstream: MockUpstream) -> Arc<Governance> {
     let settings = GovernanceSettings {
         provisioning: true,
         ..GovernanceSettings::default()
@@ -59,7 +59,7 @@ fn access(upstream: MockUpstream) -> Arc<Governance> {
 
 /// What becomes of a grant on this Buildkite.
 async fn grant(upstream: MockUpstream) -> Result<ProvisioningResult, GovernanceError> {
-    access(upstream)
+    governance(upstream)
         .grant(entitlement(), Principal::User(user()), asker())
         .await
 }
@@ -146,13 +146,13 @@ async fn what_somebody_undid_is_believed_ten_seconds_after_our_write_and_not_bef
         .expect_add_member()
         .times(1)
         .returning(|_, user, role, _| Ok(Some(member(user, role))));
-    let access = access(upstream);
-    let grant = || access.grant(entitlement(), Principal::User(user()), asker());
+    let governance = governance(upstream);
+    let grant = || governance.grant(entitlement(), Principal::User(user()), asker());
     assert_eq!(grant().await.unwrap().outcome, Outcome::Granted);
     let begun = Instant::now();
     // It shows at the sixth reading: ours, late.
     assert_eq!(grant().await.unwrap().outcome, Outcome::AlreadyExists);
-    assert!(begun.elapsed() <= WriteTimeouts::default().own_writes);
+    assert!(begun.elapsed() <= WriteTimeouts::default().own_write_window);
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +163,7 @@ async fn a_role_that_is_unknown_here_is_left_alone() {
         ..member(user(), Role::Member)
     };
     reads(&mut upstream, [Ok(owner)]);
-    let receipt = access(upstream)
+    let receipt = governance(upstream)
         .revoke(entitlement(), Principal::User(user()), asker())
         .await;
     assert_eq!(receipt.unwrap_err().reason(), "UNEXPECTED_RESPONSE");

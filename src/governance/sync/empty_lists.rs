@@ -8,13 +8,13 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::governance::credential_status::JUST_SEEN;
+use crate::governance::credential_status::EVIDENCE_MAX_AGE;
 use crate::governance::{Governance, GovernanceError};
 use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Endpoint, TeamId};
 
 /// What this process saw in lists that an empty one is held against.
 #[derive(Debug, Default)]
-pub(crate) struct Witnesses {
+pub(crate) struct ListHistory {
     state: Mutex<State>,
 }
 
@@ -26,16 +26,16 @@ struct State {
     populated: HashSet<TeamId>,
 }
 
-impl Witnesses {
+impl ListHistory {
     /// Notes a team of a list.
-    pub(crate) fn team(&self, listed: Option<TeamId>) {
+    pub(crate) fn record_team(&self, listed: Option<TeamId>) {
         if listed.is_some() {
             self.lock().team = listed;
         }
     }
 
     /// Notes whether the list of a team's members had any.
-    pub(crate) fn members(&self, team: TeamId, any: bool) {
+    pub(crate) fn record_members(&self, team: TeamId, any: bool) {
         let mut state = self.lock();
         if any {
             state.populated.insert(team);
@@ -59,10 +59,10 @@ impl Governance {
     ///
     /// # Errors
     /// Always: what keeps the token or the organization from being read, which may be why the list is empty, or `Unexpected`.
-    pub(crate) async fn refuse_no_people<T>(&self, call: &CallContext) -> Result<T, GovernanceError> {
-        self.credential_status(JUST_SEEN, call).await?;
+    pub(crate) async fn reject_empty_user_list<T>(&self, call: &CallContext) -> Result<T, GovernanceError> {
+        self.credential_status(EVIDENCE_MAX_AGE, call).await?;
         Err(GovernanceError::Unexpected {
-            call: Endpoint::OrganizationMembers,
+            endpoint: Endpoint::OrganizationMembers,
             what: "an empty list, though the token's owner is in the organization".to_owned(),
         })
     }
@@ -71,20 +71,20 @@ impl Governance {
     ///
     /// # Errors
     /// `Unexpected` where a team that was listed before answers, or what keeps it from being requested.
-    pub(crate) async fn accept_no_teams(&self, call: &CallContext) -> Result<(), GovernanceError> {
-        let Some(team) = self.witnesses.lock().team else {
+    pub(crate) async fn confirm_no_teams(&self, call: &CallContext) -> Result<(), GovernanceError> {
+        let Some(team) = self.list_history.lock().team else {
             return Ok(());
         };
         match self.upstream.team(team, call).await {
             Ok(_) => Err(GovernanceError::Unexpected {
-                call: Endpoint::Teams,
+                endpoint: Endpoint::Teams,
                 what: format!("an empty list, twice, though team {team} answers"),
             }),
             Err(ApiError {
                 kind: ApiErrorKind::NotFound,
                 ..
             }) => Ok(()),
-            Err(error) => Err(self.explain(error, call).await),
+            Err(error) => Err(self.call_error(error, call).await),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Listings: people, teams, and who is in a team. Complete or an error.
+//! Listings of users, teams and team grants. Each is complete or an error.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use super::page_token;
 use super::page_token::List;
-use super::prefetch::Listed;
-use super::unlisted_users::Unlisted;
-use crate::governance::credential_status::JUST_SEEN;
+use super::prefetch::PrefetchableRow;
+use super::unlisted_users::UnlistedUser;
+use crate::governance::credential_status::EVIDENCE_MAX_AGE;
 use crate::governance::{Governance, GovernanceError, OwnerRole, PartialVisibility};
 use crate::providers::buildkite::pagination::{Batch, Cursor};
 use crate::providers::buildkite::{
@@ -25,16 +25,16 @@ use crate::telemetry::metrics::SYNC_LAST_SUCCESS;
 pub struct Page<T> {
     /// The rows.
     pub rows: Vec<T>,
-    /// What to ask for the next part with; empty at the end.
+    /// The token of the next page; empty at the end.
     pub next: String,
 }
 
-/// Somebody with a role that we govern.
+/// A user's role in a team.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TeamGrant {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// Their name on the member row.
+    /// The user's name on the member row.
     pub name: Option<String>,
     /// The role that is held.
     pub role: Role,
@@ -45,7 +45,7 @@ impl Governance {
     ///
     /// # Errors
     /// For a wrong token, or whatever keeps the list from being read whole.
-    pub async fn people(
+    pub async fn users(
         &self,
         page_token: &str,
         limit: Option<NonZeroUsize>,
@@ -53,26 +53,26 @@ impl Governance {
         call: &CallContext,
     ) -> Result<Page<OrganizationMember>, GovernanceError> {
         if let Ok(Cursor::After(last)) = page_token::read(page_token, List::Unlisted, self.organization()) {
-            let unlisted = self.closure.unlisted_after(sync, last.into());
-            return Ok(self.ending_with(vec![], unlisted, limit));
+            let unlisted = self.unlisted_users.unlisted_after(sync, last.into());
+            return Ok(self.final_page(vec![], unlisted, limit));
         }
         let from = page_token::read(page_token, List::People, self.organization())?;
         let first = from == Cursor::Start;
-        let Batch { rows, next, .. } = match self.read_ahead.people(sync, from, limit, call).await {
+        let Batch { rows, next, .. } = match self.prefetch.people(sync, from, limit, call).await {
             Ok(batch) => batch,
-            Err(error) => return Err(self.explain(error, call).await),
+            Err(error) => return Err(self.call_error(error, call).await),
         };
         if rows.is_empty() && first {
-            return self.refuse_no_people(call).await;
+            return self.reject_empty_user_list(call).await;
         }
         if self.settings.provisioning {
-            self.provisioning.names.people(&rows);
+            self.provisioning.display_names.record_users(&rows);
         }
         let added = self
-            .closure
-            .people(sync, first, next.is_none(), rows.iter().map(|row| row.id));
+            .unlisted_users
+            .users(sync, first, next.is_none(), rows.iter().map(|row| row.id));
         if next.is_none() {
-            return Ok(self.ending_with(rows, added, limit));
+            return Ok(self.final_page(rows, added, limit));
         }
         Ok(Page {
             rows,
@@ -81,16 +81,16 @@ impl Governance {
     }
 
     /// The last rows of the people list, and as many of those who are added to it as the page may hold.
-    fn ending_with(
+    fn final_page(
         &self,
         mut rows: Vec<OrganizationMember>,
-        added: Vec<Unlisted>,
+        added: Vec<UnlistedUser>,
         limit: Option<NonZeroUsize>,
     ) -> Page<OrganizationMember> {
         let room = limit.map_or(usize::MAX, |limit| limit.get().saturating_sub(rows.len()));
         let rest = added.len() > room;
         let mut last = Uuid::nil();
-        for Unlisted { user, name } in added.into_iter().take(room) {
+        for UnlistedUser { user, name } in added.into_iter().take(room) {
             last = user.uuid();
             rows.push(OrganizationMember {
                 id: user,
@@ -121,27 +121,27 @@ impl Governance {
         let from = page_token::read(page_token, List::Teams, self.organization())?;
         let first = from == Cursor::Start;
         // Later pages belong to a view that was looked at when the first was read, unless another process read it.
-        self.refuse_partial_view(if first { JUST_SEEN } else { Duration::MAX }, call)
+        self.ensure_complete_view(if first { EVIDENCE_MAX_AGE } else { Duration::MAX }, call)
             .await?;
-        let mut part = self.part_of_teams(sync, from, limit, call).await?;
-        if part.rows.is_empty() && first {
-            self.vouch_for_emptiness(call).await?;
-            part = self.part_of_teams(sync, Cursor::Start, limit, call).await?;
-            if part.rows.is_empty() {
-                self.accept_no_teams(call).await?;
+        let mut batch = self.fetch_teams(sync, from, limit, call).await?;
+        if batch.rows.is_empty() && first {
+            self.confirm_empty_list(call).await?;
+            batch = self.fetch_teams(sync, Cursor::Start, limit, call).await?;
+            if batch.rows.is_empty() {
+                self.confirm_no_teams(call).await?;
             }
         }
-        let Batch { rows, next, .. } = part;
+        let Batch { rows, next, .. } = batch;
         if next.is_none() {
             // Behind every window, whenever it was read.
-            self.refuse_view_that_became_partial(call).await?;
+            self.ensure_view_still_complete(call).await?;
         }
-        self.witnesses.team(rows.first().map(|row| row.id));
-        self.provisioning.names.teams(&rows);
-        self.closure
+        self.list_history.record_team(rows.first().map(|row| row.id));
+        self.provisioning.display_names.record_teams(&rows);
+        self.unlisted_users
             .teams(sync, first, next.is_none(), rows.iter().map(|row| row.id));
-        if let Some((_, teams)) = self.closure.progress(sync) {
-            self.tell_forecast(teams);
+        if let Some((_, teams)) = self.unlisted_users.progress(sync) {
+            self.log_forecast(teams);
         }
         Ok(Page {
             rows,
@@ -149,57 +149,57 @@ impl Governance {
         })
     }
 
-    async fn part_of_teams(
+    async fn fetch_teams(
         &self,
         sync: &str,
         from: Cursor,
         limit: Option<NonZeroUsize>,
         call: &CallContext,
     ) -> Result<Batch<Team>, GovernanceError> {
-        match self.read_ahead.teams(sync, from, limit, call).await {
+        match self.prefetch.teams(sync, from, limit, call).await {
             Ok(batch) => Ok(batch),
-            Err(error) => Err(self.explain(error, call).await),
+            Err(error) => Err(self.call_error(error, call).await),
         }
     }
 
     /// A whole list, as far as the token is shown it, read now. An empty one is believed as one of a sync is.
-    pub(crate) async fn whole<R: Listed>(&self, call: &CallContext) -> Result<Vec<R>, GovernanceError> {
-        let mut rows: Vec<R> = self.read_whole(call).await?;
+    pub(crate) async fn read_all<R: PrefetchableRow>(&self, call: &CallContext) -> Result<Vec<R>, GovernanceError> {
+        let mut rows: Vec<R> = self.read_list(call).await?;
         if rows.is_empty() && R::ENDPOINT == Endpoint::OrganizationMembers {
-            return self.refuse_no_people(call).await;
+            return self.reject_empty_user_list(call).await;
         }
         if rows.is_empty() {
-            rows = self.read_whole(call).await?;
+            rows = self.read_list(call).await?;
         }
         if rows.is_empty() {
-            self.accept_no_teams(call).await?;
+            self.confirm_no_teams(call).await?;
         } else if R::ENDPOINT == Endpoint::Teams {
-            self.witnesses.team(rows.first().map(|row| row.id().into()));
+            self.list_history.record_team(rows.first().map(|row| row.id().into()));
         }
         Ok(rows)
     }
 
-    async fn read_whole<R: Listed>(&self, call: &CallContext) -> Result<Vec<R>, GovernanceError> {
+    async fn read_list<R: PrefetchableRow>(&self, call: &CallContext) -> Result<Vec<R>, GovernanceError> {
         let mut rows = Vec::new();
-        let mut position = Some(Cursor::Start);
-        let together = self.read_ahead.together(call);
-        while let Some(from) = position {
-            let batch = match R::read(Arc::clone(&self.upstream), from, usize::MAX, together.clone()).await {
+        let mut cursor = Some(Cursor::Start);
+        let list_call = self.prefetch.with_list_concurrency(call);
+        while let Some(from) = cursor {
+            let batch = match R::read(Arc::clone(&self.upstream), from, usize::MAX, list_call.clone()).await {
                 Ok(batch) => batch,
-                Err(error) => return Err(self.explain(error, call).await),
+                Err(error) => return Err(self.call_error(error, call).await),
             };
             rows.extend(batch.rows);
-            position = batch.next;
+            cursor = batch.next;
         }
         Ok(rows)
     }
 
-    /// Who holds what in a team, from `page_token` on and `limit` at most.
+    /// The grants of a team, from `page_token` on and `limit` at most.
     ///
     /// # Errors
     /// For a wrong token, for a team that is gone or hidden, for rows of which none has a role that is known, or whatever
     /// keeps the list from being read whole.
-    pub async fn holders(
+    pub async fn grants(
         &self,
         team: TeamId,
         page_token: &str,
@@ -210,40 +210,40 @@ impl Governance {
         let (from, unknown_before) =
             page_token::read_noting_roles(page_token, List::Members(team), self.organization())?;
         let first = from == Cursor::Start;
-        let mut part = self.part_of_members(sync, team, from, limit, call).await?;
-        if part.rows.is_empty() && first {
+        let mut batch = self.fetch_members(sync, team, from, limit, call).await?;
+        if batch.rows.is_empty() && first {
             // Seen once in this process is enough here: an outage or a lost scope is an error, never an empty 200.
             self.credential_status(Duration::MAX, call).await?;
-            if self.witnesses.had_members(team) {
-                part = self.part_of_members(sync, team, Cursor::Start, limit, call).await?;
+            if self.list_history.had_members(team) {
+                batch = self.fetch_members(sync, team, Cursor::Start, limit, call).await?;
             }
         }
-        let Batch { rows, next, .. } = part;
+        let Batch { rows, next, .. } = batch;
         if first {
-            self.witnesses.members(team, !rows.is_empty());
+            self.list_history.record_members(team, !rows.is_empty());
         }
         let unknown = (unknown_before || (first && !rows.is_empty())) && has_no_known_role(&rows);
         if unknown && next.is_none() {
             return Err(GovernanceError::Unexpected {
-                call: Endpoint::Members,
+                endpoint: Endpoint::Members,
                 what: format!("team {team} has members and none with a role that is known here"),
             });
         }
         let named = rows.iter().map(|row| (row.user_id, row.user_name.as_deref()));
-        let strangers = self.closure.members(sync, team, first, next.is_none(), named);
-        if strangers > 0 {
-            tracing::info!(%team, strangers, "members whom the organization's list did not hold: listed from the next sync on");
+        let newly_unlisted = self.unlisted_users.members(sync, team, first, next.is_none(), named);
+        if newly_unlisted > 0 {
+            tracing::info!(%team, newly_unlisted, "members whom the organization's list did not hold: listed from the next sync on");
         }
         if next.is_none() {
-            self.tell_progress(sync);
+            self.log_progress(sync);
         }
         Ok(Page {
-            rows: known_holders(team, rows),
+            rows: known_grants(team, rows),
             next: page_token::write_noting_roles(next, unknown, List::Members(team), self.organization()),
         })
     }
 
-    async fn part_of_members(
+    async fn fetch_members(
         &self,
         sync: &str,
         team: TeamId,
@@ -251,9 +251,9 @@ impl Governance {
         limit: Option<NonZeroUsize>,
         call: &CallContext,
     ) -> Result<Batch<TeamMember>, GovernanceError> {
-        match self.read_ahead.members(sync, team, from, limit, call).await {
+        match self.prefetch.members(sync, team, from, limit, call).await {
             Ok(batch) => Ok(batch),
-            Err(error) => Err(self.about_team(team, error, call).await),
+            Err(error) => Err(self.team_error(team, error, call).await),
         }
     }
 
@@ -264,7 +264,7 @@ impl Governance {
     pub async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, GovernanceError> {
         match self.upstream.team(team, call).await {
             Ok(team) => Ok(team),
-            Err(error) => Err(self.about_team(team, error, call).await),
+            Err(error) => Err(self.team_error(team, error, call).await),
         }
     }
 
@@ -272,7 +272,7 @@ impl Governance {
     ///
     /// # Errors
     /// `UserNotFound` where that is proven, or whatever keeps the record from being read.
-    pub async fn person(&self, user: UserId, call: &CallContext) -> Result<OrganizationMember, GovernanceError> {
+    pub async fn user(&self, user: UserId, call: &CallContext) -> Result<OrganizationMember, GovernanceError> {
         match self.upstream.person(user, call).await {
             Ok(person) => Ok(person),
             Err(
@@ -280,31 +280,33 @@ impl Governance {
                     kind: ApiErrorKind::NotFound,
                     ..
                 },
-            ) => Err(match self.is_outside(user, call).await {
+            ) => Err(match self.is_outsider(user, call).await {
                 Ok(true) => GovernanceError::UserNotFound { user },
-                Ok(false) => GovernanceError::TeamsUnavailable { call: error.endpoint },
+                Ok(false) => GovernanceError::TeamsUnavailable {
+                    endpoint: error.endpoint,
+                },
                 Err(error) => error,
             }),
-            Err(error) => Err(self.explain(error, call).await),
+            Err(error) => Err(self.call_error(error, call).await),
         }
     }
 
     /// Frees what a sync held.
     pub fn end_sync(&self, sync: &str) {
-        self.read_ahead.end(sync);
-        let is_whole = self.closure.end(sync);
+        self.prefetch.end(sync);
+        let is_whole = self.unlisted_users.end_session(sync);
         // Without an id, what several callers read at any time would be taken for one sync.
         if is_whole && !sync.is_empty() {
-            SYNC_LAST_SUCCESS.set_to([], Timestamp::now());
+            SYNC_LAST_SUCCESS.set_timestamp([], Timestamp::now());
         }
     }
 
     /// An empty list is believed only when the token and the organization were just seen to be in order.
-    async fn vouch_for_emptiness(&self, call: &CallContext) -> Result<(), GovernanceError> {
-        self.credential_status(JUST_SEEN, call).await.map(|_| ())
+    async fn confirm_empty_list(&self, call: &CallContext) -> Result<(), GovernanceError> {
+        self.credential_status(EVIDENCE_MAX_AGE, call).await.map(|_| ())
     }
 
-    async fn refuse_partial_view(&self, age: Duration, call: &CallContext) -> Result<(), GovernanceError> {
+    async fn ensure_complete_view(&self, age: Duration, call: &CallContext) -> Result<(), GovernanceError> {
         let standing = self.credential_status(age, call).await?;
         match (standing.owner_role, self.settings.partial_visibility) {
             (OwnerRole::Member, PartialVisibility::Refuse) => Err(GovernanceError::PartialVisibility {
@@ -321,30 +323,30 @@ fn has_no_known_role(rows: &[TeamMember]) -> bool {
 }
 
 /// The rows with a role that we govern, one a person: of two rows about one person the later one is what holds now.
-fn known_holders(team: TeamId, rows: Vec<TeamMember>) -> Vec<TeamGrant> {
+fn known_grants(team: TeamId, rows: Vec<TeamMember>) -> Vec<TeamGrant> {
     let listed = rows.len();
     let mut at: HashMap<UserId, usize> = HashMap::with_capacity(listed);
-    let mut holders: Vec<TeamGrant> = Vec::with_capacity(listed);
+    let mut grants: Vec<TeamGrant> = Vec::with_capacity(listed);
     let mut unknown = 0usize;
     for row in rows {
         let Some(role) = row.role.known() else {
             unknown += 1;
             continue;
         };
-        let holder = TeamGrant {
+        let grant = TeamGrant {
             user: row.user_id,
             name: row.user_name,
             role,
         };
-        if let Some(earlier) = at.get(&holder.user).and_then(|at| holders.get_mut(*at)) {
-            *earlier = holder;
+        if let Some(earlier) = at.get(&grant.user).and_then(|at| grants.get_mut(*at)) {
+            *earlier = grant;
         } else {
-            at.insert(holder.user, holders.len());
-            holders.push(holder);
+            at.insert(grant.user, grants.len());
+            grants.push(grant);
         }
     }
     if unknown > 0 {
         tracing::warn!(%team, unknown, "members with a role that is unknown here are left out of the grants");
     }
-    holders
+    grants
 }

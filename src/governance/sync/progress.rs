@@ -1,5 +1,5 @@
-//! Tells the log how long a sync will take, and how far it is: a sync's time is made of rate limits, and whoever watches one
-//! wonders whether it hangs.
+//! Logs how long a sync is expected to take, and its progress: rate limits dominate the duration, so a sync that waits must not
+//! look like one that hangs.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,21 +9,21 @@ use tokio::time::Instant;
 use crate::governance::Governance;
 use crate::providers::buildkite::Lane;
 
-/// Progress is told at most this often.
-const EVERY: Duration = Duration::from_secs(10);
+/// Minimum time between two progress lines.
+const MIN_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// When progress was last told.
+/// When progress was last logged.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
-    told: Mutex<Option<Instant>>,
+pub(crate) struct ProgressLog {
+    last_logged: Mutex<Option<Instant>>,
 }
 
-impl Progress {
+impl ProgressLog {
     fn is_due(&self) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = told.is_none_or(|told| told.elapsed() >= EVERY);
+        let mut last_logged = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last_logged.is_none_or(|last_logged| last_logged.elapsed() >= MIN_LOG_INTERVAL);
         if due {
-            *told = Some(Instant::now());
+            *last_logged = Some(Instant::now());
         }
         due
     }
@@ -31,7 +31,7 @@ impl Progress {
 
 impl Governance {
     /// The teams are known: what the members of all of them will cost, at one request a team at least.
-    pub(crate) fn tell_forecast(&self, teams: usize) {
+    pub(crate) fn log_forecast(&self, teams: usize) {
         let requests = u32::try_from(teams).unwrap_or(u32::MAX);
         let Some(end) = self.upstream.forecast(Lane::Sync, requests) else {
             tracing::info!(
@@ -59,8 +59,8 @@ impl Governance {
     }
 
     /// One more team was read.
-    pub(crate) fn tell_progress(&self, sync: &str) {
-        if let Some((read, teams)) = self.closure.progress(sync)
+    pub(crate) fn log_progress(&self, sync: &str) {
+        if let Some((read, teams)) = self.unlisted_users.progress(sync)
             && (read == teams || self.progress.is_due())
         {
             let left = u32::try_from(teams - read).unwrap_or(u32::MAX);

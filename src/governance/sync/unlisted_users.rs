@@ -1,4 +1,4 @@
-//! Referential closure: whoever holds a grant is listed.
+//! Keeps grants and users consistent: every grant's principal appears in the user listing.
 //!
 //! Buildkite's organization list may lack somebody whom a member row names (they joined meanwhile, or the row outlived
 //! them). The grant is still reported, with the row's name for its principal, and the person is added to the people listings
@@ -10,16 +10,16 @@ use std::sync::{Mutex, PoisonError};
 use crate::providers::buildkite::{TeamId, UserId};
 
 /// Syncs that are remembered at once; a platform runs one, and a second while the first one ends.
-const SYNCS: usize = 8;
+const MAX_SESSIONS: usize = 8;
 
 /// Names somebody whom the organization's list did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unlisted {
+pub(crate) struct UnlistedUser {
     pub(crate) user: UserId,
     pub(crate) name: Option<String>,
 }
 
-impl Unlisted {
+impl UnlistedUser {
     fn of((user, name): (&UserId, &Option<String>)) -> Self {
         Self {
             user: *user,
@@ -38,160 +38,171 @@ pub(crate) struct UnlistedUsers {
 struct State {
     unlisted: BTreeMap<UserId, Option<String>>,
     /// By sync id, the empty one for clients that send none; the oldest is forgotten first.
-    syncs: HashMap<String, Sync>,
-    begun: u64,
+    sessions: HashMap<String, ObservedLists>,
+    sequence: u64,
 }
 
 #[derive(Debug, Default)]
-struct Sync {
-    begun: u64,
-    people: HashSet<UserId>,
-    people_reading: Reading,
+struct ObservedLists {
+    sequence: u64,
+    users: HashSet<UserId>,
+    users_state: ListState,
     teams: HashSet<TeamId>,
-    teams_reading: Reading,
-    member_readings: HashMap<TeamId, Reading>,
+    teams_state: ListState,
+    member_lists: HashMap<TeamId, ListState>,
     /// Teams whose members were read whole.
     read: HashSet<TeamId>,
     /// Whom member rows name and the people list does not.
-    named: HashSet<UserId>,
+    referenced: HashSet<UserId>,
 }
 
 /// How much of a list this process has read. One that another process began is never known whole.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Reading {
+enum ListState {
     #[default]
-    Unread,
-    Begun,
-    Whole,
+    NotStarted,
+    Partial,
+    Complete,
 }
 
-impl Reading {
-    fn note(&mut self, first: bool, last: bool) {
+impl ListState {
+    fn record_page(&mut self, first: bool, last: bool) {
         if first {
-            *self = Self::Begun;
+            *self = Self::Partial;
         }
-        if last && *self == Self::Begun {
-            *self = Self::Whole;
+        if last && *self == Self::Partial {
+            *self = Self::Complete;
         }
     }
 
-    fn is_whole(self) -> bool {
-        self == Self::Whole
+    fn is_complete(self) -> bool {
+        self == Self::Complete
     }
 }
 
 impl UnlistedUsers {
     /// Notes a part of the people list. At its end, names those who have to be added to it.
-    pub(crate) fn people(
+    pub(crate) fn users(
         &self,
-        sync: &str,
+        session: &str,
         first: bool,
         last: bool,
-        people: impl Iterator<Item = UserId>,
-    ) -> Vec<Unlisted> {
-        self.with(sync, |unlisted, sync| {
+        users: impl Iterator<Item = UserId>,
+    ) -> Vec<UnlistedUser> {
+        self.with_session(session, |unlisted, session| {
             if first {
-                sync.people.clear();
+                session.users.clear();
             }
-            sync.people_reading.note(first, last);
-            sync.people.extend(people);
+            session.users_state.record_page(first, last);
+            session.users.extend(users);
             // Nobody can be said to be missing from a list that is not known whole.
-            if !(last && sync.people_reading.is_whole()) {
+            if !(last && session.users_state.is_complete()) {
                 return Vec::new();
             }
-            unlisted.retain(|user, _| !sync.people.contains(user));
-            unlisted.iter().map(Unlisted::of).collect()
+            unlisted.retain(|user, _| !session.users.contains(user));
+            unlisted.iter().map(UnlistedUser::of).collect()
         })
     }
 
     /// Those who have to be added to the people list behind `after`, in the order of their ids; none where this process did not
     /// read that list.
-    pub(crate) fn unlisted_after(&self, sync: &str, after: UserId) -> Vec<Unlisted> {
-        self.with(sync, |unlisted, sync| {
-            let is_whole = sync.people_reading.is_whole();
-            let further = unlisted.iter().filter(|(user, _)| is_whole && **user > after);
-            further.map(Unlisted::of).collect()
+    pub(crate) fn unlisted_after(&self, session: &str, after: UserId) -> Vec<UnlistedUser> {
+        self.with_session(session, |unlisted, session| {
+            let is_complete = session.users_state.is_complete();
+            let further = unlisted.iter().filter(|(user, _)| is_complete && **user > after);
+            further.map(UnlistedUser::of).collect()
         })
     }
 
     /// Notes a part of the team list.
-    pub(crate) fn teams(&self, sync: &str, first: bool, last: bool, teams: impl Iterator<Item = TeamId>) {
-        self.with(sync, |_, sync| {
-            sync.teams_reading.note(first, last);
-            sync.teams.extend(teams);
+    pub(crate) fn teams(&self, session: &str, first: bool, last: bool, teams: impl Iterator<Item = TeamId>) {
+        self.with_session(session, |_, session| {
+            session.teams_state.record_page(first, last);
+            session.teams.extend(teams);
         });
     }
 
     /// Notes a part of a team's members; counts those whom this sync's people list did not hold.
     pub(crate) fn members<'a>(
         &self,
-        sync: &str,
+        session: &str,
         team: TeamId,
         first: bool,
         last: bool,
         members: impl Iterator<Item = (UserId, Option<&'a str>)>,
     ) -> usize {
-        self.with(sync, |unlisted, sync| {
-            let mut strangers = 0;
-            let is_whole = sync.people_reading.is_whole();
+        self.with_session(session, |unlisted, session| {
+            let mut newly_unlisted = 0;
+            let is_complete = session.users_state.is_complete();
             for (user, name) in members {
-                if is_whole && sync.people.contains(&user) {
+                if is_complete && session.users.contains(&user) {
                     continue;
                 }
-                sync.named.insert(user);
-                if is_whole {
-                    strangers += 1;
+                session.referenced.insert(user);
+                if is_complete {
+                    newly_unlisted += 1;
                     unlisted.insert(user, name.map(str::to_owned));
                 }
             }
-            let reading = sync.member_readings.entry(team).or_default();
-            reading.note(first, last);
-            if reading.is_whole() {
-                sync.read.insert(team);
+            let reading = session.member_lists.entry(team).or_default();
+            reading.record_page(first, last);
+            if reading.is_complete() {
+                session.read.insert(team);
             }
-            strangers
+            newly_unlisted
         })
     }
 
     /// How many teams of a sync were read, of how many; none while the teams are not known.
-    pub(crate) fn progress(&self, sync: &str) -> Option<(usize, usize)> {
+    pub(crate) fn progress(&self, session: &str) -> Option<(usize, usize)> {
         let state = self.lock();
-        let sync = state.syncs.get(sync).filter(|sync| sync.teams_reading.is_whole())?;
-        Some((sync.read.len().min(sync.teams.len()), sync.teams.len()))
+        let session = state
+            .sessions
+            .get(session)
+            .filter(|session| session.teams_state.is_complete())?;
+        Some((session.read.len().min(session.teams.len()), session.teams.len()))
     }
 
     /// Forgets a sync. One that read people, teams and every team's members also tells who is named no more; whether it did is
     /// the answer.
-    pub(crate) fn end(&self, sync: &str) -> bool {
+    pub(crate) fn end_session(&self, session: &str) -> bool {
         let mut state = self.lock();
-        let Some(ended) = state.syncs.remove(sync) else {
+        let Some(ended) = state.sessions.remove(session) else {
             return false;
         };
-        let saw_all =
-            ended.people_reading.is_whole() && ended.teams_reading.is_whole() && ended.teams.is_subset(&ended.read);
-        if saw_all {
-            state.unlisted.retain(|user, _| ended.named.contains(user));
+        let saw_all_lists =
+            ended.users_state.is_complete() && ended.teams_state.is_complete() && ended.teams.is_subset(&ended.read);
+        if saw_all_lists {
+            state.unlisted.retain(|user, _| ended.referenced.contains(user));
         }
-        saw_all
+        saw_all_lists
     }
 
-    fn with<T>(&self, id: &str, look: impl FnOnce(&mut BTreeMap<UserId, Option<String>>, &mut Sync) -> T) -> T {
+    fn with_session<T>(
+        &self,
+        id: &str,
+        update: impl FnOnce(&mut BTreeMap<UserId, Option<String>>, &mut ObservedLists) -> T,
+    ) -> T {
         let mut state = self.lock();
-        let State { unlisted, syncs, begun } = &mut *state;
-        if !syncs.contains_key(id) && syncs.len() >= SYNCS {
-            let oldest = syncs
-                .iter()
-                .min_by_key(|(_, sync)| sync.begun)
-                .map(|(id, _)| id.clone());
-            oldest.and_then(|oldest| syncs.remove(&oldest));
-        }
-        *begun += 1;
-        let begun = *begun;
-        look(
+        let State {
             unlisted,
-            syncs.entry(id.to_owned()).or_insert_with(|| Sync {
-                begun,
-                ..Sync::default()
+            sessions,
+            sequence,
+        } = &mut *state;
+        if !sessions.contains_key(id) && sessions.len() >= MAX_SESSIONS {
+            let oldest = sessions
+                .iter()
+                .min_by_key(|(_, session)| session.sequence)
+                .map(|(id, _)| id.clone());
+            oldest.and_then(|oldest| sessions.remove(&oldest));
+        }
+        *sequence += 1;
+        let sequence = *sequence;
+        update(
+            unlisted,
+            sessions.entry(id.to_owned()).or_insert_with(|| ObservedLists {
+                sequence,
+                ..ObservedLists::default()
             }),
         )
     }
@@ -215,78 +226,81 @@ mod tests {
         Uuid::from_u128(number).into()
     }
 
-    /// A whole sync of one team with `members`, in an organization whose list holds `people`; whom the list was given.
-    fn sync(closure: &UnlistedUsers, id: &str, people: &[u128], members: &[u128]) -> Vec<UserId> {
-        let added = closure.people(id, true, true, people.iter().copied().map(user));
-        closure.teams(id, true, true, [team(1)].into_iter());
-        closure.members(
+    /// A whole sync of one team with `members`, in an organization whose list holds `users`; whom the list was given.
+    fn session(unlisted_users: &UnlistedUsers, id: &str, users: &[u128], members: &[u128]) -> Vec<UserId> {
+        let added = unlisted_users.users(id, true, true, users.iter().copied().map(user));
+        unlisted_users.teams(id, true, true, [team(1)].into_iter());
+        unlisted_users.members(
             id,
             team(1),
             true,
             true,
             members.iter().map(|number| (user(*number), Some("Ada"))),
         );
-        closure.end(id);
+        unlisted_users.end_session(id);
         added.into_iter().map(|unlisted| unlisted.user).collect()
     }
 
     #[test]
     fn somebody_in_a_team_but_not_in_the_list_is_listed_from_the_next_sync_on() {
-        let closure = UnlistedUsers::default();
-        assert_eq!(sync(&closure, "1", &[1, 2], &[1, 9]), []);
-        assert_eq!(sync(&closure, "2", &[1, 2], &[1, 9]), [user(9)]);
+        let unlisted_users = UnlistedUsers::default();
+        assert_eq!(session(&unlisted_users, "1", &[1, 2], &[1, 9]), []);
+        assert_eq!(session(&unlisted_users, "2", &[1, 2], &[1, 9]), [user(9)]);
     }
 
     #[test]
     fn they_are_dropped_once_no_row_names_them_or_the_list_has_them() {
-        let closure = UnlistedUsers::default();
-        sync(&closure, "1", &[1], &[9]);
-        sync(&closure, "2", &[1], &[1]);
-        assert_eq!(sync(&closure, "3", &[1], &[9]), []);
-        assert_eq!(sync(&closure, "4", &[1, 9], &[9]), []);
-        assert_eq!(sync(&closure, "5", &[1, 9], &[9]), []);
+        let unlisted_users = UnlistedUsers::default();
+        session(&unlisted_users, "1", &[1], &[9]);
+        session(&unlisted_users, "2", &[1], &[1]);
+        assert_eq!(session(&unlisted_users, "3", &[1], &[9]), []);
+        assert_eq!(session(&unlisted_users, "4", &[1, 9], &[9]), []);
+        assert_eq!(session(&unlisted_users, "5", &[1, 9], &[9]), []);
     }
 
     #[test]
     fn a_sync_that_did_not_see_every_team_drops_nobody() {
-        let closure = UnlistedUsers::default();
-        sync(&closure, "1", &[1], &[9]);
-        closure.people("2", true, true, [user(1)].into_iter());
-        closure.teams("2", true, true, [team(1), team(2)].into_iter());
-        closure.members("2", team(2), true, true, std::iter::empty());
-        closure.end("2");
-        assert_eq!(sync(&closure, "3", &[1], &[1]), [user(9)]);
+        let unlisted_users = UnlistedUsers::default();
+        session(&unlisted_users, "1", &[1], &[9]);
+        unlisted_users.users("2", true, true, [user(1)].into_iter());
+        unlisted_users.teams("2", true, true, [team(1), team(2)].into_iter());
+        unlisted_users.members("2", team(2), true, true, std::iter::empty());
+        unlisted_users.end_session("2");
+        assert_eq!(session(&unlisted_users, "3", &[1], &[1]), [user(9)]);
     }
 
     #[test]
     fn only_a_sync_whose_every_list_this_process_read_from_its_beginning_is_whole() {
         let [first, last] = [true; 2];
-        let people = |closure: &UnlistedUsers| drop(closure.people("1", first, last, [user(1)].into_iter()));
-        let members = |closure: &UnlistedUsers, first| closure.members("1", team(1), first, last, std::iter::empty());
-        let closure = UnlistedUsers::default();
-        people(&closure);
-        closure.teams("1", first, last, [team(1)].into_iter());
-        members(&closure, first);
-        assert!(closure.end("1"));
-        assert!(!closure.end("1"), "what is forgotten is not told twice");
+        let users =
+            |unlisted_users: &UnlistedUsers| drop(unlisted_users.users("1", first, last, [user(1)].into_iter()));
+        let members = |unlisted_users: &UnlistedUsers, first| {
+            unlisted_users.members("1", team(1), first, last, std::iter::empty())
+        };
+        let unlisted_users = UnlistedUsers::default();
+        users(&unlisted_users);
+        unlisted_users.teams("1", first, last, [team(1)].into_iter());
+        members(&unlisted_users, first);
+        assert!(unlisted_users.end_session("1"));
+        assert!(!unlisted_users.end_session("1"), "what is forgotten is not told twice");
 
-        people(&closure);
-        closure.teams("1", !first, last, [team(1)].into_iter());
-        members(&closure, first);
-        assert!(!closure.end("1"));
+        users(&unlisted_users);
+        unlisted_users.teams("1", !first, last, [team(1)].into_iter());
+        members(&unlisted_users, first);
+        assert!(!unlisted_users.end_session("1"));
 
-        people(&closure);
-        closure.teams("1", first, last, [team(1)].into_iter());
-        members(&closure, !first);
-        assert!(!closure.end("1"));
+        users(&unlisted_users);
+        unlisted_users.teams("1", first, last, [team(1)].into_iter());
+        members(&unlisted_users, !first);
+        assert!(!unlisted_users.end_session("1"));
     }
 
     #[test]
     fn a_client_that_opens_syncs_without_end_is_bounded() {
-        let closure = UnlistedUsers::default();
+        let unlisted_users = UnlistedUsers::default();
         for number in 0..1_000 {
-            closure.people(&number.to_string(), true, false, [user(1)].into_iter());
+            unlisted_users.users(&number.to_string(), true, false, [user(1)].into_iter());
         }
-        assert_eq!(closure.lock().syncs.len(), SYNCS);
+        assert_eq!(unlisted_users.lock().sessions.len(), MAX_SESSIONS);
     }
 }

@@ -93,9 +93,9 @@ impl RequestMetrics {
         }
         let labels = self.row.map(|(service, method)| (service.name, method.name));
         let (service, method) = labels.unwrap_or((OTHER, OTHER));
-        GRPC_REQUESTS.count([service, method, code_name(code)]);
+        GRPC_REQUESTS.increment([service, method, code_name(code)]);
         if !self.row.is_some_and(|(_, method)| method.class.is_open_ended()) {
-            GRPC_DURATION.took([service, method], self.started_at.elapsed());
+            GRPC_DURATION.observe([service, method], self.started_at.elapsed());
         }
     }
 }

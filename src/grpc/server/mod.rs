@@ -195,7 +195,7 @@ impl Server {
             tasks.spawn(async move { connection::connect(&context, stream, permit).await });
         }
         tracing::info!("ending: new calls are rejected, calls in progress are finished");
-        self.governance.begin_no_more();
+        self.governance.stop_accepting();
         drop(listener);
         self.health.shutdown().await;
         self.context.shutdown.cancel();
@@ -211,10 +211,10 @@ impl Server {
     async fn finish(&self, connections: TaskTracker) {
         connections.close();
         let closed = async {
-            tokio::join!(connections.wait(), self.governance.finish_changes());
+            tokio::join!(connections.wait(), self.governance.drain());
         };
         let idle = async {
-            tokio::join!(self.context.concurrency.idle(), self.governance.finish_changes());
+            tokio::join!(self.context.concurrency.idle(), self.governance.drain());
             sleep(crate::grpc::middleware::limits::GOAWAY_GRACE).await;
         };
         tokio::select! {

@@ -7,7 +7,7 @@ use prost_types::Any;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
-use crate::governance::provisioning::{Malformed, Operation, Outcome, ProvisioningResult, RequestContext};
+use crate::governance::provisioning::{MalformedRequest, OperationKind, Outcome, ProvisioningResult, RequestContext};
 use crate::governance::{EntitlementId, GovernanceError, Principal};
 use crate::grpc::context;
 use crate::proto::c1::connector::v2::{
@@ -30,7 +30,7 @@ impl GrantManagerService for Connector {
             let entitlement = request::entitlement(request.entitlement.as_ref());
             let principal = request::principal(request.principal.as_ref());
             let (entitlement, principal) = self
-                .well_formed(Operation::Grant, entitlement, principal, &context)
+                .well_formed(OperationKind::Grant, entitlement, principal, &context)
                 .await?;
             let result = self.governance.grant(entitlement, principal, context).await?;
             let name = request
@@ -59,7 +59,7 @@ impl GrantManagerService for Connector {
                 .and_then(|it| request::entitlement(it.entitlement.as_ref()));
             let principal = grant.and_then(|it| request::principal(it.principal.as_ref()));
             let (entitlement, principal) = self
-                .well_formed(Operation::Revoke, entitlement, principal, &context)
+                .well_formed(OperationKind::Revoke, entitlement, principal, &context)
                 .await?;
             let result = self.governance.revoke(entitlement, principal, context).await?;
             Ok(GrantManagerServiceRevokeResponse {
@@ -74,7 +74,7 @@ impl Connector {
     /// What a change is about. A request that does not say it is refused, and recorded as any other.
     async fn well_formed(
         &self,
-        operation: Operation,
+        operation: OperationKind,
         entitlement: Result<EntitlementId, GovernanceError>,
         principal: Result<Principal, GovernanceError>,
         context: &RequestContext,
@@ -84,12 +84,15 @@ impl Connector {
             (Err(error), principal) => (None, principal.ok(), error),
             (Ok(entitlement), Err(error)) => (Some(entitlement), None, error),
         };
-        let malformed = Malformed {
+        let malformed = MalformedRequest {
             operation,
             entitlement,
             principal,
         };
-        Err(self.governance.record_refusal(malformed, context.clone(), error).await)
+        Err(self
+            .governance
+            .record_rejected_request(malformed, context.clone(), error)
+            .await)
     }
 }
 

@@ -26,7 +26,7 @@ impl GrantsService for Connector {
         };
         let Page { rows, next } = self
             .governance
-            .holders(team, &request.page_token, limit, &request.active_sync_id, &call)
+            .grants(team, &request.page_token, limit, &request.active_sync_id, &call)
             .await?;
         Ok(Response::new(GrantsServiceListGrantsResponse {
             list: rows.iter().map(|holder| rows::grant(team, holder)).collect(),

@@ -20,7 +20,7 @@ impl ResourceGetterService for Connector {
     ) -> Result<Response<ResourceGetterServiceGetResourceResponse>, Status> {
         let call = request::call(&request, Lane::Interactive);
         let resource = match request::resource_id("resource_id", request.get_ref().resource_id.as_ref())? {
-            ResourceId::User(user) => rows::user(self.governance.person(user, &call).await?),
+            ResourceId::User(user) => rows::user(self.governance.user(user, &call).await?),
             ResourceId::Team(team) => {
                 rows::team(self.governance.team(team, &call).await?, self.governance.organization())
             }

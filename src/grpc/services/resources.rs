@@ -28,7 +28,7 @@ impl ResourcesService for Connector {
         let (token, sync) = (&request.page_token, &request.active_sync_id);
         let (list, next_page_token) = match kind {
             ResourceKind::User => {
-                let Page { rows, next } = self.governance.people(token, limit, sync, &call).await?;
+                let Page { rows, next } = self.governance.users(token, limit, sync, &call).await?;
                 (rows.into_iter().map(rows::user).collect(), next)
             }
             ResourceKind::Team => {

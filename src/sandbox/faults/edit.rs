@@ -1,15 +1,15 @@
-//! Rows that move while a list is being read: each edit applied to the list that the request reads.
+//! Lists that change while a client reads them: each edit applies to the list that the request reads.
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Edit;
+use crate::sandbox::behaviors::Order;
 use crate::sandbox::endpoint::{Endpoint, Target};
-use crate::sandbox::habits::Order;
 use crate::sandbox::organization::{MemberRows, Membership, Organization, Person, Team, TeamRole};
 
-/// Makes the edit.
-pub(in crate::sandbox) fn make(edit: &Edit, organization: &mut Organization, target: &Target, order: Order) {
+/// Applies the edit.
+pub(in crate::sandbox) fn apply_edit(edit: &Edit, organization: &mut Organization, target: &Target, order: Order) {
     if let Edit::With(change) = edit {
         change(organization);
         return;
@@ -23,7 +23,7 @@ pub(in crate::sandbox) fn make(edit: &Edit, organization: &mut Organization, tar
 }
 
 /// The row that a list shows first.
-fn first<'r, T>(mut rows: impl DoubleEndedIterator<Item = &'r T>, order: Order) -> Option<&'r T> {
+fn first_shown<'r, T>(mut rows: impl DoubleEndedIterator<Item = &'r T>, order: Order) -> Option<&'r T> {
     match order {
         Order::OldestFirst => rows.next(),
         Order::NewestFirst => rows.next_back(),
@@ -31,7 +31,7 @@ fn first<'r, T>(mut rows: impl DoubleEndedIterator<Item = &'r T>, order: Order) 
 }
 
 fn move_teams(edit: &Edit, organization: &mut Organization, order: Order) {
-    let first = first(organization.teams().iter(), order).map(|team| team.id);
+    let first = first_shown(organization.teams().iter(), order).map(|team| team.id);
     match edit {
         Edit::RemoveAhead => {
             first.and_then(|id| organization.remove_team(id));
@@ -60,16 +60,16 @@ fn move_teams(edit: &Edit, organization: &mut Organization, order: Order) {
 }
 
 fn move_people(edit: &Edit, organization: &mut Organization, order: Order) {
-    // Not the owner of the default token: it would stop working, which is another fault than rows that move.
+    // Skip the owner of the default token: removing the owner would invalidate the token, which is a different fault.
     let owner = organization.owner().map(|person| person.id);
     let others = organization.people().iter().filter(|person| Some(person.id) != owner);
-    let first = first(others, order).cloned();
+    let first = first_shown(others, order).cloned();
     match (edit, first) {
         (Edit::RemoveAhead, Some(person)) => {
             organization.remove_person(person.id, MemberRows::Dropped);
         }
         (Edit::RemoveAndAddAgain, Some(person)) => {
-            // The memberships stay: it is the list of people that moves.
+            // The memberships stay, because only the list of people moves.
             organization.remove_person(person.id, MemberRows::Kept);
             organization.add_person(person);
         }
@@ -92,7 +92,7 @@ fn move_people(edit: &Edit, organization: &mut Organization, order: Order) {
 
 fn move_members(edit: &Edit, organization: &mut Organization, team: Uuid, order: Order) {
     let now = Timestamp::now();
-    // Somebody who is in the organization and not yet in the team; if everybody is, somebody new.
+    // A person who is in the organization but not in the team, or a new one if there is none.
     let newcomer = match (edit, organization.team(team)) {
         (Edit::InsertAhead, Some(team)) => {
             let outside = organization
@@ -107,7 +107,7 @@ fn move_members(edit: &Edit, organization: &mut Organization, team: Uuid, order:
     let Some(team) = organization.team_mut(team) else {
         return;
     };
-    let first = first(team.members().iter(), order).copied();
+    let first = first_shown(team.members().iter(), order).copied();
     match (edit, first, newcomer) {
         (Edit::RemoveAhead, Some(row), _) => {
             team.remove_member(row.user);

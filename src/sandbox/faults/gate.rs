@@ -1,10 +1,10 @@
-//! A gate that holds answers back until a test opens it: what is to happen meanwhile happens, however busy the machine is.
+//! A gate that holds responses back until a test opens it, so that a test can act in the meantime without a timeout.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// Closed until it is opened, and open from then on. Clones are the same gate.
+/// Closed until it is opened, then open for good. Clones share one state.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Semaphore>);
 
@@ -15,14 +15,14 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Lets through whatever is held back, and whatever comes.
+    /// Opens the gate for all waiting and later requests.
     pub fn open(&self) {
         self.0.close();
     }
 
-    /// Resolves once the gate is open.
-    pub(in crate::sandbox) async fn passed(&self) {
-        // No permit is ever there: it ends when the semaphore is closed.
+    /// Waits until the gate is open.
+    pub(in crate::sandbox) async fn wait(&self) {
+        // The semaphore never has a permit: this returns once it is closed.
         let _ = self.0.acquire().await;
     }
 }

@@ -1,11 +1,11 @@
-//! Faults on demand: what can go wrong between a client and Buildkite, aimed at chosen requests, and counted when it
-//! happens. A fault meets only requests that the rate limits let through, and takes the place of their answer.
+//! Faults on demand: failures between a client and Buildkite that apply to chosen requests and are counted. A fault
+//! applies only to requests that the rate limits admit, and replaces their response.
 
-mod book;
 mod edit;
 mod gate;
+mod outcome;
+mod registry;
 mod spec;
-mod strike;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,32 +19,32 @@ use super::endpoint::Endpoint;
 use super::limits::Bucket;
 use super::organization::Organization;
 
-pub(super) use book::Plan;
-pub use book::{FaultHandle, Faults};
-pub(super) use edit::make;
+pub(super) use edit::apply_edit;
 pub use gate::Gate;
+pub(super) use outcome::{ListOverride, Outcome, change_headers, change_link, resolve_outcome};
+pub(super) use registry::FaultPlan;
+pub use registry::{FaultHandle, Faults};
 pub use spec::{FAULT_KINDS, FaultSpecError};
-pub(super) use strike::{Instead, Outcome, change_headers, change_link, outcome};
 
-/// Something that goes wrong with certain requests.
+/// A failure that applies to certain requests.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// The endpoint it strikes.
+    /// The endpoint it applies to.
     pub endpoint: Endpoint,
-    /// Only requests for this page of a list; none: any page.
+    /// Only requests for this page of a list; `None`: any page.
     pub page: Option<usize>,
-    /// Only requests about this team; none: any team.
+    /// Only requests about this team; `None`: any team.
     pub team: Option<Uuid>,
-    /// So many requests that it could strike are let pass first.
+    /// The number of matching requests to skip first.
     pub skip: u64,
-    /// How often it strikes.
+    /// How often it occurs.
     pub times: Times,
     /// What happens.
     pub kind: FaultKind,
 }
 
 impl Fault {
-    /// A fault that strikes every request of this endpoint.
+    /// A fault that applies to every request to this endpoint.
     #[must_use]
     pub fn new(endpoint: Endpoint, kind: FaultKind) -> Self {
         Self {
@@ -57,34 +57,34 @@ impl Fault {
         }
     }
 
-    /// The same, once only.
+    /// The same fault, once only.
     #[must_use]
     pub fn once(self) -> Self {
         self.times(1)
     }
 
-    /// The same, so many times only.
+    /// The same fault, at most this many times.
     #[must_use]
     pub fn times(mut self, times: u64) -> Self {
         self.times = Times::Only(times);
         self
     }
 
-    /// The same, after letting so many requests pass.
+    /// The same fault, after skipping this many requests.
     #[must_use]
     pub fn after(mut self, skip: u64) -> Self {
         self.skip = skip;
         self
     }
 
-    /// The same, for one page of the list only.
+    /// The same fault, for one page of the list only.
     #[must_use]
     pub fn on_page(mut self, page: usize) -> Self {
         self.page = Some(page);
         self
     }
 
-    /// The same, for one team only.
+    /// The same fault, for one team only.
     #[must_use]
     pub fn on_team(mut self, team: Uuid) -> Self {
         self.team = Some(team);
@@ -92,63 +92,63 @@ impl Fault {
     }
 }
 
-/// How often a fault strikes.
+/// How often a fault occurs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Times {
     /// Every time.
     Forever,
-    /// So many times.
+    /// At most this many times.
     Only(u64),
 }
 
 /// What goes wrong.
 #[derive(Clone, Debug)]
 pub enum FaultKind {
-    /// This status; nothing is applied.
+    /// This status; the request is not executed.
     Status(StatusCode, BodyStyle),
-    /// An HTML page with status 200, as a captive portal or a maintenance page would be.
+    /// An HTML page with status 200, like that of a captive portal or a maintenance page.
     Html200,
-    /// No answer, ever; nothing is applied.
+    /// The request is not executed and never answered.
     Hang,
-    /// The true answer, late.
+    /// The normal response, after a delay.
     Delay(Duration),
-    /// The true answer, once the gate is open.
+    /// The normal response, once the gate is open.
     Held(Gate),
-    /// The connection is reset; nothing is applied.
+    /// The connection is reset; the request is not executed.
     ResetBefore,
-    /// The request is carried out, then the connection is reset.
+    /// The request is executed, then the connection is reset.
     ResetAfter,
-    /// The request is carried out, then this status is answered without a body.
+    /// The request is executed; the response has this status and no body.
     AppliedThenStatus(StatusCode),
     /// The connection ends in the middle of the body.
     Truncated,
-    /// The request is carried out; the body is this JSON.
+    /// The request is executed; the body is this JSON.
     WrongShape(Value),
-    /// The request is carried out; the body is this text, which need not be JSON.
+    /// The request is executed; the body is this text, which need not be JSON.
     Text(String),
-    /// The true answer under this status.
+    /// The normal response with this status.
     AnsweredAs(StatusCode),
-    /// The true answer, declared as this content type; none: not declared.
+    /// The normal response with this content type; `None`: without a content type.
     ContentType(Option<String>),
-    /// The request is carried out; the body is `null`.
+    /// The request is executed; the body is `null`.
     NullBody,
-    /// The request is carried out; there is no body.
+    /// The request is executed; the body is empty.
     EmptyBody,
-    /// A redirect to this URL; nothing is applied.
+    /// A redirect to this URL; the request is not executed.
     Redirect(String),
-    /// Page 1 of the list, whatever page was asked for.
+    /// Page 1 of the list, for every requested page.
     RepeatPage,
-    /// What the last request of the same list was answered. Does not strike while there is no such answer.
+    /// The previous response of the same list. Does not apply until there is one.
     ReplayPrevious,
-    /// Only so many rows of the page, with the `Link` header of the whole.
+    /// At most this many rows of the page, with the unchanged `Link` header.
     ShortPage(usize),
-    /// A 429 of this bucket, though it is not used up; nothing is applied.
-    RateLimited(Bucket, RefusalStyle),
-    /// The true answer, with other rate-limit headers.
+    /// A 429 of this limit, although it is not exhausted; the request is not executed.
+    RateLimited(Bucket, RateLimitStyle),
+    /// The normal response, with other rate-limit headers.
     Headers(HeaderChange),
-    /// The answer of a list, true or struck by another fault, with another `Link` header.
+    /// The response of a list, normal or changed by another fault, with another `Link` header.
     Links(LinkChange),
-    /// The organization changes just before the true answer is made.
+    /// The organization changes just before the request is executed.
     MoveRows(Edit),
 }
 
@@ -157,68 +157,69 @@ pub enum FaultKind {
 pub enum BodyStyle {
     /// `{"message": …}`.
     Message,
-    /// None.
+    /// No body.
     Empty,
-    /// A page for people, as a proxy writes it.
+    /// An HTML page, as a proxy sends it.
     Html,
 }
 
-/// The body of a 429.
+/// The form of a 429.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RefusalStyle {
+pub enum RateLimitStyle {
     /// The five documented fields.
     Documented,
     /// The five fields, with another `scope`.
     Scope(String),
     /// `message` only.
     MessageOnly,
-    /// None.
+    /// No body.
     Empty,
-    /// Text.
+    /// Plain text.
     NotJson,
-    /// The five fields, without any rate-limit header.
+    /// The five fields, without rate-limit headers.
     NoHeaders,
 }
 
-/// What becomes of the rate-limit headers.
+/// A change of the rate-limit headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderChange {
-    /// They are missing.
+    /// The headers are missing.
     Dropped,
-    /// What remains is negative.
+    /// The remaining number is negative.
     NegativeRemaining,
     /// The reset is a week away.
     HugeReset,
-    /// The reset is no number.
+    /// The reset is not a number.
     NonNumericReset,
-    /// The reset is 0 and nothing remains.
+    /// The reset is 0 and no requests remain.
     ZeroReset,
 }
 
-/// What becomes of a list's `Link` header.
+/// A change of a list's `Link` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkChange {
-    /// It is missing.
+    /// The header is missing.
     Dropped,
-    /// It names a next page and this last one.
+    /// The header names a next page and this last page.
     Last(u32),
 }
 
-/// A change of the organization in the middle of a listing. The named ones act on the list that is being read.
+/// A change of the organization while a list is being read. The named edits apply to that list.
 #[derive(Clone)]
 pub enum Edit {
-    /// The first row goes: all others move up by one. Of people, the first but the owner of the default token.
+    /// Removes the first row, so all others move up by one. In the list of people, the owner of the default token is
+    /// skipped.
     RemoveAhead,
-    /// A row appears before all others: they move down by one.
+    /// Inserts a row before all others, so they move down by one.
     InsertAhead,
-    /// The first row goes and is added again: it moves to where new rows are.
+    /// Removes the first row and adds it again, so it moves to the position of new rows.
     RemoveAndAddAgain,
     /// Any change.
     With(Arc<dyn Fn(&mut Organization) + Send + Sync>),
 }
 
 impl Edit {
-    /// Any change of the organization.
+    /// An edit that makes any change of the organization.
     pub fn with(change: impl Fn(&mut Organization) + Send + Sync + 'static) -> Self {
         Self::With(Arc::new(change))
     }

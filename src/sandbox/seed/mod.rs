@@ -1,32 +1,32 @@
-//! Where the organization comes from: a small one that reads like a real company, or one of any size from a number.
+//! The initial organization: a small example company, or a generated organization of any size.
 
-mod believable;
-mod dice;
+mod example;
+mod rng;
 mod sized;
 
 use super::organization::Organization;
 
 pub use sized::Size;
 
-/// Where the organization comes from. The same seed makes the same ids, always.
+/// The initial organization. The same seed always produces the same ids.
 #[derive(Clone, Debug, Default)]
 pub enum Seed {
-    /// Fourteen people and seven teams, one of them secret.
+    /// The example company: fourteen people and seven teams, one of them secret.
     #[default]
-    Believable,
-    /// Generated.
+    Example,
+    /// A generated organization.
     Sized(Size),
-    /// Made by the caller. Somebody must be in it: the default token belongs to its first admin.
+    /// The given organization. It must have at least one person: the default token belongs to its first admin.
     Given(Box<Organization>),
 }
 
 impl Seed {
-    /// The organization at the start.
+    /// Builds the organization.
     #[must_use]
-    pub fn grow(self) -> Organization {
+    pub fn build(self) -> Organization {
         match self {
-            Self::Believable => believable::organization(),
-            Self::Sized(size) => sized::organization(size),
+            Self::Example => example::build(),
+            Self::Sized(size) => sized::build(size),
             Self::Given(organization) => *organization,
         }
     }

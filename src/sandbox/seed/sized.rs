@@ -1,13 +1,13 @@
-//! Organizations of any size.
+//! Generated organizations of any size.
 
-use super::dice::{Dice, moment};
+use super::rng::{Rng, minutes_after_start};
 use crate::sandbox::organization::{Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole};
 
-const GIVEN: [&str; 16] = [
+const GIVEN_NAMES: [&str; 16] = [
     "Ada", "Björn", "Chiara", "Daniyar", "Eszter", "Fatima", "Goran", "Hana", "Ioana", "João", "Kwame", "Lucía",
     "Miren", "Nguyên", "Ólafur", "Priya",
 ];
-const FAMILY: [&str; 12] = [
+const FAMILY_NAMES: [&str; 12] = [
     "Okafor",
     "Lindqvist",
     "Moretti",
@@ -22,44 +22,44 @@ const FAMILY: [&str; 12] = [
     "Walsh",
 ];
 
-/// How large an organization to make.
+/// The size of a generated organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Teams; may be zero.
+    /// Number of teams; may be zero.
     pub teams: usize,
-    /// Members of each team; no more than there are people.
+    /// Members of each team; at most the number of people.
     pub members_per_team: usize,
-    /// People; at least one, who is the admin that owns the default token.
+    /// Number of people; at least one, the admin who owns the default token.
     pub people: usize,
-    /// Another number makes other ids.
+    /// A different number produces different ids.
     pub seed: u64,
 }
 
-pub(super) fn organization(size: Size) -> Organization {
-    let mut dice = Dice::new(size.seed);
-    let mut organization = Organization::new(dice.uuid(), "sized", "Sized", moment(0));
+pub(super) fn build(size: Size) -> Organization {
+    let mut rng = Rng::new(size.seed);
+    let mut organization = Organization::new(rng.next_uuid(), "sized", "Sized", minutes_after_start(0));
     let mut people = Vec::with_capacity(size.people.max(1));
     for number in 0..size.people.max(1) {
-        let person = person(&mut dice, number);
+        let person = build_person(&mut rng, number);
         people.push(person.id);
         organization.add_person(person);
     }
     let owner = people.first().copied();
     for number in 0..size.teams {
-        let mut team = team(&mut dice, number);
+        let mut team = build_team(&mut rng, number);
         team.created_by = owner;
-        let start = dice.below(people.len());
-        let step = coprime_step(&mut dice, people.len());
-        for place in 0..size.members_per_team.min(people.len()) {
-            // A step that shares no factor with the number of people meets each of them once.
-            let chosen = (start + place * step) % people.len();
-            let role = if place % 10 == 0 {
+        let start = rng.next_below(people.len());
+        let step = choose_coprime_step(&mut rng, people.len());
+        for position in 0..size.members_per_team.min(people.len()) {
+            // A step coprime to the number of people reaches each of them once.
+            let chosen = (start + position * step) % people.len();
+            let role = if position % 10 == 0 {
                 TeamRole::Maintainer
             } else {
                 TeamRole::Member
             };
             if let Some(&user) = people.get(chosen) {
-                team.set_member(user, role, moment(size.people + number + place));
+                team.set_member(user, role, minutes_after_start(size.people + number + position));
             }
         }
         organization.add_team(team);
@@ -67,12 +67,18 @@ pub(super) fn organization(size: Size) -> Organization {
     organization
 }
 
-fn person(dice: &mut Dice, number: usize) -> Person {
-    let given = GIVEN.get(dice.below(GIVEN.len())).copied().unwrap_or_default();
-    let family = FAMILY.get(dice.below(FAMILY.len())).copied().unwrap_or_default();
+fn build_person(rng: &mut Rng, number: usize) -> Person {
+    let given_name = GIVEN_NAMES
+        .get(rng.next_below(GIVEN_NAMES.len()))
+        .copied()
+        .unwrap_or_default();
+    let family_name = FAMILY_NAMES
+        .get(rng.next_below(FAMILY_NAMES.len()))
+        .copied()
+        .unwrap_or_default();
     Person {
-        id: dice.uuid(),
-        name: format!("{given} {family}"),
+        id: rng.next_uuid(),
+        name: format!("{given_name} {family_name}"),
         email: format!("person-{number}@sized.example"),
         role: if number == 0 {
             OrganizationRole::Admin
@@ -84,26 +90,26 @@ fn person(dice: &mut Dice, number: usize) -> Person {
         } else {
             SsoMode::Required
         },
-        created_at: moment(number),
+        created_at: minutes_after_start(number),
     }
 }
 
-fn team(dice: &mut Dice, number: usize) -> Team {
+fn build_team(rng: &mut Rng, number: usize) -> Team {
     Team {
-        id: dice.uuid(),
+        id: rng.next_uuid(),
         description: (!number.is_multiple_of(3)).then(|| format!("Generated team {number}")),
         privacy: if number % 20 == 19 {
             Privacy::Secret
         } else {
             Privacy::Visible
         },
-        created_at: moment(number),
+        created_at: minutes_after_start(number),
         ..Team::new(&format!("team-{number}"), &format!("Team {number}"))
     }
 }
 
-fn coprime_step(dice: &mut Dice, people: usize) -> usize {
-    let mut step = dice.below(people).max(1);
+fn choose_coprime_step(rng: &mut Rng, people: usize) -> usize {
+    let mut step = rng.next_below(people).max(1);
     while common_divisor(step, people) != 1 {
         step += 1;
     }

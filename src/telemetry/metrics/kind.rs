@@ -1,36 +1,37 @@
-//! The kinds of metrics. Each has its labels in its type, so that none can be recorded with one too few.
+//! The kinds of metrics. The number of labels is part of the type, so that a metric cannot be recorded with a label
+//! missing.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use metrics::{Label, counter, gauge, histogram};
 
-/// What there is to know about a metric.
+/// The description of a metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Description {
-    /// Its name as monitors know it, unit included.
+    /// Name for monitors, including the unit.
     pub name: &'static str,
-    /// How it counts.
+    /// Kind of metric.
     pub kind: Kind,
-    /// Its labels' names.
+    /// Names of the labels.
     pub labels: &'static [&'static str],
-    /// What it tells, for people.
+    /// Help text.
     pub help: &'static str,
 }
 
-/// How a metric counts.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
-    /// Up, from the start of the process.
+    /// Increases from the start of the process.
     Counter,
-    /// Up and down.
+    /// Increases and decreases.
     Gauge,
-    /// Into buckets, of which these are the upper bounds.
+    /// Counts observations in buckets with these upper bounds.
     Histogram(&'static [f64]),
 }
 
 impl Kind {
-    /// The kind as Prometheus spells it.
+    /// The kind's name in Prometheus.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -67,7 +68,7 @@ impl<const N: usize> Metric<N> {
     }
 }
 
-/// A metric that counts up.
+/// A metric that only increases.
 #[derive(Debug)]
 pub struct Counter<const N: usize>(Metric<N>);
 
@@ -76,19 +77,19 @@ impl<const N: usize> Counter<N> {
         Self(Metric { name, labels, help })
     }
 
-    /// One more, with these values of its labels.
-    pub(crate) fn count(&self, values: [&str; N]) {
+    /// Adds one, with these label values.
+    pub(crate) fn increment(&self, values: [&str; N]) {
         counter!(self.0.name, self.0.labels(values)).increment(1);
     }
 
-    /// What there is to know about it.
+    /// The metric's description.
     #[must_use]
     pub const fn description(&'static self) -> Description {
         self.0.description(Kind::Counter)
     }
 }
 
-/// A metric that stands at a value.
+/// A metric with a current value.
 #[derive(Debug)]
 pub struct Gauge<const N: usize>(Metric<N>);
 
@@ -97,24 +98,24 @@ impl<const N: usize> Gauge<N> {
         Self(Metric { name, labels, help })
     }
 
-    /// It stands at `value`.
+    /// Sets the value.
     pub(crate) fn set(&self, values: [&str; N], value: u32) {
         gauge!(self.0.name, self.0.labels(values)).set(f64::from(value));
     }
 
-    /// It stands at a moment, in seconds since 1970.
-    pub(crate) fn set_to(&self, values: [&str; N], moment: Timestamp) {
+    /// Sets the value to a time, in seconds since 1970.
+    pub(crate) fn set_timestamp(&self, values: [&str; N], moment: Timestamp) {
         gauge!(self.0.name, self.0.labels(values)).set(moment.as_duration().as_secs_f64());
     }
 
-    /// What there is to know about it.
+    /// The metric's description.
     #[must_use]
     pub const fn description(&'static self) -> Description {
         self.0.description(Kind::Gauge)
     }
 }
 
-/// A metric of how long something took.
+/// A metric of durations.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
     metric: Metric<N>,
@@ -134,12 +135,12 @@ impl<const N: usize> Histogram<N> {
         }
     }
 
-    /// It took `time`.
-    pub(crate) fn took(&self, values: [&str; N], time: Duration) {
+    /// Records a duration.
+    pub(crate) fn observe(&self, values: [&str; N], time: Duration) {
         histogram!(self.metric.name, self.metric.labels(values)).record(time);
     }
 
-    /// What there is to know about it.
+    /// The metric's description.
     #[must_use]
     pub const fn description(&'static self) -> Description {
         self.metric.description(Kind::Histogram(self.buckets))

@@ -1,10 +1,10 @@
-//! Every metric that there is: its name, its labels, and what it tells.
+//! All metrics: names, labels and help texts.
 //!
-//! Each is recorded where what it tells of happens; what can be looked up at any moment is looked up when a monitor asks
-//! ([`crate::grpc::server`]). Until somebody may ask, recording is for nothing and costs next to nothing.
+//! Events are recorded where they happen. Values that can be read at any time are read when a monitor scrapes them
+//! (`monitoring`). Without a recorder, recording has almost no cost.
 //!
-//! A label's values are few, and words of this program or of a protocol: never a person, a team, an organization or a secret.
-//! A gauge whose value is not known is left out, never 0.
+//! A label has few values, and they are words of this program or of a protocol: never a person, a team, an organization
+//! or a secret. A gauge whose value is unknown is absent rather than 0.
 
 mod kind;
 
@@ -12,25 +12,25 @@ use metrics::{describe_counter, describe_gauge, describe_histogram};
 
 pub use kind::{Counter, Description, Gauge, Histogram, Kind};
 
-/// Of a request to Buildkite: from a near answer to the longest that one is waited for by default.
+/// Buckets of a request to Buildkite: from a fast response to the default maximum wait.
 const REST_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0];
 
-/// Of a call: from an answer out of memory to the longest that a grant or revoke waits for a rate limit.
+/// Buckets of a call: from a response out of memory to the maximum wait of a grant or revoke for a rate limit.
 const GRPC_BUCKETS: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 75.0,
 ];
 
-/// Of a wait for a rate limit: none at all, or up to a window and a margin.
+/// Buckets of a wait for a rate limit: from no wait to a window and a margin.
 const WAIT_BUCKETS: &[f64] = &[0.001, 0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 75.0];
 
-/// Calls.
+/// Finished calls.
 pub static GRPC_REQUESTS: Counter<3> = Counter::new(
     "buildkite_connector_grpc_requests_total",
     ["service", "method", "code"],
     "calls that ended, streams and refused ones too; hung up is `CANCELLED`, a method that is not served `other`",
 );
 
-/// How long calls took.
+/// Duration of calls.
 pub static GRPC_DURATION: Histogram<2> = Histogram::new(
     "buildkite_connector_grpc_request_duration_seconds",
     ["service", "method"],
@@ -45,7 +45,7 @@ pub static REST_REQUESTS: Counter<2> = Counter::new(
     "requests to Buildkite, each attempt by itself; the status is `none` where no answer came",
 );
 
-/// How long Buildkite took.
+/// Duration of requests to Buildkite.
 pub static REST_DURATION: Histogram<1> = Histogram::new(
     "buildkite_connector_rest_request_duration_seconds",
     ["endpoint"],
@@ -53,28 +53,28 @@ pub static REST_DURATION: Histogram<1> = Histogram::new(
     REST_BUCKETS,
 );
 
-/// The size of Buildkite's rate limits.
+/// Size of Buildkite's rate limits.
 pub static REST_WINDOW_LIMIT: Gauge<1> = Gauge::new(
     "buildkite_connector_rest_window_limit",
     ["bucket"],
     "requests that a window of Buildkite's rate limit holds; absent until an answer told",
 );
 
-/// What is left of them.
+/// Remaining requests of Buildkite's rate limits.
 pub static REST_WINDOW_REMAINING: Gauge<1> = Gauge::new(
     "buildkite_connector_rest_window_remaining",
     ["bucket"],
     "requests that may still be sent in the present window; absent until an answer told",
 );
 
-/// Who waits.
+/// Queued requests.
 pub static LANE_WAITING: Gauge<1> = Gauge::new(
     "buildkite_connector_lane_waiting",
     ["lane"],
     "requests to Buildkite that wait for their turn: grants and revokes, single reads, listings",
 );
 
-/// How long they waited.
+/// Time that requests spent in the queue.
 pub static LANE_WAIT: Histogram<1> = Histogram::new(
     "buildkite_connector_lane_wait_seconds",
     ["lane"],
@@ -96,28 +96,28 @@ pub static SCOPE_STATE: Gauge<2> = Gauge::new(
     "scope health: 1 for the state that a check is in, 0 for the others",
 );
 
-/// The token's end.
+/// Expiry of the token.
 pub static TOKEN_EXPIRY: Gauge<0> = Gauge::new(
     "buildkite_connector_token_expiry_timestamp_seconds",
     [],
     "when the API token ends; absent for one that never does, and until its record was read",
 );
 
-/// The last sync.
+/// Time of the last successful sync.
 pub static SYNC_LAST_SUCCESS: Gauge<0> = Gauge::new(
     "buildkite_connector_sync_last_success_timestamp_seconds",
     [],
     "when a caller last ended a sync (`Cleanup` with its `active_sync_id`) of which this process had read people, teams and every team's members whole; absent until then",
 );
 
-/// The build.
+/// Version of the build.
 pub static BUILD_INFO: Gauge<1> = Gauge::new(
     "buildkite_connector_build_info",
     ["version"],
-    "always 1; the label tells what runs",
+    "build information; the value is always 1",
 );
 
-/// All of them.
+/// The descriptions of all metrics.
 #[must_use]
 pub fn all() -> [Description; 13] {
     [
@@ -137,7 +137,7 @@ pub fn all() -> [Description; 13] {
     ]
 }
 
-/// Tells whoever records what each of them means.
+/// Registers the help text of each metric with the recorder.
 pub(crate) fn describe() {
     for metric in all() {
         match metric.kind {

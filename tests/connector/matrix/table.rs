@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildkite_connector::sandbox::{BodyStyle, Bucket, FaultKind, RefusalStyle};
+use buildkite_connector::sandbox::{BodyStyle, Bucket, FaultKind, RateLimitStyle};
 use http::StatusCode;
 use serde_json::json;
 use tonic::Code::{self, FailedPrecondition, PermissionDenied, Unauthenticated, Unavailable};
@@ -67,9 +67,9 @@ pub fn troubles(listing: Listing, redirect: &str) -> Vec<Trouble> {
         ("403 as HTML",             status(StatusCode::FORBIDDEN, html),                    FORBIDDEN,   FORBIDDEN,   true,       far),
         ("404",                     status(StatusCode::NOT_FOUND, message),                 hidden,      hidden,      true,       far),
         ("404 without a body",      status(StatusCode::NOT_FOUND, empty),                   hidden,      hidden,      true,       far),
-        ("429, window ends soon",   limited(RefusalStyle::Documented),                      End::Healed, LIMITED,     false,      soon),
-        ("429, window is long",     limited(RefusalStyle::Documented),                      LIMITED,     LIMITED,     true,       far),
-        ("429 without a body",      limited(RefusalStyle::Empty),                           LIMITED,     LIMITED,     true,       far),
+        ("429, window ends soon",   limited(RateLimitStyle::Documented),                    End::Healed, LIMITED,     false,      soon),
+        ("429, window is long",     limited(RateLimitStyle::Documented),                    LIMITED,     LIMITED,     true,       far),
+        ("429 without a body",      limited(RateLimitStyle::Empty),                         LIMITED,     LIMITED,     true,       far),
         ("500",                     status(StatusCode::INTERNAL_SERVER_ERROR, message),     End::Healed, DOWN,        false,      far),
         ("502",                     status(StatusCode::BAD_GATEWAY, empty),                 End::Healed, DOWN,        false,      far),
         ("503",                     status(StatusCode::SERVICE_UNAVAILABLE, message),       End::Healed, DOWN,        false,      far),

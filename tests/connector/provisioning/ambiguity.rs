@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use buildkite_connector::sandbox::{
-    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, RefusalStyle, TokenSpec, WriteLag,
+    BodyStyle, Bucket, Edit, Endpoint, Fault, FaultKind, RateLimitStyle, TokenSpec, WriteLag,
 };
 use http::StatusCode;
 use rstest::rstest;
@@ -128,7 +128,7 @@ async fn a_429_is_waited_out_and_the_write_made_once() {
     let sandbox = limited().await;
     let token = sandbox.token().clone();
     let world = World::on(sandbox, &token, setup()).await;
-    let kind = FaultKind::RateLimited(Bucket::Organization, RefusalStyle::Documented);
+    let kind = FaultKind::RateLimited(Bucket::Organization, RateLimitStyle::Documented);
     world
         .sandbox
         .faults()
@@ -145,9 +145,9 @@ async fn what_somebody_else_did_meanwhile_is_seen(
     #[values("404", "204", "422")] delete_absent: &str,
 ) {
     let world = World::new().await;
-    world.sandbox.change_habits(|habits| {
-        habits.post_existing = post_existing.parse().unwrap();
-        habits.delete_absent = delete_absent.parse().unwrap();
+    world.sandbox.change_behaviors(|behaviors| {
+        behaviors.post_existing = post_existing.parse().unwrap();
+        behaviors.delete_absent = delete_absent.parse().unwrap();
     });
     let pair = world.pair();
     for asked in Asked::ALL {
@@ -208,7 +208,7 @@ async fn a_403_is_never_sent_again_and_names_the_scope() {
         assert_eq!(reason(&refused), (Code::PermissionDenied, "MISSING_SCOPE".to_owned()));
     }
     for write in WRITES {
-        assert_eq!(world.sandbox.journal().count(write), 1);
+        assert_eq!(world.sandbox.request_log().count(write), 1);
     }
 }
 
@@ -232,9 +232,9 @@ async fn a_404_that_may_mean_hidden_is_no_absence() {
 #[tokio::test]
 async fn a_write_that_is_never_shown_is_never_claimed() {
     let world = World::new().await;
-    world.sandbox.change_habits(|habits| {
-        habits.write_lag = WriteLag::For(Duration::from_secs(60));
-        habits.echo = "empty".parse().unwrap();
+    world.sandbox.change_behaviors(|behaviors| {
+        behaviors.write_lag = WriteLag::For(Duration::from_secs(60));
+        behaviors.echo = "empty".parse().unwrap();
     });
     let refused = world.ask(world.pair(), Asked::Grant(Role::Member)).await.unwrap_err();
     assert_eq!(
@@ -254,7 +254,7 @@ async fn a_lost_write_that_shows_late_is_ours_and_made_once() {
             let world = World::with(lagging()).await;
             world
                 .sandbox
-                .change_habits(|habits| habits.write_lag = WriteLag::Reads(lag));
+                .change_behaviors(|behaviors| behaviors.write_lag = WriteLag::Reads(lag));
             for write in WRITES {
                 world.sandbox.faults().add(Fault::new(write, fault.clone()).once());
             }
@@ -296,9 +296,9 @@ async fn a_reader_never_sees_a_person_absent_during_a_role_change() {
         }
     };
     tokio::select! { () = changing => {}, () = polling => {} }
-    let journal = world.sandbox.journal();
+    let request_log = world.sandbox.request_log();
     assert_eq!(
-        journal.count(Endpoint::RemoveTeamMember) + journal.count(Endpoint::AddTeamMember),
+        request_log.count(Endpoint::RemoveTeamMember) + request_log.count(Endpoint::AddTeamMember),
         0
     );
 }

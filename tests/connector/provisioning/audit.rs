@@ -176,7 +176,7 @@ async fn a_change_that_cannot_be_recorded_is_not_made() {
         assert!(refused.message().contains(&path.display().to_string()), "{refused}");
         let to_the_log = refused.message().contains("the log's target `audit`");
         assert!(to_the_log || path == missing || path.starts_with("/proc"), "{refused}");
-        assert_eq!(world.sandbox.journal().count(Endpoint::AddTeamMember), 0);
+        assert_eq!(world.sandbox.request_log().count(Endpoint::AddTeamMember), 0);
         // What needs no change needs no record first.
         let answer = world.ask(world.pair(), Asked::Revoke(Role::Member)).await.unwrap();
         assert_eq!(answer, Answer::AlreadyRevoked);

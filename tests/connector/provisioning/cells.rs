@@ -1,8 +1,8 @@
-//! The decision table, cell by cell, under every habit that Buildkite may have, and what each costs.
+//! The decision table, cell by cell, under every behavior that Buildkite may have, and what each costs.
 
 use buildkite_connector::sandbox::{
-    DeleteAbsent, Echo, Endpoint, Habit, Habits, LastMaintainer, MemberRows, PatchAbsent, PostExisting, PostOutsider,
-    WriteLag,
+    Behavior, Behaviors, DeleteAbsent, Echo, Endpoint, LastMaintainer, MemberRows, PatchAbsent, PostExisting,
+    PostOutsider, WriteLag,
 };
 use rstest::rstest;
 use tonic::Code;
@@ -35,20 +35,20 @@ async fn every_cell(world: &World) {
     }
 }
 
-fn all<H: Habit>() -> Vec<H> {
+fn all<H: Behavior>() -> Vec<H> {
     H::NAMES.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 #[rstest]
-#[case::post_existing(all::<PostExisting>().into_iter().map(|post_existing| Habits { post_existing, ..Habits::default() }).collect())]
-#[case::delete_absent(all::<DeleteAbsent>().into_iter().map(|delete_absent| Habits { delete_absent, ..Habits::default() }).collect())]
-#[case::patch_absent(all::<PatchAbsent>().into_iter().map(|patch_absent| Habits { patch_absent, ..Habits::default() }).collect())]
-#[case::echo(all::<Echo>().into_iter().map(|echo| Habits { echo, ..Habits::default() }).collect())]
+#[case::post_existing(all::<PostExisting>().into_iter().map(|post_existing| Behaviors { post_existing, ..Behaviors::default() }).collect())]
+#[case::delete_absent(all::<DeleteAbsent>().into_iter().map(|delete_absent| Behaviors { delete_absent, ..Behaviors::default() }).collect())]
+#[case::patch_absent(all::<PatchAbsent>().into_iter().map(|patch_absent| Behaviors { patch_absent, ..Behaviors::default() }).collect())]
+#[case::echo(all::<Echo>().into_iter().map(|echo| Behaviors { echo, ..Behaviors::default() }).collect())]
 #[tokio::test]
-async fn every_cell_is_as_the_table_has_it(#[case] habits: Vec<Habits>) {
+async fn every_cell_is_as_the_table_has_it(#[case] behaviors: Vec<Behaviors>) {
     let world = World::new().await;
-    for habits in habits {
-        world.sandbox.change_habits(|now| *now = habits);
+    for behaviors in behaviors {
+        world.sandbox.change_behaviors(|now| *now = behaviors);
         every_cell(&world).await;
     }
 }
@@ -59,9 +59,9 @@ async fn a_write_that_shows_late_is_waited_for_and_made_once(
     #[values(Echo::Full, Echo::Empty, Echo::WithoutRole, Echo::Lagging)] echo: Echo,
 ) {
     let world = World::with(lagging()).await;
-    world.sandbox.change_habits(|habits| {
-        habits.write_lag = WriteLag::Reads(3);
-        habits.echo = echo;
+    world.sandbox.change_behaviors(|behaviors| {
+        behaviors.write_lag = WriteLag::Reads(3);
+        behaviors.echo = echo;
     });
     let pair = world.pair();
     // No edits behind our back here: the lag would hide our writes and show theirs.
@@ -111,10 +111,12 @@ async fn a_stale_member_revoke_never_ejects_a_maintainer() {
 #[rstest]
 #[tokio::test]
 async fn somebody_outside_has_to_be_invited_first_and_holds_nothing(
-    #[values(PostOutsider::NotFound, PostOutsider::Unprocessable, PostOutsider::Forbidden)] habit: PostOutsider,
+    #[values(PostOutsider::NotFound, PostOutsider::Unprocessable, PostOutsider::Forbidden)] behavior: PostOutsider,
 ) {
     let world = World::new().await;
-    world.sandbox.change_habits(|habits| habits.post_outsider = habit);
+    world
+        .sandbox
+        .change_behaviors(|behaviors| behaviors.post_outsider = behavior);
     let pair = world.pair();
     world
         .sandbox
@@ -131,8 +133,8 @@ async fn somebody_outside_has_to_be_invited_first_and_holds_nothing(
             Answer::AlreadyRevoked
         );
     }
-    let journal = world.sandbox.journal();
-    assert_eq!((journal.count(Endpoint::AddTeamMember), world.applied()), (2, 0));
+    let request_log = world.sandbox.request_log();
+    assert_eq!((request_log.count(Endpoint::AddTeamMember), world.applied()), (2, 0));
 }
 
 #[rstest]
@@ -146,7 +148,7 @@ async fn a_refusal_that_reading_does_not_explain_stands_in_buildkites_words(
     let world = World::new().await;
     world
         .sandbox
-        .change_habits(|habits| habits.last_maintainer = LastMaintainer::Refused);
+        .change_behaviors(|behaviors| behaviors.last_maintainer = LastMaintainer::Refused);
     world.hold(world.pair(), held);
     let refused = world.ask(world.pair(), asked).await.unwrap_err();
     assert_eq!(
@@ -154,8 +156,8 @@ async fn a_refusal_that_reading_does_not_explain_stands_in_buildkites_words(
         (Code::FailedPrecondition, "REJECTED_BY_BUILDKITE".to_owned())
     );
     assert!(refused.message().contains("at least one maintainer"), "{refused}");
-    let writes = world.sandbox.journal().count(Endpoint::ChangeTeamMember)
-        + world.sandbox.journal().count(Endpoint::RemoveTeamMember);
+    let writes = world.sandbox.request_log().count(Endpoint::ChangeTeamMember)
+        + world.sandbox.request_log().count(Endpoint::RemoveTeamMember);
     assert_eq!((writes, world.held(world.pair())), (1, held));
 }
 

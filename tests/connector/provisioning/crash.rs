@@ -91,7 +91,7 @@ async fn a_process_killed_in_the_middle_of_a_write_converges_when_it_is_asked_ag
     ] {
         world.hold(pair, held);
         world.sandbox.faults().clear();
-        world.sandbox.journal().clear();
+        world.sandbox.request_log().clear();
         let faults: Vec<_> = super::WRITES
             .map(|write| world.sandbox.faults().add(Fault::new(write, kind.clone()).once()))
             .into();

@@ -53,9 +53,9 @@ async fn no_write_touches_what_is_protected_and_what_is_so_is_still_said(#[case]
             assert_eq!(world.held(world.pair()), held);
         }
     }
-    let journal = world.sandbox.journal();
+    let request_log = world.sandbox.request_log();
     assert_eq!(
-        journal.count(Endpoint::Teams) + journal.count(Endpoint::OrganizationMembers),
+        request_log.count(Endpoint::Teams) + request_log.count(Endpoint::OrganizationMembers),
         1
     );
     let other = Pair {
@@ -82,7 +82,8 @@ async fn a_name_that_leads_to_nothing_stops_every_write_rather_than_none(#[case]
     is_intended_decline(&refused, named);
     world.ask(pair, Asked::Grant(Role::Member)).await.unwrap_err();
     assert_eq!(
-        world.sandbox.journal().count(Endpoint::Teams) + world.sandbox.journal().count(Endpoint::OrganizationMembers),
+        world.sandbox.request_log().count(Endpoint::Teams)
+            + world.sandbox.request_log().count(Endpoint::OrganizationMembers),
         1
     );
 }
@@ -108,14 +109,14 @@ async fn a_revoked_maintainer_is_demoted_where_the_operator_chose_that() {
     assert_eq!(world.ask(world.pair(), revoke).await.unwrap(), Answer::Done);
     assert_eq!(world.held(world.pair()), Some(Role::Member));
     assert_eq!(world.ask(world.pair(), revoke).await.unwrap(), Answer::AlreadyRevoked);
-    assert_eq!(world.sandbox.journal().count(Endpoint::RemoveTeamMember), 0);
+    assert_eq!(world.sandbox.request_log().count(Endpoint::RemoveTeamMember), 0);
 }
 
 /// A token whose owner governs one team as its maintainer.
 async fn owned_by_a_maintainer(role: OrganizationRole) -> (World, Pair) {
     let sandbox = sandbox(sized(4, 0, 12)).await;
-    let owner = sandbox.look(|organization| organization.people()[1].id);
-    let team = sandbox.look(|organization| organization.teams()[0].id);
+    let owner = sandbox.with_organization(|organization| organization.people()[1].id);
+    let team = sandbox.with_organization(|organization| organization.teams()[0].id);
     sandbox.edit(|organization| {
         organization.set_role(owner, role);
         organization.set_membership(team, owner, TeamRole::Maintainer);
@@ -130,7 +131,9 @@ async fn owned_by_a_maintainer(role: OrganizationRole) -> (World, Pair) {
 #[tokio::test]
 async fn the_tokens_owner_keeps_what_the_connectors_power_rests_on(#[case] role: MemberRoleField) {
     let (world, owner) = owned_by_a_maintainer(OrganizationRole::Member).await;
-    world.sandbox.change_habits(|habits| habits.member_role_field = role);
+    world
+        .sandbox
+        .change_behaviors(|behaviors| behaviors.member_role_field = role);
     for asked in [Asked::Revoke(Role::Maintainer), Asked::Grant(Role::Member)] {
         let refused = world.ask(owner, asked).await.unwrap_err();
         is_intended_decline(&refused, "person-1@sized.example");

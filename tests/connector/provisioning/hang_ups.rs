@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantRequest;
-use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, Gate, RefusalStyle};
+use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, Gate, RateLimitStyle};
 use tonic::{Code, Request};
 
 use super::model::{Answer, Asked, Role};
@@ -38,16 +38,16 @@ async fn a_caller_that_is_gone_before_the_write_starts_nothing() {
         tokio::spawn(
             async move { super::ask(&platform, pair, &pair.user.to_string(), Asked::Grant(Role::Member)).await },
         );
-    until(|| world.sandbox.journal().in_flight() == 1).await;
+    until(|| world.sandbox.request_log().in_flight() == 1).await;
     caller.abort();
-    until(|| world.sandbox.journal().in_flight() == 0).await;
+    until(|| world.sandbox.request_log().in_flight() == 0).await;
     gate.open();
     // Whoever comes next has the turn at once, and finds nothing done.
     assert_eq!(
         world.ask(pair, Asked::Grant(Role::Maintainer)).await.unwrap(),
         Answer::Done
     );
-    assert_eq!(world.sandbox.journal().count(Endpoint::AddTeamMember), 1);
+    assert_eq!(world.sandbox.request_log().count(Endpoint::AddTeamMember), 1);
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn a_caller_that_is_gone_while_it_waits_for_its_turn_starts_nothing() {
         tokio::spawn(async move { super::ask(&platform, pair, &pair.user.to_string(), asked).await })
     };
     let first = asking(Asked::Grant(Role::Member));
-    until(|| world.sandbox.journal().in_flight() == 1).await;
+    until(|| world.sandbox.request_log().in_flight() == 1).await;
     let second = asking(Asked::Revoke(Role::Member));
     // It waits behind the first once a later call of the same connection is answered.
     world.platform.types().await.unwrap();
@@ -71,7 +71,7 @@ async fn a_caller_that_is_gone_while_it_waits_for_its_turn_starts_nothing() {
         world.ask(pair, Asked::Grant(Role::Member)).await.unwrap(),
         Answer::AlreadyExists
     );
-    assert_eq!(world.sandbox.journal().count(Endpoint::RemoveTeamMember), 0);
+    assert_eq!(world.sandbox.request_log().count(Endpoint::RemoveTeamMember), 0);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_write_that_was_started_is_finished_and_recorded_although_its_caller_i
         tokio::spawn(
             async move { super::ask(&platform, pair, &pair.user.to_string(), Asked::Grant(Role::Member)).await },
         );
-    until(|| world.total() == 1 && world.sandbox.journal().in_flight() == 1).await;
+    until(|| world.total() == 1 && world.sandbox.request_log().in_flight() == 1).await;
     caller.abort();
     gate.open();
     until(|| std::fs::read_to_string(&path).is_ok_and(|text| text.contains("\"outcome\":\"granted\""))).await;
@@ -122,14 +122,14 @@ async fn a_caller_that_waits_for_its_turn_keeps_its_deadline() {
         tokio::spawn(
             async move { super::ask(&platform, pair, &pair.user.to_string(), Asked::Grant(Role::Member)).await },
         );
-    until(|| world.sandbox.journal().in_flight() == 1).await;
+    until(|| world.sandbox.request_log().in_flight() == 1).await;
     let mut request = grant_request(&world);
     request.set_timeout(DEADLINE);
     let late = world.platform.grants_client().grant(request).await.unwrap_err();
     assert_eq!(late.code(), Code::DeadlineExceeded);
     gate.open();
     assert_eq!(first.await.unwrap().unwrap(), Answer::Done);
-    assert_eq!(world.sandbox.journal().count(Endpoint::TeamMember), 1);
+    assert_eq!(world.sandbox.request_log().count(Endpoint::TeamMember), 1);
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn a_caller_that_is_gone_while_it_waits_for_the_rate_limit_starts_nothing(
     let sandbox = limited().await;
     let token = sandbox.token().clone();
     let world = World::on(sandbox, &token, setup()).await;
-    let refused = FaultKind::RateLimited(Bucket::Organization, RefusalStyle::Documented);
+    let refused = FaultKind::RateLimited(Bucket::Organization, RateLimitStyle::Documented);
     let fault = world
         .sandbox
         .faults()
@@ -147,13 +147,16 @@ async fn a_caller_that_is_gone_while_it_waits_for_the_rate_limit_starts_nothing(
         tokio::spawn(
             async move { super::ask(&platform, pair, &pair.user.to_string(), Asked::Grant(Role::Member)).await },
         );
-    until(|| fault.fired() == 1 && world.sandbox.journal().in_flight() == 0).await;
+    until(|| fault.fired() == 1 && world.sandbox.request_log().in_flight() == 0).await;
     caller.abort();
     // The next one waits for the same window, and finds that nothing was done in it.
     let answer = world.ask(pair, Asked::Revoke(Role::Member)).await.unwrap();
     assert_eq!(answer, Answer::AlreadyRevoked);
     assert_eq!(
-        (world.sandbox.journal().count(Endpoint::AddTeamMember), world.applied()),
+        (
+            world.sandbox.request_log().count(Endpoint::AddTeamMember),
+            world.applied()
+        ),
         (1, 0)
     );
 }
@@ -205,7 +208,7 @@ async fn a_caller_that_hung_up_is_on_record_as_that() {
     request.set_timeout(DEADLINE * 20);
     let mut client = world.platform.grants_client();
     let caller = tokio::spawn(async move { client.grant(request).await });
-    until(|| world.sandbox.journal().in_flight() == 1).await;
+    until(|| world.sandbox.request_log().in_flight() == 1).await;
     caller.abort();
     until(|| lines().len() == 1).await;
     assert_eq!(lines()[0]["reason"], "ABANDONED");

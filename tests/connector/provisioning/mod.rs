@@ -39,12 +39,12 @@ pub struct World {
 
 /// The design's times, a fiftieth of them; edits behind our back come at once here, where they would be seconds apart in the
 /// world, so that a write of ours explains even less.
-pub fn patience() -> WriteTimeouts {
+pub fn write_timeouts() -> WriteTimeouts {
     WriteTimeouts {
-        pauses: [2, 6, 12, 20, 60, 100].map(Duration::from_millis).to_vec(),
-        doubts: 4,
-        own_writes: Duration::from_millis(20),
-        finish: Duration::from_secs(20),
+        read_back_delays: [2, 6, 12, 20, 60, 100].map(Duration::from_millis).to_vec(),
+        recheck_delays: 4,
+        own_write_window: Duration::from_millis(20),
+        completion: Duration::from_secs(20),
         ..WriteTimeouts::default()
     }
 }
@@ -53,7 +53,7 @@ pub fn setup() -> Setup {
     Setup {
         access: GovernanceSettings {
             provisioning: true,
-            patience: patience(),
+            write_timeouts: write_timeouts(),
             ..GovernanceSettings::default()
         },
         ..Setup::default()
@@ -63,7 +63,7 @@ pub fn setup() -> Setup {
 /// For a Buildkite that shows writes late, and of which nothing is edited behind our back.
 pub fn lagging() -> Setup {
     let mut setup = setup();
-    setup.access.patience.own_writes = Duration::from_secs(10);
+    setup.access.write_timeouts.own_write_window = Duration::from_secs(10);
     setup
 }
 
@@ -101,7 +101,7 @@ impl World {
 
     pub async fn of(sandbox: Sandbox, connector: Connector) -> Self {
         let platform = connector.platform().await;
-        let (teams, people) = sandbox.look(|organization: &Organization| {
+        let (teams, people) = sandbox.with_organization(|organization: &Organization| {
             let teams = organization.teams().iter().map(|team| team.id).collect();
             let people = organization.people().iter().map(|person| person.id).skip(1).collect();
             (teams, people)
@@ -125,7 +125,7 @@ impl World {
     /// What Buildkite has.
     pub fn held(&self, pair: Pair) -> Option<Role> {
         self.sandbox
-            .look(|organization| organization.team(pair.team).and_then(|team| team.role_of(pair.user)))
+            .with_organization(|organization| organization.team(pair.team).and_then(|team| team.role_of(pair.user)))
             .map(|role| match role {
                 TeamRole::Member => Role::Member,
                 TeamRole::Maintainer => Role::Maintainer,
@@ -143,7 +143,7 @@ impl World {
 
     /// REST requests so far.
     pub fn total(&self) -> u64 {
-        self.sandbox.journal().total()
+        self.sandbox.request_log().total()
     }
 
     /// Writes that changed something.

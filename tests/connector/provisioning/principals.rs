@@ -41,11 +41,11 @@ async fn an_email_is_found_whatever_its_case_and_confirmed_with_that_persons_rec
         ask(&world.platform, ada, "ADA@EXAMPLE.COM", REVOKE).await.unwrap(),
         Answer::Done
     );
-    let journal = world.sandbox.journal();
+    let request_log = world.sandbox.request_log();
     assert_eq!(
         (
-            journal.count(Endpoint::OrganizationMembers),
-            journal.count(Endpoint::OrganizationMember)
+            request_log.count(Endpoint::OrganizationMembers),
+            request_log.count(Endpoint::OrganizationMember)
         ),
         (1, 3)
     );
@@ -57,7 +57,7 @@ async fn people_are_read_again_once_what_is_kept_of_them_is_too_old() {
     setup.access.directory_max_age = Duration::from_millis(200);
     let world = World::with(setup).await;
     let ada = pair(&world, join(&world, "ada@example.com"));
-    let lists = || world.sandbox.journal().count(Endpoint::OrganizationMembers);
+    let lists = || world.sandbox.request_log().count(Endpoint::OrganizationMembers);
     for asked in [GRANT, REVOKE] {
         ask(&world.platform, ada, "ada@example.com", asked).await.unwrap();
     }

@@ -90,7 +90,10 @@ async fn thirty_equal_grants_make_one_write() {
         .into_iter()
         .filter(|answer| matches!(answer, Ok(Answer::Done)))
         .count();
-    assert_eq!((done, world.sandbox.journal().count(Endpoint::AddTeamMember)), (1, 1));
+    assert_eq!(
+        (done, world.sandbox.request_log().count(Endpoint::AddTeamMember)),
+        (1, 1)
+    );
 }
 
 #[tokio::test]
@@ -114,5 +117,5 @@ async fn different_pairs_run_side_by_side() {
     for answer in answers.await {
         assert_eq!(answer.unwrap(), Answer::Done);
     }
-    assert!(world.sandbox.journal().peak_in_flight() >= 2);
+    assert!(world.sandbox.request_log().peak_in_flight() >= 2);
 }

@@ -75,7 +75,7 @@ impl Drop for Released {
 async fn on(disk: &Arc<Disk>) -> World {
     let sandbox = sandbox(sized(40, 0, 12)).await;
     let mut setup = setup();
-    setup.access.patience.append = Duration::from_millis(300);
+    setup.access.write_timeouts.append = Duration::from_millis(300);
     let client = Client::new(
         sandbox.url().parse().unwrap(),
         sandbox.slug().parse().unwrap(),
@@ -114,7 +114,7 @@ async fn grants_end_as_audit_unavailable_and_cost_one_thread() {
     }
     let grown = threads().saturating_sub(before);
     assert!(grown < CALLERS / 2, "{grown} threads more");
-    assert_eq!(world.sandbox.journal().count(Endpoint::AddTeamMember), 0);
+    assert_eq!(world.sandbox.request_log().count(Endpoint::AddTeamMember), 0);
     // Reads go on.
     world.platform.validate().await.unwrap();
     world.platform.resources("team").await.unwrap();

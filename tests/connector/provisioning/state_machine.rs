@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildkite_connector::sandbox::{BodyStyle, Echo, Fault, FaultKind, Habits, MemberRows, Person, Team, WriteLag};
+use buildkite_connector::sandbox::{Behaviors, BodyStyle, Echo, Fault, FaultKind, MemberRows, Person, Team, WriteLag};
 use http::StatusCode;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -15,7 +15,7 @@ use super::{World, lagging, reason, setup};
 use crate::support::Setup;
 use buildkite_connector::sandbox::Endpoint;
 
-/// Sequences; each is a world of its own, with habits of its own.
+/// Sequences; each is a world of its own, with behaviors of its own.
 const SEQUENCES: u32 = 24;
 
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl Trouble {
     }
 }
 
-fn habits() -> impl Strategy<Value = Habits> {
+fn behaviors() -> impl Strategy<Value = Behaviors> {
     let echo = select(vec![Echo::Full, Echo::Empty, Echo::WithoutRole, Echo::Lagging]);
     let names = (
         select(vec!["422", "409", "200-unchanged", "201-upsert"]),
@@ -84,13 +84,13 @@ fn habits() -> impl Strategy<Value = Habits> {
         select(vec!["404", "204", "422"]),
         select(vec!["404", "422"]),
     );
-    (echo, names).prop_map(|(echo, (existing, outsider, delete, patch))| Habits {
+    (echo, names).prop_map(|(echo, (existing, outsider, delete, patch))| Behaviors {
         echo,
         post_existing: existing.parse().unwrap(),
         post_outsider: outsider.parse().unwrap(),
         delete_absent: delete.parse().unwrap(),
         patch_absent: patch.parse().unwrap(),
-        ..Habits::default()
+        ..Behaviors::default()
     })
 }
 
@@ -117,10 +117,10 @@ struct Machine {
 }
 
 impl Machine {
-    async fn new(habits: Habits, mut setup: Setup) -> Self {
+    async fn new(behaviors: Behaviors, mut setup: Setup) -> Self {
         setup.client.attempt_timeout = Duration::from_secs(2);
         let world = World::with(setup).await;
-        world.sandbox.change_habits(|now| *now = habits);
+        world.sandbox.change_behaviors(|now| *now = behaviors);
         Self {
             world,
             model: Model::default(),
@@ -228,11 +228,11 @@ fn whatever_happens_the_state_is_the_models_and_the_answers_are_true() {
         .enable_all()
         .build()
         .unwrap();
-    let sequences = (habits(), proptest::collection::vec(step(), 1..24));
+    let sequences = (behaviors(), proptest::collection::vec(step(), 1..24));
     TestRunner::new(config)
-        .run(&sequences, |(habits, steps)| {
+        .run(&sequences, |(behaviors, steps)| {
             runtime.block_on(async {
-                let mut machine = Machine::new(habits, setup()).await;
+                let mut machine = Machine::new(behaviors, setup()).await;
                 for step in &steps {
                     machine.run(step).await;
                 }
@@ -263,12 +263,12 @@ fn writes_that_show_late_change_nothing_about_it() {
     ]));
     let asks = proptest::collection::vec((select(Asked::ALL.to_vec()), troubles), 1..16);
     TestRunner::new(config)
-        .run(&(habits(), 1..5u32, asks), |(habits, lag, asks)| {
+        .run(&(behaviors(), 1..5u32, asks), |(behaviors, lag, asks)| {
             runtime.block_on(async {
                 let mut machine = Machine::new(
-                    Habits {
+                    Behaviors {
                         write_lag: WriteLag::Reads(lag),
-                        ..habits
+                        ..behaviors
                     },
                     lagging(),
                 )
@@ -286,7 +286,7 @@ fn writes_that_show_late_change_nothing_about_it() {
 /// A team that is made anew is another team.
 #[tokio::test]
 async fn a_team_of_the_same_slug_is_another_team() {
-    let mut machine = Machine::new(Habits::default(), setup()).await;
+    let mut machine = Machine::new(Behaviors::default(), setup()).await;
     machine.run(&Step::DeleteTeam(0)).await;
     machine
         .world

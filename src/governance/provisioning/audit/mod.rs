@@ -5,8 +5,8 @@
 //! the attempt is the `outcome` line; where that cannot be written, the answer stays true, the line is owed until it can be, and
 //! the log and health say so. [`writer`] keeps a disk that stalls away from everything else.
 
+mod backlog;
 mod file;
-mod owed;
 mod record;
 mod sink;
 mod writer;
@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use crate::governance::GovernanceError;
 use file::AuditFile;
-pub(crate) use record::{Record, Subject};
+pub(crate) use record::{Attempt, AuditRecord};
 pub use sink::AuditSink;
 use writer::{Task, Writer};
 
@@ -30,11 +30,11 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    /// Records on the log and, where there is a sink, there. An append fails after `limit`; `news` is notified when what keeps
+    /// Records on the log and, where there is a sink, there. An append fails after `limit`; `changed` is notified when what keeps
     /// records from being written changes.
-    pub(crate) fn new(sink: Option<Arc<dyn AuditSink>>, limit: Duration, news: Arc<Notify>) -> Self {
+    pub(crate) fn new(sink: Option<Arc<dyn AuditSink>>, limit: Duration, changed: Arc<Notify>) -> Self {
         Self {
-            writer: sink.map(|sink| Writer::new(sink, limit, news)),
+            writer: sink.map(|sink| Writer::new(sink, limit, changed)),
         }
     }
 
@@ -43,27 +43,27 @@ impl Audit {
         Arc::new(AuditFile::new(path))
     }
 
-    /// What keeps records from being written, as of the last that was.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        self.writer.as_ref().and_then(Writer::trouble)
+    /// The error of the most recent write, if it failed.
+    pub(crate) fn error(&self) -> Option<String> {
+        self.writer.as_ref().and_then(Writer::error)
     }
 
     /// Where there is trouble, finds out whether it is over.
-    pub(crate) async fn look(&self) {
+    pub(crate) async fn recheck(&self) {
         if let Some(writer) = &self.writer {
-            writer.look().await;
+            writer.recheck().await;
         }
     }
 
     /// Writes a line that has to be on the disk before a change is made.
-    pub(crate) async fn intend(&self, line: String) -> Result<(), GovernanceError> {
+    pub(crate) async fn append_intent(&self, line: String) -> Result<(), GovernanceError> {
         self.submit(Task::Intent(line))
             .await
             .map_err(|why| GovernanceError::AuditUnavailable { why })
     }
 
     /// Writes a line about what has happened already.
-    pub(crate) async fn conclude(&self, line: String) {
+    pub(crate) async fn append_outcome(&self, line: String) {
         // It is owed then, and the log and health say so; what happened is not undone by it.
         let _ = self.submit(Task::Outcome(line)).await;
     }
@@ -83,7 +83,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_file_the_log_is_the_record() {
         let audit = Audit::default();
-        audit.intend("1".into()).await.unwrap();
-        assert_eq!(audit.trouble(), None);
+        audit.append_intent("1".into()).await.unwrap();
+        assert_eq!(audit.error(), None);
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Audit;
-use crate::governance::provisioning::plan::{Operation, Write};
+use crate::governance::provisioning::plan::{OperationKind, Write};
 use crate::governance::provisioning::{Outcome, RequestContext};
 use crate::governance::{EntitlementId, GovernanceError, Principal};
 use crate::providers::buildkite::{CallContext, Role, UserId};
@@ -16,9 +16,9 @@ use crate::telemetry::metrics::PROVISIONING;
 
 /// Whom and what an attempt is about; of a request that is not well formed, as much as could be read.
 #[derive(Debug)]
-pub(crate) struct Subject {
-    pub(crate) asker: RequestContext,
-    pub(crate) operation: Operation,
+pub(crate) struct Attempt {
+    pub(crate) context: RequestContext,
+    pub(crate) operation: OperationKind,
     pub(crate) entitlement: Option<EntitlementId>,
     pub(crate) principal: Option<Principal>,
     pub(crate) team_slug: Option<String>,
@@ -26,17 +26,17 @@ pub(crate) struct Subject {
 
 /// An attempt on record.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub(crate) struct AuditRecord {
     audit: Arc<Audit>,
-    subject: Subject,
+    attempt: Attempt,
     user: Option<UserId>,
     email: Option<String>,
     before: Option<&'static str>,
     after: Option<&'static str>,
-    intended: Option<Write>,
+    intent: Option<Write>,
     call: CallContext,
-    begun: Instant,
-    concluded: bool,
+    started: Instant,
+    is_concluded: bool,
 }
 
 /// A line of the file. Absent is what is not known.
@@ -68,35 +68,35 @@ struct LineCall {
     status: Option<u16>,
 }
 
-impl Record {
-    pub(crate) fn new(audit: Arc<Audit>, subject: Subject, call: CallContext) -> Self {
-        let (user, email) = match &subject.principal {
+impl AuditRecord {
+    pub(crate) fn new(audit: Arc<Audit>, attempt: Attempt, call: CallContext) -> Self {
+        let (user, email) = match &attempt.principal {
             Some(Principal::Email(email)) => (None, Some(email.clone())),
             Some(Principal::User(user)) => (Some(*user), None),
             None => (None, None),
         };
         Self {
             audit,
-            subject,
+            attempt,
             user,
             email,
             before: None,
             after: None,
-            intended: None,
+            intent: None,
             call,
-            begun: Instant::now(),
-            concluded: false,
+            started: Instant::now(),
+            is_concluded: false,
         }
     }
 
     /// Whom the principal turned out to be.
-    pub(crate) fn is_about(&mut self, user: UserId, email: Option<String>) {
+    pub(crate) fn set_user(&mut self, user: UserId, email: Option<String>) {
         self.user = Some(user);
         self.email = self.email.take().or(email);
     }
 
     /// Notes a role that was read or confirmed: the first is what was held before, the last what is held after.
-    pub(crate) fn saw(&mut self, held: Option<Role>) {
+    pub(crate) fn observe_role(&mut self, held: Option<Role>) {
         let held = held.map_or("none", Role::as_str);
         self.before.get_or_insert(held);
         self.after = Some(held);
@@ -108,31 +108,31 @@ impl Record {
     }
 
     /// Puts a write on record before it is made; one that is made again is on record already.
-    pub(crate) async fn intend(&mut self, write: Write) -> Result<(), GovernanceError> {
-        if self.intended == Some(write) {
+    pub(crate) async fn write_intent(&mut self, write: Write) -> Result<(), GovernanceError> {
+        if self.intent == Some(write) {
             return Ok(());
         }
-        let after = write.leaves().map_or("none", Role::as_str);
+        let after = write.resulting_role().map_or("none", Role::as_str);
         let line = self.line(&Line {
             after: Some(after),
-            ..self.facts("intent")
+            ..self.fields("intent")
         });
-        self.audit.intend(line).await?;
-        self.intended = Some(write);
+        self.audit.append_intent(line).await?;
+        self.intent = Some(write);
         Ok(())
     }
 
     /// Puts what came of it on record.
-    pub(crate) async fn conclude(mut self, outcome: &Result<Outcome, GovernanceError>) {
-        self.concluded = true;
+    pub(crate) async fn write_outcome(mut self, outcome: &Result<Outcome, GovernanceError>) {
+        self.is_concluded = true;
         let line = self.outcome_line(outcome);
-        self.audit.conclude(line).await;
+        self.audit.append_outcome(line).await;
     }
 
     /// What became of an attempt that failed: it says so where its intent may be in the file and nothing was sent.
     fn failure(&self, error: &GovernanceError) -> &'static str {
         match error {
-            GovernanceError::AuditUnavailable { .. } if self.intended.is_none() => "not_carried_out",
+            GovernanceError::AuditUnavailable { .. } if self.intent.is_none() => "not_carried_out",
             _ => "failed",
         }
     }
@@ -141,17 +141,17 @@ impl Record {
         let word = outcome
             .as_ref()
             .map_or_else(GovernanceError::reason, |outcome| outcome.as_str());
-        PROVISIONING.count([self.subject.operation.as_str(), word]);
+        PROVISIONING.increment([self.attempt.operation.as_str(), word]);
         let line = match outcome {
             Ok(outcome) => Line {
                 outcome: Some(outcome.as_str()),
-                ..self.facts("outcome")
+                ..self.fields("outcome")
             },
             Err(error) => Line {
                 outcome: Some(self.failure(error)),
                 reason: Some(error.reason()),
                 message: Some(error.to_string()),
-                ..self.facts("outcome")
+                ..self.fields("outcome")
             },
         };
         let text = self.line(&line);
@@ -177,9 +177,9 @@ impl Record {
         text
     }
 
-    fn facts(&self, record: &'static str) -> Line<'_> {
+    fn fields(&self, record: &'static str) -> Line<'_> {
         let attempts = self.call.stats().attempts;
-        let entitlement = self.subject.entitlement;
+        let entitlement = self.attempt.entitlement;
         let calls = attempts.iter().map(|attempt| LineCall {
             call: attempt.endpoint.name(),
             status: attempt.status.map(|status| status.as_u16()),
@@ -187,12 +187,12 @@ impl Record {
         Line {
             record,
             time: Timestamp::now().to_string(),
-            caller: &self.subject.asker.caller,
-            request_id: &self.subject.asker.request_id,
-            operation: self.subject.operation.as_str(),
+            caller: &self.attempt.context.caller,
+            request_id: &self.attempt.context.request_id,
+            operation: self.attempt.operation.as_str(),
             role: entitlement.map(|entitlement| entitlement.role.as_str()),
             team_id: entitlement.map(|entitlement| entitlement.team.to_string()),
-            team_slug: self.subject.team_slug.as_deref(),
+            team_slug: self.attempt.team_slug.as_deref(),
             user_id: self.user.map(|user| user.to_string()),
             user_email: self.email.as_deref(),
             before: self.before,
@@ -201,28 +201,28 @@ impl Record {
             reason: None,
             message: None,
             calls: calls.collect(),
-            duration_ms: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         }
     }
 
     fn line(&self, line: &Line<'_>) -> String {
         serde_json::to_string(line).unwrap_or_else(|error| {
             // Strings, numbers and lists of them: there is nothing that cannot be written.
-            tracing::error!(%error, request_id = self.subject.asker.request_id, "a record could not be put into JSON");
+            tracing::error!(%error, request_id = self.attempt.context.request_id, "a record could not be put into JSON");
             String::new()
         })
     }
 }
 
-impl Drop for Record {
+impl Drop for AuditRecord {
     fn drop(&mut self) {
-        if self.concluded {
+        if self.is_concluded {
             return;
         }
-        let line = self.outcome_line(&Err(self.subject.asker.gone()));
+        let line = self.outcome_line(&Err(self.attempt.context.disconnect_error()));
         let audit = Arc::clone(&self.audit);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { audit.conclude(line).await });
+            runtime.spawn(async move { audit.append_outcome(line).await });
         }
     }
 }

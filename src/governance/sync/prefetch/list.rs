@@ -3,14 +3,14 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::task::Reading;
-use super::{FAR, Prefetch, Sync};
+use super::task::PrefetchTask;
+use super::{PREFETCH_ROWS, Prefetch, PrefetchSession};
 use crate::governance::Upstream;
 use crate::providers::buildkite::pagination::{Batch, Cursor, Row, min_rows_for};
 use crate::providers::buildkite::{ApiError, CallContext, Endpoint, OrganizationMember, Team};
 
 /// A row of the organization's people or teams, whichever list is read.
-pub(crate) trait Listed: Row + Sized + 'static {
+pub(crate) trait PrefetchableRow: Row + Sized + 'static {
     /// Where the list is.
     const ENDPOINT: Endpoint;
 
@@ -23,7 +23,7 @@ pub(crate) trait Listed: Row + Sized + 'static {
     ) -> impl Future<Output = Result<Batch<Self>, ApiError>> + Send + 'static;
 }
 
-impl Listed for OrganizationMember {
+impl PrefetchableRow for OrganizationMember {
     const ENDPOINT: Endpoint = Endpoint::OrganizationMembers;
 
     async fn read(
@@ -36,7 +36,7 @@ impl Listed for OrganizationMember {
     }
 }
 
-impl Listed for Team {
+impl PrefetchableRow for Team {
     const ENDPOINT: Endpoint = Endpoint::Teams;
 
     async fn read(
@@ -49,16 +49,16 @@ impl Listed for Team {
     }
 }
 
-/// What was read of a list and not asked for yet, and what is being read behind it.
+/// The prefetched rows of a list, and the read of the rows behind them.
 #[derive(Debug)]
-pub(crate) struct Run<R> {
+pub(crate) struct ListPrefetch<R> {
     /// What the next part is asked for with.
     at: Cursor,
     ready: Option<Batch<R>>,
-    coming: Option<Reading<R>>,
+    coming: Option<PrefetchTask<R>>,
 }
 
-impl<R> Default for Run<R> {
+impl<R> Default for ListPrefetch<R> {
     fn default() -> Self {
         Self {
             at: Cursor::Start,
@@ -70,49 +70,63 @@ impl<R> Default for Run<R> {
 
 impl Prefetch {
     /// The part of a list that begins at `from`, of `limit` rows at most; what is kept of the list is in its `place`.
-    pub(crate) async fn part<R: Listed>(
+    pub(crate) async fn next_page<R: PrefetchableRow>(
         &self,
         sync: &str,
         from: Cursor,
         limit: Option<NonZeroUsize>,
         call: &CallContext,
-        place: impl Fn(&mut Sync) -> &mut Option<Run<R>>,
+        list: impl Fn(&mut PrefetchSession) -> &mut Option<ListPrefetch<R>>,
     ) -> Result<Batch<R>, ApiError> {
-        let goes_on = |run: &mut Run<R>| {
+        let continues = |run: &mut ListPrefetch<R>| {
             let awaited = run.coming.as_ref().filter(|_| run.ready.is_none());
-            run.at == from && !awaited.is_some_and(|reading| self.is_too_late_for(reading, call))
+            run.at == from && !awaited.is_some_and(|task| self.would_miss_deadline(task, call))
         };
-        let kept = self.with(sync, |sync, _| place(sync).take_if(goes_on));
+        let kept = self.with_session(sync, |sync, _| list(sync).take_if(continues));
         let Some(kept) = kept else {
             let enough = min_rows_for(limit);
-            let mut read = R::read(Arc::clone(&self.upstream), from, enough, self.together(call)).await?;
+            let mut read = R::read(
+                Arc::clone(&self.upstream),
+                from,
+                enough,
+                self.with_list_concurrency(call),
+            )
+            .await?;
             return Ok(read.split(limit));
         };
-        let Run {
+        let ListPrefetch {
             mut ready, mut coming, ..
         } = kept.unwrap_or_default();
         if ready.is_none()
-            && let Some(reading) = coming.take()
+            && let Some(task) = coming.take()
         {
-            ready = reading.outcome(call).await?;
+            ready = task.join(call).await?;
         }
         let mut ready = match ready {
             Some(ready) => ready,
-            None => R::read(Arc::clone(&self.upstream), from, FAR, self.together(call)).await?,
+            None => {
+                R::read(
+                    Arc::clone(&self.upstream),
+                    from,
+                    PREFETCH_ROWS,
+                    self.with_list_concurrency(call),
+                )
+                .await?
+            }
         };
-        let part = ready.split(limit);
-        if let Some(at) = part.next.clone() {
+        let page = ready.split(limit);
+        if let Some(at) = page.next.clone() {
             let ready = (!ready.rows.is_empty()).then_some(ready);
             let end = ready.as_ref().map_or(Some(&at), |rest| rest.next.as_ref());
-            let coming = coming.or_else(|| self.read_on(end?.clone()));
-            self.with(sync, |sync, _| *place(sync) = Some(Run { at, ready, coming }));
+            let coming = coming.or_else(|| self.prefetch_next(end?.clone()));
+            self.with_session(sync, |sync, _| *list(sync) = Some(ListPrefetch { at, ready, coming }));
         }
-        Ok(part)
+        Ok(page)
     }
 
-    fn read_on<R: Listed>(&self, from: Cursor) -> Option<Reading<R>> {
+    fn prefetch_next<R: PrefetchableRow>(&self, from: Cursor) -> Option<PrefetchTask<R>> {
         let upstream = Arc::clone(&self.upstream);
-        let read = |call| R::read(upstream, from, FAR, call);
-        (!self.held.is_full()).then(|| Reading::begin(&self.held, self.limit, read))
+        let read = |call| R::read(upstream, from, PREFETCH_ROWS, call);
+        (!self.budget.is_full()).then(|| PrefetchTask::spawn(&self.budget, self.limit, read))
     }
 }

@@ -4,10 +4,10 @@
 //! the teams to come are read several at once (`members`). What is held is bounded in rows, and dropped at the sync's end
 //! or when it goes quiet. A grant or revoke of ours makes a newer generation of its team: what was read, or being read,
 //! before is not served. A process that knows nothing of a sync, because it was restarted in the middle of one, lists the
-//! teams once for itself (`meeting`).
+//! teams once for itself (`late_join`).
 
+mod late_join;
 mod list;
-mod meeting;
 mod members;
 pub(crate) mod task;
 #[cfg(test)]
@@ -24,20 +24,20 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::governance::Upstream;
 use crate::providers::buildkite::pagination::{Batch, Cursor, ROWS_PER_PAGE, min_rows_for};
 use crate::providers::buildkite::{ApiError, CallContext, Lane, OrganizationMember, Team, TeamId, TeamMember};
-pub(crate) use list::Listed;
-use list::Run;
-use members::Members;
-use task::{HeldRows, Reading};
+use list::ListPrefetch;
+pub(crate) use list::PrefetchableRow;
+use members::MemberPrefetch;
+use task::{PrefetchTask, RowBudget};
 
-/// Rows of a list that are read at once: some parts, so that their windows can be asked for together.
-const FAR: usize = 3 * ROWS_PER_PAGE;
+/// Rows of a list that one prefetch reads: several pages, so that their windows are requested concurrently.
+const PREFETCH_ROWS: usize = 3 * ROWS_PER_PAGE;
 
-/// A sync that asks for nothing for so long is over, or stopped: longer than a client that was told to waits for a window.
-const QUIET: Duration = Duration::from_secs(120);
+/// A session without requests for this long is dropped. Longer than a client waits for a rate limit window.
+const SESSION_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Syncs that are read ahead for; the one that was quiet for longest gives way. A platform runs one, and a second while the
 /// first one ends.
-const SYNCS: usize = 8;
+const MAX_SESSIONS: usize = 8;
 
 /// What is read ahead, by sync.
 #[derive(Debug)]
@@ -45,25 +45,25 @@ pub(crate) struct Prefetch {
     upstream: Arc<dyn Upstream>,
     /// Requests that are under way at once, for each sync; zero reads nothing ahead.
     limit: usize,
-    held: HeldRows,
+    budget: RowBudget,
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    syncs: HashMap<String, Sync>,
+    sessions: HashMap<String, PrefetchSession>,
     generations: HashMap<TeamId, u64>,
 }
 
 /// One sync.
 #[derive(Debug)]
-pub(crate) struct Sync {
-    people: Option<Run<OrganizationMember>>,
-    teams: Option<Run<Team>>,
-    members: Members,
+pub(crate) struct PrefetchSession {
+    people: Option<ListPrefetch<OrganizationMember>>,
+    teams: Option<ListPrefetch<Team>>,
+    members: MemberPrefetch,
     /// The listing of its teams, where the sync was met in its middle.
-    meeting: Option<AbortOnDropHandle<()>>,
-    touched: Instant,
+    late_join: Option<AbortOnDropHandle<()>>,
+    last_used: Instant,
 }
 
 impl Prefetch {
@@ -71,13 +71,13 @@ impl Prefetch {
         Self {
             upstream,
             limit,
-            held: HeldRows::default(),
+            budget: RowBudget::default(),
             state: Arc::default(),
         }
     }
 
     /// A call's requests for the windows of a list may be under way together, as many as are read ahead.
-    pub(crate) fn together(&self, call: &CallContext) -> CallContext {
+    pub(crate) fn with_list_concurrency(&self, call: &CallContext) -> CallContext {
         call.clone().with_concurrency(self.limit)
     }
 
@@ -92,7 +92,7 @@ impl Prefetch {
         limit: Option<NonZeroUsize>,
         call: &CallContext,
     ) -> Result<Batch<OrganizationMember>, ApiError> {
-        self.part(sync, from, limit, call, |sync| &mut sync.people).await
+        self.next_page(sync, from, limit, call, |sync| &mut sync.people).await
     }
 
     /// A part of the team list, of `limit` rows at most. Must be called within a runtime.
@@ -107,15 +107,15 @@ impl Prefetch {
         call: &CallContext,
     ) -> Result<Batch<Team>, ApiError> {
         let first = from == Cursor::Start;
-        let part = self.part(sync, from, limit, call, |sync| &mut sync.teams).await?;
-        self.with(sync, |sync, _| {
+        let page = self.next_page(sync, from, limit, call, |sync| &mut sync.teams).await?;
+        self.with_session(sync, |sync, _| {
             if first {
                 // What is listed from its beginning here is not met in its middle.
-                sync.meeting = None;
+                sync.late_join = None;
             }
-            sync.members.listed(first, part.rows.iter().map(|row| row.id));
+            sync.members.record_listed(first, page.rows.iter().map(|row| row.id));
         });
-        Ok(part)
+        Ok(page)
     }
 
     /// A part of a team's members, of `limit` rows at most. Must be called within a runtime.
@@ -134,7 +134,7 @@ impl Prefetch {
         let kept = match from {
             Cursor::Start => self.first_members(sync, team, call).await?,
             _ => self
-                .with(sync, |sync, _| sync.members.rest(team, &from, generation))
+                .with_session(sync, |sync, _| sync.members.take_remainder(team, &from, generation))
                 .flatten(),
         };
         let mut batch = if let Some(kept) = kept {
@@ -143,18 +143,18 @@ impl Prefetch {
             // What is beyond the part is kept within a sync alone.
             let keeps = self.limit > 0 && !sync.is_empty();
             let enough = if keeps { ROWS_PER_PAGE } else { min_rows_for(limit) };
-            let call = self.together(call);
+            let call = self.with_list_concurrency(call);
             self.upstream.members(team, from, enough, &call).await?
         };
-        let part = batch.split(limit);
-        if let Some(at) = part.next.clone().filter(|_| !batch.rows.is_empty()) {
-            let rest = self.held.hold(batch);
-            self.with(sync, |sync, _| sync.members.keep(team, generation, at, rest));
+        let page = batch.split(limit);
+        if let Some(at) = page.next.clone().filter(|_| !batch.rows.is_empty()) {
+            let rest = self.budget.hold(batch);
+            self.with_session(sync, |sync, _| sync.members.store_remainder(team, generation, at, rest));
         }
-        Ok(part)
+        Ok(page)
     }
 
-    /// The first members of a team, where they were read ahead and no write of ours came since.
+    /// The first members of a team, if they were prefetched and not invalidated since.
     async fn first_members(
         &self,
         sync: &str,
@@ -162,31 +162,31 @@ impl Prefetch {
         call: &CallContext,
     ) -> Result<Option<Batch<TeamMember>>, ApiError> {
         let id = sync;
-        let read = self.with(id, |sync, generations| {
-            self.meet(id, sync, team);
-            sync.members.asked(self, generations, team, call)
+        let read = self.with_session(id, |sync, generations| {
+            self.join_late(id, sync, team);
+            sync.members.on_request(self, generations, team, call)
         });
-        let Some((generation, reading)) = read.flatten() else {
+        let Some((generation, task)) = read.flatten() else {
             return Ok(None);
         };
-        let batch = reading.outcome(call).await?;
+        let batch = task.join(call).await?;
         Ok(batch.filter(|_| generation == self.generation(team)))
     }
 
-    /// Nothing that was read of the team so far is served any more.
-    pub(crate) fn forget(&self, team: TeamId) {
+    /// Invalidates everything that was read of the team so far.
+    pub(crate) fn invalidate(&self, team: TeamId) {
         *self.lock().generations.entry(team).or_default() += 1;
     }
 
     /// Frees what a sync held.
     pub(crate) fn end(&self, sync: &str) {
-        self.lock().syncs.remove(sync);
+        self.lock().sessions.remove(sync);
     }
 
-    /// Whether whoever waits for `reading` would do so in vain, as far as can be foreseen: they are told at once, and what
-    /// is read for them is there when they come again.
-    fn is_too_late_for<R: Send + 'static>(&self, reading: &Reading<R>, call: &CallContext) -> bool {
-        let Some(deadline) = call.deadline().filter(|_| !reading.has_ended()) else {
+    /// Whether the prefetch cannot finish before the caller's deadline. Fail fast then; the prefetch continues and serves the
+    /// retry.
+    fn would_miss_deadline<R: Send + 'static>(&self, task: &PrefetchTask<R>, call: &CallContext) -> bool {
+        let Some(deadline) = call.deadline().filter(|_| !task.is_finished()) else {
             return false;
         };
         let turn = self.upstream.forecast(Lane::Sync, 1);
@@ -197,23 +197,27 @@ impl Prefetch {
         self.lock().generations.get(&team).copied().unwrap_or_default()
     }
 
-    /// Looks at a sync, of which something may be known; none where nothing is read ahead.
-    fn with<T>(&self, id: &str, look: impl FnOnce(&mut Sync, &HashMap<TeamId, u64>) -> T) -> Option<T> {
+    /// Runs `look` on the session of a sync, which is created if needed. Returns `None` if prefetching is off.
+    fn with_session<T>(
+        &self,
+        id: &str,
+        look: impl FnOnce(&mut PrefetchSession, &HashMap<TeamId, u64>) -> T,
+    ) -> Option<T> {
         if self.limit == 0 || id.is_empty() {
             return None;
         }
         let mut state = self.lock();
-        let State { syncs, generations } = &mut *state;
-        if syncs.is_empty() {
+        let State { sessions, generations } = &mut *state;
+        if sessions.is_empty() {
             tokio::spawn(sweep(Arc::downgrade(&self.state)));
         }
-        if !syncs.contains_key(id) && syncs.len() >= SYNCS {
-            let quietest = syncs.iter().min_by_key(|(_, sync)| sync.touched);
+        if !sessions.contains_key(id) && sessions.len() >= MAX_SESSIONS {
+            let quietest = sessions.iter().min_by_key(|(_, sync)| sync.last_used);
             let quietest = quietest.map(|(id, _)| id.clone());
-            quietest.and_then(|quietest| syncs.remove(&quietest));
+            quietest.and_then(|quietest| sessions.remove(&quietest));
         }
-        let sync = syncs.entry(id.to_owned()).or_default();
-        sync.touched = Instant::now();
+        let sync = sessions.entry(id.to_owned()).or_default();
+        sync.last_used = Instant::now();
         Some(look(sync, generations))
     }
 
@@ -223,28 +227,30 @@ impl Prefetch {
     }
 }
 
-impl Default for Sync {
+impl Default for PrefetchSession {
     fn default() -> Self {
         Self {
             people: None,
             teams: None,
-            members: Members::default(),
-            meeting: None,
-            touched: Instant::now(),
+            members: MemberPrefetch::default(),
+            late_join: None,
+            last_used: Instant::now(),
         }
     }
 }
 
-/// Frees what syncs held that went quiet, until there is none.
+/// Drops idle sessions, until none is left.
 async fn sweep(state: Weak<Mutex<State>>) {
     loop {
-        tokio::time::sleep(QUIET / 4).await;
+        tokio::time::sleep(SESSION_IDLE_TIMEOUT / 4).await;
         let Some(state) = state.upgrade() else {
             return;
         };
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.syncs.retain(|_, sync| sync.touched.elapsed() < QUIET);
-        if state.syncs.is_empty() {
+        state
+            .sessions
+            .retain(|_, sync| sync.last_used.elapsed() < SESSION_IDLE_TIMEOUT);
+        if state.sessions.is_empty() {
             return;
         }
     }

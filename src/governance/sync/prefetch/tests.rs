@@ -30,7 +30,7 @@ fn batch<R>(rows: impl IntoIterator<Item = R>) -> Batch<R> {
     batch
 }
 
-fn listed(number: u128) -> Team {
+fn team_row(number: u128) -> Team {
     serde_json::from_value(serde_json::json!({ "id": Uuid::from_u128(number) })).unwrap()
 }
 
@@ -39,7 +39,7 @@ fn upstream() -> MockUpstream {
     let mut upstream = MockUpstream::new();
     upstream
         .expect_teams()
-        .returning(|_, _, _| Ok(batch((0..TEAMS).map(listed))));
+        .returning(|_, _, _| Ok(batch((0..TEAMS).map(team_row))));
     upstream
         .expect_members()
         .returning(|_, _, _, _| Ok(batch((0..ROWS).map(member))));
@@ -47,7 +47,7 @@ fn upstream() -> MockUpstream {
     upstream
 }
 
-fn read_ahead(upstream: MockUpstream) -> Prefetch {
+fn prefetch(upstream: MockUpstream) -> Prefetch {
     Prefetch::new(Arc::new(upstream), 16)
 }
 
@@ -56,10 +56,10 @@ fn call() -> CallContext {
 }
 
 /// A sync that has listed its teams and asked for the first two of them.
-async fn begun(ahead: &Prefetch, sync: &str) {
-    ahead.teams(sync, Cursor::Start, None, &call()).await.unwrap();
+async fn begun(prefetch: &Prefetch, sync: &str) {
+    prefetch.teams(sync, Cursor::Start, None, &call()).await.unwrap();
     for number in 0..2 {
-        ahead
+        prefetch
             .members(sync, team(number), Cursor::Start, None, &call())
             .await
             .unwrap();
@@ -70,43 +70,43 @@ async fn begun(ahead: &Prefetch, sync: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_sync_holds_is_freed_once_it_goes_quiet() {
-    let ahead = read_ahead(upstream());
-    begun(&ahead, "one").await;
-    assert!(ahead.held.count() > 0, "nothing was read ahead");
-    tokio::time::sleep(QUIET / 2).await;
-    assert!(ahead.held.count() > 0, "a pause is no end");
-    tokio::time::sleep(QUIET).await;
-    assert_eq!((ahead.held.count(), ahead.lock().syncs.len()), (0, 0));
+    let prefetch = prefetch(upstream());
+    begun(&prefetch, "one").await;
+    assert!(prefetch.budget.count() > 0, "nothing was read ahead");
+    tokio::time::sleep(SESSION_IDLE_TIMEOUT / 2).await;
+    assert!(prefetch.budget.count() > 0, "a pause is no end");
+    tokio::time::sleep(SESSION_IDLE_TIMEOUT).await;
+    assert_eq!((prefetch.budget.count(), prefetch.lock().sessions.len()), (0, 0));
     // And it is the same sync that comes back.
-    begun(&ahead, "one").await;
-    assert!(ahead.held.count() > 0);
+    begun(&prefetch, "one").await;
+    assert!(prefetch.budget.count() > 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_a_sync_holds_is_freed_at_its_end() {
-    let ahead = read_ahead(upstream());
-    begun(&ahead, "one").await;
-    begun(&ahead, "other").await;
-    let both = ahead.held.count();
-    ahead.end("one");
-    assert_eq!(ahead.held.count() * 2, both);
-    ahead.end("other");
-    assert_eq!(ahead.held.count(), 0);
+    let prefetch = prefetch(upstream());
+    begun(&prefetch, "one").await;
+    begun(&prefetch, "other").await;
+    let both = prefetch.budget.count();
+    prefetch.end("one");
+    assert_eq!(prefetch.budget.count() * 2, both);
+    prefetch.end("other");
+    assert_eq!(prefetch.budget.count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_held_is_bounded_whatever_is_asked_in_whatever_order() {
     // Neighbours, backwards, scattered, the same again and again: no order makes it hold more.
     for stride in [1, 299, 7, 0] {
-        let ahead = read_ahead(upstream());
+        let prefetch = prefetch(upstream());
         for sync in ["one", "other"] {
-            ahead.teams(sync, Cursor::Start, None, &call()).await.unwrap();
+            prefetch.teams(sync, Cursor::Start, None, &call()).await.unwrap();
         }
         for step in 0..TEAMS {
             for sync in ["one", "other"] {
                 let asked = team(step * stride % TEAMS);
                 assert_eq!(
-                    ahead
+                    prefetch
                         .members(sync, asked, Cursor::Start, None, &call())
                         .await
                         .unwrap()
@@ -116,11 +116,11 @@ async fn what_is_held_is_bounded_whatever_is_asked_in_whatever_order() {
                 );
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            let most = HeldRows::MOST + 16 * 500;
+            let most = RowBudget::MAX_ROWS + 16 * 500;
             assert!(
-                ahead.held.count() < most,
+                prefetch.budget.count() < most,
                 "{} rows, stride {stride}",
-                ahead.held.count()
+                prefetch.budget.count()
             );
         }
     }
@@ -128,12 +128,12 @@ async fn what_is_held_is_bounded_whatever_is_asked_in_whatever_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_opens_syncs_without_end_holds_no_more_than_a_few() {
-    let ahead = read_ahead(upstream());
+    let prefetch = prefetch(upstream());
     for number in 0..50 {
-        begun(&ahead, &number.to_string()).await;
-        assert!(ahead.lock().syncs.len() <= SYNCS);
+        begun(&prefetch, &number.to_string()).await;
+        assert!(prefetch.lock().sessions.len() <= MAX_SESSIONS);
     }
-    assert!(ahead.held.count() < HeldRows::MOST + 16 * 500);
+    assert!(prefetch.budget.count() < RowBudget::MAX_ROWS + 16 * 500);
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +142,7 @@ async fn what_was_read_before_a_write_of_ours_is_read_again() {
     let mut upstream = MockUpstream::new();
     upstream
         .expect_teams()
-        .returning(|_, _, _| Ok(batch((0..3).map(listed))));
+        .returning(|_, _, _| Ok(batch((0..3).map(team_row))));
     upstream.expect_forecast().returning(|_, _| None);
     // The first team; the other two, ahead; and one of them again.
     for (times, rows) in [(3, 1), (1, 2)] {
@@ -152,16 +152,16 @@ async fn what_was_read_before_a_write_of_ours_is_read_again() {
             .in_sequence(&mut reads)
             .returning(move |_, _, _, _| Ok(batch((0..rows).map(member))));
     }
-    let ahead = read_ahead(upstream);
-    ahead.teams("one", Cursor::Start, None, &call()).await.unwrap();
-    ahead
+    let prefetch = prefetch(upstream);
+    prefetch.teams("one", Cursor::Start, None, &call()).await.unwrap();
+    prefetch
         .members("one", team(0), Cursor::Start, None, &call())
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    ahead.forget(team(1));
+    prefetch.invalidate(team(1));
     assert_eq!(
-        ahead
+        prefetch
             .members("one", team(1), Cursor::Start, None, &call())
             .await
             .unwrap()
@@ -170,7 +170,7 @@ async fn what_was_read_before_a_write_of_ours_is_read_again() {
         2
     );
     assert_eq!(
-        ahead
+        prefetch
             .members("one", team(2), Cursor::Start, None, &call())
             .await
             .unwrap()
@@ -193,9 +193,9 @@ fn listing_once(answer: impl Fn() -> Result<Batch<Team>, ApiError> + Send + 'sta
 
 #[tokio::test(start_paused = true)]
 async fn a_sync_that_is_met_in_its_middle_is_read_ahead_for_from_there_on_and_not_around() {
-    let ahead = read_ahead(listing_once(|| Ok(batch((0..TEAMS).map(listed)))));
+    let prefetch = prefetch(listing_once(|| Ok(batch((0..TEAMS).map(team_row)))));
     for number in (0..=20).rev() {
-        ahead
+        prefetch
             .members("one", team(number), Cursor::Start, None, &call())
             .await
             .unwrap();
@@ -204,40 +204,40 @@ async fn a_sync_that_is_met_in_its_middle_is_read_ahead_for_from_there_on_and_no
         let left = usize::try_from(number).unwrap();
         let expected = if number == 20 { 0 } else { left * 500 };
         assert!(
-            ahead.held.count() <= expected,
+            prefetch.budget.count() <= expected,
             "{} rows before {number}",
-            ahead.held.count()
+            prefetch.budget.count()
         );
         assert!(
-            expected == 0 || ahead.held.count() > 0,
+            expected == 0 || prefetch.budget.count() > 0,
             "nothing was read ahead of {number}"
         );
     }
-    assert_eq!(ahead.held.count(), 0, "what comes first was read elsewhere");
+    assert_eq!(prefetch.budget.count(), 0, "what comes first was read elsewhere");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_sync_that_is_listed_from_its_beginning_while_it_is_met_is_an_ordinary_one() {
-    let ahead = read_ahead(upstream());
-    ahead
+    let prefetch = prefetch(upstream());
+    prefetch
         .members("one", team(7), Cursor::Start, None, &call())
         .await
         .unwrap();
-    ahead.teams("one", Cursor::Start, None, &call()).await.unwrap();
+    prefetch.teams("one", Cursor::Start, None, &call()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     for number in [298, 299] {
-        ahead
+        prefetch
             .members("one", team(number), Cursor::Start, None, &call())
             .await
             .unwrap();
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(ahead.held.count() > 0, "it goes around at the end of the list");
+    assert!(prefetch.budget.count() > 0, "it goes around at the end of the list");
 }
 
 #[tokio::test(start_paused = true)]
 async fn teams_that_cannot_be_listed_cost_one_request_and_no_answer() {
-    let ahead = read_ahead(listing_once(|| {
+    let prefetch = prefetch(listing_once(|| {
         Err(ApiError {
             endpoint: crate::providers::buildkite::Endpoint::Teams,
             kind: crate::providers::buildkite::ApiErrorKind::Forbidden,
@@ -245,7 +245,7 @@ async fn teams_that_cannot_be_listed_cost_one_request_and_no_answer() {
         })
     }));
     for number in 0..10 {
-        let read = ahead
+        let read = prefetch
             .members("one", team(number), Cursor::Start, None, &call())
             .await
             .unwrap();
@@ -275,21 +275,21 @@ async fn a_listing_that_a_rate_limit_refuses_is_made_when_it_opens() {
         .expect_teams()
         .times(1)
         .in_sequence(&mut order)
-        .returning(|_, _, _| Ok(batch((0..TEAMS).map(listed))));
+        .returning(|_, _, _| Ok(batch((0..TEAMS).map(team_row))));
     upstream
         .expect_members()
         .returning(|_, _, _, _| Ok(batch((0..ROWS).map(member))));
     upstream.expect_forecast().returning(|_, _| None);
-    let ahead = read_ahead(upstream);
-    ahead
+    let prefetch = prefetch(upstream);
+    prefetch
         .members("one", team(20), Cursor::Start, None, &call())
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    ahead
+    prefetch
         .members("one", team(21), Cursor::Start, None, &call())
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(ahead.held.count() > 0, "nothing was read ahead");
+    assert!(prefetch.budget.count() > 0, "nothing was read ahead");
 }

@@ -69,9 +69,9 @@ impl Health {
 /// Publishes every change of the report; ignores responses that change only its times.
 async fn publish_changes(governance: Arc<Governance>, publisher: Arc<watch::Sender<Report>>, process: ProcessHealth) {
     loop {
-        governance.health_news().await;
+        governance.health_changed().await;
         let report = governance.latest_health();
-        if publisher.borrow().essence() != report.essence() {
+        if publisher.borrow().without_timestamps() != report.without_timestamps() {
             process.publish(&report).await;
             publisher.send_replace(report);
         }

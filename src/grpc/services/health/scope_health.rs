@@ -59,9 +59,9 @@ impl ScopeHealthService for ScopeHealth {
         // intermediate reports, never the last one.
         let changes = WatchStream::from_changes(self.latest.clone());
         let first = self.governance.latest_health();
-        let mut latest = first.essence();
+        let mut latest = first.without_timestamps();
         let changes = changes.filter_map(move |report| {
-            let essence = report.essence();
+            let essence = report.without_timestamps();
             let is_news = essence != latest;
             latest = essence;
             ready(is_news.then_some(report))

@@ -77,7 +77,7 @@ impl RateLimiter {
         }
         match decision {
             Ok(granted) => {
-                LANE_WAIT.took([call.lane().as_str()], enqueued_at.elapsed());
+                LANE_WAIT.observe([call.lane().as_str()], enqueued_at.elapsed());
                 Ok(Permit {
                     shared: Arc::clone(&self.shared),
                     request: Some(granted.request),

@@ -164,8 +164,8 @@ impl Drop for RequestTimer {
     fn drop(&mut self) {
         let endpoint = self.endpoint.name();
         let status = self.status.as_ref().map_or("none", StatusCode::as_str);
-        REST_REQUESTS.count([endpoint, status]);
-        REST_DURATION.took([endpoint], self.sent.elapsed());
+        REST_REQUESTS.increment([endpoint, status]);
+        REST_DURATION.observe([endpoint], self.sent.elapsed());
     }
 }
 

@@ -1,51 +1,51 @@
-//! What Buildkite does where its documentation is silent. Every such question is a habit with named answers, so that a
-//! test, or somebody who builds against the sandbox, can try each of them. The first answer named is the default.
+//! What Buildkite does where its documentation is silent. Each open question is a behavior with named choices, so that
+//! a test or a client can try all of them. The first choice is the default.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A habit's answer that does not exist.
+/// The name of a choice that does not exist.
 #[derive(Debug, thiserror::Error)]
-#[error("`{given}` is none of {known}")]
-pub struct UnknownHabit {
-    given: String,
+#[error("`{value}` is not one of {known}")]
+pub struct UnknownBehavior {
+    value: String,
     known: String,
 }
 
-/// A habit: a closed set of named answers.
-pub trait Habit: Copy + FromStr<Err = UnknownHabit> + fmt::Display + Send + Sync + 'static {
-    /// The names of all answers, the default first.
+/// A behavior: a closed set of named choices.
+pub trait Behavior: Copy + FromStr<Err = UnknownBehavior> + fmt::Display + Send + Sync + 'static {
+    /// The names of all choices, the default first.
     const NAMES: &'static [&'static str];
 }
 
-macro_rules! habit {
+macro_rules! behavior {
     (
-        $(#[$about:meta])*
+        $(#[$doc:meta])*
         $name:ident {
-            $(#[$first_about:meta])* $first:ident = $first_name:literal,
-            $( $(#[$variant_about:meta])* $variant:ident = $variant_name:literal, )*
+            $(#[$first_doc:meta])* $first:ident = $first_name:literal,
+            $( $(#[$variant_doc:meta])* $variant:ident = $variant_name:literal, )*
         }
     ) => {
-        $(#[$about])*
+        $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub enum $name {
-            $(#[$first_about])* #[default] $first,
-            $( $(#[$variant_about])* $variant, )*
+            $(#[$first_doc])* #[default] $first,
+            $( $(#[$variant_doc])* $variant, )*
         }
 
-        impl Habit for $name {
+        impl Behavior for $name {
             const NAMES: &'static [&'static str] = &[$first_name, $($variant_name),*];
         }
 
         impl FromStr for $name {
-            type Err = UnknownHabit;
+            type Err = UnknownBehavior;
 
-            fn from_str(text: &str) -> Result<Self, UnknownHabit> {
+            fn from_str(text: &str) -> Result<Self, UnknownBehavior> {
                 match text {
                     $first_name => Ok(Self::$first),
                     $($variant_name => Ok(Self::$variant),)*
-                    _ => Err(UnknownHabit { given: text.to_owned(), known: Self::NAMES.join(", ") }),
+                    _ => Err(UnknownBehavior { value: text.to_owned(), known: Self::NAMES.join(", ") }),
                 }
             }
         }
@@ -61,62 +61,62 @@ macro_rules! habit {
     };
 }
 
-habit! {
-    /// How a list takes `page` and `per_page`.
+behavior! {
+    /// How a list handles `page` and `per_page`.
     Paging {
         /// As documented.
         Paged = "paged",
-        /// Both are ignored: every answer is the complete list.
+        /// Both are ignored: every response is the complete list.
         Complete = "complete",
-        /// Pages of 30, whatever `per_page` says.
+        /// `per_page` is ignored: every page has 30 rows.
         PerPageIgnored = "per-page-ignored",
-        /// The first page, whatever `page` says.
+        /// `page` is ignored: every response is the first page.
         PageIgnored = "page-ignored",
     }
 }
 
-habit! {
-    /// When a list carries a `Link` header, and what it says.
+behavior! {
+    /// When a list has a `Link` header, and what the header says.
     Link {
-        /// Where the list is longer than a page.
+        /// If the list is longer than one page.
         OnlyWhenMore = "only-when-more",
-        /// On every list, also of one page.
+        /// On every list, including one of a single page.
         Always = "always",
         /// Never.
         Never = "never",
-        /// Also the last page names a next one.
+        /// Also the last page names a next page.
         WrongNext = "wrong-next",
-        /// The URLs lead to another host.
+        /// The URLs point to another host.
         ForeignHost = "foreign-host",
     }
 }
 
-habit! {
+behavior! {
     /// The order of lists.
     Order {
-        /// In the order of creation.
+        /// By creation time, ascending.
         OldestFirst = "oldest-first",
-        /// The latest at the top.
+        /// By creation time, descending.
         NewestFirst = "newest-first",
     }
 }
 
-habit! {
-    /// `POST members` for somebody who is in the team already.
+behavior! {
+    /// `POST members` for a user who is already in the team.
     PostExisting {
-        /// 422, saying that they have already been added.
+        /// 422: the user has already been added.
         Unprocessable = "422",
         /// 409.
         Conflict = "409",
-        /// 200 with the row as it was.
+        /// 200 with the unchanged row.
         Unchanged = "200-unchanged",
-        /// 201 with the row in the role asked for.
+        /// 201 with the row in the requested role.
         Upsert = "201-upsert",
     }
 }
 
-habit! {
-    /// `POST members` for somebody who is not in the organization.
+behavior! {
+    /// `POST members` for a user who is not in the organization.
     PostOutsider {
         /// 404.
         NotFound = "404",
@@ -127,20 +127,20 @@ habit! {
     }
 }
 
-habit! {
-    /// `DELETE` of somebody who is not in the team.
+behavior! {
+    /// `DELETE` of a user who is not in the team.
     DeleteAbsent {
         /// 404.
         NotFound = "404",
-        /// 204, as if they had been.
+        /// 204, as for a member.
         NoContent = "204",
         /// 422.
         Unprocessable = "422",
     }
 }
 
-habit! {
-    /// `PATCH` of somebody who is not in the team.
+behavior! {
+    /// `PATCH` of a user who is not in the team.
     PatchAbsent {
         /// 404.
         NotFound = "404",
@@ -149,96 +149,96 @@ habit! {
     }
 }
 
-habit! {
+behavior! {
     /// Removing or demoting a team's only maintainer.
     LastMaintainer {
-        /// Is done.
+        /// The request succeeds.
         Allowed = "allowed",
-        /// Is refused with 422.
+        /// The request is rejected with 422.
         Refused = "422",
     }
 }
 
-habit! {
-    /// What a `POST` or `PATCH` of a team member answers with.
+behavior! {
+    /// The response body of a `POST` or `PATCH` of a team member.
     Echo {
-        /// The row as it is now.
+        /// The row after the write.
         Full = "full",
-        /// No body at all.
+        /// No body.
         Empty = "empty",
         /// The row without its role.
         WithoutRole = "without-role",
-        /// The row as it was before; as a plain member where there was none.
+        /// The row before the write; if there was none, the row of a plain member.
         Lagging = "lagging",
     }
 }
 
-habit! {
-    /// Whether organization members show their `role`: answers of some years ago did not.
+behavior! {
+    /// Whether organization members have a `role` field. Buildkite's API did not always return it.
     MemberRoleField {
-        /// Shown.
+        /// The field is present.
         Present = "present",
-        /// Left out.
+        /// The field is missing.
         Absent = "absent",
     }
 }
 
-habit! {
-    /// Whether the organization has the teams feature off, and what that looks like.
+behavior! {
+    /// Whether the teams feature is disabled, and how that shows.
     TeamsDisabled {
-        /// Teams are on.
+        /// Teams are enabled.
         No = "no",
         /// The list is empty.
         Empty = "empty",
-        /// Everything about teams is 403.
+        /// Every team endpoint returns 403.
         Forbidden = "403",
-        /// Everything about teams is 404.
+        /// Every team endpoint returns 404.
         NotFound = "404",
     }
 }
 
-habit! {
-    /// Whether endpoints outside an organization carry its rate-limit headers, and count against it.
+behavior! {
+    /// Whether endpoints outside an organization have its rate-limit headers and count against its limit.
     OrganizationHeaders {
-        /// They do not.
+        /// No.
         Absent = "absent",
-        /// They do.
+        /// Yes.
         Present = "present",
     }
 }
 
-habit! {
-    /// How the seconds until a rate-limit window's reset are made whole.
+behavior! {
+    /// How the seconds until the reset of a rate-limit window are rounded.
     ResetRounding {
         /// Up.
         Ceil = "ceil",
-        /// Down, so that the last second of a window says 0.
+        /// Down, so that the last second of a window is 0.
         Floor = "floor",
-        /// To the nearest.
+        /// To the nearest second.
         Round = "round",
     }
 }
 
-habit! {
-    /// How a token's `expires_at` is written.
+behavior! {
+    /// The format of a token's `expires_at`.
     ExpiresAt {
         /// `2025-07-16 06:07:42 UTC`, as the documentation prints it.
         SpaceUtc = "space-utc",
         /// `2025-07-16T06:07:42.000Z`.
         Iso = "iso",
-        /// Null, also where it does expire.
+        /// Null, even if the token expires.
         Null = "null",
         /// The field is missing.
         Absent = "absent",
     }
 }
 
-habit! {
-    /// Which callers may read `rate_limit`: the documentation names a scope that no token can have.
+behavior! {
+    /// Which tokens may read `rate_limit`: the documentation names a scope that no token can have.
     RateLimitAccess {
-        /// Those who may read the organization.
+        /// Tokens that may read the organization.
         ReadOrganizations = "read-organizations",
-        /// Nobody: 403 names `read_accounts`.
+        /// No token: the response is a 403 that names `read_accounts`.
         Refused = "403",
     }
 }
@@ -246,19 +246,19 @@ habit! {
 /// How long a write stays hidden from reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WriteLag {
-    /// Not at all.
+    /// It is visible at once.
     #[default]
     None,
-    /// For this many reads of that member, alone or in the team's list.
+    /// For this many reads of the member, alone or in the team's list.
     Reads(u32),
     /// For this long.
     For(Duration),
 }
 
 impl FromStr for WriteLag {
-    type Err = UnknownHabit;
+    type Err = UnknownBehavior;
 
-    fn from_str(text: &str) -> Result<Self, UnknownHabit> {
+    fn from_str(text: &str) -> Result<Self, UnknownBehavior> {
         if text == "none" {
             return Ok(Self::None);
         }
@@ -267,8 +267,8 @@ impl FromStr for WriteLag {
         }
         humantime::parse_duration(text)
             .map(Self::For)
-            .map_err(|_| UnknownHabit {
-                given: text.to_owned(),
+            .map_err(|_| UnknownBehavior {
+                value: text.to_owned(),
                 known: "none, a number of reads such as 2-reads, a duration such as 500ms".to_owned(),
             })
     }
@@ -284,50 +284,50 @@ impl fmt::Display for WriteLag {
     }
 }
 
-/// The sandbox's answer to every open question.
+/// The sandbox's choice for every open question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Habits {
+pub struct Behaviors {
     /// Paging of `teams`.
     pub team_paging: Paging,
     /// Paging of a team's `members`.
     pub team_member_paging: Paging,
     /// Paging of the organization's `members`.
     pub organization_member_paging: Paging,
-    /// The most rows a page holds, however many are asked for.
+    /// Maximum number of rows on a page, even if `per_page` is larger.
     pub per_page_cap: u32,
     /// `Link` headers.
     pub link: Link,
     /// Order of lists.
     pub order: Order,
-    /// Adding somebody who is there.
+    /// Adding a user who is already in the team.
     pub post_existing: PostExisting,
-    /// Adding somebody from outside.
+    /// Adding a user who is not in the organization.
     pub post_outsider: PostOutsider,
-    /// Removing somebody who is not there.
+    /// Removing a user who is not in the team.
     pub delete_absent: DeleteAbsent,
-    /// Changing somebody who is not there.
+    /// Changing a user who is not in the team.
     pub patch_absent: PatchAbsent,
-    /// The last maintainer.
+    /// Removing or demoting the last maintainer.
     pub last_maintainer: LastMaintainer,
     /// Bodies of successful writes.
     pub echo: Echo,
-    /// `role` of organization members.
+    /// The `role` of organization members.
     pub member_role_field: MemberRoleField,
     /// The teams feature.
     pub teams_disabled: TeamsDisabled,
     /// Rate-limit headers outside the organization.
     pub organization_headers: OrganizationHeaders,
-    /// Whole seconds of a reset.
+    /// Rounding of the seconds until a reset.
     pub reset_rounding: ResetRounding,
-    /// `expires_at` of tokens.
+    /// The format of `expires_at` of tokens.
     pub expires_at: ExpiresAt,
-    /// Who may read `rate_limit`.
+    /// Which tokens may read `rate_limit`.
     pub rate_limit_access: RateLimitAccess,
-    /// When a write begins to show.
+    /// When reads show a write.
     pub write_lag: WriteLag,
 }
 
-impl Default for Habits {
+impl Default for Behaviors {
     fn default() -> Self {
         Self {
             team_paging: Paging::default(),

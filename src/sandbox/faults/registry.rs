@@ -1,4 +1,4 @@
-//! The faults that are armed, and which of them a request meets.
+//! The active faults, and how a request is matched with them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,32 +6,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Edit, Fault, FaultKind, Gate, HeaderChange, LinkChange, Times};
-use crate::sandbox::answers::Answer;
 use crate::sandbox::endpoint::{Endpoint, Target};
+use crate::sandbox::response::Response;
 
 /// The faults of a sandbox.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
-    book: Arc<Mutex<Book>>,
+    registry: Arc<Mutex<FaultRegistry>>,
 }
 
 #[derive(Debug, Default)]
-struct Book {
-    armed: Vec<Armed>,
+struct FaultRegistry {
+    active: Vec<ActiveFault>,
     next_id: u64,
-    // The last answer of each list, by path. Kept only while something may replay it.
-    previous: HashMap<String, Answer>,
+    // The last response of each list, by path. Kept only while a fault may replay it.
+    previous: HashMap<String, Response>,
 }
 
 #[derive(Debug)]
-struct Armed {
+struct ActiveFault {
     id: u64,
     fault: Fault,
-    met: u64,
+    matched: u64,
     fired: Arc<AtomicU64>,
 }
 
-/// A fault that was armed.
+/// Identifies a fault that was added.
 #[derive(Clone, Debug)]
 pub struct FaultHandle {
     id: u64,
@@ -40,45 +40,48 @@ pub struct FaultHandle {
 }
 
 impl FaultHandle {
-    /// How often it struck.
+    /// How often the fault has occurred.
     #[must_use]
     pub fn fired(&self) -> u64 {
         self.fired.load(Ordering::SeqCst)
     }
 
-    /// Disarms it; its count stays.
+    /// Removes the fault. Its count stays.
     pub fn remove(&self) {
-        self.faults.book().armed.retain(|armed| armed.id != self.id);
+        self.faults.registry().active.retain(|fault| fault.id != self.id);
     }
 }
 
-/// What a request meets: any number of faults that leave its answer true, and at most one that does not.
+/// The faults of one request: any number that keep the normal response, and at most one that replaces it.
 #[derive(Debug, Default)]
-pub(in crate::sandbox) struct Plan {
+pub(in crate::sandbox) struct FaultPlan {
     pub(in crate::sandbox) edits: Vec<Edit>,
     pub(in crate::sandbox) delay: Duration,
     pub(in crate::sandbox) gates: Vec<Gate>,
     pub(in crate::sandbox) headers: Vec<HeaderChange>,
     pub(in crate::sandbox) links: Vec<LinkChange>,
     pub(in crate::sandbox) kind: Option<FaultKind>,
-    pub(in crate::sandbox) replayed: Option<Answer>,
+    pub(in crate::sandbox) replayed: Option<Response>,
 }
 
 impl Faults {
-    /// Arms a fault. Of several that replace the answer of a request, the one armed first strikes.
-    #[expect(clippy::must_use_candidate, reason = "who does not count needs no handle")]
+    /// Adds a fault. If several faults would replace the response of a request, the one added first applies.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "a caller that does not count the fault needs no handle"
+    )]
     pub fn add(&self, fault: Fault) -> FaultHandle {
-        let mut book = self.book();
-        let id = book.next_id;
-        book.next_id += 1;
+        let mut registry = self.registry();
+        let id = registry.next_id;
+        registry.next_id += 1;
         let fired = Arc::new(AtomicU64::new(0));
-        book.armed.push(Armed {
+        registry.active.push(ActiveFault {
             id,
             fault,
-            met: 0,
+            matched: 0,
             fired: Arc::clone(&fired),
         });
-        drop(book);
+        drop(registry);
         FaultHandle {
             id,
             fired,
@@ -86,31 +89,32 @@ impl Faults {
         }
     }
 
-    /// Disarms all of them.
+    /// Removes all faults.
     pub fn clear(&self) {
-        let mut book = self.book();
-        book.armed.clear();
-        book.previous.clear();
+        let mut registry = self.registry();
+        registry.active.clear();
+        registry.previous.clear();
     }
 
-    /// What is armed, and how often each has struck.
+    /// The active faults, and how often each has occurred.
     #[must_use]
-    pub fn armed(&self) -> Vec<(Fault, u64)> {
-        let book = self.book();
-        book.armed
+    pub fn active(&self) -> Vec<(Fault, u64)> {
+        let registry = self.registry();
+        registry
+            .active
             .iter()
-            .map(|armed| (armed.fault.clone(), armed.fired.load(Ordering::SeqCst)))
+            .map(|active| (active.fault.clone(), active.fired.load(Ordering::SeqCst)))
             .collect()
     }
 
-    /// Which faults strike this request. They are counted as having struck.
-    pub(in crate::sandbox) fn strike(&self, target: &Target, page: usize, path: &str) -> Plan {
-        let mut guard = self.book();
-        let Book { armed, previous, .. } = &mut *guard;
-        let mut plan = Plan::default();
-        for armed in armed.iter_mut().filter(|armed| armed.aims_at(target, page)) {
+    /// Determines which faults apply to this request, and counts them.
+    pub(in crate::sandbox) fn inject(&self, target: &Target, page: usize, path: &str) -> FaultPlan {
+        let mut guard = self.registry();
+        let FaultRegistry { active, previous, .. } = &mut *guard;
+        let mut plan = FaultPlan::default();
+        for candidate in active.iter_mut().filter(|fault| fault.matches(target, page)) {
             let replaces = !matches!(
-                armed.fault.kind,
+                candidate.fault.kind,
                 FaultKind::Delay(_)
                     | FaultKind::Held(_)
                     | FaultKind::Headers(_)
@@ -121,15 +125,15 @@ impl Faults {
                 continue;
             }
             let replayed = previous.get(path);
-            if matches!(armed.fault.kind, FaultKind::ReplayPrevious) && replayed.is_none() {
+            if matches!(candidate.fault.kind, FaultKind::ReplayPrevious) && replayed.is_none() {
                 continue;
             }
-            armed.met += 1;
-            if armed.met <= armed.fault.skip || armed.is_spent() {
+            candidate.matched += 1;
+            if candidate.matched <= candidate.fault.skip || candidate.is_exhausted() {
                 continue;
             }
-            armed.fired.fetch_add(1, Ordering::SeqCst);
-            match &armed.fault.kind {
+            candidate.fired.fetch_add(1, Ordering::SeqCst);
+            match &candidate.fault.kind {
                 FaultKind::Delay(time) => plan.delay = plan.delay.saturating_add(*time),
                 FaultKind::Held(gate) => plan.gates.push(gate.clone()),
                 FaultKind::Headers(change) => plan.headers.push(*change),
@@ -146,32 +150,32 @@ impl Faults {
         plan
     }
 
-    /// Keeps a list's answer for as long as a fault may want to replay it.
-    pub(in crate::sandbox) fn remember(&self, path: &str, answer: &Answer) {
-        let mut book = self.book();
-        if book
-            .armed
+    /// Stores a list's response while a fault may replay it.
+    pub(in crate::sandbox) fn store_response(&self, path: &str, response: &Response) {
+        let mut registry = self.registry();
+        if registry
+            .active
             .iter()
-            .any(|armed| matches!(armed.fault.kind, FaultKind::ReplayPrevious))
+            .any(|active| matches!(active.fault.kind, FaultKind::ReplayPrevious))
         {
-            book.previous.insert(path.to_owned(), answer.clone());
+            registry.previous.insert(path.to_owned(), response.clone());
         }
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn registry(&self) -> MutexGuard<'_, FaultRegistry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Armed {
-    fn aims_at(&self, target: &Target, page: usize) -> bool {
+impl ActiveFault {
+    fn matches(&self, target: &Target, page: usize) -> bool {
         self.fault.endpoint.covers(target.endpoint)
             && self.fault.page.is_none_or(|wanted| wanted == page)
             && self.fault.team.is_none_or(|wanted| target.team == Some(wanted))
-            && self.fault.kind.suits(target)
+            && self.fault.kind.applies_to(target)
     }
 
-    fn is_spent(&self) -> bool {
+    fn is_exhausted(&self) -> bool {
         match self.fault.times {
             Times::Forever => false,
             Times::Only(times) => self.fired.load(Ordering::SeqCst) >= times,
@@ -180,8 +184,8 @@ impl Armed {
 }
 
 impl FaultKind {
-    /// Faults of lists leave other endpoints alone, so that `any` can be aimed at.
-    fn suits(&self, target: &Target) -> bool {
+    /// Faults of lists do not apply to other endpoints, so that they can be combined with `any`.
+    fn applies_to(&self, target: &Target) -> bool {
         match self {
             Self::RepeatPage | Self::ReplayPrevious | Self::ShortPage(_) | Self::Links(_) => target.endpoint.is_list(),
             Self::MoveRows(Edit::RemoveAhead | Edit::InsertAhead | Edit::RemoveAndAddAgain) => {

@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use serde_json::json;
 
 /// Lines that are kept: of some hundred bytes each.
-const KEPT: usize = 1_000;
+const MAX_LINES: usize = 1_000;
 
 /// The lines, in the order in which they became due.
 #[derive(Debug, Default)]
-pub(crate) struct Owed {
+pub(crate) struct Backlog {
     lines: VecDeque<String>,
     /// How many were not kept.
     missing: u64,
@@ -18,14 +18,14 @@ pub(crate) struct Owed {
 
 /// What is to be written next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Due {
+pub(crate) enum Pending {
     /// An outcome line.
     Line(String),
     /// That so many outcome lines are missing here.
     Gap(u64),
 }
 
-impl Due {
+impl Pending {
     /// The line of the file.
     pub(crate) fn text(&self) -> String {
         match self {
@@ -40,10 +40,10 @@ impl Due {
     }
 }
 
-impl Owed {
+impl Backlog {
     /// Keeps a line, or counts it.
     pub(crate) fn push(&mut self, line: String) {
-        if self.lines.len() < KEPT {
+        if self.lines.len() < MAX_LINES {
             self.lines.push_back(line);
         } else {
             self.missing += 1;
@@ -55,19 +55,19 @@ impl Owed {
     }
 
     /// What is to be written next, if anything is: the gap once all that was kept is written.
-    pub(crate) fn due(&self) -> Option<Due> {
-        let line = self.lines.front().cloned().map(Due::Line);
-        line.or_else(|| (self.missing > 0).then_some(Due::Gap(self.missing)))
+    pub(crate) fn next(&self) -> Option<Pending> {
+        let line = self.lines.front().cloned().map(Pending::Line);
+        line.or_else(|| (self.missing > 0).then_some(Pending::Gap(self.missing)))
     }
 
     /// That was written.
-    pub(crate) fn paid(&mut self, due: &Due) {
-        match due {
-            Due::Line(_) => drop(self.lines.pop_front()),
-            Due::Gap(told) => {
-                self.missing = self.missing.saturating_sub(*told);
+    pub(crate) fn written(&mut self, next: &Pending) {
+        match next {
+            Pending::Line(_) => drop(self.lines.pop_front()),
+            Pending::Gap(written) => {
+                self.missing = self.missing.saturating_sub(*written);
                 tracing::error!(
-                    missing = told,
+                    missing = written,
                     "outcome lines are missing from the audit record: the log's target `audit` has them"
                 );
             }
@@ -81,23 +81,23 @@ mod tests {
 
     #[test]
     fn a_thousand_lines_are_kept_in_order_and_more_are_counted() {
-        let mut owed = Owed::default();
-        assert!(owed.is_empty() && owed.due().is_none());
-        for line in 0..KEPT + 3 {
-            owed.push(line.to_string());
+        let mut backlog = Backlog::default();
+        assert!(backlog.is_empty() && backlog.next().is_none());
+        for line in 0..MAX_LINES + 3 {
+            backlog.push(line.to_string());
         }
-        for line in 0..KEPT {
-            let due = owed.due().unwrap();
-            assert_eq!(due, Due::Line(line.to_string()));
-            owed.paid(&due);
+        for line in 0..MAX_LINES {
+            let next = backlog.next().unwrap();
+            assert_eq!(next, Pending::Line(line.to_string()));
+            backlog.written(&next);
         }
-        let gap = owed.due().unwrap();
-        assert_eq!(gap, Due::Gap(3));
+        let gap = backlog.next().unwrap();
+        assert_eq!(gap, Pending::Gap(3));
         let line: serde_json::Value = serde_json::from_str(&gap.text()).unwrap();
         assert_eq!((&line["record"], &line["outcomes_missing"]), (&json!("gap"), &json!(3)));
         // One that becomes due while the gap is written is not part of it.
-        owed.push("later".into());
-        owed.paid(&gap);
-        assert_eq!(owed.due(), Some(Due::Line("later".into())));
+        backlog.push("later".into());
+        backlog.written(&gap);
+        assert_eq!(backlog.next(), Some(Pending::Line("later".into())));
     }
 }

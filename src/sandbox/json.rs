@@ -1,4 +1,4 @@
-//! The JSON that Buildkite answers with, field by field (sections 2.2 to 2.8 of its REST reference).
+//! The JSON of Buildkite's responses, field by field (sections 2.2 to 2.8 of its REST reference).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::auth::Token;
-use super::habits::{ExpiresAt, Habits, MemberRoleField};
+use super::behaviors::{Behaviors, ExpiresAt, MemberRoleField};
 use super::organization::{Membership, Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole};
 
-/// A team as `GET teams` shows it.
+/// A team in `GET teams`.
 #[expect(clippy::struct_excessive_bools, reason = "the fields are Buildkite's")]
 #[derive(Serialize)]
-pub(super) struct TeamDocument<'a> {
+pub(super) struct TeamJson<'a> {
     id: Uuid,
     graphql_id: String,
     name: &'a str,
@@ -23,7 +23,7 @@ pub(super) struct TeamDocument<'a> {
     privacy: Privacy,
     default: bool,
     created_at: String,
-    created_by: Option<UserDocument<'a>>,
+    created_by: Option<UserJson<'a>>,
     default_member_role: TeamRole,
     members_can_create_pipelines: bool,
     members_can_create_suites: bool,
@@ -32,7 +32,7 @@ pub(super) struct TeamDocument<'a> {
     members_can_destroy_packages: bool,
 }
 
-impl<'a> TeamDocument<'a> {
+impl<'a> TeamJson<'a> {
     pub(super) fn new(organization: &'a Organization, team: &'a Team) -> Self {
         Self {
             id: team.id,
@@ -42,11 +42,11 @@ impl<'a> TeamDocument<'a> {
             description: team.description.as_deref(),
             privacy: team.privacy,
             default: team.default,
-            created_at: iso(team.created_at),
+            created_at: format_iso(team.created_at),
             created_by: team
                 .created_by
-                .and_then(|id| organization.anyone(id))
-                .map(UserDocument::new),
+                .and_then(|id| organization.current_or_former_person(id))
+                .map(UserJson::new),
             default_member_role: team.default_member_role,
             members_can_create_pipelines: true,
             members_can_create_suites: true,
@@ -57,9 +57,9 @@ impl<'a> TeamDocument<'a> {
     }
 }
 
-/// A team's member row. Holds no e-mail and no id of its own.
+/// A team's member row. It has no e-mail address and no id of its own.
 #[derive(Serialize)]
-pub(super) struct TeamMemberDocument<'a> {
+pub(super) struct TeamMemberJson<'a> {
     user_id: Uuid,
     user_name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,13 +67,15 @@ pub(super) struct TeamMemberDocument<'a> {
     created_at: String,
 }
 
-impl<'a> TeamMemberDocument<'a> {
+impl<'a> TeamMemberJson<'a> {
     pub(super) fn new(organization: &'a Organization, row: &Membership) -> Self {
         Self {
             user_id: row.user,
-            user_name: organization.anyone(row.user).map_or("", |person| &person.name),
+            user_name: organization
+                .current_or_former_person(row.user)
+                .map_or("", |person| &person.name),
             role: Some(row.role),
-            created_at: iso(row.created_at),
+            created_at: format_iso(row.created_at),
         }
     }
 
@@ -83,9 +85,9 @@ impl<'a> TeamMemberDocument<'a> {
     }
 }
 
-/// An organization member. `sso_mode` is for admins and for one's own row only.
+/// An organization member. Only admins and the member see `sso_mode`.
 #[derive(Serialize)]
-pub(super) struct MemberDocument<'a> {
+pub(super) struct OrganizationMemberJson<'a> {
     id: Uuid,
     name: &'a str,
     email: &'a str,
@@ -95,21 +97,21 @@ pub(super) struct MemberDocument<'a> {
     sso_mode: Option<SsoMode>,
 }
 
-impl<'a> MemberDocument<'a> {
-    pub(super) fn new(person: &'a Person, caller: Uuid, caller_is_admin: bool, habits: &Habits) -> Self {
+impl<'a> OrganizationMemberJson<'a> {
+    pub(super) fn new(person: &'a Person, caller: Uuid, caller_is_admin: bool, behaviors: &Behaviors) -> Self {
         Self {
             id: person.id,
             name: &person.name,
             email: &person.email,
-            role: (habits.member_role_field == MemberRoleField::Present).then_some(person.role),
+            role: (behaviors.member_role_field == MemberRoleField::Present).then_some(person.role),
             sso_mode: (caller_is_admin || person.id == caller).then_some(person.sso_mode),
         }
     }
 }
 
-/// A user, as `GET /v2/user` and `created_by` show one.
+/// A user in `GET /v2/user` and `created_by`.
 #[derive(Serialize)]
-pub(super) struct UserDocument<'a> {
+pub(super) struct UserJson<'a> {
     id: Uuid,
     graphql_id: String,
     name: &'a str,
@@ -118,7 +120,7 @@ pub(super) struct UserDocument<'a> {
     created_at: String,
 }
 
-impl<'a> UserDocument<'a> {
+impl<'a> UserJson<'a> {
     pub(super) fn new(person: &'a Person) -> Self {
         Self {
             id: person.id,
@@ -126,12 +128,12 @@ impl<'a> UserDocument<'a> {
             name: &person.name,
             email: &person.email,
             avatar_url: format!("https://www.gravatar.com/avatar/{}", person.id.simple()),
-            created_at: iso(person.created_at),
+            created_at: format_iso(person.created_at),
         }
     }
 }
 
-/// The organization itself; its URLs lead back to this server.
+/// The organization. Its URLs point to this server.
 pub(super) fn organization(organization: &Organization, origin: &str) -> Value {
     let slug = &organization.slug;
     let url = format!("{origin}/v2/organizations/{slug}");
@@ -145,15 +147,15 @@ pub(super) fn organization(organization: &Organization, origin: &str) -> Value {
         "pipelines_url": format!("{url}/pipelines"),
         "agents_url": format!("{url}/agents"),
         "emojis_url": format!("{url}/emojis"),
-        "created_at": iso(organization.created_at),
+        "created_at": format_iso(organization.created_at),
     })
 }
 
-/// What a token says of itself: its owner by name and e-mail, without an id.
+/// A token's description of itself: it names the owner and the e-mail address, but not the owner's id.
 pub(super) fn access_token(token: &Token, owner: &Person, format: ExpiresAt) -> Value {
     let written = |at: Timestamp| match format {
         ExpiresAt::SpaceUtc => at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-        ExpiresAt::Iso | ExpiresAt::Null | ExpiresAt::Absent => iso(at),
+        ExpiresAt::Iso | ExpiresAt::Null | ExpiresAt::Absent => format_iso(at),
     };
     let mut document = json!({
         "uuid": token.uuid,
@@ -173,8 +175,8 @@ pub(super) fn access_token(token: &Token, owner: &Person, format: ExpiresAt) -> 
     document
 }
 
-/// Milliseconds and a `Z`, as the documentation prints times.
-fn iso(at: Timestamp) -> String {
+/// Milliseconds and a `Z`, as in the documentation.
+fn format_iso(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 

@@ -1,4 +1,4 @@
-//! A sync that this process meets in its middle: after a restart, or as one of several processes.
+//! A sync that this process joins late: after a restart, or as one of several processes.
 //!
 //! Its teams were listed elsewhere, so they are listed here once, beside the call that asks for the members of one of them.
 //! That call does not wait for it and does not fail with it. Teams that come before the first one asked for here are taken as
@@ -10,20 +10,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::list::Listed;
-use super::{Mutex, Prefetch, State, Sync};
+use super::list::PrefetchableRow;
+use super::{Mutex, Prefetch, PrefetchSession, State};
 use crate::governance::Upstream;
 use crate::providers::buildkite::pagination::Cursor;
 use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Lane, Team, TeamId};
 
-/// The least and, where nothing tells how long, the time until a list is asked for again that a rate limit refused.
-const AGAIN: Duration = Duration::from_secs(10);
+/// Minimum delay before a list is requested again after the rate limit rejected it.
+const MIN_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 impl Prefetch {
     /// Lists the teams of a sync of which `team` is not known here, unless that was begun before. Must be called within a
     /// runtime.
-    pub(crate) fn meet(&self, id: &str, sync: &mut Sync, team: TeamId) {
-        if sync.meeting.is_some() || sync.members.knows(team) {
+    pub(crate) fn join_late(&self, id: &str, sync: &mut PrefetchSession, team: TeamId) {
+        if sync.late_join.is_some() || sync.members.knows(team) {
             return;
         }
         let listing = list(
@@ -32,7 +32,7 @@ impl Prefetch {
             id.to_owned(),
             self.limit,
         );
-        sync.meeting = Some(AbortOnDropHandle::new(tokio::spawn(listing)));
+        sync.late_join = Some(AbortOnDropHandle::new(tokio::spawn(listing)));
     }
 }
 
@@ -49,7 +49,7 @@ async fn list(upstream: Arc<dyn Upstream>, state: Weak<Mutex<State>>, id: String
                 kind: ApiErrorKind::RateLimited(closed),
                 ..
             }) => {
-                let soonest = Instant::now() + AGAIN;
+                let soonest = Instant::now() + MIN_RETRY_DELAY;
                 tokio::time::sleep_until(closed.retry_at.map_or(soonest, |retry_at| retry_at.max(soonest))).await;
                 position = Some(from);
             }
@@ -63,7 +63,7 @@ async fn list(upstream: Arc<dyn Upstream>, state: Weak<Mutex<State>>, id: String
         return;
     };
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(sync) = state.syncs.get_mut(&id).filter(|sync| sync.meeting.is_some()) {
-        sync.members.met(teams.into_iter());
+    if let Some(sync) = state.sessions.get_mut(&id).filter(|sync| sync.late_join.is_some()) {
+        sync.members.record_late_join(teams.into_iter());
     }
 }

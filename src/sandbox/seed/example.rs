@@ -1,9 +1,9 @@
-//! A small company as a newcomer would expect to see one: Northwind Rail, which builds timetable software.
+//! A small example company: Northwind Rail, which builds timetable software.
 
-use super::dice::{Dice, moment};
+use super::rng::{Rng, minutes_after_start};
 use crate::sandbox::organization::{Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole};
 
-/// Name, e-mail, admin, and the name of their role in each team, by the team's place below (`M` maintainer, `m` member).
+/// Name, e-mail, whether an admin, and the role in each team of `TEAMS` by position (`M` maintainer, `m` member).
 const PEOPLE: [(&str, &str, bool, &str); 14] = [
     ("Ingrid Sørensen", "ingrid@northwind-rail.example", true, "MM...M."),
     ("Tomás Herrera", "tomas@northwind-rail.example", true, "mm..M.M"),
@@ -47,12 +47,17 @@ const TEAMS: [(&str, &str, Option<&str>, bool); 7] = [
     ("interns", "Interns", Some("Summer programme"), false),
 ];
 
-pub(super) fn organization() -> Organization {
-    let mut dice = Dice::new(0x6e6f_7274_6877);
-    let mut organization = Organization::new(dice.uuid(), "northwind-rail", "Northwind Rail", moment(0));
+pub(super) fn build() -> Organization {
+    let mut rng = Rng::new(0x6e6f_7274_6877);
+    let mut organization = Organization::new(
+        rng.next_uuid(),
+        "northwind-rail",
+        "Northwind Rail",
+        minutes_after_start(0),
+    );
     let mut people = Vec::with_capacity(PEOPLE.len());
     for (number, (name, email, admin, roles)) in PEOPLE.into_iter().enumerate() {
-        let id = dice.uuid();
+        let id = rng.next_uuid();
         people.push((id, roles));
         organization.add_person(Person {
             id,
@@ -68,26 +73,26 @@ pub(super) fn organization() -> Organization {
             } else {
                 SsoMode::Optional
             },
-            created_at: moment(number * 1_440),
+            created_at: minutes_after_start(number * 1_440),
         });
     }
     for (number, (slug, name, description, secret)) in TEAMS.into_iter().enumerate() {
         let mut team = Team {
-            id: dice.uuid(),
+            id: rng.next_uuid(),
             description: description.map(str::to_owned),
             privacy: if secret { Privacy::Secret } else { Privacy::Visible },
             default: number == 0,
-            created_at: moment((14 + number) * 1_440),
+            created_at: minutes_after_start((14 + number) * 1_440),
             created_by: people.first().map(|(id, _)| *id),
             ..Team::new(slug, name)
         };
-        for (place, (user, roles)) in people.iter().enumerate() {
+        for (position, (user, roles)) in people.iter().enumerate() {
             let role = match roles.chars().nth(number) {
                 Some('M') => TeamRole::Maintainer,
                 Some('m') => TeamRole::Member,
                 _ => continue,
             };
-            team.set_member(*user, role, moment((14 + number) * 1_440 + place));
+            team.set_member(*user, role, minutes_after_start((14 + number) * 1_440 + position));
         }
         organization.add_team(team);
     }

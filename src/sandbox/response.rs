@@ -1,31 +1,31 @@
-//! Answers before they become HTTP, and the error shapes of Buildkite (section 1.7 of its REST reference).
+//! Responses before they become HTTP, and the shapes of Buildkite's errors (section 1.7 of its REST reference).
 
 use std::io;
 
 use axum::body::Body;
 use futures::{StreamExt, stream};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
 
-/// An answer in the making.
+/// A response under construction.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    /// Whether the organization was changed on the way.
+    /// Whether the request changed the organization.
     pub(super) applied: bool,
-    /// Whether it comes from something in front of Buildkite, which knows nothing of rate limits.
+    /// Whether it comes from a proxy in front of Buildkite, which does not set rate-limit headers.
     pub(super) from_proxy: bool,
     /// Whether the connection ends in the middle of the body.
     pub(super) truncated: bool,
 }
 
-/// Why a request goes no further: the answer to give instead.
-pub(super) type Refusal = Answer;
+/// A response that ends a request early.
+pub(super) type ErrorResponse = Response;
 
-impl Answer {
+impl Response {
     pub(super) fn empty(status: StatusCode) -> Self {
         Self {
             status,
@@ -69,20 +69,20 @@ impl Answer {
         self
     }
 
-    pub(super) fn after_applying(mut self, applied: bool) -> Self {
+    pub(super) fn with_applied(mut self, applied: bool) -> Self {
         self.applied = applied;
         self
     }
 
-    pub(super) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
+    pub(super) fn into_response(self) -> http::Response<Body> {
+        let mut response = http::Response::new(Body::empty());
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         if self.truncated {
             response
                 .headers_mut()
                 .insert(header::CONTENT_LENGTH, self.body.len().into());
-            *response.body_mut() = half_of(self.body);
+            *response.body_mut() = first_half(self.body);
         } else if self.status != StatusCode::NO_CONTENT {
             *response.body_mut() = Body::from(self.body);
         }
@@ -90,43 +90,43 @@ impl Answer {
     }
 }
 
-/// A body that breaks off in the middle.
-fn half_of(mut body: Vec<u8>) -> Body {
+/// A body that ends halfway.
+fn first_half(mut body: Vec<u8>) -> Body {
     body.truncate(body.len() / 2);
     let start = stream::once(async move { Ok(body) });
     let end = stream::once(async {
-        // The start is flushed while the body is not ready yet; an error right away would throw it out.
+        // Yielding lets the first half be flushed; an error right away would discard it.
         tokio::task::yield_now().await;
         Err(io::Error::from(io::ErrorKind::ConnectionReset))
     });
     Body::from_stream(start.chain(end))
 }
 
-pub(super) fn unauthenticated() -> Refusal {
-    Answer::message(
+pub(super) fn unauthenticated() -> ErrorResponse {
+    Response::message(
         StatusCode::UNAUTHORIZED,
         "Authentication required. Please supply a valid API Access Token: https://buildkite.com/docs/apis/rest-api#authentication",
     )
 }
 
-pub(super) fn missing_scope(scope: &str) -> Refusal {
-    Answer::message(
+pub(super) fn missing_scope(scope: &str) -> ErrorResponse {
+    Response::message(
         StatusCode::FORBIDDEN,
         &format!("Your access token doesn't have the {scope} scope"),
     )
 }
 
-pub(super) fn forbidden() -> Refusal {
-    Answer::message(StatusCode::FORBIDDEN, "Forbidden")
+pub(super) fn forbidden() -> ErrorResponse {
+    Response::message(StatusCode::FORBIDDEN, "Forbidden")
 }
 
-/// What is missing, hidden and out of the token's reach all look like: `No … found`.
-pub(super) fn not_found(what: &str) -> Refusal {
-    Answer::message(StatusCode::NOT_FOUND, &format!("No {what} found"))
+/// The 404 for a row that is missing, hidden or out of the token's reach: `No … found`.
+pub(super) fn not_found(what: &str) -> ErrorResponse {
+    Response::message(StatusCode::NOT_FOUND, &format!("No {what} found"))
 }
 
-pub(super) fn validation_failed(reason: &str) -> Refusal {
-    Answer::message(
+pub(super) fn validation_failed(reason: &str) -> ErrorResponse {
+    Response::message(
         StatusCode::UNPROCESSABLE_ENTITY,
         &format!("Validation failed: {reason}"),
     )

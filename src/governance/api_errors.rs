@@ -1,0 +1,132 @@
+//! The one place where an API error becomes a domain error.
+//!
+//! [`from_api`] is the mapping. What it needs to know beside the error, such as the scopes of the token after a 403 or whether
+//! the organization is readable after a 404, is requested by the methods of [`Governance`] below it.
+
+use super::{Governance, GovernanceError};
+use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CallContext, Endpoint, TeamId};
+
+/// The object of the failed request; it decides what a 404 means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject<'a> {
+    /// The organization with this slug.
+    Organization(&'a str),
+    /// A list of a readable organization.
+    List,
+    /// Anything else: a 404 is an unexpected response. What it proves is decided by the caller, see [`super::absence`].
+    Other,
+}
+
+/// Converts an API error. A 403 names the missing scope if `credential`, the token's own record, lacks it.
+pub(crate) fn from_api(error: ApiError, subject: Subject<'_>, credential: Option<&AccessToken>) -> GovernanceError {
+    let ApiError {
+        endpoint,
+        kind,
+        message,
+    } = error;
+    match kind {
+        ApiErrorKind::TokenRejected => GovernanceError::TokenRejected,
+        ApiErrorKind::Forbidden => match (endpoint.scope(), credential) {
+            (Some(scope), Some(token)) if token.lacks(scope) => GovernanceError::MissingScope { scope, endpoint },
+            _ => GovernanceError::Forbidden { endpoint, message },
+        },
+        ApiErrorKind::NotFound => match subject {
+            Subject::Organization(slug) => GovernanceError::OrganizationUnreachable {
+                organization: slug.to_owned(),
+            },
+            Subject::List => GovernanceError::TeamsUnavailable { endpoint },
+            Subject::Other => GovernanceError::Unexpected {
+                endpoint,
+                what: kind.to_string(),
+            },
+        },
+        ApiErrorKind::Rejected(_) => GovernanceError::Rejected { endpoint, message },
+        ApiErrorKind::RateLimited(limit) => GovernanceError::RateLimited(limit),
+        ApiErrorKind::Unavailable(_) => GovernanceError::Unavailable {
+            endpoint,
+            why: kind.to_string(),
+        },
+        ApiErrorKind::Unexpected(_) => GovernanceError::Unexpected {
+            endpoint,
+            what: kind.to_string(),
+        },
+        ApiErrorKind::DeadlineExceeded => GovernanceError::DeadlineExceeded,
+        ApiErrorKind::Abandoned => GovernanceError::Abandoned,
+    }
+}
+
+impl Governance {
+    /// Converts the error of any request. Requests the token's record to name the missing scope of a 403, and the organization
+    /// to decide what a list's 404 means.
+    pub(crate) async fn call_error(&self, error: ApiError, call: &CallContext) -> GovernanceError {
+        match (&error.kind, error.endpoint) {
+            (ApiErrorKind::Forbidden, _) => {
+                let token = self.upstream.access_token(call).await.ok();
+                from_api(error, Subject::Other, token.as_ref())
+            }
+            (ApiErrorKind::NotFound, Endpoint::OrganizationMembers | Endpoint::Teams) => {
+                match self.upstream.organization(call).await {
+                    Ok(_) => from_api(error, Subject::List, None),
+                    Err(error) => self.credential_error(error, None),
+                }
+            }
+            _ => self.credential_error(error, None),
+        }
+    }
+
+    /// Converts the error of a request about one team: a 404 is checked against the list of teams.
+    pub(crate) async fn team_error(&self, team: TeamId, error: ApiError, call: &CallContext) -> GovernanceError {
+        match error.kind {
+            ApiErrorKind::NotFound => self.missing_team_error(team, call).await,
+            _ => self.call_error(error, call).await,
+        }
+    }
+
+    /// Converts the error of a request for the token, its owner or the organization.
+    pub(crate) fn credential_error(&self, error: ApiError, token: Option<&AccessToken>) -> GovernanceError {
+        let subject = match error.endpoint {
+            Endpoint::Organization => Subject::Organization(self.organization()),
+            _ => Subject::Other,
+        };
+        from_api(error, subject, token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn error(endpoint: Endpoint, kind: ApiErrorKind) -> ApiError {
+        ApiError {
+            endpoint,
+            kind,
+            message: None,
+        }
+    }
+
+    #[rstest]
+    #[case(Subject::Organization("acme"), "ORGANIZATION_UNREACHABLE")]
+    #[case(Subject::List, "TEAMS_UNAVAILABLE")]
+    #[case(Subject::Other, "UNEXPECTED_RESPONSE")]
+    fn a_404_means_what_its_subject_decides(#[case] subject: Subject<'_>, #[case] reason: &str) {
+        let converted = from_api(error(Endpoint::Teams, ApiErrorKind::NotFound), subject, None);
+        assert_eq!(converted.reason(), reason);
+    }
+
+    #[rstest]
+    #[case(Some(json!(["read_user"])), "MISSING_SCOPE")]
+    #[case(Some(json!(["read_teams"])), "FORBIDDEN")]
+    #[case(None, "FORBIDDEN")]
+    fn a_403_names_the_scope_only_if_the_token_is_known_to_lack_it(
+        #[case] scopes: Option<serde_json::Value>,
+        #[case] reason: &str,
+    ) {
+        let token: Option<AccessToken> = scopes
+            .map(|scopes| serde_json::from_value(json!({ "uuid": uuid::Uuid::nil(), "scopes": scopes })).unwrap());
+        let forbidden = error(Endpoint::Teams, ApiErrorKind::Forbidden);
+        assert_eq!(from_api(forbidden, Subject::Other, token.as_ref()).reason(), reason);
+    }
+}

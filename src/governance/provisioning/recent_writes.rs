@@ -1,0 +1,75 @@
+//! Remembers for some seconds what this process wrote to a membership. Buildkite may show a write late, so a read that does not
+//! show it yet is repeated before it counts as a concurrent change. Nothing else is decided by it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::keyed_lock::Membership;
+use crate::providers::buildkite::Role;
+
+/// The latest write to a membership, and until when it explains a read that differs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnWrite {
+    pub(crate) resulting_role: Option<Role>,
+    pub(crate) valid_until: Instant,
+}
+
+/// The latest write to each membership.
+#[derive(Debug, Default)]
+pub(crate) struct RecentWrites {
+    writes: Mutex<HashMap<Membership, OwnWrite>>,
+}
+
+impl RecentWrites {
+    /// Remembers the role that a write results in, for `valid_for`.
+    pub(crate) fn record(&self, membership: Membership, resulting_role: Option<Role>, valid_for: Duration) {
+        let now = Instant::now();
+        let mut writes = self.lock();
+        writes.retain(|_, write| write.valid_until > now);
+        writes.insert(
+            membership,
+            OwnWrite {
+                resulting_role,
+                valid_until: now + valid_for,
+            },
+        );
+    }
+
+    /// The latest write to the membership, while it may explain a read.
+    pub(crate) fn get(&self, membership: Membership) -> Option<OwnWrite> {
+        let write = self.lock().get(&membership).copied();
+        write.filter(|write| write.valid_until > Instant::now())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Membership, OwnWrite>> {
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn membership(number: u128) -> Membership {
+        Membership {
+            team: Uuid::from_u128(number).into(),
+            user: Uuid::from_u128(number).into(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_own_write_is_remembered_for_ten_seconds() {
+        let writes = RecentWrites::default();
+        let ten_seconds = Duration::from_secs(10);
+        writes.record(membership(1), Some(Role::Member), ten_seconds);
+        assert_eq!(writes.get(membership(1)).unwrap().resulting_role, Some(Role::Member));
+        assert!(writes.get(membership(2)).is_none());
+        tokio::time::advance(ten_seconds).await;
+        assert!(writes.get(membership(1)).is_none());
+    }
+}
