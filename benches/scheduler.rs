@@ -9,8 +9,8 @@ use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::time::Duration;
 
+use buildkite_connector::governance::{CallContext, Lane};
 use buildkite_connector::providers::buildkite::budget::{BudgetOptions, Permit, RateLimiter};
-use buildkite_connector::providers::buildkite::{CallContext, Lane};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use futures::FutureExt;

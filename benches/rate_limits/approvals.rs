@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::Lane;
-use buildkite_connector::providers::buildkite::budget::LimitExceeded;
+use buildkite_connector::governance::Lane;
+use buildkite_connector::governance::rate_limit::LimitExceeded;
 use futures::future::join_all;
 use tokio::time::sleep_until;
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::budget::{Bucket, WINDOW};
+use buildkite_connector::governance::rate_limit::{Bucket, WINDOW};
 use http::{HeaderMap, HeaderName, StatusCode};
 use tokio::time::Instant;
 

@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::budget::{BudgetOptions, LimitExceeded, RateLimiter};
-use buildkite_connector::providers::buildkite::{CallContext, Lane};
+use buildkite_connector::governance::rate_limit::LimitExceeded;
+use buildkite_connector::governance::{CallContext, Lane};
+use buildkite_connector::providers::buildkite::budget::{BudgetOptions, RateLimiter};
 use tokio::time::{Instant, sleep};
 
 use super::buildkite::Buildkite;

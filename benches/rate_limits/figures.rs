@@ -7,7 +7,7 @@ use super::approvals::Waited;
 use super::buildkite::Buildkite;
 use super::syncs::Synced;
 use super::upper_bound;
-use buildkite_connector::providers::buildkite::budget::Bucket;
+use buildkite_connector::governance::rate_limit::Bucket;
 
 /// The header of the table: the setting, then [`Worst::cells`].
 pub(crate) const COLUMNS: [&str; 11] = [

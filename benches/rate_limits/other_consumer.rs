@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::budget::WINDOW;
+use buildkite_connector::governance::rate_limit::WINDOW;
 use tokio::time::sleep_until;
 
 use super::DAY;

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::Lane;
-use buildkite_connector::providers::buildkite::budget::WINDOW;
+use buildkite_connector::governance::Lane;
+use buildkite_connector::governance::rate_limit::WINDOW;
 use buildkite_connector::providers::buildkite::pagination::Window;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep_until, timeout_at};

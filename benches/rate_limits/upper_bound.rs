@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::budget::WINDOW;
+use buildkite_connector::governance::rate_limit::WINDOW;
 
 use super::buildkite::{Buildkite, Counted, Windows};
 use super::client::ROUND_TRIP;

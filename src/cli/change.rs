@@ -8,9 +8,10 @@ use uuid::Uuid;
 use super::job::{Job, JobArgs};
 use super::{CommandError, user};
 use crate::export::{Progress, Stage};
+use crate::governance::model::{EntitlementId, Level, Principal, Resource, ResourceId};
 use crate::governance::provisioning::{MalformedRequest, OperationKind, Outcome, Preview, Request};
-use crate::governance::{EntitlementId, Governance, GovernanceError, Principal};
-use crate::providers::buildkite::{Role, Team, UserId};
+use crate::governance::{Governance, GovernanceError};
+use crate::providers::buildkite::resources::{self, TEAM};
 
 /// What `grant` and `revoke` can be told.
 #[derive(Debug, clap::Args)]
@@ -20,9 +21,9 @@ pub struct ChangeArgs {
     team: String,
     /// The role: `member` or `maintainer`
     #[arg(long, value_parser = role)]
-    role: Role,
+    role: &'static Level,
     /// The user: an e-mail address of the organization, or a user id
-    #[arg(long, value_name = "EMAIL|UUID")]
+    #[arg(long, value_name = "EMAIL|UUID", value_parser = principal)]
     user: Principal,
     /// Read and decide, and print what would be done: nothing is written, and --provisioning is not needed
     #[arg(long)]
@@ -33,16 +34,20 @@ pub struct ChangeArgs {
 
 /// What is printed.
 struct Report {
-    team: Team,
-    user: UserId,
-    held: Option<Role>,
+    team: Resource,
+    user: ResourceId,
+    held: Option<&'static Level>,
     outcome: Outcome,
     /// None of a dry run.
     request_id: Option<String>,
 }
 
-fn role(text: &str) -> Result<Role, &'static str> {
-    text.parse().map_err(|_| "a role is `member` or `maintainer`")
+fn role(text: &str) -> Result<&'static Level, &'static str> {
+    TEAM.level(text).ok_or("a role is `member` or `maintainer`")
+}
+
+fn principal(text: &str) -> Result<Principal, String> {
+    resources::catalog().principal(text)
 }
 
 /// Makes the change, and prints what was held and what was done.
@@ -74,7 +79,7 @@ impl ChangeArgs {
         let request_id = Uuid::now_v7().to_string();
         let asker = user::request(&request_id);
         let found = if access.settings().provisioning {
-            access.team_named(&self.team).await
+            access.provisioning().find_resource(&TEAM, &self.team).await
         } else {
             Err(GovernanceError::ProvisioningDisabled)
         };
@@ -86,19 +91,22 @@ impl ChangeArgs {
                     entitlement: None,
                     principal: Some(self.user.clone()),
                 };
-                return Err(access.record_rejected_request(refused, asker, error).await);
+                return Err(access
+                    .provisioning()
+                    .record_rejected_request(refused, asker, error)
+                    .await);
             }
         };
         let (entitlement, principal) = (self.entitlement(&team), self.user.clone());
         let done = match operation {
-            OperationKind::Grant => access.grant(entitlement, principal, asker).await,
-            OperationKind::Revoke => access.revoke(entitlement, principal, asker).await,
+            OperationKind::Grant => access.provisioning().grant(entitlement, principal, asker).await,
+            OperationKind::Revoke => access.provisioning().revoke(entitlement, principal, asker).await,
         }?;
         // A grant may find what the first read did not show.
         let found = (done.outcome == Outcome::AlreadyExists).then_some(self.role);
         Ok(Report {
             team,
-            user: done.grant.user,
+            user: done.grant.principal,
             held: found.or(done.before),
             outcome: done.outcome,
             request_id: Some(request_id),
@@ -106,37 +114,43 @@ impl ChangeArgs {
     }
 
     async fn preview(&self, operation: OperationKind, access: &Governance) -> Result<Report, GovernanceError> {
-        let team = access.team_named(&self.team).await?;
+        let team = access.provisioning().find_resource(&TEAM, &self.team).await?;
         let request = match operation {
             OperationKind::Grant => Request::Grant(self.role),
             OperationKind::Revoke => Request::Revoke(self.role),
         };
-        let Preview { user, held, outcome } = access.preview(request, self.entitlement(&team), &self.user).await?;
+        let provisioning = access.provisioning();
+        let preview = provisioning.preview(request, self.entitlement(&team), &self.user);
+        let Preview {
+            principal,
+            held,
+            outcome,
+        } = preview.await?;
         Ok(Report {
             team,
-            user,
+            user: principal,
             held,
             outcome,
             request_id: None,
         })
     }
 
-    fn entitlement(&self, team: &Team) -> EntitlementId {
+    fn entitlement(&self, team: &Resource) -> EntitlementId {
         EntitlementId {
-            team: team.id,
-            role: self.role,
+            resource: team.id,
+            level: self.role,
         }
     }
 
     fn print(&self, report: &Report) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        let slug = report.team.slug.as_deref().unwrap_or_default();
-        writeln!(out, "team        {slug} ({})", report.team.id)?;
+        let slug = report.team.handle.as_deref().unwrap_or_default();
+        writeln!(out, "team        {slug} ({})", report.team.id.id)?;
         match &self.user {
-            Principal::Email(email) => writeln!(out, "user        {email} ({})", report.user)?,
-            Principal::User(user) => writeln!(out, "user        {user}")?,
+            Principal::Email(email) => writeln!(out, "user        {email} ({})", report.user.id)?,
+            Principal::Resource(user) => writeln!(out, "user        {}", user.id)?,
         }
-        writeln!(out, "held        {}", report.held.map_or("none", Role::as_str))?;
+        writeln!(out, "held        {}", report.held.map_or("none", |level| level.slug))?;
         let outcome = self.in_words(report.outcome);
         match &report.request_id {
             Some(id) => writeln!(out, "outcome     {outcome}\nrequest id  {id}")?,

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::job::{Job, JobArgs};
 use super::settings::SettingError;
 use super::{CommandError, user};
-use crate::governance::provisioning::OwnToken;
-use crate::governance::{Governance, GovernanceError, OwnerRole};
+use crate::governance::provider::{CredentialDetails, OwnerRole};
+use crate::governance::{Governance, GovernanceError};
 
 /// What `disconnect` can be told.
 #[derive(Debug, clap::Args)]
@@ -30,12 +30,15 @@ pub(super) async fn run(args: &DisconnectArgs) -> Result<(), CommandError> {
     let request_id = Uuid::now_v7().to_string();
     let work = async {
         let access = job.access();
-        let own = access.own_token().await?;
+        let own = access.provisioning().own_token().await?;
         show(access.organization(), &own).map_err(|error| refused(format!("the token cannot be shown: {error}")))?;
         if !args.yes {
             confirm(access).await?;
         }
-        access.revoke_own_token(&own, &user::request(&request_id)).await
+        access
+            .provisioning()
+            .revoke_own_token(&own, &user::request(&request_id))
+            .await
     };
     let ((), interrupted) = job.finish(None, work).await?;
     let mut out = io::stdout().lock();
@@ -55,7 +58,7 @@ pub(super) async fn run(args: &DisconnectArgs) -> Result<(), CommandError> {
 }
 
 /// Whose the token is and what it may do.
-fn show(organization: &str, own: &OwnToken) -> io::Result<()> {
+fn show(organization: &str, own: &CredentialDetails) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let note = match (own.reaches_organization, own.owner_role) {
         (false, _) => " (not readable: the token lacks the scope)",
@@ -63,15 +66,11 @@ fn show(organization: &str, own: &OwnToken) -> io::Result<()> {
         (true, OwnerRole::Member) => " (the owner is a member)",
         (true, OwnerRole::Unknown) => "",
     };
-    let ends = own.token.expires_at.as_deref().unwrap_or("never");
+    let ends = own.expires_at.as_deref().unwrap_or("never");
     writeln!(out, "organization  {organization}{note}")?;
     writeln!(out, "token of      {}", own.owner)?;
-    writeln!(
-        out,
-        "description   {}",
-        own.token.description.as_deref().unwrap_or_default()
-    )?;
-    writeln!(out, "scopes        {}", own.token.scopes.join(" "))?;
+    writeln!(out, "description   {}", own.description.as_deref().unwrap_or_default())?;
+    writeln!(out, "scopes        {}", own.scopes.join(" "))?;
     writeln!(out, "expires       {ends}")?;
     out.flush()
 }
@@ -87,7 +86,7 @@ async fn confirm(access: &Governance) -> Result<(), GovernanceError> {
         io::stdin().lock().read_line(&mut line).map(|_| line)
     });
     let typed = tokio::select! {
-        () = access.ending() => return Err(GovernanceError::ShuttingDown),
+        () = access.provisioning().ending() => return Err(GovernanceError::ShuttingDown),
         typed = typed => typed,
     };
     match typed {

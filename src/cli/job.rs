@@ -9,7 +9,7 @@ use super::settings::{ConnectionArgs, Settings};
 use super::{CommandError, logging, progress, serve, signals};
 use crate::export::{ExportError, Progress};
 use crate::governance::{Governance, GovernanceError};
-use crate::providers::buildkite::Client;
+use crate::providers::buildkite::{Client, govern};
 use crate::sandbox::Sandbox;
 
 /// What is logged on a terminal, where a bar shows the progress, and elsewhere.
@@ -96,7 +96,7 @@ impl Job {
         .map_err(|error| CommandError::Failed(error.to_string()))?;
         let credential = client.credential();
         Ok(Self {
-            access: Arc::new(Governance::new(Arc::new(client), settings.access)),
+            access: Arc::new(govern(Arc::new(client), settings.access)),
             has_max_wait: connection.has_max_wait(),
             _sandbox: sandbox,
             _rotation: AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await })),
@@ -144,7 +144,7 @@ impl Job {
             done = &mut work => return self.limited(done.map(|done| (done, None)).map_err(CommandError::from)),
             never = show => match never {},
         };
-        self.access.stop_accepting();
+        self.access.provisioning().stop_accepting();
         tracing::info!("interrupted: what was begun is finished first");
         match work.await {
             Ok(done) => Ok((done, Some(code))),

@@ -5,7 +5,7 @@ mod printer;
 use super::CommandError;
 use super::job::{Job, JobArgs};
 use crate::export::{self, Listed, Progress};
-use crate::governance::ResourceKind;
+use crate::providers::buildkite::resources;
 use printer::Printer;
 
 /// What `list` can be told.
@@ -75,15 +75,15 @@ impl ListArgs {
         if self.kind.is_some() && self.what != What::Resources {
             return refused("--type: goes with `list resources` only");
         }
-        let kind = match self.kind.as_deref().map(ResourceKind::from_id) {
-            Some(None) => return refused("--type: a resource type is `user` or `team`"),
-            given => given.flatten(),
-        };
+        let catalog = resources::catalog();
+        if let Some(Err(problem)) = self.kind.as_deref().map(|kind| catalog.resource_type(kind)) {
+            return refused(&format!("--type: {problem}"));
+        }
         Ok(match self.what {
             What::Users => Listed::Users(self.team.clone()),
             What::Teams => Listed::Teams,
             What::Grants => Listed::Grants(self.team.clone()),
-            What::Resources => Listed::Resources(kind),
+            What::Resources => Listed::Resources(self.kind.clone()),
         })
     }
 }

@@ -16,9 +16,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::settings::{ConnectionArgs, Settings};
 use super::{CommandError, logging, signals};
-use crate::governance::Governance;
 use crate::hosts::plugin::{Plugin, PluginError, PluginOptions};
-use crate::providers::buildkite::Client;
+use crate::providers::buildkite::{Client, govern};
 
 /// What `plugin` can be told.
 #[derive(Debug, clap::Args)]
@@ -58,7 +57,7 @@ pub(super) async fn run(args: &PluginArgs) -> Result<(), CommandError> {
     .map_err(|error| failed(&error))?;
     let credential = client.credential();
     let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await }));
-    let access = Arc::new(Governance::new(Arc::new(client), settings.access));
+    let access = Arc::new(govern(Arc::new(client), settings.access));
     let ending = signals::ending().map_err(|error| failed(&error))?;
     let plugin = Plugin::open(&options).await?;
     let mut out = io::stdout();

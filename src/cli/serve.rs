@@ -13,7 +13,7 @@ use super::{CommandError, logging, signals};
 use crate::governance::Governance;
 use crate::governance::health::{Report, State};
 use crate::grpc::server::{Listener, Monitoring, ReloadTrigger, Reloadable, Server};
-use crate::providers::buildkite::{ApiToken, Client, Credential};
+use crate::providers::buildkite::{ApiToken, Client, Credential, govern};
 use crate::sandbox::{Options, Sandbox};
 
 /// Between two checks while Buildkite cannot be asked.
@@ -77,7 +77,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     )));
     let watched = Arc::clone(&credential);
     let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-    let access = Arc::new(Governance::new(Arc::new(client), access_settings));
+    let access = Arc::new(govern(Arc::new(client), access_settings));
     let server = Server::new(Arc::clone(&access), protection)
         .await
         .map_err(|error| failed(&error))?;
@@ -119,7 +119,7 @@ async fn reload_on_hangup(mut hangups: Signal, credential: Arc<Credential>, trig
 pub(super) async fn keep_checking(access: Arc<Governance>, credential: Arc<Credential>, interval: Duration) {
     let (mut told, mut age) = (None, interval);
     loop {
-        let report = access.health(age, None).await;
+        let report = access.health().check(age, None).await;
         let now = report.worst_check().map(|worst| (worst.check, worst.state));
         if told != Some(now) {
             tell(&report);
@@ -146,7 +146,7 @@ fn tell(report: &Report) {
         tracing::warn!(
             organization = report.organization,
             state = worst.state.as_str(),
-            check = worst.check.row().id,
+            check = worst.check.id,
             remedy = worst.remedy,
             "buildkite: {}",
             worst.summary

@@ -11,7 +11,7 @@ use crate::grpc::server::{ListenAddress, Listener};
 use crate::hosts::ExportRunner;
 use crate::hosts::service::{Service, ServiceError, ServiceOptions};
 use crate::monitoring;
-use crate::providers::buildkite::Client;
+use crate::providers::buildkite::{Client, govern};
 
 /// What `service` can be told.
 #[derive(Debug, clap::Args)]
@@ -93,7 +93,7 @@ impl Work<'_> {
         let credential = client.credential();
         let watched = Arc::clone(&credential);
         let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-        let governance = Arc::new(Governance::new(Arc::new(client), settings.access));
+        let governance = Arc::new(govern(Arc::new(client), settings.access));
         let (client_id, host_id) = (self.options.client_id.as_str().to_owned(), self.options.host_id.clone());
         let syncs = Arc::new(ExportRunner::new(Arc::clone(&governance)));
         let service = Service::new(Arc::clone(&governance), syncs, self.options)?;

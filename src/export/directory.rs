@@ -5,8 +5,13 @@ use std::collections::HashMap;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::governance::ResourceKind;
 use crate::proto::c1::connector::v2::{Grant, Resource, ResourceId, UserTrait};
+
+/// The id of the resource type of users.
+pub(super) const USER: &str = "user";
+
+/// The id of the resource type of teams.
+pub(super) const TEAM: &str = "team";
 
 /// Two names of each resource that a sync listed: slug and name of a team, name and e-mail of a user.
 ///
@@ -115,7 +120,7 @@ fn parts(id: Option<&ResourceId>) -> (&str, &str) {
 /// The two names of a resource: name and e-mail of a user, slug and name of anything else.
 pub(super) fn names(resource: &Resource) -> [String; 2] {
     let name = resource.display_name.clone();
-    if parts(resource.id.as_ref()).0 == ResourceKind::User.id() {
+    if parts(resource.id.as_ref()).0 == USER {
         [name, email(resource)]
     } else {
         [profile(resource, "slug"), name]

@@ -10,37 +10,28 @@ use prost::Name;
 use super::canonical::Canonical;
 use super::output::Complete;
 use super::{ExportError, Row, Sink};
-use crate::governance::ResourceKind;
 
 /// The file of the grants.
 pub(super) const GRANTS: &str = "grants.json";
 
-/// The file of a resource type, such as `users.json`.
-pub(super) fn file_of(kind: ResourceKind) -> String {
-    format!("{}s.json", kind.id())
-}
-
 pub(super) struct Files {
     place: PathBuf,
     canonical: Canonical,
-    /// Each resource type's id, and its array.
-    resources: Vec<(&'static str, Array)>,
+    directory: PathBuf,
+    /// Each resource type's id, and its array: the file `users.json` for the type `user`.
+    resources: Vec<(String, Array)>,
     grants: Array,
 }
 
 impl Files {
-    /// Begins the files of these resource types in `directory`, which will be at `place`.
-    pub(super) fn begin(place: &Path, directory: &Path, kinds: &[ResourceKind]) -> Result<Self, ExportError> {
+    /// Begins the files in `directory`, which will be at `place`.
+    pub(super) fn begin(place: &Path, directory: &Path) -> Result<Self, ExportError> {
         let failed = |error| ExportError::write(place, error);
-        let resources = kinds
-            .iter()
-            .map(|kind| Ok((kind.id(), Array::begin(&directory.join(file_of(*kind)))?)))
-            .collect::<io::Result<_>>()
-            .map_err(failed)?;
         Ok(Self {
             place: place.to_owned(),
             canonical: Canonical::new().map_err(failed)?,
-            resources,
+            directory: directory.to_owned(),
+            resources: Vec::new(),
             grants: Array::begin(&directory.join(GRANTS)).map_err(failed)?,
         })
     }
@@ -51,14 +42,18 @@ impl Sink for Files {
         let written = match row {
             Row::Resource(resource) => {
                 let kind = resource.id.as_ref().map(|id| id.resource_type.as_str());
-                match self.resources.iter_mut().find(|(of, _)| Some(*of) == kind) {
+                match self.resources.iter_mut().find(|(of, _)| Some(of.as_str()) == kind) {
                     Some((_, array)) => array.push(&self.canonical, resource),
                     None => Ok(()),
                 }
             }
             Row::Grant(grant) => self.grants.push(&self.canonical, grant),
-            // Both follow from the resource types and the teams.
-            Row::ResourceType(_) | Row::Entitlement(_) => Ok(()),
+            Row::ResourceType(listed) => {
+                let file = self.directory.join(format!("{}s.json", listed.id));
+                Array::begin(&file).map(|array| self.resources.push((listed.id.clone(), array)))
+            }
+            // Entitlements follow from the resource types and the resources.
+            Row::Entitlement(_) => Ok(()),
         };
         written.map_err(|error| ExportError::write(&self.place, error))
     }

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use super::directory::names;
 use super::{COLUMNS, Directory, ExportError, Progress, Reader, Stage};
-use crate::governance::{Governance, ResourceKind};
-use crate::proto::c1::connector::v2::Resource;
-use crate::providers::buildkite::{OrganizationMember, Team, UserId};
+use crate::governance::Governance;
+use crate::governance::model::{Catalog, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
+use crate::proto::c1::connector::v2 as proto;
 use crate::wire::rows;
 
 /// What is listed.
@@ -18,8 +18,8 @@ pub enum Listed {
     Teams,
     /// Who holds which role in which team, or in the team with this slug or id.
     Grants(Option<String>),
-    /// Users and teams, or only those of a type.
-    Resources(Option<ResourceKind>),
+    /// The resources of every type, or of the type with this id.
+    Resources(Option<String>),
 }
 
 impl Listed {
@@ -47,7 +47,7 @@ pub async fn list(
 ) -> Result<(), ExportError> {
     let mut listing = Listing {
         reader: Reader::begin(access, progress),
-        organization: access.organization(),
+        catalog: access.listings().catalog(),
         progress,
         each,
     };
@@ -56,114 +56,121 @@ pub async fn list(
         Listed::Users(Some(team)) => listing.members(team).await,
         Listed::Teams => listing.teams().await,
         Listed::Grants(team) => listing.grants(team.as_deref()).await,
-        Listed::Resources(only) => listing.resources(*only).await,
+        Listed::Resources(only) => listing.resources(only.as_deref()).await,
     }
 }
 
 struct Listing<'a> {
     reader: Reader<'a>,
-    organization: &'a str,
+    catalog: &'a Catalog,
     progress: &'a Progress,
     each: &'a mut dyn FnMut(&[&str]) -> Result<(), ExportError>,
 }
 
 impl Listing<'_> {
     /// Users; all of them, or these.
-    async fn users(&mut self, only: Option<HashSet<UserId>>) -> Result<(), ExportError> {
+    async fn users(&mut self, only: Option<HashSet<ResourceId>>) -> Result<(), ExportError> {
         let print = &mut *self.each;
-        let each = |user: OrganizationMember| {
+        let mut each = |user: Resource| {
             if only.as_ref().is_some_and(|only| !only.contains(&user.id)) {
                 return Ok(());
             }
-            let role = user.role.clone().unwrap_or_default();
-            let row = rows::user(user);
+            let role = user.profile_text("organization_role").unwrap_or_default().to_owned();
+            let row = rows::resource(user);
             let names = names(&row);
             print(&[&names[0], &names[1], &role, id(&row)])
         };
-        self.reader.users(each).await
+        for users in self.catalog.of_kind(ResourceKind::User) {
+            self.reader.resources(users, &mut each).await?;
+        }
+        Ok(())
     }
 
     async fn teams(&mut self) -> Result<(), ExportError> {
-        let (print, organization) = (&mut *self.each, self.organization);
-        let each = |team: Team| {
-            let privacy = team.privacy.clone().unwrap_or_default();
-            let row = rows::team(team, organization);
+        let print = &mut *self.each;
+        let mut each = |team: Resource| {
+            let privacy = team.profile_text("privacy").unwrap_or_default().to_owned();
+            let row = rows::resource(team);
             let names = names(&row);
             print(&[&names[0], &names[1], &privacy, id(&row)])
         };
-        self.reader.teams(each).await
+        for teams in self.catalog.of_kind(ResourceKind::Group) {
+            self.reader.resources(teams, &mut each).await?;
+        }
+        Ok(())
     }
 
-    /// The users who are in a team.
+    /// The users in a team.
     async fn members(&mut self, team: &str) -> Result<(), ExportError> {
         let team = self.team(team).await?;
         self.progress.begin(Stage::Members);
-        let holders = self.reader.holders_of_one(team.id).await?;
-        self.users(Some(holders.into_iter().map(|holder| holder.user).collect()))
+        let grants = self.reader.grants_of_one(team.id).await?;
+        self.users(Some(grants.into_iter().map(|grant| grant.id.principal).collect()))
             .await
     }
 
-    /// Who holds what, in all teams or in one.
+    /// The grants of all teams, or of one.
     async fn grants(&mut self, only: Option<&str>) -> Result<(), ExportError> {
         let mut directory = Directory::default();
-        self.reader
-            .users(|user| {
-                directory.add(&rows::user(user));
+        for users in self.catalog.of_kind(ResourceKind::User) {
+            let each = |user| {
+                directory.add(&rows::resource(user));
                 Ok(())
-            })
-            .await?;
+            };
+            self.reader.resources(users, each).await?;
+        }
         let teams = match only {
             Some(team) => vec![self.team(team).await?],
             None => self.all_teams().await?,
         };
         let ids: Vec<_> = teams.iter().map(|team| team.id).collect();
         for team in teams {
-            directory.add(&rows::team(team, self.organization));
+            directory.add(&rows::resource(team));
         }
         self.progress.begin(Stage::Members);
         self.progress.expect(ids.len());
         for team in ids {
-            let holders = match only {
-                Some(_) => self.reader.holders_of_one(team).await?,
-                None => self.reader.holders(team).await?,
+            let grants = match only {
+                Some(_) => self.reader.grants_of_one(team).await?,
+                None => self.reader.grants(team).await?,
             };
-            for holder in &holders {
-                let membership = directory.membership(&rows::grant(team, holder));
+            for grant in &grants {
+                let membership = directory.membership(&rows::grant(grant));
                 (self.each)(&membership.cells())?;
             }
         }
         Ok(())
     }
 
-    async fn resources(&mut self, only: Option<ResourceKind>) -> Result<(), ExportError> {
-        let (print, organization) = (&mut *self.each, self.organization);
-        let mut print = |kind: ResourceKind, row: &Resource| print(&[kind.id(), &row.display_name, id(row)]);
-        if only != Some(ResourceKind::Team) {
-            let each = |user| print(ResourceKind::User, &rows::user(user));
-            self.reader.users(each).await?;
-        }
-        if only != Some(ResourceKind::User) {
-            let each = |team| print(ResourceKind::Team, &rows::team(team, organization));
-            self.reader.teams(each).await?;
+    async fn resources(&mut self, only: Option<&str>) -> Result<(), ExportError> {
+        let print = &mut *self.each;
+        let is_listed = |known: &&&'static ResourceTypeInfo| only.is_none_or(|only| known.id == only);
+        for resource_type in self.catalog.types().iter().filter(is_listed) {
+            let each = |resource| {
+                let row = rows::resource(resource);
+                print(&[resource_type.id, &row.display_name, id(&row)])
+            };
+            self.reader.resources(resource_type, each).await?;
         }
         Ok(())
     }
 
-    async fn all_teams(&mut self) -> Result<Vec<Team>, ExportError> {
-        let mut teams = Vec::new();
-        self.reader
-            .teams(|team| {
-                teams.push(team);
+    async fn all_teams(&mut self) -> Result<Vec<Resource>, ExportError> {
+        let mut listed = Vec::new();
+        for teams in self.catalog.of_kind(ResourceKind::Group) {
+            let each = |team| {
+                listed.push(team);
                 Ok(())
-            })
-            .await?;
-        Ok(teams)
+            };
+            self.reader.resources(teams, each).await?;
+        }
+        Ok(listed)
     }
 
     /// The team with this slug, or this id.
-    async fn team(&mut self, named: &str) -> Result<Team, ExportError> {
+    async fn team(&mut self, named: &str) -> Result<Resource, ExportError> {
         let teams = self.all_teams().await?;
-        let is_named = |team: &Team| team.slug.as_deref() == Some(named) || team.id.to_string() == named;
+        let is_named = |team: &Resource| team.handle.as_deref() == Some(named) || team.id.id.to_string() == named;
         teams
             .into_iter()
             .find(is_named)
@@ -171,6 +178,6 @@ impl Listing<'_> {
     }
 }
 
-fn id(resource: &Resource) -> &str {
+fn id(resource: &proto::Resource) -> &str {
     resource.id.as_ref().map(|id| id.resource.as_str()).unwrap_or_default()
 }

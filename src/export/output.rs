@@ -10,7 +10,6 @@ use super::json::Files;
 use super::jsonl::Lines;
 use super::place::{PartDirectory, PartFile};
 use super::{ExportError, Format, Row, RunType, Sink};
-use crate::governance::ResourceKind;
 
 /// A sink whose rows become a file.
 pub(super) trait Complete: Sink {
@@ -54,7 +53,7 @@ impl Output {
             }
             Format::Json => {
                 let part = PartDirectory::create(path)?;
-                let writer = Files::begin(part.place(), part.path(), &ResourceKind::ALL)?;
+                let writer = Files::begin(part.place(), part.path())?;
                 Self::new(Part::Directory(part), writer)
             }
         };

@@ -4,8 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::governance::Governance;
-use crate::providers::buildkite::Lane;
+use crate::governance::{Governance, Lane};
 
 /// What a job does at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -5,16 +5,16 @@ use std::collections::{HashMap, HashSet};
 use svix_ksuid::{Ksuid, KsuidLike};
 
 use super::{ExportError, Progress, Row, Sink, Stage};
-use crate::governance::{EntitlementId, Governance, GovernanceError, Page, ResourceId, ResourceKind, TeamGrant};
-use crate::proto::c1::connector::v2::Resource;
-use crate::providers::buildkite::{CallContext, Lane, OrganizationMember, Role, Team, TeamId};
+use crate::governance::model::{Catalog, EntitlementId, Grant, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
+use crate::governance::{CallContext, Governance, GovernanceError, Lane, Page};
+use crate::proto::c1::connector::v2 as proto;
 use crate::wire::rows;
 
 /// What a sync reads; by default everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SyncOptions {
     /// Only resources of these types, and no grant to a principal of another; none for all types.
-    pub types: Option<Vec<ResourceKind>>,
+    pub types: Option<Vec<&'static ResourceTypeInfo>>,
     /// Only these resources, each with its entitlements and grants; empty for all.
     pub targets: Vec<ResourceId>,
     /// Leave grants out.
@@ -59,13 +59,15 @@ impl SyncOptions {
         }
     }
 
-    fn includes(&self, kind: ResourceKind) -> bool {
-        self.types.as_ref().is_none_or(|types| types.contains(&kind))
+    fn includes(&self, resource_type: &ResourceTypeInfo) -> bool {
+        let is_included = |types: &Vec<&'static ResourceTypeInfo>| types.contains(&resource_type);
+        self.types.as_ref().is_none_or(is_included)
     }
 
-    fn reads_grants(&self) -> bool {
-        // The principal of every grant is a user.
-        !self.skip_grants && !self.skip_entitlements_and_grants && self.includes(ResourceKind::User)
+    /// Whether grants are read: not if none of the types that hold levels is included.
+    fn reads_grants(&self, catalog: &Catalog) -> bool {
+        let mut principals = catalog.principals();
+        !self.skip_grants && !self.skip_entitlements_and_grants && principals.any(|holder| self.includes(holder))
     }
 }
 
@@ -82,6 +84,15 @@ pub struct Counts {
     pub grants: usize,
 }
 
+impl Counts {
+    fn add(&mut self, resource: ResourceId) {
+        match resource.resource_type.kind {
+            ResourceKind::User => self.users += 1,
+            ResourceKind::Group => self.teams += 1,
+        }
+    }
+}
+
 /// Reads the organization and hands every row to `sink`, once and as soon as it is known.
 ///
 /// # Errors
@@ -92,8 +103,9 @@ pub async fn sync(
     sink: &mut dyn Sink,
     progress: &Progress,
 ) -> Result<Counts, ExportError> {
-    for kind in ResourceKind::ALL.into_iter().filter(|kind| options.includes(*kind)) {
-        sink.write(Row::ResourceType(&rows::resource_type(kind)))?;
+    let catalog = access.listings().catalog();
+    for resource_type in catalog.types().iter().filter(|known| options.includes(known)) {
+        sink.write(Row::ResourceType(&rows::resource_type(resource_type)))?;
     }
     let mut run = Run {
         reader: Reader::begin(access, progress),
@@ -125,35 +137,30 @@ impl Run<'_> {
             sink,
             counts,
         } = self;
-        if options.includes(ResourceKind::User) {
-            let each = |user| {
-                counts.users += 1;
-                sink.write(Row::Resource(&rows::user(user)))
-            };
-            reader.users(each).await?;
-        }
-        let mut teams = Vec::new();
-        if options.includes(ResourceKind::Team) {
-            let organization = reader.access.organization();
-            let each = |team: Team| {
-                let id = team.id;
-                let resource = rows::team(team, organization);
-                sink.write(Row::Resource(&resource))?;
-                teams.push((id, resource.display_name));
+        let catalog = reader.access.listings().catalog();
+        let mut with_grants = Vec::new();
+        for resource_type in catalog.types().iter().filter(|known| options.includes(known)) {
+            let each = |resource: Resource| {
+                let id = resource.id;
+                let row = rows::resource(resource);
+                sink.write(Row::Resource(&row))?;
+                counts.add(id);
+                if resource_type.has_grants() {
+                    with_grants.push((id, row.display_name));
+                }
                 Ok(())
             };
-            reader.teams(each).await?;
+            reader.resources(resource_type, each).await?;
         }
-        counts.teams = teams.len();
-        for (team, name) in &teams {
-            self.entitlements(*team, name)?;
+        for (resource, name) in &with_grants {
+            self.entitlements(*resource, name)?;
         }
-        if self.options.reads_grants() {
+        if self.options.reads_grants(catalog) {
             self.reader.progress.begin(Stage::Members);
-            self.reader.progress.expect(teams.len());
-            for (team, _) in teams {
-                let holders = self.reader.holders(team).await?;
-                self.grants(team, &holders)?;
+            self.reader.progress.expect(with_grants.len());
+            for (resource, _) in with_grants {
+                let grants = self.reader.grants(resource).await?;
+                self.grants(&grants)?;
             }
         }
         Ok(())
@@ -166,9 +173,7 @@ impl Run<'_> {
         for target in self.options.targets.iter().filter(|target| known.insert(**target)) {
             match self.target(*target).await {
                 // Proven absent. The protocol's own syncer passes over such a target too.
-                Err(ExportError::Read(
-                    error @ (GovernanceError::TeamNotFound { .. } | GovernanceError::UserNotFound { .. }),
-                )) => {
+                Err(ExportError::Read(error @ GovernanceError::ResourceNotFound { .. })) => {
                     tracing::warn!("sync: {error}; this resource is left out");
                 }
                 done => done?,
@@ -179,53 +184,48 @@ impl Run<'_> {
     }
 
     async fn target(&mut self, target: ResourceId) -> Result<(), ExportError> {
-        let Reader { access, call, .. } = &self.reader;
-        match target {
-            ResourceId::User(user) if self.options.includes(ResourceKind::User) => {
-                let user = access.user(user, call).await?;
-                self.sink.write(Row::Resource(&rows::user(user)))?;
-                self.counts.users += 1;
-            }
-            ResourceId::Team(id) if self.options.includes(ResourceKind::Team) => {
-                let team = rows::team(access.team(id, call).await?, access.organization());
-                // Read before anything of the team is written: a team that goes away meanwhile is left out whole.
-                let holders = if self.options.reads_grants() {
-                    self.reader.holders_of_one(id).await?
-                } else {
-                    vec![]
-                };
-                self.sink.write(Row::Resource(&team))?;
-                self.counts.teams += 1;
-                self.entitlements(id, &team.display_name)?;
-                self.grants(id, &holders)?;
-            }
-            ResourceId::User(_) | ResourceId::Team(_) => {}
+        if !self.options.includes(target.resource_type) {
+            return Ok(());
         }
-        Ok(())
+        let Reader { access, call, .. } = &self.reader;
+        let listings = access.listings();
+        let resource = rows::resource(listings.resource(target, call).await?);
+        // Read before anything of the resource is written: one that goes away meanwhile is left out completely.
+        let grants = if target.resource_type.has_grants() && self.options.reads_grants(listings.catalog()) {
+            self.reader.grants_of_one(target).await?
+        } else {
+            vec![]
+        };
+        self.sink.write(Row::Resource(&resource))?;
+        self.counts.add(target);
+        self.entitlements(target, &resource.display_name)?;
+        self.grants(&grants)
     }
 
-    fn entitlements(&mut self, team: TeamId, name: &str) -> Result<(), ExportError> {
+    fn entitlements(&mut self, resource: ResourceId, name: &str) -> Result<(), ExportError> {
         if self.options.skip_entitlements_and_grants {
             return Ok(());
         }
-        // Of a team, an entitlement holds its name.
-        let resource = Resource {
+        // An entitlement holds the name of its resource.
+        let named = proto::Resource {
             display_name: name.to_owned(),
-            ..Resource::default()
+            ..proto::Resource::default()
         };
-        for role in Role::ALL {
-            let entitlement = rows::entitlement(&resource, EntitlementId { team, role });
+        let catalog = self.reader.access.listings().catalog();
+        for level in resource.resource_type.levels {
+            let id = EntitlementId { resource, level };
+            let entitlement = rows::entitlement(&named, id, catalog.principals());
             self.sink.write(Row::Entitlement(&entitlement))?;
             self.counts.entitlements += 1;
         }
         Ok(())
     }
 
-    fn grants(&mut self, team: TeamId, holders: &[TeamGrant]) -> Result<(), ExportError> {
-        for holder in holders {
-            self.sink.write(Row::Grant(&rows::grant(team, holder)))?;
+    fn grants(&mut self, grants: &[Grant]) -> Result<(), ExportError> {
+        for grant in grants {
+            self.sink.write(Row::Grant(&rows::grant(grant)))?;
         }
-        self.counts.grants += holders.len();
+        self.counts.grants += grants.len();
         Ok(())
     }
 }
@@ -252,22 +252,28 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Hands every user to `each`, once.
+    /// Hands every resource of a type to `each`, once.
     ///
     /// # Errors
-    /// What keeps the list from being read whole, or the failure of `each`.
-    pub async fn users(
+    /// What keeps the list from being read completely, or the failure of `each`.
+    pub async fn resources(
         &mut self,
-        mut each: impl FnMut(OrganizationMember) -> Result<(), ExportError>,
+        resource_type: &'static ResourceTypeInfo,
+        mut each: impl FnMut(Resource) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
-        self.progress.begin(Stage::Users);
+        self.progress.begin(match resource_type.kind {
+            ResourceKind::User => Stage::Users,
+            ResourceKind::Group => Stage::Teams,
+        });
         let (mut token, mut known) = (String::new(), HashSet::new());
         loop {
-            let Page { rows, next } = self.access.users(&token, None, &self.id, &self.call).await?;
+            let listings = self.access.listings();
+            let page = listings.resources(resource_type, &token, None, &self.id, &self.call);
+            let Page { rows, next } = page.await?;
             self.progress.read(rows.len());
-            // A list that moves while it is read may repeat a row.
+            // A list that changes while it is read may repeat a row.
             rows.into_iter()
-                .filter(|user| known.insert(user.id))
+                .filter(|resource| known.insert(resource.id.id))
                 .try_for_each(&mut each)?;
             if next.is_empty() {
                 return Ok(());
@@ -276,62 +282,45 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Hands every team to `each`, once.
+    /// The grants of a resource, while those of the resources that follow it in the list are read ahead.
     ///
     /// # Errors
-    /// As for users, and where the token's owner is shown only part of the teams.
-    pub async fn teams(&mut self, mut each: impl FnMut(Team) -> Result<(), ExportError>) -> Result<(), ExportError> {
-        self.progress.begin(Stage::Teams);
-        let (mut token, mut known) = (String::new(), HashSet::new());
-        loop {
-            let Page { rows, next } = self.access.teams(&token, None, &self.id, &self.call).await?;
-            self.progress.read(rows.len());
-            rows.into_iter()
-                .filter(|team| known.insert(team.id))
-                .try_for_each(&mut each)?;
-            if next.is_empty() {
-                return Ok(());
-            }
-            token = next;
-        }
-    }
-
-    /// Who holds what in a team, while the teams that follow it in the list are read ahead.
-    ///
-    /// # Errors
-    /// What keeps the list from being read whole.
-    pub async fn holders(&mut self, team: TeamId) -> Result<Vec<TeamGrant>, ExportError> {
-        let holders = self.all_holders(team, &self.id).await?;
+    /// What keeps the list from being read completely.
+    pub async fn grants(&mut self, resource: ResourceId) -> Result<Vec<Grant>, ExportError> {
+        let grants = self.all_grants(resource, &self.id).await?;
         self.progress.team_read();
-        Ok(holders)
+        Ok(grants)
     }
 
-    /// Who holds what in a team that is the only one: nothing is read ahead.
+    /// The grants of the only resource that is read: nothing is read ahead.
     ///
     /// # Errors
-    /// What keeps the list from being read whole.
-    pub async fn holders_of_one(&self, team: TeamId) -> Result<Vec<TeamGrant>, ExportError> {
-        self.all_holders(team, "").await
+    /// What keeps the list from being read completely.
+    pub async fn grants_of_one(&self, resource: ResourceId) -> Result<Vec<Grant>, ExportError> {
+        self.all_grants(resource, "").await
     }
 
-    /// A whole team at a time: of two rows about one user, on whatever pages, the later one is what holds now.
-    async fn all_holders(&self, team: TeamId, sync: &str) -> Result<Vec<TeamGrant>, ExportError> {
-        let Page { mut rows, next } = self.access.grants(team, "", None, sync, &self.call).await?;
+    /// A whole resource at a time: of two rows about one principal, on any pages, the later one is current.
+    async fn all_grants(&self, resource: ResourceId, sync: &str) -> Result<Vec<Grant>, ExportError> {
+        let listings = self.access.listings();
+        let Page { mut rows, next } = listings.grants(resource, "", None, sync, &self.call).await?;
         self.progress.read(rows.len());
         if next.is_empty() {
             return Ok(rows);
         }
-        let mut at: HashMap<_, _> = rows.iter().map(|holder| holder.user).zip(0_usize..).collect();
+        let principals = rows.iter().map(|grant| grant.id.principal.id);
+        let mut at: HashMap<_, _> = principals.zip(0_usize..).collect();
         let mut token = next;
         while !token.is_empty() {
-            let page = self.access.grants(team, &token, None, sync, &self.call).await?;
+            let page = listings.grants(resource, &token, None, sync, &self.call).await?;
             self.progress.read(page.rows.len());
-            for holder in page.rows {
-                if let Some(earlier) = at.get(&holder.user).and_then(|at| rows.get_mut(*at)) {
-                    *earlier = holder;
+            for grant in page.rows {
+                let principal = grant.id.principal.id;
+                if let Some(earlier) = at.get(&principal).and_then(|at| rows.get_mut(*at)) {
+                    *earlier = grant;
                 } else {
-                    at.insert(holder.user, rows.len());
-                    rows.push(holder);
+                    at.insert(principal, rows.len());
+                    rows.push(grant);
                 }
             }
             token = page.next;
@@ -342,7 +331,7 @@ impl<'a> Reader<'a> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        self.access.end_sync(&self.id);
+        self.access.listings().end_sync(&self.id);
     }
 }
 

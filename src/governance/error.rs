@@ -3,9 +3,9 @@
 //! [`crate::grpc::services`] turns each into a gRPC status in one place. A message is one sentence that tells an operator what to
 //! do; it holds no token and no address.
 
+use crate::governance::model::ResourceId;
+use crate::governance::rate_limit::LimitExceeded;
 use crate::governance::sync::page_token::PageTokenError;
-use crate::providers::buildkite::budget::LimitExceeded;
-use crate::providers::buildkite::{Endpoint, Scope, TeamId, UserId};
 
 /// Why a question was not answered or a request not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,15 +19,15 @@ pub enum GovernanceError {
     #[error("{endpoint}: the api token lacks the scope `{scope}`: create a token that has it")]
     MissingScope {
         /// The scope that is missing.
-        scope: Scope,
-        /// What was asked.
-        endpoint: Endpoint,
+        scope: &'static str,
+        /// The name of the request.
+        endpoint: &'static str,
     },
     /// 403 for another reason.
     #[error("{endpoint}: buildkite forbids it{}: check the owner's role, the plan and the ip allowlists", quoted(.message.as_ref()))]
     Forbidden {
-        /// What was asked.
-        endpoint: Endpoint,
+        /// The name of the request.
+        endpoint: &'static str,
         /// Buildkite's own words.
         message: Option<String>,
     },
@@ -42,8 +42,8 @@ pub enum GovernanceError {
     /// A list answered 404 while the organization is readable.
     #[error("{endpoint}: buildkite answers 404 although the organization is readable: enable teams for it")]
     TeamsUnavailable {
-        /// What was asked.
-        endpoint: Endpoint,
+        /// The name of the request.
+        endpoint: &'static str,
     },
     /// The token's owner is no organization admin.
     #[error(
@@ -53,23 +53,17 @@ pub enum GovernanceError {
         /// The owner's e-mail or name.
         owner: String,
     },
-    /// A team that answers 404 and is not proven gone.
-    #[error("team {team} answers 404 and is not proven gone: it may be hidden from the token's owner")]
-    TeamUnreachable {
-        /// The team.
-        team: TeamId,
+    /// A resource that answers 404 and is not proven absent.
+    #[error("{} {} answers 404 and is not proven gone: it may be hidden from the token's owner", .resource.resource_type, .resource.id)]
+    ResourceUnreachable {
+        /// The resource.
+        resource: ResourceId,
     },
-    /// A team proven absent.
-    #[error("team {team} does not exist any more: sync again")]
-    TeamNotFound {
-        /// The team.
-        team: TeamId,
-    },
-    /// A person proven absent.
-    #[error("user {user} is not in the organization: sync again")]
-    UserNotFound {
-        /// The person.
-        user: UserId,
+    /// A resource that is proven absent.
+    #[error("{} {} {}: sync again", .resource.resource_type, .resource.id, .resource.resource_type.absence)]
+    ResourceNotFound {
+        /// The resource.
+        resource: ResourceId,
     },
     /// A person outside, or an e-mail that leads to no one.
     #[error("{person} is not in the buildkite organization: invite them first")]
@@ -105,8 +99,8 @@ pub enum GovernanceError {
     /// A refusal by Buildkite that reading again did not explain.
     #[error("{endpoint}: buildkite refuses it{}", quoted(.message.as_ref()))]
     Rejected {
-        /// What was asked.
-        endpoint: Endpoint,
+        /// The name of the request.
+        endpoint: &'static str,
         /// Buildkite's own words.
         message: Option<String>,
     },
@@ -116,16 +110,16 @@ pub enum GovernanceError {
     /// Buildkite could not be asked.
     #[error("{endpoint}: {why}: try again, and see https://www.buildkitestatus.com if it lasts")]
     Unavailable {
-        /// What was asked.
-        endpoint: Endpoint,
+        /// The name of the request.
+        endpoint: &'static str,
         /// Why.
         why: String,
     },
     /// An answer of another shape than documented.
     #[error("{endpoint}: {what}: check the api base and the proxies in between, and report it if both are right")]
     Unexpected {
-        /// What was asked.
-        endpoint: Endpoint,
+        /// The name of the request.
+        endpoint: &'static str,
         /// What came.
         what: String,
     },
@@ -159,9 +153,8 @@ impl GovernanceError {
             Self::OrganizationUnreachable { .. } => "ORGANIZATION_UNREACHABLE",
             Self::TeamsUnavailable { .. } => "TEAMS_UNAVAILABLE",
             Self::PartialVisibility { .. } => "PARTIAL_VISIBILITY",
-            Self::TeamUnreachable { .. } => "TEAM_UNREACHABLE",
-            Self::TeamNotFound { .. } => "TEAM_NOT_FOUND",
-            Self::UserNotFound { .. } => "USER_NOT_FOUND",
+            Self::ResourceUnreachable { resource } => resource.resource_type.unreachable_reason,
+            Self::ResourceNotFound { resource } => resource.resource_type.not_found_reason,
             Self::UserNotInOrganization { .. } => "USER_NOT_IN_ORGANIZATION",
             Self::AmbiguousPrincipal { .. } => "AMBIGUOUS_PRINCIPAL",
             Self::ProvisioningDisabled => "PROVISIONING_DISABLED",

@@ -1,45 +1,34 @@
-//! The governance model, in plain Rust: who can hold what, what is listed, what a grant or a revoke does, and what may be
-//! believed of an answer.
+//! Governance in plain Rust: who can hold what, what is listed, what a grant or a revoke does, and when a response is believed.
 //!
-//! This module knows nothing of gRPC: [`crate::grpc::services`] translates. It talks to Buildkite through one trait,
-//! [`Upstream`]. Its rule above all others: trouble is never reported as absence. Every listing is complete or an error, an
-//! empty one is vouched for, and "not found" is said only of what was proven absent ([`absence`]).
+//! This module knows neither the wire nor a provider. It is given a [`provider::Provider`], and [`crate::grpc::services`] and
+//! [`crate::export`] call it. Its rule above all others: trouble is never reported as absence. Every listing is complete or an
+//! error, an empty one is confirmed, and "not found" is said only of what was proven absent.
 
-pub mod absence;
-mod api_errors;
-pub mod credential_status;
+pub mod call;
+mod directory;
 mod error;
 pub mod health;
 pub mod model;
+pub mod provider;
 pub mod provisioning;
+pub mod rate_limit;
 pub mod sync;
-mod upstream;
-mod visibility;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-pub use credential_status::{CredentialStatus, OwnerRole};
+pub use call::{CallContext, Lane};
 pub use error::GovernanceError;
-pub use model::catalog::{EntitlementTexts, ResourceKind};
-pub use model::ids::{EntitlementId, GrantId, Principal, ResourceId};
-pub use sync::listing::{Page, TeamGrant};
-pub use sync::page_token::PageTokenError;
-pub use upstream::Upstream;
+pub use sync::{Listings, Page, PageTokenError};
 
-use crate::providers::buildkite::Lane;
-use crate::providers::buildkite::budget::BudgetState;
-use health::{EvidenceRecorder, HealthSettings};
-use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, WriteTimeouts};
-use sync::empty_lists::ListHistory;
-use sync::prefetch::Prefetch;
-use sync::progress::ProgressLog;
-use sync::unlisted_users::UnlistedUsers;
-use visibility::RoleAfterLists;
+use directory::Directory;
+use health::{ChangeHealth, Health, HealthSettings};
+use provider::Provider;
+use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, ProvisioningSettings, WriteTimeouts};
+use rate_limit::BudgetState;
 
 /// What to do where the token's owner is shown only part of the teams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,76 +79,106 @@ impl Default for GovernanceSettings {
     }
 }
 
-/// Reads and changes the team memberships of an organization.
+/// The governance of one organization: its lists, its changes, and its health.
 #[derive(Debug)]
 pub struct Governance {
-    /// Buildkite, by way of `observed`.
-    upstream: Arc<dyn Upstream>,
-    recorder: Arc<EvidenceRecorder>,
+    provider: Arc<dyn Provider>,
     settings: GovernanceSettings,
-    /// Held during a probe run, so that concurrent callers share one.
-    probe_lock: Mutex<()>,
-    role_after_lists: RoleAfterLists,
-    unlisted_users: UnlistedUsers,
-    list_history: ListHistory,
-    progress: ProgressLog,
-    prefetch: Prefetch,
-    provisioning: Provisioning,
+    listings: Arc<Listings>,
+    provisioning: Arc<Provisioning>,
+    health: Health,
 }
 
 impl Governance {
-    /// Governs the organization that `upstream` reaches.
+    /// Governs what `provider` has. Changes are recorded in the audit file of the settings, if any.
     #[must_use]
-    pub fn new(upstream: Arc<dyn Upstream>, settings: GovernanceSettings) -> Self {
+    pub fn new(provider: Arc<dyn Provider>, settings: GovernanceSettings) -> Self {
         let sink = settings.audit_file.clone().map(provisioning::file_sink);
-        Self::recording(upstream, settings, sink)
+        Self::with_sink(provider, settings, sink)
     }
 
-    /// Governs the organization that `upstream` reaches, and records changes in `sink` in place of the audit file.
+    /// Governs what `provider` has, and records changes in `sink` in place of the audit file.
     #[must_use]
-    pub fn with_sink(upstream: Arc<dyn Upstream>, settings: GovernanceSettings, sink: Arc<dyn AuditSink>) -> Self {
-        Self::recording(upstream, settings, Some(sink))
-    }
-
-    fn recording(upstream: Arc<dyn Upstream>, settings: GovernanceSettings, sink: Option<Arc<dyn AuditSink>>) -> Self {
-        let recorder = Arc::new(EvidenceRecorder::new(upstream));
-        let provisioning = Provisioning::new(sink, settings.write_timeouts.append, recorder.notifier());
-        let prefetch = Prefetch::new(Arc::clone(&recorder) as Arc<dyn Upstream>, settings.read_ahead);
+    pub fn with_sink(
+        provider: Arc<dyn Provider>,
+        settings: GovernanceSettings,
+        sink: Option<Arc<dyn AuditSink>>,
+    ) -> Self {
+        let source = provider.health();
+        let directory = Arc::new(Directory::new(settings.provisioning));
+        let listings = Listings::new(Arc::clone(&provider), settings.read_ahead, Arc::clone(&directory));
+        let listings = Arc::new(listings);
+        let provisioning = Provisioning::new(
+            Arc::clone(&provider),
+            Arc::clone(&listings),
+            directory,
+            ProvisioningSettings::from(&settings),
+            sink,
+            source.notifier(),
+        );
+        let provisioning = Arc::new(provisioning);
+        let changes = Arc::clone(&provisioning) as Arc<dyn ChangeHealth>;
         Self {
-            upstream: Arc::clone(&recorder) as Arc<dyn Upstream>,
-            recorder,
+            health: Health::new(source, settings.health.clone(), changes),
+            provider,
             settings,
-            probe_lock: Mutex::default(),
-            role_after_lists: RoleAfterLists::default(),
-            unlisted_users: UnlistedUsers::default(),
-            list_history: ListHistory::default(),
-            progress: ProgressLog::default(),
-            prefetch,
+            listings,
             provisioning,
         }
     }
 
-    /// The organization's slug.
+    /// The organization's name.
     #[must_use]
     pub fn organization(&self) -> &str {
-        self.upstream.organization_slug()
+        self.provider.organization()
     }
 
-    /// How the request budget stands.
+    /// Its lists.
+    #[must_use]
+    pub fn listings(&self) -> &Listings {
+        &self.listings
+    }
+
+    /// Its changes.
+    #[must_use]
+    pub fn provisioning(&self) -> &Arc<Provisioning> {
+        &self.provisioning
+    }
+
+    /// Its health.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The state of the request budget.
     #[must_use]
     pub fn budget(&self) -> BudgetState {
-        self.upstream.budget()
+        self.provider.budget()
     }
 
-    /// When the last of so many requests of a lane is likely to have its turn; none where no limit is in the way.
+    /// When the last of `requests` requests of a lane can be expected to be sent; `None` if no limit delays them.
     #[must_use]
     pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
-        self.upstream.forecast(lane, requests)
+        self.provider.forecast(lane, requests)
     }
 
     /// What the operator decided.
     #[must_use]
     pub fn settings(&self) -> &GovernanceSettings {
         &self.settings
+    }
+}
+
+impl From<&GovernanceSettings> for ProvisioningSettings {
+    fn from(settings: &GovernanceSettings) -> Self {
+        Self {
+            enabled: settings.provisioning,
+            maintainer_revoke: settings.maintainer_revoke,
+            protected: settings.protected.clone(),
+            write_timeouts: settings.write_timeouts.clone(),
+            directory_max_age: settings.directory_max_age,
+            health_max_age: settings.health.max_age,
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! without a row is denied. To serve another service, add its rows here and register it in [`super::services`].
 
 use super::middleware::callers::CallerRole;
-use crate::governance::health::Check;
+use crate::governance::health::Feature;
 
 /// Who may call a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +49,12 @@ impl MethodClass {
 pub enum ServiceHealth {
     /// Nothing: the service is not listed.
     Unlisted,
-    /// `SERVING` while these checks are operational.
-    Needs {
-        /// The checks.
-        checks: &'static [Check],
-        /// Whether problems that concern only changes count.
-        includes_changes: bool,
-    },
+    /// Always `SERVING`: the service needs nothing of the provider.
+    Always,
+    /// `SERVING` while all checks are operational. Problems that concern only changes do not count.
+    Reads,
+    /// `SERVING` while this feature can be used.
+    Needs(Feature),
     /// Always `NOT_SERVING`: the protocol has the service, and this connector does not offer it.
     NotOffered,
 }
@@ -122,14 +121,11 @@ const fn probe(name: &'static str, class: MethodClass) -> Method {
     }
 }
 
-/// A service that this connector offers, which reads, and needs these checks.
-const fn offered(name: &'static str, checks: &'static [Check], methods: &'static [Method]) -> Service {
+/// A service that this connector offers.
+const fn offered(name: &'static str, health: ServiceHealth, methods: &'static [Method]) -> Service {
     Service {
         name,
-        health: ServiceHealth::Needs {
-            checks,
-            includes_changes: false,
-        },
+        health,
         rate_limited: true,
         methods,
     }
@@ -183,58 +179,39 @@ pub const PLUGIN_SERVICES: &[Service] = &[
 pub const SERVICES: &[Service] = &[
     offered(
         "c1.connector.v2.ConnectorService",
-        &Check::ALL,
+        ServiceHealth::Reads,
         &[read("GetMetadata"), read("Validate"), read("Cleanup")],
     ),
     offered(
         "c1.connector.v2.ResourceTypesService",
-        &[],
+        ServiceHealth::Always,
         &[read("ListResourceTypes")],
     ),
     offered(
         "c1.connector.v2.ResourcesService",
-        &[
-            Check::Authentication,
-            Check::OrganizationAccess,
-            Check::OrganizationMemberListing,
-            Check::TeamListing,
-        ],
+        ServiceHealth::Needs(Feature::Resources),
         &[read("ListResources")],
     ),
     offered(
         "c1.connector.v2.ResourceGetterService",
-        &[
-            Check::Authentication,
-            Check::OrganizationAccess,
-            Check::OrganizationMemberListing,
-            Check::TeamListing,
-        ],
+        ServiceHealth::Needs(Feature::Resources),
         &[read("GetResource")],
     ),
     offered(
         "c1.connector.v2.EntitlementsService",
-        &[],
+        ServiceHealth::Always,
         &[read("ListEntitlements"), read("ListStaticEntitlements")],
     ),
     offered(
         "c1.connector.v2.GrantsService",
-        &[Check::Authentication, Check::OrganizationAccess, Check::TeamListing],
+        ServiceHealth::Needs(Feature::Grants),
         &[read("ListGrants")],
     ),
-    Service {
-        name: "c1.connector.v2.GrantManagerService",
-        health: ServiceHealth::Needs {
-            checks: &[
-                Check::Authentication,
-                Check::OrganizationAccess,
-                Check::TeamListing,
-                Check::TeamMembershipManagement,
-            ],
-            includes_changes: true,
-        },
-        rate_limited: true,
-        methods: &[change("Grant"), change("Revoke")],
-    },
+    offered(
+        "c1.connector.v2.GrantManagerService",
+        ServiceHealth::Needs(Feature::Provisioning),
+        &[change("Grant"), change("Revoke")],
+    ),
     not_offered("c1.connector.v2.AccountManagerService", &[change("CreateAccount")]),
     not_offered(
         "c1.connector.v2.ActionService",

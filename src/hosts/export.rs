@@ -11,7 +11,8 @@ use tonic::{Status, async_trait};
 
 use super::sync::{SyncDepth, SyncProgress, SyncRequest, SyncRunner};
 use crate::export::{self, ExportError, Format, Output, Progress, Stage, SyncOptions};
-use crate::governance::{Governance, ResourceId, ResourceKind};
+use crate::governance::Governance;
+use crate::governance::model::{Catalog, ResourceId, ResourceTypeInfo};
 use crate::proto::c1::connector::v2::Resource;
 
 /// Between two looks at how far a sync has come.
@@ -65,7 +66,7 @@ impl SyncRunner for ExportRunner {
         progress: &watch::Sender<SyncProgress>,
         stop: CancellationToken,
     ) -> Result<(), Status> {
-        let options = options(&request)?;
+        let options = options(self.access.listings().catalog(), &request)?;
         let counted = Progress::default();
         tokio::select! {
             biased;
@@ -77,10 +78,10 @@ impl SyncRunner for ExportRunner {
 }
 
 /// What the driver is to read.
-fn options(request: &SyncRequest) -> Result<SyncOptions, Status> {
-    let types: Result<Vec<ResourceKind>, Status> = request.types.iter().map(|id| kind(id)).collect();
+fn options(catalog: &Catalog, request: &SyncRequest) -> Result<SyncOptions, Status> {
+    let types: Result<Vec<_>, Status> = request.types.iter().map(|id| resource_type(catalog, id)).collect();
     let types = types?;
-    let targets: Result<Vec<ResourceId>, Status> = request.targets.iter().map(target).collect();
+    let targets: Result<Vec<_>, Status> = request.targets.iter().map(|row| target(catalog, row)).collect();
     Ok(SyncOptions {
         types: (!types.is_empty()).then_some(types),
         targets: targets?,
@@ -89,8 +90,8 @@ fn options(request: &SyncRequest) -> Result<SyncOptions, Status> {
     })
 }
 
-fn kind(id: &str) -> Result<ResourceKind, Status> {
-    ResourceKind::from_id(id).ok_or_else(|| {
+fn resource_type(catalog: &Catalog, id: &str) -> Result<&'static ResourceTypeInfo, Status> {
+    catalog.resource_type(id).map_err(|_| {
         let id = crate::telemetry::redact::redact(id);
         Status::invalid_argument(format!(
             "the sync names a resource type `{id}` that this connector does not have"
@@ -98,9 +99,9 @@ fn kind(id: &str) -> Result<ResourceKind, Status> {
     })
 }
 
-fn target(resource: &Resource) -> Result<ResourceId, Status> {
+fn target(catalog: &Catalog, resource: &Resource) -> Result<ResourceId, Status> {
     let id = resource.id.clone().unwrap_or_default();
-    ResourceId::parse(&id.resource_type, &id.resource).map_err(|problem| {
+    catalog.resource(&id.resource_type, &id.resource).map_err(|problem| {
         Status::invalid_argument(format!("the sync names a resource that cannot be read: {problem}"))
     })
 }
@@ -126,7 +127,12 @@ mod tests {
     use tonic::Code;
 
     use super::*;
+    use crate::governance::model::examples::{GROUP, USER};
     use crate::proto::c1::connector::v2;
+
+    fn options(request: &SyncRequest) -> Result<SyncOptions, Status> {
+        super::options(&Catalog::new(vec![&USER, &GROUP]), request)
+    }
 
     fn resource(kind: &str, id: &str) -> Resource {
         Resource {
@@ -148,10 +154,11 @@ mod tests {
             depth: SyncDepth::WithoutGrants,
         };
         let options = options(&request).unwrap();
-        assert_eq!(options.types, Some(vec![ResourceKind::Team]));
-        assert_eq!(options.targets, [ResourceId::parse("team", team).unwrap()]);
+        assert_eq!(options.types, Some(vec![&GROUP]));
+        assert_eq!(options.targets.len(), 1);
+        assert_eq!(options.targets[0].to_string(), format!("team:{team}"));
         assert!(options.skip_grants && !options.skip_entitlements_and_grants);
-        assert_eq!(super::options(&SyncRequest::default()).unwrap(), SyncOptions::default());
+        assert_eq!(self::options(&SyncRequest::default()).unwrap(), SyncOptions::default());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use crate::governance::Governance;
 use crate::governance::health::{CredentialReport, Report, State};
-use crate::providers::buildkite::budget::BudgetState;
+use crate::governance::rate_limit::BudgetState;
 use crate::telemetry::metrics;
 use crate::telemetry::metrics::{
     BUILD_INFO, Kind, LANE_WAITING, REST_WINDOW_LIMIT, REST_WINDOW_REMAINING, SCOPE_STATE, TOKEN_EXPIRY,
@@ -44,7 +44,7 @@ impl Exporter {
             metrics::describe();
             BUILD_INFO.set([env!("CARGO_PKG_VERSION")], 1);
             set_budget(&governance.budget());
-            set_health(&governance.latest_health());
+            set_health(&governance.health().latest());
         });
         text.push_str(&snapshot.handle().render());
         Ok(text)
@@ -79,7 +79,7 @@ fn set_health(report: &Report) {
     for result in &report.checks {
         for state in State::ALL {
             let is_current = u32::from(state == result.state);
-            SCOPE_STATE.set([result.check.row().id, state.as_str()], is_current);
+            SCOPE_STATE.set([result.check.id, state.as_str()], is_current);
         }
     }
     if let Some(end) = report.credential.as_ref().and_then(CredentialReport::expires_at) {
@@ -92,8 +92,8 @@ mod tests {
     use http::{HeaderMap, HeaderValue, StatusCode};
 
     use super::*;
+    use crate::governance::{CallContext, Lane};
     use crate::providers::buildkite::budget::{BudgetOptions, RateLimiter};
-    use crate::providers::buildkite::{CallContext, Lane};
 
     #[tokio::test]
     async fn the_remaining_budget_of_a_window_of_unknown_size_is_absent() {

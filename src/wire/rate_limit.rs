@@ -6,9 +6,8 @@ use prost_types::Any;
 use tokio::time::Instant;
 
 use super::rows;
-use crate::governance::Governance;
+use crate::governance::{CallContext, Governance};
 use crate::proto::c1::connector::v2::{RateLimitDescription, RateLimitWaitReport, rate_limit_description};
-use crate::providers::buildkite::CallContext;
 
 /// The annotations of an answer that `call` paid for.
 pub(crate) fn usage_annotations(access: &Governance, call: &CallContext) -> Vec<Any> {

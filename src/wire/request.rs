@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 use tokio::time::Instant;
 use tonic::Request;
 
-use crate::governance::{EntitlementId, GovernanceError, Principal, ResourceId, ResourceKind};
+use crate::governance::model::{Catalog, EntitlementId, Principal, ResourceId, ResourceKind, ResourceTypeInfo};
+use crate::governance::{CallContext, GovernanceError, Lane};
 use crate::proto::c1::connector::v2::{Entitlement, Resource, ResourceId as WireResourceId};
-use crate::providers::buildkite::{CallContext, Lane};
 
 /// The largest page that may be asked for (protocol reference, section 2).
 const LARGEST_PAGE: u32 = 250;
@@ -48,24 +48,34 @@ pub(crate) fn page_size(asked: u32) -> Result<Option<NonZeroUsize>, GovernanceEr
     Ok(NonZeroUsize::new(asked as usize))
 }
 
-pub(crate) fn resource_kind(id: &str) -> Result<ResourceKind, GovernanceError> {
-    ResourceKind::from_id(id).ok_or_else(|| invalid("resource_type_id", "a resource type is `user` or `team`"))
+pub(crate) fn resource_type(catalog: &Catalog, id: &str) -> Result<&'static ResourceTypeInfo, GovernanceError> {
+    catalog
+        .resource_type(id)
+        .map_err(|problem| invalid("resource_type_id", problem))
 }
 
-pub(crate) fn resource_id(field: &'static str, id: Option<&WireResourceId>) -> Result<ResourceId, GovernanceError> {
+pub(crate) fn resource_id(
+    catalog: &Catalog,
+    field: &'static str,
+    id: Option<&WireResourceId>,
+) -> Result<ResourceId, GovernanceError> {
     let id = id.ok_or_else(|| invalid(field, "the resource has no id"))?;
-    ResourceId::parse(&id.resource_type, &id.resource).map_err(|problem| invalid(field, problem))
+    catalog
+        .resource(&id.resource_type, &id.resource)
+        .map_err(|problem| invalid(field, problem))
 }
 
 /// The entitlement that a request names: its id alone counts, and a resource that contradicts it is refused.
-pub(crate) fn entitlement(entitlement: Option<&Entitlement>) -> Result<EntitlementId, GovernanceError> {
+pub(crate) fn entitlement(
+    catalog: &Catalog,
+    entitlement: Option<&Entitlement>,
+) -> Result<EntitlementId, GovernanceError> {
     let entitlement = entitlement.ok_or_else(|| invalid("entitlement", "the entitlement is missing"))?;
-    let id: EntitlementId = entitlement
-        .id
-        .parse()
-        .map_err(|problem: String| invalid("entitlement.id", problem))?;
+    let id = catalog
+        .entitlement(&entitlement.id)
+        .map_err(|problem| invalid("entitlement.id", problem))?;
     if let Some(named) = entitlement.resource.as_ref().and_then(|resource| resource.id.as_ref())
-        && resource_id("entitlement.resource.id", Some(named))? != ResourceId::Team(id.team)
+        && resource_id(catalog, "entitlement.resource.id", Some(named))? != id.resource
     {
         return Err(invalid(
             "entitlement.resource.id",
@@ -75,20 +85,21 @@ pub(crate) fn entitlement(entitlement: Option<&Entitlement>) -> Result<Entitleme
     Ok(id)
 }
 
-/// The principal that a request names, who must be a `user`.
-pub(crate) fn principal(principal: Option<&Resource>) -> Result<Principal, GovernanceError> {
+/// The principal that a request names, which must be a `user`.
+pub(crate) fn principal(catalog: &Catalog, principal: Option<&Resource>) -> Result<Principal, GovernanceError> {
     let id = principal
         .and_then(|resource| resource.id.as_ref())
         .ok_or_else(|| invalid("principal.id", "the principal has no id"))?;
-    if ResourceKind::from_id(&id.resource_type) != Some(ResourceKind::User) {
+    let resource_type = catalog.resource_type(&id.resource_type).ok();
+    if resource_type.is_none_or(|resource_type| resource_type.kind != ResourceKind::User) {
         return Err(invalid(
             "principal.id.resource_type",
             "only a `user` can hold a team role",
         ));
     }
-    id.resource
-        .parse()
-        .map_err(|problem: String| invalid("principal.id.resource", problem))
+    catalog
+        .principal(&id.resource)
+        .map_err(|problem| invalid("principal.id.resource", problem))
 }
 
 /// Refuses a token for a list that has one page only.

@@ -4,15 +4,16 @@ use std::fmt::Display;
 
 use prost::Name;
 use prost_types::{Any, Struct, Timestamp, Value, value::Kind};
-use url::Url;
 
 use super::email;
-use crate::governance::{EntitlementId, EntitlementTexts, GrantId, ResourceKind, TeamGrant};
-use crate::proto::c1::connector::v2::{
-    Entitlement, EntitlementExclusionGroup, ExternalLink, Grant, GroupTrait, Resource, ResourceId, ResourceType,
-    SkipEntitlementsAndGrants, Status, UserTrait, entitlement, resource_type, status, user_trait,
+use crate::governance::model::{
+    EntitlementId, Grant, GrantId, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
 };
-use crate::providers::buildkite::{OrganizationMember, Team, TeamId, UserId, timestamp};
+use crate::proto::c1::connector::v2 as proto;
+use crate::proto::c1::connector::v2::{
+    EntitlementExclusionGroup, ExternalLink, GroupTrait, SkipEntitlementsAndGrants, UserTrait, entitlement,
+    resource_type, status, user_trait,
+};
 
 /// Bytes of a display name, and of a description (protocol reference, section 6).
 const LONGEST_NAME: usize = 1024;
@@ -25,51 +26,47 @@ pub(crate) fn annotation<M: Name>(message: &M) -> Any {
     }
 }
 
-pub(crate) fn resource_type(kind: ResourceKind) -> ResourceType {
-    let (r#trait, annotations) = match kind {
+pub(crate) fn resource_type(info: &ResourceTypeInfo) -> proto::ResourceType {
+    let (r#trait, annotations) = match info.kind {
         ResourceKind::User => (
             resource_type::Trait::User,
             vec![annotation(&SkipEntitlementsAndGrants {})],
         ),
-        ResourceKind::Team => (resource_type::Trait::Group, vec![]),
+        ResourceKind::Group => (resource_type::Trait::Group, vec![]),
     };
-    ResourceType {
-        id: kind.id().to_owned(),
-        display_name: kind.display_name().to_owned(),
+    proto::ResourceType {
+        id: info.id.to_owned(),
+        display_name: info.display_name.to_owned(),
         traits: vec![r#trait.into()],
         annotations,
-        description: kind.description().to_owned(),
+        description: info.description.to_owned(),
         sourced_externally: false,
     }
 }
 
-pub(crate) fn user(person: OrganizationMember) -> Resource {
-    let OrganizationMember {
-        id,
-        name,
-        email,
-        role,
-        sso_mode,
-    } = person;
-    let address = email.as_deref().filter(|address| email::is_accepted(address));
+pub(crate) fn resource(resource: Resource) -> proto::Resource {
+    match resource.id.resource_type.kind {
+        ResourceKind::User => user(resource),
+        ResourceKind::Group => group(resource),
+    }
+}
+
+fn user(user: Resource) -> proto::Resource {
+    let email = user.handle.as_deref();
+    let address = email.filter(|address| email::is_accepted(address));
     // An address that the protocol refuses is still known: it is kept where nothing is checked.
-    let refused = email.as_deref().filter(|_| address.is_none());
-    let refused = refused.map(|email| shortened(email, LONGEST_NAME));
-    let known = [("organization_role", role), ("sso_mode", sso_mode), ("email", refused)];
-    let profile = profile(
-        known
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, Kind::StringValue(value?)))),
-    );
-    Resource {
-        id: Some(user_id(id)),
-        display_name: name_of([name.as_deref(), email.as_deref()], id),
+    let refused = email.filter(|_| address.is_none());
+    let refused = refused.map(|email| ("email", ProfileValue::Text(shortened(email, LONGEST_NAME))));
+    let profile = profile(user.profile.into_iter().chain(refused));
+    proto::Resource {
+        id: Some(resource_id(user.id)),
+        display_name: name_of([user.name.as_deref(), email], user.id.id),
         annotations: vec![
-            annotation(&user_trait(address, email.as_deref(), profile.clone())),
+            annotation(&user_trait(address, email, profile.clone())),
             annotation(&SkipEntitlementsAndGrants {}),
         ],
         profile: Some(profile),
-        status: Some(Status {
+        status: Some(proto::Status {
             status: status::ResourceStatus::Enabled.into(),
             details: String::new(),
         }),
@@ -97,38 +94,17 @@ fn user_trait(address: Option<&str>, login: Option<&str>, profile: Struct) -> Us
     }
 }
 
-pub(crate) fn team(team: Team, organization: &str) -> Resource {
-    let Team {
-        id,
-        name,
-        slug,
-        description,
-        privacy,
-        is_default,
-        created_at,
-    } = team;
-    let texts = [
-        ("slug", slug.clone()),
-        ("privacy", privacy),
-        ("description", description.clone()),
-    ];
-    let known = texts
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, Kind::StringValue(value?))));
-    let profile = profile(known.chain(is_default.map(|is_default| ("default", Kind::BoolValue(is_default)))));
+fn group(group: Resource) -> proto::Resource {
+    let profile = profile(group.profile.into_iter());
     let mut annotations = vec![annotation(&group_trait(profile.clone()))];
-    annotations.extend(
-        slug.as_deref()
-            .and_then(|slug| page(organization, slug))
-            .map(|url| annotation(&ExternalLink { url })),
-    );
-    Resource {
-        id: Some(team_id(id)),
-        display_name: name_of([name.as_deref(), slug.as_deref()], id),
+    annotations.extend(group.page.map(|url| annotation(&ExternalLink { url })));
+    proto::Resource {
+        id: Some(resource_id(group.id)),
+        display_name: name_of([group.name.as_deref(), group.handle.as_deref()], group.id.id),
         annotations,
-        description: shortened(description.as_deref().unwrap_or_default(), LONGEST_DESCRIPTION),
+        description: shortened(group.description.as_deref().unwrap_or_default(), LONGEST_DESCRIPTION),
         profile: Some(profile),
-        created_at: created_at.as_deref().and_then(timestamp).map(|at| Timestamp {
+        created_at: group.created_at.map(|at| Timestamp {
             seconds: at.as_second(),
             nanos: at.subsec_nanosecond(),
         }),
@@ -136,7 +112,7 @@ pub(crate) fn team(team: Team, organization: &str) -> Resource {
     }
 }
 
-/// The trait of a team. Older readers look for the profile here, and not in the resource.
+/// The trait of a group. Older readers look for the profile here, and not in the resource.
 #[allow(deprecated)]
 fn group_trait(profile: Struct) -> GroupTrait {
     GroupTrait {
@@ -145,56 +121,55 @@ fn group_trait(profile: Struct) -> GroupTrait {
     }
 }
 
-pub(crate) fn entitlement(team: &Resource, id: EntitlementId) -> Entitlement {
-    let named = name_of([Some(team.display_name.as_str())], id.team);
-    let texts = EntitlementTexts::of(id.role, &named);
+/// An entitlement of `resource`, whose display name becomes part of its texts. Principals are the users of the catalog.
+pub(crate) fn entitlement(
+    resource: &proto::Resource,
+    id: EntitlementId,
+    principals: impl IntoIterator<Item = &'static ResourceTypeInfo>,
+) -> proto::Entitlement {
+    let EntitlementId { resource: of, level } = id;
+    let named = name_of([Some(resource.display_name.as_str())], of.id);
     let group = EntitlementExclusionGroup {
-        exclusion_group_id: format!("team:{}", id.team),
-        order: texts.order,
+        exclusion_group_id: of.to_string(),
+        order: level.order,
         is_default: false,
         scope_to_resource: false,
     };
-    Entitlement {
-        resource: Some(Resource {
-            id: Some(team_id(id.team)),
-            display_name: team.display_name.clone(),
+    proto::Entitlement {
+        resource: Some(proto::Resource {
+            id: Some(resource_id(of)),
+            display_name: resource.display_name.clone(),
             ..Default::default()
         }),
         id: id.to_string(),
-        display_name: shortened(&texts.display_name, LONGEST_NAME),
-        description: shortened(&texts.description, LONGEST_DESCRIPTION),
-        grantable_to: vec![resource_type(ResourceKind::User)],
+        display_name: shortened(&format!("{named} · {}", level.display_name), LONGEST_NAME),
+        description: shortened(&(level.describe)(&named), LONGEST_DESCRIPTION),
+        grantable_to: principals.into_iter().map(resource_type).collect(),
         annotations: vec![annotation(&group)],
         purpose: entitlement::PurposeValue::Assignment.into(),
-        slug: id.role.to_string(),
+        slug: level.slug.to_owned(),
     }
 }
 
-pub(crate) fn grant(team: TeamId, holder: &TeamGrant) -> Grant {
-    let id = GrantId {
-        entitlement: EntitlementId {
-            team,
-            role: holder.role,
-        },
-        user: holder.user,
-    };
-    grant_of(id, name_of([holder.name.as_deref()], holder.user))
+pub(crate) fn grant(grant: &Grant) -> proto::Grant {
+    let principal = grant.id.principal.id;
+    grant_with_name(grant.id, name_of([grant.principal_name.as_deref()], principal))
 }
 
-/// A grant by its id; the principal's name may be empty where nothing tells it.
-pub(crate) fn grant_of(id: GrantId, principal_name: String) -> Grant {
-    Grant {
-        entitlement: Some(Entitlement {
-            resource: Some(Resource {
-                id: Some(team_id(id.entitlement.team)),
+/// A grant by its id; the principal's name may be empty if it is not known.
+pub(crate) fn grant_with_name(id: GrantId, principal_name: String) -> proto::Grant {
+    proto::Grant {
+        entitlement: Some(proto::Entitlement {
+            resource: Some(proto::Resource {
+                id: Some(resource_id(id.entitlement.resource)),
                 ..Default::default()
             }),
             id: id.entitlement.to_string(),
-            slug: id.entitlement.role.to_string(),
+            slug: id.entitlement.level.slug.to_owned(),
             ..Default::default()
         }),
-        principal: Some(Resource {
-            id: Some(user_id(id.user)),
+        principal: Some(proto::Resource {
+            id: Some(resource_id(id.principal)),
             display_name: principal_name,
             ..Default::default()
         }),
@@ -203,28 +178,25 @@ pub(crate) fn grant_of(id: GrantId, principal_name: String) -> Grant {
     }
 }
 
-/// Both entitlements of a team.
-fn user_id(id: UserId) -> ResourceId {
-    resource_id(ResourceKind::User, id.to_string())
-}
-
-fn team_id(id: TeamId) -> ResourceId {
-    resource_id(ResourceKind::Team, id.to_string())
-}
-
-fn resource_id(kind: ResourceKind, resource: String) -> ResourceId {
-    ResourceId {
-        resource_type: kind.id().to_owned(),
-        resource,
+fn resource_id(ResourceId { resource_type, id }: ResourceId) -> proto::ResourceId {
+    proto::ResourceId {
+        resource_type: resource_type.id.to_owned(),
+        resource: id.to_string(),
         baton_resource: false,
     }
 }
 
-fn profile(fields: impl Iterator<Item = (&'static str, Kind)>) -> Struct {
-    let fields = fields
-        .map(|(key, kind)| (key.to_owned(), Value { kind: Some(kind) }))
-        .collect();
-    Struct { fields }
+fn profile(fields: impl Iterator<Item = (&'static str, ProfileValue)>) -> Struct {
+    let fields = fields.map(|(key, value)| {
+        let kind = match value {
+            ProfileValue::Text(text) => Kind::StringValue(text),
+            ProfileValue::Bool(value) => Kind::BoolValue(value),
+        };
+        (key.to_owned(), Value { kind: Some(kind) })
+    });
+    Struct {
+        fields: fields.collect(),
+    }
 }
 
 /// The first name that says something, within the wire's limit; else the id.
@@ -250,33 +222,22 @@ fn shortened(text: &str, longest: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take_while(within).collect()
 }
 
-/// The team's page for people.
-fn page(organization: &str, slug: &str) -> Option<String> {
-    let mut url = Url::parse("https://buildkite.com").ok()?;
-    url.path_segments_mut()
-        .ok()?
-        .extend(["organizations", organization, "teams", slug]);
-    Some(url.to_string()).filter(|url| url.len() <= LONGEST_NAME)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
+    use crate::governance::model::examples;
 
-    fn person(name: Option<&str>, email: Option<&str>) -> OrganizationMember {
-        OrganizationMember {
-            id: uuid::Uuid::from_u128(1).into(),
-            name: name.map(str::to_owned),
-            email: email.map(str::to_owned),
-            role: None,
-            sso_mode: None,
+    fn person(name: Option<&str>, email: Option<&str>) -> Resource {
+        Resource {
+            handle: email.map(str::to_owned),
+            ..Resource::named(examples::user(1), name.map(str::to_owned))
         }
     }
 
-    fn trait_of(row: &Resource) -> UserTrait {
+    fn trait_of(row: &proto::Resource) -> UserTrait {
         row.annotations.first().unwrap().to_msg().unwrap()
     }
 

@@ -16,8 +16,8 @@ use tonic::{Code, Status};
 use tonic_types::pb;
 
 use crate::governance::GovernanceError;
+use crate::governance::rate_limit::{LimitExceeded, WINDOW};
 use crate::proto::c1::connector::v2::{RateLimitDescription, rate_limit_description};
-use crate::providers::buildkite::budget::{LimitExceeded, WINDOW};
 
 /// Whose reasons these are.
 const DOMAIN: &str = "buildkite-connector";
@@ -54,11 +54,11 @@ fn code(error: &GovernanceError) -> Code {
     match error {
         E::TokenRejected => Code::Unauthenticated,
         E::MissingScope { .. } | E::Forbidden { .. } => Code::PermissionDenied,
-        E::TeamNotFound { .. } | E::UserNotFound { .. } => Code::NotFound,
+        E::ResourceNotFound { .. } => Code::NotFound,
         E::OrganizationUnreachable { .. }
         | E::TeamsUnavailable { .. }
         | E::PartialVisibility { .. }
-        | E::TeamUnreachable { .. }
+        | E::ResourceUnreachable { .. }
         | E::UserNotInOrganization { .. }
         | E::AmbiguousPrincipal { .. }
         | E::ProvisioningDisabled
@@ -120,11 +120,10 @@ fn error_info(reason: &str, metadata: HashMap<String, String>) -> Any {
 
 fn metadata(error: &GovernanceError) -> HashMap<String, String> {
     let entry = match error {
-        GovernanceError::MissingScope { scope, .. } => ("scope", scope.to_string()),
-        GovernanceError::TeamUnreachable { team } | GovernanceError::TeamNotFound { team } => {
-            ("team", team.to_string())
+        GovernanceError::MissingScope { scope, .. } => ("scope", (*scope).to_owned()),
+        GovernanceError::ResourceUnreachable { resource } | GovernanceError::ResourceNotFound { resource } => {
+            (resource.resource_type.id, resource.id.to_string())
         }
-        GovernanceError::UserNotFound { user } => ("user", user.to_string()),
         _ => return HashMap::new(),
     };
     HashMap::from([(entry.0.to_owned(), entry.1)])

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::{ApiErrorKind, CallContext, Lane, budget};
+use buildkite_connector::governance::{CallContext, Lane, rate_limit};
+use buildkite_connector::providers::buildkite::ApiErrorKind;
 use buildkite_connector::sandbox::Bucket;
 use tokio::time::Instant;
 
@@ -20,7 +21,7 @@ async fn a_call_that_cannot_wait_for_the_window_ends_at_once() {
         let ApiErrorKind::RateLimited(limit) = error.kind else {
             panic!("{error:?}");
         };
-        assert_eq!((limit.bucket, limit.limit), (Some(budget::Bucket::User), Some(50)));
+        assert_eq!((limit.bucket, limit.limit), (Some(rate_limit::Bucket::User), Some(50)));
         assert!(limit.retry_at.unwrap() > began + Duration::from_secs(30));
         // The limiter knows the limit when the second call is made, so that call sends no request.
         assert_eq!(call.stats().attempts.len(), attempts);

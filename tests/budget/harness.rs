@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::{ApiError, CallContext, Client, ClientOptions, Organization};
+use buildkite_connector::governance::CallContext;
+use buildkite_connector::providers::buildkite::{ApiError, Client, ClientOptions, Organization};
 use buildkite_connector::sandbox::{Bucket, LimitOptions, Options, Sandbox};
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::{ApiErrorKind, CallContext, Lane};
+use buildkite_connector::governance::{CallContext, Lane};
+use buildkite_connector::providers::buildkite::ApiErrorKind;
 
 use crate::harness::{BudgetHarness, limits};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::{CallContext, Lane};
+use buildkite_connector::governance::{CallContext, Lane};
 use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, RateLimitStyle};
 use rstest::rstest;
 
@@ -23,7 +23,7 @@ async fn a_window_that_another_consumer_used_up_costs_one_429(#[case] bucket: Bu
         .stats()
         .attempts
         .iter()
-        .map(|attempt| attempt.status.unwrap().as_u16())
+        .map(|attempt| attempt.status.unwrap())
         .collect();
     assert_eq!(statuses, [429, 200]);
     assert_eq!((harness.sandbox.refused(bucket), harness.refused()), (1, 1));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buildkite_connector::providers::buildkite::{CallContext, Lane};
+use buildkite_connector::governance::{CallContext, Lane};
 use buildkite_connector::sandbox::ResetRounding;
 use rstest::rstest;
 

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use buildkite_connector::providers::buildkite::{CallContext, Client, ClientOptions, Lane, TeamId};
+use buildkite_connector::governance::{CallContext, Lane};
+use buildkite_connector::providers::buildkite::{Client, ClientOptions, TeamId};
 use rstest::rstest;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};

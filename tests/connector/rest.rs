@@ -1,9 +1,8 @@
 //! Each endpoint of the REST client, against real HTTP.
 
+use buildkite_connector::governance::{CallContext, Lane};
 use buildkite_connector::providers::buildkite::pagination::Cursor;
-use buildkite_connector::providers::buildkite::{
-    ApiErrorKind, CallContext, Client, ClientOptions, Endpoint, Lane, Role, TeamId, UserId,
-};
+use buildkite_connector::providers::buildkite::{ApiErrorKind, Client, ClientOptions, Endpoint, Role, TeamId, UserId};
 use buildkite_connector::sandbox::{Sandbox, Seed};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
@@ -135,7 +134,7 @@ async fn an_error_keeps_the_call_its_class_and_buildkites_words() {
         .stats()
         .attempts
         .iter()
-        .map(|attempt| attempt.status.unwrap().as_u16())
+        .map(|attempt| attempt.status.unwrap())
         .collect();
     assert_eq!(statuses, [404], "a 404 is asked once");
 }

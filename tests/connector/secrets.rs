@@ -186,10 +186,12 @@ async fn nothing_that_holds_the_token_shows_it_by_debug() {
         client.clone(),
         buildkite_connector::governance::GovernanceSettings::default(),
     );
-    let call = buildkite_connector::providers::buildkite::CallContext::new(
-        buildkite_connector::providers::buildkite::Lane::Sync,
-    );
-    let standing = access.credential_status(Duration::ZERO, &call).await.unwrap();
+    let call = buildkite_connector::governance::CallContext::new(buildkite_connector::governance::Lane::Sync);
+    let standing = access
+        .provider()
+        .credential_status(Duration::ZERO, &call)
+        .await
+        .unwrap();
     let shown = format!("{token:?} {client:?} {access:?} {standing:?} {call:?} {sandbox:?}");
     assert_absent(&secret, &shown, "a Debug");
     assert_eq!(sandbox.request_log().count(Endpoint::AccessToken), 1);

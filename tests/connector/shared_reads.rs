@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use buildkite_connector::governance::{CallContext, Lane};
 use buildkite_connector::proto::c1::connector::v2::{Grant, Resource};
-use buildkite_connector::providers::buildkite::{CallContext, Client, ClientOptions, Lane};
+use buildkite_connector::providers::buildkite::{Client, ClientOptions};
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Gate, LimitOptions, Options, Sandbox};
 use futures::future::join_all;
 use secrecy::ExposeSecret;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use buildkite_connector::governance::{CallContext, Lane};
 use buildkite_connector::grpc::server::{BearerToken, Callers, ServerOptions};
-use buildkite_connector::providers::buildkite::{CallContext, Client, Credential, Lane};
+use buildkite_connector::providers::buildkite::{Client, Credential};
 use buildkite_connector::sandbox::TokenSpec;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};

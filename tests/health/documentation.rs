@@ -1,6 +1,6 @@
 //! What the documentation says of the checks is what the code does.
 
-use buildkite_connector::governance::health::Check;
+use buildkite_connector::providers::buildkite::health::Check;
 
 const PAGE: &str = include_str!("../../docs/check.md");
 
@@ -23,14 +23,14 @@ fn the_troubleshooting_table_is_the_codes_own() {
     let expected: Vec<Vec<String>> = Check::ALL
         .into_iter()
         .map(|check| {
-            let row = check.row();
-            let scope = row.scope.map_or("none".to_owned(), |scope| format!("`{scope}`"));
-            let only = if row.for_writes { " (while writes are on)" } else { "" };
+            let check = check.info();
+            let scope = check.scope.map_or("none".to_owned(), |scope| format!("`{scope}`"));
+            let only = if check.for_writes { " (while writes are on)" } else { "" };
             vec![
-                format!("{}{only}", row.impact),
-                format!("`{}`", row.id),
+                format!("{}{only}", check.impact),
+                format!("`{}`", check.id),
                 scope,
-                row.degraded_when.to_owned(),
+                check.degraded_when.to_owned(),
             ]
         })
         .collect();

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildkite_connector::governance::Governance;
 use buildkite_connector::hosts::LocalConnector;
 use buildkite_connector::hosts::service::{Service, ServiceError, ServiceHealth, ServiceOptions, Timing};
 use buildkite_connector::proto::c1::connectorapi::baton::v1::baton_service_finish_task_request::FinalState;
 use buildkite_connector::proto::c1::connectorapi::baton::v1::task::{GrantTask, RevokeTask, SyncFullTask, TaskType};
-use buildkite_connector::providers::buildkite::Client;
+use buildkite_connector::providers::buildkite::{Client, govern};
 use buildkite_connector::sandbox::Sandbox;
 use buildkite_connector::sandbox::platform::{Finished, Ledger, Platform, PlatformOptions};
 use secrecy::ExposeSecret;
@@ -96,7 +95,7 @@ impl Office {
             sandbox.token().expose_secret().parse().unwrap(),
             plan.setup.client,
         );
-        let access = Arc::new(Governance::new(Arc::new(client.unwrap()), plan.setup.access));
+        let access = Arc::new(govern(Arc::new(client.unwrap()), plan.setup.access));
         let syncs = Arc::new(Syncs::of(LocalConnector::new(&access, "test")));
         let ca = std::fs::read(platform.ca_file()).unwrap();
         let other = std::fs::read_to_string(platform.client_secret_file()).unwrap();

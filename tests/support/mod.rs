@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use buildkite_connector::governance::{Governance, GovernanceSettings};
 use buildkite_connector::grpc::server::{ListenAddress, Listener, Server, ServerOptions};
-use buildkite_connector::providers::buildkite::{Client, ClientOptions};
+use buildkite_connector::providers::buildkite::{Client, ClientOptions, govern};
 use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox, Seed, Size};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
@@ -116,7 +116,7 @@ impl Connector {
             token.expose_secret().parse().unwrap(),
             setup.client,
         );
-        Self::serving(Governance::new(Arc::new(client.unwrap()), setup.access)).await
+        Self::serving(govern(Arc::new(client.unwrap()), setup.access)).await
     }
 
     /// Of anything that is made.

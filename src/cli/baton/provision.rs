@@ -11,8 +11,9 @@ use super::task::GrantRequest;
 use crate::cli::job::Job;
 use crate::cli::settings::Settings;
 use crate::export::{Progress, SyncedRows};
+use crate::governance::GovernanceError;
+use crate::governance::model::{EntitlementId, Principal};
 use crate::governance::provisioning::{MalformedRequest, OperationKind, ProvisioningResult, RequestContext};
-use crate::governance::{EntitlementId, GovernanceError, Principal};
 use crate::proto::c1::connector::v2::{Entitlement, Resource, ResourceId};
 use crate::wire::request;
 
@@ -88,11 +89,12 @@ async fn change(
         answer_by: None,
     };
     let id = request.request_id.clone();
+    let catalog = job.access().listings().catalog();
     let work = carry_out(
         &job,
         operation,
-        request::entitlement(Some(entitlement)),
-        request::principal(Some(principal)),
+        request::entitlement(catalog, Some(entitlement)),
+        request::principal(catalog, Some(principal)),
         request,
     );
     let done = job.until_interrupted(&Progress::default(), work).await;
@@ -100,8 +102,8 @@ async fn change(
     if done.is_err() {
         tracing::info!("interrupted: a change that was begun is finished first");
     }
-    job.access().stop_accepting();
-    job.access().drain().await;
+    job.access().provisioning().stop_accepting();
+    job.access().provisioning().drain().await;
     let done = done.map_err(|error| match BatonError::from(error) {
         BatonError::Interrupted(code, _) => BatonError::Interrupted(code, FINISHED),
         other => other,
@@ -119,12 +121,12 @@ async fn carry_out(
     principal: Result<Principal, GovernanceError>,
     request: RequestContext,
 ) -> Result<ProvisioningResult, GovernanceError> {
-    let access = job.access();
+    let provisioning = job.access().provisioning();
     let (entitlement, principal, error) = match (entitlement, principal) {
         (Ok(entitlement), Ok(principal)) => {
             return match operation {
-                OperationKind::Grant => access.grant(entitlement, principal, request).await,
-                OperationKind::Revoke => access.revoke(entitlement, principal, request).await,
+                OperationKind::Grant => provisioning.grant(entitlement, principal, request).await,
+                OperationKind::Revoke => provisioning.revoke(entitlement, principal, request).await,
             };
         }
         (Err(error), principal) => (None, principal.ok(), error),
@@ -135,7 +137,7 @@ async fn carry_out(
         entitlement,
         principal,
     };
-    Err(access.record_rejected_request(malformed, request, error).await)
+    Err(provisioning.record_rejected_request(malformed, request, error).await)
 }
 
 fn open(path: &Path) -> Result<SyncedRows, BatonError> {

@@ -13,6 +13,7 @@ use super::{NAME, schema};
 use crate::export::Canonical;
 use crate::grpc::services;
 use crate::proto::c1::connector::v2::ConnectorCapabilities;
+use crate::providers::buildkite::resources;
 
 /// Prints what the connector can do with these settings, packed in an `Any`.
 ///
@@ -20,7 +21,7 @@ use crate::proto::c1::connector::v2::ConnectorCapabilities;
 /// Where a setting is wrong, or standard output cannot be written.
 pub(super) fn capabilities(flags: &Flags) -> Result<(), BatonError> {
     let provisioning = flags.connection.access()?.provisioning;
-    let capabilities = services::capabilities(provisioning);
+    let capabilities = services::capabilities(&resources::catalog(), provisioning);
     let packed = Any {
         type_url: format!("type.googleapis.com/{}", ConnectorCapabilities::full_name()),
         value: prost::Message::encode_to_vec(&capabilities),

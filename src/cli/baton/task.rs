@@ -4,7 +4,8 @@ use super::error::BatonError;
 use super::flags::{Flags, SyncFlags};
 use super::service::ServiceSettings;
 use crate::export::SyncOptions;
-use crate::governance::{ResourceId, ResourceKind};
+use crate::governance::model::{Catalog, ResourceId, ResourceTypeInfo};
+use crate::providers::buildkite::resources;
 
 /// The one thing that a command line asks for.
 #[derive(Debug)]
@@ -95,21 +96,20 @@ fn sync_options(flags: &SyncFlags) -> Result<SyncOptions, BatonError> {
             .filter(|value| !value.is_empty());
         values.map(str::to_owned).collect()
     };
-    let kinds = named(&flags.sync_resource_types);
-    let kinds: Result<Vec<ResourceKind>, BatonError> = kinds
+    let catalog = resources::catalog();
+    let types: Result<Vec<&'static ResourceTypeInfo>, BatonError> = named(&flags.sync_resource_types)
         .iter()
-        .map(|kind| {
-            ResourceKind::from_id(kind).ok_or_else(|| {
-                refused(format!(
-                    "--sync-resource-types: `{kind}` is no resource type: give `user` or `team`"
-                ))
-            })
+        .map(|id| {
+            let known = catalog.resource_type(id);
+            known.map_err(|problem| refused(format!("--sync-resource-types: {problem}, not `{id}`")))
         })
         .collect();
-    let targets: Result<Vec<ResourceId>, BatonError> =
-        named(&flags.sync_resources).iter().map(|bid| target(bid)).collect();
+    let targets: Result<Vec<ResourceId>, BatonError> = named(&flags.sync_resources)
+        .iter()
+        .map(|bid| target(&catalog, bid))
+        .collect();
     Ok(SyncOptions {
-        types: Some(kinds?).filter(|kinds| !kinds.is_empty()),
+        types: Some(types?).filter(|types| !types.is_empty()),
         targets: targets?,
         skip_grants: flags.skip_grants,
         skip_entitlements_and_grants: flags.skip_entitlements_and_grants,
@@ -117,17 +117,19 @@ fn sync_options(flags: &SyncFlags) -> Result<SyncOptions, BatonError> {
 }
 
 /// A resource by its Baton id. None here has a parent, so the id is `bid:r:TYPE/ID`.
-fn target(bid: &str) -> Result<ResourceId, BatonError> {
+fn target(catalog: &Catalog, bid: &str) -> Result<ResourceId, BatonError> {
     let wrong = |problem: &str| {
         refused(format!(
             "--sync-resources: `{bid}` {problem}: give `bid:r:team/ID` or `bid:r:user/ID`"
         ))
     };
-    let (kind, id) = bid
+    let (resource_type, id) = bid
         .strip_prefix("bid:r:")
         .and_then(|rest| rest.split_once('/'))
         .ok_or_else(|| wrong("is no id of a resource"))?;
-    ResourceId::parse(kind, id).map_err(|problem| wrong(&format!("is refused ({problem})")))
+    catalog
+        .resource(resource_type, id)
+        .map_err(|problem| wrong(&format!("is refused ({problem})")))
 }
 
 #[cfg(test)]
@@ -152,8 +154,8 @@ mod tests {
         let Task::Sync(options) = task(&[&bid, "--sync-resource-types=team,user", "--skip-grants"]).unwrap() else {
             panic!("no sync")
         };
-        assert_eq!(options.targets, [ResourceId::parse("team", TEAM).unwrap()]);
-        assert_eq!(options.types, Some(vec![ResourceKind::Team, ResourceKind::User]));
+        assert_eq!(options.targets, [resources::catalog().resource("team", TEAM).unwrap()]);
+        assert_eq!(options.types, Some(vec![&resources::TEAM, &resources::USER]));
         assert!(options.skip_grants && !options.skip_entitlements_and_grants);
         assert!(matches!(task(&[]), Ok(Task::Sync(options)) if options == SyncOptions::default()));
     }

@@ -1,4 +1,4 @@
-//! For scripts: the same data. Fields are only ever added; see `docs/check.md`.
+//! The output for scripts: the same data as JSON. Fields are only ever added; see `docs/check.md`.
 
 use std::io::{self, Write};
 
@@ -8,8 +8,7 @@ use tokio::time::Instant;
 
 use super::Findings;
 use crate::governance::health::{CheckResult, CredentialReport, Expiry};
-use crate::providers::buildkite::Scope;
-use crate::providers::buildkite::budget::BucketState;
+use crate::governance::rate_limit::BucketState;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -67,10 +66,9 @@ pub(super) fn write(findings: &Findings, out: &mut impl Write) -> io::Result<()>
 }
 
 fn check(verdict: &CheckResult) -> Check<'_> {
-    let row = verdict.check.row();
     Check {
-        id: row.id,
-        scope: row.scope.map(Scope::as_str),
+        id: verdict.check.id,
+        scope: verdict.check.scope,
         state: verdict.state.as_str(),
         summary: &verdict.summary,
         remedy: &verdict.remedy,

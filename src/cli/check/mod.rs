@@ -1,4 +1,4 @@
-//! `check`: scope health for an operator with ten minutes, or for a script.
+//! `check`: prints scope health for an operator or for a script.
 
 mod json;
 mod table;
@@ -13,18 +13,17 @@ use tokio::time::Instant;
 
 use super::CommandError;
 use super::settings::{ConnectionArgs, Settings};
-use crate::governance::Governance;
 use crate::governance::health::Report;
-use crate::providers::buildkite::Client;
-use crate::providers::buildkite::budget::BudgetState;
+use crate::governance::rate_limit::BudgetState;
+use crate::providers::buildkite::{Client, govern};
 
-/// The command answers within 15 s whatever happens; this leaves time to print.
+/// The timeout of the whole check. The command ends within 15 s in every case; this leaves time to print.
 const WHOLE: Duration = Duration::from_secs(14);
 
-/// How long Buildkite is waited for: shorter, so that what it did not answer is told as that.
+/// The timeout of the probes: shorter, so that the report says which of them had no response.
 const PATIENCE: Duration = Duration::from_secs(13);
 
-/// One attempt, and how long trouble is ridden out: short, since somebody looks at the screen.
+/// The timeout of one attempt, and for how long a failure is retried: short, because an operator waits.
 const ATTEMPT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(3);
 
@@ -66,8 +65,11 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     let provisioning = access.provisioning;
     let client = Client::with_credential(settings.origin, settings.organization, settings.credential, options)
         .map_err(|error| CommandError::Failed(error.to_string()))?;
-    let access = Arc::new(Governance::new(Arc::new(client), access));
-    let report = access.health(Duration::ZERO, Some(Instant::now() + WHOLE)).await;
+    let access = Arc::new(govern(Arc::new(client), access));
+    let report = access
+        .health()
+        .check(Duration::ZERO, Some(Instant::now() + WHOLE))
+        .await;
     let findings = Findings {
         report,
         budget: access.budget(),
@@ -95,7 +97,7 @@ fn print(findings: &Findings, format: Format) -> io::Result<()> {
     out.flush()
 }
 
-/// Colours are for terminals, and not for who set `NO_COLOR` to anything (<https://no-color.org>).
+/// Colour only on a terminal, and never when `NO_COLOR` is set (<https://no-color.org>).
 fn is_coloured(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
     is_terminal && no_color.is_none_or(OsStr::is_empty)
 }

@@ -1,4 +1,4 @@
-//! For people: what stands how, whose token it is, what is left of the rate limits, and then what to do, step by step.
+//! The output for people: the checks, the token, the remaining rate limits, and what to do, step by step.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Findings;
 use crate::governance::health::{CheckResult, CredentialReport, Expiry, Report, State, format_minute};
-use crate::providers::buildkite::budget::{Bucket, BudgetState};
+use crate::governance::rate_limit::{Bucket, BudgetState};
 
 pub(super) fn write(findings: &Findings, coloured: bool, out: &mut impl Write) -> io::Result<()> {
     let Findings {
@@ -36,8 +36,8 @@ pub(super) fn write(findings: &Findings, coloured: bool, out: &mut impl Write) -
 }
 
 fn row(verdict: &CheckResult, coloured: bool, out: &mut impl Write) -> io::Result<()> {
-    let row = verdict.check.row();
-    let scope = row.scope.map_or("-", |scope| scope.as_str());
+    let check = verdict.check;
+    let scope = check.scope.unwrap_or("-");
     let (mark, colour) = mark(verdict.state);
     let mark = if coloured {
         format!("\u{1b}[{colour}m{mark}\u{1b}[0m")
@@ -46,14 +46,14 @@ fn row(verdict: &CheckResult, coloured: bool, out: &mut impl Write) -> io::Resul
     };
     let summary = &verdict.summary;
     let without = if verdict.state == State::Unhealthy {
-        format!(" (so {})", row.impact)
+        format!(" (so {})", check.impact)
     } else {
         String::new()
     };
-    writeln!(out, "{mark} {:<28} {scope:<19} {summary}{without}", row.id)
+    writeln!(out, "{mark} {:<28} {scope:<19} {summary}{without}", check.id)
 }
 
-/// The mark and its colour, as a terminal is told it.
+/// The mark of a state, and the ANSI code of its colour.
 fn mark(state: State) -> (&'static str, u8) {
     match state {
         State::Healthy => ("✓", 32),
@@ -126,7 +126,7 @@ fn steps(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let remedies: Vec<&str> = report.checks.iter().map(|verdict| verdict.remedy.as_str()).collect();
     let mut steps: Vec<&str> = Vec::new();
     for remedy in remedies.iter().copied().filter(|remedy| !remedy.is_empty()) {
-        // One that another says and goes on is said by it.
+        // Leave out a remedy that is the beginning of another.
         let is_part = remedies
             .iter()
             .any(|other| *other != remedy && other.starts_with(remedy));

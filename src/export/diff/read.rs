@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prost::Name;
 use prost_reflect::{DescriptorPool, DynamicMessage};
@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::csv::unquoted;
-use super::super::json::{GRANTS, file_of};
+use super::super::directory::{TEAM, USER};
+use super::super::json::GRANTS;
 use super::super::{ExportError, c1z};
 use super::{Contents, Ids, Snapshot};
-use crate::governance::ResourceKind;
 use crate::proto::FILE_DESCRIPTOR_SET;
 use crate::proto::c1::connector::v2::{Grant, Resource};
 
@@ -94,8 +94,15 @@ fn line(line: &str, messages: &Messages, snapshot: &mut Snapshot<'_>) -> Result<
 /// The directory that `json` writes.
 fn directory(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     let messages = Messages::new()?;
-    for kind in ResourceKind::ALL {
-        for resource in array(&path.join(file_of(kind)))?.unwrap_or_default() {
+    let mut files: Vec<PathBuf> = fs::read_dir(path)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
+        .map_err(|error: io::Error| error.to_string())?;
+    files.sort();
+    let is_of_resources = |file: &&PathBuf| {
+        file.extension().is_some_and(|ending| ending == "json") && file.file_name().is_none_or(|name| name != GRANTS)
+    };
+    for file in files.iter().filter(is_of_resources) {
+        for resource in array(file)?.unwrap_or_default() {
             snapshot.resource(&messages.read::<Resource>(resource)?);
         }
     }
@@ -152,8 +159,8 @@ fn table(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     }
     for row in table.deserialize() {
         let row: TableRow = row.map_err(|error: csv::Error| error.to_string())?;
-        let kind = row.resource_type.as_deref().unwrap_or(ResourceKind::Team.id());
-        let user = ResourceKind::User.id();
+        let kind = row.resource_type.as_deref().unwrap_or(TEAM);
+        let user = USER;
         let name = |cell: &str| unquoted(cell).to_owned();
         snapshot.names(kind, &row.team_id, [name(&row.team_slug), name(&row.team_name)]);
         snapshot.names(user, &row.user_id, [name(&row.user_name), name(&row.user_email)]);

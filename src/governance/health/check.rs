@@ -1,149 +1,86 @@
-//! The checks: one row each. Adding a scope later is adding a row.
+//! The checks of a provider and their results.
 
-use crate::providers::buildkite::{Endpoint, Scope};
+use std::time::Duration;
 
-/// Something that has to work, and that can be told on its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Check {
-    /// The token is accepted at all.
-    Authentication,
-    /// The token's owner is known.
-    UserIdentity,
-    /// The token reaches the organization.
-    OrganizationAccess,
-    /// The organization's people can be listed.
-    OrganizationMemberListing,
-    /// The organization's teams can be listed, all of them.
-    TeamListing,
-    /// Who is in a team can be changed.
-    TeamMembershipManagement,
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::governance::GovernanceError;
+
+/// A feature of the connector. The checks that it requires decide whether it can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// Listing and reading resources.
+    Resources,
+    /// Listing grants.
+    Grants,
+    /// Granting and revoking.
+    Provisioning,
 }
 
-/// A check's row in the table.
-#[derive(Debug, Clone, Copy)]
-pub struct Row {
+/// The description of a check. A provider has one static value for each of its checks.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CheckInfo {
     /// The stable id.
     pub id: &'static str,
-    /// The scope that it stands for; the token's own record needs none.
-    pub scope: Option<Scope>,
-    /// What is asked to find out.
+    /// The scope of the credential that the check stands for; `None` if it requires none.
+    pub scope: Option<&'static str>,
+    /// The request that the check sends.
     pub probe: &'static str,
-    /// What does not work without it.
+    /// The endpoint of that request, or of the one that the check is derived from.
+    pub endpoint: &'static str,
+    /// What does not work while the check is unhealthy.
     pub impact: &'static str,
     /// When the check is DEGRADED.
     pub degraded_when: &'static str,
-    /// Whether it is needed only while writes are on.
+    /// Whether the check is required only while provisioning is on.
     pub for_writes: bool,
+    /// The features that require the check.
+    pub required_by: &'static [Feature],
 }
 
-impl Check {
-    /// Every check, in the order in which they build on each other.
-    pub const ALL: [Self; 6] = [
-        Self::Authentication,
-        Self::UserIdentity,
-        Self::OrganizationAccess,
-        Self::OrganizationMemberListing,
-        Self::TeamListing,
-        Self::TeamMembershipManagement,
-    ];
-
-    /// The check's row.
-    #[must_use]
-    pub fn row(self) -> Row {
-        match self {
-            Self::Authentication => Row {
-                id: "authentication",
-                scope: None,
-                probe: "GET /v2/access-token",
-                impact: "nothing works",
-                degraded_when: "the token expires within 7 days (`--token-expiry-warning`)",
-                for_writes: false,
-            },
-            Self::UserIdentity => Row {
-                id: "user_identity",
-                scope: Some(Scope::ReadUser),
-                probe: "GET /v2/user",
-                impact: "the token's owner is unknown",
-                degraded_when: "",
-                for_writes: false,
-            },
-            Self::OrganizationAccess => Row {
-                id: "organization_access",
-                scope: Some(Scope::ReadOrganizations),
-                probe: "GET /v2/organizations/{slug}",
-                impact: "the organization is out of reach",
-                degraded_when: "",
-                for_writes: false,
-            },
-            Self::OrganizationMemberListing => Row {
-                id: "organization_member_listing",
-                scope: Some(Scope::ReadOrganizations),
-                probe: "GET /v2/organizations/{slug}/members",
-                impact: "no users and no e-mails are listed",
-                degraded_when: "",
-                for_writes: false,
-            },
-            Self::TeamListing => Row {
-                id: "team_listing",
-                scope: Some(Scope::ReadTeams),
-                probe: "GET /v2/organizations/{slug}/teams",
-                impact: "no team is synced",
-                degraded_when: "the token's owner is no organization admin, and `--partial-visibility allow` is set",
-                for_writes: false,
-            },
-            Self::TeamMembershipManagement => Row {
-                id: "team_membership_management",
-                scope: Some(Scope::WriteTeams),
-                probe: "none: the token's scopes and the owner's role tell",
-                impact: "no grant or revoke is carried out",
-                degraded_when: "the token's owner is no organization admin, or a protected name leads to nothing any more",
-                for_writes: true,
-            },
-        }
-    }
-
-    /// The check that an answer of `endpoint` is evidence for.
-    #[must_use]
-    pub fn for_endpoint(endpoint: Endpoint) -> Self {
-        match endpoint {
-            Endpoint::AccessToken | Endpoint::RevokeToken => Self::Authentication,
-            Endpoint::User => Self::UserIdentity,
-            Endpoint::Organization | Endpoint::Organizations => Self::OrganizationAccess,
-            Endpoint::OrganizationMembers | Endpoint::OrganizationMember => Self::OrganizationMemberListing,
-            Endpoint::Teams | Endpoint::Team | Endpoint::Members | Endpoint::Member => Self::TeamListing,
-            Endpoint::AddMember | Endpoint::ChangeRole | Endpoint::RemoveMember => Self::TeamMembershipManagement,
-        }
-    }
-
-    /// What is asked to find out; of what is never asked for itself, what it is derived from.
-    pub(crate) fn probed(self) -> Endpoint {
-        match self {
-            Self::Authentication | Self::TeamMembershipManagement => Endpoint::AccessToken,
-            Self::UserIdentity => Endpoint::User,
-            Self::OrganizationAccess => Endpoint::Organization,
-            Self::OrganizationMemberListing => Endpoint::OrganizationMembers,
-            Self::TeamListing => Endpoint::Teams,
-        }
-    }
+/// The result of one check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckResult {
+    /// The check.
+    pub check: &'static CheckInfo,
+    /// Its state.
+    pub state: State,
+    /// One sentence about the state.
+    pub summary: String,
+    /// One sentence about what to do; empty if there is nothing to do.
+    pub remedy: String,
+    /// Recommendations that concern no fault.
+    pub hints: Vec<String>,
+    /// The time of the response that the result is from, if there was one.
+    pub checked_at: Option<Timestamp>,
+    /// The latency of that response.
+    pub latency: Option<Duration>,
+    /// When the evidence that decides the state was seen, if there is any.
+    pub seen_at: Option<Instant>,
+    /// The error that a call would end with because of the failure.
+    pub error: Option<GovernanceError>,
+    /// Whether the problem prevents only changes, and reads are unaffected.
+    pub concerns_changes_only: bool,
 }
 
-/// How a check stands.
+/// The state of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// Not needed with these settings.
+    /// Not required with these settings.
     NotRequired,
     /// Works.
     Healthy,
     /// Works with a limitation.
     Degraded,
-    /// Could not be found out: never called unhealthy.
+    /// Could not be determined; never reported as unhealthy.
     Unknown,
     /// Does not work.
     Unhealthy,
 }
 
 impl State {
-    /// Every state, the best first.
+    /// All states, the best first.
     pub const ALL: [Self; 5] = [
         Self::NotRequired,
         Self::Healthy,
@@ -152,7 +89,7 @@ impl State {
         Self::Unhealthy,
     ];
 
-    /// The state's name in the wire's enum and in JSON, without prefix.
+    /// The name of the state in the protocol's enum and in JSON, without prefix.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -164,7 +101,7 @@ impl State {
         }
     }
 
-    /// Whether what depends on the check can be used.
+    /// Whether what requires the check can be used.
     #[must_use]
     pub fn is_operational(self) -> bool {
         matches!(self, Self::NotRequired | Self::Healthy | Self::Degraded)

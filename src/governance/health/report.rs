@@ -1,53 +1,32 @@
-//! The report: every check's verdict, the credential, and what follows for scopes, services and calls.
+//! The report: the result of every check, the credential, and the state that follows for scopes and features.
 
 use jiff::Timestamp;
 
-use super::assess::CheckResult;
-use super::check::{Check, State};
+use super::check::{CheckResult, Feature, State};
 use super::expiry::Expiry;
 use crate::governance::GovernanceError;
-use crate::providers::buildkite::{AccessToken, Scope};
 
 /// The credential in use, without the secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialReport {
-    /// Whose it is.
+    /// The name of its owner.
     pub owner_name: String,
-    /// Their e-mail address.
+    /// The e-mail address of its owner.
     pub owner_email: String,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Vec<String>,
-    /// When it ends.
+    /// When it expires.
     pub expiry: Expiry,
-    /// What its owner wrote about it.
+    /// The description that its owner gave it.
     pub description: String,
-    /// What it is used for here.
+    /// What the connector uses it for.
     pub purpose: String,
-    /// Scopes that it has and that nothing here needs.
+    /// The scopes that it has and the connector does not need.
     pub not_needed: Vec<String>,
 }
 
 impl CredentialReport {
-    /// What a token's record says, for a connector whose writes are on or off.
-    pub(crate) fn of(token: &AccessToken, provisioning: bool) -> Self {
-        let owner = token.user.clone();
-        let purpose = if provisioning {
-            "lists people, teams and memberships, and changes memberships"
-        } else {
-            "lists people, teams and memberships"
-        };
-        Self {
-            owner_name: owner.as_ref().and_then(|owner| owner.name.clone()).unwrap_or_default(),
-            owner_email: owner.and_then(|owner| owner.email).unwrap_or_default(),
-            scopes: token.scopes.clone(),
-            expiry: Expiry::of(token),
-            description: token.description.clone().unwrap_or_default(),
-            purpose: purpose.to_owned(),
-            not_needed: not_needed(token, provisioning),
-        }
-    }
-
-    /// When it ends; none where it never does or where that is not known.
+    /// When it expires; `None` if it never does or if that is not known.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
         match self.expiry {
@@ -57,71 +36,85 @@ impl CredentialReport {
     }
 }
 
-/// The scopes that a token has and that nothing here needs.
-pub(crate) fn not_needed(token: &AccessToken, provisioning: bool) -> Vec<String> {
-    let needed = |granted: &str| {
-        let mut known = Scope::ALL.into_iter();
-        known.any(|scope| scope.as_str() == granted && (provisioning || scope != Scope::WriteTeams))
-    };
-    token.scopes.iter().filter(|scope| !needed(scope)).cloned().collect()
-}
-
-/// How everything stands.
+/// The state of all checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The worst of the checks.
+    /// The worst state of the checks.
     pub overall: State,
-    /// Every check, in the table's order.
+    /// All checks, in the order in which they depend on each other.
     pub checks: Vec<CheckResult>,
-    /// The credential, where its record could be read.
+    /// The credential, if its record could be read.
     pub credential: Option<CredentialReport>,
-    /// The organization's slug as configured.
+    /// The organization, as configured.
     pub organization: String,
 }
 
 impl Report {
-    /// The report without what changes from check to check although nothing changed.
+    /// A report from the results of all checks.
+    #[must_use]
+    pub fn new(checks: Vec<CheckResult>, credential: Option<CredentialReport>, organization: String) -> Self {
+        Self {
+            overall: checks.iter().map(|result| result.state).max().unwrap_or(State::Unknown),
+            checks,
+            credential,
+            organization,
+        }
+    }
+
+    /// The report without what differs from check to check although nothing changed.
     #[must_use]
     pub fn without_timestamps(&self) -> Self {
         let mut without_timestamps = self.clone();
         for check in &mut without_timestamps.checks {
             check.checked_at = None;
             check.latency = None;
-            // Holds instants; what it says is in the summary.
+            check.seen_at = None;
+            // Holds instants; the summary says the same.
             check.error = None;
         }
         without_timestamps
     }
 
-    /// How the checks of a scope stand together.
+    /// The scopes that the checks stand for, each once.
     #[must_use]
-    pub fn scope(&self, scope: Scope) -> State {
-        self.worst(|result| result.check.row().scope == Some(scope))
+    pub fn scopes(&self) -> Vec<&'static str> {
+        let mut scopes = Vec::new();
+        for scope in self.checks.iter().filter_map(|result| result.check.scope) {
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+        scopes
     }
 
-    /// The worst state of `checks`. Problems that concern only changes count if `includes_changes`.
+    /// The worst state of the checks of a scope.
     #[must_use]
-    pub fn state_of(&self, checks: &[Check], includes_changes: bool) -> State {
-        self.worst(|result| checks.contains(&result.check) && (includes_changes || !result.concerns_changes_only))
+    pub fn scope(&self, scope: &str) -> State {
+        self.worst(|result| result.check.scope == Some(scope))
     }
 
-    /// Whether reads work: trouble of changes alone is left out.
+    /// The worst state of the checks that a feature requires. Problems that concern only changes count for provisioning alone.
     #[must_use]
-    pub fn reads_work(&self) -> bool {
-        let of_reads = |result: &&CheckResult| !result.concerns_changes_only;
-        self.checks
-            .iter()
-            .filter(of_reads)
-            .all(|result| result.state.is_operational())
+    pub fn feature(&self, feature: Feature) -> State {
+        let includes_changes = feature == Feature::Provisioning;
+        self.worst(|result| {
+            result.check.required_by.contains(&feature) && (includes_changes || !result.concerns_changes_only)
+        })
     }
 
-    /// The first check of reads that fails, or else the first that could not be made, as a call would end because of it.
+    /// The worst state of all checks, without problems that concern only changes.
+    #[must_use]
+    pub fn reads(&self) -> State {
+        self.worst(|result| !result.concerns_changes_only)
+    }
+
+    /// The error of the first check that is unhealthy, or else unknown, as a call would end with it.
     #[must_use]
     pub fn first_failure(&self) -> Option<&GovernanceError> {
         self.first_failing().and_then(|result| result.error.as_ref())
     }
 
-    /// The check that [`Self::first_failure`] is about.
+    /// The first check that is unhealthy, or else the first that is unknown. Problems that concern only changes are left out.
     pub(crate) fn first_failing(&self) -> Option<&CheckResult> {
         let of = |state| self.checks.iter().filter(move |result| result.state == state);
         of(State::Unhealthy)
@@ -129,7 +122,7 @@ impl Report {
             .find(|result| result.error.is_some() && !result.concerns_changes_only)
     }
 
-    /// The worst check, where one is not in order.
+    /// The worst check, if one is worse than healthy.
     #[must_use]
     pub fn worst_check(&self) -> Option<&CheckResult> {
         // On a tie take the first: later checks depend on it.
@@ -140,7 +133,7 @@ impl Report {
             .filter(|worst| worst.state > State::Healthy)
     }
 
-    /// What would be better otherwise although everything works.
+    /// The recommendations of all checks.
     pub fn hints(&self) -> impl Iterator<Item = &str> {
         self.checks
             .iter()

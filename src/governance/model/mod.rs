@@ -1,4 +1,13 @@
-//! What is governed, in plain types: resource types, entitlements, grants, principals, and their ids.
+//! The model: resource types, resources, the levels that a resource offers, and who holds them.
 
-pub mod catalog;
-pub mod ids;
+mod catalog;
+#[cfg(test)]
+pub(crate) mod examples;
+mod ids;
+mod resource;
+mod resource_type;
+
+pub use catalog::Catalog;
+pub use ids::{EntitlementId, GrantId, Membership, Principal, ResourceId};
+pub use resource::{Grant, Holding, ProfileValue, Resource};
+pub use resource_type::{Level, ResourceKind, ResourceTypeInfo};

@@ -9,26 +9,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::RequestContext;
-use crate::governance::api_errors::{Subject, from_api};
-use crate::governance::{Governance, GovernanceError, OwnerRole};
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CallContext, Endpoint};
+use super::{Provisioning, RequestContext};
+use crate::governance::provider::{CredentialDetails, Failure, FailureClass};
+use crate::governance::{CallContext, GovernanceError};
 
 /// How often the revoke is sent where the token is seen to work all the same.
 const WRITES: usize = 5;
-
-/// Whose the token is and what it may do.
-#[derive(Debug, Clone)]
-pub struct OwnToken {
-    /// The token's own record.
-    pub token: AccessToken,
-    /// Its owner's e-mail or name, as far as known.
-    pub owner: String,
-    /// The owner's role in the organization.
-    pub owner_role: OwnerRole,
-    /// Whether the organization was read with it. Where it was not, the token lacks the scope for that.
-    pub reaches_organization: bool,
-}
 
 /// A line of the audit record.
 #[derive(Serialize)]
@@ -44,46 +30,26 @@ struct Line<'a> {
     message: Option<String>,
 }
 
-impl Governance {
+impl Provisioning {
     /// The token's record, its owner and the organization, read now.
     ///
     /// # Errors
-    /// Whatever keeps the token's record from being read, and an organization that the token does not reach: then it is not
-    /// the token that the caller means.
-    pub async fn own_token(&self) -> Result<OwnToken, GovernanceError> {
-        let call = self.changing();
-        let read = async {
-            match self.credential_status(Duration::ZERO, &call).await {
-                Ok(status) => Ok(OwnToken {
-                    owner: status.owner_label(),
-                    owner_role: status.owner_role,
-                    reaches_organization: true,
-                    token: status.token,
-                }),
-                Err(GovernanceError::MissingScope { .. } | GovernanceError::Forbidden { .. }) => {
-                    let token = self.upstream.access_token(&call).await.map_err(plain)?;
-                    let owner = token
-                        .user
-                        .as_ref()
-                        .and_then(|user| user.email.clone().or_else(|| user.name.clone()));
-                    Ok(OwnToken {
-                        owner: owner.unwrap_or_else(|| "(unknown)".to_owned()),
-                        owner_role: OwnerRole::Unknown,
-                        reaches_organization: false,
-                        token,
-                    })
-                }
-                Err(error) => Err(error),
-            }
-        };
-        read.await.map_err(|error| self.because_it_ends(error))
+    /// What keeps the token's record from being read, and an organization that the token does not reach: then it is not the token
+    /// that the caller means.
+    pub async fn own_token(&self) -> Result<CredentialDetails, GovernanceError> {
+        let details = self.provider.credential().details(&self.new_call()).await;
+        details.map_err(|error| self.or_shutting_down(error))
     }
 
     /// Revokes the token for good.
     ///
     /// # Errors
     /// Where the revoke cannot be recorded or is not begun, the token works as before. Every other error says what is known.
-    pub async fn revoke_own_token(&self, own: &OwnToken, context: &RequestContext) -> Result<(), GovernanceError> {
+    pub async fn revoke_own_token(
+        &self,
+        own: &CredentialDetails,
+        context: &RequestContext,
+    ) -> Result<(), GovernanceError> {
         let line = |record| Line {
             record,
             time: Timestamp::now().to_string(),
@@ -95,12 +61,12 @@ impl Governance {
             reason: None,
             message: None,
         };
-        let audit = &self.provisioning.audit;
+        let audit = &self.audit;
         let revoked = match audit.append_intent(text(&line("intent"))).await {
             Ok(()) => self.revoke_until_rejected().await,
             Err(unrecorded) => Err(unrecorded),
         };
-        let revoked = revoked.map_err(|error| self.because_it_ends(error));
+        let revoked = revoked.map_err(|error| self.or_shutting_down(error));
         let error = revoked.as_ref().err();
         let outcome = Line {
             outcome: Some(match error {
@@ -128,23 +94,23 @@ impl Governance {
     }
 
     async fn revoke_until_rejected(&self) -> Result<(), GovernanceError> {
-        let mut call = self.changing();
+        let mut call = self.new_call();
         let timeouts = &self.settings.write_timeouts;
         let mut lost = None;
         for _ in 0..WRITES {
-            let sent = self.upstream.revoke_token(&call).await;
+            let sent = self.provider.credential().revoke(&call).await;
             let accepted = sent.is_ok();
             let delays = match sent {
                 Ok(()) => timeouts.read_back_delays.as_slice(),
                 // It works no longer: whoever revoked it, that is what was asked for.
-                Err(error) if error.kind == ApiErrorKind::TokenRejected => &[],
+                Err(error) if error.class == FailureClass::TokenRejected => &[],
                 Err(error) if error.may_have_applied() || error.is_transient() => {
                     lost = Some(error);
                     timeouts.recheck_delays()
                 }
-                Err(error) => return Err(plain(error)),
+                Err(error) => return Err(error.error),
             };
-            if accepted || lost.as_ref().is_some_and(ApiError::may_have_applied) {
+            if accepted || lost.as_ref().is_some_and(Failure::may_have_applied) {
                 // From here on it is finished whoever waits for it.
                 call = call.detached_until(Instant::now() + timeouts.completion);
             }
@@ -153,38 +119,34 @@ impl Governance {
                 Ok(false) if accepted => return Err(unknown("it was accepted, but the token still works")),
                 Ok(false) => {}
                 // Nothing was sent yet.
-                Err(error) if call.deadline().is_none() => return Err(plain(error)),
+                Err(error) if call.deadline().is_none() => return Err(error.error),
                 Err(error) => {
-                    let why = format!("it was sent, and whether the token still works could not be read ({error})");
+                    let why = format!(
+                        "it was sent, and whether the token still works could not be read ({})",
+                        error.error
+                    );
                     return Err(unknown(&why));
                 }
             }
         }
-        Err(lost.map_or_else(|| unknown("the token still works"), plain))
+        Err(lost.map_or_else(|| unknown("the token still works"), |failure| failure.error))
     }
 
     /// Whether Buildkite rejects the token, at once or after one of the delays.
-    async fn is_rejected(&self, delays: &[Duration], call: &CallContext) -> Result<bool, ApiError> {
+    async fn is_rejected(&self, delays: &[Duration], call: &CallContext) -> Result<bool, Failure> {
         for delay in std::iter::once(&Duration::ZERO).chain(delays) {
             sleep(*delay).await;
-            match self.upstream.access_token(call).await {
-                Ok(_) => {}
-                Err(error) if error.kind == ApiErrorKind::TokenRejected => return Ok(true),
-                Err(error) => return Err(error),
+            if self.provider.credential().is_rejected(call).await? {
+                return Ok(true);
             }
         }
         Ok(false)
     }
 }
 
-/// The error itself: nothing more is known of the token or the organization.
-fn plain(error: ApiError) -> GovernanceError {
-    from_api(error, Subject::Other, None)
-}
-
 fn unknown(why: &str) -> GovernanceError {
     GovernanceError::Unavailable {
-        endpoint: Endpoint::RevokeToken,
+        endpoint: "revoke access token",
         why: why.to_owned(),
     }
 }

@@ -11,38 +11,36 @@
 //! | 404, 409, 422 | may mean "already so": read again and decide once more; if nothing changed, the refusal stands |
 //! | 403, 401, no budget | stands, after a 403 on a POST was checked for a person outside the organization |
 
-use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::audit::AuditRecord;
-use super::plan::{Plan, Request, Write, decide};
-use super::{Membership, Outcome};
-use crate::governance::api_errors::{Subject, from_api};
-use crate::governance::{Governance, GovernanceError};
-use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Endpoint, Role, TeamMember, timestamp};
+use super::plan::{Plan, Request, Write, plan};
+use super::{Outcome, Provisioning, WriteTimeouts};
+use crate::governance::model::{Level, Membership};
+use crate::governance::provider::{Assignable, Failure, FailureClass, ResourceType, WriteReply};
+use crate::governance::{CallContext, GovernanceError};
 
 /// Writes that one request may send: the first, and again where the one before is seen not to have been applied.
 const MAX_WRITES: usize = 5;
 
-/// More than this machine's clock and Buildkite's ever differ.
-const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);
-
 /// The result of a write.
 enum WriteResult {
-    /// The echo is what was asked for.
+    /// The response is what was requested.
     Confirmed,
-    /// The echo matches but the row predates this request: the member was already there and the earlier read was stale.
+    /// The response matches, but its row predates this request: the level was held already, and the earlier read was stale.
     AlreadyPresent,
-    /// There is no echo, or one of something else.
-    Unconfirmed(Option<Role>),
-    NotSent(ApiError),
-    ReplyLost(ApiError),
-    Rejected(ApiError),
+    /// The response shows another level, or none.
+    Unconfirmed(Option<&'static Level>),
+    NotSent(Failure),
+    ReplyLost(Failure),
+    Rejected(Failure),
 }
 
 /// The execution of one request about one membership.
 pub(crate) struct Operation<'a> {
-    pub(crate) governance: &'a Governance,
+    pub(crate) provisioning: &'a Provisioning,
+    pub(crate) resources: &'a dyn ResourceType,
+    pub(crate) levels: &'a dyn Assignable,
     pub(crate) membership: Membership,
     /// The user as messages name them.
     pub(crate) user_label: String,
@@ -55,7 +53,8 @@ pub(crate) struct Operation<'a> {
 
 impl<'a> Operation<'a> {
     pub(crate) fn new(
-        governance: &'a Governance,
+        provisioning: &'a Provisioning,
+        (resources, levels): (&'a dyn ResourceType, &'a dyn Assignable),
         membership: Membership,
         user_label: String,
         request: Request,
@@ -63,7 +62,9 @@ impl<'a> Operation<'a> {
         record: &'a mut AuditRecord,
     ) -> Self {
         Self {
-            governance,
+            provisioning,
+            resources,
+            levels,
             membership,
             user_label,
             request,
@@ -76,13 +77,13 @@ impl<'a> Operation<'a> {
     pub(crate) async fn run(mut self) -> Result<Outcome, GovernanceError> {
         match (self.converge().await, self.request) {
             // In a team that is proven gone nobody holds anything.
-            (Err(GovernanceError::TeamNotFound { .. }), Request::Revoke(_)) => Ok(Outcome::AlreadyRevoked),
+            (Err(GovernanceError::ResourceNotFound { .. }), Request::Revoke(_)) => Ok(Outcome::AlreadyRevoked),
             (outcome, _) => outcome,
         }
     }
 
     async fn converge(&mut self) -> Result<Outcome, GovernanceError> {
-        let mut current = self.read_current_role().await?;
+        let mut current = self.read_current_level().await?;
         let mut last_error = None;
         for _ in 0..MAX_WRITES {
             let write = match self.decide(current) {
@@ -92,14 +93,14 @@ impl<'a> Operation<'a> {
             self.preflight(write).await?;
             match self.send(write).await? {
                 WriteResult::AlreadyPresent if self.lost_write.is_none() => {
-                    self.record.observe_role(write.resulting_role());
+                    self.record.observe_level(write.resulting_level());
                     return Ok(Outcome::unchanged(self.request));
                 }
                 WriteResult::Confirmed | WriteResult::AlreadyPresent => return Ok(self.done(write)),
                 WriteResult::Unconfirmed(echo) => {
                     let before = current;
                     current = self.await_visibility(write, before, echo).await?;
-                    if current == write.resulting_role() {
+                    if current == write.resulting_level() {
                         return Ok(self.done(write));
                     }
                     if current == before {
@@ -107,13 +108,13 @@ impl<'a> Operation<'a> {
                     }
                 }
                 WriteResult::NotSent(error) => {
-                    current = self.poll_role(|_| true, &[]).await?;
+                    current = self.poll_level(|_| true, &[]).await?;
                     last_error = Some(error);
                 }
                 WriteResult::ReplyLost(error) => {
                     current = self.recover_lost_reply(write).await?;
-                    if current != write.resulting_role() && !error.is_transient() {
-                        return Err(self.governance.call_error(error, &self.call).await);
+                    if current != write.resulting_level() && !error.is_transient() {
+                        return Err(self.explain(error).await);
                     }
                     last_error = Some(error);
                 }
@@ -124,52 +125,52 @@ impl<'a> Operation<'a> {
             Plan::NoChange => self.finish_unchanged(current).await,
             Plan::Apply(write) => Err(last_error.map_or_else(
                 || self.not_visible_error(write, current),
-                |error| from_api(error, Subject::Other, None),
+                |failure: Failure| failure.error,
             )),
         }
     }
 
-    fn decide(&self, current: Option<Role>) -> Plan {
-        decide(self.request, current, self.governance.settings.maintainer_revoke)
+    fn decide(&self, current: Option<&'static Level>) -> Plan {
+        plan(
+            self.request,
+            current,
+            self.provisioning.level_instead(self.membership.resource, self.request),
+        )
     }
 
     /// Nothing is left to do: because a write of ours did it, or because it was so.
-    async fn finish_unchanged(&mut self, current: Option<Role>) -> Result<Outcome, GovernanceError> {
-        if let Some(write) = self.lost_write.filter(|write| write.resulting_role() == current) {
+    async fn finish_unchanged(&mut self, current: Option<&'static Level>) -> Result<Outcome, GovernanceError> {
+        if let Some(write) = self.lost_write.filter(|write| write.resulting_level() == current) {
             return Ok(self.done(write));
         }
         if current.is_none() {
-            // Revoked already, if the 404 on the member means what it says: the team has to be there to be absent from.
-            match self.governance.upstream.team(self.membership.team, &self.call).await {
-                Ok(team) => self.governance.provisioning.display_names.record_teams(&[team]),
-                Err(error) => {
-                    return Err(self
-                        .governance
-                        .team_error(self.membership.team, error, &self.call)
-                        .await);
-                }
+            // Revoked already, if "not found" means what it says: the resource has to exist for its holder to be absent.
+            let id = self.membership.resource.id;
+            match self.resources.get(id, &self.call).await {
+                Ok(resource) => self.provisioning.directory.record(&[resource]),
+                Err(failure) => return Err(self.resources.explain(failure, Some(id), &self.call).await),
             }
         }
         Ok(Outcome::unchanged(self.request))
     }
 
     fn done(&mut self, write: Write) -> Outcome {
-        self.record.observe_role(write.resulting_role());
+        self.record.observe_level(write.resulting_level());
         self.record_own_write(write);
         Outcome::of(self.request, write)
     }
 
     fn record_own_write(&self, write: Write) {
-        let valid_for = self.governance.settings.write_timeouts.own_write_window;
-        self.governance
-            .provisioning
-            .recent_writes
-            .record(self.membership, write.resulting_role(), valid_for);
+        let valid_for = self.timeouts().own_write_window;
+        let recent_writes = &self.provisioning.recent_writes;
+        recent_writes.record(self.membership, write.resulting_level(), valid_for);
     }
 
-    /// The last look before a write: the guards, whether somebody still waits for it, and the record.
+    /// The last check before a write: the guards, whether the caller still waits, and the record.
     async fn preflight(&mut self, write: Write) -> Result<(), GovernanceError> {
-        self.governance.guard(self.membership, write, &self.call).await?;
+        self.provisioning
+            .guard(self.levels, self.membership, write, &self.call)
+            .await?;
         if self.call.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(GovernanceError::DeadlineExceeded);
         }
@@ -180,40 +181,38 @@ impl<'a> Operation<'a> {
     }
 
     async fn send(&mut self, write: Write) -> Result<WriteResult, GovernanceError> {
-        let Membership { team, user } = self.membership;
-        let upstream = &self.governance.upstream;
-        // Both before and after: a sync that reads the team meanwhile may see it either way, and must not keep the older.
-        self.governance.prefetch.invalidate(team);
-        let echo = match write {
-            Write::Add(role) => upstream.add_member(team, user, role, &self.call).await,
-            Write::Change { to, .. } => upstream.change_role(team, user, to, &self.call).await,
-            Write::Remove(_) => upstream.remove_member(team, user, &self.call).await.map(|()| None),
-        };
-        self.governance.prefetch.invalidate(team);
-        let not_sent = matches!(&echo, Err(error) if !error.may_have_applied());
+        // Both before and after: a sync that reads the grants meanwhile may see either, and must not keep the older.
+        self.provisioning.listings.invalidate(self.membership.resource);
+        let reply = self.levels.write(self.membership, write, &self.call).await;
+        self.provisioning.listings.invalidate(self.membership.resource);
+        let not_sent = matches!(&reply, Err(failure) if !failure.may_have_applied());
         if !not_sent {
-            // Something may have changed: from here on the rest is finished whoever waits for it.
-            self.call = self
-                .call
-                .detached_until(Instant::now() + self.governance.settings.write_timeouts.completion);
+            // The write may have been applied: from here on the rest is finished, also if the caller is gone.
+            self.call = self.call.detached_until(Instant::now() + self.timeouts().completion);
         }
-        match echo {
-            Ok(echo) => Ok(match echo.as_ref().and_then(|row| echoed(row, self.membership)) {
-                Some(role) if Some(role) != write.resulting_role() => WriteResult::Unconfirmed(Some(role)),
-                Some(_) if matches!(write, Write::Add(_)) && echo.as_ref().is_some_and(is_old) => {
-                    WriteResult::AlreadyPresent
+        match reply {
+            Ok(WriteReply::Confirmed) => Ok(WriteResult::Confirmed),
+            Ok(WriteReply::AlreadyPresent) => Ok(WriteResult::AlreadyPresent),
+            Ok(WriteReply::Unconfirmed(shown)) => Ok(WriteResult::Unconfirmed(shown)),
+            Err(failure) => match failure.class {
+                FailureClass::NotFound | FailureClass::Rejected => Ok(WriteResult::Rejected(failure)),
+                FailureClass::NotSent => Ok(WriteResult::NotSent(failure)),
+                FailureClass::Unavailable | FailureClass::Unexpected => Ok(WriteResult::ReplyLost(failure)),
+                FailureClass::Forbidden if matches!(write, Write::Add(_)) => {
+                    Err(self.after_forbidden_add(failure).await)
                 }
-                Some(_) => WriteResult::Confirmed,
-                None => WriteResult::Unconfirmed(None),
-            }),
-            Err(error) => match error.kind {
-                ApiErrorKind::NotFound | ApiErrorKind::Rejected(_) => Ok(WriteResult::Rejected(error)),
-                ApiErrorKind::Unavailable(_) if not_sent => Ok(WriteResult::NotSent(error)),
-                ApiErrorKind::Unavailable(_) | ApiErrorKind::Unexpected(_) => Ok(WriteResult::ReplyLost(error)),
-                ApiErrorKind::Forbidden if matches!(write, Write::Add(_)) => Err(self.after_forbidden_add(error).await),
-                _ => Err(self.governance.call_error(error, &self.call).await),
+                _ => Err(self.explain(failure).await),
             },
         }
+    }
+
+    /// Explains a failure that is not about whether the resource exists.
+    pub(crate) async fn explain(&self, failure: Failure) -> GovernanceError {
+        self.resources.explain(failure, None, &self.call).await
+    }
+
+    pub(crate) fn timeouts(&self) -> &'a WriteTimeouts {
+        &self.provisioning.settings.write_timeouts
     }
 
     /// The write was accepted without a matching echo. Poll until it is visible; stop if both the echo and a read show the same
@@ -221,55 +220,33 @@ impl<'a> Operation<'a> {
     async fn await_visibility(
         &mut self,
         write: Write,
-        before: Option<Role>,
-        echo: Option<Role>,
-    ) -> Result<Option<Role>, GovernanceError> {
+        before: Option<&'static Level>,
+        echo: Option<&'static Level>,
+    ) -> Result<Option<&'static Level>, GovernanceError> {
         self.record_own_write(write);
         let instead = echo.filter(|_| echo != before);
-        let pauses = &self.governance.settings.write_timeouts.read_back_delays;
-        self.poll_role(
-            |current| current == write.resulting_role() || (current.is_some() && current == instead),
+        let pauses = &self.timeouts().read_back_delays;
+        self.poll_level(
+            |current| current == write.resulting_level() || (current.is_some() && current == instead),
             pauses,
         )
         .await
     }
 
     /// A write's reply was lost: it is looked for, and remembered as one that may still come to show.
-    async fn recover_lost_reply(&mut self, write: Write) -> Result<Option<Role>, GovernanceError> {
+    async fn recover_lost_reply(&mut self, write: Write) -> Result<Option<&'static Level>, GovernanceError> {
         self.record_own_write(write);
         self.lost_write = Some(write);
-        let doubts = self.governance.settings.write_timeouts.recheck_delays();
-        self.poll_role(|current| current == write.resulting_role(), doubts)
+        let doubts = self.timeouts().recheck_delays();
+        self.poll_level(|current| current == write.resulting_level(), doubts)
             .await
     }
 
-    fn not_visible_error(&self, write: Write, current: Option<Role>) -> GovernanceError {
+    fn not_visible_error(&self, write: Write, current: Option<&'static Level>) -> GovernanceError {
+        let held = current.map_or_else(|| "holds nothing".to_owned(), |level| format!("is {level}"));
         GovernanceError::Unavailable {
-            endpoint: match write {
-                Write::Add(_) => Endpoint::AddMember,
-                Write::Change { .. } => Endpoint::ChangeRole,
-                Write::Remove(_) => Endpoint::RemoveMember,
-            },
-            why: format!(
-                "the change was sent but does not show ({} now {})",
-                self.user_label,
-                match current {
-                    None => "holds nothing",
-                    Some(Role::Member) => "is member",
-                    Some(Role::Maintainer) => "is maintainer",
-                }
-            ),
+            endpoint: self.levels.endpoint(write),
+            why: format!("the change was sent but does not show ({} now {held})", self.user_label),
         }
     }
-}
-
-/// The role that an echo shows of this pair.
-fn echoed(row: &TeamMember, membership: Membership) -> Option<Role> {
-    (row.user_id == membership.user).then(|| row.role.known()).flatten()
-}
-
-/// Whether a row began long before now, by more than clocks differ.
-fn is_old(row: &TeamMember) -> bool {
-    let began = row.created_at.as_deref().and_then(timestamp);
-    began.is_some_and(|began| Timestamp::now().duration_since(began) > MAX_CLOCK_SKEW)
 }

@@ -6,16 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
-use crate::providers::buildkite::{TeamId, UserId};
-
-/// A user in a team.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Membership {
-    /// The team.
-    pub team: TeamId,
-    /// The user.
-    pub user: UserId,
-}
+use crate::governance::model::Membership;
 
 /// One fair lock per membership.
 #[derive(Debug, Default)]
@@ -46,16 +37,8 @@ impl KeyedLock {
 mod tests {
     use std::time::Duration;
 
-    use uuid::Uuid;
-
     use super::*;
-
-    fn membership(number: u128) -> Membership {
-        Membership {
-            team: Uuid::from_u128(number).into(),
-            user: Uuid::from_u128(number).into(),
-        }
-    }
+    use crate::governance::model::examples::membership;
 
     #[tokio::test(start_paused = true)]
     async fn a_membership_is_locked_by_one_request_and_others_do_not_wait() {

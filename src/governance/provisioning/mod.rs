@@ -1,27 +1,24 @@
-//! Grants and revokes: the role held now is read, the table decides, one change is made, and it is confirmed by what
-//! Buildkite echoes or by reading again.
+//! Grants and revokes: the level that is held is read, the plan decides, one change is made, and it is confirmed by the response
+//! or by reading again.
 //!
-//! [`plan`] is the table, [`execute`] the reading, writing and confirming, [`rejected_write`] what a refused write means,
-//! [`keyed_lock`] the order of calls about one pair, `principal` who is meant, [`protection`] what is never touched, `audit` the
-//! record. A write that was begun is finished and recorded even if the caller hangs up, so it runs in a task of its own; a
-//! caller that is gone before the write begins has changed nothing.
+//! [`plan`] is the table, `execute` reads, writes and confirms, `rejected_write` decides what a rejected write means, `keyed_lock`
+//! orders requests about one membership, `principal` resolves the principal, [`protection`] holds the guards, `audit` the record.
+//! A write that was begun is finished and recorded even if the caller disconnects, so it runs in a task of its own; a caller that
+//! disconnects before the write begins has changed nothing.
 
 mod audit;
 mod disconnect;
-pub mod display_names;
-pub mod execute;
-pub mod keyed_lock;
+mod execute;
+mod keyed_lock;
 mod outcome;
 pub mod plan;
 mod preview;
 mod principal;
 pub mod protection;
-pub mod read_back;
-pub mod recent_writes;
-pub mod rejected_write;
-#[cfg(test)]
-mod tests;
-pub mod timeouts;
+mod read_back;
+mod recent_writes;
+mod rejected_write;
+mod timeouts;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,22 +30,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use audit::AuditSink;
-pub use disconnect::OwnToken;
-pub use keyed_lock::Membership;
 pub use outcome::{Outcome, ProvisioningResult};
-pub use plan::{MaintainerRevoke, OperationKind, Plan, Request, Write, decide};
+pub use plan::{MaintainerRevoke, OperationKind, Plan, Request, Write};
 pub use preview::Preview;
 pub use protection::Protected;
 pub(crate) use protection::ProtectedNames;
 pub use timeouts::WriteTimeouts;
 
-use super::{EntitlementId, Governance, GovernanceError, GrantId, Principal};
-use crate::providers::buildkite::{CallContext, Lane};
+use super::directory::Directory;
+use super::model::{EntitlementId, GrantId, Level, Membership, Principal, ResourceId};
+use super::provider::{Assignable, Provider, ResourceType};
+use super::sync::Listings;
+use super::{CallContext, GovernanceError, Lane};
 use audit::{Attempt, Audit, AuditRecord};
-use display_names::DisplayNames;
 use execute::Operation;
 use keyed_lock::KeyedLock;
-use principal::Directory;
 use protection::Protections;
 use recent_writes::RecentWrites;
 
@@ -57,27 +53,38 @@ pub(crate) fn file_sink(path: PathBuf) -> Arc<dyn AuditSink> {
     Audit::file(path)
 }
 
-/// What provisioning keeps between calls.
-#[derive(Debug, Default)]
-pub(crate) struct Provisioning {
-    membership_locks: KeyedLock,
-    recent_writes: RecentWrites,
-    directory: Directory,
-    protections: Protections,
-    pub(crate) display_names: DisplayNames,
-    audit: Arc<Audit>,
-    in_flight: TaskTracker,
-    shutdown: CancellationToken,
+/// What an operator decides about provisioning.
+#[derive(Debug, Clone)]
+pub(crate) struct ProvisioningSettings {
+    /// Whether grants and revokes are carried out.
+    pub(crate) enabled: bool,
+    /// What becomes of a maintainer whose level is revoked.
+    pub(crate) maintainer_revoke: MaintainerRevoke,
+    /// Resources and users that no grant or revoke changes.
+    pub(crate) protected: Protected,
+    /// How long writes are given.
+    pub(crate) write_timeouts: WriteTimeouts,
+    /// How old the lists may be in which e-mails and protected names are looked up.
+    pub(crate) directory_max_age: Duration,
+    /// How old health's evidence may be.
+    pub(crate) health_max_age: Duration,
 }
 
-impl Provisioning {
-    /// Records on the log and in `sink`; `news` is notified when health has something to say.
-    pub(crate) fn new(sink: Option<Arc<dyn AuditSink>>, append: Duration, news: Arc<Notify>) -> Self {
-        Self {
-            audit: Arc::new(Audit::new(sink, append, news)),
-            ..Self::default()
-        }
-    }
+/// Grants and revokes levels, one request for each membership at a time.
+#[derive(Debug)]
+pub struct Provisioning {
+    provider: Arc<dyn Provider>,
+    listings: Arc<Listings>,
+    directory: Arc<Directory>,
+    settings: ProvisioningSettings,
+    membership_locks: KeyedLock,
+    recent_writes: RecentWrites,
+    protections: Protections,
+    audit: Arc<Audit>,
+    /// Notified when health may have changed.
+    changed: Arc<Notify>,
+    in_flight: TaskTracker,
+    shutdown: CancellationToken,
 }
 
 /// The caller of a request, and its deadlines.
@@ -115,7 +122,31 @@ pub struct MalformedRequest {
     pub principal: Option<Principal>,
 }
 
-impl Governance {
+impl Provisioning {
+    /// Changes what `provider` has. Records on the log and in `sink`; `changed` is notified when health may have changed.
+    pub(crate) fn new(
+        provider: Arc<dyn Provider>,
+        listings: Arc<Listings>,
+        directory: Arc<Directory>,
+        settings: ProvisioningSettings,
+        sink: Option<Arc<dyn AuditSink>>,
+        changed: Arc<Notify>,
+    ) -> Self {
+        Self {
+            provider,
+            listings,
+            directory,
+            audit: Arc::new(Audit::new(sink, settings.write_timeouts.append, Arc::clone(&changed))),
+            settings,
+            membership_locks: KeyedLock::default(),
+            recent_writes: RecentWrites::default(),
+            protections: Protections::default(),
+            changed,
+            in_flight: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        }
+    }
+
     /// Grants the entitlement to `principal`.
     ///
     /// # Errors
@@ -126,7 +157,7 @@ impl Governance {
         principal: Principal,
         context: RequestContext,
     ) -> Result<ProvisioningResult, GovernanceError> {
-        self.provision(Request::Grant(entitlement.role), entitlement, principal, context)
+        self.provision(Request::Grant(entitlement.level), entitlement, principal, context)
             .await
     }
 
@@ -140,7 +171,7 @@ impl Governance {
         principal: Principal,
         context: RequestContext,
     ) -> Result<ProvisioningResult, GovernanceError> {
-        self.provision(Request::Revoke(entitlement.role), entitlement, principal, context)
+        self.provision(Request::Revoke(entitlement.level), entitlement, principal, context)
             .await
     }
 
@@ -163,31 +194,37 @@ impl Governance {
         refused.err().unwrap_or(GovernanceError::Abandoned)
     }
 
+    /// Whether grants and revokes are carried out.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.settings.enabled
+    }
+
     /// Why audit records cannot be written, if they cannot.
     #[must_use]
     pub fn audit_error(&self) -> Option<String> {
-        self.provisioning.audit.error()
+        self.audit.error()
     }
 
     /// Where audit records cannot be written, finds out whether they can be again.
     pub(crate) async fn recheck_audit(&self) {
-        self.provisioning.audit.recheck().await;
+        self.audit.recheck().await;
     }
 
     /// Starts no further write: requests that wait for a lock or for the budget end as `ShuttingDown`.
     pub fn stop_accepting(&self) {
-        self.provisioning.shutdown.cancel();
+        self.shutdown.cancel();
     }
 
     /// Resolves once nothing new is begun.
     pub async fn ending(&self) {
-        self.provisioning.shutdown.cancelled().await;
+        self.shutdown.cancelled().await;
     }
 
     /// Resolves once every grant and revoke that was begun is finished, also those whose caller is gone.
     pub async fn drain(&self) {
-        self.provisioning.in_flight.close();
-        self.provisioning.in_flight.wait().await;
+        self.in_flight.close();
+        self.in_flight.wait().await;
     }
 
     async fn provision(
@@ -199,7 +236,7 @@ impl Governance {
     ) -> Result<ProvisioningResult, GovernanceError> {
         let call = CallContext::new(Lane::Provisioning)
             .with_deadline(context.deadline)
-            .with_cancellation(&self.provisioning.shutdown);
+            .with_cancellation(&self.shutdown);
         let mut record = self.record(
             request.operation(),
             Some(entitlement),
@@ -216,18 +253,17 @@ impl Governance {
             }
         };
         let cancel_guard = call.cancel_on_drop();
-        let governance = Arc::clone(self);
-        let task = self.provisioning.in_flight.spawn(async move {
-            let _turn = guard;
-            let user_label = governance.provisioning.display_names.user_label(&principal);
-            let outcome = Operation::new(&governance, membership, user_label, request, call, &mut record)
-                .run()
+        let provisioning = Arc::clone(self);
+        let task = self.in_flight.spawn(async move {
+            let _exclusive = guard;
+            let outcome = provisioning
+                .carry_out(membership, &principal, request, call, &mut record)
                 .await;
-            let outcome = outcome.map_err(|error| governance.as_shutdown_error(error, &context));
+            let outcome = outcome.map_err(|error| provisioning.as_shutdown_error(error, &context));
             let before = record.before();
             record.write_outcome(&outcome).await;
             // Whether the record could be written is part of health.
-            governance.recorder.notify();
+            provisioning.changed.notify_one();
             (outcome, before)
         });
         let (outcome, before) = match task.await {
@@ -242,11 +278,44 @@ impl Governance {
         Ok(ProvisioningResult {
             grant: GrantId {
                 entitlement,
-                user: membership.user,
+                principal: membership.principal,
             },
             outcome: outcome?,
             before,
         })
+    }
+
+    async fn carry_out(
+        &self,
+        membership: Membership,
+        principal: &Principal,
+        request: Request,
+        call: CallContext,
+        record: &mut AuditRecord,
+    ) -> Result<Outcome, GovernanceError> {
+        let seam = self.assignable(membership.resource)?;
+        let user_label = self.directory.user_label(principal);
+        Operation::new(self, seam, membership, user_label, request, call, record)
+            .run()
+            .await
+    }
+
+    /// The resource's type, and how its levels are read and written.
+    fn assignable(&self, resource: ResourceId) -> Result<(&dyn ResourceType, &dyn Assignable), GovernanceError> {
+        let resources = self.listings.resource_type(resource.resource_type)?;
+        let levels = resources.assignable().ok_or_else(|| GovernanceError::Invalid {
+            field: "entitlement.id",
+            problem: format!("the levels of a {} cannot be changed", resource.resource_type),
+        })?;
+        Ok((resources.as_ref(), levels))
+    }
+
+    /// The level that takes the place of a revoked one; `None` if it is removed.
+    fn level_instead(&self, resource: ResourceId, request: Request) -> Option<&'static Level> {
+        match (request, self.settings.maintainer_revoke) {
+            (Request::Revoke(level), MaintainerRevoke::Demote) => resource.resource_type.level_below(level),
+            _ => None,
+        }
     }
 
     fn record(
@@ -257,15 +326,14 @@ impl Governance {
         context: RequestContext,
         call: CallContext,
     ) -> AuditRecord {
-        let display_names = &self.provisioning.display_names;
         let attempt = Attempt {
             context,
             operation,
             entitlement,
             principal,
-            team_slug: entitlement.and_then(|entitlement| display_names.slug(entitlement.team)),
+            team_slug: entitlement.and_then(|entitlement| self.directory.handle(entitlement.resource)),
         };
-        AuditRecord::new(Arc::clone(&self.provisioning.audit), attempt, call)
+        AuditRecord::new(Arc::clone(&self.audit), attempt, call)
     }
 
     /// Acquires the membership lock before spawning, so requests run in arrival order and a caller that disconnects while queued
@@ -277,22 +345,22 @@ impl Governance {
         record: &mut AuditRecord,
         call: &CallContext,
     ) -> Result<(Membership, keyed_lock::MembershipGuard), GovernanceError> {
-        if !self.settings.provisioning {
+        if !self.settings.enabled {
             return Err(GovernanceError::ProvisioningDisabled);
         }
         if call.is_cancelled() {
             return Err(GovernanceError::ShuttingDown);
         }
-        let user = self.resolve_principal(principal, call).await?;
-        record.set_user(user, self.provisioning.display_names.email(user));
+        let principal = self.resolve_principal(principal, call).await?;
+        record.set_user(principal, self.directory.handle(principal));
         let membership = Membership {
-            team: entitlement.team,
-            user,
+            resource: entitlement.resource,
+            principal,
         };
         let guard = tokio::select! {
             biased;
             () = call.cancelled() => return Err(GovernanceError::ShuttingDown),
-            guard = self.provisioning.membership_locks.acquire(membership, call.deadline()) => guard,
+            guard = self.membership_locks.acquire(membership, call.deadline()) => guard,
         };
         Ok((membership, guard.ok_or(GovernanceError::DeadlineExceeded)?))
     }
@@ -301,7 +369,7 @@ impl Governance {
     /// caller is gone.
     fn as_shutdown_error(&self, error: GovernanceError, context: &RequestContext) -> GovernanceError {
         match error {
-            GovernanceError::Abandoned if self.provisioning.shutdown.is_cancelled() => GovernanceError::ShuttingDown,
+            GovernanceError::Abandoned if self.shutdown.is_cancelled() => GovernanceError::ShuttingDown,
             GovernanceError::Abandoned => context.disconnect_error(),
             other => other,
         }

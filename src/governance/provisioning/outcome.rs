@@ -1,8 +1,7 @@
 //! What a grant or revoke came to.
 
 use super::plan::{Request, Write};
-use crate::governance::{EntitlementId, GrantId};
-use crate::providers::buildkite::Role;
+use crate::governance::model::{EntitlementId, GrantId, Level};
 
 /// What a grant or revoke came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +11,7 @@ pub enum Outcome {
     /// The role was held already.
     AlreadyExists,
     /// The role took the place of this one.
-    Replaced(Role),
+    Replaced(&'static Level),
     /// The role was taken away.
     Revoked,
     /// The role was not held.
@@ -60,18 +59,18 @@ pub struct ProvisioningResult {
     /// What became of it.
     pub outcome: Outcome,
     /// The role that was read first; none for none.
-    pub before: Option<Role>,
+    pub before: Option<&'static Level>,
 }
 
 impl ProvisioningResult {
     /// The grant that this one took the place of.
     #[must_use]
     pub fn replaced(&self) -> Option<GrantId> {
-        let Outcome::Replaced(role) = self.outcome else {
+        let Outcome::Replaced(level) = self.outcome else {
             return None;
         };
         let entitlement = EntitlementId {
-            role,
+            level,
             ..self.grant.entitlement
         };
         Some(GrantId {

@@ -1,26 +1,44 @@
-//! The decision table, cell by cell as the design has it.
+//! The plan of a change: what has to be written, given the level that is requested and the level that is held.
 //!
-//! | request | holds nothing | is member | is maintainer |
+//! | request | holds nothing | holds the level | holds another level |
 //! | --- | --- | --- | --- |
-//! | grant member | POST | already so | PATCH |
-//! | grant maintainer | POST | PATCH | already so |
-//! | revoke member | already so | DELETE | already so: never ejects a promoted person |
-//! | revoke maintainer | already so | already so | DELETE, or PATCH to member where the operator chose that |
+//! | grant | add | no change | change to it |
+//! | revoke | no change | remove, or change to the level that the operator chose instead | no change: a level that is not named is never taken away |
 //!
-//! The last column, people outside the organization, cannot be told before a write is refused: see [`super::execute`].
+//! Members and maintainers of a team are the case of two levels. A principal outside the organization cannot be recognised
+//! before a write is rejected: see [`super::execute`].
 
-use crate::providers::buildkite::Role;
+use crate::governance::model::Level;
 
-/// The request, with its role.
+/// What is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Request {
-    /// Grant the role.
-    Grant(Role),
-    /// Revoke the role.
-    Revoke(Role),
+    /// The principal shall hold the level.
+    Grant(&'static Level),
+    /// The principal shall hold the level no longer.
+    Revoke(&'static Level),
 }
 
-/// A grant or a revoke, of any role.
+impl Request {
+    /// Which of the two it is.
+    #[must_use]
+    pub fn operation(self) -> OperationKind {
+        match self {
+            Self::Grant(_) => OperationKind::Grant,
+            Self::Revoke(_) => OperationKind::Revoke,
+        }
+    }
+
+    /// The level that the request names.
+    #[must_use]
+    pub fn level(self) -> &'static Level {
+        match self {
+            Self::Grant(level) | Self::Revoke(level) => level,
+        }
+    }
+}
+
+/// A grant or a revoke, of any level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OperationKind {
     /// A grant.
@@ -40,107 +58,64 @@ impl OperationKind {
     }
 }
 
-impl Request {
-    /// Which of the two it is.
-    #[must_use]
-    pub fn operation(self) -> OperationKind {
-        match self {
-            Self::Grant(_) => OperationKind::Grant,
-            Self::Revoke(_) => OperationKind::Revoke,
-        }
-    }
-
-    /// The role that it is about.
-    #[must_use]
-    pub fn role(self) -> Role {
-        match self {
-            Self::Grant(role) | Self::Revoke(role) => role,
-        }
-    }
-}
-
-/// What becomes of a maintainer whose role is revoked (`--maintainer-revoke`).
+/// What becomes of a maintainer whose level is revoked (`--maintainer-revoke`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MaintainerRevoke {
-    /// They leave the team.
+    /// The principal holds nothing any more.
     #[default]
     Remove,
-    /// They stay as a member.
+    /// The principal keeps the level below.
     Demote,
 }
 
-/// A change that has to be made in Buildkite.
+/// One write to the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
-    /// POST.
-    Add(Role),
-    /// PATCH: never by way of a removal.
+    /// The principal holds nothing and gets the level.
+    Add(&'static Level),
+    /// The principal goes from one level to another, never by way of a removal.
     Change {
-        /// The role held until then.
-        from: Role,
-        /// The role held from then on.
-        to: Role,
+        /// The level held until then.
+        from: &'static Level,
+        /// The level held from then on.
+        to: &'static Level,
     },
-    /// DELETE.
-    Remove(Role),
+    /// The principal loses the level and holds nothing.
+    Remove(&'static Level),
 }
 
 impl Write {
-    /// The role held once the write took effect.
+    /// The level that is held once the write took effect.
     #[must_use]
-    pub fn resulting_role(self) -> Option<Role> {
+    pub fn resulting_level(self) -> Option<&'static Level> {
         match self {
-            Self::Add(role) | Self::Change { to: role, .. } => Some(role),
+            Self::Add(level) | Self::Change { to: level, .. } => Some(level),
             Self::Remove(_) => None,
         }
     }
 }
 
-/// What has to be done about a request, given the role held now.
+/// What has to be done about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// The membership is as requested already.
+    /// The request is fulfilled already.
     NoChange,
-    /// Make this change.
+    /// Send this write.
     Apply(Write),
 }
 
-/// The table.
+/// Plans a request for a principal that holds `held`. A revoked level is replaced by `instead` where that is given.
 #[must_use]
-#[expect(clippy::match_same_arms, reason = "each arm is a cell of the table above")]
-pub fn decide(request: Request, held: Option<Role>, maintainer_revoke: MaintainerRevoke) -> Plan {
-    use Plan::{Apply, NoChange};
-    use Request::{Grant, Revoke};
-    use Role::{Maintainer, Member};
-
+pub fn plan(request: Request, held: Option<&'static Level>, instead: Option<&'static Level>) -> Plan {
     match (request, held) {
-        (Grant(Member), None) => Apply(Write::Add(Member)),
-        (Grant(Member), Some(Member)) => NoChange,
-        (Grant(Member), Some(Maintainer)) => Apply(Write::Change {
-            from: Maintainer,
-            to: Member,
+        (Request::Grant(level), None) => Plan::Apply(Write::Add(level)),
+        (Request::Grant(level), Some(held)) if held == level => Plan::NoChange,
+        (Request::Grant(to), Some(from)) => Plan::Apply(Write::Change { from, to }),
+        (Request::Revoke(level), Some(from)) if from == level => Plan::Apply(match instead {
+            Some(to) if to != level => Write::Change { from, to },
+            _ => Write::Remove(level),
         }),
-
-        (Grant(Maintainer), None) => Apply(Write::Add(Maintainer)),
-        (Grant(Maintainer), Some(Member)) => Apply(Write::Change {
-            from: Member,
-            to: Maintainer,
-        }),
-        (Grant(Maintainer), Some(Maintainer)) => NoChange,
-
-        (Revoke(Member), None) => NoChange,
-        (Revoke(Member), Some(Member)) => Apply(Write::Remove(Member)),
-        (Revoke(Member), Some(Maintainer)) => NoChange,
-
-        (Revoke(Maintainer), None) => NoChange,
-        (Revoke(Maintainer), Some(Member)) => NoChange,
-        (Revoke(Maintainer), Some(Maintainer)) => match maintainer_revoke {
-            MaintainerRevoke::Remove => Apply(Write::Remove(Maintainer)),
-            MaintainerRevoke::Demote => Apply(Write::Change {
-                from: Maintainer,
-                to: Member,
-            }),
-        },
+        (Request::Revoke(_), _) => Plan::NoChange,
     }
 }
 
@@ -148,21 +123,34 @@ pub fn decide(request: Request, held: Option<Role>, maintainer_revoke: Maintaine
 mod tests {
     use super::*;
 
+    fn level(slug: &'static str, order: u32) -> &'static Level {
+        Box::leak(Box::new(Level {
+            slug,
+            display_name: slug,
+            order,
+            describe: str::to_owned,
+        }))
+    }
+
+    fn levels() -> [&'static Level; 3] {
+        [level("read", 1), level("build", 2), level("manage", 3)]
+    }
+
+    fn held() -> impl Iterator<Item = Option<&'static Level>> {
+        levels().into_iter().map(Some).chain([None])
+    }
+
     #[test]
-    fn a_decision_that_was_carried_out_leaves_nothing_to_do() {
-        for request in Role::ALL
+    fn a_plan_that_was_carried_out_leaves_nothing_to_do() {
+        let requests = levels()
             .into_iter()
-            .flat_map(|role| [Request::Grant(role), Request::Revoke(role)])
-        {
-            for held in [None, Some(Role::Member), Some(Role::Maintainer)] {
-                for mode in [MaintainerRevoke::Remove, MaintainerRevoke::Demote] {
-                    if let Plan::Apply(write) = decide(request, held, mode) {
-                        assert_ne!(write.resulting_role(), held, "{request:?} {held:?}");
-                        assert_eq!(
-                            decide(request, write.resulting_role(), mode),
-                            Plan::NoChange,
-                            "{request:?} {held:?}"
-                        );
+            .flat_map(|level| [Request::Grant(level), Request::Revoke(level)]);
+        for request in requests {
+            for held in held() {
+                for instead in levels().into_iter().map(Some).chain([None]) {
+                    if let Plan::Apply(write) = plan(request, held, instead) {
+                        let after = plan(request, write.resulting_level(), instead);
+                        assert_eq!(after, Plan::NoChange, "{request:?} of {held:?} with {instead:?}");
                     }
                 }
             }
@@ -170,20 +158,20 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_member_revoke_never_ejects_a_maintainer() {
-        let decision = decide(
-            Request::Revoke(Role::Member),
-            Some(Role::Maintainer),
-            MaintainerRevoke::Remove,
-        );
-        assert_eq!(decision, Plan::NoChange);
+    fn a_revoke_never_touches_a_level_that_it_does_not_name() {
+        for named in levels() {
+            for held in held().filter(|held| *held != Some(named)) {
+                assert_eq!(plan(Request::Revoke(named), held, None), Plan::NoChange);
+            }
+        }
     }
 
     #[test]
-    fn a_role_change_is_one_patch_and_never_a_removal() {
-        for (held, wanted) in [(Role::Member, Role::Maintainer), (Role::Maintainer, Role::Member)] {
-            let decision = decide(Request::Grant(wanted), Some(held), MaintainerRevoke::Remove);
-            assert_eq!(decision, Plan::Apply(Write::Change { from: held, to: wanted }));
+    fn a_grant_to_a_principal_with_another_level_is_one_change() {
+        let [read, build, manage] = levels();
+        for (from, to) in [(read, manage), (manage, build)] {
+            let expected = Plan::Apply(Write::Change { from, to });
+            assert_eq!(plan(Request::Grant(to), Some(from), None), expected);
         }
     }
 }

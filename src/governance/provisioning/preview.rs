@@ -1,62 +1,53 @@
 //! What a request would do, found out without doing it, and teams by the names that people use.
 
-use std::time::Duration;
+use super::plan::{Plan, Request, Write, plan};
+use super::read_back::read_level;
+use super::{Outcome, Provisioning};
+use crate::governance::model::{EntitlementId, Level, Membership, Principal, Resource, ResourceId, ResourceTypeInfo};
+use crate::governance::{CallContext, GovernanceError, Lane};
 
-use super::plan::{Plan, Request, Write, decide};
-use super::{Membership, Outcome};
-use crate::governance::{EntitlementId, Governance, GovernanceError, OwnerRole, Principal};
-use crate::providers::buildkite::{CallContext, Lane, Role, Team, UserId};
-
-/// What a request would come to if nothing changed before it.
+/// What a request would result in if nothing changed before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preview {
-    /// The user whom the principal names.
-    pub user: UserId,
-    /// The role that is held now; none for none.
-    pub held: Option<Role>,
-    /// What would come of the request.
+    /// The resource that the principal names.
+    pub principal: ResourceId,
+    /// The level that is held now.
+    pub held: Option<&'static Level>,
+    /// The outcome of the request.
     pub outcome: Outcome,
 }
 
-impl Governance {
-    /// The team with this slug, or this id, in a list that is read now.
+impl Provisioning {
+    /// The resource with this name (a team's slug) or this id, in a list that is read now.
     ///
     /// # Errors
-    /// `Invalid` where no team is listed under the name, or whatever keeps the list from being read whole.
-    pub async fn team_named(&self, named: &str) -> Result<Team, GovernanceError> {
-        let call = self.changing();
-        let looked = async {
-            let teams: Vec<Team> = self.read_all(&call).await?;
-            let by_slug = teams.iter().find(|team| team.slug.as_deref() == Some(named));
-            let found = by_slug.or_else(|| teams.iter().find(|team| team.id.to_string() == named));
-            match found {
-                Some(team) => {
-                    self.provisioning.display_names.record_teams(std::slice::from_ref(team));
-                    Ok(team.clone())
-                }
-                None => Err(self.no_team_named(named, &call).await?),
+    /// `Invalid` if no resource is listed under the name, or what keeps the list from being read completely.
+    pub async fn find_resource(
+        &self,
+        resource_type: &'static ResourceTypeInfo,
+        name: &str,
+    ) -> Result<Resource, GovernanceError> {
+        let call = self.new_call();
+        let find = async {
+            let listed = self.listings.all(resource_type, &call).await?;
+            let by_name = listed
+                .iter()
+                .position(|resource| resource.handle.as_deref() == Some(name));
+            let by_id = || listed.iter().position(|resource| resource.id.id.to_string() == name);
+            match by_name.or_else(by_id).and_then(|at| listed.into_iter().nth(at)) {
+                Some(resource) => Ok(resource),
+                None => Err(self
+                    .listings
+                    .resource_type(resource_type)?
+                    .explain_unlisted(name, &call)
+                    .await),
             }
         };
-        looked.await.map_err(|error| self.because_it_ends(error))
+        find.await.map_err(|error| self.or_shutting_down(error))
     }
 
-    /// That a list lacks a team proves its absence only to an organization admin.
-    async fn no_team_named(&self, named: &str, call: &CallContext) -> Result<GovernanceError, GovernanceError> {
-        let status = self.credential_status(Duration::ZERO, call).await?;
-        let problem = match status.owner_role {
-            OwnerRole::Admin | OwnerRole::Unknown => {
-                format!("no team has the slug `{named}`: `list teams` shows which there are")
-            }
-            OwnerRole::Member => format!(
-                "the token's owner {} is shown no team with the slug `{named}`: check the slug, or use an organization admin's token, as secret teams are hidden from others",
-                status.owner_label()
-            ),
-        };
-        Ok(GovernanceError::Invalid { field: "team", problem })
-    }
-
-    /// What `request` would do, by the same reads, table and guards as a request that is carried out. Nothing is written, and
-    /// nothing is recorded.
+    /// The outcome that `request` would have, by the same reads, plan and guards as a request that is carried out. Nothing is
+    /// written, and nothing is recorded.
     ///
     /// # Errors
     /// As for the request itself, except that provisioning may be off.
@@ -66,51 +57,53 @@ impl Governance {
         entitlement: EntitlementId,
         principal: &Principal,
     ) -> Result<Preview, GovernanceError> {
-        let call = self.changing();
-        self.looked_ahead(request, entitlement, principal, &call)
+        let call = self.new_call();
+        self.predict(request, entitlement, principal, &call)
             .await
-            .map_err(|error| self.because_it_ends(error))
+            .map_err(|error| self.or_shutting_down(error))
     }
 
-    async fn looked_ahead(
+    async fn predict(
         &self,
         request: Request,
         entitlement: EntitlementId,
         principal: &Principal,
         call: &CallContext,
     ) -> Result<Preview, GovernanceError> {
+        let resource = entitlement.resource;
         let membership = Membership {
-            team: entitlement.team,
-            user: self.resolve_principal(principal, call).await?,
+            resource,
+            principal: self.resolve_principal(principal, call).await?,
         };
-        let held = self.role_held(membership, call).await?;
-        let outcome = match decide(request, held, self.settings.maintainer_revoke) {
+        let (resources, levels) = self.assignable(resource)?;
+        let held = read_level(resources, levels, membership, call).await?;
+        let outcome = match plan(request, held, self.level_instead(resource, request)) {
             Plan::NoChange => Outcome::unchanged(request),
             Plan::Apply(write) => {
-                self.guard(membership, write, call).await?;
-                if matches!(write, Write::Add(_)) && self.is_outsider(membership.user, call).await? {
-                    let person = self.provisioning.display_names.user_label(principal);
+                self.guard(levels, membership, write, call).await?;
+                if matches!(write, Write::Add(_)) && self.listings.is_absent(membership.principal, call).await? {
+                    let person = self.directory.user_label(principal);
                     return Err(GovernanceError::UserNotInOrganization { person });
                 }
                 Outcome::of(request, write)
             }
         };
         Ok(Preview {
-            user: membership.user,
+            principal: membership.principal,
             held,
             outcome,
         })
     }
 
-    /// A call on the lane of changes, given up once nothing new is begun.
-    pub(crate) fn changing(&self) -> CallContext {
-        CallContext::new(Lane::Provisioning).with_cancellation(&self.provisioning.shutdown)
+    /// A call on the lane of changes; it is cancelled when nothing new is begun any more.
+    pub(super) fn new_call(&self) -> CallContext {
+        CallContext::new(Lane::Provisioning).with_cancellation(&self.shutdown)
     }
 
-    /// Such a call is abandoned for no other reason.
-    pub(crate) fn because_it_ends(&self, error: GovernanceError) -> GovernanceError {
+    /// Says that the process ends, of a call that is cancelled for no other reason.
+    pub(super) fn or_shutting_down(&self, error: GovernanceError) -> GovernanceError {
         match error {
-            GovernanceError::Abandoned if self.provisioning.shutdown.is_cancelled() => GovernanceError::ShuttingDown,
+            GovernanceError::Abandoned if self.shutdown.is_cancelled() => GovernanceError::ShuttingDown,
             other => other,
         }
     }

@@ -1,58 +1,36 @@
-//! Resolves a principal: a user's UUID as it is, or the only user with an e-mail address.
+//! Resolves a principal: an id as it is, or the only user with an e-mail address.
 //!
-//! Addresses are compared without regard to ASCII case. The people are read once and kept for a while; an address that does
-//! not lead to one person in what was kept is looked for in a list that was read since the request came, and whoever was found
-//! is confirmed with their own record before anything is written.
+//! Addresses are compared without regard to ASCII case. The list of users is read once and kept for a while. An address that
+//! does not lead to one user in that list is looked up in a list that was read since the request came, and the user that was
+//! found is confirmed by their own record before anything is written.
 
-use std::collections::HashMap;
+use super::Provisioning;
+use crate::governance::directory::Freshness;
+use crate::governance::model::{Principal, ResourceId, ResourceKind, ResourceTypeInfo};
+use crate::governance::provider::FailureClass;
+use crate::governance::{CallContext, GovernanceError};
 
-use tokio::sync::Mutex;
-use tokio::time::Instant;
-
-use crate::governance::{Governance, GovernanceError, Principal};
-use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, OrganizationMember, UserId};
-
-/// How fresh the list of users has to be.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Freshness {
-    /// The one that is kept, unless it is older than the setting allows.
-    Cached,
-    /// One whose reading began at this moment or later: many who ask for it share one reading.
-    ReadAfter(Instant),
-}
-
-/// People by e-mail, in lower case.
-type ByEmail = HashMap<String, Vec<UserId>>;
-
-/// The people that were read last, and when that reading began.
-#[derive(Debug, Default)]
-pub(crate) struct Directory {
-    last: Mutex<Option<(Instant, ByEmail)>>,
-}
-
-impl Governance {
-    /// The user whom a principal names.
+impl Provisioning {
+    /// The resource that a principal names.
     pub(crate) async fn resolve_principal(
         &self,
         principal: &Principal,
         call: &CallContext,
-    ) -> Result<UserId, GovernanceError> {
+    ) -> Result<ResourceId, GovernanceError> {
         let email = match principal {
-            Principal::User(user) => return Ok(*user),
+            Principal::Resource(resource) => return Ok(*resource),
             Principal::Email(email) => email,
         };
-        let cached = self.users_with_email(email, Freshness::Cached, call).await?;
-        if let [user] = cached.as_slice()
+        let cached = Freshness::YoungerThan(self.settings.directory_max_age);
+        if let [user] = self.users_with_email(email, cached, call).await?.as_slice()
             && self.has_email(*user, email, call).await?
         {
             return Ok(*user);
         }
-        let fresh = self
-            .users_with_email(email, Freshness::ReadAfter(call.begun()), call)
-            .await?;
-        match fresh.as_slice() {
+        let fresh = Freshness::ReadAfter(call.begun());
+        match self.users_with_email(email, fresh, call).await?.as_slice() {
             [user] if self.has_email(*user, email, call).await? => Ok(*user),
-            // The one whom the list showed has it no longer.
+            // The user in the list has another address now.
             [] | [_] => Err(GovernanceError::UserNotInOrganization { person: email.clone() }),
             several => Err(GovernanceError::AmbiguousPrincipal {
                 email: email.clone(),
@@ -67,50 +45,29 @@ impl Governance {
         email: &str,
         freshness: Freshness,
         call: &CallContext,
-    ) -> Result<Vec<UserId>, GovernanceError> {
-        let accepts = |read: Instant| match freshness {
-            Freshness::Cached => read.elapsed() < self.settings.directory_max_age,
-            Freshness::ReadAfter(moment) => read >= moment,
-        };
-        let mut last = self.provisioning.directory.last.lock().await;
-        if !last.as_ref().is_some_and(|(read, _)| accepts(*read)) {
-            let begun = Instant::now();
-            *last = Some((begun, self.read_users_by_email(call).await?));
-        }
-        let found = last
-            .as_ref()
-            .and_then(|(_, users)| users.get(&email.to_ascii_lowercase()));
-        Ok(found.cloned().unwrap_or_default())
+    ) -> Result<Vec<ResourceId>, GovernanceError> {
+        let users = self.type_of_kind(ResourceKind::User)?;
+        let read = || self.listings.all(users, call);
+        self.directory.users_with_email(email, freshness, read).await
     }
 
-    async fn read_users_by_email(&self, call: &CallContext) -> Result<ByEmail, GovernanceError> {
-        let members: Vec<OrganizationMember> = self.read_all(call).await?;
-        self.provisioning.display_names.record_users(&members);
-        let mut users = ByEmail::new();
-        for user in members {
-            if let Some(email) = user.email {
-                let ids = users.entry(email.to_ascii_lowercase()).or_default();
-                if !ids.contains(&user.id) {
-                    ids.push(user.id);
-                }
-            }
-        }
-        Ok(users)
+    /// The first resource type of a kind.
+    pub(crate) fn type_of_kind(&self, kind: ResourceKind) -> Result<&'static ResourceTypeInfo, GovernanceError> {
+        let mut types = self.listings.catalog().types().iter().copied();
+        types
+            .find(|known| known.kind == kind)
+            .ok_or_else(|| GovernanceError::Invalid {
+                field: "principal.id",
+                problem: "the provider has no resource type for it".to_owned(),
+            })
     }
 
-    pub(crate) async fn has_email(
-        &self,
-        user: UserId,
-        email: &str,
-        call: &CallContext,
-    ) -> Result<bool, GovernanceError> {
-        match self.upstream.person(user, call).await {
-            Ok(user) => Ok(user.email.is_some_and(|has| has.eq_ignore_ascii_case(email))),
-            Err(ApiError {
-                kind: ApiErrorKind::NotFound,
-                ..
-            }) => Ok(false),
-            Err(error) => Err(self.call_error(error, call).await),
+    async fn has_email(&self, user: ResourceId, email: &str, call: &CallContext) -> Result<bool, GovernanceError> {
+        let users = self.listings.resource_type(user.resource_type)?;
+        match users.get(user.id, call).await {
+            Ok(user) => Ok(user.handle.is_some_and(|has| has.eq_ignore_ascii_case(email))),
+            Err(failure) if failure.class == FailureClass::NotFound => Ok(false),
+            Err(failure) => Err(users.explain(failure, None, call).await),
         }
     }
 }

@@ -13,11 +13,12 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
-use super::keyed_lock::Membership;
+use super::Provisioning;
 use super::plan::Write;
-use super::principal::Freshness;
-use crate::governance::{Governance, GovernanceError, OwnerRole};
-use crate::providers::buildkite::{CallContext, Lane, Role, Team, TeamId, TokenUser, UserId};
+use crate::governance::directory::Freshness;
+use crate::governance::model::{Membership, ResourceId, ResourceKind};
+use crate::governance::provider::Assignable;
+use crate::governance::{CallContext, GovernanceError, Lane};
 
 /// For how long a name that led to nothing is not looked up again.
 const UNRESOLVED_NAME_TTL: Duration = Duration::from_secs(15);
@@ -92,8 +93,8 @@ struct ProtectedIds {
     read: Option<Instant>,
     /// How long that took.
     lookup_duration: Duration,
-    teams: HashMap<TeamId, String>,
-    users: HashMap<UserId, String>,
+    teams: HashMap<ResourceId, String>,
+    users: HashMap<ResourceId, String>,
     /// The first name that led to nothing.
     unknown: Option<String>,
 }
@@ -109,10 +110,11 @@ impl ProtectedIds {
     }
 }
 
-impl Governance {
+impl Provisioning {
     /// Lets a write pass that no guard forbids.
     pub(crate) async fn guard(
         &self,
+        levels: &dyn Assignable,
         membership: Membership,
         write: Write,
         call: &CallContext,
@@ -120,23 +122,18 @@ impl Governance {
         if !self.settings.protected.is_empty() {
             self.guard_protected(membership, call).await?;
         }
-        match write {
-            Write::Remove(Role::Maintainer)
-            | Write::Change {
-                from: Role::Maintainer, ..
-            } => self.guard_against_self_lockout(membership, call).await,
-            _ => Ok(()),
-        }
+        let label = self.directory.resource_label(membership.resource);
+        levels.guard(membership, write, &label, call).await
     }
 
     async fn guard_protected(&self, membership: Membership, call: &CallContext) -> Result<(), GovernanceError> {
-        let mut ids = self.provisioning.protections.ids.lock().await;
+        let mut ids = self.protections.ids.lock().await;
         if !ids.is_current(self.settings.directory_max_age, UNRESOLVED_NAME_TTL) {
             self.look_up_protected(&mut ids, call).await?;
         }
-        let guard = if let Some(slug) = ids.teams.get(&membership.team) {
+        let guard = if let Some(slug) = ids.teams.get(&membership.resource) {
             format!("the team `{slug}` is protected: change it in buildkite itself, or take it out of --protect-team")
-        } else if let Some(email) = ids.users.get(&membership.user) {
+        } else if let Some(email) = ids.users.get(&membership.principal) {
             format!("{email} is protected: change their teams in buildkite itself, or take them out of --protect-user")
         } else if let Some(unknown) = &ids.unknown {
             format!("{unknown}, so nothing tells what it protects and no change is made: correct the setting")
@@ -148,8 +145,8 @@ impl Governance {
 
     /// How the protected names stand; none where there are none, or where nothing is written anyway.
     pub(crate) fn protected_names(&self) -> Option<ProtectedNames> {
-        let is_guarded = self.settings.provisioning && !self.settings.protected.is_empty();
-        is_guarded.then(|| self.provisioning.protections.names())
+        let is_guarded = self.settings.enabled && !self.settings.protected.is_empty();
+        is_guarded.then(|| self.protections.names())
     }
 
     /// Looks the protected names up for health, where what is known of them is too old. That costs whole lists, so a look that
@@ -158,33 +155,33 @@ impl Governance {
         if self.protected_names().is_none() {
             return;
         }
-        let ids = Arc::clone(&self.provisioning.protections.ids).lock_owned().await;
+        let ids = Arc::clone(&self.protections.ids).lock_owned().await;
         let pause = ids.lookup_duration.saturating_mul(LOOKUP_PAUSE_FACTOR);
         let max_age = self.settings.directory_max_age.max(pause);
-        let unknown_for = self.settings.health.max_age.max(UNRESOLVED_NAME_TTL).max(pause);
+        let unknown_for = self.settings.health_max_age.max(UNRESOLVED_NAME_TTL).max(pause);
         if ids.is_current(max_age, unknown_for) {
             return;
         }
-        let governance = Arc::clone(self);
-        let looking = tokio::spawn(async move { governance.look_up_detached(ids).await });
+        let provisioning = Arc::clone(self);
+        let looking = tokio::spawn(async move { provisioning.look_up_detached(ids).await });
         // It fails by a panic, which was reported, or because the process ends.
         let _ = looking.await;
     }
 
     /// In the lane of grants and revokes: until this is known none is carried out, and what it reads saves the next one a read.
     async fn look_up_detached(&self, mut ids: OwnedMutexGuard<ProtectedIds>) {
-        let call = CallContext::new(Lane::Provisioning).with_cancellation(&self.provisioning.shutdown);
+        let call = CallContext::new(Lane::Provisioning).with_cancellation(&self.shutdown);
         // What it finds, or why it finds nothing, is noted.
         let _ = self.look_up_protected(&mut ids, &call).await;
         drop(ids);
-        self.recorder.notify();
+        self.changed.notify_one();
     }
 
     async fn look_up_protected(&self, ids: &mut ProtectedIds, call: &CallContext) -> Result<(), GovernanceError> {
         let started = Instant::now();
         let looked = self.read_protected(ids, started, call).await;
         ids.lookup_duration = started.elapsed();
-        let protections = &self.provisioning.protections;
+        let protections = &self.protections;
         match &looked {
             Ok(gone) => {
                 ids.read = Some(started);
@@ -227,7 +224,9 @@ impl Governance {
             }
         }
         for email in users {
-            let mut found = self.users_with_email(email, Freshness::Cached, call).await?;
+            let mut found = self
+                .users_with_email(email, Freshness::YoungerThan(self.settings.directory_max_age), call)
+                .await?;
             if found.is_empty()
                 && let Some(recently) = started.checked_sub(UNRESOLVED_NAME_TTL)
             {
@@ -246,43 +245,12 @@ impl Governance {
         Ok(gone)
     }
 
-    async fn slugs(&self, call: &CallContext) -> Result<Vec<(TeamId, String)>, GovernanceError> {
-        let teams = self.read_all::<Team>(call).await?;
-        self.provisioning.display_names.record_teams(&teams);
+    async fn slugs(&self, call: &CallContext) -> Result<Vec<(ResourceId, String)>, GovernanceError> {
+        let teams = self.listings.all(self.type_of_kind(ResourceKind::Group)?, call).await?;
         Ok(teams
             .into_iter()
-            .filter_map(|team| Some((team.id, team.slug?)))
+            .filter_map(|team| Some((team.id, team.handle?)))
             .collect())
-    }
-
-    /// The token's owner stays maintainer where they govern the team by that alone: nobody could give it back through us.
-    async fn guard_against_self_lockout(
-        &self,
-        membership: Membership,
-        call: &CallContext,
-    ) -> Result<(), GovernanceError> {
-        // Whose the token is does not change; what they are in the organization does, and is read anew where it counts.
-        let status = self.credential_status(Duration::MAX, call).await?;
-        let is_owner = match (&status.owner, &status.token.user) {
-            (Some(owner), _) => owner.id == membership.user,
-            // Without `read_user` the owner's address is known, and whose it is can be asked.
-            (None, Some(TokenUser { email: Some(email), .. })) => self.has_email(membership.user, email, call).await?,
-            (None, _) => {
-                tracing::warn!("the token's owner is not known, so it cannot be told whether a change is about them");
-                false
-            }
-        };
-        if !is_owner || self.credential_status(Duration::ZERO, call).await?.owner_role == OwnerRole::Admin {
-            return Ok(());
-        }
-        Err(GovernanceError::Protected {
-            guard: format!(
-                "{} owns the connector's token and is not known to be an organization admin, so without them as maintainer \
-                 the connector could change {} no more: use an admin's token",
-                status.owner_label(),
-                self.provisioning.display_names.team_label(membership.team),
-            ),
-        })
     }
 }
 

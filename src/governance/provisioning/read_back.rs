@@ -5,50 +5,49 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::Membership;
 use super::execute::Operation;
-use crate::governance::{Governance, GovernanceError};
-use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Endpoint, ListedRole, Role, TeamMember};
+use crate::governance::model::{Level, Membership};
+use crate::governance::provider::{Assignable, ResourceType};
+use crate::governance::{CallContext, GovernanceError};
 
 impl Operation<'_> {
     /// The role held now. What we ourselves wrote a moment ago is given time to show before it counts as undone.
-    pub(crate) async fn read_current_role(&mut self) -> Result<Option<Role>, GovernanceError> {
-        let mut current = self.fetch_role().await?;
-        if let Some(own) = self.governance.provisioning.recent_writes.get(self.membership) {
-            for delay in &self.governance.settings.write_timeouts.read_back_delays {
+    pub(crate) async fn read_current_level(&mut self) -> Result<Option<&'static Level>, GovernanceError> {
+        let mut current = self.fetch_level().await?;
+        if let Some(own) = self.provisioning.recent_writes.get(self.membership) {
+            for delay in &self.timeouts().read_back_delays {
                 let left = own.valid_until.saturating_duration_since(Instant::now());
-                if current == own.resulting_role || left.is_zero() {
+                if current == own.resulting_level || left.is_zero() {
                     break;
                 }
                 self.wait((*delay).min(left)).await?;
-                current = self.fetch_role().await?;
+                current = self.fetch_level().await?;
             }
         }
-        self.record.observe_role(current);
+        self.record.observe_level(current);
         Ok(current)
     }
 
     /// Reads until it shows what is waited for, or the pauses are used up; what was read last.
-    pub(crate) async fn poll_role(
+    pub(crate) async fn poll_level(
         &mut self,
-        shows: impl Fn(Option<Role>) -> bool,
+        shows: impl Fn(Option<&'static Level>) -> bool,
         delays: &[Duration],
-    ) -> Result<Option<Role>, GovernanceError> {
-        let mut current = self.fetch_role().await?;
+    ) -> Result<Option<&'static Level>, GovernanceError> {
+        let mut current = self.fetch_level().await?;
         for delay in delays {
             if shows(current) {
                 break;
             }
             self.wait(*delay).await?;
-            current = self.fetch_role().await?;
+            current = self.fetch_level().await?;
         }
-        self.record.observe_role(current);
+        self.record.observe_level(current);
         Ok(current)
     }
 
-    /// One read of the member; given up where the caller is gone and no write was begun.
-    pub(crate) async fn fetch_role(&self) -> Result<Option<Role>, GovernanceError> {
-        self.governance.role_held(self.membership, &self.call).await
+    async fn fetch_level(&self) -> Result<Option<&'static Level>, GovernanceError> {
+        read_level(self.resources, self.levels, self.membership, &self.call).await
     }
 
     async fn wait(&self, time: Duration) -> Result<(), GovernanceError> {
@@ -59,42 +58,20 @@ impl Operation<'_> {
     }
 }
 
-impl Governance {
-    /// The role that the user holds in the team now. Given up where the call is.
-    pub(crate) async fn role_held(
-        &self,
-        membership: Membership,
-        call: &CallContext,
-    ) -> Result<Option<Role>, GovernanceError> {
-        let Membership { team, user } = membership;
-        let member = tokio::select! {
-            biased;
-            () = call.cancelled() => return Err(GovernanceError::Abandoned),
-            member = self.upstream.member(team, user, call) => member,
-        };
-        let unexpected = |what| {
-            Err(GovernanceError::Unexpected {
-                endpoint: Endpoint::Member,
-                what,
-            })
-        };
-        match member {
-            Ok(member) if member.user_id != user => unexpected("the record of another person came".to_owned()),
-            Ok(TeamMember {
-                role: ListedRole::Known(role),
-                ..
-            }) => Ok(Some(role)),
-            Ok(TeamMember {
-                role: ListedRole::Unknown(role),
-                ..
-            }) => unexpected(format!(
-                "the person holds the role `{role}`, which is unknown here and is left alone"
-            )),
-            Err(ApiError {
-                kind: ApiErrorKind::NotFound,
-                ..
-            }) => Ok(None),
-            Err(error) => Err(self.call_error(error, call).await),
-        }
+/// Reads the level that the principal holds, once; abandoned if the call is cancelled.
+pub(crate) async fn read_level(
+    resources: &dyn ResourceType,
+    levels: &dyn Assignable,
+    membership: Membership,
+    call: &CallContext,
+) -> Result<Option<&'static Level>, GovernanceError> {
+    let read = tokio::select! {
+        biased;
+        () = call.cancelled() => return Err(GovernanceError::Abandoned),
+        read = levels.read_level(membership, call) => read,
+    };
+    match read {
+        Ok(held) => Ok(held),
+        Err(failure) => Err(resources.explain(failure, None, call).await),
     }
 }

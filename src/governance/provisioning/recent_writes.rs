@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::keyed_lock::Membership;
-use crate::providers::buildkite::Role;
+use crate::governance::model::{Level, Membership};
 
 /// The latest write to a membership, and until when it explains a read that differs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OwnWrite {
-    pub(crate) resulting_role: Option<Role>,
+    pub(crate) resulting_level: Option<&'static Level>,
     pub(crate) valid_until: Instant,
 }
 
@@ -25,14 +24,14 @@ pub(crate) struct RecentWrites {
 
 impl RecentWrites {
     /// Remembers the role that a write results in, for `valid_for`.
-    pub(crate) fn record(&self, membership: Membership, resulting_role: Option<Role>, valid_for: Duration) {
+    pub(crate) fn record(&self, membership: Membership, resulting_level: Option<&'static Level>, valid_for: Duration) {
         let now = Instant::now();
         let mut writes = self.lock();
         writes.retain(|_, write| write.valid_until > now);
         writes.insert(
             membership,
             OwnWrite {
-                resulting_role,
+                resulting_level,
                 valid_until: now + valid_for,
             },
         );
@@ -51,23 +50,15 @@ impl RecentWrites {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
-
-    fn membership(number: u128) -> Membership {
-        Membership {
-            team: Uuid::from_u128(number).into(),
-            user: Uuid::from_u128(number).into(),
-        }
-    }
+    use crate::governance::model::examples::{MEMBER, membership};
 
     #[tokio::test(start_paused = true)]
     async fn an_own_write_is_remembered_for_ten_seconds() {
         let writes = RecentWrites::default();
         let ten_seconds = Duration::from_secs(10);
-        writes.record(membership(1), Some(Role::Member), ten_seconds);
-        assert_eq!(writes.get(membership(1)).unwrap().resulting_role, Some(Role::Member));
+        writes.record(membership(1), Some(MEMBER), ten_seconds);
+        assert_eq!(writes.get(membership(1)).unwrap().resulting_level, Some(MEMBER));
         assert!(writes.get(membership(2)).is_none());
         tokio::time::advance(ten_seconds).await;
         assert!(writes.get(membership(1)).is_none());

@@ -1,4 +1,4 @@
-//! Listings of users, teams and team grants. Each is complete or an error.
+//! Listings of resources and grants. Each is complete or an error.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -8,16 +8,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::page_token;
-use super::page_token::List;
-use super::prefetch::PrefetchableRow;
-use super::unlisted_users::UnlistedUser;
-use crate::governance::credential_status::EVIDENCE_MAX_AGE;
-use crate::governance::{Governance, GovernanceError, OwnerRole, PartialVisibility};
-use crate::providers::buildkite::pagination::{Batch, Cursor};
-use crate::providers::buildkite::{
-    ApiError, ApiErrorKind, CallContext, Endpoint, OrganizationMember, Role, Team, TeamId, TeamMember, UserId,
+use super::list_history::ListHistory;
+use super::page_token::{self, List, Position};
+use super::prefetch::Prefetch;
+use super::progress::{self, ProgressLog};
+use super::unlisted_users::{UnlistedUser, UnlistedUsers};
+use crate::governance::directory::Directory;
+use crate::governance::model::{
+    Catalog, EntitlementId, Grant, GrantId, Holding, Level, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
 };
+use crate::governance::provider::{Amount, Batch, EmptyReading, FailureClass, ListStage, Provider, ResourceType, Rows};
+use crate::governance::{CallContext, GovernanceError};
 use crate::telemetry::metrics::SYNC_LAST_SUCCESS;
 
 /// A part of a listing.
@@ -29,324 +30,379 @@ pub struct Page<T> {
     pub next: String,
 }
 
-/// A user's role in a team.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TeamGrant {
-    /// The user.
-    pub user: UserId,
-    /// The user's name on the member row.
-    pub name: Option<String>,
-    /// The role that is held.
-    pub role: Role,
+/// The lists of an organization, and what is kept of each sync that reads them.
+#[derive(Debug)]
+pub struct Listings {
+    provider: Arc<dyn Provider>,
+    catalog: Catalog,
+    prefetch: Prefetch,
+    unlisted_users: UnlistedUsers,
+    progress: ProgressLog,
+    directory: Arc<Directory>,
 }
 
-impl Governance {
-    /// The organization's people, from `page_token` on and `limit` at most, and at its end those whom only member rows name.
+impl Listings {
+    /// Lists what `provider` has, with up to `read_ahead` requests in flight ahead of each sync. The names of listed resources are
+    /// recorded in `directory`.
+    #[must_use]
+    pub(crate) fn new(provider: Arc<dyn Provider>, read_ahead: usize, directory: Arc<Directory>) -> Self {
+        let types = provider.resource_types().iter();
+        Self {
+            catalog: Catalog::new(types.map(|known| known.info()).collect()),
+            prefetch: Prefetch::new(Arc::clone(&provider), read_ahead),
+            unlisted_users: UnlistedUsers::default(),
+            progress: ProgressLog::default(),
+            provider,
+            directory,
+        }
+    }
+
+    /// The resource types.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Invalidates what was read ahead of a resource's grants, because they change.
+    pub(crate) fn invalidate(&self, resource: ResourceId) {
+        self.prefetch.invalidate(resource);
+    }
+
+    /// The resource types, `limit` at most, from `page_token` on.
     ///
     /// # Errors
-    /// For a wrong token, or whatever keeps the list from being read whole.
-    pub async fn users(
+    /// For a token that was made for another list.
+    pub fn resource_types(
         &self,
+        page_token: &str,
+        limit: Option<NonZeroUsize>,
+    ) -> Result<Page<&'static ResourceTypeInfo>, GovernanceError> {
+        let types = self.catalog.types();
+        let (rows, next) = page_token::part_of(types, page_token, limit, List::ResourceTypes, self.organization())?;
+        Ok(Page { rows, next })
+    }
+
+    /// The levels that a resource offers, `limit` at most, from `page_token` on.
+    ///
+    /// # Errors
+    /// For a token that was made for another list.
+    pub fn levels(
+        &self,
+        resource: ResourceId,
+        page_token: &str,
+        limit: Option<NonZeroUsize>,
+    ) -> Result<Page<&'static Level>, GovernanceError> {
+        let levels: Vec<&'static Level> = resource.resource_type.levels.iter().collect();
+        let list = List::Entitlements(resource);
+        let (rows, next) = page_token::part_of(&levels, page_token, limit, list, self.organization())?;
+        Ok(Page { rows, next })
+    }
+
+    /// The resources of a type, from `page_token` on and `limit` at most. The list of users ends with those that only grants name.
+    ///
+    /// # Errors
+    /// For a wrong token, for a view that is known to be partial, or what keeps the list from being read completely.
+    pub async fn resources(
+        &self,
+        resource_type: &'static ResourceTypeInfo,
         page_token: &str,
         limit: Option<NonZeroUsize>,
         sync: &str,
         call: &CallContext,
-    ) -> Result<Page<OrganizationMember>, GovernanceError> {
-        if let Ok(Cursor::After(last)) = page_token::read(page_token, List::Unlisted, self.organization()) {
-            let unlisted = self.unlisted_users.unlisted_after(sync, last.into());
-            return Ok(self.final_page(vec![], unlisted, limit));
+    ) -> Result<Page<Resource>, GovernanceError> {
+        let is_user = resource_type.kind == ResourceKind::User;
+        if is_user
+            && let Ok(Some(cursor)) = page_token::read(page_token, List::Unlisted(resource_type), self.organization())
+        {
+            let Position::After(last) = Position::of(&cursor)? else {
+                return Err(page_token::PageTokenError.into());
+            };
+            let unlisted = self.unlisted_users.unlisted_after(sync, last);
+            return Ok(self.final_page(resource_type, vec![], unlisted, limit));
         }
-        let from = page_token::read(page_token, List::People, self.organization())?;
-        let first = from == Cursor::Start;
-        let Batch { rows, next, .. } = match self.prefetch.people(sync, from, limit, call).await {
-            Ok(batch) => batch,
-            Err(error) => return Err(self.call_error(error, call).await),
+        let list = List::Resources(resource_type);
+        let from = page_token::read(page_token, list, self.organization())?;
+        let first = from.is_none();
+        let resources = self.resource_type(resource_type)?;
+        let stage = if first { ListStage::First } else { ListStage::Later };
+        resources.check_visibility(stage, call).await?;
+        let read = |from| async move {
+            match self.prefetch.resources(sync, resources, from, limit, call).await {
+                Ok(part) => Ok(part),
+                Err(failure) => Err(resources.explain(failure, None, call).await),
+            }
         };
-        if rows.is_empty() && first {
-            return self.reject_empty_user_list(call).await;
+        let mut part = read(from).await?;
+        if part.rows.is_empty() && first {
+            resources.check_empty(EmptyReading::First, call).await?;
+            part = read(None).await?;
+            if part.rows.is_empty() {
+                resources.check_empty(EmptyReading::Second, call).await?;
+            }
         }
-        if self.settings.provisioning {
-            self.provisioning.display_names.record_users(&rows);
+        let Rows { rows, next } = part;
+        let at_end = next.is_none();
+        if at_end {
+            resources.check_visibility(ListStage::End, call).await?;
         }
-        let added = self
-            .unlisted_users
-            .users(sync, first, next.is_none(), rows.iter().map(|row| row.id));
-        if next.is_none() {
-            return Ok(self.final_page(rows, added, limit));
+        if let Some(row) = rows.first() {
+            self.provider.list_history().record_listed(row.id);
+        }
+        self.directory.record(&rows);
+        let ids = rows.iter().map(|row| row.id.id);
+        if is_user {
+            let unlisted = self.unlisted_users.users(sync, first, at_end, ids);
+            if at_end {
+                return Ok(self.final_page(resource_type, rows, unlisted, limit));
+            }
+        } else {
+            self.unlisted_users.resources(sync, first, at_end, ids);
+            if let Some((_, resources)) = self.unlisted_users.progress(sync) {
+                progress::log_forecast(&*self.provider, resources);
+            }
         }
         Ok(Page {
             rows,
-            next: page_token::write(next, List::People, self.organization()),
+            next: page_token::write(next, list, self.organization()),
         })
     }
 
-    /// The last rows of the people list, and as many of those who are added to it as the page may hold.
+    /// The last rows of the list of users, and as many of those that are added to it as the page may hold.
     fn final_page(
         &self,
-        mut rows: Vec<OrganizationMember>,
+        resource_type: &'static ResourceTypeInfo,
+        mut rows: Vec<Resource>,
         added: Vec<UnlistedUser>,
         limit: Option<NonZeroUsize>,
-    ) -> Page<OrganizationMember> {
+    ) -> Page<Resource> {
         let room = limit.map_or(usize::MAX, |limit| limit.get().saturating_sub(rows.len()));
         let rest = added.len() > room;
         let mut last = Uuid::nil();
         for UnlistedUser { user, name } in added.into_iter().take(room) {
-            last = user.uuid();
-            rows.push(OrganizationMember {
+            last = user;
+            let id = ResourceId {
+                resource_type,
                 id: user,
-                name,
-                email: None,
-                role: None,
-                sso_mode: None,
-            });
+            };
+            rows.push(Resource::named(id, name));
         }
-        let next = rest.then_some(Cursor::After(last));
+        let next = rest.then_some(Position::After(last)).and_then(Position::cursor);
         Page {
             rows,
-            next: page_token::write(next, List::Unlisted, self.organization()),
+            next: page_token::write(next, List::Unlisted(resource_type), self.organization()),
         }
     }
 
-    /// The organization's teams, from `page_token` on and `limit` at most.
+    /// The principals that hold a level of a resource, from `page_token` on and `limit` at most.
     ///
     /// # Errors
-    /// For a wrong token, for a view that is known to be partial, or whatever keeps the list from being read whole.
-    pub async fn teams(
-        &self,
-        page_token: &str,
-        limit: Option<NonZeroUsize>,
-        sync: &str,
-        call: &CallContext,
-    ) -> Result<Page<Team>, GovernanceError> {
-        let from = page_token::read(page_token, List::Teams, self.organization())?;
-        let first = from == Cursor::Start;
-        // Later pages belong to a view that was looked at when the first was read, unless another process read it.
-        self.ensure_complete_view(if first { EVIDENCE_MAX_AGE } else { Duration::MAX }, call)
-            .await?;
-        let mut batch = self.fetch_teams(sync, from, limit, call).await?;
-        if batch.rows.is_empty() && first {
-            self.confirm_empty_list(call).await?;
-            batch = self.fetch_teams(sync, Cursor::Start, limit, call).await?;
-            if batch.rows.is_empty() {
-                self.confirm_no_teams(call).await?;
-            }
-        }
-        let Batch { rows, next, .. } = batch;
-        if next.is_none() {
-            // Behind every window, whenever it was read.
-            self.ensure_view_still_complete(call).await?;
-        }
-        self.list_history.record_team(rows.first().map(|row| row.id));
-        self.provisioning.display_names.record_teams(&rows);
-        self.unlisted_users
-            .teams(sync, first, next.is_none(), rows.iter().map(|row| row.id));
-        if let Some((_, teams)) = self.unlisted_users.progress(sync) {
-            self.log_forecast(teams);
-        }
-        Ok(Page {
-            rows,
-            next: page_token::write(next, List::Teams, self.organization()),
-        })
-    }
-
-    async fn fetch_teams(
-        &self,
-        sync: &str,
-        from: Cursor,
-        limit: Option<NonZeroUsize>,
-        call: &CallContext,
-    ) -> Result<Batch<Team>, GovernanceError> {
-        match self.prefetch.teams(sync, from, limit, call).await {
-            Ok(batch) => Ok(batch),
-            Err(error) => Err(self.call_error(error, call).await),
-        }
-    }
-
-    /// A whole list, as far as the token is shown it, read now. An empty one is believed as one of a sync is.
-    pub(crate) async fn read_all<R: PrefetchableRow>(&self, call: &CallContext) -> Result<Vec<R>, GovernanceError> {
-        let mut rows: Vec<R> = self.read_list(call).await?;
-        if rows.is_empty() && R::ENDPOINT == Endpoint::OrganizationMembers {
-            return self.reject_empty_user_list(call).await;
-        }
-        if rows.is_empty() {
-            rows = self.read_list(call).await?;
-        }
-        if rows.is_empty() {
-            self.confirm_no_teams(call).await?;
-        } else if R::ENDPOINT == Endpoint::Teams {
-            self.list_history.record_team(rows.first().map(|row| row.id().into()));
-        }
-        Ok(rows)
-    }
-
-    async fn read_list<R: PrefetchableRow>(&self, call: &CallContext) -> Result<Vec<R>, GovernanceError> {
-        let mut rows = Vec::new();
-        let mut cursor = Some(Cursor::Start);
-        let list_call = self.prefetch.with_list_concurrency(call);
-        while let Some(from) = cursor {
-            let batch = match R::read(Arc::clone(&self.upstream), from, usize::MAX, list_call.clone()).await {
-                Ok(batch) => batch,
-                Err(error) => return Err(self.call_error(error, call).await),
-            };
-            rows.extend(batch.rows);
-            cursor = batch.next;
-        }
-        Ok(rows)
-    }
-
-    /// The grants of a team, from `page_token` on and `limit` at most.
-    ///
-    /// # Errors
-    /// For a wrong token, for a team that is gone or hidden, for rows of which none has a role that is known, or whatever
-    /// keeps the list from being read whole.
+    /// For a wrong token, for a resource that is gone or hidden, for rows of which none has a level that is known, or what keeps the
+    /// list from being read completely.
     pub async fn grants(
         &self,
-        team: TeamId,
+        resource: ResourceId,
         page_token: &str,
         limit: Option<NonZeroUsize>,
         sync: &str,
         call: &CallContext,
-    ) -> Result<Page<TeamGrant>, GovernanceError> {
-        let (from, unknown_before) =
-            page_token::read_noting_roles(page_token, List::Members(team), self.organization())?;
-        let first = from == Cursor::Start;
-        let mut batch = self.fetch_members(sync, team, from, limit, call).await?;
-        if batch.rows.is_empty() && first {
-            // Seen once in this process is enough here: an outage or a lost scope is an error, never an empty 200.
-            self.credential_status(Duration::MAX, call).await?;
-            if self.list_history.had_members(team) {
-                batch = self.fetch_members(sync, team, Cursor::Start, limit, call).await?;
+    ) -> Result<Page<Grant>, GovernanceError> {
+        let list = List::Grants(resource);
+        let (from, unknown_before) = page_token::read_with_unknown_levels(page_token, list, self.organization())?;
+        let first = from.is_none();
+        let resources = self.resource_type(resource.resource_type)?;
+        let read = |from| async move {
+            match self
+                .prefetch
+                .grants(sync, resources, resource.id, from, limit, call)
+                .await
+            {
+                Ok(part) => Ok(part),
+                Err(failure) => Err(resources.explain(failure, Some(resource.id), call).await),
+            }
+        };
+        let mut part = read(from).await?;
+        let history = self.provider.list_history();
+        if part.rows.is_empty() && first {
+            // Seen once in this process is enough here: an outage or a lost scope is an error, never an empty response.
+            self.provider.confirm_access(Duration::MAX, call).await?;
+            if history.had_grants(resource) {
+                part = read(None).await?;
             }
         }
-        let Batch { rows, next, .. } = batch;
+        let Rows { rows, next } = part;
+        let at_end = next.is_none();
         if first {
-            self.list_history.record_members(team, !rows.is_empty());
+            history.record_grants(resource, !rows.is_empty());
         }
-        let unknown = (unknown_before || (first && !rows.is_empty())) && has_no_known_role(&rows);
-        if unknown && next.is_none() {
+        let unknown = (unknown_before || (first && !rows.is_empty())) && has_no_known_level(&rows);
+        if unknown && at_end {
             return Err(GovernanceError::Unexpected {
-                endpoint: Endpoint::Members,
-                what: format!("team {team} has members and none with a role that is known here"),
+                endpoint: resource.resource_type.grants_endpoint,
+                what: format!(
+                    "{} {} has members and none with a role that is known here",
+                    resource.resource_type, resource.id
+                ),
             });
         }
-        let named = rows.iter().map(|row| (row.user_id, row.user_name.as_deref()));
-        let newly_unlisted = self.unlisted_users.members(sync, team, first, next.is_none(), named);
+        let named = rows.iter().map(|row| (row.principal.id, row.name.as_deref()));
+        let newly_unlisted = self.unlisted_users.grants(sync, resource.id, first, at_end, named);
         if newly_unlisted > 0 {
-            tracing::info!(%team, newly_unlisted, "members whom the organization's list did not hold: listed from the next sync on");
+            tracing::info!(%resource, newly_unlisted, "principals that the list of users did not hold: listed from the next sync on");
         }
-        if next.is_none() {
-            self.log_progress(sync);
+        if at_end && let Some(progress) = self.unlisted_users.progress(sync) {
+            self.progress.log_progress(&*self.provider, progress);
+        }
+        let unknown_levels = rows.iter().filter(|row| row.level.is_none()).count();
+        if unknown_levels > 0 {
+            tracing::warn!(%resource, unknown_levels, "principals with a level that is unknown here are left out of the grants");
         }
         Ok(Page {
-            rows: known_grants(team, rows),
-            next: page_token::write_noting_roles(next, unknown, List::Members(team), self.organization()),
+            rows: known_grants(resource, rows),
+            next: page_token::write_with_unknown_levels(next, unknown, list, self.organization()),
         })
     }
 
-    async fn fetch_members(
+    /// One resource.
+    ///
+    /// # Errors
+    /// `ResourceNotFound` if it is proven absent, or what keeps it from being read.
+    pub async fn resource(&self, resource: ResourceId, call: &CallContext) -> Result<Resource, GovernanceError> {
+        let resources = self.resource_type(resource.resource_type)?;
+        match resources.get(resource.id, call).await {
+            Ok(resource) => Ok(resource),
+            Err(failure) => Err(resources.explain(failure, Some(resource.id), call).await),
+        }
+    }
+
+    /// Whether a principal is proven absent from the organization.
+    ///
+    /// # Errors
+    /// What keeps that from being known.
+    pub(crate) async fn is_absent(&self, principal: ResourceId, call: &CallContext) -> Result<bool, GovernanceError> {
+        let principals = self.resource_type(principal.resource_type)?;
+        let Err(failure) = principals.get(principal.id, call).await else {
+            return Ok(false);
+        };
+        let was_not_found = failure.class == FailureClass::NotFound;
+        match principals.explain(failure, Some(principal.id), call).await {
+            GovernanceError::ResourceNotFound { .. } => Ok(true),
+            GovernanceError::ResourceUnreachable { .. } | GovernanceError::TeamsUnavailable { .. } if was_not_found => {
+                Ok(false)
+            }
+            error => Err(error),
+        }
+    }
+
+    /// All resources of a type, as far as the credential is shown them, read now.
+    ///
+    /// # Errors
+    /// What keeps the list from being read completely.
+    pub(crate) async fn all(
         &self,
-        sync: &str,
-        team: TeamId,
-        from: Cursor,
-        limit: Option<NonZeroUsize>,
+        resource_type: &'static ResourceTypeInfo,
         call: &CallContext,
-    ) -> Result<Batch<TeamMember>, GovernanceError> {
-        match self.prefetch.members(sync, team, from, limit, call).await {
-            Ok(batch) => Ok(batch),
-            Err(error) => Err(self.team_error(team, error, call).await),
-        }
-    }
-
-    /// One team.
-    ///
-    /// # Errors
-    /// `TeamNotFound` where that is proven, or whatever keeps it from being read.
-    pub async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, GovernanceError> {
-        match self.upstream.team(team, call).await {
-            Ok(team) => Ok(team),
-            Err(error) => Err(self.team_error(team, error, call).await),
-        }
-    }
-
-    /// One person.
-    ///
-    /// # Errors
-    /// `UserNotFound` where that is proven, or whatever keeps the record from being read.
-    pub async fn user(&self, user: UserId, call: &CallContext) -> Result<OrganizationMember, GovernanceError> {
-        match self.upstream.person(user, call).await {
-            Ok(person) => Ok(person),
-            Err(
-                error @ ApiError {
-                    kind: ApiErrorKind::NotFound,
-                    ..
-                },
-            ) => Err(match self.is_outsider(user, call).await {
-                Ok(true) => GovernanceError::UserNotFound { user },
-                Ok(false) => GovernanceError::TeamsUnavailable {
-                    endpoint: error.endpoint,
-                },
-                Err(error) => error,
-            }),
-            Err(error) => Err(self.call_error(error, call).await),
-        }
+    ) -> Result<Vec<Resource>, GovernanceError> {
+        let resources = self.resource_type(resource_type)?;
+        let call = self.prefetch.with_list_concurrency(call);
+        let rows = complete_list(resources.as_ref(), self.provider.list_history(), &call).await?;
+        self.directory.record(&rows);
+        Ok(rows)
     }
 
     /// Frees what a sync held.
     pub fn end_sync(&self, sync: &str) {
         self.prefetch.end(sync);
-        let is_whole = self.unlisted_users.end_session(sync);
+        let is_complete = self.unlisted_users.end_session(sync);
         // Without an id, what several callers read at any time would be taken for one sync.
-        if is_whole && !sync.is_empty() {
+        if is_complete && !sync.is_empty() {
             SYNC_LAST_SUCCESS.set_timestamp([], Timestamp::now());
         }
     }
 
-    /// An empty list is believed only when the token and the organization were just seen to be in order.
-    async fn confirm_empty_list(&self, call: &CallContext) -> Result<(), GovernanceError> {
-        self.credential_status(EVIDENCE_MAX_AGE, call).await.map(|_| ())
+    /// The provider's resource type with this description.
+    pub(crate) fn resource_type(&self, info: &ResourceTypeInfo) -> Result<&Arc<dyn ResourceType>, GovernanceError> {
+        let mut types = self.provider.resource_types().iter();
+        types
+            .find(|known| known.info() == info)
+            .ok_or_else(|| GovernanceError::Invalid {
+                field: "resource_type_id",
+                problem: format!("resources of the type `{info}` are not offered"),
+            })
     }
 
-    async fn ensure_complete_view(&self, age: Duration, call: &CallContext) -> Result<(), GovernanceError> {
-        let standing = self.credential_status(age, call).await?;
-        match (standing.owner_role, self.settings.partial_visibility) {
-            (OwnerRole::Member, PartialVisibility::Refuse) => Err(GovernanceError::PartialVisibility {
-                owner: standing.owner_label(),
-            }),
-            _ => Ok(()),
+    fn organization(&self) -> &str {
+        self.provider.organization()
+    }
+}
+
+/// All resources of a type, read now. An empty list is believed as one of a sync is; `call` may request several windows at once.
+///
+/// # Errors
+/// What keeps the list from being read completely.
+pub async fn complete_list(
+    resources: &dyn ResourceType,
+    history: &ListHistory,
+    call: &CallContext,
+) -> Result<Vec<Resource>, GovernanceError> {
+    let mut rows = read_to_end(resources, call).await?;
+    if rows.is_empty() {
+        resources.check_empty(EmptyReading::First, call).await?;
+        rows = read_to_end(resources, call).await?;
+        if rows.is_empty() {
+            resources.check_empty(EmptyReading::Second, call).await?;
+        }
+    }
+    if let Some(row) = rows.first() {
+        history.record_listed(row.id);
+    }
+    Ok(rows)
+}
+
+async fn read_to_end(resources: &dyn ResourceType, call: &CallContext) -> Result<Vec<Resource>, GovernanceError> {
+    let mut rows = Vec::new();
+    let mut cursor = None;
+    loop {
+        let mut batch: Box<dyn Batch<Resource>> = match resources.list(cursor, Amount::All, call).await {
+            Ok(batch) => batch,
+            Err(failure) => return Err(resources.explain(failure, None, call).await),
+        };
+        let part = batch.take_all();
+        rows.extend(part.rows);
+        cursor = part.next;
+        if cursor.is_none() {
+            return Ok(rows);
         }
     }
 }
 
-/// Whether none of the rows has a role that we govern. A list of which that holds is not understood.
-fn has_no_known_role(rows: &[TeamMember]) -> bool {
-    rows.iter().all(|row| row.role.known().is_none())
+/// Whether none of the rows has a level that is governed. A list of which that holds is not understood.
+fn has_no_known_level(rows: &[Holding]) -> bool {
+    rows.iter().all(|row| row.level.is_none())
 }
 
-/// The rows with a role that we govern, one a person: of two rows about one person the later one is what holds now.
-fn known_grants(team: TeamId, rows: Vec<TeamMember>) -> Vec<TeamGrant> {
+/// The grants of the rows with a level that is governed, one for each principal: of two rows about one principal the later one is
+/// current.
+fn known_grants(resource: ResourceId, rows: Vec<Holding>) -> Vec<Grant> {
     let listed = rows.len();
-    let mut at: HashMap<UserId, usize> = HashMap::with_capacity(listed);
-    let mut grants: Vec<TeamGrant> = Vec::with_capacity(listed);
-    let mut unknown = 0usize;
-    for row in rows {
-        let Some(role) = row.role.known() else {
-            unknown += 1;
+    let mut at: HashMap<Uuid, usize> = HashMap::with_capacity(listed);
+    let mut grants: Vec<Grant> = Vec::with_capacity(listed);
+    for Holding { principal, name, level } in rows {
+        let Some(level) = level else {
             continue;
         };
-        let grant = TeamGrant {
-            user: row.user_id,
-            name: row.user_name,
-            role,
+        let grant = Grant {
+            id: GrantId {
+                entitlement: EntitlementId { resource, level },
+                principal,
+            },
+            principal_name: name,
         };
-        if let Some(earlier) = at.get(&grant.user).and_then(|at| grants.get_mut(*at)) {
+        if let Some(earlier) = at.get(&principal.id).and_then(|at| grants.get_mut(*at)) {
             *earlier = grant;
         } else {
-            at.insert(grant.user, grants.len());
+            at.insert(principal.id, grants.len());
             grants.push(grant);
         }
-    }
-    if unknown > 0 {
-        tracing::warn!(%team, unknown, "members with a role that is unknown here are left out of the grants");
     }
     grants
 }

@@ -1,8 +1,12 @@
 //! Listings for a sync: complete or an error, with what a client will request next read ahead.
 
-pub mod empty_lists;
-pub mod listing;
-pub mod page_token;
-pub mod prefetch;
-pub mod progress;
-pub mod unlisted_users;
+mod list_history;
+mod listing;
+pub(crate) mod page_token;
+mod prefetch;
+mod progress;
+mod unlisted_users;
+
+pub use list_history::ListHistory;
+pub use listing::{Listings, Page, complete_list};
+pub use page_token::PageTokenError;

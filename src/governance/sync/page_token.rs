@@ -11,8 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::providers::buildkite::TeamId;
-use crate::providers::buildkite::pagination::Cursor;
+use crate::governance::model::{ResourceId, ResourceTypeInfo};
+use crate::governance::provider::Cursor;
 
 /// The form of the tokens that are made; older forms are refused, and the client starts that list again.
 const VERSION: &str = "1";
@@ -28,24 +28,30 @@ pub struct PageTokenError;
 /// The list that a token belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum List {
-    People,
-    Teams,
-    Members(TeamId),
-    /// The people whom only member rows name, behind the organization's own list of people.
-    Unlisted,
+    /// The resources of a type.
+    Resources(&'static ResourceTypeInfo),
+    /// The grants of a resource.
+    Grants(ResourceId),
+    /// The principals that only grants name, after the provider's own list of them.
+    Unlisted(&'static ResourceTypeInfo),
+    /// The resource types.
     ResourceTypes,
-    Entitlements(TeamId),
+    /// The entitlements of a resource.
+    Entitlements(ResourceId),
 }
 
 impl List {
     fn name(self, organization: &str) -> String {
         match self {
-            Self::People => format!("{organization}/people"),
-            Self::Teams => format!("{organization}/teams"),
-            Self::Members(team) => format!("{organization}/teams/{team}"),
-            Self::Unlisted => format!("{organization}/people/unlisted"),
+            Self::Resources(resource_type) => format!("{organization}/{}", resource_type.list_name),
+            Self::Grants(ResourceId { resource_type, id }) => {
+                format!("{organization}/{}/{id}", resource_type.list_name)
+            }
+            Self::Unlisted(resource_type) => format!("{organization}/{}/unlisted", resource_type.list_name),
             Self::ResourceTypes => "resource-types".to_owned(),
-            Self::Entitlements(team) => format!("{organization}/teams/{team}/entitlements"),
+            Self::Entitlements(ResourceId { resource_type, id }) => {
+                format!("{organization}/{}/{id}/entitlements", resource_type.list_name)
+            }
         }
     }
 }
@@ -54,19 +60,24 @@ impl List {
 struct Content {
     list: String,
     position: Cursor,
+    /// Whether there were rows before the position of which none has a level that is known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unknown_roles: bool,
 }
 
-/// Where the token says to go on; the beginning for the empty one.
-pub(crate) fn read(token: &str, list: List, organization: &str) -> Result<Cursor, PageTokenError> {
-    read_noting_roles(token, list, organization).map(|(position, _)| position)
+/// Where the token continues; `None`, the beginning, for the empty token.
+pub(crate) fn read(token: &str, list: List, organization: &str) -> Result<Option<Cursor>, PageTokenError> {
+    read_with_unknown_levels(token, list, organization).map(|(position, _)| position)
 }
 
-/// The same, and whether there were rows before that position of which none has a role that is known.
-pub(crate) fn read_noting_roles(token: &str, list: List, organization: &str) -> Result<(Cursor, bool), PageTokenError> {
+/// The same, and whether there were rows before that position of which none has a level that is known.
+pub(crate) fn read_with_unknown_levels(
+    token: &str,
+    list: List,
+    organization: &str,
+) -> Result<(Option<Cursor>, bool), PageTokenError> {
     if token.is_empty() {
-        return Ok((Cursor::Start, false));
+        return Ok((None, false));
     }
     if token.len() > LONGEST {
         return Err(PageTokenError);
@@ -81,19 +92,19 @@ pub(crate) fn read_noting_roles(token: &str, list: List, organization: &str) -> 
         .ok_or(PageTokenError)?;
     let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| PageTokenError)?;
     let content: Content = serde_json::from_slice(&json).map_err(|_| PageTokenError)?;
-    if content.list != list.name(organization) || !content.position.is_plausible() {
+    if content.list != list.name(organization) {
         return Err(PageTokenError);
     }
-    Ok((content.position, content.unknown_roles))
+    Ok((Some(content.position), content.unknown_roles))
 }
 
-/// The token that goes on at `position`; the empty one at the end.
+/// The token that continues at `position`; the empty token at the end.
 pub(crate) fn write(position: Option<Cursor>, list: List, organization: &str) -> String {
-    write_noting_roles(position, false, list, organization)
+    write_with_unknown_levels(position, false, list, organization)
 }
 
-/// The same, and whether there were rows before that position of which none has a role that is known.
-pub(crate) fn write_noting_roles(
+/// The same, and whether there were rows before that position of which none has a level that is known.
+pub(crate) fn write_with_unknown_levels(
     position: Option<Cursor>,
     unknown_roles: bool,
     list: List,
@@ -107,14 +118,35 @@ pub(crate) fn write_noting_roles(
         position,
         unknown_roles,
     };
-    // Two plain data types without maps: they always serialise.
+    // Plain data without maps always serialises.
     let json = serde_json::to_vec(&content).unwrap_or_default();
     let body = format!("{VERSION}.{}", URL_SAFE_NO_PAD.encode(json));
     let digest = digest_of(&body);
     format!("{body}.{digest}")
 }
 
-/// A part of a list that never changes: its rows from `token` on, `limit` at most, and the token behind them.
+/// A position in a list that governance itself produces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Position {
+    /// After the resource with this id, in the order of ids.
+    After(Uuid),
+    /// After this many rows of a list that never changes.
+    Offset(usize),
+}
+
+impl Position {
+    /// The position as a cursor.
+    pub(crate) fn cursor(self) -> Option<Cursor> {
+        Cursor::new(&self)
+    }
+
+    /// The position that a cursor holds.
+    pub(crate) fn of(cursor: &Cursor) -> Result<Self, PageTokenError> {
+        cursor.parse().map_err(|_| PageTokenError)
+    }
+}
+
+/// A part of a list that never changes: its rows from `token` on, `limit` at most, and the token after them.
 pub(crate) fn part_of<T: Copy>(
     rows: &[T],
     token: &str,
@@ -122,16 +154,21 @@ pub(crate) fn part_of<T: Copy>(
     list: List,
     organization: &str,
 ) -> Result<(Vec<T>, String), PageTokenError> {
-    let from = read(token, list, organization)?.covered();
-    let rest = rows.get(from as usize..).ok_or(PageTokenError)?;
+    let from = match read(token, list, organization)? {
+        None => 0,
+        Some(cursor) => match Position::of(&cursor)? {
+            Position::Offset(rows) => rows,
+            Position::After(_) => return Err(PageTokenError),
+        },
+    };
+    let rest = rows.get(from..).ok_or(PageTokenError)?;
     let part: Vec<T> = rest
         .iter()
         .copied()
         .take(limit.map_or(usize::MAX, NonZeroUsize::get))
         .collect();
-    let behind = u32::try_from(part.len()).unwrap_or(u32::MAX).saturating_add(from);
-    let next = (part.len() < rest.len()).then(|| Cursor::at_offset(behind));
-    Ok((part, write(next, list, organization)))
+    let next = (part.len() < rest.len()).then(|| Position::Offset(from.saturating_add(part.len())));
+    Ok((part, write(next.and_then(Position::cursor), list, organization)))
 }
 
 fn digest_of(body: &str) -> String {
@@ -143,22 +180,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::governance::model::examples;
+
+    const TEAMS: List = List::Resources(&examples::GROUP);
 
     fn after() -> Cursor {
-        Cursor::After(Uuid::from_u128(7))
+        Position::After(Uuid::from_u128(7)).cursor().unwrap()
+    }
+
+    fn members(number: u128) -> List {
+        List::Grants(examples::group(number))
     }
 
     #[test]
     fn a_token_is_read_back_by_any_process() {
-        let token = write(Some(after()), List::Teams, "acme");
-        assert_eq!(read(&token, List::Teams, "acme"), Ok(after()));
-        assert_eq!(read("", List::Teams, "acme"), Ok(Cursor::Start));
-        assert_eq!(write(None, List::Teams, "acme"), "");
+        let token = write(Some(after()), TEAMS, "acme");
+        assert_eq!(read(&token, TEAMS, "acme"), Ok(Some(after())));
+        assert_eq!(read("", TEAMS, "acme"), Ok(None));
+        assert_eq!(write(None, TEAMS, "acme"), "");
     }
 
     #[test]
     fn the_form_of_a_token_does_not_change_between_releases() {
-        let token = write(Some(after()), List::Teams, "acme");
+        let token = write(Some(after()), TEAMS, "acme");
         assert_eq!(
             token,
             "1.eyJsaXN0IjoiYWNtZS90ZWFtcyIsInBvc2l0aW9uIjp7IkFmdGVyIjoiMDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDA3In19.c32ae8937c16557c80f76bd48f8eebde"
@@ -167,30 +211,28 @@ mod tests {
 
     #[test]
     fn a_token_of_another_list_or_organization_is_refused() {
-        let team: TeamId = Uuid::from_u128(1).into();
-        let other: TeamId = Uuid::from_u128(2).into();
-        let token = write(Some(after()), List::Members(team), "acme");
-        assert_eq!(read(&token, List::Members(team), "acme"), Ok(after()));
-        assert_eq!(read(&token, List::Members(other), "acme"), Err(PageTokenError));
-        assert_eq!(read(&token, List::Teams, "acme"), Err(PageTokenError));
-        assert_eq!(read(&token, List::Members(team), "Acme"), Err(PageTokenError));
+        let token = write(Some(after()), members(1), "acme");
+        assert_eq!(read(&token, members(1), "acme"), Ok(Some(after())));
+        assert_eq!(read(&token, members(2), "acme"), Err(PageTokenError));
+        assert_eq!(read(&token, TEAMS, "acme"), Err(PageTokenError));
+        assert_eq!(read(&token, members(1), "Acme"), Err(PageTokenError));
     }
 
     proptest! {
         #[test]
         fn a_made_up_token_is_refused(text in "\\PC{1,200}") {
-            prop_assert_eq!(read(&text, List::Teams, "acme"), Err(PageTokenError));
+            prop_assert_eq!(read(&text, TEAMS, "acme"), Err(PageTokenError));
         }
 
         #[test]
         fn a_changed_token_is_refused(at in 0usize..100, with in "[a-zA-Z0-9]") {
-            let token = write(Some(after()), List::Teams, "acme");
+            let token = write(Some(after()), TEAMS, "acme");
             let mut changed: Vec<char> = token.chars().collect();
             let at = at % changed.len();
             changed[at] = with.chars().next().unwrap();
             let changed: String = changed.into_iter().collect();
             prop_assume!(changed != token);
-            prop_assert_eq!(read(&changed, List::Teams, "acme"), Err(PageTokenError));
+            prop_assert_eq!(read(&changed, TEAMS, "acme"), Err(PageTokenError));
         }
     }
 }

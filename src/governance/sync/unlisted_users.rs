@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use crate::providers::buildkite::{TeamId, UserId};
+use uuid::Uuid;
 
 /// Syncs that are remembered at once; a platform runs one, and a second while the first one ends.
 const MAX_SESSIONS: usize = 8;
@@ -15,12 +15,12 @@ const MAX_SESSIONS: usize = 8;
 /// Names somebody whom the organization's list did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnlistedUser {
-    pub(crate) user: UserId,
+    pub(crate) user: Uuid,
     pub(crate) name: Option<String>,
 }
 
 impl UnlistedUser {
-    fn of((user, name): (&UserId, &Option<String>)) -> Self {
+    fn of((user, name): (&Uuid, &Option<String>)) -> Self {
         Self {
             user: *user,
             name: name.clone(),
@@ -36,7 +36,7 @@ pub(crate) struct UnlistedUsers {
 
 #[derive(Debug, Default)]
 struct State {
-    unlisted: BTreeMap<UserId, Option<String>>,
+    unlisted: BTreeMap<Uuid, Option<String>>,
     /// By sync id, the empty one for clients that send none; the oldest is forgotten first.
     sessions: HashMap<String, ObservedLists>,
     sequence: u64,
@@ -45,15 +45,15 @@ struct State {
 #[derive(Debug, Default)]
 struct ObservedLists {
     sequence: u64,
-    users: HashSet<UserId>,
+    users: HashSet<Uuid>,
     users_state: ListState,
-    teams: HashSet<TeamId>,
+    teams: HashSet<Uuid>,
     teams_state: ListState,
-    member_lists: HashMap<TeamId, ListState>,
+    member_lists: HashMap<Uuid, ListState>,
     /// Teams whose members were read whole.
-    read: HashSet<TeamId>,
+    read: HashSet<Uuid>,
     /// Whom member rows name and the people list does not.
-    referenced: HashSet<UserId>,
+    referenced: HashSet<Uuid>,
 }
 
 /// How much of a list this process has read. One that another process began is never known whole.
@@ -87,7 +87,7 @@ impl UnlistedUsers {
         session: &str,
         first: bool,
         last: bool,
-        users: impl Iterator<Item = UserId>,
+        users: impl Iterator<Item = Uuid>,
     ) -> Vec<UnlistedUser> {
         self.with_session(session, |unlisted, session| {
             if first {
@@ -106,7 +106,7 @@ impl UnlistedUsers {
 
     /// Those who have to be added to the people list behind `after`, in the order of their ids; none where this process did not
     /// read that list.
-    pub(crate) fn unlisted_after(&self, session: &str, after: UserId) -> Vec<UnlistedUser> {
+    pub(crate) fn unlisted_after(&self, session: &str, after: Uuid) -> Vec<UnlistedUser> {
         self.with_session(session, |unlisted, session| {
             let is_complete = session.users_state.is_complete();
             let further = unlisted.iter().filter(|(user, _)| is_complete && **user > after);
@@ -115,7 +115,7 @@ impl UnlistedUsers {
     }
 
     /// Notes a part of the team list.
-    pub(crate) fn teams(&self, session: &str, first: bool, last: bool, teams: impl Iterator<Item = TeamId>) {
+    pub(crate) fn resources(&self, session: &str, first: bool, last: bool, teams: impl Iterator<Item = Uuid>) {
         self.with_session(session, |_, session| {
             session.teams_state.record_page(first, last);
             session.teams.extend(teams);
@@ -123,13 +123,13 @@ impl UnlistedUsers {
     }
 
     /// Notes a part of a team's members; counts those whom this sync's people list did not hold.
-    pub(crate) fn members<'a>(
+    pub(crate) fn grants<'a>(
         &self,
         session: &str,
-        team: TeamId,
+        team: Uuid,
         first: bool,
         last: bool,
-        members: impl Iterator<Item = (UserId, Option<&'a str>)>,
+        members: impl Iterator<Item = (Uuid, Option<&'a str>)>,
     ) -> usize {
         self.with_session(session, |unlisted, session| {
             let mut newly_unlisted = 0;
@@ -181,7 +181,7 @@ impl UnlistedUsers {
     fn with_session<T>(
         &self,
         id: &str,
-        update: impl FnOnce(&mut BTreeMap<UserId, Option<String>>, &mut ObservedLists) -> T,
+        update: impl FnOnce(&mut BTreeMap<Uuid, Option<String>>, &mut ObservedLists) -> T,
     ) -> T {
         let mut state = self.lock();
         let State {
@@ -214,23 +214,21 @@ impl UnlistedUsers {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
-    fn user(number: u128) -> UserId {
-        Uuid::from_u128(number).into()
+    fn user(number: u128) -> Uuid {
+        Uuid::from_u128(number)
     }
 
-    fn team(number: u128) -> TeamId {
-        Uuid::from_u128(number).into()
+    fn team(number: u128) -> Uuid {
+        Uuid::from_u128(number)
     }
 
     /// A whole sync of one team with `members`, in an organization whose list holds `users`; whom the list was given.
-    fn session(unlisted_users: &UnlistedUsers, id: &str, users: &[u128], members: &[u128]) -> Vec<UserId> {
+    fn session(unlisted_users: &UnlistedUsers, id: &str, users: &[u128], members: &[u128]) -> Vec<Uuid> {
         let added = unlisted_users.users(id, true, true, users.iter().copied().map(user));
-        unlisted_users.teams(id, true, true, [team(1)].into_iter());
-        unlisted_users.members(
+        unlisted_users.resources(id, true, true, [team(1)].into_iter());
+        unlisted_users.grants(
             id,
             team(1),
             true,
@@ -244,7 +242,7 @@ mod tests {
     #[test]
     fn somebody_in_a_team_but_not_in_the_list_is_listed_from_the_next_sync_on() {
         let unlisted_users = UnlistedUsers::default();
-        assert_eq!(session(&unlisted_users, "1", &[1, 2], &[1, 9]), []);
+        assert_eq!(session(&unlisted_users, "1", &[1, 2], &[1, 9]), Vec::<Uuid>::new());
         assert_eq!(session(&unlisted_users, "2", &[1, 2], &[1, 9]), [user(9)]);
     }
 
@@ -253,9 +251,9 @@ mod tests {
         let unlisted_users = UnlistedUsers::default();
         session(&unlisted_users, "1", &[1], &[9]);
         session(&unlisted_users, "2", &[1], &[1]);
-        assert_eq!(session(&unlisted_users, "3", &[1], &[9]), []);
-        assert_eq!(session(&unlisted_users, "4", &[1, 9], &[9]), []);
-        assert_eq!(session(&unlisted_users, "5", &[1, 9], &[9]), []);
+        assert_eq!(session(&unlisted_users, "3", &[1], &[9]), Vec::<Uuid>::new());
+        assert_eq!(session(&unlisted_users, "4", &[1, 9], &[9]), Vec::<Uuid>::new());
+        assert_eq!(session(&unlisted_users, "5", &[1, 9], &[9]), Vec::<Uuid>::new());
     }
 
     #[test]
@@ -263,8 +261,8 @@ mod tests {
         let unlisted_users = UnlistedUsers::default();
         session(&unlisted_users, "1", &[1], &[9]);
         unlisted_users.users("2", true, true, [user(1)].into_iter());
-        unlisted_users.teams("2", true, true, [team(1), team(2)].into_iter());
-        unlisted_users.members("2", team(2), true, true, std::iter::empty());
+        unlisted_users.resources("2", true, true, [team(1), team(2)].into_iter());
+        unlisted_users.grants("2", team(2), true, true, std::iter::empty());
         unlisted_users.end_session("2");
         assert_eq!(session(&unlisted_users, "3", &[1], &[1]), [user(9)]);
     }
@@ -275,22 +273,22 @@ mod tests {
         let users =
             |unlisted_users: &UnlistedUsers| drop(unlisted_users.users("1", first, last, [user(1)].into_iter()));
         let members = |unlisted_users: &UnlistedUsers, first| {
-            unlisted_users.members("1", team(1), first, last, std::iter::empty())
+            unlisted_users.grants("1", team(1), first, last, std::iter::empty())
         };
         let unlisted_users = UnlistedUsers::default();
         users(&unlisted_users);
-        unlisted_users.teams("1", first, last, [team(1)].into_iter());
+        unlisted_users.resources("1", first, last, [team(1)].into_iter());
         members(&unlisted_users, first);
         assert!(unlisted_users.end_session("1"));
         assert!(!unlisted_users.end_session("1"), "what is forgotten is not told twice");
 
         users(&unlisted_users);
-        unlisted_users.teams("1", !first, last, [team(1)].into_iter());
+        unlisted_users.resources("1", !first, last, [team(1)].into_iter());
         members(&unlisted_users, first);
         assert!(!unlisted_users.end_session("1"));
 
         users(&unlisted_users);
-        unlisted_users.teams("1", first, last, [team(1)].into_iter());
+        unlisted_users.resources("1", first, last, [team(1)].into_iter());
         members(&unlisted_users, !first);
         assert!(!unlisted_users.end_session("1"));
     }

@@ -30,7 +30,7 @@ pub use unix_socket::SocketFile;
 use crate::governance::Governance;
 use crate::grpc::middleware::concurrency_limit::ConcurrencyLimits;
 use crate::grpc::middleware::connections::Connections;
-use crate::grpc::services::health::Health;
+use crate::grpc::services::health::HealthPublisher;
 use crate::grpc::services::{Connector, MESSAGE_SIZE};
 use crate::proto::FILE_DESCRIPTOR_SET;
 
@@ -99,7 +99,7 @@ pub enum ServerError {
 /// The server with its services.
 pub struct Server {
     governance: Arc<Governance>,
-    health: Health,
+    health: HealthPublisher,
     context: Arc<ConnectionContext>,
     connections: Arc<Connections>,
     drain: Duration,
@@ -135,7 +135,7 @@ impl Server {
         add: impl FnOnce(&mut RoutesBuilder, &CancellationToken),
     ) -> Result<Self, ServerError> {
         let mut routes = RoutesBuilder::default();
-        let health = Health::register(Arc::clone(&governance), &mut routes).await;
+        let health = HealthPublisher::register(Arc::clone(&governance), &mut routes).await;
         Connector::new(Arc::clone(&governance)).register(&mut routes);
         routes.add_service(reflection().build_v1()?.max_decoding_message_size(MESSAGE_SIZE));
         routes.add_service(reflection().build_v1alpha()?.max_decoding_message_size(MESSAGE_SIZE));
@@ -195,7 +195,7 @@ impl Server {
             tasks.spawn(async move { connection::connect(&context, stream, permit).await });
         }
         tracing::info!("ending: new calls are rejected, calls in progress are finished");
-        self.governance.stop_accepting();
+        self.governance.provisioning().stop_accepting();
         drop(listener);
         self.health.shutdown().await;
         self.context.shutdown.cancel();
@@ -211,10 +211,10 @@ impl Server {
     async fn finish(&self, connections: TaskTracker) {
         connections.close();
         let closed = async {
-            tokio::join!(connections.wait(), self.governance.drain());
+            tokio::join!(connections.wait(), self.governance.provisioning().drain());
         };
         let idle = async {
-            tokio::join!(self.context.concurrency.idle(), self.governance.drain());
+            tokio::join!(self.context.concurrency.idle(), self.governance.provisioning().drain());
             sleep(crate::grpc::middleware::limits::GOAWAY_GRACE).await;
         };
         tokio::select! {

@@ -3,16 +3,14 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
-use crate::governance::ResourceKind;
+use crate::governance::model::{Catalog, ResourceTypeInfo};
 use crate::proto::c1::connector::v2::{
     Capability, CapabilityPermission, CapabilityPermissions, ConnectorCapabilities, ConnectorMetadata,
     ConnectorServiceCleanupRequest, ConnectorServiceCleanupResponse, ConnectorServiceGetMetadataRequest,
     ConnectorServiceGetMetadataResponse, ConnectorServiceValidateRequest, ConnectorServiceValidateResponse,
     ResourceTypeCapability, connector_service_server::ConnectorService,
 };
-use crate::providers::buildkite::Scope;
-use crate::wire::request;
-use crate::wire::rows;
+use crate::wire::{request, rows};
 
 /// The protocol that is spoken. From 0.4.3 on a client sends the id of its sync, without which nothing can be read ahead.
 const SDK_VERSION: &str = "0.25.0";
@@ -27,7 +25,7 @@ impl ConnectorService for Connector {
             display_name: "Buildkite".to_owned(),
             help_url: "https://buildkite.com/docs/platform/team-management/permissions".to_owned(),
             description: "Governs who is Member or Maintainer of which Buildkite team".to_owned(),
-            capabilities: Some(capabilities(self.governance.settings().provisioning)),
+            capabilities: Some(capabilities(self.catalog(), self.governance.settings().provisioning)),
             ..Default::default()
         };
         Ok(Response::new(ConnectorServiceGetMetadataResponse {
@@ -39,7 +37,7 @@ impl ConnectorService for Connector {
         &self,
         request: Request<ConnectorServiceValidateRequest>,
     ) -> Result<Response<ConnectorServiceValidateResponse>, Status> {
-        self.governance.validate(request::deadline(&request)).await?;
+        self.governance.health().validate(request::deadline(&request)).await?;
         Ok(Response::new(ConnectorServiceValidateResponse {
             annotations: vec![],
             sdk_version: SDK_VERSION.to_owned(),
@@ -50,48 +48,52 @@ impl ConnectorService for Connector {
         &self,
         request: Request<ConnectorServiceCleanupRequest>,
     ) -> Result<Response<ConnectorServiceCleanupResponse>, Status> {
-        self.governance.end_sync(&request.get_ref().active_sync_id);
+        self.governance.listings().end_sync(&request.get_ref().active_sync_id);
         Ok(Response::new(ConnectorServiceCleanupResponse::default()))
     }
 }
 
-/// What is truly there: provisioning is a capability only while it is on.
-pub(crate) fn capabilities(provisioning: bool) -> ConnectorCapabilities {
-    let team = [
-        provisioning.then_some(Capability::Provision),
-        Some(Capability::Sync),
-        Some(Capability::TargetedSync),
-    ];
-    let team: Vec<Capability> = team.into_iter().flatten().collect();
-    let mut all = team.clone();
-    all.push(Capability::ServiceModeTargetedSync);
-    let mut team_scopes = vec![Scope::ReadTeams];
-    team_scopes.extend(provisioning.then_some(Scope::WriteTeams));
+/// What is offered now: provisioning is a capability only while it is on.
+pub(crate) fn capabilities(catalog: &Catalog, provisioning: bool) -> ConnectorCapabilities {
+    // Sorted by type id and by number, as the protocol's own SDK does.
+    let mut types = catalog.types().to_vec();
+    types.sort_unstable_by_key(|resource_type| resource_type.id);
+    let mut all = Vec::new();
+    all.extend(provisioning.then_some(Capability::Provision));
+    all.extend([
+        Capability::Sync,
+        Capability::TargetedSync,
+        Capability::ServiceModeTargetedSync,
+    ]);
     ConnectorCapabilities {
-        // Sorted by type id and by number, as the protocol's own SDK does.
-        resource_type_capabilities: vec![
-            capability(ResourceKind::Team, &team, &team_scopes),
-            capability(
-                ResourceKind::User,
-                &[Capability::Sync, Capability::TargetedSync],
-                &[Scope::ReadOrganizations, Scope::ReadUser],
-            ),
-        ],
+        resource_type_capabilities: types
+            .into_iter()
+            .map(|resource_type| capability(resource_type, provisioning))
+            .collect(),
         connector_capabilities: all.into_iter().map(Into::into).collect(),
         credential_details: None,
     }
 }
 
-fn capability(kind: ResourceKind, capabilities: &[Capability], scopes: &[Scope]) -> ResourceTypeCapability {
+fn capability(resource_type: &ResourceTypeInfo, provisioning: bool) -> ResourceTypeCapability {
+    let is_provisioned = provisioning && resource_type.has_grants();
+    let mut capabilities = Vec::new();
+    capabilities.extend(is_provisioned.then_some(Capability::Provision));
+    capabilities.extend([Capability::Sync, Capability::TargetedSync]);
+    let write_scopes = if is_provisioned {
+        resource_type.write_scopes
+    } else {
+        &[]
+    };
+    let scopes = resource_type.read_scopes.iter().chain(write_scopes);
     let permissions = scopes
-        .iter()
         .map(|scope| CapabilityPermission {
-            permission: scope.to_string(),
+            permission: (*scope).to_owned(),
         })
         .collect();
     ResourceTypeCapability {
-        resource_type: Some(rows::resource_type(kind)),
-        capabilities: capabilities.iter().map(|capability| (*capability).into()).collect(),
+        resource_type: Some(rows::resource_type(resource_type)),
+        capabilities: capabilities.into_iter().map(Into::into).collect(),
         permissions: Some(CapabilityPermissions { permissions }),
         ..Default::default()
     }

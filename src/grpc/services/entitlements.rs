@@ -1,9 +1,10 @@
-//! `EntitlementsService`: two roles per team, listed without a request to Buildkite.
+//! `EntitlementsService`: the levels of a resource, listed without a request to the provider.
 
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
-use crate::governance::{EntitlementId, Page, ResourceId};
+use crate::governance::Page;
+use crate::governance::model::EntitlementId;
 use crate::proto::c1::connector::v2::{
     EntitlementsServiceListEntitlementsRequest, EntitlementsServiceListEntitlementsResponse,
     EntitlementsServiceListStaticEntitlementsRequest, EntitlementsServiceListStaticEntitlementsResponse,
@@ -21,17 +22,16 @@ impl EntitlementsService for Connector {
         let request = request.into_inner();
         let limit = request::page_size(request.page_size)?;
         let resource = request.resource.unwrap_or_default();
-        let team = match request::resource_id("resource.id", resource.id.as_ref())? {
-            ResourceId::User(_) => {
-                request::no_page(&request.page_token)?;
-                return Ok(Response::new(EntitlementsServiceListEntitlementsResponse::default()));
-            }
-            ResourceId::Team(team) => team,
-        };
-        let Page { rows, next } = self.governance.roles(team, &request.page_token, limit)?;
-        let entitlements = rows
-            .into_iter()
-            .map(|role| rows::entitlement(&resource, EntitlementId { team, role }));
+        let of = request::resource_id(self.catalog(), "resource.id", resource.id.as_ref())?;
+        if !of.resource_type.has_grants() {
+            request::no_page(&request.page_token)?;
+            return Ok(Response::new(EntitlementsServiceListEntitlementsResponse::default()));
+        }
+        let Page { rows, next } = self.governance.listings().levels(of, &request.page_token, limit)?;
+        let entitlements = rows.into_iter().map(|level| {
+            let id = EntitlementId { resource: of, level };
+            rows::entitlement(&resource, id, self.catalog().principals())
+        });
         Ok(Response::new(EntitlementsServiceListEntitlementsResponse {
             list: entitlements.collect(),
             next_page_token: next,
@@ -46,7 +46,7 @@ impl EntitlementsService for Connector {
         let request = request.into_inner();
         request::page_size(request.page_size)?;
         request::no_page(&request.page_token)?;
-        request::resource_kind(&request.resource_type_id)?;
+        request::resource_type(self.catalog(), &request.resource_type_id)?;
         Ok(Response::new(
             EntitlementsServiceListStaticEntitlementsResponse::default(),
         ))

@@ -7,8 +7,9 @@ use prost_types::Any;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
+use crate::governance::GovernanceError;
+use crate::governance::model::{EntitlementId, Principal};
 use crate::governance::provisioning::{MalformedRequest, OperationKind, Outcome, ProvisioningResult, RequestContext};
-use crate::governance::{EntitlementId, GovernanceError, Principal};
 use crate::grpc::context;
 use crate::proto::c1::connector::v2::{
     GrantAlreadyExists, GrantAlreadyRevoked, GrantManagerServiceGrantRequest, GrantManagerServiceGrantResponse,
@@ -27,19 +28,23 @@ impl GrantManagerService for Connector {
         let context = context::from_request(&request, &request.get_ref().annotations);
         context::respond(&context.clone(), async {
             let request = request.into_inner();
-            let entitlement = request::entitlement(request.entitlement.as_ref());
-            let principal = request::principal(request.principal.as_ref());
+            let entitlement = request::entitlement(self.catalog(), request.entitlement.as_ref());
+            let principal = request::principal(self.catalog(), request.principal.as_ref());
             let (entitlement, principal) = self
                 .well_formed(OperationKind::Grant, entitlement, principal, &context)
                 .await?;
-            let result = self.governance.grant(entitlement, principal, context).await?;
+            let result = self
+                .governance
+                .provisioning()
+                .grant(entitlement, principal, context)
+                .await?;
             let name = request
                 .principal
                 .map(|principal| principal.display_name)
                 .unwrap_or_default();
             Ok(GrantManagerServiceGrantResponse {
                 annotations: annotations(&result),
-                grants: vec![rows::grant_of(result.grant, name)],
+                grants: vec![rows::grant_with_name(result.grant, name)],
             })
         })
         .await
@@ -56,12 +61,16 @@ impl GrantManagerService for Connector {
             let grant = grant.as_ref().ok_or_else(missing);
             let entitlement = grant
                 .clone()
-                .and_then(|it| request::entitlement(it.entitlement.as_ref()));
-            let principal = grant.and_then(|it| request::principal(it.principal.as_ref()));
+                .and_then(|it| request::entitlement(self.catalog(), it.entitlement.as_ref()));
+            let principal = grant.and_then(|it| request::principal(self.catalog(), it.principal.as_ref()));
             let (entitlement, principal) = self
                 .well_formed(OperationKind::Revoke, entitlement, principal, &context)
                 .await?;
-            let result = self.governance.revoke(entitlement, principal, context).await?;
+            let result = self
+                .governance
+                .provisioning()
+                .revoke(entitlement, principal, context)
+                .await?;
             Ok(GrantManagerServiceRevokeResponse {
                 annotations: annotations(&result),
             })
@@ -91,6 +100,7 @@ impl Connector {
         };
         Err(self
             .governance
+            .provisioning()
             .record_rejected_request(malformed, context.clone(), error)
             .await)
     }

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
-use crate::governance::{Page, ResourceId};
+use crate::governance::Page;
 use crate::proto::c1::connector::v2::{
     GrantsServiceListGrantsRequest, GrantsServiceListGrantsResponse, grants_service_server::GrantsService,
 };
@@ -20,16 +20,16 @@ impl GrantsService for Connector {
         let request = request.into_inner();
         let limit = request::page_size(request.page_size)?;
         let resource = request.resource.unwrap_or_default();
-        let team = match request::resource_id("resource.id", resource.id.as_ref())? {
-            ResourceId::User(_) => return Ok(Response::new(GrantsServiceListGrantsResponse::default())),
-            ResourceId::Team(team) => team,
-        };
-        let Page { rows, next } = self
-            .governance
-            .grants(team, &request.page_token, limit, &request.active_sync_id, &call)
+        let resource = request::resource_id(self.catalog(), "resource.id", resource.id.as_ref())?;
+        if !resource.resource_type.has_grants() {
+            return Ok(Response::new(GrantsServiceListGrantsResponse::default()));
+        }
+        let listings = self.governance.listings();
+        let Page { rows, next } = listings
+            .grants(resource, &request.page_token, limit, &request.active_sync_id, &call)
             .await?;
         Ok(Response::new(GrantsServiceListGrantsResponse {
-            list: rows.iter().map(|holder| rows::grant(team, holder)).collect(),
+            list: rows.iter().map(rows::grant).collect(),
             next_page_token: next,
             annotations: rate_limit::usage_annotations(&self.governance, &call),
         }))

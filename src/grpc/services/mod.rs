@@ -19,6 +19,7 @@ use std::sync::Arc;
 use tonic::service::RoutesBuilder;
 
 use crate::governance::Governance;
+use crate::governance::model::Catalog;
 use crate::proto::c1::connector::v2::connector_service_server::ConnectorServiceServer;
 use crate::proto::c1::connector::v2::entitlements_service_server::EntitlementsServiceServer;
 use crate::proto::c1::connector::v2::grant_manager_service_server::GrantManagerServiceServer;
@@ -49,6 +50,11 @@ impl Connector {
     #[must_use]
     pub fn new(governance: Arc<Governance>) -> Self {
         Self { governance }
+    }
+
+    /// The resource types that ids in requests are parsed against.
+    fn catalog(&self) -> &Catalog {
+        self.governance.listings().catalog()
     }
 
     /// Adds every service of the protocol to `routes`, also those that are not offered.

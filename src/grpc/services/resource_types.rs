@@ -23,7 +23,7 @@ impl ResourceTypesService for Connector {
             request::no_page(&request.page_token)?;
             return Ok(Response::new(ResourceTypesServiceListResourceTypesResponse::default()));
         }
-        let Page { rows, next } = self.governance.resource_kinds(&request.page_token, limit)?;
+        let Page { rows, next } = self.governance.listings().resource_types(&request.page_token, limit)?;
         Ok(Response::new(ResourceTypesServiceListResourceTypesResponse {
             list: rows.into_iter().map(rows::resource_type).collect(),
             next_page_token: next,

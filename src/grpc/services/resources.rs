@@ -1,9 +1,9 @@
-//! `ResourcesService`: every person and every team.
+//! `ResourcesService`: the resources of a type.
 
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
-use crate::governance::{Page, ResourceKind};
+use crate::governance::Page;
 use crate::proto::c1::connector::v2::{
     ResourcesServiceListResourcesRequest, ResourcesServiceListResourcesResponse,
     resources_service_server::ResourcesService,
@@ -20,30 +20,17 @@ impl ResourcesService for Connector {
         let call = request::listing(&request);
         let request = request.into_inner();
         let limit = request::page_size(request.page_size)?;
-        let kind = request::resource_kind(&request.resource_type_id)?;
+        let resource_type = request::resource_type(self.catalog(), &request.resource_type_id)?;
         if request.parent_resource_id.is_some() {
             // Nothing is below anything here: a child listing is empty by its nature, not by what Buildkite holds.
             return Ok(Response::new(ResourcesServiceListResourcesResponse::default()));
         }
         let (token, sync) = (&request.page_token, &request.active_sync_id);
-        let (list, next_page_token) = match kind {
-            ResourceKind::User => {
-                let Page { rows, next } = self.governance.users(token, limit, sync, &call).await?;
-                (rows.into_iter().map(rows::user).collect(), next)
-            }
-            ResourceKind::Team => {
-                let Page { rows, next } = self.governance.teams(token, limit, sync, &call).await?;
-                (
-                    rows.into_iter()
-                        .map(|team| rows::team(team, self.governance.organization()))
-                        .collect(),
-                    next,
-                )
-            }
-        };
+        let listings = self.governance.listings();
+        let Page { rows, next } = listings.resources(resource_type, token, limit, sync, &call).await?;
         Ok(Response::new(ResourcesServiceListResourcesResponse {
-            list,
-            next_page_token,
+            list: rows.into_iter().map(rows::resource).collect(),
+            next_page_token: next,
             annotations: rate_limit::usage_annotations(&self.governance, &call),
         }))
     }

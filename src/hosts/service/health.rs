@@ -60,7 +60,7 @@ impl ServiceHealth {
 }
 
 async fn health(State(pages): State<Pages>) -> Response {
-    match pages.access.validate(Some(Instant::now() + VALIDATE)).await {
+    match pages.access.health().validate(Some(Instant::now() + VALIDATE)).await {
         Ok(()) => told(StatusCode::OK, "healthy", None),
         Err(error) => {
             let details = pages.details.then(|| Status::from(error).message().to_owned());

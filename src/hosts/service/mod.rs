@@ -151,9 +151,10 @@ impl Service {
             }
         }
         running.shutdown().await;
-        self.access.stop_accepting();
+        let provisioning = self.access.provisioning();
+        provisioning.stop_accepting();
         // A write that was begun is finished, as it may be half done at Buildkite.
-        if tokio::time::timeout(self.goodbye, self.access.drain()).await.is_err() {
+        if tokio::time::timeout(self.goodbye, provisioning.drain()).await.is_err() {
             tracing::warn!("a change at buildkite did not finish in time: its outcome is in no record");
         }
         ended

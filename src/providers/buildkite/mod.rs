@@ -1,14 +1,25 @@
-//! Buildkite's REST API v2 as typed calls.
+//! Buildkite as a provider, by its REST API v2.
 //!
-//! This module implements the REST client: endpoints, rows, pagination of long lists, classification of errors, the
-//! credential, and the request budget. It does not depend on governance: [`crate::governance`] decides what a
-//! response means for access.
+//! [`api`], [`pagination`] and [`budget`] implement the REST client: endpoints, rows, long lists, classification of errors, the
+//! credential, and the request budget. [`Buildkite`] is the provider for [`crate::governance`]: it decides what a response
+//! means for access, and is the source of [`health`].
 
+mod absence;
 pub mod api;
+mod api_errors;
 pub mod budget;
-mod call;
 mod credential;
+pub(crate) mod credential_status;
+pub mod health;
+mod lists;
+mod lockout;
 pub mod pagination;
+mod provider;
+pub mod resources;
+#[cfg(test)]
+mod tests;
+pub(crate) mod upstream;
+mod visibility;
 
 pub use crate::telemetry::redact::{mask, redact};
 pub use api::client::{Client, ClientError, ClientOptions};
@@ -20,6 +31,10 @@ pub use api::time::timestamp;
 pub use api::types::{
     AccessToken, CurrentUser, ListedRole, Organization, OrganizationMember, Team, TeamMember, TokenUser,
 };
-pub use call::{CallContext, CallStats, Lane};
+pub(crate) use api_errors::{Subject, from_api};
 pub use credential::token::{ApiToken, CredentialError};
 pub use credential::token_file::{Credential, TokenFileError};
+pub use credential_status::CredentialStatus;
+pub(crate) use health::probe::ProbeSet;
+pub use provider::{Buildkite, BuildkiteProvider, govern, govern_with_sink};
+pub use upstream::Upstream;

@@ -8,10 +8,10 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Audit;
+use crate::governance::model::{EntitlementId, Level, Principal, ResourceId};
 use crate::governance::provisioning::plan::{OperationKind, Write};
 use crate::governance::provisioning::{Outcome, RequestContext};
-use crate::governance::{EntitlementId, GovernanceError, Principal};
-use crate::providers::buildkite::{CallContext, Role, UserId};
+use crate::governance::{CallContext, GovernanceError};
 use crate::telemetry::metrics::PROVISIONING;
 
 /// Whom and what an attempt is about; of a request that is not well formed, as much as could be read.
@@ -24,15 +24,23 @@ pub(crate) struct Attempt {
     pub(crate) team_slug: Option<String>,
 }
 
+/// What was read: a level, or that none is held.
+type Held = Option<&'static Level>;
+
+/// What was read, as the record spells it.
+fn name(held: Held) -> &'static str {
+    held.map_or("none", |level| level.slug)
+}
+
 /// An attempt on record.
 #[derive(Debug)]
 pub(crate) struct AuditRecord {
     audit: Arc<Audit>,
     attempt: Attempt,
-    user: Option<UserId>,
+    user: Option<ResourceId>,
     email: Option<String>,
-    before: Option<&'static str>,
-    after: Option<&'static str>,
+    before: Option<Held>,
+    after: Option<Held>,
     intent: Option<Write>,
     call: CallContext,
     started: Instant,
@@ -72,7 +80,7 @@ impl AuditRecord {
     pub(crate) fn new(audit: Arc<Audit>, attempt: Attempt, call: CallContext) -> Self {
         let (user, email) = match &attempt.principal {
             Some(Principal::Email(email)) => (None, Some(email.clone())),
-            Some(Principal::User(user)) => (Some(*user), None),
+            Some(Principal::Resource(user)) => (Some(*user), None),
             None => (None, None),
         };
         Self {
@@ -90,21 +98,20 @@ impl AuditRecord {
     }
 
     /// Whom the principal turned out to be.
-    pub(crate) fn set_user(&mut self, user: UserId, email: Option<String>) {
+    pub(crate) fn set_user(&mut self, user: ResourceId, email: Option<String>) {
         self.user = Some(user);
         self.email = self.email.take().or(email);
     }
 
-    /// Notes a role that was read or confirmed: the first is what was held before, the last what is held after.
-    pub(crate) fn observe_role(&mut self, held: Option<Role>) {
-        let held = held.map_or("none", Role::as_str);
+    /// Notes a level that was read or confirmed: the first is what was held before, the last what is held after.
+    pub(crate) fn observe_level(&mut self, held: Option<&'static Level>) {
         self.before.get_or_insert(held);
         self.after = Some(held);
     }
 
-    /// The role that was held at first; none where none was held, or where nothing was read.
-    pub(crate) fn before(&self) -> Option<Role> {
-        Role::ALL.into_iter().find(|role| self.before == Some(role.as_str()))
+    /// The level that was held at first; `None` if none was held, or nothing was read.
+    pub(crate) fn before(&self) -> Option<&'static Level> {
+        self.before.flatten()
     }
 
     /// Puts a write on record before it is made; one that is made again is on record already.
@@ -112,7 +119,7 @@ impl AuditRecord {
         if self.intent == Some(write) {
             return Ok(());
         }
-        let after = write.resulting_role().map_or("none", Role::as_str);
+        let after = name(write.resulting_level());
         let line = self.line(&Line {
             after: Some(after),
             ..self.fields("intent")
@@ -181,8 +188,8 @@ impl AuditRecord {
         let attempts = self.call.stats().attempts;
         let entitlement = self.attempt.entitlement;
         let calls = attempts.iter().map(|attempt| LineCall {
-            call: attempt.endpoint.name(),
-            status: attempt.status.map(|status| status.as_u16()),
+            call: attempt.endpoint,
+            status: attempt.status,
         });
         Line {
             record,
@@ -190,13 +197,13 @@ impl AuditRecord {
             caller: &self.attempt.context.caller,
             request_id: &self.attempt.context.request_id,
             operation: self.attempt.operation.as_str(),
-            role: entitlement.map(|entitlement| entitlement.role.as_str()),
-            team_id: entitlement.map(|entitlement| entitlement.team.to_string()),
+            role: entitlement.map(|entitlement| entitlement.level.slug),
+            team_id: entitlement.map(|entitlement| entitlement.resource.id.to_string()),
             team_slug: self.attempt.team_slug.as_deref(),
-            user_id: self.user.map(|user| user.to_string()),
+            user_id: self.user.map(|user| user.id.to_string()),
             user_email: self.email.as_deref(),
-            before: self.before,
-            after: self.after,
+            before: self.before.map(name),
+            after: self.after.map(name),
             outcome: None,
             reason: None,
             message: None,

@@ -4,94 +4,42 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::task::PrefetchTask;
-use super::{PREFETCH_ROWS, Prefetch, PrefetchSession};
-use crate::governance::Upstream;
-use crate::providers::buildkite::pagination::{Batch, Cursor, Row, min_rows_for};
-use crate::providers::buildkite::{ApiError, CallContext, Endpoint, OrganizationMember, Team};
+use super::{PREFETCH_ROWS, Prefetch};
+use crate::governance::CallContext;
+use crate::governance::model::Resource;
+use crate::governance::provider::{Amount, Batch, Cursor, Failure, ResourceType, Rows};
 
-/// A row of the organization's people or teams, whichever list is read.
-pub(crate) trait PrefetchableRow: Row + Sized + 'static {
-    /// Where the list is.
-    const ENDPOINT: Endpoint;
-
-    /// Reads some rows of the list.
-    fn read(
-        upstream: Arc<dyn Upstream>,
-        from: Cursor,
-        enough: usize,
-        call: CallContext,
-    ) -> impl Future<Output = Result<Batch<Self>, ApiError>> + Send + 'static;
-}
-
-impl PrefetchableRow for OrganizationMember {
-    const ENDPOINT: Endpoint = Endpoint::OrganizationMembers;
-
-    async fn read(
-        upstream: Arc<dyn Upstream>,
-        from: Cursor,
-        enough: usize,
-        call: CallContext,
-    ) -> Result<Batch<Self>, ApiError> {
-        upstream.people(from, enough, &call).await
-    }
-}
-
-impl PrefetchableRow for Team {
-    const ENDPOINT: Endpoint = Endpoint::Teams;
-
-    async fn read(
-        upstream: Arc<dyn Upstream>,
-        from: Cursor,
-        enough: usize,
-        call: CallContext,
-    ) -> Result<Batch<Self>, ApiError> {
-        upstream.teams(from, enough, &call).await
-    }
-}
-
-/// The prefetched rows of a list, and the read of the rows behind them.
-#[derive(Debug)]
-pub(crate) struct ListPrefetch<R> {
-    /// What the next part is asked for with.
-    at: Cursor,
-    ready: Option<Batch<R>>,
-    coming: Option<PrefetchTask<R>>,
-}
-
-impl<R> Default for ListPrefetch<R> {
-    fn default() -> Self {
-        Self {
-            at: Cursor::Start,
-            ready: None,
-            coming: None,
-        }
-    }
+/// The prefetched rows of a list, and the read of the rows after them.
+#[derive(Debug, Default)]
+pub(crate) struct ListPrefetch {
+    /// The position of the next request; `None` is the beginning.
+    at: Option<Cursor>,
+    ready: Option<Box<dyn Batch<Resource>>>,
+    coming: Option<PrefetchTask<Resource>>,
 }
 
 impl Prefetch {
-    /// The part of a list that begins at `from`, of `limit` rows at most; what is kept of the list is in its `place`.
-    pub(crate) async fn next_page<R: PrefetchableRow>(
+    /// The part of a list that begins at `from`, of `limit` rows at most.
+    pub(super) async fn next_page(
         &self,
         sync: &str,
-        from: Cursor,
+        resources: &Arc<dyn ResourceType>,
+        from: Option<Cursor>,
         limit: Option<NonZeroUsize>,
         call: &CallContext,
-        list: impl Fn(&mut PrefetchSession) -> &mut Option<ListPrefetch<R>>,
-    ) -> Result<Batch<R>, ApiError> {
-        let continues = |run: &mut ListPrefetch<R>| {
-            let awaited = run.coming.as_ref().filter(|_| run.ready.is_none());
-            run.at == from && !awaited.is_some_and(|task| self.would_miss_deadline(task, call))
+    ) -> Result<Rows<Resource>, Failure> {
+        let id = resources.info().id;
+        let continues = |list: &mut ListPrefetch| {
+            let awaited = list.coming.as_ref().filter(|_| list.ready.is_none());
+            list.at == from && !awaited.is_some_and(|task| self.would_miss_deadline(task, call))
         };
-        let kept = self.with_session(sync, |sync, _| list(sync).take_if(continues));
+        let kept = self.with_session(sync, |session, _| {
+            let list = session.lists.get_mut(id);
+            list.is_some_and(continues).then(|| session.lists.remove(id)).flatten()
+        });
+        let call_for_list = self.with_list_concurrency(call);
         let Some(kept) = kept else {
-            let enough = min_rows_for(limit);
-            let mut read = R::read(
-                Arc::clone(&self.upstream),
-                from,
-                enough,
-                self.with_list_concurrency(call),
-            )
-            .await?;
+            let mut read = resources.list(from, Amount::Page(limit), &call_for_list).await?;
             return Ok(read.split(limit));
         };
         let ListPrefetch {
@@ -102,31 +50,37 @@ impl Prefetch {
         {
             ready = task.join(call).await?;
         }
-        let mut ready = match ready {
-            Some(ready) => ready,
-            None => {
-                R::read(
-                    Arc::clone(&self.upstream),
-                    from,
-                    PREFETCH_ROWS,
-                    self.with_list_concurrency(call),
-                )
-                .await?
-            }
+        let mut ready = if let Some(ready) = ready {
+            ready
+        } else {
+            let amount = Amount::AtLeast(PREFETCH_ROWS);
+            resources.list(from, amount, &call_for_list).await?
         };
         let page = ready.split(limit);
         if let Some(at) = page.next.clone() {
-            let ready = (!ready.rows.is_empty()).then_some(ready);
-            let end = ready.as_ref().map_or(Some(&at), |rest| rest.next.as_ref());
-            let coming = coming.or_else(|| self.prefetch_next(end?.clone()));
-            self.with_session(sync, |sync, _| *list(sync) = Some(ListPrefetch { at, ready, coming }));
+            let ready = (!ready.is_empty()).then_some(ready);
+            let end = ready.as_ref().map_or(Some(at.clone()), |rest| rest.next());
+            let coming = match (coming, end) {
+                (Some(coming), _) => Some(coming),
+                (None, Some(end)) => self.prefetch_next(resources, end),
+                (None, None) => None,
+            };
+            let list = ListPrefetch {
+                at: Some(at),
+                ready,
+                coming,
+            };
+            self.with_session(sync, |session, _| session.lists.insert(id, list));
         }
         Ok(page)
     }
 
-    fn prefetch_next<R: PrefetchableRow>(&self, from: Cursor) -> Option<PrefetchTask<R>> {
-        let upstream = Arc::clone(&self.upstream);
-        let read = |call| R::read(upstream, from, PREFETCH_ROWS, call);
+    fn prefetch_next(&self, resources: &Arc<dyn ResourceType>, from: Cursor) -> Option<PrefetchTask<Resource>> {
+        let resources = Arc::clone(resources);
+        let read = |call: CallContext| async move {
+            let amount = Amount::AtLeast(PREFETCH_ROWS);
+            resources.list(Some(from), amount, &call).await
+        };
         (!self.budget.is_full()).then(|| PrefetchTask::spawn(&self.budget, self.limit, read))
     }
 }

@@ -6,9 +6,9 @@
 //! before is not served. A process that knows nothing of a sync, because it was restarted in the middle of one, lists the
 //! teams once for itself (`late_join`).
 
+mod grants;
 mod late_join;
 mod list;
-mod members;
 pub(crate) mod task;
 #[cfg(test)]
 mod tests;
@@ -20,17 +20,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
-use crate::governance::Upstream;
-use crate::providers::buildkite::pagination::{Batch, Cursor, ROWS_PER_PAGE, min_rows_for};
-use crate::providers::buildkite::{ApiError, CallContext, Lane, OrganizationMember, Team, TeamId, TeamMember};
+use crate::governance::model::{Holding, Resource, ResourceId};
+use crate::governance::provider::{Amount, Batch, Cursor, Failure, Provider, ResourceType, Rows};
+use crate::governance::{CallContext, Lane};
+use grants::{GrantPrefetch, ROWS_AHEAD};
 use list::ListPrefetch;
-pub(crate) use list::PrefetchableRow;
-use members::MemberPrefetch;
 use task::{PrefetchTask, RowBudget};
 
 /// Rows of a list that one prefetch reads: several pages, so that their windows are requested concurrently.
-const PREFETCH_ROWS: usize = 3 * ROWS_PER_PAGE;
+const PREFETCH_ROWS: usize = 3 * ROWS_AHEAD;
 
 /// A session without requests for this long is dropped. Longer than a client waits for a rate limit window.
 const SESSION_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -39,10 +39,13 @@ const SESSION_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// first one ends.
 const MAX_SESSIONS: usize = 8;
 
+/// How often this process invalidated what was read of a resource's grants.
+type Generations = HashMap<ResourceId, u64>;
+
 /// What is read ahead, by sync.
 #[derive(Debug)]
 pub(crate) struct Prefetch {
-    upstream: Arc<dyn Upstream>,
+    provider: Arc<dyn Provider>,
     /// Requests that are under way at once, for each sync; zero reads nothing ahead.
     limit: usize,
     budget: RowBudget,
@@ -52,130 +55,134 @@ pub(crate) struct Prefetch {
 #[derive(Debug, Default)]
 struct State {
     sessions: HashMap<String, PrefetchSession>,
-    generations: HashMap<TeamId, u64>,
+    generations: Generations,
 }
 
-/// One sync.
+/// One sync. Both maps are by resource type.
 #[derive(Debug)]
 pub(crate) struct PrefetchSession {
-    people: Option<ListPrefetch<OrganizationMember>>,
-    teams: Option<ListPrefetch<Team>>,
-    members: MemberPrefetch,
-    /// The listing of its teams, where the sync was met in its middle.
-    late_join: Option<AbortOnDropHandle<()>>,
+    lists: HashMap<&'static str, ListPrefetch>,
+    grants: HashMap<&'static str, GrantPrefetch>,
+    /// The listing of the resources of a type, if the sync was joined late.
+    late_joins: HashMap<&'static str, AbortOnDropHandle<()>>,
     last_used: Instant,
 }
 
 impl Prefetch {
-    pub(crate) fn new(upstream: Arc<dyn Upstream>, limit: usize) -> Self {
+    pub(crate) fn new(provider: Arc<dyn Provider>, limit: usize) -> Self {
         Self {
-            upstream,
+            provider,
             limit,
             budget: RowBudget::default(),
             state: Arc::default(),
         }
     }
 
-    /// A call's requests for the windows of a list may be under way together, as many as are read ahead.
+    /// A call's requests for the windows of a list may be in flight together, as many as are read ahead.
     pub(crate) fn with_list_concurrency(&self, call: &CallContext) -> CallContext {
         call.clone().with_concurrency(self.limit)
     }
 
-    /// A part of the people list, of `limit` rows at most.
+    /// A part of a list of resources, of `limit` rows at most. Must be called within a runtime.
     ///
     /// # Errors
-    /// As for reading it without looking ahead.
-    pub(crate) async fn people(
+    /// As for reading it without prefetching.
+    pub(crate) async fn resources(
         &self,
         sync: &str,
-        from: Cursor,
+        resources: &Arc<dyn ResourceType>,
+        from: Option<Cursor>,
         limit: Option<NonZeroUsize>,
         call: &CallContext,
-    ) -> Result<Batch<OrganizationMember>, ApiError> {
-        self.next_page(sync, from, limit, call, |sync| &mut sync.people).await
-    }
-
-    /// A part of the team list, of `limit` rows at most. Must be called within a runtime.
-    ///
-    /// # Errors
-    /// As for reading it without looking ahead.
-    pub(crate) async fn teams(
-        &self,
-        sync: &str,
-        from: Cursor,
-        limit: Option<NonZeroUsize>,
-        call: &CallContext,
-    ) -> Result<Batch<Team>, ApiError> {
-        let first = from == Cursor::Start;
-        let page = self.next_page(sync, from, limit, call, |sync| &mut sync.teams).await?;
-        self.with_session(sync, |sync, _| {
-            if first {
-                // What is listed from its beginning here is not met in its middle.
-                sync.late_join = None;
-            }
-            sync.members.record_listed(first, page.rows.iter().map(|row| row.id));
-        });
+    ) -> Result<Rows<Resource>, Failure> {
+        let (info, first) = (resources.info(), from.is_none());
+        let page = self.next_page(sync, resources, from, limit, call).await?;
+        if info.has_grants() {
+            self.with_session(sync, |sync, _| {
+                if first {
+                    // A sync whose list begins here is not joined late.
+                    sync.late_joins.remove(info.id);
+                }
+                let ids = page.rows.iter().map(|row| row.id.id);
+                sync.grants.entry(info.id).or_default().record_listed(first, ids);
+            });
+        }
         Ok(page)
     }
 
-    /// A part of a team's members, of `limit` rows at most. Must be called within a runtime.
+    /// A part of a resource's grants, of `limit` rows at most. Must be called within a runtime.
     ///
     /// # Errors
-    /// As for reading it without looking ahead.
-    pub(crate) async fn members(
+    /// As for reading it without prefetching.
+    pub(crate) async fn grants(
         &self,
         sync: &str,
-        team: TeamId,
-        from: Cursor,
+        resources: &Arc<dyn ResourceType>,
+        id: Uuid,
+        from: Option<Cursor>,
         limit: Option<NonZeroUsize>,
         call: &CallContext,
-    ) -> Result<Batch<TeamMember>, ApiError> {
-        let generation = self.generation(team);
-        let kept = match from {
-            Cursor::Start => self.first_members(sync, team, call).await?,
-            _ => self
-                .with_session(sync, |sync, _| sync.members.take_remainder(team, &from, generation))
+    ) -> Result<Rows<Holding>, Failure> {
+        let resource_type = resources.info();
+        let resource = ResourceId { resource_type, id };
+        let generation = self.generation(resource);
+        let kept = match &from {
+            None => self.first_grants(sync, resources, resource, call).await?,
+            Some(from) => self
+                .with_session(sync, |sync, _| {
+                    let grants = sync.grants.get_mut(resource_type.id)?;
+                    grants.take_remainder(id, from, generation)
+                })
                 .flatten(),
         };
         let mut batch = if let Some(kept) = kept {
             kept
         } else {
-            // What is beyond the part is kept within a sync alone.
+            // The excess is kept within a sync alone.
             let keeps = self.limit > 0 && !sync.is_empty();
-            let enough = if keeps { ROWS_PER_PAGE } else { min_rows_for(limit) };
+            let amount = if keeps {
+                Amount::AtLeast(ROWS_AHEAD)
+            } else {
+                Amount::Page(limit)
+            };
             let call = self.with_list_concurrency(call);
-            self.upstream.members(team, from, enough, &call).await?
+            resources.grants(id, from, amount, &call).await?
         };
         let page = batch.split(limit);
-        if let Some(at) = page.next.clone().filter(|_| !batch.rows.is_empty()) {
+        if let Some(at) = page.next.clone().filter(|_| !batch.is_empty()) {
             let rest = self.budget.hold(batch);
-            self.with_session(sync, |sync, _| sync.members.store_remainder(team, generation, at, rest));
+            self.with_session(sync, |sync, _| {
+                let grants = sync.grants.entry(resource_type.id).or_default();
+                grants.store_remainder(id, generation, at, rest);
+            });
         }
         Ok(page)
     }
 
-    /// The first members of a team, if they were prefetched and not invalidated since.
-    async fn first_members(
+    /// The first grants of a resource, if they were prefetched and not invalidated since.
+    async fn first_grants(
         &self,
         sync: &str,
-        team: TeamId,
+        resources: &Arc<dyn ResourceType>,
+        resource: ResourceId,
         call: &CallContext,
-    ) -> Result<Option<Batch<TeamMember>>, ApiError> {
+    ) -> Result<Option<Box<dyn Batch<Holding>>>, Failure> {
         let id = sync;
         let read = self.with_session(id, |sync, generations| {
-            self.join_late(id, sync, team);
-            sync.members.on_request(self, generations, team, call)
+            self.join_late(id, sync, resources, resource.id);
+            let grants = sync.grants.entry(resource.resource_type.id).or_default();
+            grants.on_request(self, resources, generations, resource.id, call)
         });
         let Some((generation, task)) = read.flatten() else {
             return Ok(None);
         };
         let batch = task.join(call).await?;
-        Ok(batch.filter(|_| generation == self.generation(team)))
+        Ok(batch.filter(|_| generation == self.generation(resource)))
     }
 
-    /// Invalidates everything that was read of the team so far.
-    pub(crate) fn invalidate(&self, team: TeamId) {
-        *self.lock().generations.entry(team).or_default() += 1;
+    /// Invalidates everything that was read of the resource's grants so far.
+    pub(crate) fn invalidate(&self, resource: ResourceId) {
+        *self.lock().generations.entry(resource).or_default() += 1;
     }
 
     /// Frees what a sync held.
@@ -189,20 +196,16 @@ impl Prefetch {
         let Some(deadline) = call.deadline().filter(|_| !task.is_finished()) else {
             return false;
         };
-        let turn = self.upstream.forecast(Lane::Sync, 1);
+        let turn = self.provider.forecast(Lane::Sync, 1);
         turn.is_some_and(|turn| turn > deadline)
     }
 
-    fn generation(&self, team: TeamId) -> u64 {
-        self.lock().generations.get(&team).copied().unwrap_or_default()
+    fn generation(&self, resource: ResourceId) -> u64 {
+        self.lock().generations.get(&resource).copied().unwrap_or_default()
     }
 
     /// Runs `look` on the session of a sync, which is created if needed. Returns `None` if prefetching is off.
-    fn with_session<T>(
-        &self,
-        id: &str,
-        look: impl FnOnce(&mut PrefetchSession, &HashMap<TeamId, u64>) -> T,
-    ) -> Option<T> {
+    fn with_session<T>(&self, id: &str, look: impl FnOnce(&mut PrefetchSession, &Generations) -> T) -> Option<T> {
         if self.limit == 0 || id.is_empty() {
             return None;
         }
@@ -230,10 +233,9 @@ impl Prefetch {
 impl Default for PrefetchSession {
     fn default() -> Self {
         Self {
-            people: None,
-            teams: None,
-            members: MemberPrefetch::default(),
-            late_join: None,
+            lists: HashMap::new(),
+            grants: HashMap::new(),
+            late_joins: HashMap::new(),
             last_used: Instant::now(),
         }
     }

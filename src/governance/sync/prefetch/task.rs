@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::providers::buildkite::pagination::Batch;
-use crate::providers::buildkite::{ApiError, CallContext, Lane};
+use crate::governance::provider::{Batch, Failure};
+use crate::governance::{CallContext, Lane};
 
 /// The number of rows held, of all lists together.
 #[derive(Debug, Clone, Default)]
@@ -26,9 +26,9 @@ impl RowBudget {
     }
 
     /// Counts the rows of `batch` for as long as they are held; none where too many are held already.
-    pub(crate) fn hold<R>(&self, batch: Batch<R>) -> Option<HeldBatch<R>> {
+    pub(crate) fn hold<R>(&self, batch: Box<dyn Batch<R>>) -> Option<HeldBatch<R>> {
         (!self.is_full()).then(|| HeldBatch {
-            _reservation: self.reserve(batch.rows.len()),
+            _reservation: self.reserve(batch.len()),
             batch,
         })
     }
@@ -46,7 +46,7 @@ impl RowBudget {
 /// Rows that are counted for as long as they are held.
 #[derive(Debug)]
 pub(crate) struct HeldBatch<R> {
-    pub(crate) batch: Batch<R>,
+    pub(crate) batch: Box<dyn Batch<R>>,
     _reservation: RowReservation,
 }
 
@@ -67,20 +67,23 @@ impl Drop for RowReservation {
 pub(crate) struct PrefetchTask<R> {
     /// What the reading costs, the time that it sleeps included.
     call: CallContext,
-    task: AbortOnDropHandle<Result<(Batch<R>, RowReservation), ApiError>>,
+    task: AbortOnDropHandle<Result<ReservedBatch<R>, Failure>>,
 }
+
+/// Rows that were read, and their part of the budget.
+type ReservedBatch<R> = (Box<dyn Batch<R>>, RowReservation);
 
 impl<R: Send + 'static> PrefetchTask<R> {
     /// Begins to read, on the lane of syncs and with so many windows of a list together. Must be called within a runtime.
     pub(crate) fn spawn<F>(budget: &RowBudget, together: usize, read: impl FnOnce(CallContext) -> F) -> Self
     where
-        F: Future<Output = Result<Batch<R>, ApiError>> + Send + 'static,
+        F: Future<Output = Result<Box<dyn Batch<R>>, Failure>> + Send + 'static,
     {
         let call = CallContext::new(Lane::Sync).with_concurrency(together);
         let (budget, rows) = (budget.clone(), read(call.clone()));
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
             let batch = rows.await?;
-            let reserve = budget.reserve(batch.rows.len());
+            let reserve = budget.reserve(batch.len());
             Ok((batch, reserve))
         }));
         Self { call, task }
@@ -95,7 +98,7 @@ impl<R: Send + 'static> PrefetchTask<R> {
     ///
     /// # Errors
     /// Where the reading fails while it is waited for, as one made for the call would have.
-    pub(crate) async fn join(self, call: &CallContext) -> Result<Option<Batch<R>>, ApiError> {
+    pub(crate) async fn join(self, call: &CallContext) -> Result<Option<Box<dyn Batch<R>>>, Failure> {
         let (slept_before, asked_at) = (self.call.stats().waited, Instant::now());
         let was_finished = self.is_finished();
         let outcome = self.task.await;

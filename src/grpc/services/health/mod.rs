@@ -20,19 +20,19 @@ use scope_health::ScopeHealth;
 
 /// Publishes health, kept up to date with Buildkite's responses.
 #[derive(Debug)]
-pub struct Health {
+pub struct HealthPublisher {
     process: ProcessHealth,
     publishing: AbortOnDropHandle<()>,
     /// Keeps the channel open so that watchers end with the server's shutdown status, not with end-of-stream.
     _keep_open: Arc<watch::Sender<Report>>,
 }
 
-impl Health {
+impl HealthPublisher {
     /// Adds both services to `routes` and starts to publish. Must be called within a runtime.
     pub async fn register(governance: Arc<Governance>, routes: &mut RoutesBuilder) -> Self {
         let (reporter, service) = health_reporter();
-        let process = ProcessHealth::new(reporter);
-        let report = governance.latest_health();
+        let report = governance.health().latest();
+        let process = ProcessHealth::new(reporter, &report);
         process.publish(&report).await;
         let (publisher, latest) = watch::channel(report);
         let publisher = Arc::new(publisher);
@@ -69,8 +69,8 @@ impl Health {
 /// Publishes every change of the report; ignores responses that change only its times.
 async fn publish_changes(governance: Arc<Governance>, publisher: Arc<watch::Sender<Report>>, process: ProcessHealth) {
     loop {
-        governance.health_changed().await;
-        let report = governance.latest_health();
+        governance.health().changed().await;
+        let report = governance.health().latest();
         if publisher.borrow().without_timestamps() != report.without_timestamps() {
             process.publish(&report).await;
             publisher.send_replace(report);

@@ -6,7 +6,6 @@ use tonic_health::server::HealthReporter;
 
 use crate::governance::health::{Report, State};
 use crate::grpc::methods::{SERVICES, ServiceHealth};
-use crate::providers::buildkite::Scope;
 
 /// The name that stands for the process.
 const PROCESS: &str = "";
@@ -14,26 +13,28 @@ const PROCESS: &str = "";
 #[derive(Debug, Clone)]
 pub(crate) struct ProcessHealth {
     reporter: HealthReporter,
+    /// The scopes that are reported.
+    scopes: Vec<&'static str>,
 }
 
 impl ProcessHealth {
-    pub(crate) fn new(reporter: HealthReporter) -> Self {
-        Self { reporter }
+    pub(crate) fn new(reporter: HealthReporter, report: &Report) -> Self {
+        let scopes = report.scopes();
+        Self { reporter, scopes }
     }
 
     pub(crate) async fn publish(&self, report: &Report) {
         for service in SERVICES {
             let status = match service.health {
                 ServiceHealth::Unlisted => continue,
-                ServiceHealth::Needs {
-                    checks,
-                    includes_changes,
-                } => serving(report.state_of(checks, includes_changes)),
+                ServiceHealth::Always => ServingStatus::Serving,
+                ServiceHealth::Reads => serving(report.reads()),
+                ServiceHealth::Needs(feature) => serving(report.feature(feature)),
                 ServiceHealth::NotOffered => ServingStatus::NotServing,
             };
             self.reporter.set_service_status(service.name, status).await;
         }
-        for scope in Scope::ALL {
+        for scope in &self.scopes {
             self.reporter
                 .set_service_status(scope_name(scope), serving(report.scope(scope)))
                 .await;
@@ -46,10 +47,10 @@ impl ProcessHealth {
 
     /// Reports every offered service as `NOT_SERVING`. The server then ends the watches.
     pub(crate) async fn shutdown(&self) {
-        let scopes = Scope::ALL.map(scope_name);
+        let scopes: Vec<String> = self.scopes.iter().map(|scope| scope_name(scope)).collect();
         let offered = SERVICES
             .iter()
-            .filter(|service| matches!(service.health, ServiceHealth::Needs { .. }));
+            .filter(|service| !matches!(service.health, ServiceHealth::Unlisted | ServiceHealth::NotOffered));
         let names = offered
             .map(|service| service.name)
             .chain(scopes.iter().map(String::as_str))
@@ -60,7 +61,7 @@ impl ProcessHealth {
     }
 }
 
-fn scope_name(scope: Scope) -> String {
+fn scope_name(scope: &str) -> String {
     format!("scope.{scope}")
 }
 

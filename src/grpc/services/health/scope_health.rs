@@ -48,7 +48,7 @@ impl ScopeHealthService for ScopeHealth {
         } else {
             self.governance.settings().health.max_age
         };
-        let report = self.governance.health(age, deadline).await;
+        let report = self.governance.health().check(age, deadline).await;
         Ok(Response::new(response(report)))
     }
 
@@ -58,7 +58,7 @@ impl ScopeHealthService for ScopeHealth {
         // Subscribe before reading the latest report, so that no change between the two is missed. A slow watcher may miss
         // intermediate reports, never the last one.
         let changes = WatchStream::from_changes(self.latest.clone());
-        let first = self.governance.latest_health();
+        let first = self.governance.health().latest();
         let mut latest = first.without_timestamps();
         let changes = changes.filter_map(move |report| {
             let essence = report.without_timestamps();
@@ -81,10 +81,9 @@ fn response(report: Report) -> CheckScopesResponse {
 }
 
 fn check(result: CheckResult) -> ScopeCheck {
-    let row = result.check.row();
     ScopeCheck {
-        id: row.id.to_owned(),
-        scope: row.scope.map(|scope| scope.to_string()).unwrap_or_default(),
+        id: result.check.id.to_owned(),
+        scope: result.check.scope.unwrap_or_default().to_owned(),
         state: state(result.state).into(),
         summary: summary(&result),
         remedy: result.remedy,

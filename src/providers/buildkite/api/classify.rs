@@ -25,7 +25,7 @@ use serde_json::error::Category;
 
 use super::endpoint::Endpoint;
 use super::error::{ApiErrorKind, Unavailability};
-use crate::providers::buildkite::budget::LimitExceeded;
+use crate::governance::rate_limit::LimitExceeded;
 use crate::telemetry::redact::redact;
 
 /// A response as received from the network.

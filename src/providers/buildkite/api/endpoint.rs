@@ -30,13 +30,19 @@ impl Scope {
 
     /// The scope as Buildkite spells it.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::ReadUser => "read_user",
             Self::ReadOrganizations => "read_organizations",
             Self::ReadTeams => "read_teams",
             Self::WriteTeams => "write_teams",
         }
+    }
+}
+
+impl AsRef<str> for Scope {
+    fn as_ref(&self) -> &str {
+        self.as_str()
     }
 }
 
@@ -82,7 +88,7 @@ pub enum Endpoint {
 impl Endpoint {
     /// The name of the endpoint in logs, errors and metrics.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::AccessToken => "access token",
             Self::RevokeToken => "revoke access token",

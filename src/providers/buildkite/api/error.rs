@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::endpoint::Endpoint;
-use crate::providers::buildkite::budget::LimitExceeded;
+use crate::governance::rate_limit::LimitExceeded;
 
 /// The class of an error (see [`super::classify`] for the rules).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

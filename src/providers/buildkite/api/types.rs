@@ -6,7 +6,6 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::endpoint::Scope;
 use super::ids::{Role, TeamId, UserId};
 
 /// `GET /v2/access-token`.
@@ -28,8 +27,8 @@ pub struct AccessToken {
 impl AccessToken {
     /// Whether the token lacks the scope.
     #[must_use]
-    pub fn lacks(&self, scope: Scope) -> bool {
-        !self.scopes.iter().any(|granted| granted == scope.as_str())
+    pub fn lacks(&self, scope: impl AsRef<str>) -> bool {
+        !self.scopes.iter().any(|granted| granted == scope.as_ref())
     }
 }
 

@@ -26,12 +26,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::headers::{Bucket, LimitHeaders, WINDOW};
+use super::headers::LimitHeaders;
 use super::options::BudgetOptions;
 use super::scheduler::InFlight;
 use super::slow_start::SlowStart;
 use super::window::{Attribution, Estimate, Observation, Window, WindowLength};
-use crate::providers::buildkite::call::Lane;
+use crate::governance::Lane;
+use crate::governance::rate_limit::{Bucket, WINDOW};
 
 /// Clocks of servers may differ by milliseconds: a window is used this long after it must have begun.
 const MARGIN: Duration = Duration::from_millis(100);

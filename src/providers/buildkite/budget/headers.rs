@@ -8,37 +8,17 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde::Deserialize;
 
-/// One of the two limits that Buildkite counts a request against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Bucket {
-    /// The whole organization's requests (`rest`).
-    Organization,
-    /// The requests of the token's user, with any of their tokens (`rest_user`).
-    User,
-}
+use crate::governance::rate_limit::{Bucket, WINDOW};
 
-impl Bucket {
-    /// Both buckets.
-    pub const ALL: [Self; 2] = [Self::Organization, Self::User];
-
-    /// The bucket's name in Buildkite's `scope` field and in logs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Organization => "rest",
-            Self::User => "rest_user",
-        }
-    }
-
-    fn headers(self) -> [&'static str; 3] {
-        match self {
-            Self::Organization => ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
-            Self::User => [
-                "ratelimit-user-limit",
-                "ratelimit-user-remaining",
-                "ratelimit-user-reset",
-            ],
-        }
+/// The names of the headers that report the bucket: limit, remaining, reset.
+fn header_names(bucket: Bucket) -> [&'static str; 3] {
+    match bucket {
+        Bucket::Organization => ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
+        Bucket::User => [
+            "ratelimit-user-limit",
+            "ratelimit-user-remaining",
+            "ratelimit-user-reset",
+        ],
     }
 }
 
@@ -57,7 +37,7 @@ impl LimitHeaders {
     /// Parses the headers of `bucket`. Returns `None` if there are none.
     #[must_use]
     pub fn of(bucket: Bucket, headers: &HeaderMap) -> Option<Self> {
-        let [limit, remaining, reset] = bucket.headers().map(|name| number(headers, name));
+        let [limit, remaining, reset] = header_names(bucket).map(|name| number(headers, name));
         (limit.is_some() || remaining.is_some() || reset.is_some()).then_some(Self {
             limit,
             remaining,
@@ -124,9 +104,6 @@ impl TooManyRequests {
 
 /// Larger than the limit of any organization; a larger value is ignored as an error.
 pub(crate) const MAX_LIMIT: i64 = 1_000_000;
-
-/// The documented length of a window.
-pub const WINDOW: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -12,12 +12,12 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::LimitExceeded;
-use super::headers::{Bucket, LimitHeaders, TooManyRequests};
+use super::headers::{LimitHeaders, TooManyRequests};
 use super::options::BudgetOptions;
-use super::scheduler::{Action, BudgetState, Granted, InFlight, Rejected, ResponseLimits, Scheduler};
+use super::scheduler::{Action, Granted, InFlight, Rejected, ResponseLimits, Scheduler};
 use super::window::Estimate;
-use crate::providers::buildkite::call::{CallContext, Lane};
+use crate::governance::rate_limit::{Bucket, BudgetState, LimitExceeded};
+use crate::governance::{CallContext, Lane};
 use crate::telemetry::metrics::LANE_WAIT;
 
 /// Grants a permit for each request to Buildkite.

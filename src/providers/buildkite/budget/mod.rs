@@ -20,32 +20,6 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-use tokio::time::Instant;
-
-pub use headers::{Bucket, LimitHeaders, TooManyRequests, WINDOW};
+pub use headers::{LimitHeaders, TooManyRequests};
 pub use limiter::{Permit, RateLimiter};
 pub use options::BudgetOptions;
-pub use scheduler::{BucketState, BudgetState};
-
-/// A rate limit that allows no further request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LimitExceeded {
-    /// The bucket; `None` if Buildkite did not name one, or if it is the operator's own limit.
-    pub bucket: Option<Bucket>,
-    /// Its requests a window, if known.
-    pub limit: Option<i64>,
-    /// When a retry can succeed, taking queued requests into account.
-    pub retry_at: Option<Instant>,
-}
-
-impl LimitExceeded {
-    /// An exceeded limit without any details.
-    #[must_use]
-    pub fn unknown() -> Self {
-        Self {
-            bucket: None,
-            limit: None,
-            retry_at: None,
-        }
-    }
-}

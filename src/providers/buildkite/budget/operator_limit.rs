@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::providers::buildkite::call::Lane;
+use crate::governance::Lane;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

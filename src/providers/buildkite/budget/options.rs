@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::providers::buildkite::call::Lane;
+use crate::governance::Lane;
 
 /// Sync requests in flight at once: enough to hide latency.
 pub(crate) const MAX_IN_FLIGHT: u32 = 16;

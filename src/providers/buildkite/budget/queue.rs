@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use crate::providers::buildkite::call::Lane;
+use crate::governance::Lane;
 
 /// Requests of higher lanes after which a waiting lane is next once.
 const MAX_BYPASSES: u32 = 10;

@@ -9,14 +9,14 @@
 
 use tokio::time::Instant;
 
-use super::LimitExceeded;
 use super::bucket::BucketTracker;
-use super::headers::{Bucket, LimitHeaders, TooManyRequests};
+use super::headers::{LimitHeaders, TooManyRequests};
 use super::operator_limit::OperatorLimit;
 use super::options::BudgetOptions;
 use super::queue::{PriorityQueue, Waiter};
 use super::window::Estimate;
-use crate::providers::buildkite::call::Lane;
+use crate::governance::Lane;
+use crate::governance::rate_limit::{Bucket, BucketState, BudgetState, LimitExceeded};
 
 /// The scheduler's next action.
 #[derive(Debug)]
@@ -307,33 +307,4 @@ impl Scheduler {
     fn buckets_mut(&mut self) -> impl Iterator<Item = &mut BucketTracker> {
         [&mut self.organization, &mut self.user].into_iter()
     }
-}
-
-/// The state of the budget at one moment, for logs, metrics and the rate-limit details of a response.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BudgetState {
-    /// Each bucket that a response has reported.
-    pub buckets: Vec<BucketState>,
-    /// Requests sent so far.
-    pub sent: u64,
-    /// Requests in flight.
-    pub in_flight: u32,
-    /// How many requests wait in each lane, in order of priority.
-    pub waiting: [(Lane, usize); 3],
-}
-
-/// The state of one bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BucketState {
-    /// The bucket.
-    pub bucket: Bucket,
-    /// Requests a window, if known.
-    pub limit: Option<u32>,
-    /// Requests that may still be sent in this window.
-    pub remaining: u32,
-    /// How many of these a sync may send: the reserve is excluded.
-    pub remaining_for_sync: u32,
-    /// When the window has ended for certain, or when a 429 no longer blocks the bucket; `None` until a response of the
-    /// window has reported it.
-    pub resets_at: Option<Instant>,
 }

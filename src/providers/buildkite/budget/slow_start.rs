@@ -6,7 +6,7 @@
 //! and no request of the window is lost by it.
 
 use super::scheduler::InFlight;
-use crate::providers::buildkite::call::Lane;
+use crate::governance::Lane;
 
 /// Probes at the begin of a window, if no other consumer was seen.
 const INITIAL_PROBES: u32 = 4;

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::headers::{LimitHeaders, MAX_LIMIT, WINDOW};
+use super::headers::{LimitHeaders, MAX_LIMIT};
+use crate::governance::rate_limit::WINDOW;
 
 /// The error of rounding to whole seconds, in either direction.
 const ROUNDING: Duration = Duration::from_secs(1);

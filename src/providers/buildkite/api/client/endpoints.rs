@@ -4,13 +4,13 @@ use serde::de::DeserializeOwned;
 
 use super::Client;
 use super::transport::RequestKey;
+use crate::governance::CallContext;
 use crate::providers::buildkite::api::endpoint::Request;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind};
 use crate::providers::buildkite::api::ids::{Role, TeamId, UserId};
 use crate::providers::buildkite::api::types::{
     AccessToken, CurrentUser, Organization, OrganizationMember, Team, TeamMember,
 };
-use crate::providers::buildkite::call::CallContext;
 use crate::providers::buildkite::pagination;
 use crate::providers::buildkite::pagination::{Batch, Cursor, ListPage, ListSource, Row, Window};
 

@@ -13,12 +13,13 @@ use tokio::time::Instant;
 use super::Client;
 use super::single_flight::SharedExchange;
 use super::transport::{Exchange, RequestKey};
+use crate::governance::CallContext;
+use crate::governance::rate_limit::LimitExceeded;
 use crate::providers::buildkite::api::classify;
 use crate::providers::buildkite::api::classify::RawResponse;
 use crate::providers::buildkite::api::endpoint::Endpoint;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
-use crate::providers::buildkite::budget::{LimitExceeded, Permit};
-use crate::providers::buildkite::call::CallContext;
+use crate::providers::buildkite::budget::Permit;
 
 /// The first delay before a retry; each further delay doubles, with jitter, up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -112,7 +113,7 @@ impl Client {
             .send(permit, key, body.cloned(), token)
             .await;
         self.reads.invalidate();
-        call.record(key.endpoint(), exchange.status);
+        call.record(key.endpoint().name(), exchange.status.map(|status| status.as_u16()));
         Ok(exchange)
     }
 
@@ -147,7 +148,7 @@ impl Client {
         }
         let exchange = Self::await_response(exchange, call).await;
         let status = exchange.as_ref().ok().and_then(|exchange| exchange.status);
-        call.record(key.endpoint(), status);
+        call.record(key.endpoint().name(), status.map(|status| status.as_u16()));
         exchange
     }
 

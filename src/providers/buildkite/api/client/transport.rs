@@ -8,6 +8,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use crate::governance::rate_limit::{Bucket, LimitExceeded};
 use crate::providers::buildkite::api::classify;
 use crate::providers::buildkite::api::classify::{BodyError, RawResponse};
 use crate::providers::buildkite::api::clock_skew::ClockSkew;
@@ -15,7 +16,7 @@ use crate::providers::buildkite::api::endpoint::{Endpoint, Request};
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 use crate::providers::buildkite::api::ids::OrganizationSlug;
 use crate::providers::buildkite::api::origin::ApiOrigin;
-use crate::providers::buildkite::budget::{Bucket, LimitExceeded, Permit};
+use crate::providers::buildkite::budget::Permit;
 use crate::providers::buildkite::credential::token::ApiToken;
 use crate::providers::buildkite::pagination::Window;
 use crate::telemetry::metrics::{REST_DURATION, REST_REQUESTS};

@@ -5,8 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::simulation::{Plan, SimulatedRequest, run, saturated};
-use crate::providers::buildkite::budget::{Bucket, BudgetOptions};
-use crate::providers::buildkite::call::Lane;
+use crate::governance::Lane;
+use crate::governance::rate_limit::Bucket;
+use crate::providers::buildkite::budget::BudgetOptions;
 
 /// The capacity of all whole windows of the scarcer bucket, and how many requests they counted.
 fn window_usage(plan: &Plan, sent: &[SimulatedRequest]) -> (u32, u32) {

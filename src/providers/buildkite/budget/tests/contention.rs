@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::model::{Counter, Model, Rounding};
 use super::simulation::{Plan, SimulatedRequest, run, saturated};
-use crate::providers::buildkite::budget::Bucket;
+use crate::governance::rate_limit::Bucket;
 
 fn others() -> impl Strategy<Value = Vec<(Duration, Bucket, u32)>> {
     let bucket = prop_oneof![Just(Bucket::Organization), Just(Bucket::User)];

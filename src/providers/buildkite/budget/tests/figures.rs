@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::model::Rounding;
 use super::server::Server;
+use crate::governance::{CallContext, Lane};
 use crate::providers::buildkite::budget::{BudgetOptions, RateLimiter};
-use crate::providers::buildkite::call::{CallContext, Lane};
 
 /// One per team, and a few for the lists of teams and members.
 const REQUESTS: u32 = 255;

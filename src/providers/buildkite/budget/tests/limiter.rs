@@ -9,8 +9,9 @@ use tokio::time::{Instant, sleep};
 
 use super::model::Rounding;
 use super::server::{Server, header_map};
-use crate::providers::buildkite::budget::{Bucket, BudgetOptions, LimitHeaders, RateLimiter};
-use crate::providers::buildkite::call::{CallContext, Lane};
+use crate::governance::rate_limit::Bucket;
+use crate::governance::{CallContext, Lane};
+use crate::providers::buildkite::budget::{BudgetOptions, LimitHeaders, RateLimiter};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::providers::buildkite::budget::{Bucket, LimitHeaders};
+use crate::governance::rate_limit::Bucket;
+use crate::providers::buildkite::budget::LimitHeaders;
 
 /// How the time left is rounded to whole seconds.
 #[derive(Debug, Clone, Copy)]

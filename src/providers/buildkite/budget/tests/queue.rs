@@ -5,9 +5,9 @@ use std::time::Duration;
 use rstest::rstest;
 use tokio::time::Instant;
 
+use crate::governance::Lane;
 use crate::providers::buildkite::budget::BudgetOptions;
 use crate::providers::buildkite::budget::queue::{PriorityQueue, Waiter};
-use crate::providers::buildkite::call::Lane;
 
 fn enqueue(queue: &mut PriorityQueue, lane: Lane, ids: impl IntoIterator<Item = u64>) {
     let deadline = Instant::now() + Duration::from_secs(60);

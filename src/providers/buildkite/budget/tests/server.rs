@@ -7,8 +7,9 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use tokio::time::{Instant, sleep};
 
 use super::model::{Counter, Model, Rounding};
-use crate::providers::buildkite::budget::{Bucket, LimitExceeded, LimitHeaders, RateLimiter};
-use crate::providers::buildkite::call::CallContext;
+use crate::governance::CallContext;
+use crate::governance::rate_limit::{Bucket, LimitExceeded};
+use crate::providers::buildkite::budget::{LimitHeaders, RateLimiter};
 
 pub(crate) struct Server {
     model: Mutex<Model>,

@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::model::{Counted, Counter, Model, Rounding};
+use crate::governance::Lane;
+use crate::governance::rate_limit::Bucket;
 use crate::providers::buildkite::budget::scheduler::{Action, InFlight, ResponseLimits, Scheduler};
-use crate::providers::buildkite::budget::{Bucket, BudgetOptions, LimitHeaders, TooManyRequests};
-use crate::providers::buildkite::call::Lane;
+use crate::providers::buildkite::budget::{BudgetOptions, LimitHeaders, TooManyRequests};
 
 pub(crate) type Change = fn(&mut Rng, LimitHeaders) -> LimitHeaders;
 

@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
-use crate::providers::buildkite::budget::BudgetState;
+use crate::governance::rate_limit::BudgetState;
+use crate::governance::{CallContext, Lane};
 use crate::providers::buildkite::pagination::{Batch, Cursor};
 use crate::providers::buildkite::{
-    AccessToken, ApiError, CallContext, Client, CurrentUser, Lane, Organization, OrganizationMember, Role, Team,
-    TeamId, TeamMember, UserId,
+    AccessToken, ApiError, Client, CurrentUser, Organization, OrganizationMember, Role, Team, TeamId, TeamMember,
+    UserId,
 };
 
 /// The calls that governance is made of. Each ends as the client's method of the same name does.

@@ -1,10 +1,9 @@
-//! What to do: one sentence each, with the page to open.
+//! The remedies: one sentence each, with the page to open.
 
 use crate::providers::buildkite::{Scope, Unavailability};
 
-/// The token page with the scopes that are needed ticked already.
-#[must_use]
-pub fn new_token_url(provisioning: bool) -> String {
+/// The page that creates a token, with the needed scopes ticked.
+fn new_token_url(provisioning: bool) -> String {
     let scopes = Scope::ALL
         .into_iter()
         .filter(|scope| provisioning || *scope != Scope::WriteTeams);
@@ -12,7 +11,7 @@ pub fn new_token_url(provisioning: bool) -> String {
     scopes.fold(page, |page, scope| page + "&scopes[]=" + scope.as_str())
 }
 
-/// One sentence for all the scopes that are missing, so that they are ticked in one go.
+/// Names all missing scopes in one sentence, so that one new token has them all.
 pub(crate) fn create_token_with(missing: &[Scope], provisioning: bool) -> String {
     let named: Vec<String> = missing.iter().map(|scope| format!("`{scope}`")).collect();
     format!(

@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use mockall::Sequence;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::*;
-use crate::governance::GovernanceSettings;
-use crate::governance::upstream::MockUpstream;
-use crate::providers::buildkite::{
-    ApiError, ApiErrorKind, Endpoint, ListedRole, Role, TeamId, TeamMember, Unavailability, UserId,
-};
+use super::resources::{MEMBER, TEAM, USER};
+use super::upstream::MockUpstream;
+use super::{ApiError, ApiErrorKind, Endpoint, ListedRole, Role, TeamId, TeamMember, Unavailability, UserId, govern};
+use crate::governance::model::{EntitlementId, Principal, ResourceId};
+use crate::governance::provisioning::{Outcome, ProvisioningResult, RequestContext, WriteTimeouts};
+use crate::governance::{Governance, GovernanceError, GovernanceSettings};
 
 fn entitlement() -> EntitlementId {
     EntitlementId {
-        team: Uuid::from_u128(1).into(),
-        role: Role::Member,
+        resource: ResourceId {
+            resource_type: &TEAM,
+            id: Uuid::from_u128(1),
+        },
+        level: MEMBER,
     }
 }
 
@@ -23,7 +27,14 @@ fn user() -> UserId {
     Uuid::from_u128(2).into()
 }
 
-fn asker() -> RequestContext {
+fn principal() -> Principal {
+    Principal::Resource(ResourceId {
+        resource_type: &USER,
+        id: user().uuid(),
+    })
+}
+
+fn context() -> RequestContext {
     RequestContext {
         caller: "platform".into(),
         request_id: "1".to_owned(),
@@ -54,13 +65,14 @@ fn governance(upstream: MockUpstream) -> Arc<Governance> {
         provisioning: true,
         ..GovernanceSettings::default()
     };
-    Arc::new(Governance::new(Arc::new(upstream), settings))
+    Arc::new(govern(Arc::new(upstream), settings))
 }
 
 /// What becomes of a grant on this Buildkite.
 async fn grant(upstream: MockUpstream) -> Result<ProvisioningResult, GovernanceError> {
     governance(upstream)
-        .grant(entitlement(), Principal::User(user()), asker())
+        .provisioning()
+        .grant(entitlement(), principal(), context())
         .await
 }
 
@@ -147,7 +159,7 @@ async fn what_somebody_undid_is_believed_ten_seconds_after_our_write_and_not_bef
         .times(1)
         .returning(|_, user, role, _| Ok(Some(member(user, role))));
     let governance = governance(upstream);
-    let grant = || governance.grant(entitlement(), Principal::User(user()), asker());
+    let grant = || governance.provisioning().grant(entitlement(), principal(), context());
     assert_eq!(grant().await.unwrap().outcome, Outcome::Granted);
     let begun = Instant::now();
     // It shows at the sixth reading: ours, late.
@@ -164,7 +176,8 @@ async fn a_role_that_is_unknown_here_is_left_alone() {
     };
     reads(&mut upstream, [Ok(owner)]);
     let receipt = governance(upstream)
-        .revoke(entitlement(), Principal::User(user()), asker())
+        .provisioning()
+        .revoke(entitlement(), principal(), context())
         .await;
     assert_eq!(receipt.unwrap_err().reason(), "UNEXPECTED_RESPONSE");
 }

@@ -5,33 +5,21 @@
 
 use std::time::Duration;
 
-use super::health::{MaxAge, ProbeSet};
-use super::{Governance, GovernanceError};
-use crate::providers::buildkite::{AccessToken, CallContext, CurrentUser, Endpoint, Organization, OrganizationMember};
+use crate::governance::provider::{MaxAge, OwnerRole};
+use crate::governance::{CallContext, GovernanceError};
+use crate::providers::buildkite::{
+    AccessToken, Buildkite, CurrentUser, Endpoint, Organization, OrganizationMember, ProbeSet,
+};
 
 /// How long what was seen of the token counts as just seen.
 pub(crate) const EVIDENCE_MAX_AGE: Duration = Duration::from_secs(60);
 
-/// What the token's owner is in the organization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OwnerRole {
-    /// Sees and governs every team.
-    Admin,
-    /// Is not shown secret teams, governs the teams they maintain.
-    Member,
-    /// Not told: an older answer, or a scope that is missing. Treated as admin, but proves nothing.
-    Unknown,
-}
-
-impl OwnerRole {
-    /// The role that a person's record tells.
-    #[must_use]
-    pub fn of(person: &OrganizationMember) -> Self {
-        match person.role.as_deref() {
-            Some("admin") => Self::Admin,
-            Some("member") => Self::Member,
-            _ => Self::Unknown,
-        }
+/// The role in a member's record.
+pub(crate) fn owner_role(member: &OrganizationMember) -> OwnerRole {
+    match member.role.as_deref() {
+        Some("admin") => OwnerRole::Admin,
+        Some("member") => OwnerRole::Member,
+        _ => OwnerRole::Unknown,
     }
 }
 
@@ -66,7 +54,7 @@ impl CredentialStatus {
     }
 }
 
-impl Governance {
+impl Buildkite {
     /// The token's standing, at most `age` old.
     ///
     /// # Errors
@@ -109,7 +97,7 @@ impl Governance {
             }),
             // Another caller saw it fail in the moment between; what it saw is as true for this one.
             _ => Err(GovernanceError::Unavailable {
-                endpoint: Endpoint::AccessToken,
+                endpoint: Endpoint::AccessToken.name(),
                 why: "the token's standing changed while it was read".to_owned(),
             }),
         }

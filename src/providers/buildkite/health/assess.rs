@@ -1,64 +1,35 @@
-//! From evidence to a verdict: a pure function of what was seen, so that every sentence can be read and tested.
+//! Derives the result of a check from the evidence: a pure function, so that every sentence can be read and tested.
 //!
-//! The sentences are in `findings`. No sentence holds a number that changes by itself, such as
-//! the time that is left: a watcher is told of what changed, not of time passing.
-
-use std::time::Duration;
+//! The sentences are in `findings`. No sentence contains a number that changes by itself, such as the time that is left: a watcher
+//! gets a report when something changed, not when time passed.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::advisories;
-use super::check::{Check, State};
+use super::check::Check;
+use super::credential::not_needed;
 use super::evidence::{Evidence, Observation};
-use super::findings;
-use super::report::not_needed;
-use crate::governance::provisioning::ProtectedNames;
+use super::{advisories, findings};
+use crate::governance::health::{CheckResult, State};
+use crate::governance::provider::HealthContext;
 use crate::governance::{GovernanceError, PartialVisibility};
 use crate::providers::buildkite::ApiErrorKind;
 
-/// How one check stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckResult {
-    /// Which check.
-    pub check: Check,
-    /// How it stands.
-    pub state: State,
-    /// One sentence about it.
-    pub summary: String,
-    /// One sentence about what to do; empty where there is nothing to do.
-    pub remedy: String,
-    /// What would be better otherwise although it is no fault.
-    pub hints: Vec<String>,
-    /// When it was seen, where it was.
-    pub checked_at: Option<Timestamp>,
-    /// How long the answer took.
-    pub latency: Option<Duration>,
-    /// The failure behind it, as a call would end with it.
-    pub error: Option<GovernanceError>,
-    /// Whether it is only changes that the trouble keeps from being made, and reads are unaffected.
-    pub concerns_changes_only: bool,
-}
-
-/// What a verdict depends on beside evidence.
+/// What a result depends on beside the evidence.
 #[derive(Debug, Clone)]
-pub(crate) struct Context {
-    pub(crate) organization: String,
-    pub(crate) provisioning: bool,
+pub(crate) struct Context<'a> {
+    pub(crate) organization: &'a str,
     pub(crate) partial_visibility: PartialVisibility,
-    pub(crate) expiry_warning: Duration,
-    /// What keeps changes from being recorded.
-    pub(crate) audit_error: Option<String>,
-    /// How the names that are protected stand, where there are some.
-    pub(crate) protected_names: Option<ProtectedNames>,
     /// How far Buildkite's clock is ahead.
     pub(crate) clock_ahead: Option<SignedDuration>,
-    /// Whether somebody asks right now.
+    /// Whether a probe run is in progress.
     pub(crate) probe_in_progress: bool,
     pub(crate) now: Timestamp,
+    /// What governance adds.
+    pub(crate) governance: &'a HealthContext,
 }
 
-/// A state with its two sentences, and the failure behind it.
+/// A state with its two sentences, and the error that caused it.
 pub(crate) struct Finding {
     pub(crate) state: State,
     pub(crate) summary: String,
@@ -97,20 +68,20 @@ impl Finding {
     }
 }
 
-/// How a check stands by what was seen.
-pub(crate) fn assess(check: Check, evidence: &Evidence, context: &Context) -> CheckResult {
+/// Derives the result of a check from the evidence.
+pub(crate) fn assess(check: Check, evidence: &Evidence, context: &Context<'_>) -> CheckResult {
     let assessor = Assessor {
         check,
         evidence,
         context,
     };
-    match check {
+    let result = match check {
         Check::Authentication => assessor.authentication(),
         Check::UserIdentity => assessor.assess(evidence.user.as_ref(), |owner| {
-            let who = owner.email.as_deref().or(owner.name.as_deref());
+            let label = owner.email.as_deref().or(owner.name.as_deref());
             Finding::healthy(format!(
                 "the token belongs to {}",
-                who.unwrap_or("a user without a name")
+                label.unwrap_or("a user without a name")
             ))
         }),
         Check::OrganizationAccess => {
@@ -119,7 +90,7 @@ pub(crate) fn assess(check: Check, evidence: &Evidence, context: &Context) -> Ch
             });
             let organization = evidence.organization.as_ref().and_then(Observation::value);
             result.hints = organization
-                .and_then(|organization| advisories::slug(&context.organization, organization))
+                .and_then(|organization| advisories::slug(context.organization, organization))
                 .into_iter()
                 .collect();
             result
@@ -129,14 +100,18 @@ pub(crate) fn assess(check: Check, evidence: &Evidence, context: &Context) -> Ch
         }
         Check::TeamListing => assessor.assess(evidence.teams.as_ref(), |()| findings::visibility(evidence, context)),
         Check::TeamMembershipManagement => assessor.management(),
+    };
+    CheckResult {
+        seen_at: evidence.decisive_for(check),
+        ..result
     }
 }
 
-/// One check, before the evidence.
+/// One check, and what its result is derived from.
 struct Assessor<'a> {
     check: Check,
     evidence: &'a Evidence,
-    context: &'a Context,
+    context: &'a Context<'a>,
 }
 
 impl Assessor<'_> {
@@ -148,8 +123,8 @@ impl Assessor<'_> {
             findings::expiry(token, self.context)
         });
         let token = self.evidence.token();
-        let too_much =
-            token.and_then(|token| advisories::least_privilege(&not_needed(token, self.context.provisioning)));
+        let too_much = token
+            .and_then(|token| advisories::least_privilege(&not_needed(token, self.context.governance.provisioning)));
         result.hints = too_much
             .into_iter()
             .chain(advisories::clock(self.context.clock_ahead))
@@ -157,9 +132,9 @@ impl Assessor<'_> {
         result
     }
 
-    /// Writes are never made to find out: the token's scopes and the owner's role tell.
+    /// No write is made to find out: the token's scopes and the owner's role decide.
     fn management(&self) -> CheckResult {
-        if !self.context.provisioning {
+        if !self.context.governance.provisioning {
             return self.result(
                 None::<&Observation<()>>,
                 Finding::new(State::NotRequired, "writes are off", ""),
@@ -180,7 +155,7 @@ impl Assessor<'_> {
         }
     }
 
-    /// What a kind of evidence means: that it works, that it failed, or that it was not asked and why.
+    /// Derives the result from one observation: `works` if it succeeded, the finding for its error if it failed, or why there is none.
     fn assess<T>(&self, seen: Option<&Observation<T>>, works: impl FnOnce(&T) -> Finding) -> CheckResult {
         let since = seen.map(|seen| seen.since);
         if let Some(finding) = self.blocked_by_dependency(since) {
@@ -203,7 +178,7 @@ impl Assessor<'_> {
         self.result(seen, finding)
     }
 
-    /// Why the check was not made, or was made before what it depends on failed.
+    /// Why the check was not made, or why its evidence is older than the failure of a check that it depends on.
     fn blocked_by_dependency(&self, own: Option<Instant>) -> Option<Finding> {
         if self.check == Check::Authentication {
             return None;
@@ -227,7 +202,7 @@ impl Assessor<'_> {
         let organization = self.evidence.organization.as_ref().filter(|_| is_list)?;
         match organization.error().map(|error| &error.kind)? {
             _ if !is_later(organization.since) => None,
-            // The lists are asked all the same.
+            // The lists are requested all the same.
             ApiErrorKind::Forbidden => None,
             ApiErrorKind::NotFound => Some(unknown("the organization is not found", Check::OrganizationAccess)),
             _ => Some(unknown(
@@ -239,13 +214,14 @@ impl Assessor<'_> {
 
     fn result<T>(&self, seen: Option<&Observation<T>>, finding: Finding) -> CheckResult {
         CheckResult {
-            check: self.check,
+            check: self.check.info(),
             state: finding.state,
             summary: finding.summary,
             remedy: finding.remedy,
             hints: Vec::new(),
             checked_at: seen.map(|seen| seen.at),
             latency: seen.map(|seen| seen.latency),
+            seen_at: None,
             error: finding.error,
             concerns_changes_only: finding.concerns_changes_only,
         }

@@ -3,11 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::StatusCode;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
-
-use super::api::endpoint::Endpoint;
 
 /// Priority when requests are scarce. The order of the variants is the order of precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,13 +32,13 @@ impl Lane {
     }
 }
 
-/// One attempt at a request: its endpoint, and the status of its response, if there was one.
+/// One attempt at a request: its endpoint, and the HTTP status of its response, if there was one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
-    /// The endpoint.
-    pub endpoint: Endpoint,
-    /// The status of Buildkite's response; `None` without a response.
-    pub status: Option<StatusCode>,
+    /// The name of the endpoint.
+    pub endpoint: &'static str,
+    /// The HTTP status of the response; `None` without a response.
+    pub status: Option<u16>,
 }
 
 /// The cost of a call so far.
@@ -205,7 +202,7 @@ impl CallContext {
     }
 
     /// Adds an attempt.
-    pub(crate) fn record(&self, endpoint: Endpoint, status: Option<StatusCode>) {
+    pub(crate) fn record(&self, endpoint: &'static str, status: Option<u16>) {
         self.ledger(|ledger| ledger.stats.attempts.push(Attempt { endpoint, status }));
     }
 

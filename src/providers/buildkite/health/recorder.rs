@@ -1,5 +1,5 @@
-//! Every answer of Buildkite's is evidence: this wrapper notes what ordinary traffic shows, so that most of what health has
-//! to say costs no request.
+//! Every response of Buildkite's is evidence: this wrapper records what ordinary traffic shows, so that most of health costs no
+//! request.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,13 +10,13 @@ use tokio::time::Instant;
 
 use super::check::Check;
 use super::evidence::{Evidence, Observation};
-use crate::governance::OwnerRole;
-use crate::governance::upstream::Upstream;
-use crate::providers::buildkite::budget::BudgetState;
+use crate::governance::rate_limit::BudgetState;
+use crate::governance::{CallContext, Lane};
+use crate::providers::buildkite::credential_status::owner_role;
 use crate::providers::buildkite::pagination::{Batch, Cursor};
 use crate::providers::buildkite::{
-    AccessToken, ApiError, ApiErrorKind, CallContext, CurrentUser, Endpoint, Lane, Organization, OrganizationMember,
-    Role, Team, TeamId, TeamMember, Unavailability, UserId,
+    AccessToken, ApiError, ApiErrorKind, CurrentUser, Endpoint, Organization, OrganizationMember, Role, Team, TeamId,
+    TeamMember, Unavailability, Upstream, UserId,
 };
 
 /// Records every response as health evidence.
@@ -36,22 +36,17 @@ impl EvidenceRecorder {
         }
     }
 
-    /// What was seen so far.
+    /// The evidence so far.
     pub(crate) fn evidence(&self) -> Evidence {
         self.lock().clone()
     }
 
-    /// Wakes the listener after a change that no response shows.
-    pub(crate) fn notify(&self) {
-        self.changed.notify_one();
-    }
-
-    /// The same for what outlives a call.
+    /// The notifier behind [`Self::notify`].
     pub(crate) fn notifier(&self) -> Arc<Notify> {
         Arc::clone(&self.changed)
     }
 
-    /// Resolves after the next answer that was noted. One listener at a time.
+    /// Resolves after the next change. Supports one listener at a time.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -63,7 +58,7 @@ impl EvidenceRecorder {
     async fn observe<T, F>(
         &self,
         call: &CallContext,
-        asked: F,
+        request: F,
         keep: impl FnOnce(&mut Evidence, Observation<&T>) + Send,
     ) -> Result<T, ApiError>
     where
@@ -71,7 +66,7 @@ impl EvidenceRecorder {
         F: Future<Output = Result<T, ApiError>> + Send,
     {
         let begun = Instant::now();
-        let outcome = asked.await;
+        let outcome = request.await;
         if is_conclusive(&outcome, call) {
             self.record(&outcome, begun, keep);
         }
@@ -94,12 +89,12 @@ impl EvidenceRecorder {
         evidence.record_acceptance(&seen().discard(), begun);
         keep(&mut evidence, seen());
         drop(evidence);
-        // One listener, and a permit kept for it: an answer that comes while it is busy is not lost.
+        // The permit is kept for the one listener, so a change while it is busy is not lost.
         self.changed.notify_one();
     }
 }
 
-/// Whether an outcome says something about a check, and not only about one row, one caller or a busy lane.
+/// Whether an outcome is evidence for a check, and not only about one row, one caller or a busy lane.
 fn is_conclusive<T>(outcome: &Result<T, ApiError>, call: &CallContext) -> bool {
     let Err(error) = outcome else {
         return true;
@@ -109,15 +104,15 @@ fn is_conclusive<T>(outcome: &Result<T, ApiError>, call: &CallContext) -> bool {
         Endpoint::OrganizationMember | Endpoint::Team | Endpoint::Members | Endpoint::Member
     ) || error.endpoint.is_write();
     match error.kind {
-        // A caller's own end (a probe has none: where Buildkite is silent too long for it, that is `Unavailable`), or a list
-        // that moves, and so can be read.
+        // The end of the caller (a probe has none: a response that is too late for it is `Unavailable`), or a list that changes
+        // while it is read, and so can be read.
         ApiErrorKind::DeadlineExceeded
         | ApiErrorKind::Abandoned
         | ApiErrorKind::Unavailable(Unavailability::ListUnstable | Unavailability::Short) => false,
-        // A sync that waits for its window is no outage.
+        // A sync that waits for a rate limit is not an outage.
         ApiErrorKind::RateLimited(_) => call.lane() == Lane::Interactive,
         ApiErrorKind::NotFound | ApiErrorKind::Rejected(_) | ApiErrorKind::Unexpected(_) => !about_one_row,
-        // What is hidden answers 404; a read's 403 is about the scope. A write's may be about that one team.
+        // A hidden row is a 404, so the 403 of a read is about the scope. The 403 of a write may be about that one team.
         ApiErrorKind::Forbidden => !error.endpoint.is_write(),
         ApiErrorKind::TokenRejected | ApiErrorKind::Unavailable(_) => true,
     }
@@ -127,8 +122,8 @@ fn record_list(evidence: &mut Evidence, endpoint: Endpoint, seen: Observation<()
     match Check::for_endpoint(endpoint) {
         Check::OrganizationMemberListing => evidence.people = Some(seen),
         Check::TeamListing => evidence.teams = Some(seen),
-        // The token, its owner and the organization are kept with what they said; a write is no evidence of its own, because
-        // whether it was allowed depends on the team.
+        // The token, its owner and the organization are kept with their records. A write is not evidence, because whether it is
+        // allowed depends on the team.
         _ => {}
     }
 }
@@ -208,17 +203,17 @@ impl Upstream for EvidenceRecorder {
             .as_ref()
             .and_then(Observation::value)
             .map(|owner| owner.id);
-        // The owner's own record is what their role is read from: that it is absent or odd says that the role is not told.
-        let is_told = |error: &ApiError| {
+        // The role is read from the owner's own record: an absent or unreadable record means that the role is unknown.
+        let hides_role = |error: &ApiError| {
             matches!(
                 error.kind,
                 ApiErrorKind::NotFound | ApiErrorKind::Rejected(_) | ApiErrorKind::Unexpected(_)
             )
         };
-        if is_conclusive(&outcome, call) || (owner == Some(user) && outcome.as_ref().is_err_and(is_told)) {
+        if is_conclusive(&outcome, call) || (owner == Some(user) && outcome.as_ref().is_err_and(hides_role)) {
             self.record(&outcome, begun, |evidence, seen| {
                 if owner == Some(user) {
-                    evidence.owner_role = Some(seen.map(OwnerRole::of));
+                    evidence.owner_role = Some(seen.map(owner_role));
                 }
             });
         }
@@ -286,7 +281,7 @@ impl Upstream for EvidenceRecorder {
     }
 
     async fn revoke_token(&self, call: &CallContext) -> Result<(), ApiError> {
-        // What it leaves behind shows in the reads that follow.
+        // The reads that follow show its effect.
         self.inner.revoke_token(call).await
     }
 }

@@ -7,10 +7,10 @@ use crate::providers::buildkite::Organization;
 /// Clock skew up to this is ignored.
 const SAME_TIME: SignedDuration = SignedDuration::from_mins(1);
 
-/// Scopes that are named; of more, the number is enough.
+/// The number of scopes that are named; the rest is counted.
 const NAMED: usize = 6;
 
-/// That a token may do more than is needed here.
+/// The token has scopes that the connector does not need.
 pub(crate) fn least_privilege(not_needed: &[String]) -> Option<String> {
     let named: Vec<String> = not_needed
         .iter()
@@ -29,13 +29,13 @@ pub(crate) fn least_privilege(not_needed: &[String]) -> Option<String> {
     })
 }
 
-/// That this machine's clock is off.
+/// The clock of this machine is off.
 pub(crate) fn clock(buildkite_ahead: Option<SignedDuration>) -> Option<String> {
     let ahead = buildkite_ahead?;
     if ahead.abs() <= SAME_TIME {
         return None;
     }
-    // In a unit that does not change from answer to answer.
+    // In a unit that does not change from response to response.
     let minutes = (ahead.abs().as_secs() + 30) / 60;
     let how_much = match minutes {
         0..=1 => "more than a minute".to_owned(),
@@ -48,7 +48,7 @@ pub(crate) fn clock(buildkite_ahead: Option<SignedDuration>) -> Option<String> {
     ))
 }
 
-/// That the organization answers to the configured slug, and is called otherwise.
+/// The configured slug leads to an organization that has another one.
 pub(crate) fn slug(configured: &str, organization: &Organization) -> Option<String> {
     let slug = &organization.slug;
     (slug != configured).then(|| {

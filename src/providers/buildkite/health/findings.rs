@@ -2,34 +2,36 @@
 //! unhealthy because of what the response contains), then for each way in which a probe fails.
 
 use super::assess::{Context, Finding};
-use super::check::{Check, State};
+use super::check::Check;
 use super::evidence::{Evidence, Observation};
-use super::expiry::{Expiry, format_minute};
-use super::remedy;
-use crate::governance::api_errors::{Subject, from_api};
+use super::{credential, remedy};
+use crate::governance::health::{Expiry, State, format_minute};
+use crate::governance::provider::OwnerRole;
 use crate::governance::provisioning::ProtectedNames;
-use crate::governance::{GovernanceError, OwnerRole, PartialVisibility};
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Endpoint, Scope, Unavailability};
+use crate::governance::{GovernanceError, PartialVisibility};
+use crate::providers::buildkite::{
+    AccessToken, ApiError, ApiErrorKind, Endpoint, Scope, Subject, Unavailability, from_api,
+};
 
-/// Whether members may be changed, by the token's scopes, the record and the owner's role.
-pub(crate) fn management(token: &AccessToken, evidence: &Evidence, context: &Context) -> Finding {
+/// Whether team members can be changed, by the token's scopes, the audit record, the protected names and the owner's role.
+pub(crate) fn management(token: &AccessToken, evidence: &Evidence, context: &Context<'_>) -> Finding {
     if token.lacks(Scope::WriteTeams) {
         let missing = missing_scopes(token, context);
         let finding = Finding::new(
             State::Unhealthy,
             missing_scope_summary(Scope::WriteTeams),
-            remedy::create_token_with(&missing, context.provisioning),
+            remedy::create_token_with(&missing, context.governance.provisioning),
         );
         return finding.with_error(GovernanceError::MissingScope {
-            scope: Scope::WriteTeams,
-            endpoint: Endpoint::AddMember,
+            scope: Scope::WriteTeams.as_str(),
+            endpoint: Endpoint::AddMember.name(),
         });
     }
-    if let Some(why) = &context.audit_error {
+    if let Some(why) = &context.governance.audit_error {
         let summary = format!("no change is made while the audit record cannot be written: {why}");
         return Finding::new(State::Unhealthy, summary, remedy::audit()).changes_only();
     }
-    if let Some(finding) = context.protected_names.as_ref().and_then(protected_names) {
+    if let Some(finding) = context.governance.protected_names.as_ref().and_then(protected_names) {
         return finding;
     }
     match evidence.owner_role() {
@@ -45,7 +47,7 @@ pub(crate) fn management(token: &AccessToken, evidence: &Evidence, context: &Con
     }
 }
 
-/// What is not in order with the names that are protected.
+/// The problem with the protected names, if there is one.
 fn protected_names(names: &ProtectedNames) -> Option<Finding> {
     let (state, summary, remedy) = match names {
         ProtectedNames::Found => return None,
@@ -69,9 +71,9 @@ fn protected_names(names: &ProtectedNames) -> Option<Finding> {
     Some(Finding::new(state, summary, remedy).changes_only())
 }
 
-/// Whether the token lasts.
-pub(crate) fn expiry(token: &AccessToken, context: &Context) -> Finding {
-    let expiry = Expiry::of(token);
+/// Whether the token expires soon.
+pub(crate) fn expiry(token: &AccessToken, context: &Context<'_>) -> Finding {
+    let expiry = credential::expiry(token);
     let summary = match expiry {
         Expiry::Never => return Finding::healthy("the token is accepted and never expires"),
         Expiry::Unreadable => {
@@ -81,7 +83,7 @@ pub(crate) fn expiry(token: &AccessToken, context: &Context) -> Finding {
                 "the token is accepted (when it expires cannot be read: `{text}`)"
             ));
         }
-        Expiry::At(at) if !expiry.is_within(context.expiry_warning, context.now) => {
+        Expiry::At(at) if !expiry.is_within(context.governance.expiry_warning, context.now) => {
             return Finding::healthy(format!("the token is accepted until {}", format_minute(at)));
         }
         Expiry::At(at) if at <= context.now => format!(
@@ -90,11 +92,15 @@ pub(crate) fn expiry(token: &AccessToken, context: &Context) -> Finding {
         ),
         Expiry::At(at) => format!("the token expires soon, at {}", format_minute(at)),
     };
-    Finding::new(State::Degraded, summary, remedy::replace_token(context.provisioning))
+    Finding::new(
+        State::Degraded,
+        summary,
+        remedy::replace_token(context.governance.provisioning),
+    )
 }
 
-/// Whether all teams are shown.
-pub(crate) fn visibility(evidence: &Evidence, context: &Context) -> Finding {
+/// Whether the token's owner is shown all teams.
+pub(crate) fn visibility(evidence: &Evidence, context: &Context<'_>) -> Finding {
     match (evidence.owner_role(), context.partial_visibility) {
         (Some(OwnerRole::Member), PartialVisibility::Refuse) => {
             let owner = evidence.user.as_ref().and_then(Observation::value);
@@ -126,14 +132,14 @@ pub(crate) fn visibility(evidence: &Evidence, context: &Context) -> Finding {
     }
 }
 
-/// What a failed call says of the check that it is evidence for. Rate-limited or unreachable is unknown, never unhealthy.
-pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evidence, context: &Context) -> Finding {
+/// The finding of a check whose request failed. Rate-limited or unreachable is unknown, never unhealthy.
+pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evidence, context: &Context<'_>) -> Finding {
     let unhealthy = |summary: String, remedy: String| Finding::new(State::Unhealthy, summary, remedy);
     let unknown = |summary: String, remedy: String| Finding::new(State::Unknown, summary, remedy);
     let finding = match &error.kind {
         ApiErrorKind::TokenRejected => unhealthy(
             "buildkite rejects the token: it is wrong, expired or revoked".to_owned(),
-            remedy::replace_token(context.provisioning),
+            remedy::replace_token(context.governance.provisioning),
         ),
         ApiErrorKind::Forbidden => forbidden(check, error, evidence, context),
         ApiErrorKind::NotFound => match check {
@@ -167,7 +173,7 @@ pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evide
 }
 
 /// The remedy of a failed check, for the checks that depend on it.
-pub(crate) fn remedy_for(check: Check, evidence: &Evidence, context: &Context) -> String {
+pub(crate) fn remedy_for(check: Check, evidence: &Evidence, context: &Context<'_>) -> String {
     let rejected = || evidence.rejected.as_ref().and_then(Observation::error);
     let token = || evidence.token.as_ref().and_then(Observation::error);
     let error = if check == Check::OrganizationAccess {
@@ -180,27 +186,27 @@ pub(crate) fn remedy_for(check: Check, evidence: &Evidence, context: &Context) -
     })
 }
 
-/// A scope is named by the token's own list where that is known, else by the call that failed.
-fn forbidden(check: Check, error: &ApiError, evidence: &Evidence, context: &Context) -> Finding {
+/// Names the scope by the token's own list if that is known, else by the request that failed.
+fn forbidden(check: Check, error: &ApiError, evidence: &Evidence, context: &Context<'_>) -> Finding {
     let unhealthy = |summary: String, remedy: String| Finding::new(State::Unhealthy, summary, remedy);
-    let words = error.message.as_ref().map(|words| format!(" (\"{words}\")"));
-    let words = words.unwrap_or_default();
-    match (check.row().scope, evidence.token()) {
+    let message = error.message.as_ref().map(|text| format!(" (\"{text}\")"));
+    let message = message.unwrap_or_default();
+    match (check.scope(), evidence.token()) {
         (None, _) => unhealthy(
-            format!("buildkite forbids to read the token's own record{words}"),
+            format!("buildkite forbids to read the token's own record{message}"),
             remedy::forbidden(),
         ),
         (Some(scope), Some(token)) if token.lacks(scope) => unhealthy(
             missing_scope_summary(scope),
-            remedy::create_token_with(&missing_scopes(token, context), context.provisioning),
+            remedy::create_token_with(&missing_scopes(token, context), context.governance.provisioning),
         ),
         (Some(scope), Some(_)) => unhealthy(
-            format!("buildkite forbids it although the token has the scope `{scope}`{words}"),
+            format!("buildkite forbids it although the token has the scope `{scope}`{message}"),
             remedy::forbidden(),
         ),
         (Some(scope), None) => unhealthy(
             format!("buildkite forbids it: the token probably lacks the scope `{scope}`"),
-            remedy::create_token_with(&[scope], context.provisioning),
+            remedy::create_token_with(&[scope], context.governance.provisioning),
         ),
     }
 }
@@ -214,7 +220,7 @@ fn unavailable(cause: &Unavailability) -> String {
         Unavailability::Connect(text) => format!("buildkite cannot be reached: no connection ({text})"),
         Unavailability::Tls(text) => format!("buildkite cannot be reached: no trusted TLS connection ({text})"),
         Unavailability::ConnectionReset => "buildkite cannot be reached: the connection broke".to_owned(),
-        // How long was waited differs from asking to asking.
+        // The time that was waited differs from probe to probe.
         Unavailability::Timeout(_) => "buildkite did not answer in time".to_owned(),
         Unavailability::HtmlBody => {
             "an HTML page came where buildkite's JSON was expected: a proxy or a login page speaks".to_owned()
@@ -231,9 +237,14 @@ fn unavailable(cause: &Unavailability) -> String {
 }
 
 /// The error that a request would end with because of the same failure.
-fn request_error(check: Check, error: &ApiError, token: Option<&AccessToken>, context: &Context) -> GovernanceError {
+fn request_error(
+    check: Check,
+    error: &ApiError,
+    token: Option<&AccessToken>,
+    context: &Context<'_>,
+) -> GovernanceError {
     let subject = match check {
-        Check::OrganizationAccess => Subject::Organization(&context.organization),
+        Check::OrganizationAccess => Subject::Organization(context.organization),
         Check::OrganizationMemberListing | Check::TeamListing => Subject::List,
         Check::Authentication | Check::UserIdentity | Check::TeamMembershipManagement => Subject::Other,
     };
@@ -241,8 +252,8 @@ fn request_error(check: Check, error: &ApiError, token: Option<&AccessToken>, co
 }
 
 /// A slug that is not found, compared with those that the token reaches.
-fn unreachable(evidence: &Evidence, context: &Context) -> String {
-    let wanted = &context.organization;
+fn unreachable(evidence: &Evidence, context: &Context<'_>) -> String {
+    let wanted = context.organization;
     let reachable_organizations = evidence.reachable_organizations.as_ref().and_then(Observation::value);
     match reachable_organizations.map(Vec::as_slice) {
         None => format!("buildkite answers 404 for the organization `{wanted}`"),
@@ -263,8 +274,8 @@ fn unreachable(evidence: &Evidence, context: &Context) -> String {
 }
 
 /// Every scope that is needed and missing.
-pub(crate) fn missing_scopes(token: &AccessToken, context: &Context) -> Vec<Scope> {
-    let needed = |scope: &Scope| *scope != Scope::WriteTeams || context.provisioning;
+pub(crate) fn missing_scopes(token: &AccessToken, context: &Context<'_>) -> Vec<Scope> {
+    let needed = |scope: &Scope| *scope != Scope::WriteTeams || context.governance.provisioning;
     Scope::ALL
         .into_iter()
         .filter(needed)

@@ -1,10 +1,11 @@
 //! The one place where an API error becomes a domain error.
 //!
 //! [`from_api`] is the mapping. What it needs to know beside the error, such as the scopes of the token after a 403 or whether
-//! the organization is readable after a 404, is requested by the methods of [`Governance`] below it.
+//! the organization is readable after a 404, is requested by the methods of [`Buildkite`] below it.
 
-use super::{Governance, GovernanceError};
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CallContext, Endpoint, TeamId};
+use crate::governance::provider::{Failure, FailureClass};
+use crate::governance::{CallContext, GovernanceError};
+use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Buildkite, Endpoint, Scope};
 
 /// The object of the failed request; it decides what a 404 means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +25,15 @@ pub(crate) fn from_api(error: ApiError, subject: Subject<'_>, credential: Option
         kind,
         message,
     } = error;
+    let scope = endpoint.scope();
+    let endpoint = endpoint.name();
     match kind {
         ApiErrorKind::TokenRejected => GovernanceError::TokenRejected,
-        ApiErrorKind::Forbidden => match (endpoint.scope(), credential) {
-            (Some(scope), Some(token)) if token.lacks(scope) => GovernanceError::MissingScope { scope, endpoint },
+        ApiErrorKind::Forbidden => match (scope, credential) {
+            (Some(scope), Some(token)) if token.lacks(scope) => GovernanceError::MissingScope {
+                scope: scope.as_str(),
+                endpoint,
+            },
             _ => GovernanceError::Forbidden { endpoint, message },
         },
         ApiErrorKind::NotFound => match subject {
@@ -55,37 +61,55 @@ pub(crate) fn from_api(error: ApiError, subject: Subject<'_>, credential: Option
     }
 }
 
-impl Governance {
-    /// Converts the error of any request. Requests the token's record to name the missing scope of a 403, and the organization
-    /// to decide what a list's 404 means.
-    pub(crate) async fn call_error(&self, error: ApiError, call: &CallContext) -> GovernanceError {
-        match (&error.kind, error.endpoint) {
-            (ApiErrorKind::Forbidden, _) => {
-                let token = self.upstream.access_token(call).await.ok();
-                from_api(error, Subject::Other, token.as_ref())
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        let class = match &error.kind {
+            ApiErrorKind::TokenRejected => FailureClass::TokenRejected,
+            ApiErrorKind::Forbidden => FailureClass::Forbidden,
+            ApiErrorKind::NotFound => FailureClass::NotFound,
+            ApiErrorKind::Rejected(_) => FailureClass::Rejected,
+            ApiErrorKind::Unavailable(cause) if cause.is_before_sending() => FailureClass::NotSent,
+            ApiErrorKind::Unavailable(_) => FailureClass::Unavailable,
+            ApiErrorKind::Unexpected(_) => FailureClass::Unexpected,
+            ApiErrorKind::DeadlineExceeded => FailureClass::DeadlineExceeded,
+            ApiErrorKind::RateLimited(_) | ApiErrorKind::Abandoned => FailureClass::Other,
+        };
+        Self {
+            class,
+            scope: error.endpoint.scope().map(Scope::as_str),
+            error: from_api(error, Subject::Other, None),
+        }
+    }
+}
+
+impl Buildkite {
+    /// Explains the failure of any request: requests the token's record to name the missing scope after a 403.
+    pub(super) async fn explain(&self, failure: Failure, call: &CallContext) -> GovernanceError {
+        let (FailureClass::Forbidden, Some(scope)) = (failure.class, failure.scope) else {
+            return failure.error;
+        };
+        match (self.upstream.access_token(call).await, failure.error) {
+            (Ok(token), GovernanceError::Forbidden { endpoint, .. }) if token.lacks(scope) => {
+                GovernanceError::MissingScope { scope, endpoint }
             }
-            (ApiErrorKind::NotFound, Endpoint::OrganizationMembers | Endpoint::Teams) => {
-                match self.upstream.organization(call).await {
-                    Ok(_) => from_api(error, Subject::List, None),
-                    Err(error) => self.credential_error(error, None),
-                }
-            }
-            _ => self.credential_error(error, None),
+            (_, error) => error,
         }
     }
 
-    /// Converts the error of a request about one team: a 404 is checked against the list of teams.
-    pub(crate) async fn team_error(&self, team: TeamId, error: ApiError, call: &CallContext) -> GovernanceError {
-        match error.kind {
-            ApiErrorKind::NotFound => self.missing_team_error(team, call).await,
-            _ => self.call_error(error, call).await,
+    /// Explains that the list at `endpoint` responds with 404: the organization is out of reach, or it has no teams.
+    pub(super) async fn explain_missing_list(&self, endpoint: Endpoint, call: &CallContext) -> GovernanceError {
+        match self.upstream.organization(call).await {
+            Ok(_) => GovernanceError::TeamsUnavailable {
+                endpoint: endpoint.name(),
+            },
+            Err(error) => self.credential_error(error, None),
         }
     }
 
     /// Converts the error of a request for the token, its owner or the organization.
     pub(crate) fn credential_error(&self, error: ApiError, token: Option<&AccessToken>) -> GovernanceError {
         let subject = match error.endpoint {
-            Endpoint::Organization => Subject::Organization(self.organization()),
+            Endpoint::Organization => Subject::Organization(self.organization_slug()),
             _ => Subject::Other,
         };
         from_api(error, subject, token)

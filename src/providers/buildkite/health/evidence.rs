@@ -1,14 +1,15 @@
-//! What was seen last, of each kind that a check asks about.
+//! The evidence: the last response of each kind that a check depends on.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::governance::OwnerRole;
+use super::check::Check;
+use crate::governance::provider::OwnerRole;
 use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CurrentUser, Organization};
 
-/// The last answer of one kind.
+/// The last response of one kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Observation<T> {
     pub(crate) at: Timestamp,
@@ -17,34 +18,34 @@ pub(crate) struct Observation<T> {
     pub(crate) outcome: Result<T, ApiError>,
 }
 
-/// The last answer of each kind that a check asks about.
+/// The last response of each kind that a check depends on.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Evidence {
-    /// The token's record. That it is rejected is kept apart, so that the record outlives a rejection that passes.
+    /// The token's record. A rejection is kept apart, so that the record outlives a rejection that passes.
     pub(crate) token: Option<Observation<AccessToken>>,
     pub(crate) user: Option<Observation<CurrentUser>>,
     pub(crate) organization: Option<Observation<Organization>>,
-    /// The slugs of the organizations that the token reaches; asked only where the configured one is not found.
+    /// The slugs of the organizations that the token reaches; requested only if the configured one is not found.
     pub(crate) reachable_organizations: Option<Observation<Vec<String>>>,
     pub(crate) owner_role: Option<Observation<OwnerRole>>,
     pub(crate) people: Option<Observation<()>>,
     pub(crate) teams: Option<Observation<()>>,
-    /// The last answer that said the token is rejected, unless a request that was begun later was accepted.
+    /// The last response that rejected the token, unless a request that was begun later was accepted.
     pub(crate) rejected: Option<Observation<()>>,
 }
 
 impl Evidence {
-    /// What the token's record said, where it could be read.
+    /// The token's record, if it could be read.
     pub(crate) fn token(&self) -> Option<&AccessToken> {
         self.token.as_ref().and_then(Observation::value)
     }
 
-    /// What the owner is in the organization, where it was told.
+    /// The owner's role in the organization, if it is known.
     pub(crate) fn owner_role(&self) -> Option<OwnerRole> {
         self.owner_role.as_ref().and_then(Observation::value).copied()
     }
 
-    /// What kept the owner's role from being asked: neither their scopes nor an old answer, but trouble that passes.
+    /// The error that prevented the request for the owner's role, if it is one that may pass.
     pub(crate) fn owner_role_error(&self) -> Option<&ApiError> {
         let passing =
             |error: &&ApiError| matches!(error.kind, ApiErrorKind::Unavailable(_) | ApiErrorKind::RateLimited(_));
@@ -53,17 +54,41 @@ impl Evidence {
         of_role.or_else(of_user)
     }
 
-    /// Notes what an answer says of the token as such. `begun` is when its request was sent.
+    /// Records whether a response accepts or rejects the token as such. `begun` is when its request was sent.
     pub(crate) fn record_acceptance(&mut self, seen: &Observation<()>, begun: Instant) {
         match seen.error().map(|error| &error.kind) {
             Some(ApiErrorKind::TokenRejected) => self.rejected = Some(seen.clone()),
-            // What did not come from Buildkite accepts nothing.
+            // A response that is not Buildkite's own accepts nothing.
             Some(ApiErrorKind::Unavailable(_) | ApiErrorKind::Unexpected(_) | ApiErrorKind::RateLimited(_)) => {}
             _ => {
                 if self.rejected.as_ref().is_some_and(|rejected| rejected.since <= begun) {
                     self.rejected = None;
                 }
             }
+        }
+    }
+}
+
+impl Evidence {
+    /// When the observation was made that decides a check that fails.
+    pub(crate) fn decisive_for(&self, check: Check) -> Option<Instant> {
+        fn since<T>(seen: Option<&Observation<T>>) -> Option<Instant> {
+            seen.map(|seen| seen.since)
+        }
+        fn failed<T>(seen: Option<&Observation<T>>) -> Option<Instant> {
+            since(seen.filter(|seen| seen.outcome.is_err()))
+        }
+        match check {
+            Check::Authentication | Check::TeamMembershipManagement => {
+                since(self.rejected.as_ref()).or_else(|| since(self.token.as_ref()))
+            }
+            Check::UserIdentity => since(self.user.as_ref()),
+            Check::OrganizationAccess => since(self.organization.as_ref()),
+            Check::OrganizationMemberListing => since(self.people.as_ref()),
+            // The list itself, or else what decides whether its owner is shown all of it.
+            Check::TeamListing => failed(self.teams.as_ref())
+                .or_else(|| failed(self.user.as_ref()))
+                .or_else(|| since(self.owner_role.as_ref())),
         }
     }
 }

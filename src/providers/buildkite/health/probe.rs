@@ -1,56 +1,40 @@
-//! The probes: what is asked where evidence is missing or too old. Six requests at most, one asking at a time.
+//! The probes: requests for evidence that is missing or too old. One run at a time sends at most six requests.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::evidence::{Evidence, Observation};
-use crate::governance::Governance;
+use crate::governance::provider::MaxAge;
+use crate::governance::{CallContext, Lane};
 use crate::providers::buildkite::pagination::Cursor;
-use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext, Lane};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Buildkite};
 
 /// Which probes are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProbeSet {
-    /// Token, owner, organization and role: four requests at most.
+    /// Token, owner, organization and role: at most four requests.
     CredentialStatus,
-    /// The lists as well: six at most.
+    /// The lists as well: at most six requests.
     Everything,
 }
 
-/// The age from which evidence is requested again.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct MaxAge {
-    /// Of an answer that was in order.
-    pub(crate) success: Duration,
-    /// Of one that was not: trouble that passed should not outlive itself.
-    pub(crate) failure: Duration,
+/// Whether an observation is missing or too old.
+fn is_due<T>(seen: Option<&Observation<T>>, age: MaxAge) -> bool {
+    seen.is_none_or(|seen| age.is_exceeded(seen.outcome.is_ok(), seen.since))
 }
 
-impl MaxAge {
-    fn is_exceeded_by<T>(self, seen: Option<&Observation<T>>) -> bool {
-        seen.is_none_or(|seen| {
-            let age = if seen.outcome.is_ok() {
-                self.success
-            } else {
-                self.failure
-            };
-            seen.since.elapsed() >= age
-        })
-    }
-}
-
-/// What was seen, again: the outcome that stands as long as nobody asks.
+/// The outcome that was seen last, which stands until the next request.
 fn last_outcome<T>(seen: Option<&Observation<T>>) -> Result<(), ApiError> {
     seen.and_then(Observation::error).cloned().map_or(Ok(()), Err)
 }
 
-impl Governance {
-    /// Asks for what is missing or too old: the token first, since without it nothing else can be asked. Waits for whoever
-    /// asks already, whose answers are as good.
+impl Buildkite {
+    /// Requests what is missing or too old: the token first, because every other request depends on it. Waits for a run in
+    /// progress, whose responses serve this call as well.
     ///
     /// # Errors
-    /// The first call that failed and that everything after it depends on.
+    /// The first failure that the remaining probes depend on.
     pub(crate) async fn probe(&self, probes: ProbeSet, age: MaxAge, call: &CallContext) -> Result<(), ApiError> {
         let _one_at_a_time = self.probe_lock.lock().await;
         let seen = self.recorder.evidence();
@@ -58,14 +42,14 @@ impl Governance {
         self.probe_dependents(&seen, probes, age, call).await
     }
 
-    /// The same for everything, by the connector's own patience: half of it is for the token, on which all else waits.
-    pub(crate) async fn probe_for_health(&self, age: MaxAge, patience: Duration) -> Result<(), ApiError> {
+    /// Requests everything within `timeout`. Half of it is for the token, because every other request waits for that.
+    pub(crate) async fn probe_for_health(&self, age: MaxAge, timeout: Duration) -> Result<(), ApiError> {
         let _one_at_a_time = self.probe_lock.lock().await;
         let begun = Instant::now();
-        let patient = |time| CallContext::new(Lane::Interactive).with_probe_timeout(begun + time);
+        let call = |time| CallContext::new(Lane::Interactive).with_probe_timeout(begun + time);
         let seen = self.recorder.evidence();
-        self.probe_token(&seen, age, &patient(patience / 2)).await?;
-        self.probe_dependents(&seen, ProbeSet::Everything, age, &patient(patience))
+        self.probe_token(&seen, age, &call(timeout / 2)).await?;
+        self.probe_dependents(&seen, ProbeSet::Everything, age, &call(timeout))
             .await
     }
 
@@ -78,7 +62,7 @@ impl Governance {
     ) -> Result<(), ApiError> {
         let organization = async {
             let organization = self.probe_organization(seen, age, call).await;
-            // A scope that is missing for one says nothing about the lists, and each is told on its own.
+            // A missing scope for the organization says nothing about the lists; each is probed and reported on its own.
             let in_order = organization
                 .as_ref()
                 .map_or_else(|error| error.kind == ApiErrorKind::Forbidden, |()| true);
@@ -92,19 +76,19 @@ impl Governance {
     }
 
     async fn probe_token(&self, seen: &Evidence, age: MaxAge, call: &CallContext) -> Result<(), ApiError> {
-        let is_due = match &seen.rejected {
-            Some(rejected) => age.is_exceeded_by(Some(rejected)),
-            None => age.is_exceeded_by(seen.token.as_ref()),
+        let must_request = match &seen.rejected {
+            Some(rejected) => is_due(Some(rejected), age),
+            None => is_due(seen.token.as_ref(), age),
         };
-        if is_due {
+        if must_request {
             return self.upstream.access_token(call).await.map(|_| ());
         }
         last_outcome(seen.rejected.as_ref()).and(last_outcome(seen.token.as_ref()))
     }
 
-    /// Where the organization is not found, which ones the token reaches is asked instead of its lists.
+    /// If the organization is not found, the organizations that the token reaches are requested instead of its lists.
     async fn probe_organization(&self, seen: &Evidence, age: MaxAge, call: &CallContext) -> Result<(), ApiError> {
-        if !age.is_exceeded_by(seen.organization.as_ref()) {
+        if !is_due(seen.organization.as_ref(), age) {
             return last_outcome(seen.organization.as_ref());
         }
         let outcome = self.upstream.organization(call).await.map(|_| ());
@@ -113,22 +97,22 @@ impl Governance {
             ..
         }) = &outcome
         {
-            // Told by what is kept of it: it only makes the sentence about the organization say more.
+            // The recorder keeps the response; it only adds detail to the sentence about the organization.
             let _ = self.upstream.organizations(call).await;
         }
         outcome
     }
 
-    /// That the scopes do not let the owner be known is no failure.
+    /// An owner that the scopes hide is not a failure.
     async fn probe_owner(&self, seen: &Evidence, age: MaxAge, call: &CallContext) -> Result<(), ApiError> {
-        if age.is_exceeded_by(seen.user.as_ref()) {
+        if is_due(seen.user.as_ref(), age) {
             tolerate_hidden(self.upstream.user(call).await.map(|_| ()))?;
         } else {
             tolerate_hidden(last_outcome(seen.user.as_ref()))?;
         }
         let owner = self.recorder.evidence().user.and_then(|seen| seen.outcome.ok());
         match owner {
-            Some(owner) if age.is_exceeded_by(seen.owner_role.as_ref()) => {
+            Some(owner) if is_due(seen.owner_role.as_ref(), age) => {
                 tolerate_hidden(self.upstream.person(owner.id, call).await.map(|_| ()))
             }
             Some(_) => tolerate_hidden(last_outcome(seen.owner_role.as_ref())),
@@ -136,15 +120,15 @@ impl Governance {
         }
     }
 
-    /// One window is enough to know that a list can be read. What failed is told by what is kept of it.
+    /// One window shows that a list can be read. The recorder keeps a failure.
     async fn probe_members(&self, seen: &Evidence, age: MaxAge, call: &CallContext) {
-        if age.is_exceeded_by(seen.people.as_ref()) {
+        if is_due(seen.people.as_ref(), age) {
             let _ = self.upstream.people(Cursor::Start, 1, call).await;
         }
     }
 
     async fn probe_teams(&self, seen: &Evidence, age: MaxAge, call: &CallContext) {
-        if age.is_exceeded_by(seen.teams.as_ref()) {
+        if is_due(seen.teams.as_ref(), age) {
             let _ = self.upstream.teams(Cursor::Start, 1, call).await;
         }
     }

@@ -4,12 +4,16 @@
 //! before a list was read proves nothing about the windows that followed. So their record is read anew after the last window:
 //! one request for a list. A record that was asked for after a list ended vouches for that list, whoever asked for it.
 
+use std::time::Duration;
+
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::api_errors::{Subject, from_api};
-use super::{Governance, GovernanceError, OwnerRole, PartialVisibility};
-use crate::providers::buildkite::{ApiError, ApiErrorKind, CallContext};
+use super::credential_status::{EVIDENCE_MAX_AGE, owner_role};
+use super::{ApiError, ApiErrorKind, Buildkite};
+use crate::governance::provider::{ListStage, OwnerRole};
+use crate::governance::{CallContext, GovernanceError, PartialVisibility};
 
 /// The owner's role as it was read last behind a team list, and from when on it was asked for.
 #[derive(Debug, Default)]
@@ -17,13 +21,33 @@ pub(crate) struct RoleAfterLists {
     last: Mutex<Option<(Instant, OwnerRole)>>,
 }
 
-impl Governance {
+impl Buildkite {
+    /// Refuses a list of teams if the owner is not an admin and a partial view is refused.
+    ///
+    /// # Errors
+    /// `PartialVisibility`, or what keeps the owner's role from being read.
+    pub(super) async fn check_visibility(&self, stage: ListStage, call: &CallContext) -> Result<(), GovernanceError> {
+        let max_age = match stage {
+            ListStage::First => EVIDENCE_MAX_AGE,
+            // Later pages belong to a view that was checked when the first page was read, unless another process read it.
+            ListStage::Later => Duration::MAX,
+            ListStage::End => return self.ensure_view_still_complete(call).await,
+        };
+        let status = self.credential_status(max_age, call).await?;
+        match (status.owner_role, self.partial_visibility) {
+            (OwnerRole::Member, PartialVisibility::Refuse) => Err(GovernanceError::PartialVisibility {
+                owner: status.owner_label(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a team list of which every window was read, where the owner is no admin any more and a partial view is refused.
     ///
     /// # Errors
     /// `PartialVisibility`, or the trouble that keeps the owner's record from being read.
-    pub(crate) async fn ensure_view_still_complete(&self, call: &CallContext) -> Result<(), GovernanceError> {
-        if self.settings.partial_visibility == PartialVisibility::Allow {
+    async fn ensure_view_still_complete(&self, call: &CallContext) -> Result<(), GovernanceError> {
+        if self.partial_visibility == PartialVisibility::Allow {
             return Ok(());
         }
         let list_ended = Instant::now();
@@ -55,7 +79,7 @@ impl Governance {
         };
         // Deciding: an answer that is under way already may be older than the list's last window.
         match self.upstream.person(owner.id, &call.uncoalesced()).await {
-            Ok(record) => Ok(OwnerRole::of(&record)),
+            Ok(record) => Ok(owner_role(&record)),
             Err(ApiError {
                 kind: ApiErrorKind::Forbidden | ApiErrorKind::NotFound,
                 ..

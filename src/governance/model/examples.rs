@@ -1,0 +1,72 @@
+//! Example resource types for unit tests.
+
+use uuid::Uuid;
+
+use super::{Level, Membership, ResourceId, ResourceKind, ResourceTypeInfo};
+
+/// Users that hold levels of [`GROUP`].
+pub(crate) static USER: ResourceTypeInfo = ResourceTypeInfo {
+    id: "user",
+    kind: ResourceKind::User,
+    levels: &[],
+    list_name: "people",
+    ..GROUP
+};
+
+/// A type with two levels.
+pub(crate) static GROUP: ResourceTypeInfo = ResourceTypeInfo {
+    id: "team",
+    display_name: "Team",
+    description: "A team",
+    kind: ResourceKind::Group,
+    levels: &LEVELS,
+    list_name: "teams",
+    grants_endpoint: "team members",
+    read_scopes: &["read_teams"],
+    write_scopes: &["write_teams"],
+    absence: "does not exist any more",
+    not_found_reason: "TEAM_NOT_FOUND",
+    unreachable_reason: "TEAM_UNREACHABLE",
+};
+
+static LEVELS: [Level; 2] = [
+    Level {
+        slug: "member",
+        display_name: "Member",
+        order: 1,
+        describe: str::to_owned,
+    },
+    Level {
+        slug: "maintainer",
+        display_name: "Maintainer",
+        order: 2,
+        describe: str::to_owned,
+    },
+];
+
+/// The weaker level.
+pub(crate) static MEMBER: &Level = &LEVELS[0];
+
+/// The stronger level.
+pub(crate) static MAINTAINER: &Level = &LEVELS[1];
+
+pub(crate) fn user(number: u128) -> ResourceId {
+    ResourceId {
+        resource_type: &USER,
+        id: Uuid::from_u128(number),
+    }
+}
+
+pub(crate) fn group(number: u128) -> ResourceId {
+    ResourceId {
+        resource_type: &GROUP,
+        id: Uuid::from_u128(number),
+    }
+}
+
+pub(crate) fn membership(number: u128) -> Membership {
+    Membership {
+        resource: group(number),
+        principal: user(number),
+    }
+}

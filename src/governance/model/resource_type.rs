@@ -1,0 +1,117 @@
+//! Resource types: what a provider governs, described in static data.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// What a resource is to the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceKind {
+    /// A person: a principal that offers no levels.
+    User,
+    /// A group of users.
+    Group,
+}
+
+/// A resource type: its stable id, its texts, and the levels that each of its resources offers.
+///
+/// A provider declares each type as a `static`. Two descriptions with the same id are the same type.
+#[derive(Debug)]
+pub struct ResourceTypeInfo {
+    /// The stable id, the first part of every entitlement id of the type.
+    pub id: &'static str,
+    /// The type's name for people.
+    pub display_name: &'static str,
+    /// What the type stands for.
+    pub description: &'static str,
+    /// What a resource of the type is to the protocol.
+    pub kind: ResourceKind,
+    /// The levels that a resource of the type offers, the weakest first. A principal holds at most one of them.
+    pub levels: &'static [Level],
+    /// The name of the type's list in page tokens. Tokens are stored by clients, so it never changes.
+    pub list_name: &'static str,
+    /// The name of the request that lists the grants of a resource; empty if the type has none.
+    pub grants_endpoint: &'static str,
+    /// The scopes of the credential that listing the type needs.
+    pub read_scopes: &'static [&'static str],
+    /// The scopes of the credential that changing the holders of a level needs.
+    pub write_scopes: &'static [&'static str],
+    /// What is said of a resource that is proven absent, after its type and id.
+    pub absence: &'static str,
+    /// The error reason of a resource that is proven absent.
+    pub not_found_reason: &'static str,
+    /// The error reason of a resource that responds with "not found" and is not proven absent.
+    pub unreachable_reason: &'static str,
+}
+
+impl ResourceTypeInfo {
+    /// The level with this slug.
+    #[must_use]
+    pub fn level(&'static self, slug: &str) -> Option<&'static Level> {
+        self.levels.iter().find(|level| level.slug == slug)
+    }
+
+    /// The level below `level`; `None` below the weakest.
+    #[must_use]
+    pub fn level_below(&'static self, level: &Level) -> Option<&'static Level> {
+        self.levels.iter().rev().find(|below| below.order < level.order)
+    }
+
+    /// Whether resources of the type offer levels, and so have grants.
+    #[must_use]
+    pub fn has_grants(&self) -> bool {
+        !self.levels.is_empty()
+    }
+}
+
+impl PartialEq for ResourceTypeInfo {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for ResourceTypeInfo {}
+
+impl Hash for ResourceTypeInfo {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
+}
+
+impl fmt::Display for ResourceTypeInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id)
+    }
+}
+
+/// One of the exclusive levels that a resource offers: the slug of an entitlement, and what it means.
+#[derive(Debug)]
+pub struct Level {
+    /// The last part of the entitlement id, for instance `maintainer`.
+    pub slug: &'static str,
+    /// The level's name for people, for instance `Maintainer`.
+    pub display_name: &'static str,
+    /// The level's strength among the levels of its type, from 1.
+    pub order: u32,
+    /// What a principal gets with the level, given the name of the resource.
+    pub describe: fn(&str) -> String,
+}
+
+impl PartialEq for Level {
+    fn eq(&self, other: &Self) -> bool {
+        self.slug == other.slug
+    }
+}
+
+impl Eq for Level {}
+
+impl Hash for Level {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.slug.hash(state);
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.slug)
+    }
+}

@@ -1,0 +1,205 @@
+//! The seam between governance and a provider: what a provider offers, in terms of the model.
+//!
+//! A [`Provider`] has [`ResourceType`]s, which are listed and read. A type whose levels can be changed is [`Assignable`]. What a
+//! provider cannot do it does not implement: account managers, resource managers, actions and event feeds are further traits
+//! beside [`Assignable`] when a provider has them.
+
+mod batch;
+mod failure;
+mod health;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub use batch::{Amount, Batch, Cursor, Rows};
+pub use failure::{Failure, FailureClass};
+#[cfg(test)]
+pub(crate) use health::MockHealthSource;
+pub use health::{HealthContext, HealthSource, MaxAge};
+
+use super::model::{Holding, Level, Membership, Resource, ResourceTypeInfo};
+use super::provisioning::Write;
+use super::rate_limit::BudgetState;
+use super::sync::ListHistory;
+use super::{CallContext, GovernanceError, Lane};
+
+/// One organization of a provider.
+#[cfg_attr(test, mockall::automock)]
+#[async_trait]
+pub trait Provider: Debug + Send + Sync {
+    /// The name of the organization, as the provider's URLs and page tokens have it.
+    fn organization(&self) -> &str;
+
+    /// The resource types, in the order in which they are listed: principals first.
+    fn resource_types(&self) -> &[Arc<dyn ResourceType>];
+
+    /// The state of the request budget.
+    fn budget(&self) -> BudgetState;
+
+    /// When the last of `requests` requests of a lane can be expected to be sent; `None` if no limit delays them.
+    fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant>;
+
+    /// What earlier lists showed; an empty list is compared with it.
+    fn list_history(&self) -> &ListHistory;
+
+    /// Succeeds if the credential and the organization were seen to work within `max_age`, or work now.
+    ///
+    /// # Errors
+    /// What keeps the credential or the organization from being read.
+    async fn confirm_access(&self, max_age: Duration, call: &CallContext) -> Result<(), GovernanceError>;
+
+    /// The credential that the provider is called with.
+    fn credential(&self) -> &dyn OwnCredential;
+
+    /// The health of the provider.
+    fn health(&self) -> Arc<dyn HealthSource>;
+}
+
+/// When the visibility of a list is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListStage {
+    /// Before its first page.
+    First,
+    /// Before a later page.
+    Later,
+    /// After its last page, whenever the pages were read.
+    End,
+}
+
+/// What a list without any row was read after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmptyReading {
+    /// It was read once; if the check passes, it is read again.
+    First,
+    /// It was read twice.
+    Second,
+}
+
+/// One resource type of a provider.
+#[cfg_attr(test, mockall::automock)]
+#[async_trait]
+pub trait ResourceType: Debug + Send + Sync {
+    /// The type's description.
+    fn info(&self) -> &'static ResourceTypeInfo;
+
+    /// Reads rows of the list from `from` on; `None` is the beginning.
+    async fn list(
+        &self,
+        from: Option<Cursor>,
+        amount: Amount,
+        call: &CallContext,
+    ) -> Result<Box<dyn Batch<Resource>>, Failure>;
+
+    /// Reads one resource.
+    async fn get(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure>;
+
+    /// Reads rows of the list of principals that hold a level of the resource.
+    async fn grants(
+        &self,
+        id: Uuid,
+        from: Option<Cursor>,
+        amount: Amount,
+        call: &CallContext,
+    ) -> Result<Box<dyn Batch<Holding>>, Failure>;
+
+    /// Finds out what a failed request means, by further requests if necessary: which scope is missing after "forbidden", whether
+    /// `resource` is proven absent after "not found". Without a resource, the failure is about the list.
+    async fn explain(&self, failure: Failure, resource: Option<Uuid>, call: &CallContext) -> GovernanceError;
+
+    /// Explains that a complete list, read now, lacks the name that a request gave.
+    async fn explain_unlisted(&self, name: &str, call: &CallContext) -> GovernanceError;
+
+    /// Refuses a list that shows only part of the type's resources, as far as the operator requires all.
+    async fn check_visibility(&self, stage: ListStage, call: &CallContext) -> Result<(), GovernanceError>;
+
+    /// Refuses an empty list that cannot be true.
+    async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError>;
+
+    /// How the type's levels are read and written; `None` if they cannot be.
+    #[allow(clippy::needless_lifetimes)] // the mock needs the name
+    fn assignable<'a>(&'a self) -> Option<&'a dyn Assignable>;
+}
+
+/// A resource type whose levels can be granted and revoked.
+#[cfg_attr(test, mockall::automock)]
+#[async_trait]
+pub trait Assignable: Debug + Send + Sync {
+    /// Reads the level that the principal holds; `None` if it holds none. The read joins no other read.
+    async fn read_level(&self, membership: Membership, call: &CallContext) -> Result<Option<&'static Level>, Failure>;
+
+    /// Sends a write, once.
+    async fn write(&self, membership: Membership, write: Write, call: &CallContext) -> Result<WriteReply, Failure>;
+
+    /// The name of the request that a write is.
+    fn endpoint(&self, write: Write) -> &'static str;
+
+    /// Refuses a write after which the connector could no longer change the resource, which messages call `resource_label`.
+    async fn guard(
+        &self,
+        membership: Membership,
+        write: Write,
+        resource_label: &str,
+        call: &CallContext,
+    ) -> Result<(), GovernanceError>;
+}
+
+/// The response to a write that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteReply {
+    /// The response shows the level that was written.
+    Confirmed,
+    /// The response shows the level in a row from long before the write: it was held already.
+    AlreadyPresent,
+    /// The response shows another level, or none.
+    Unconfirmed(Option<&'static Level>),
+}
+
+/// The role of the credential's owner in the organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerRole {
+    /// Sees and governs every resource.
+    Admin,
+    /// Is not shown secret resources, and governs only what they maintain.
+    Member,
+    /// Not known: an older response, or a scope that is missing. Treated as admin, but proves nothing.
+    Unknown,
+}
+
+/// What is known of the provider's credential.
+#[derive(Debug, Clone)]
+pub struct CredentialDetails {
+    /// The owner's e-mail or name.
+    pub owner: String,
+    /// The owner's role in the organization.
+    pub owner_role: OwnerRole,
+    /// Whether the organization was read with it. If it was not, the credential lacks the scope for that.
+    pub reaches_organization: bool,
+    /// What the credential was described as when it was created.
+    pub description: Option<String>,
+    /// What the credential may do, in the provider's words.
+    pub scopes: Vec<String>,
+    /// When it expires, as the provider prints it; `None` if it does not.
+    pub expires_at: Option<String>,
+}
+
+/// The credential that a provider is called with: it can be shown and revoked.
+#[cfg_attr(test, mockall::automock)]
+#[async_trait]
+pub trait OwnCredential: Debug + Send + Sync {
+    /// Reads the credential's record, its owner and the organization.
+    ///
+    /// # Errors
+    /// What keeps the record from being read, and an organization that the credential does not reach.
+    async fn details(&self, call: &CallContext) -> Result<CredentialDetails, GovernanceError>;
+
+    /// Sends the request that revokes the credential, once.
+    async fn revoke(&self, call: &CallContext) -> Result<(), Failure>;
+
+    /// Whether the provider rejects the credential.
+    async fn is_rejected(&self, call: &CallContext) -> Result<bool, Failure>;
+}

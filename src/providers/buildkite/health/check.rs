@@ -1,0 +1,132 @@
+//! The checks: one static description each. To check another scope, add a variant and its description.
+
+use crate::governance::health::{CheckInfo, Feature};
+use crate::providers::buildkite::{Endpoint, Scope};
+
+/// A check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Check {
+    /// Buildkite accepts the token.
+    Authentication,
+    /// The token's owner is known.
+    UserIdentity,
+    /// The token reaches the organization.
+    OrganizationAccess,
+    /// The organization's members can be listed.
+    OrganizationMemberListing,
+    /// All teams of the organization can be listed.
+    TeamListing,
+    /// Team members can be added, changed and removed.
+    TeamMembershipManagement,
+}
+
+impl Check {
+    /// All checks, in the order in which they depend on each other.
+    pub const ALL: [Self; 6] = [
+        Self::Authentication,
+        Self::UserIdentity,
+        Self::OrganizationAccess,
+        Self::OrganizationMemberListing,
+        Self::TeamListing,
+        Self::TeamMembershipManagement,
+    ];
+
+    /// The scope that the check stands for; `None` for the token's own record, which requires none.
+    #[must_use]
+    pub fn scope(self) -> Option<Scope> {
+        let scope = self.info().scope?;
+        Scope::ALL.into_iter().find(|known| known.as_str() == scope)
+    }
+
+    /// The description of the check.
+    #[must_use]
+    pub fn info(self) -> &'static CheckInfo {
+        match self {
+            Self::Authentication => &AUTHENTICATION,
+            Self::UserIdentity => &USER_IDENTITY,
+            Self::OrganizationAccess => &ORGANIZATION_ACCESS,
+            Self::OrganizationMemberListing => &ORGANIZATION_MEMBER_LISTING,
+            Self::TeamListing => &TEAM_LISTING,
+            Self::TeamMembershipManagement => &TEAM_MEMBERSHIP_MANAGEMENT,
+        }
+    }
+
+    /// The check that a response of `endpoint` is evidence for.
+    #[must_use]
+    pub fn for_endpoint(endpoint: Endpoint) -> Self {
+        match endpoint {
+            Endpoint::AccessToken | Endpoint::RevokeToken => Self::Authentication,
+            Endpoint::User => Self::UserIdentity,
+            Endpoint::Organization | Endpoint::Organizations => Self::OrganizationAccess,
+            Endpoint::OrganizationMembers | Endpoint::OrganizationMember => Self::OrganizationMemberListing,
+            Endpoint::Teams | Endpoint::Team | Endpoint::Members | Endpoint::Member => Self::TeamListing,
+            Endpoint::AddMember | Endpoint::ChangeRole | Endpoint::RemoveMember => Self::TeamMembershipManagement,
+        }
+    }
+}
+
+static AUTHENTICATION: CheckInfo = CheckInfo {
+    id: "authentication",
+    scope: None,
+    probe: "GET /v2/access-token",
+    endpoint: Endpoint::AccessToken.name(),
+    impact: "nothing works",
+    degraded_when: "the token expires within 7 days (`--token-expiry-warning`)",
+    for_writes: false,
+    required_by: &[Feature::Resources, Feature::Grants, Feature::Provisioning],
+};
+
+static USER_IDENTITY: CheckInfo = CheckInfo {
+    id: "user_identity",
+    scope: Some(Scope::ReadUser.as_str()),
+    probe: "GET /v2/user",
+    endpoint: Endpoint::User.name(),
+    impact: "the token's owner is unknown",
+    degraded_when: "",
+    for_writes: false,
+    required_by: &[],
+};
+
+static ORGANIZATION_ACCESS: CheckInfo = CheckInfo {
+    id: "organization_access",
+    scope: Some(Scope::ReadOrganizations.as_str()),
+    probe: "GET /v2/organizations/{slug}",
+    endpoint: Endpoint::Organization.name(),
+    impact: "the organization is out of reach",
+    degraded_when: "",
+    for_writes: false,
+    required_by: &[Feature::Resources, Feature::Grants, Feature::Provisioning],
+};
+
+static ORGANIZATION_MEMBER_LISTING: CheckInfo = CheckInfo {
+    id: "organization_member_listing",
+    scope: Some(Scope::ReadOrganizations.as_str()),
+    probe: "GET /v2/organizations/{slug}/members",
+    endpoint: Endpoint::OrganizationMembers.name(),
+    impact: "no users and no e-mails are listed",
+    degraded_when: "",
+    for_writes: false,
+    required_by: &[Feature::Resources],
+};
+
+static TEAM_LISTING: CheckInfo = CheckInfo {
+    id: "team_listing",
+    scope: Some(Scope::ReadTeams.as_str()),
+    probe: "GET /v2/organizations/{slug}/teams",
+    endpoint: Endpoint::Teams.name(),
+    impact: "no team is synced",
+    degraded_when: "the token's owner is no organization admin, and `--partial-visibility allow` is set",
+    for_writes: false,
+    required_by: &[Feature::Resources, Feature::Grants, Feature::Provisioning],
+};
+
+static TEAM_MEMBERSHIP_MANAGEMENT: CheckInfo = CheckInfo {
+    id: "team_membership_management",
+    scope: Some(Scope::WriteTeams.as_str()),
+    probe: "none: the token's scopes and the owner's role tell",
+    endpoint: Endpoint::AccessToken.name(),
+    impact: "no grant or revoke is carried out",
+    degraded_when: "the token's owner is no organization admin, or a protected name leads to nothing any more",
+    for_writes: true,
+    required_by: &[Feature::Provisioning],
+};

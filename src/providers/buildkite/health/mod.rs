@@ -1,0 +1,65 @@
+//! Buildkite as a source of health: which scopes of the token work, which do not, and what to do.
+//!
+//! `check` has the checks. `recorder` keeps the responses of ordinary traffic as `evidence`; `probe` requests only what is missing
+//! or too old, in at most six requests. `assess` and `findings` derive each check's result from the evidence.
+
+mod advisories;
+mod assess;
+mod check;
+mod credential;
+pub(crate) mod evidence;
+mod findings;
+pub(crate) mod probe;
+pub(crate) mod recorder;
+mod remedy;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+pub use check::Check;
+
+use super::Buildkite;
+use crate::governance::GovernanceError;
+use crate::governance::health::Report;
+use crate::governance::provider::{HealthContext, HealthSource, MaxAge};
+use assess::Context;
+
+#[async_trait]
+impl HealthSource for Buildkite {
+    fn report(&self, context: &HealthContext) -> Report {
+        let evidence = self.recorder.evidence();
+        let context = Context {
+            organization: self.organization_slug(),
+            partial_visibility: self.partial_visibility,
+            clock_ahead: self.upstream.clock_ahead(),
+            probe_in_progress: self.probe_lock.try_lock().is_err(),
+            now: Timestamp::now(),
+            governance: context,
+        };
+        let checks = Check::ALL.map(|check| assess::assess(check, &evidence, &context));
+        let credential = evidence
+            .token()
+            .map(|token| credential::report(token, context.governance.provisioning));
+        Report::new(checks.into(), credential, context.organization.to_owned())
+    }
+
+    async fn probe(&self, max_age: MaxAge, timeout: Duration) -> Result<(), GovernanceError> {
+        self.probe_for_health(max_age, timeout)
+            .await
+            .map_err(|error| self.credential_error(error, self.recorder.evidence().token()))
+    }
+
+    async fn changed(&self) {
+        self.recorder.changed().await;
+    }
+
+    fn notifier(&self) -> Arc<Notify> {
+        self.recorder.notifier()
+    }
+}

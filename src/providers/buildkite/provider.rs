@@ -1,0 +1,176 @@
+//! Buildkite as governance uses it: the API, what its responses showed, and what they mean.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::health::recorder::EvidenceRecorder;
+use super::visibility::RoleAfterLists;
+use super::{ApiErrorKind, Upstream, resources};
+use crate::governance::provider::{
+    CredentialDetails, Failure, HealthSource, OwnCredential, OwnerRole, Provider, ResourceType,
+};
+use crate::governance::provisioning::AuditSink;
+use crate::governance::rate_limit::BudgetState;
+use crate::governance::sync::ListHistory;
+use crate::governance::{CallContext, Governance, GovernanceError, GovernanceSettings, Lane, PartialVisibility};
+
+/// One organization of Buildkite.
+#[derive(Debug)]
+pub struct Buildkite {
+    /// The API, by way of `recorder`.
+    pub(crate) upstream: Arc<dyn Upstream>,
+    pub(crate) recorder: Arc<EvidenceRecorder>,
+    pub(super) partial_visibility: PartialVisibility,
+    /// How many windows of a list may be requested concurrently.
+    pub(super) list_concurrency: usize,
+    /// Held during a probe run, so that concurrent callers share one.
+    pub(super) probe_lock: Mutex<()>,
+    pub(super) role_after_lists: RoleAfterLists,
+    pub(super) list_history: ListHistory,
+}
+
+impl Buildkite {
+    /// The organization that `upstream` reaches.
+    #[must_use]
+    pub fn new(upstream: Arc<dyn Upstream>, partial_visibility: PartialVisibility, list_concurrency: usize) -> Self {
+        let recorder = Arc::new(EvidenceRecorder::new(upstream));
+        Self {
+            upstream: Arc::clone(&recorder) as Arc<dyn Upstream>,
+            recorder,
+            partial_visibility,
+            list_concurrency,
+            probe_lock: Mutex::default(),
+            role_after_lists: RoleAfterLists::default(),
+            list_history: ListHistory::default(),
+        }
+    }
+
+    /// The organization's slug.
+    #[must_use]
+    pub fn organization_slug(&self) -> &str {
+        self.upstream.organization_slug()
+    }
+}
+
+/// Buildkite with its resource types, as governance is given it.
+#[derive(Debug)]
+pub struct BuildkiteProvider {
+    buildkite: Arc<Buildkite>,
+    resource_types: Vec<Arc<dyn ResourceType>>,
+}
+
+impl BuildkiteProvider {
+    /// The provider of everything that `buildkite` reaches.
+    #[must_use]
+    pub fn new(buildkite: Arc<Buildkite>) -> Self {
+        let resource_types = resources::all(&buildkite);
+        Self {
+            buildkite,
+            resource_types,
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for BuildkiteProvider {
+    fn organization(&self) -> &str {
+        self.buildkite.organization_slug()
+    }
+
+    fn resource_types(&self) -> &[Arc<dyn ResourceType>] {
+        &self.resource_types
+    }
+
+    fn budget(&self) -> BudgetState {
+        self.buildkite.upstream.budget()
+    }
+
+    fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
+        self.buildkite.upstream.forecast(lane, requests)
+    }
+
+    fn list_history(&self) -> &ListHistory {
+        &self.buildkite.list_history
+    }
+
+    async fn confirm_access(&self, max_age: Duration, call: &CallContext) -> Result<(), GovernanceError> {
+        self.buildkite.confirm_works(max_age, call).await
+    }
+
+    fn credential(&self) -> &dyn OwnCredential {
+        &*self.buildkite
+    }
+
+    fn health(&self) -> Arc<dyn HealthSource> {
+        Arc::clone(&self.buildkite) as Arc<dyn HealthSource>
+    }
+}
+
+#[async_trait]
+impl OwnCredential for Buildkite {
+    async fn details(&self, call: &CallContext) -> Result<CredentialDetails, GovernanceError> {
+        let (token, owner, owner_role, reaches_organization) = match self.credential_status(Duration::ZERO, call).await
+        {
+            Ok(status) => {
+                let owner = status.owner_label();
+                (status.token, owner, status.owner_role, true)
+            }
+            Err(GovernanceError::MissingScope { .. } | GovernanceError::Forbidden { .. }) => {
+                let token = self.upstream.access_token(call).await.map_err(Failure::from);
+                let token = token.map_err(|failure| failure.error)?;
+                let owner = token
+                    .user
+                    .as_ref()
+                    .and_then(|user| user.email.clone().or_else(|| user.name.clone()));
+                let owner = owner.unwrap_or_else(|| "(unknown)".to_owned());
+                (token, owner, OwnerRole::Unknown, false)
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(CredentialDetails {
+            owner,
+            owner_role,
+            reaches_organization,
+            description: token.description,
+            scopes: token.scopes,
+            expires_at: token.expires_at,
+        })
+    }
+
+    async fn revoke(&self, call: &CallContext) -> Result<(), Failure> {
+        self.upstream.revoke_token(call).await.map_err(Failure::from)
+    }
+
+    async fn is_rejected(&self, call: &CallContext) -> Result<bool, Failure> {
+        match self.upstream.access_token(call).await {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind == ApiErrorKind::TokenRejected => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Governs the organization that `upstream` reaches. Changes are recorded in the audit file of the settings, if any.
+#[must_use]
+pub fn govern(upstream: Arc<dyn Upstream>, settings: GovernanceSettings) -> Governance {
+    Governance::new(provider(upstream, &settings), settings)
+}
+
+/// Governs the organization that `upstream` reaches, and records changes in `sink` in place of the audit file.
+#[must_use]
+pub fn govern_with_sink(
+    upstream: Arc<dyn Upstream>,
+    settings: GovernanceSettings,
+    sink: Arc<dyn AuditSink>,
+) -> Governance {
+    Governance::with_sink(provider(upstream, &settings), settings, Some(sink))
+}
+
+fn provider(upstream: Arc<dyn Upstream>, settings: &GovernanceSettings) -> Arc<dyn Provider> {
+    let buildkite = Buildkite::new(upstream, settings.partial_visibility, settings.read_ahead);
+    Arc::new(BuildkiteProvider::new(Arc::new(buildkite)))
+}

@@ -1,0 +1,84 @@
+//! Rows of the API as rows of the model, converted when they are handed out.
+
+use std::fmt::Debug;
+use std::num::NonZeroUsize;
+
+use crate::governance::PageTokenError;
+use crate::governance::provider::{Amount, Batch, Cursor, Failure, Rows};
+use crate::providers::buildkite::pagination::{self, Row, min_rows_for};
+
+/// Rows of the API, and how each becomes a row of the model.
+struct Converted<A, R, F> {
+    batch: pagination::Batch<A>,
+    convert: F,
+    row: std::marker::PhantomData<fn() -> R>,
+}
+
+/// The rows of `batch`, each converted by `convert` when it is handed out.
+pub(super) fn converted<A, R, F>(batch: pagination::Batch<A>, convert: F) -> Box<dyn Batch<R>>
+where
+    A: Row + Debug + 'static,
+    R: 'static,
+    F: FnMut(A) -> R + Send + 'static,
+{
+    Box::new(Converted {
+        batch,
+        convert,
+        row: std::marker::PhantomData,
+    })
+}
+
+impl<A: Row + Debug, R, F: FnMut(A) -> R + Send> Batch<R> for Converted<A, R, F> {
+    fn len(&self) -> usize {
+        self.batch.rows.len()
+    }
+
+    fn next(&self) -> Option<Cursor> {
+        self.batch.next.as_ref().and_then(Cursor::new)
+    }
+
+    fn split(&mut self, limit: Option<NonZeroUsize>) -> Rows<R> {
+        let part = self.batch.split(limit);
+        self.convert(part)
+    }
+
+    fn take_all(&mut self) -> Rows<R> {
+        let all = std::mem::take(&mut self.batch);
+        self.convert(all)
+    }
+}
+
+impl<A: Row, R, F: FnMut(A) -> R> Converted<A, R, F> {
+    fn convert(&mut self, part: pagination::Batch<A>) -> Rows<R> {
+        Rows {
+            next: part.next.as_ref().and_then(Cursor::new),
+            rows: part.rows.into_iter().map(&mut self.convert).collect(),
+        }
+    }
+}
+
+impl<A: Debug, R, F> Debug for Converted<A, R, F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Converted").field(&self.batch).finish()
+    }
+}
+
+/// The API's cursor. A page token may hold any JSON, so a cursor that no list can have led to is refused.
+pub(super) fn position(from: Option<Cursor>) -> Result<pagination::Cursor, Failure> {
+    let Some(cursor) = from else {
+        return Ok(pagination::Cursor::Start);
+    };
+    match cursor.parse::<pagination::Cursor>() {
+        Ok(position) if position.is_plausible() => Ok(position),
+        _ => Err(Failure::from(crate::governance::GovernanceError::from(PageTokenError))),
+    }
+}
+
+/// How many rows the API is to read.
+pub(super) fn min_rows(amount: Amount) -> usize {
+    match amount {
+        Amount::Page(limit) => min_rows_for(limit),
+        Amount::AtLeast(rows) => rows,
+        Amount::All => usize::MAX,
+    }
+}

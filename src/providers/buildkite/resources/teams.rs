@@ -1,0 +1,328 @@
+//! Teams: each offers its two roles as levels.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use url::Url;
+use uuid::Uuid;
+
+use super::rows::{converted, min_rows, position};
+use super::users::user_id;
+use crate::governance::model::{
+    Holding, Level, Membership, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
+};
+use crate::governance::provider::{
+    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, OwnerRole, ResourceType,
+    WriteReply,
+};
+use crate::governance::provisioning::Write;
+use crate::governance::{CallContext, GovernanceError};
+use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
+use crate::providers::buildkite::{
+    ApiError, ApiErrorKind, Buildkite, Endpoint, ListedRole, Role, Team, TeamId, TeamMember, UserId, timestamp,
+};
+
+/// Teams, with the levels `member` and `maintainer`.
+pub static TEAM: ResourceTypeInfo = ResourceTypeInfo {
+    id: "team",
+    display_name: "Team",
+    description: "A Buildkite team: its members share access to pipelines, test suites and registries",
+    kind: ResourceKind::Group,
+    levels: &LEVELS,
+    list_name: "teams",
+    grants_endpoint: "team members",
+    read_scopes: &["read_teams"],
+    write_scopes: &["write_teams"],
+    absence: "does not exist any more",
+    not_found_reason: "TEAM_NOT_FOUND",
+    unreachable_reason: "TEAM_UNREACHABLE",
+};
+
+static LEVELS: [Level; 2] = [
+    Level {
+        slug: "member",
+        display_name: "Member",
+        order: 1,
+        describe: |team| format!("Has the access that the Buildkite team {team} carries"),
+    },
+    Level {
+        slug: "maintainer",
+        display_name: "Maintainer",
+        order: 2,
+        describe: |team| format!("Has the access that the Buildkite team {team} carries, and manages who is in it"),
+    },
+];
+
+/// Has the access of a team.
+pub static MEMBER: &Level = &LEVELS[0];
+
+/// Can also change the members of a team.
+pub static MAINTAINER: &Level = &LEVELS[1];
+
+/// More than this machine's clock and Buildkite's ever differ.
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);
+
+/// The longest URL of a page that a resource may have.
+const MAX_PAGE_URL: usize = 1024;
+
+fn level(role: Role) -> &'static Level {
+    match role {
+        Role::Member => MEMBER,
+        Role::Maintainer => MAINTAINER,
+    }
+}
+
+fn role(level: &Level) -> Role {
+    if level == MAINTAINER {
+        Role::Maintainer
+    } else {
+        Role::Member
+    }
+}
+
+fn team_id(team: TeamId) -> ResourceId {
+    ResourceId {
+        resource_type: &TEAM,
+        id: team.uuid(),
+    }
+}
+
+fn ids(membership: Membership) -> (TeamId, UserId) {
+    (membership.resource.id.into(), membership.principal.id.into())
+}
+
+/// The teams of one organization.
+#[derive(Debug)]
+pub(in crate::providers::buildkite) struct Teams {
+    buildkite: Arc<Buildkite>,
+}
+
+impl Teams {
+    pub(super) fn new(buildkite: Arc<Buildkite>) -> Self {
+        Self { buildkite }
+    }
+
+    pub(in crate::providers::buildkite) fn buildkite(&self) -> &Buildkite {
+        &self.buildkite
+    }
+}
+
+#[async_trait]
+impl ResourceType for Teams {
+    fn info(&self) -> &'static ResourceTypeInfo {
+        &TEAM
+    }
+
+    async fn list(
+        &self,
+        from: Option<Cursor>,
+        amount: Amount,
+        call: &CallContext,
+    ) -> Result<Box<dyn Batch<Resource>>, Failure> {
+        let batch = self
+            .buildkite
+            .upstream
+            .teams(position(from)?, min_rows(amount), call)
+            .await?;
+        let buildkite = Arc::clone(&self.buildkite);
+        Ok(converted(batch, move |team| {
+            resource(team, buildkite.organization_slug())
+        }))
+    }
+
+    async fn get(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure> {
+        let team = self.buildkite.upstream.team(id.into(), call).await?;
+        Ok(resource(team, self.buildkite.organization_slug()))
+    }
+
+    async fn grants(
+        &self,
+        id: Uuid,
+        from: Option<Cursor>,
+        amount: Amount,
+        call: &CallContext,
+    ) -> Result<Box<dyn Batch<Holding>>, Failure> {
+        let (from, min_rows) = (position(from)?, min_rows(amount));
+        let batch = self.buildkite.upstream.members(id.into(), from, min_rows, call).await?;
+        Ok(converted(batch, holding))
+    }
+
+    async fn explain(&self, failure: Failure, resource: Option<Uuid>, call: &CallContext) -> GovernanceError {
+        match (failure.class, resource) {
+            (FailureClass::NotFound, Some(id)) => match self.is_gone(id, call).await {
+                Ok(true) => GovernanceError::ResourceNotFound {
+                    resource: team_id(id.into()),
+                },
+                Ok(false) => GovernanceError::ResourceUnreachable {
+                    resource: team_id(id.into()),
+                },
+                Err(error) => error,
+            },
+            (FailureClass::NotFound, None) => self.buildkite.explain_missing_list(Endpoint::Teams, call).await,
+            _ => self.buildkite.explain(failure, call).await,
+        }
+    }
+
+    /// That a list lacks a team proves its absence only to an organization admin.
+    async fn explain_unlisted(&self, name: &str, call: &CallContext) -> GovernanceError {
+        let status = match self.buildkite.credential_status(std::time::Duration::ZERO, call).await {
+            Ok(status) => status,
+            Err(error) => return error,
+        };
+        let problem = match status.owner_role {
+            OwnerRole::Admin | OwnerRole::Unknown => {
+                format!("no team has the slug `{name}`: `list teams` shows which there are")
+            }
+            OwnerRole::Member => format!(
+                "the token's owner {} is shown no team with the slug `{name}`: check the slug, or use an organization admin's token, as secret teams are hidden from others",
+                status.owner_label()
+            ),
+        };
+        GovernanceError::Invalid { field: "team", problem }
+    }
+
+    async fn check_visibility(&self, stage: ListStage, call: &CallContext) -> Result<(), GovernanceError> {
+        self.buildkite.check_visibility(stage, call).await
+    }
+
+    async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError> {
+        match reading {
+            EmptyReading::First => self.buildkite.confirm_works(EVIDENCE_MAX_AGE, call).await,
+            EmptyReading::Second => self.confirm_no_teams(call).await,
+        }
+    }
+
+    fn assignable(&self) -> Option<&dyn Assignable> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Assignable for Teams {
+    async fn read_level(&self, membership: Membership, call: &CallContext) -> Result<Option<&'static Level>, Failure> {
+        let (team, user) = ids(membership);
+        let unexpected = |what| {
+            Err(Failure::from(GovernanceError::Unexpected {
+                endpoint: Endpoint::Member.name(),
+                what,
+            }))
+        };
+        match self.buildkite.upstream.member(team, user, call).await {
+            Ok(member) if member.user_id != user => unexpected("the record of another person came".to_owned()),
+            Ok(TeamMember {
+                role: ListedRole::Known(role),
+                ..
+            }) => Ok(Some(level(role))),
+            Ok(TeamMember {
+                role: ListedRole::Unknown(role),
+                ..
+            }) => unexpected(format!(
+                "the person holds the role `{role}`, which is unknown here and is left alone"
+            )),
+            Err(ApiError {
+                kind: ApiErrorKind::NotFound,
+                ..
+            }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn write(&self, membership: Membership, write: Write, call: &CallContext) -> Result<WriteReply, Failure> {
+        let (team, user) = ids(membership);
+        let upstream = &self.buildkite.upstream;
+        let echo = match write {
+            Write::Add(level) => upstream.add_member(team, user, role(level), call).await,
+            Write::Change { to, .. } => upstream.change_role(team, user, role(to), call).await,
+            Write::Remove(_) => upstream.remove_member(team, user, call).await.map(|()| None),
+        }?;
+        let shown = echo.as_ref().filter(|row| row.user_id == user);
+        Ok(match shown.and_then(|row| Some((row, level(row.role.known()?)))) {
+            Some((_, shown)) if Some(shown) != write.resulting_level() => WriteReply::Unconfirmed(Some(shown)),
+            Some((row, _)) if matches!(write, Write::Add(_)) && is_old(row) => WriteReply::AlreadyPresent,
+            Some(_) => WriteReply::Confirmed,
+            None => WriteReply::Unconfirmed(None),
+        })
+    }
+
+    fn endpoint(&self, write: Write) -> &'static str {
+        match write {
+            Write::Add(_) => Endpoint::AddMember.name(),
+            Write::Change { .. } => Endpoint::ChangeRole.name(),
+            Write::Remove(_) => Endpoint::RemoveMember.name(),
+        }
+    }
+
+    /// The token's owner stays maintainer of a team that they govern by that alone: the connector could not give it back.
+    async fn guard(
+        &self,
+        membership: Membership,
+        write: Write,
+        resource_label: &str,
+        call: &CallContext,
+    ) -> Result<(), GovernanceError> {
+        let takes_maintainer = match write {
+            Write::Remove(level) | Write::Change { from: level, .. } => level == MAINTAINER,
+            Write::Add(_) => false,
+        };
+        if !takes_maintainer {
+            return Ok(());
+        }
+        let user = membership.principal.id.into();
+        self.buildkite
+            .guard_against_self_lockout(user, resource_label, call)
+            .await
+    }
+}
+
+/// Whether a row began long before now, by more than clocks differ.
+fn is_old(row: &TeamMember) -> bool {
+    let began = row.created_at.as_deref().and_then(timestamp);
+    began.is_some_and(|began| Timestamp::now().duration_since(began) > MAX_CLOCK_SKEW)
+}
+
+fn holding(member: TeamMember) -> Holding {
+    Holding {
+        principal: user_id(member.user_id),
+        name: member.user_name,
+        level: member.role.known().map(level),
+    }
+}
+
+fn resource(team: Team, organization: &str) -> Resource {
+    let Team {
+        id,
+        name,
+        slug,
+        description,
+        privacy,
+        is_default,
+        created_at,
+    } = team;
+    let texts = [
+        ("slug", slug.clone()),
+        ("privacy", privacy),
+        ("description", description.clone()),
+    ];
+    let texts = texts
+        .into_iter()
+        .filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))));
+    let is_default = is_default.map(|is_default| ("default", ProfileValue::Bool(is_default)));
+    Resource {
+        page: slug.as_deref().and_then(|slug| page(organization, slug)),
+        profile: texts.chain(is_default).collect(),
+        handle: slug,
+        description,
+        created_at: created_at.as_deref().and_then(timestamp),
+        ..Resource::named(team_id(id), name)
+    }
+}
+
+/// The team's page for people.
+fn page(organization: &str, slug: &str) -> Option<String> {
+    let mut url = Url::parse("https://buildkite.com").ok()?;
+    url.path_segments_mut()
+        .ok()?
+        .extend(["organizations", organization, "teams", slug]);
+    Some(url.to_string()).filter(|url| url.len() <= MAX_PAGE_URL)
+}

@@ -1,0 +1,143 @@
+//! The members of the organization: principals that offer no levels.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::rows::{converted, min_rows, position};
+use crate::governance::model::{Holding, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
+use crate::governance::provider::{
+    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, ResourceType, Rows,
+};
+use crate::governance::{CallContext, GovernanceError};
+use crate::providers::buildkite::{Buildkite, Endpoint, OrganizationMember, UserId};
+
+/// Users hold levels and offer none.
+pub static USER: ResourceTypeInfo = ResourceTypeInfo {
+    id: "user",
+    display_name: "User",
+    description: "A person in the Buildkite organization",
+    kind: ResourceKind::User,
+    levels: &[],
+    list_name: "people",
+    grants_endpoint: "",
+    read_scopes: &["read_organizations", "read_user"],
+    write_scopes: &[],
+    absence: "is not in the organization",
+    not_found_reason: "USER_NOT_FOUND",
+    unreachable_reason: "USER_UNREACHABLE",
+};
+
+/// The id of a user in the model.
+pub(super) fn user_id(user: UserId) -> ResourceId {
+    ResourceId {
+        resource_type: &USER,
+        id: user.uuid(),
+    }
+}
+
+/// The members of one organization.
+#[derive(Debug)]
+pub(super) struct Users {
+    buildkite: Arc<Buildkite>,
+}
+
+impl Users {
+    pub(super) fn new(buildkite: Arc<Buildkite>) -> Self {
+        Self { buildkite }
+    }
+}
+
+#[async_trait]
+impl ResourceType for Users {
+    fn info(&self) -> &'static ResourceTypeInfo {
+        &USER
+    }
+
+    async fn list(
+        &self,
+        from: Option<Cursor>,
+        amount: Amount,
+        call: &CallContext,
+    ) -> Result<Box<dyn Batch<Resource>>, Failure> {
+        let batch = self
+            .buildkite
+            .upstream
+            .people(position(from)?, min_rows(amount), call)
+            .await?;
+        Ok(converted(batch, resource))
+    }
+
+    async fn get(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure> {
+        Ok(resource(self.buildkite.upstream.person(id.into(), call).await?))
+    }
+
+    async fn grants(
+        &self,
+        _: Uuid,
+        _: Option<Cursor>,
+        _: Amount,
+        _: &CallContext,
+    ) -> Result<Box<dyn Batch<Holding>>, Failure> {
+        Ok(Box::new(Rows::default()))
+    }
+
+    async fn explain(&self, failure: Failure, resource: Option<Uuid>, call: &CallContext) -> GovernanceError {
+        match (failure.class, resource) {
+            (FailureClass::NotFound, Some(id)) => match self.buildkite.members_are_visible(id.into(), call).await {
+                Ok(true) => GovernanceError::ResourceNotFound {
+                    resource: user_id(id.into()),
+                },
+                Ok(false) => GovernanceError::TeamsUnavailable {
+                    endpoint: Endpoint::OrganizationMember.name(),
+                },
+                Err(error) => error,
+            },
+            (FailureClass::NotFound, None) => {
+                self.buildkite
+                    .explain_missing_list(Endpoint::OrganizationMembers, call)
+                    .await
+            }
+            _ => self.buildkite.explain(failure, call).await,
+        }
+    }
+
+    async fn explain_unlisted(&self, name: &str, _: &CallContext) -> GovernanceError {
+        GovernanceError::UserNotInOrganization {
+            person: name.to_owned(),
+        }
+    }
+
+    async fn check_visibility(&self, _: ListStage, _: &CallContext) -> Result<(), GovernanceError> {
+        Ok(())
+    }
+
+    /// The token's owner is one of them, so their list is never empty.
+    async fn check_empty(&self, _: EmptyReading, call: &CallContext) -> Result<(), GovernanceError> {
+        self.buildkite.reject_empty_user_list(call).await
+    }
+
+    fn assignable(&self) -> Option<&dyn Assignable> {
+        None
+    }
+}
+
+fn resource(member: OrganizationMember) -> Resource {
+    let OrganizationMember {
+        id,
+        name,
+        email,
+        role,
+        sso_mode,
+    } = member;
+    let known = [("organization_role", role), ("sso_mode", sso_mode)];
+    Resource {
+        handle: email,
+        profile: known
+            .into_iter()
+            .filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))))
+            .collect(),
+        ..Resource::named(user_id(id), name)
+    }
+}
