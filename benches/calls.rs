@@ -1,12 +1,14 @@
 //! Calls that need nothing of Buildkite, over loopback: how many a second; and how soon after its start the server answers.
-//! The server is the real binary in a process of its own; whoever asks is on the same machine, and takes its share of it.
+//! The server is the real binary in a process of its own; the client runs on the same machine and takes its share of it.
 //!
 //! `cargo bench --bench calls`
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
-#[path = "support/served.rs"]
-mod served;
+#[path = "../tests/integration/support/mod.rs"]
+mod support;
+#[path = "support/usage.rs"]
+mod usage;
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -23,10 +25,11 @@ use buildkite_connector::proto::connector::health::v1::scope_health_service_clie
 use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox};
 use comfy_table::Table;
 use futures::future::join_all;
-use served::Served;
-use tonic::transport::{Channel, Endpoint};
+use support::ConnectorProcess;
+use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+use usage::{cpu_seconds, peak_megabytes};
 
 /// How long each kind of call is made.
 const TIME: Duration = Duration::from_secs(3);
@@ -66,13 +69,15 @@ async fn main() {
 async fn starts(sandbox: &Sandbox) -> Table {
     let (mut said, mut answered, mut memory) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..STARTS {
-        let served = Served::start(sandbox, &[]);
-        said.push(served.said_after.as_secs_f64() * 1_000.0);
-        check(connect(&served).await).await;
-        answered.push(served.spawned.elapsed().as_secs_f64() * 1_000.0);
-        // Its own check of health, and whatever else it does at first, is behind it.
-        scopes(connect(&served).await).await;
-        memory.push(served.peak_megabytes());
+        let spawned = Instant::now();
+        let mut process = ConnectorProcess::serve(sandbox, &[]);
+        process.address();
+        said.push(spawned.elapsed().as_secs_f64() * 1_000.0);
+        check(process.channel().await).await;
+        answered.push(spawned.elapsed().as_secs_f64() * 1_000.0);
+        // Its first check of the token's scopes is over when this call returns.
+        scopes(process.channel().await).await;
+        memory.push(peak_megabytes(process.id()));
     }
     let mut table = Table::new();
     table.set_header(["from its start", "median", "least", "most"]);
@@ -89,17 +94,18 @@ async fn starts(sandbox: &Sandbox) -> Table {
 }
 
 async fn calls(sandbox: &Sandbox) -> Table {
-    let served = Served::start(sandbox, &[]);
-    let channel = connect(&served).await;
+    let mut process = ConnectorProcess::serve(sandbox, &[]);
+    process.address();
+    let channel = process.channel().await;
     scopes(channel.clone()).await;
     let requests = sandbox.request_log().total();
     let mut table = Table::new();
     table.set_header(["call", "at once", "calls a second", "server's CPU a call", "p50", "p99"]);
     for (name, ask) in CALLS {
         for at_once in AT_ONCE {
-            let (before, began) = (served.cpu(), Instant::now());
+            let (before, began) = (cpu_seconds(process.id()), Instant::now());
             let mut took = made(&channel, ask, at_once).await;
-            let (wall, cpu) = (began.elapsed().as_secs_f64(), served.cpu() - before);
+            let (wall, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds(process.id()) - before);
             took.sort_unstable();
             let of = |percent: usize| {
                 format!(
@@ -122,7 +128,7 @@ async fn calls(sandbox: &Sandbox) -> Table {
     table
 }
 
-/// How long each call took of those that were made in the time, so many at once.
+/// The duration of each call made in `TIME`, with `at_once` calls in flight.
 async fn made(channel: &Channel, ask: Ask, at_once: usize) -> Vec<Duration> {
     let end = Instant::now() + TIME;
     let askers = (0..at_once).map(|_| {
@@ -138,11 +144,6 @@ async fn made(channel: &Channel, ask: Ask, at_once: usize) -> Vec<Duration> {
         })
     });
     join_all(askers).await.into_iter().flat_map(Result::unwrap).collect()
-}
-
-async fn connect(served: &Served) -> Channel {
-    let endpoint = Endpoint::try_from(format!("http://{}", served.address)).unwrap();
-    endpoint.connect().await.unwrap()
 }
 
 fn check(channel: Channel) -> Answered {

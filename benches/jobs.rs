@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/integration/support/mod.rs"]
 mod support;
 
 use std::fs;
@@ -23,7 +23,7 @@ const RUNS: [(usize, usize, usize, u64); 3] = [(250, 20, 2_000, 0), (250, 20, 2_
 
 const FORMATS: [&str; 4] = ["c1z", "jsonl", "csv", "json"];
 
-/// Ticks in which Linux tells a process' CPU time.
+/// The ticks in which Linux reports the CPU time of a process.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Between two looks at the job's memory.
@@ -91,7 +91,7 @@ struct Measured {
     peak_megabytes: f64,
 }
 
-/// Looks at the job until it has ended. A process that ended and was not waited for still tells its CPU time.
+/// Samples the job until it has ended. A process that ended and was not reaped still reports its CPU time.
 fn measure(mut job: Child) -> Measured {
     let (began, mut peak) = (Instant::now(), 0.0);
     let fields = loop {

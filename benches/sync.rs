@@ -1,22 +1,21 @@
-//! Full syncs over loopback against the sandbox, asked for one by one as the real client does: wall time, and the server's own
+//! Full syncs over loopback against the sandbox, with one call at a time as the real client makes them: wall time, and the server's own
 //! CPU, peak memory and requests. The server is the real binary in a process of its own.
 //!
 //! `cargo bench --bench sync`, or with `-- quick` for the smaller organization alone.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "support/served.rs"]
-mod served;
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/integration/support/mod.rs"]
 mod support;
+#[path = "support/usage.rs"]
+mod usage;
 
 use std::time::{Duration, Instant};
 
 use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox};
 use comfy_table::Table;
-use served::Served;
-use support::{Platform, sized};
-use tonic::transport::Endpoint;
+use support::{ConnectorProcess, sized};
+use usage::{cpu_seconds, peak_megabytes};
 
 /// Teams, members of each, people.
 const SIZES: [(usize, usize, usize); 2] = [(250, 20, 2_000), (2_000, 150, 50_000)];
@@ -49,15 +48,12 @@ async fn main() {
                 ..Options::default()
             };
             let sandbox = Sandbox::start(options).await.unwrap();
-            let served = Served::start(&sandbox, &["--read-ahead", &read_ahead.to_string()]);
-            let channel = Endpoint::try_from(format!("http://{}", served.address))
-                .unwrap()
-                .connect()
-                .await
-                .unwrap();
-            let (before, began) = (served.cpu(), Instant::now());
-            let synced = Platform::new(channel).sync().await.unwrap();
-            let (wall, cpu) = (began.elapsed(), served.cpu() - before);
+            let mut process = ConnectorProcess::serve(&sandbox, &["--read-ahead", &read_ahead.to_string()]);
+            process.address();
+            let platform = process.platform().await;
+            let (before, began) = (cpu_seconds(process.id()), Instant::now());
+            let synced = platform.sync().await.unwrap();
+            let (wall, cpu) = (began.elapsed(), cpu_seconds(process.id()) - before);
             assert_eq!(synced.teams.len(), teams);
             table.add_row([
                 format!("{teams} × {members}, {people} people"),
@@ -69,7 +65,7 @@ async fn main() {
                 },
                 format!("{:.2} s", wall.as_secs_f64()),
                 format!("{cpu:.3} s"),
-                format!("{:.1} MB", served.peak_megabytes()),
+                format!("{:.1} MB", peak_megabytes(process.id())),
                 sandbox.request_log().total().to_string(),
             ]);
         }

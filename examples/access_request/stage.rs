@@ -3,10 +3,10 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use buildkite_connector::governance::{Governance, GovernanceSettings};
+use buildkite_connector::governance::GovernanceSettings;
 use buildkite_connector::grpc::server::{Listener, Server, ServerOptions};
 use buildkite_connector::proto::c1::connector::v2::{Entitlement, Resource};
-use buildkite_connector::providers::buildkite::{Client, ClientOptions};
+use buildkite_connector::providers::buildkite::{Client, ClientOptions, govern};
 use buildkite_connector::sandbox::{MemberRows, Options, Sandbox, TeamRole};
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
@@ -38,11 +38,7 @@ impl Stage {
             provisioning: true,
             ..GovernanceSettings::default()
         };
-        let server = Server::new(
-            Arc::new(Governance::new(Arc::new(client), settings)),
-            ServerOptions::default(),
-        )
-        .await?;
+        let server = Server::new(Arc::new(govern(Arc::new(client), settings)), ServerOptions::default()).await?;
         let listener = Listener::bind(&"127.0.0.1:0".parse()?).await?;
         let address = format!("http://{}", listener.address()?);
         let (end, ended) = oneshot::channel();

@@ -31,7 +31,7 @@ fn without_arguments_everything_is_the_default() {
 }
 
 #[test]
-fn a_size_asks_for_a_generated_organization() {
+fn a_size_selects_a_generated_organization() {
     let given = options(&["--teams", "250", "--people", "2000", "--seed", "3"]).seed;
     let wanted = Size {
         teams: 250,

@@ -13,7 +13,7 @@ fn fields(value: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn the_root_needs_no_token_and_tells_the_time() {
+async fn the_root_needs_no_token_and_returns_the_time() {
     let probe = Probe::example().await;
     let reply = probe.send(Method::GET, "/", "", None).await.unwrap();
     assert_eq!(reply.status, StatusCode::OK);
@@ -30,7 +30,7 @@ async fn meta_needs_no_token_and_mixes_ranges_with_addresses() {
 }
 
 #[tokio::test]
-async fn the_access_token_tells_its_scopes_and_its_owner_without_an_id() {
+async fn the_access_token_endpoint_returns_scopes_and_an_owner_without_an_id() {
     let probe = Probe::example().await;
     let token = probe.get("/v2/access-token").await.json();
     assert_eq!(
@@ -91,7 +91,7 @@ async fn organizations_are_those_that_the_token_reaches() {
 }
 
 #[tokio::test]
-async fn a_slug_in_the_wrong_case_is_no_organization() {
+async fn a_slug_in_the_wrong_case_names_no_organization() {
     let probe = Probe::example().await;
     let reply = probe.get("/v2/organizations/Northwind-Rail/teams").await;
     assert_eq!(reply.status, StatusCode::NOT_FOUND);
@@ -151,7 +151,7 @@ async fn a_team_member_has_four_fields_and_no_email() {
 }
 
 #[tokio::test]
-async fn somebody_outside_the_team_is_not_found_in_it() {
+async fn a_user_outside_the_team_is_not_found_in_it() {
     let probe = Probe::example().await;
     let reply = probe.get(&probe.member("platform", probe.person("viktor"))).await;
     assert_eq!(reply.status, StatusCode::NOT_FOUND);
@@ -182,7 +182,7 @@ async fn organization_members_show_role_and_sso_mode_to_an_admin() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_no_organization_member() {
+async fn an_outsider_is_not_an_organization_member() {
     let probe = Probe::example().await;
     assert_eq!(
         probe
@@ -194,7 +194,7 @@ async fn a_stranger_is_no_organization_member() {
 }
 
 #[tokio::test]
-async fn what_the_sandbox_does_not_serve_is_not_found() {
+async fn a_path_that_the_sandbox_does_not_serve_is_not_found() {
     let probe = Probe::example().await;
     for path in ["/v3", "/v2/organizations/northwind-rail/pipelines"] {
         let reply = probe.get(path).await;

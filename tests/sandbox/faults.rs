@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::probe::{Probe, Reply};
 
-/// Arms the fault for the organization's members and asks for them.
+/// Arms the fault for the organization's members and requests them.
 async fn struck(probe: &Probe, kind: FaultKind) -> reqwest::Result<Reply> {
     let fault = probe
         .sandbox
@@ -121,14 +121,14 @@ async fn a_delay_answers_late_and_truly() {
 }
 
 #[tokio::test]
-async fn a_gate_holds_the_true_answer_until_it_is_opened() {
+async fn a_gate_holds_the_true_response_until_it_is_opened() {
     let probe = Probe::example().await;
     let gate = Gate::default();
     let faults = probe.sandbox.faults();
     faults.add(Fault::new(Endpoint::User, FaultKind::Held(gate.clone())));
     let mut held = Box::pin(probe.get("/v2/user"));
     assert!(futures::poll!(held.as_mut()).is_pending());
-    // What else is asked is answered meanwhile.
+    // Other requests get their responses meanwhile.
     assert_eq!(probe.get("/v2/access-token").await.status, StatusCode::OK);
     assert!(futures::poll!(held.as_mut()).is_pending());
     gate.open();
@@ -155,7 +155,7 @@ async fn a_body_may_break_off_in_the_middle() {
     false
 )]
 #[tokio::test]
-async fn a_write_may_be_applied_or_not_without_telling(
+async fn a_write_without_a_response_may_be_applied_or_not(
     #[case] kind: FaultKind,
     #[case] status: Option<u16>,
     #[case] applied: bool,
@@ -175,7 +175,7 @@ async fn a_write_may_be_applied_or_not_without_telling(
 }
 
 #[tokio::test]
-async fn a_redirect_leads_where_it_is_told() {
+async fn a_redirect_leads_to_its_configured_target() {
     let probe = Probe::example().await;
     let reply = struck(&probe, FaultKind::Redirect("https://elsewhere.invalid/".to_owned()))
         .await
@@ -221,7 +221,7 @@ async fn a_page_may_replay_the_previous_answer_of_its_list() {
 }
 
 #[tokio::test]
-async fn a_page_may_come_short_with_the_links_of_the_whole() {
+async fn a_page_may_be_short_with_the_links_of_the_whole_list() {
     let probe = Probe::example().await;
     probe
         .sandbox
@@ -378,7 +378,7 @@ async fn any_edit_can_be_made_in_the_middle_of_a_listing() {
 }
 
 #[tokio::test]
-async fn a_fault_lets_pass_and_strikes_as_often_as_told() {
+async fn a_fault_skips_and_fires_as_often_as_configured() {
     let probe = Probe::example().await;
     let kind = FaultKind::Status(StatusCode::BAD_GATEWAY, BodyStyle::Message);
     let fault = probe
@@ -454,7 +454,7 @@ fn a_fault_can_be_written_as_text(#[case] text: &str) {
 #[case("teams:explode", "`explode`")]
 #[case("teams:hang:times=often", "`times=often`")]
 #[case("teams:hang:body=html", "`body=html`")]
-fn a_fault_that_cannot_be_read_says_which_part(#[case] text: &str, #[case] part: &str) {
+fn an_invalid_fault_names_the_invalid_part(#[case] text: &str, #[case] part: &str) {
     assert!(text.parse::<Fault>().unwrap_err().to_string().contains(part));
 }
 

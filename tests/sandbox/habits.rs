@@ -19,7 +19,7 @@ use crate::probe::Probe;
 #[case(PostExisting::Unchanged, 200, TeamRole::Member)]
 #[case(PostExisting::Upsert, 201, TeamRole::Maintainer)]
 #[tokio::test]
-async fn adding_somebody_who_is_there(#[case] behavior: PostExisting, #[case] status: u16, #[case] then: TeamRole) {
+async fn adding_an_existing_member(#[case] behavior: PostExisting, #[case] status: u16, #[case] then: TeamRole) {
     let probe = Probe::with_behaviors(|behaviors| behaviors.post_existing = behavior).await;
     let lukasz = probe.person("lukasz");
     let body = json!({ "user_id": lukasz, "role": "maintainer" });
@@ -36,7 +36,7 @@ async fn adding_somebody_who_is_there(#[case] behavior: PostExisting, #[case] st
 #[case(PostOutsider::Unprocessable, 422)]
 #[case(PostOutsider::Forbidden, 403)]
 #[tokio::test]
-async fn adding_somebody_from_outside(#[case] behavior: PostOutsider, #[case] status: u16) {
+async fn adding_a_user_from_outside_the_organization(#[case] behavior: PostOutsider, #[case] status: u16) {
     let probe = Probe::with_behaviors(|behaviors| behaviors.post_outsider = behavior).await;
     let body = json!({ "user_id": Uuid::new_v4(), "role": "member" });
     let reply = probe.write(Method::POST, &probe.members("platform"), body).await;
@@ -49,7 +49,7 @@ async fn adding_somebody_from_outside(#[case] behavior: PostOutsider, #[case] st
 #[case(DeleteAbsent::NoContent, 204)]
 #[case(DeleteAbsent::Unprocessable, 422)]
 #[tokio::test]
-async fn removing_somebody_who_is_not_there(#[case] behavior: DeleteAbsent, #[case] status: u16) {
+async fn removing_a_user_who_is_not_a_member(#[case] behavior: DeleteAbsent, #[case] status: u16) {
     let probe = Probe::with_behaviors(|behaviors| behaviors.delete_absent = behavior).await;
     assert_eq!(
         probe
@@ -64,7 +64,7 @@ async fn removing_somebody_who_is_not_there(#[case] behavior: DeleteAbsent, #[ca
 #[case(PatchAbsent::NotFound, 404)]
 #[case(PatchAbsent::Unprocessable, 422)]
 #[tokio::test]
-async fn changing_somebody_who_is_not_there(#[case] behavior: PatchAbsent, #[case] status: u16) {
+async fn changing_a_user_who_is_not_a_member(#[case] behavior: PatchAbsent, #[case] status: u16) {
     let probe = Probe::with_behaviors(|behaviors| behaviors.patch_absent = behavior).await;
     let path = probe.member("platform", probe.person("viktor"));
     assert_eq!(
@@ -218,7 +218,7 @@ async fn a_write_may_show_after_some_time() {
 #[case(MemberRows::Kept, true)]
 #[case(MemberRows::Dropped, false)]
 #[tokio::test]
-async fn who_leaves_may_leave_rows_behind(#[case] rows: MemberRows, #[case] kept: bool) {
+async fn a_user_who_leaves_may_leave_rows_behind(#[case] rows: MemberRows, #[case] kept: bool) {
     let probe = Probe::example().await;
     let lukasz = probe.person("lukasz");
     probe

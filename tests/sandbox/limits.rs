@@ -74,7 +74,7 @@ async fn outside_the_organization_only_the_user_is_charged() {
 }
 
 #[tokio::test]
-async fn who_has_no_token_is_charged_nothing() {
+async fn a_request_without_a_token_is_charged_nothing() {
     let probe = Probe::start(limited()).await;
     let reply = probe
         .send(http::Method::GET, &probe.path("teams"), "", None)
@@ -112,7 +112,7 @@ async fn the_user_limit_refuses_with_five_fields_and_goes_below_zero() {
 }
 
 #[tokio::test]
-async fn the_organization_limit_refuses_whoever_asks() {
+async fn the_organization_limit_refuses_every_user() {
     let probe = Probe::start(limited()).await;
     probe.sandbox.consume(Bucket::Organization, 10);
     let reply = probe.get_as(&probe.token_of("priya"), &probe.path("teams")).await;
@@ -206,7 +206,7 @@ async fn without_limits_there_are_no_headers() {
 }
 
 #[tokio::test]
-async fn the_rate_limit_endpoint_tells_of_the_organization_alone() {
+async fn the_rate_limit_endpoint_reports_only_the_organization() {
     let probe = Probe::start(limited()).await;
     let rest = probe.get(&probe.path("rate_limit")).await.json()["scopes"]["rest"].clone();
     assert_eq!(

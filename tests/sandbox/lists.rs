@@ -8,7 +8,7 @@ use rstest::rstest;
 use crate::probe::Probe;
 
 #[tokio::test]
-async fn a_page_holds_30_rows_unless_asked_and_never_more_than_100() {
+async fn a_page_holds_30_rows_by_default_and_never_more_than_100() {
     let probe = Probe::sized(0, 0, 150).await;
     for (query, rows) in [
         ("", 30),
@@ -50,7 +50,7 @@ async fn following_next_reads_every_row_once() {
 }
 
 #[tokio::test]
-async fn links_name_the_neighbours_and_both_ends() {
+async fn links_name_the_neighbors_and_both_ends() {
     let probe = Probe::sized(0, 0, 50).await;
     let reply = probe.get(&probe.path("members?page=2&per_page=20")).await;
     for (relation, page) in [("next", 3), ("prev", 1), ("first", 1), ("last", 3)] {
@@ -172,7 +172,7 @@ async fn newest_first_is_the_same_list_backwards() {
 #[case(3, 100, 100)]
 #[case(2, 101, 400)]
 #[tokio::test]
-async fn a_seeded_organization_has_the_size_asked_for(
+async fn a_seeded_organization_has_the_requested_size(
     #[case] teams: usize,
     #[case] members: usize,
     #[case] people: usize,

@@ -125,7 +125,7 @@ impl Probe {
             .with_organization(|organization| organization.team_by_slug(slug).unwrap().clone())
     }
 
-    /// Somebody of the example organization, by the part of their e-mail before the `@`.
+    /// A member of the example organization, by the part of their e-mail before the `@`.
     pub(crate) fn person(&self, name: &str) -> Uuid {
         let start = format!("{name}@").to_lowercase();
         self.sandbox.with_organization(|organization| {

@@ -114,7 +114,7 @@ async fn a_token_that_does_not_reach_the_organization_finds_none() {
 }
 
 #[tokio::test]
-async fn who_leaves_the_organization_takes_their_token_along() {
+async fn the_token_of_a_user_who_left_does_not_reach_the_organization() {
     let probe = Probe::example().await;
     let priya = probe.person("priya");
     let token = probe.token_of("priya");
@@ -128,7 +128,7 @@ async fn who_leaves_the_organization_takes_their_token_along() {
 }
 
 #[tokio::test]
-async fn secret_teams_are_left_out_for_those_who_are_not_in_them() {
+async fn secret_teams_are_hidden_from_users_outside_them() {
     let probe = Probe::example().await;
     let outsider = probe.token_of("priya");
     let insider = probe.token_of("leilani");

@@ -9,7 +9,7 @@ use buildkite_connector::sandbox::TeamRole;
 use crate::probe::Probe;
 
 #[tokio::test]
-async fn somebody_added_is_in_the_team_from_then_on() {
+async fn an_added_user_is_a_member_from_then_on() {
     let probe = Probe::example().await;
     let viktor = probe.person("viktor");
     let reply = probe
@@ -67,7 +67,7 @@ async fn a_change_to_the_same_role_applies_nothing() {
 }
 
 #[tokio::test]
-async fn somebody_removed_and_added_again_begins_anew_at_the_end() {
+async fn a_user_who_is_removed_and_added_again_is_listed_last() {
     let probe = Probe::example().await;
     let ingrid = probe.sandbox.owner();
     let before = probe.team("platform").member(ingrid).copied().unwrap();
@@ -106,7 +106,7 @@ async fn a_body_that_lacks_something_is_422(#[case] mut body: Value) {
 }
 
 #[tokio::test]
-async fn a_default_team_takes_in_who_joins() {
+async fn a_default_team_receives_new_members() {
     let probe = Probe::example().await;
     let person = buildkite_connector::sandbox::Person::new("Noor", "noor@northwind-rail.example");
     let noor = probe.sandbox.edit(|organization| organization.add_person(person));

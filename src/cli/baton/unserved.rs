@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn no_flag_is_both_served_and_refused() {
-        let command = super::super::command();
+        let command = crate::cli::baton::command();
         for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
             assert!(known(flag).is_none(), "--{flag}");
         }

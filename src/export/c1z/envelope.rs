@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::super::ExportError;
+use crate::export::ExportError;
 
 /// What every c1z begins with; the fourth byte is the version's.
 const FAMILY: &[u8; 3] = b"C1Z";
@@ -26,7 +26,7 @@ const LARGEST: usize = 10 << 30;
 const LEVEL: i32 = 1;
 
 /// Whether a file begins as a c1z of any version does.
-pub(in super::super) fn is_c1z(beginning: &[u8]) -> bool {
+pub(in crate::export) fn is_c1z(beginning: &[u8]) -> bool {
     beginning.starts_with(FAMILY)
 }
 

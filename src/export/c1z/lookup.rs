@@ -7,8 +7,8 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
 use tempfile::TempPath;
 
-use super::super::ExportError;
 use super::read;
+use crate::export::ExportError;
 use crate::proto::c1::connector::v2::{Entitlement, Grant, Resource};
 
 /// The newest finished full run of a c1z, open for looking rows up.

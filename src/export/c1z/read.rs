@@ -6,16 +6,16 @@ use prost::Message;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempPath;
 
-use super::super::ExportError;
-use super::super::diff::Snapshot;
 use super::{envelope, runs};
+use crate::export::ExportError;
+use crate::export::diff::Snapshot;
 use crate::proto::c1::connector::v2::Resource;
 
 /// Puts the grants of the newest finished full run, and the names of its resources, into `snapshot`.
 ///
 /// # Errors
 /// Where it cannot be read, or holds no such run.
-pub(in super::super) fn read(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), ExportError> {
+pub(in crate::export) fn read(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), ExportError> {
     let (database, _scratch) = unpacked(path)?;
     let run = run(path, &database)?;
     resources(&database, &run, snapshot)

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::super::RunType;
 use super::schema::OF_RUNS;
+use crate::export::RunType;
 
 /// Finished full runs that a file keeps, the new one included.
 const KEPT: i64 = 2;

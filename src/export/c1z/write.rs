@@ -11,11 +11,11 @@ use prost_types::Any;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use serde_json::json;
 
-use super::super::output::Complete;
-use super::super::place::PartFile;
-use super::super::sync::new_sync_id;
-use super::super::{ExportError, Row, RunType, Sink};
 use super::{envelope, runs, schema};
+use crate::export::output::Complete;
+use crate::export::place::PartFile;
+use crate::export::sync::new_sync_id;
+use crate::export::{ExportError, Row, RunType, Sink};
 use crate::proto::c1::connector::v2::{Entitlement, Grant, GrantExpandable, Resource, ResourceId, ResourceType};
 
 /// A scratch file needs no journal: it is thrown away whatever goes wrong. A small cache is enough, as rows are only added.
@@ -23,7 +23,7 @@ const PRAGMAS: &str = "pragma page_size = 4096; pragma locking_mode = exclusive;
                        pragma synchronous = off; pragma cache_size = -2048;";
 
 /// The database of a c1z that is being written. It has no name of its own on the disk, so nothing can be left of it.
-pub(in super::super) struct Database {
+pub(in crate::export) struct Database {
     place: PathBuf,
     connection: Connection,
     /// The file that `connection` writes.
@@ -48,7 +48,7 @@ impl Database {
     ///
     /// # Errors
     /// Refused where there is a file that is not a c1z of version 1; otherwise where nothing can be written there.
-    pub(in super::super) fn begin(path: &Path, run: RunType) -> Result<(PartFile, Self), ExportError> {
+    pub(in crate::export) fn begin(path: &Path, run: RunType) -> Result<(PartFile, Self), ExportError> {
         let (part, mut scratch) = PartFile::create(path)?;
         let place = part.place().to_owned();
         let existed = envelope::unpack(&place, &mut scratch)?.is_some();

@@ -9,11 +9,11 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::csv::unquoted;
-use super::super::directory::{TEAM, USER};
-use super::super::json::GRANTS;
-use super::super::{ExportError, c1z};
 use super::{Contents, Ids, Snapshot};
+use crate::export::csv::unquoted;
+use crate::export::directory::{TEAM, USER};
+use crate::export::json::GRANTS;
+use crate::export::{ExportError, c1z};
 use crate::proto::FILE_DESCRIPTOR_SET;
 use crate::proto::c1::connector::v2::{Grant, Resource};
 

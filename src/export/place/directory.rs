@@ -14,7 +14,7 @@ const MARK: &str = "grants.json";
 
 /// A directory on its way to its place. Dropping it removes what was written.
 #[derive(Debug)]
-pub(in super::super) struct PartDirectory {
+pub(in crate::export) struct PartDirectory {
     place: PathBuf,
     part: PathBuf,
     /// Holds the lock for as long as the directory is written.
@@ -27,7 +27,7 @@ impl PartDirectory {
     /// # Errors
     /// Refused where what is at the place is not a directory that a sync wrote, or an empty one; otherwise where the parent cannot
     /// be written, or another process is writing there.
-    pub(in super::super) fn create(place: &Path) -> Result<Self, ExportError> {
+    pub(in crate::export) fn create(place: &Path) -> Result<Self, ExportError> {
         let place = resolved(place)?;
         let (part, old) = (part_of(&place)?, beside(&place, ".old")?);
         recover(&place, &old)?;
@@ -53,12 +53,12 @@ impl PartDirectory {
     }
 
     /// Where the directory is until it is published.
-    pub(in super::super) fn path(&self) -> &Path {
+    pub(in crate::export) fn path(&self) -> &Path {
         &self.part
     }
 
     /// Where the directory will be.
-    pub(in super::super) fn place(&self) -> &Path {
+    pub(in crate::export) fn place(&self) -> &Path {
         &self.place
     }
 
@@ -66,7 +66,7 @@ impl PartDirectory {
     ///
     /// # Errors
     /// Where it cannot be moved. The place is as it was.
-    pub(in super::super) fn publish(self) -> Result<(), ExportError> {
+    pub(in crate::export) fn publish(self) -> Result<(), ExportError> {
         let failed = |error| ExportError::write(&self.place, error);
         File::open(&self.part)
             .and_then(|part| part.sync_all())

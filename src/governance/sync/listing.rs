@@ -1,6 +1,5 @@
 //! Listings of resources and grants. Each is complete or an error.
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::holdings::{has_no_known_level, known_grants};
 use super::list_history::ListHistory;
 use super::page_token::{self, List, Position};
 use super::prefetch::Prefetch;
 use super::progress::{self, ProgressLog};
 use super::unlisted_users::{UnlistedUser, UnlistedUsers};
 use crate::governance::directory::Directory;
-use crate::governance::model::{
-    Catalog, EntitlementId, Grant, GrantId, Holding, Level, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
-};
+use crate::governance::model::{Catalog, Grant, Level, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::provider::{Amount, Batch, EmptyReading, FailureClass, ListStage, Provider, ResourceType, Rows};
 use crate::governance::{CallContext, GovernanceError};
 use crate::telemetry::metrics::SYNC_LAST_SUCCESS;
@@ -373,36 +371,4 @@ async fn read_to_end(resources: &dyn ResourceType, call: &CallContext) -> Result
             return Ok(rows);
         }
     }
-}
-
-/// Whether none of the rows has a level that is governed. A list of which that holds is not understood.
-fn has_no_known_level(rows: &[Holding]) -> bool {
-    rows.iter().all(|row| row.level.is_none())
-}
-
-/// The grants of the rows with a level that is governed, one for each principal: of two rows about one principal the later one is
-/// current.
-fn known_grants(resource: ResourceId, rows: Vec<Holding>) -> Vec<Grant> {
-    let listed = rows.len();
-    let mut at: HashMap<Uuid, usize> = HashMap::with_capacity(listed);
-    let mut grants: Vec<Grant> = Vec::with_capacity(listed);
-    for Holding { principal, name, level } in rows {
-        let Some(level) = level else {
-            continue;
-        };
-        let grant = Grant {
-            id: GrantId {
-                entitlement: EntitlementId { resource, level },
-                principal,
-            },
-            principal_name: name,
-        };
-        if let Some(earlier) = at.get(&principal.id).and_then(|at| grants.get_mut(*at)) {
-            *earlier = grant;
-        } else {
-            at.insert(principal.id, grants.len());
-            grants.push(grant);
-        }
-    }
-    grants
 }

@@ -1,5 +1,6 @@
 //! Listings for a sync: complete or an error, with what a client will request next read ahead.
 
+mod holdings;
 mod list_history;
 mod listing;
 pub(crate) mod page_token;

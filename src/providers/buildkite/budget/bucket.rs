@@ -5,9 +5,8 @@
 //! request may still be running:
 //!
 //! - A request in flight is charged, because it may be counted at any moment.
-//! - A request with a complete response is charged to the window that the response reports, until that window has
-//!   *certainly* ended: at the latest reset that all its responses allow, or when a response arrives that can only
-//!   belong to a later window.
+//! - A request with a complete response is charged to the window that the response reports, until that window has *certainly*
+//!   ended: at the latest reset that all its responses allow, or when a response arrives that can only belong to a later window.
 //! - A request without a usable response may have been counted at any time up to now. No window is longer than a
 //!   minute, so it is charged for a minute, or until a window has ended that certainly contained it.
 //!

@@ -1,0 +1,22 @@
+//! The connector from the point of view of a platform, over a real channel with real HTTP behind it.
+
+mod absence;
+mod answers;
+mod budget;
+mod connections;
+mod deadlines;
+mod extents;
+mod matrix;
+mod origin;
+mod page_sizes;
+mod page_tokens;
+mod prefetch;
+mod provisioning;
+mod rest;
+mod secrets;
+mod shared_reads;
+mod sync;
+mod tolerance;
+mod unlisted_users;
+mod visibility;
+mod windows;

@@ -1,0 +1,15 @@
+//! Scope health over gRPC, for platforms and probes, and as the command `check`.
+
+mod changes;
+mod check;
+mod documentation;
+mod expiry;
+mod grpc_health;
+mod harness;
+mod hints;
+mod missing_scopes;
+mod starting;
+mod traffic;
+mod troubles;
+mod validate;
+mod watch;

@@ -1,0 +1,15 @@
+//! A connector that other hosts reach and that runs for a long time: authentication, files that change, shutdown and floods.
+
+mod bounds;
+mod callers;
+mod drain;
+mod endings;
+mod pki;
+mod places;
+mod raw;
+mod refusals;
+mod requests;
+mod rotation;
+mod shares;
+mod tls;
+mod upstream;

@@ -1,0 +1,140 @@
+//! A connector that serves in this process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buildkite_connector::governance::{Governance, GovernanceSettings};
+use buildkite_connector::grpc::server::{ListenAddress, Listener, Server, ServerOptions};
+use buildkite_connector::providers::buildkite::{ApiToken, Client, ClientOptions, Credential, govern};
+use buildkite_connector::sandbox::Sandbox;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+
+use super::platform::Platform;
+use super::wait::within;
+
+/// The settings of a connector under test.
+#[derive(Clone)]
+pub struct Setup {
+    pub client: ClientOptions,
+    pub access: GovernanceSettings,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let client = ClientOptions {
+            // Longer than any response takes that comes, also on a busy machine.
+            attempt_timeout: Duration::from_secs(20),
+            retry_for: Duration::from_secs(5),
+            ..ClientOptions::default()
+        };
+        Self {
+            client,
+            access: GovernanceSettings {
+                provisioning: true,
+                ..GovernanceSettings::default()
+            },
+        }
+    }
+}
+
+/// A connector behind a real listener; it is aborted when this is dropped.
+pub struct TestServer {
+    pub address: SocketAddr,
+    shutdown: Option<oneshot::Sender<()>>,
+    running: JoinHandle<()>,
+}
+
+impl TestServer {
+    /// On `sandbox` with its own token.
+    pub async fn on(sandbox: &Sandbox) -> Self {
+        Self::with(sandbox, sandbox.token(), Setup::default()).await
+    }
+
+    /// On `sandbox` with this token and these settings.
+    pub async fn with(sandbox: &Sandbox, token: &SecretString, setup: Setup) -> Self {
+        Self::at(sandbox.url(), sandbox.slug(), token, setup).await
+    }
+
+    /// On any HTTP server.
+    pub async fn at(url: &str, slug: &str, token: &SecretString, setup: Setup) -> Self {
+        let token: ApiToken = token.expose_secret().parse().unwrap();
+        Self::serving(governance(url, slug, token.into(), setup)).await
+    }
+
+    /// On `sandbox` with its own token and these options of the server.
+    pub async fn with_options(sandbox: &Sandbox, options: ServerOptions) -> Self {
+        let token: ApiToken = sandbox.token().expose_secret().parse().unwrap();
+        Self::with_credential(sandbox, token.into(), options).await
+    }
+
+    /// On `sandbox` with a token that may change.
+    pub async fn with_credential(sandbox: &Sandbox, credential: Credential, options: ServerOptions) -> Self {
+        let governance = governance(sandbox.url(), sandbox.slug(), credential, Setup::default());
+        Self::start(governance, options).await
+    }
+
+    /// Of a core that the test has made.
+    pub async fn serving(governance: Governance) -> Self {
+        Self::start(governance, ServerOptions::default()).await
+    }
+
+    async fn start(governance: Governance, options: ServerOptions) -> Self {
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let ListenAddress::Tcp(address) = listener.address().unwrap() else {
+            panic!("not on TCP")
+        };
+        let server = Server::new(Arc::new(governance), options).await.unwrap();
+        let (shutdown, requested) = oneshot::channel();
+        let running = tokio::spawn(async move {
+            server.run(listener, async { drop(requested.await) }).await.unwrap();
+        });
+        Self {
+            address,
+            shutdown: Some(shutdown),
+            running,
+        }
+    }
+
+    /// A connected channel without TLS.
+    pub async fn channel(&self) -> Channel {
+        let endpoint = Endpoint::try_from(format!("http://{}", self.address)).unwrap();
+        endpoint.connect().await.unwrap()
+    }
+
+    /// A channel over TLS that connects on its first call.
+    pub fn tls(&self, config: ClientTlsConfig) -> Channel {
+        let endpoint = Endpoint::try_from(format!("https://localhost:{}", self.address.port())).unwrap();
+        endpoint.tls_config(config).unwrap().connect_lazy()
+    }
+
+    /// A platform on a channel of its own.
+    pub async fn platform(&self) -> Platform {
+        Platform::new(self.channel().await)
+    }
+
+    /// Begins the shutdown, as a signal does.
+    pub fn shut_down(&mut self) {
+        drop(self.shutdown.take());
+    }
+
+    /// Shuts the server down and waits until it has ended.
+    pub async fn stop(mut self) {
+        self.shut_down();
+        within("the end of the server", &mut self.running).await.unwrap();
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+fn governance(url: &str, slug: &str, credential: Credential, setup: Setup) -> Governance {
+    let client = Client::with_credential(url.parse().unwrap(), slug.parse().unwrap(), credential, setup.client);
+    govern(Arc::new(client.unwrap()), setup.access)
+}
