@@ -60,8 +60,8 @@ impl SyncOptions {
     }
 
     fn includes(&self, resource_type: &ResourceTypeInfo) -> bool {
-        let is_included = |types: &Vec<&'static ResourceTypeInfo>| types.contains(&resource_type);
-        self.types.as_ref().is_none_or(is_included)
+        let types = self.types.as_ref();
+        types.is_none_or(|types| types.contains(&resource_type))
     }
 
     /// Whether grants are read: not if none of the types that hold levels is included.

@@ -121,7 +121,7 @@ pub trait ResourceType: Debug + Send + Sync {
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError>;
 
     /// How the type's levels are read and written; `None` if they cannot be.
-    #[allow(clippy::needless_lifetimes)] // the mock needs the name
+    #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
     fn assignable<'a>(&'a self) -> Option<&'a dyn Assignable>;
 }
 

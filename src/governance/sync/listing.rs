@@ -139,8 +139,8 @@ impl Listings {
             }
         }
         let Rows { rows, next } = part;
-        let at_end = next.is_none();
-        if at_end {
+        let is_last = next.is_none();
+        if is_last {
             resources.check_visibility(ListStage::End, call).await?;
         }
         if let Some(row) = rows.first() {
@@ -149,12 +149,12 @@ impl Listings {
         self.directory.record(&rows);
         let ids = rows.iter().map(|row| row.id.id);
         if is_user {
-            let unlisted = self.unlisted_users.users(sync, first, at_end, ids);
-            if at_end {
+            let unlisted = self.unlisted_users.users(sync, first, is_last, ids);
+            if is_last {
                 return Ok(self.final_page(resource_type, rows, unlisted, limit));
             }
         } else {
-            self.unlisted_users.resources(sync, first, at_end, ids);
+            self.unlisted_users.resources(sync, first, is_last, ids);
             if let Some((_, resources)) = self.unlisted_users.progress(sync) {
                 progress::log_forecast(&*self.provider, resources);
             }
@@ -228,12 +228,12 @@ impl Listings {
             }
         }
         let Rows { rows, next } = part;
-        let at_end = next.is_none();
+        let is_last = next.is_none();
         if first {
             history.record_grants(resource, !rows.is_empty());
         }
         let unknown = (unknown_before || (first && !rows.is_empty())) && has_no_known_level(&rows);
-        if unknown && at_end {
+        if unknown && is_last {
             return Err(GovernanceError::Unexpected {
                 endpoint: resource.resource_type.grants_endpoint,
                 what: format!(
@@ -243,11 +243,11 @@ impl Listings {
             });
         }
         let named = rows.iter().map(|row| (row.principal.id, row.name.as_deref()));
-        let newly_unlisted = self.unlisted_users.grants(sync, resource.id, first, at_end, named);
+        let newly_unlisted = self.unlisted_users.grants(sync, resource.id, first, is_last, named);
         if newly_unlisted > 0 {
             tracing::info!(%resource, newly_unlisted, "principals that the list of users did not hold: listed from the next sync on");
         }
-        if at_end && let Some(progress) = self.unlisted_users.progress(sync) {
+        if is_last && let Some(progress) = self.unlisted_users.progress(sync) {
             self.progress.log_progress(&*self.provider, progress);
         }
         let unknown_levels = rows.iter().filter(|row| row.level.is_none()).count();

@@ -12,12 +12,6 @@ use crate::governance::provider::Provider;
 /// Minimum time between two progress lines.
 const MIN_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// When progress was last logged.
-#[derive(Debug, Default)]
-pub(crate) struct ProgressLog {
-    last_logged: Mutex<Option<Instant>>,
-}
-
 /// The teams are known: logs what reading the members of all of them will cost, at one request a team at least.
 pub(crate) fn log_forecast(provider: &dyn Provider, teams: usize) {
     let requests = u32::try_from(teams).unwrap_or(u32::MAX);
@@ -44,6 +38,12 @@ pub(crate) fn log_forecast(provider: &dyn Provider, teams: usize) {
         "sync: the teams are listed; their members take about {} at this rate limit",
         humantime::format_duration(Duration::from_secs(time.as_secs()))
     );
+}
+
+/// When progress was last logged.
+#[derive(Debug, Default)]
+pub(crate) struct ProgressLog {
+    last_logged: Mutex<Option<Instant>>,
 }
 
 impl ProgressLog {

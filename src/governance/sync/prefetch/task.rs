@@ -62,6 +62,9 @@ impl Drop for RowReservation {
     }
 }
 
+/// The rows of a finished read, with the count of them.
+type ReservedBatch<R> = (Box<dyn Batch<R>>, RowReservation);
+
 /// A read in the background, finished or not. Dropping it cancels the read.
 #[derive(Debug)]
 pub(crate) struct PrefetchTask<R> {
@@ -69,9 +72,6 @@ pub(crate) struct PrefetchTask<R> {
     call: CallContext,
     task: AbortOnDropHandle<Result<ReservedBatch<R>, Failure>>,
 }
-
-/// Rows that were read, and their part of the budget.
-type ReservedBatch<R> = (Box<dyn Batch<R>>, RowReservation);
 
 impl<R: Send + 'static> PrefetchTask<R> {
     /// Begins to read, on the lane of syncs and with so many windows of a list together. Must be called within a runtime.
