@@ -5,6 +5,7 @@ pub mod export;
 mod files;
 pub mod governance;
 pub mod grpc;
+pub mod hosts;
 pub mod monitoring;
 pub mod proto;
 pub mod providers;

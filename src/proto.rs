@@ -25,12 +25,42 @@ pub mod c1 {
         }
     }
 
+    /// What a runner tells the connector that it starts.
+    pub mod connector_wrapper {
+        /// `c1.connector_wrapper.v1`: a child's configuration.
+        #[allow(missing_docs, deprecated, clippy::all, clippy::pedantic)]
+        pub mod v1 {
+            tonic::include_proto!("c1.connector_wrapper.v1");
+        }
+    }
+
+    /// What the platform serves to connectors.
+    pub mod connectorapi {
+        /// Service mode.
+        pub mod baton {
+            /// `c1.connectorapi.baton.v1`: tasks.
+            #[allow(missing_docs, deprecated, clippy::all, clippy::pedantic)]
+            pub mod v1 {
+                tonic::include_proto!("c1.connectorapi.baton.v1");
+            }
+        }
+    }
+
     /// Rate limits.
     pub mod ratelimit {
         /// `c1.ratelimit.v1`: the gate before each call.
         #[allow(missing_docs, deprecated, clippy::all, clippy::pedantic)]
         pub mod v1 {
             tonic::include_proto!("c1.ratelimit.v1");
+        }
+    }
+
+    /// TLS identities.
+    pub mod utls {
+        /// `c1.utls.v1`: what a runner and its child prove themselves by.
+        #[allow(missing_docs, deprecated, clippy::all, clippy::pedantic)]
+        pub mod v1 {
+            tonic::include_proto!("c1.utls.v1");
         }
     }
 }
@@ -47,6 +77,15 @@ pub mod connector {
     }
 }
 
+/// `plugin`: what a go-plugin host calls on every plugin.
+#[allow(missing_docs, deprecated, clippy::all, clippy::pedantic)]
+pub mod plugin {
+    tonic::include_proto!("plugin");
+}
+
 /// All files of the contract and the well-known types they import, encoded as a
 /// `google.protobuf.FileDescriptorSet`, for the reflection service.
 pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("descriptors");
+
+/// The same with the files that hosts speak, which this connector calls or answers only where a host started it.
+pub const HOST_FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("host_descriptors");

@@ -26,7 +26,7 @@ pub struct Reloadable<T> {
     current: Arc<ArcSwap<T>>,
     trigger: ReloadTrigger,
     replaced: watch::Sender<()>,
-    _polling: AbortOnDropHandle<()>,
+    _polling: Option<AbortOnDropHandle<()>>,
 }
 
 /// Requests an immediate reload.
@@ -67,8 +67,19 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
             current,
             trigger,
             replaced,
-            _polling: AbortOnDropHandle::new(polling),
+            _polling: Some(AbortOnDropHandle::new(polling)),
         })
+    }
+
+    /// A value that does not come from files and never changes.
+    #[must_use]
+    pub fn fixed(value: T) -> Self {
+        Self {
+            current: Arc::new(ArcSwap::from_pointee(value)),
+            trigger: ReloadTrigger::default(),
+            replaced: watch::Sender::new(()),
+            _polling: None,
+        }
     }
 
     /// The value in use.

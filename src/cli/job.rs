@@ -40,24 +40,22 @@ pub(super) struct Job {
     _rotation: AbortOnDropHandle<()>,
 }
 
-/// Which token a job uses where the token's file is replaced while it runs.
-enum Token {
-    AsTheFileHasIt,
-    Pinned,
-}
-
 impl Job {
     /// Reads the settings. Nothing is asked of Buildkite yet.
     pub(super) async fn start(args: &JobArgs) -> Result<Self, CommandError> {
-        Self::start_with(args, Token::AsTheFileHasIt).await
+        Self::start_with(args, |settings| settings).await
     }
 
     /// The same with the token that is there now, whatever the token's file holds later.
     pub(super) async fn start_pinned(args: &JobArgs) -> Result<Self, CommandError> {
-        Self::start_with(args, Token::Pinned).await
+        Self::start_with(args, |settings| Settings {
+            credential: settings.credential.pinned(),
+            ..settings
+        })
+        .await
     }
 
-    async fn start_with(args: &JobArgs, token: Token) -> Result<Self, CommandError> {
+    async fn start_with(args: &JobArgs, adjust: impl FnOnce(Settings) -> Settings) -> Result<Self, CommandError> {
         let unless_given = if io::stderr().is_terminal() {
             LOG_OF_A_TERMINAL
         } else {
@@ -65,30 +63,41 @@ impl Job {
         };
         let given = args.log.as_deref().filter(|filter| !filter.is_empty());
         logging::init(given.unwrap_or(unless_given))?;
-        let sandbox = if args.sandbox {
+        Self::open(&args.connection, args.sandbox, |name| std::env::var(name).ok(), adjust).await
+    }
+
+    /// Opens a job on the connection that the settings describe, or on a sandbox. `variable` is the environment; `adjust` has the
+    /// last word on the settings.
+    ///
+    /// # Errors
+    /// A setting is wrong or missing, or the sandbox or the client cannot be made.
+    pub(super) async fn open(
+        connection: &ConnectionArgs,
+        sandbox: bool,
+        variable: impl Fn(&str) -> Option<String>,
+        adjust: impl FnOnce(Settings) -> Settings,
+    ) -> Result<Self, CommandError> {
+        let sandbox = if sandbox {
             Some(serve::start_sandbox().await?)
         } else {
             None
         };
         let settings = match &sandbox {
-            Some(sandbox) => serve::for_sandbox(sandbox, &args.connection)?,
-            None => Settings::read(&args.connection, |name| std::env::var(name).ok())?,
+            Some(sandbox) => serve::for_sandbox(sandbox, connection)?,
+            None => Settings::read(connection, variable)?,
         };
-        let credential = match token {
-            Token::AsTheFileHasIt => settings.credential,
-            Token::Pinned => settings.credential.pinned(),
-        };
+        let settings = adjust(settings);
         let client = Client::with_credential(
             settings.origin,
             settings.organization,
-            credential,
-            args.connection.client_of_a_job(settings.client),
+            settings.credential,
+            connection.client_of_a_job(settings.client),
         )
         .map_err(|error| CommandError::Failed(error.to_string()))?;
         let credential = client.credential();
         Ok(Self {
             access: Arc::new(govern(Arc::new(client), settings.access)),
-            has_max_wait: args.connection.has_max_wait(),
+            has_max_wait: connection.has_max_wait(),
             _sandbox: sandbox,
             _rotation: AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await })),
         })
@@ -99,19 +108,18 @@ impl Job {
         &self.access
     }
 
+    /// Whether a longest wait for a rate limit was given.
+    pub(super) fn has_max_wait(&self) -> bool {
+        self.has_max_wait
+    }
+
     /// Does the work and shows its progress. A signal drops the work where it is.
     pub(super) async fn run<T>(
         &self,
         progress: &Progress,
         work: impl Future<Output = Result<T, CommandError>>,
     ) -> Result<T, CommandError> {
-        let interruption = signals::interruption().map_err(|error| CommandError::Failed(error.to_string()))?;
-        let done = tokio::select! {
-            biased;
-            code = interruption => Err(CommandError::Interrupted(code)),
-            done = work => done,
-            never = progress::show(progress, &self.access) => match never {},
-        };
+        let done = self.until_interrupted(progress, work).await?;
         self.limited(done)
     }
 
@@ -150,6 +158,24 @@ impl Job {
             // Without a longest wait that was given, this is trouble like any other.
             Err(CommandError::RateLimited(problem)) if !self.has_max_wait => Err(CommandError::Failed(problem)),
             done => done,
+        }
+    }
+
+    /// Does work that fails in words of its own, and shows its progress. A signal drops the work where it is.
+    ///
+    /// # Errors
+    /// [`CommandError::Interrupted`] where a signal came first.
+    pub(super) async fn until_interrupted<T>(
+        &self,
+        progress: &Progress,
+        work: impl Future<Output = T>,
+    ) -> Result<T, CommandError> {
+        let interruption = signals::interruption().map_err(|error| CommandError::Failed(error.to_string()))?;
+        tokio::select! {
+            biased;
+            code = interruption => Err(CommandError::Interrupted(code)),
+            done = work => Ok(done),
+            never = progress::show(progress, &self.access) => match never {},
         }
     }
 }

@@ -6,6 +6,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::plugin::Hclog;
 use super::settings::SettingError;
 use crate::telemetry::redact::mask;
 
@@ -17,22 +18,35 @@ const DEFAULT: &str = "info";
 /// # Errors
 /// When the filter is malformed.
 pub(super) fn init(filter: &str) -> Result<(), SettingError> {
-    let filter = if filter.is_empty() { DEFAULT } else { filter };
-    let wrong = |problem: String| SettingError::new("--log", "BUILDKITE_CONNECTOR_LOG", problem);
-    if let Some(word) = stray_word(filter) {
-        return Err(wrong(format!(
-            "`{word}` is no level: give `error`, `warn`, `info`, `debug`, `trace` or `off`, or `target=level` pairs"
-        )));
-    }
-    let filter = EnvFilter::try_new(with_audit(filter))
-        .map_err(|_| wrong("give a level such as `info`, or `target=level` pairs".to_owned()))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Masked);
+    init_as(filter, io::stderr().is_terminal())
+}
+
+/// The same in a form that was chosen: `for_people`, or as JSON.
+///
+/// # Errors
+/// When the filter is malformed.
+pub(super) fn init_as(filter: &str, for_people: bool) -> Result<(), SettingError> {
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(read(filter)?)
+        .with_writer(Masked);
     // A subscriber that is set already, as in a test, is as good.
-    let _ = if io::stderr().is_terminal() {
+    let _ = if for_people {
         subscriber.compact().try_init()
     } else {
         subscriber.json().flatten_event(true).try_init()
     };
+    Ok(())
+}
+
+/// The same in the form that a go-plugin host reads on its plugin's standard error.
+///
+/// # Errors
+/// When the filter is malformed.
+pub(super) fn init_for_plugin_host(filter: &str) -> Result<(), SettingError> {
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(read(filter)?)
+        .with_writer(Masked);
+    let _ = subscriber.event_format(Hclog).try_init();
     Ok(())
 }
 
@@ -51,6 +65,18 @@ fn with_audit(filter: &str) -> String {
     } else {
         format!("{filter},audit=info")
     }
+}
+
+fn read(filter: &str) -> Result<EnvFilter, SettingError> {
+    let filter = if filter.is_empty() { DEFAULT } else { filter };
+    let wrong = |problem: String| SettingError::new("--log", "BUILDKITE_CONNECTOR_LOG", problem);
+    if let Some(word) = stray_word(filter) {
+        return Err(wrong(format!(
+            "`{word}` is no level: give `error`, `warn`, `info`, `debug`, `trace` or `off`, or `target=level` pairs"
+        )));
+    }
+    EnvFilter::try_new(with_audit(filter))
+        .map_err(|_| wrong("give a level such as `info`, or `target=level` pairs".to_owned()))
 }
 
 /// Standard error with every token of a known form masked. An event is written in one piece, so none is split.

@@ -1,5 +1,6 @@
 //! Commands: parse, wire, print. What they do is decided in the rooms below.
 
+mod baton;
 mod caller;
 mod change;
 mod check;
@@ -8,9 +9,12 @@ mod disconnect;
 mod job;
 mod list;
 mod logging;
+mod plugin;
+mod program;
 mod progress;
 pub mod sandbox;
 mod serve;
+mod service;
 mod settings;
 mod signals;
 mod switches;
@@ -22,6 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use baton::Baton;
 pub use caller::CallerArgs;
 pub use change::ChangeArgs;
 pub use check::CheckArgs;
@@ -29,7 +34,9 @@ pub use diff::DiffArgs;
 pub use disconnect::DisconnectArgs;
 pub use job::JobArgs;
 pub use list::ListArgs;
+pub use program::Program;
 pub use serve::ServeArgs;
+pub use service::ServiceArgs;
 pub use settings::{ConnectionArgs, SettingError, Settings};
 pub use sync::SyncArgs;
 
@@ -63,6 +70,10 @@ enum Command {
     Caller(CallerArgs),
     /// Tell what works, what does not, and what to do, per scope of the token
     Check(Box<CheckArgs>),
+    /// Work off an access platform's tasks, which this connects out to: no listener is opened
+    Service(Box<ServiceArgs>),
+    /// Serve a go-plugin host, which starts this by itself
+    Plugin(Box<plugin::PluginArgs>),
     /// Run the Buildkite stand-in alone, for people who build a platform
     Sandbox(Box<sandbox::SandboxArgs>),
 }
@@ -144,6 +155,8 @@ impl Cli {
             Command::Disconnect(args) => disconnect::run(&args).await,
             Command::Caller(args) => caller::run(&args),
             Command::Check(args) => check::run(&args).await,
+            Command::Service(args) => service::run(&args).await,
+            Command::Plugin(args) => plugin::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,
         };
         match done {

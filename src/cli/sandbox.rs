@@ -1,6 +1,7 @@
 //! `sandbox`: runs only the Buildkite stand-in, for the development of a platform or of the connector.
 
 mod behaviors;
+mod platform;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -15,6 +16,7 @@ use crate::sandbox::{
 };
 
 pub use behaviors::BehaviorArgs;
+pub use platform::{PlatformArgs, PlatformTask};
 
 /// The arguments of `sandbox`.
 #[derive(Clone, Debug, clap::Args)]
@@ -53,6 +55,9 @@ pub struct SandboxArgs {
     /// Behavior that Buildkite's documentation leaves open.
     #[command(flatten)]
     pub behaviors: BehaviorArgs,
+    /// The access platform beside it.
+    #[command(flatten)]
+    pub platform: PlatformArgs,
 }
 
 impl SandboxArgs {
@@ -118,8 +123,21 @@ pub(super) async fn run(args: &SandboxArgs) -> Result<(), CommandError> {
     let sandbox = Sandbox::start(args.options())
         .await
         .map_err(|error| SettingError::flag("--listen", format!("cannot listen on {}: {error}", args.listen)))?;
+    let platform = args.platform.start().await.map_err(failed)?;
     print_usage(&sandbox, &mut io::stdout().lock()).map_err(failed)?;
-    ending.await;
+    if let Some(platform) = &platform {
+        let mut out = io::stdout();
+        platform::introduce(platform, &mut out).map_err(failed)?;
+        tokio::select! {
+            () = ending => {}
+            reported = platform::report(platform, &mut out) => reported.map_err(failed)?,
+        }
+    } else {
+        ending.await;
+    }
+    if let Some(platform) = platform {
+        platform.stop().await;
+    }
     sandbox.stop().await;
     Ok(())
 }

@@ -116,7 +116,7 @@ async fn reload_on_hangup(mut hangups: Signal, credential: Arc<Credential>, trig
 
 /// Checks health at the start, whenever nothing else has for a while, and when the token was replaced, and says in one line
 /// what changed. A connector that starts on a bad day heals by itself: while Buildkite cannot be asked, it is tried more often.
-async fn keep_checking(access: Arc<Governance>, credential: Arc<Credential>, interval: Duration) {
+pub(super) async fn keep_checking(access: Arc<Governance>, credential: Arc<Credential>, interval: Duration) {
     let (mut told, mut age) = (None, interval);
     loop {
         let report = access.health().check(age, None).await;

@@ -3,7 +3,7 @@
 //! [`sync`] reads the organization in the order of the protocol's own syncer and hands every row to a [`Sink`] as soon as it
 //! is known, so memory does not grow with the organization. [`Output`] is a sink that leaves a file (`c1z`, `jsonl`, `csv`) or a
 //! directory (`json`) that is complete or not there: it is written beside its place and moved there at the end (`place`).
-//! [`diff`] reads any of them back. Nothing here knows a command line or a server.
+//! [`diff`] reads any of them back, [`SyncedRows`] finds single rows of a c1z. Nothing here knows a command line or a server.
 
 mod c1z;
 mod canonical;
@@ -20,6 +20,8 @@ mod place;
 mod progress;
 mod sync;
 
+pub use c1z::SyncedRows;
+pub(crate) use canonical::Canonical;
 pub use csv::{COLUMNS, Cells};
 pub use directory::{Directory, Membership};
 pub use error::ExportError;

@@ -13,6 +13,8 @@ pub enum Access {
     Public,
     /// Callers of at least this role.
     Role(CallerRole),
+    /// The host that started this process. No caller of a server.
+    Host,
 }
 
 /// How a method is limited and timed.
@@ -149,6 +151,30 @@ const fn unlisted(name: &'static str, rate_limited: bool, methods: &'static [Met
     }
 }
 
+/// A method for the host that started this process.
+const fn host(name: &'static str, class: MethodClass) -> Method {
+    Method {
+        name,
+        access: Access::Host,
+        class,
+    }
+}
+
+/// The services that a go-plugin host calls on every plugin, beside [`SERVICES`]. Only `plugin` serves them.
+pub const PLUGIN_SERVICES: &[Service] = &[
+    unlisted(
+        "plugin.GRPCBroker",
+        false,
+        &[host("StartStream", MethodClass::Streaming)],
+    ),
+    unlisted("plugin.GRPCController", false, &[host("Shutdown", MethodClass::Unary)]),
+    unlisted(
+        "plugin.GRPCStdio",
+        false,
+        &[host("StreamStdio", MethodClass::Streaming)],
+    ),
+];
+
 /// The table.
 pub const SERVICES: &[Service] = &[
     offered(
@@ -256,7 +282,8 @@ pub const SERVICES: &[Service] = &[
 #[must_use]
 pub fn find(path: &str) -> Option<(&'static Service, &'static Method)> {
     let (service, method) = path.strip_prefix('/')?.split_once('/')?;
-    let service = SERVICES.iter().find(|row| row.name == service)?;
+    let mut services = SERVICES.iter().chain(PLUGIN_SERVICES);
+    let service = services.find(|row| row.name == service)?;
     let method = service.methods.iter().find(|row| row.name == method)?;
     Some((service, method))
 }
@@ -275,9 +302,10 @@ mod tests {
     use prost_types::FileDescriptorSet;
 
     use super::*;
-    use crate::proto::FILE_DESCRIPTOR_SET;
+    use crate::proto::{FILE_DESCRIPTOR_SET, HOST_FILE_DESCRIPTOR_SET};
 
-    /// The methods of every descriptor that reflection serves, and of reflection itself: whether each streams its response.
+    /// The methods of every descriptor that reflection serves, of reflection itself, and of go-plugin: whether each streams
+    /// its response.
     fn described() -> BTreeMap<String, bool> {
         let sets = [
             FILE_DESCRIPTOR_SET,
@@ -286,8 +314,10 @@ mod tests {
             tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
         ];
         let files = sets.map(|set| FileDescriptorSet::decode(set).unwrap().file);
+        let hosts = FileDescriptorSet::decode(HOST_FILE_DESCRIPTOR_SET).unwrap().file;
+        let plugin = hosts.into_iter().filter(|file| file.package() == "plugin");
         let mut methods = BTreeMap::new();
-        for file in files.into_iter().flatten() {
+        for file in files.into_iter().flatten().chain(plugin) {
             for service in &file.service {
                 for method in &service.method {
                     let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
@@ -301,14 +331,14 @@ mod tests {
     #[test]
     fn every_described_method_has_one_row_and_every_row_is_described() {
         let described = described();
-        let rows = SERVICES.iter().flat_map(|service| {
+        let rows = SERVICES.iter().chain(PLUGIN_SERVICES).flat_map(|service| {
             let of = |method: &Method| format!("/{}/{}", service.name, method.name);
             service.methods.iter().map(of)
         });
         let mut rows: Vec<String> = rows.collect();
         rows.sort();
         assert_eq!(rows, described.keys().cloned().collect::<Vec<_>>());
-        assert!(rows.len() >= 38, "{rows:?}");
+        assert!(rows.len() >= 41, "{rows:?}");
     }
 
     #[test]
@@ -339,6 +369,13 @@ mod tests {
         ] {
             assert_eq!(access(path), Some(READER));
         }
+    }
+
+    #[test]
+    fn what_a_plugin_host_calls_is_for_no_caller() {
+        let methods = PLUGIN_SERVICES.iter().flat_map(|service| service.methods);
+        let access: Vec<_> = methods.map(|method| method.access).collect();
+        assert_eq!(access, [Access::Host; 3]);
     }
 
     #[test]

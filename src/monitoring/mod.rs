@@ -65,37 +65,42 @@ impl Monitoring {
 
     /// Serves for as long as it is polled. The process is ready until `shutdown` is cancelled.
     pub async fn serve(self, governance: Arc<Governance>, shutdown: CancellationToken) {
-        let Self { mut listener, exporter } = self;
+        let Self { listener, exporter } = self;
         let exporter = Arc::new(exporter);
         let routes = routes::router(Arc::clone(&exporter), governance, shutdown);
-        // Oldest first.
-        let mut connections = VecDeque::new();
-        let mut upkeep = interval(UPKEEP_INTERVAL);
-        loop {
-            let stream = tokio::select! {
-                stream = listener.accept() => stream,
-                _ = upkeep.tick() => {
-                    exporter.run_upkeep();
-                    continue;
-                }
-            };
-            let stream = match stream {
-                Ok(stream) => stream,
-                Err(error) => {
-                    tracing::error!(%error, "the monitoring listener has failed");
-                    return;
-                }
-            };
-            connections.retain(|connection: &AbortOnDropHandle<()>| !connection.is_finished());
-            if connections.len() >= limits::MAX_MONITORS {
-                // Evict the oldest connection so that probes are answered under load.
-                connections.pop_front();
+        serve_routes(listener, routes, || exporter.run_upkeep()).await;
+    }
+}
+
+/// Serves `routes` for as long as it is polled. Calls `upkeep` every few seconds, also without a request.
+pub(crate) async fn serve_routes(mut listener: Listener, routes: axum::Router, upkeep: impl Fn()) {
+    // Oldest first.
+    let mut connections = VecDeque::new();
+    let mut next_upkeep = interval(UPKEEP_INTERVAL);
+    loop {
+        let stream = tokio::select! {
+            stream = listener.accept() => stream,
+            _ = next_upkeep.tick() => {
+                upkeep();
+                continue;
             }
-            connections.push_back(AbortOnDropHandle::new(tokio::spawn(serve_connection(
-                stream,
-                routes.clone(),
-            ))));
+        };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::error!(%error, "the monitoring listener has failed");
+                return;
+            }
+        };
+        connections.retain(|connection: &AbortOnDropHandle<()>| !connection.is_finished());
+        if connections.len() >= limits::MAX_MONITORS {
+            // Evict the oldest connection so that probes are answered under load.
+            connections.pop_front();
         }
+        connections.push_back(AbortOnDropHandle::new(tokio::spawn(serve_connection(
+            stream,
+            routes.clone(),
+        ))));
     }
 }
 

@@ -27,6 +27,7 @@ mod limits;
 mod options;
 mod organization;
 mod pages;
+pub mod platform;
 mod request_log;
 mod response;
 mod routes;

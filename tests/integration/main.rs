@@ -15,11 +15,13 @@
 mod support;
 
 mod architecture;
+mod baton;
 mod budget;
 mod cli;
 mod connector;
 mod export;
 mod health;
+mod hosts;
 mod metrics;
 mod security;
 mod wire;

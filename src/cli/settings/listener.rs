@@ -153,6 +153,7 @@ impl ListenerArgs {
         Ok(ServerOptions {
             tls,
             callers: callers.map_err(|error| SettingError::new(flag, variable, error))?,
+            host: None,
             drain: self.drain()?,
             calls_per_second: self.calls_per_second()?,
             limits: Limits::default(),

@@ -4,6 +4,7 @@ mod budget;
 mod health;
 mod listener;
 pub(crate) mod provisioning;
+mod service;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub(super) use listener::{ListenerArgs, metrics_problem};
+pub(super) use service::{PlatformArgs, health_problem};
 
 use super::settings::provisioning::GuardArgs;
 use crate::governance::{GovernanceSettings, PartialVisibility};
@@ -115,12 +117,17 @@ impl SettingError {
         }
     }
 
-    fn token(problem: impl fmt::Display) -> Self {
+    /// What is wrong with a variable that has no flag.
+    fn variable(name: &'static str, problem: impl fmt::Display) -> Self {
         Self {
             flag: None,
-            variable: Some(TOKEN),
+            variable: Some(name),
             problem: problem.to_string(),
         }
+    }
+
+    fn token(problem: impl fmt::Display) -> Self {
+        Self::variable(TOKEN, problem)
     }
 }
 

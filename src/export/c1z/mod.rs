@@ -1,14 +1,16 @@
 //! `c1z`, version 1: five bytes, then one zstd stream of one `SQLite` database.
 //!
 //! [`envelope`] is the bytes around the database, [`schema`] its tables, [`write`] adds a run, [`runs`] decides which of the earlier
-//! ones stay, [`read`] reads one back. Version 3 is another engine's directory of files and is neither written nor read.
+//! ones stay, [`read`] reads one back, [`lookup`] single rows of one. Version 3 is another engine's directory of files and is neither written nor read.
 
 mod envelope;
+mod lookup;
 mod read;
 mod runs;
 mod schema;
 mod write;
 
 pub(super) use envelope::is_c1z;
+pub use lookup::SyncedRows;
 pub(super) use read::read;
 pub(super) use write::Database;

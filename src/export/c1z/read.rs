@@ -4,6 +4,7 @@ use std::path::Path;
 
 use prost::Message;
 use rusqlite::{Connection, OpenFlags};
+use tempfile::TempPath;
 
 use super::{envelope, runs};
 use crate::export::ExportError;
@@ -15,28 +16,34 @@ use crate::proto::c1::connector::v2::Resource;
 /// # Errors
 /// Where it cannot be read, or holds no such run.
 pub(in crate::export) fn read(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), ExportError> {
+    let (database, _scratch) = unpacked(path)?;
+    let run = run(path, &database)?;
+    resources(&database, &run, snapshot)
+        .and_then(|()| grants(&database, &run, snapshot))
+        .map_err(|error| unreadable(path, &error))
+}
+
+/// The database of the c1z at `path`, and the file that holds it meanwhile.
+pub(super) fn unpacked(path: &Path) -> Result<(Connection, TempPath), ExportError> {
     let scratch = tempfile::NamedTempFile::new().map_err(|error| ExportError::write(&std::env::temp_dir(), error))?;
     let (mut file, name) = scratch.into_parts();
     if envelope::unpack(path, &mut file)?.is_none() {
-        return Err(ExportError::refused(path, "is empty"));
+        return Err(ExportError::refused(path, "is empty or does not exist"));
     }
-    let opened = Connection::open_with_flags(
-        &name,
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    );
-    let read = opened.and_then(|database| {
-        let Some(run) = runs::newest_full(&database)? else {
-            return Ok(false);
-        };
-        resources(&database, &run, snapshot)?;
-        grants(&database, &run, snapshot)?;
-        Ok(true)
-    });
-    match read {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(ExportError::refused(path, "holds no full sync that was finished")),
-        Err(error) => Err(ExportError::refused(path, format!("cannot be read: {error}"))),
-    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let database = Connection::open_with_flags(&name, flags).map_err(|error| unreadable(path, &error))?;
+    Ok((database, name))
+}
+
+/// The run that the file is read for: the newest finished full one.
+pub(super) fn run(path: &Path, database: &Connection) -> Result<String, ExportError> {
+    runs::newest_full(database)
+        .map_err(|error| unreadable(path, &error))?
+        .ok_or_else(|| ExportError::refused(path, "holds no full sync that was finished"))
+}
+
+pub(super) fn unreadable(path: &Path, error: &rusqlite::Error) -> ExportError {
+    ExportError::refused(path, format!("cannot be read: {error}"))
 }
 
 fn resources(database: &Connection, run: &str, snapshot: &mut Snapshot<'_>) -> rusqlite::Result<()> {

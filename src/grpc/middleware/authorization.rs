@@ -14,7 +14,7 @@ use tonic::body::Body;
 use tower::Service;
 use tracing::Instrument;
 
-use super::callers::{Callers, Identity, digest_of};
+use super::callers::{CallerRole, Callers, Identity, digest_of};
 use super::connections::{ActiveCall, Connection};
 use super::reauthorization::Reauthorization;
 use super::rejection::Rejection;
@@ -46,6 +46,7 @@ pub(crate) struct AuthorizationService<S> {
     callers: Option<Arc<Reloadable<Callers>>>,
     certificate: Option<PeerCertificate>,
     connection: Arc<Connection>,
+    host: Option<Arc<str>>,
 }
 
 impl<S> AuthorizationService<S> {
@@ -60,15 +61,28 @@ impl<S> AuthorizationService<S> {
             callers,
             certificate,
             connection,
+            host: None,
         }
+    }
+
+    /// Without a callers file, identifies every client as this host, which started the process.
+    pub(crate) fn for_host(self, host: Option<Arc<str>>) -> Self {
+        Self { host, ..self }
     }
 
     fn authorize(&self, request: &Request<Body>) -> Result<(Origin, Option<Identity>), Rejection> {
         let path = request.uri().path();
         let Some(callers) = &self.callers else {
             let (_, method) = methods::find(path).ok_or(Rejection::UnknownMethod)?;
+            let host = self.host.clone().map(|name| Identity {
+                name,
+                role: CallerRole::Provisioner,
+            });
+            if method.access == Access::Host && host.is_none() {
+                return Err(Rejection::UnknownMethod);
+            }
             let active_call = (!method.class.is_probe()).then(|| self.connection.begin_call());
-            return Ok((self.origin(None, active_call), None));
+            return Ok((self.origin(None, active_call), host));
         };
         let bearer = bearer(request).map(digest_of);
         let identity = callers
@@ -115,7 +129,7 @@ pub(crate) fn check_access(identity: Option<Identity>, path: &str) -> Result<Opt
             None => Err(Rejection::UnknownCaller),
         },
         // Only callers learn which methods exist.
-        None => Err(if identity.is_some() {
+        Some(Access::Host) | None => Err(if identity.is_some() {
             Rejection::UnknownMethod
         } else {
             Rejection::UnknownCaller

@@ -161,6 +161,7 @@ where
     S::Future: Send,
 {
     let callers = context.callers.clone();
+    let host = context.host.clone();
     let concurrency = context.concurrency.clone();
     ServiceBuilder::new()
         .layer_fn(MetricsService::new)
@@ -168,6 +169,7 @@ where
         .layer(CatchPanicLayer::custom(internal_error))
         .layer_fn(move |inner| {
             AuthorizationService::new(inner, callers.clone(), certificate.clone(), Arc::clone(&connection))
+                .for_host(host.clone())
         })
         .layer_fn(move |inner| concurrency.bound(inner))
         .layer_fn(DeadlineService::new)

@@ -41,6 +41,8 @@ pub struct ServerOptions {
     pub tls: Option<Reloadable<ServerConfig>>,
     /// The callers. `None` admits every client that reaches the listener.
     pub callers: Option<Reloadable<Callers>>,
+    /// The name in audit records of the host that started this process, where there are no callers. `None` for a server.
+    pub host: Option<Arc<str>>,
     /// Time for calls in progress to finish at shutdown.
     pub drain: Duration,
     /// Calls per second of one caller; a burst may hold five times as many. `None` for no limit.
@@ -78,6 +80,7 @@ impl Default for ServerOptions {
         Self {
             tls: None,
             callers: None,
+            host: None,
             drain: Duration::from_secs(20),
             calls_per_second: Some(crate::grpc::middleware::limits::CALLS_PER_SECOND),
             limits: Limits::default(),
@@ -107,6 +110,7 @@ pub(crate) struct ConnectionContext {
     pub(crate) routes: Routes,
     pub(crate) tls: Option<Reloadable<ServerConfig>>,
     pub(crate) callers: Option<Arc<Reloadable<Callers>>>,
+    pub(crate) host: Option<Arc<str>>,
     pub(crate) concurrency: ConcurrencyLimits,
     pub(crate) unread_timeout: Duration,
     pub(crate) shutdown: CancellationToken,
@@ -118,16 +122,30 @@ impl Server {
     /// # Errors
     /// Reflection cannot be set up.
     pub async fn new(governance: Arc<Governance>, options: ServerOptions) -> Result<Self, ServerError> {
+        Self::with_services(governance, options, |_, _| {}).await
+    }
+
+    /// The same with further services. `add` registers them, and gets the token that is cancelled when shutdown starts.
+    ///
+    /// # Errors
+    /// Reflection cannot be set up.
+    pub async fn with_services(
+        governance: Arc<Governance>,
+        options: ServerOptions,
+        add: impl FnOnce(&mut RoutesBuilder, &CancellationToken),
+    ) -> Result<Self, ServerError> {
         let mut routes = RoutesBuilder::default();
         let health = HealthPublisher::register(Arc::clone(&governance), &mut routes).await;
         Connector::new(Arc::clone(&governance)).register(&mut routes);
         routes.add_service(reflection().build_v1()?.max_decoding_message_size(MESSAGE_SIZE));
         routes.add_service(reflection().build_v1alpha()?.max_decoding_message_size(MESSAGE_SIZE));
         let shutdown = CancellationToken::new();
+        add(&mut routes, &shutdown);
         let context = ConnectionContext {
             routes: routes.routes(),
             tls: options.tls,
             callers: options.callers.map(Arc::new),
+            host: options.host,
             concurrency: ConcurrencyLimits::new(shutdown.clone(), &options.limits, options.calls_per_second),
             unread_timeout: options.limits.unread_timeout,
             shutdown,
@@ -139,6 +157,11 @@ impl Server {
             connections: Connections::new(options.limits.connections),
             drain: options.drain,
         })
+    }
+
+    /// Reports `service`, a name of `grpc.health.v1` beside the table's, as `SERVING`.
+    pub async fn announce(&self, service: &str) {
+        self.health.announce(service).await;
     }
 
     /// Cancelled when shutdown starts.

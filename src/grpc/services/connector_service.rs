@@ -54,7 +54,7 @@ impl ConnectorService for Connector {
 }
 
 /// What is offered now: provisioning is a capability only while it is on.
-fn capabilities(catalog: &Catalog, provisioning: bool) -> ConnectorCapabilities {
+pub(crate) fn capabilities(catalog: &Catalog, provisioning: bool) -> ConnectorCapabilities {
     // Sorted by type id and by number, as the protocol's own SDK does.
     let mut types = catalog.types().to_vec();
     types.sort_unstable_by_key(|resource_type| resource_type.id);

@@ -29,6 +29,8 @@ use crate::proto::c1::connector::v2::resource_types_service_server::ResourceType
 use crate::proto::c1::connector::v2::resources_service_server::ResourcesServiceServer;
 use crate::proto::c1::ratelimit::v1::rate_limiter_service_server::RateLimiterServiceServer;
 
+pub(crate) use connector_service::capabilities;
+
 pub use crate::grpc::context::Caller;
 pub use crate::wire::request::Deadline;
 pub use crate::wire::status::{deadline_exceeded, status_with_reason};

@@ -8,6 +8,7 @@ use crate::support::process::connector;
 #[rstest]
 #[case::commands(&["--help"], &["serve", "sync", "list", "diff", "check", "sandbox"])]
 #[case::serve(&["serve", "--help"], &["--organization", "BUILDKITE_ORGANIZATION_SLUG", "BUILDKITE_API_TOKEN", "--listen", "--metrics-listen", "--provisioning", "--sandbox"])]
+#[case::service(&["service", "--help"], &["--client-id", "BATON_CLIENT_SECRET", "--platform-ca", "--task-concurrency", "--health-listen", "--drain"])]
 #[case::sandbox(&["sandbox", "--help"], &["--teams", "--fault", "--user-limit"])]
 fn help_names_commands_and_options(#[case] arguments: &[&str], #[case] named: &[&str]) {
     let output = connector(arguments).output().unwrap();

@@ -61,3 +61,19 @@ fn the_printed_variables_configure_the_connector() {
     assert_eq!(server.terminate().status.code(), Some(0));
     assert_eq!(sandbox.terminate().status.code(), Some(0));
 }
+
+#[test]
+fn a_platform_beside_the_sandbox_says_how_it_is_reached_and_takes_its_files_with_it() {
+    let mut running = ConnectorProcess::start(connector(&["sandbox", "--platform"]));
+    let line = running.line("BATON_CLIENT_ID=");
+    assert!(line.contains("@localhost:"), "{line}");
+    let secret = running.line("BATON_CLIENT_SECRET_FILE=");
+    let secret = secret.split_once('=').unwrap().1.to_owned();
+    let authority = running.line("BUILDKITE_CONNECTOR_PLATFORM_CA=");
+    let authority = std::fs::read_to_string(authority.split_once('=').unwrap().1).unwrap();
+    assert!(authority.starts_with("-----BEGIN CERTIFICATE-----"));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&secret).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(running.terminate().status.code(), Some(0));
+    assert!(!std::path::Path::new(&secret).exists());
+}

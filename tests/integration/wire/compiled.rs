@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use buildkite_connector::proto::FILE_DESCRIPTOR_SET;
+use buildkite_connector::proto::HOST_FILE_DESCRIPTOR_SET;
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MethodDescriptor};
 
 pub(crate) fn pool() -> DescriptorPool {
-    DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("descriptors decode")
+    DescriptorPool::decode(HOST_FILE_DESCRIPTOR_SET).expect("descriptors decode")
 }
 
 /// One line for everything that the packages of the contract declare.

@@ -9,7 +9,7 @@ mod table;
 
 use std::collections::BTreeSet;
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     include_str!("accounts.txt"),
     include_str!("actions.txt"),
     include_str!("annotations.txt"),
@@ -17,6 +17,7 @@ const TABLES: [&str; 14] = [
     include_str!("credentials.txt"),
     include_str!("events.txt"),
     include_str!("health.txt"),
+    include_str!("hosts.txt"),
     include_str!("metadata.txt"),
     include_str!("provisioning.txt"),
     include_str!("ratelimit.txt"),
@@ -55,13 +56,21 @@ fn nothing_is_on_the_wire_that_is_not_described() {
 #[test]
 fn the_contract_has_the_size_it_was_described_with() {
     for rows in [described(), compiled::rows()] {
-        assert_eq!(count(&rows, "message"), 195);
-        assert_eq!(count(&rows, "field"), 534);
-        assert_eq!(count(&rows, "enum"), 20);
-        assert_eq!(count(&rows, "value"), 123);
-        assert_eq!(count(&rows, "service"), 17);
-        assert_eq!(count(&rows, "method"), 34);
+        assert_eq!(count(&rows, "message"), 252);
+        assert_eq!(count(&rows, "field"), 695);
+        assert_eq!(count(&rows, "enum"), 22);
+        assert_eq!(count(&rows, "value"), 131);
+        assert_eq!(count(&rows, "service"), 21);
+        assert_eq!(count(&rows, "method"), 44);
     }
+}
+
+#[test]
+fn reflection_lists_no_service_that_only_hosts_speak() {
+    let served = prost_reflect::DescriptorPool::decode(buildkite_connector::proto::FILE_DESCRIPTOR_SET).unwrap();
+    assert!(served.get_service_by_name("c1.connector.v2.GrantsService").is_some());
+    let foreign = |name: &str| name.starts_with("c1.connectorapi.") || name.starts_with("plugin.");
+    assert!(!served.services().any(|service| foreign(service.full_name())));
 }
 
 #[test]

@@ -3,10 +3,11 @@
 //! `package`, `message`, `enum` and `service` open a section at the margin; what they hold is
 //! indented. A field is `NUMBER NAME TYPE`, the type preceded by `repeated` or by `map` and the
 //! type of the keys or by `optional`, and followed by `deprecated` or by `oneof` and its name. Message
-//! and enum types are named within the package, or with the package where it is another one of the contract's.
+//! and enum types are named within the package, or with the package where it is another one of the contract's; those of
+//! another package in full behind a dot.
 
 const SCALARS: [&str; 7] = ["bool", "bytes", "int32", "int64", "string", "uint32", "uint64"];
-const WELL_KNOWN: [&str; 4] = ["Any", "Duration", "Struct", "Timestamp"];
+const WELL_KNOWN: [&str; 5] = ["Any", "Duration", "Empty", "Struct", "Timestamp"];
 
 /// The lines of one table in the form that [`super::compiled::rows`] gives descriptors.
 pub(crate) fn rows(text: &str) -> Vec<String> {
@@ -39,6 +40,18 @@ fn entry_row(package: &str, (kind, owner): (&str, &str), entry: &[&str]) -> Stri
             full(request),
             full(answer)
         ),
+        ("service", [name, "stream", request, "stream", answer]) => format!(
+            "method /{package}.{owner}/{name} stream {} stream {}",
+            full(request),
+            full(answer)
+        ),
+        ("service", [name, "stream", request, answer]) => {
+            format!(
+                "method /{package}.{owner}/{name} stream {} {}",
+                full(request),
+                full(answer)
+            )
+        }
         ("service", [name, request, answer]) => {
             format!("method /{package}.{owner}/{name} {} {}", full(request), full(answer))
         }
@@ -63,6 +76,8 @@ fn full_name(package: &str, name: &str) -> String {
         name.to_owned()
     } else if WELL_KNOWN.contains(&name) {
         format!("google.protobuf.{name}")
+    } else if let Some(elsewhere) = name.strip_prefix('.') {
+        elsewhere.to_owned()
     } else {
         format!("{package}.{name}")
     }

@@ -45,6 +45,7 @@ impl Client {
             routes: Routes::from(routes),
             tls: None,
             callers: None,
+            host: None,
             concurrency: ConcurrencyLimits::new(shutdown.clone(), &limits, None),
             unread_timeout: limits.unread_timeout,
             shutdown,

@@ -17,6 +17,7 @@ fn context(shutdown: &CancellationToken) -> ConnectionContext {
         routes: Routes::default(),
         tls: None,
         callers: None,
+        host: None,
         concurrency: ConcurrencyLimits::new(shutdown.clone(), &Limits::default(), None),
         unread_timeout: limits::UNREAD_TIMEOUT,
         shutdown: shutdown.clone(),

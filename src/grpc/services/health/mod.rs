@@ -52,6 +52,11 @@ impl HealthPublisher {
         }
     }
 
+    /// Reports `service`, a name beside the table's, as `SERVING`.
+    pub async fn announce(&self, service: &str) {
+        self.process.announce(service).await;
+    }
+
     /// Reports every service as `NOT_SERVING`.
     pub async fn shutdown(&mut self) {
         self.publishing.abort();

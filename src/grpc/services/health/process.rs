@@ -41,6 +41,10 @@ impl ProcessHealth {
         }
     }
 
+    pub(super) async fn announce(&self, service: &str) {
+        self.reporter.set_service_status(service, ServingStatus::Serving).await;
+    }
+
     /// Reports every offered service as `NOT_SERVING`. The server then ends the watches.
     pub(crate) async fn shutdown(&self) {
         let scopes: Vec<String> = self.scopes.iter().map(|scope| scope_name(scope)).collect();

@@ -1,0 +1,217 @@
+//! The flags of every Baton connector that this one serves, beside the connector's own.
+
+use std::io::{self, IsTerminal};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Parser, ValueEnum};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::cli::settings::{ConnectionArgs, PlatformArgs};
+
+/// Syncs a Buildkite organization into a c1z, or grants and revokes team roles, by the command line of the Baton connectors.
+///
+/// Every flag may be set as a variable, `BATON_` and its name in capitals with underscores, or as a key of `.baton.yaml` (or of the
+/// file that `BATON_CONFIG_PATH` names). A flag wins over a variable, a variable over the file.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, disable_help_subcommand = false)]
+pub(super) struct Flags {
+    #[command(subcommand)]
+    pub(super) subcommand: Option<Subcommand>,
+    /// The API token: a variable or a file keeps it from others on this machine, this flag does not
+    #[arg(long, env = "BUILDKITE_API_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub(super) api_token: Option<SecretString>,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+    /// The c1z to write, or to read what a grant or revoke is about from
+    #[arg(long, short, value_name = "PATH", default_value = "sync.c1z")]
+    pub(super) file: PathBuf,
+    /// Use an embedded Buildkite with a believable organization: no account needed
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        default_value = "false", hide_default_value = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub(super) sandbox: bool,
+    #[command(flatten)]
+    pub(super) sync: SyncFlags,
+    #[command(flatten)]
+    pub(super) provision: ProvisionFlags,
+    #[command(flatten)]
+    pub(super) service: ServiceFlags,
+    #[command(flatten)]
+    pub(super) log: LogFlags,
+}
+
+/// What a sync reads.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct SyncFlags {
+    /// Sync these resources only, each as bid:r:TYPE/ID
+    #[arg(long, value_name = "BID", value_delimiter = ',')]
+    pub(super) sync_resources: Vec<String>,
+    /// Sync resources of these types only: user, team
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    pub(super) sync_resource_types: Vec<String>,
+    /// Leave grants out
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        default_value = "false", hide_default_value = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub(super) skip_grants: bool,
+    /// Leave entitlements and grants out
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        default_value = "false", hide_default_value = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub(super) skip_entitlements_and_grants: bool,
+    /// The engine of new files; sqlite is the only one
+    #[arg(long, value_name = "ENGINE", default_value = "sqlite")]
+    pub(super) storage_engine: String,
+}
+
+/// One grant or revoke. All that is named must be in the file.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ProvisionFlags {
+    /// Grant this entitlement, once
+    #[arg(long, value_name = "ID")]
+    pub(super) grant_entitlement: Option<String>,
+    /// The user who is to hold it
+    #[arg(long, value_name = "ID")]
+    pub(super) grant_principal: Option<String>,
+    /// That principal's resource type
+    #[arg(long, value_name = "TYPE", default_value = "user")]
+    pub(super) grant_principal_type: String,
+    /// Revoke this grant, once
+    #[arg(long, value_name = "ID")]
+    pub(super) revoke_grant: Option<String>,
+}
+
+impl ProvisionFlags {
+    /// Whether one grant or revoke is asked for.
+    pub(super) fn is_given(&self) -> bool {
+        let asked = [&self.grant_entitlement, &self.revoke_grant];
+        asked.into_iter().flatten().any(|id| !id.is_empty())
+    }
+}
+
+/// Service mode.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ServiceFlags {
+    #[command(flatten)]
+    pub(super) platform: PlatformArgs,
+    /// The client secret: a variable or a file keeps it from others on this machine, this flag does not
+    #[arg(long, value_name = "SECRET")]
+    pub(super) client_secret: Option<SecretString>,
+    /// Answer /health, /ready and /live over HTTP in service mode
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        default_value = "false", hide_default_value = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub(super) health_check: bool,
+    /// The port of that
+    #[arg(long, value_name = "PORT", default_value = "8081", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) health_check_port: u16,
+    /// The address of that
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(super) health_check_bind_address: IpAddr,
+}
+
+impl ServiceFlags {
+    /// The client secret, unless it is given as a file.
+    pub(super) fn client_secret(&self) -> Option<&str> {
+        let secret = self.client_secret.as_ref().map(SecretString::expose_secret);
+        secret.filter(|secret| !secret.is_empty())
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct LogFlags {
+    /// What is logged
+    #[arg(long, value_enum, ignore_case = true, value_name = "LEVEL", default_value = "info")]
+    pub(super) log_level: LogLevel,
+    /// How it is logged [default: console on a terminal, else json]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(super) log_format: Option<LogFormat>,
+}
+
+/// Levels by the family's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    /// The graver ones of the family are ways to end, which is not a matter of logging here.
+    #[value(aliases = ["dpanic", "panic", "fatal"])]
+    Error,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Json,
+    #[value(alias = "text")]
+    Console,
+}
+
+impl LogFlags {
+    pub(super) fn filter(&self) -> &'static str {
+        match self.log_level {
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Warn => "warn",
+            LogLevel::Error => "error",
+        }
+    }
+
+    pub(super) fn is_for_people(&self) -> bool {
+        self.log_format
+            .map_or_else(|| io::stderr().is_terminal(), |format| format == LogFormat::Console)
+    }
+}
+
+/// What else can be asked for.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Subcommand {
+    /// Print what this connector can do, as protobuf JSON
+    Capabilities,
+    /// Print the schema of the settings, as JSON
+    Config,
+    /// Ask a connector in service mode on this machine how it is; exit code 0 where it is well
+    HealthCheck(HealthCheckFlags),
+    /// Print the completion script of a shell
+    Completion {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+/// What is asked, and for how long.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct HealthCheckFlags {
+    /// What is asked
+    #[arg(long, value_enum, default_value = "health")]
+    pub(super) endpoint: Endpoint,
+    /// How long an answer may take, such as `5s`
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub(super) timeout: std::time::Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Endpoint {
+    /// Whether the credential works
+    Health,
+    /// Whether work can be taken
+    Ready,
+    /// Whether the process runs
+    Live,
+}
+
+impl Endpoint {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Health => "health",
+            Self::Ready => "ready",
+            Self::Live => "live",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}

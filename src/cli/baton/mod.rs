@@ -1,0 +1,194 @@
+//! `baton-buildkite`: the command line of every Baton connector, for people and jobs that run connectors by it.
+//!
+//! [`flags`] is what can be given, [`unserved`] what the family knows and this connector refuses, [`sources`] where a value comes
+//! from (flag, environment, `.baton.yaml`), [`task`] which one thing is to be done. [`sync`] and [`provision`] do it once, [`service`]
+//! is service mode; [`child`] serves a runner that started this process; [`subcommands`] are the rest. How each ends is in [`error`].
+
+mod child;
+mod error;
+mod flags;
+mod health_check;
+mod provision;
+mod schema;
+mod service;
+mod sources;
+mod subcommands;
+mod sync;
+mod task;
+mod unserved;
+mod yaml;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use secrecy::SecretString;
+
+use super::{WRONG_USAGE, logging};
+use crate::telemetry::redact::mask;
+use error::BatonError;
+use flags::{Flags, Subcommand};
+use task::Task;
+
+/// The name that this command line goes by.
+pub(super) const NAME: &str = "baton-buildkite";
+
+/// Whether a Baton runner starts its child with these arguments.
+pub(super) fn is_child(arguments: &[OsString]) -> bool {
+    child::arguments_of_runner(arguments).is_some()
+}
+
+/// Flags whose value is a secret.
+const SECRETS: [&str; 2] = ["api-token", "client-secret"];
+
+/// A command line that was read.
+#[derive(Debug)]
+pub struct Baton {
+    flags: Flags,
+    /// Whether a runner started this process as its child.
+    is_child: bool,
+    /// Secrets that were given as flags, where everybody on the machine can see them.
+    exposed: Vec<&'static str>,
+    /// Keys of the configuration file that mean nothing here.
+    unknown_keys: Vec<String>,
+}
+
+impl Baton {
+    /// Reads a command line, the program's name first, and fills in what the environment and the configuration file say.
+    ///
+    /// # Errors
+    /// The exit code, once what is wrong, or the help that was asked for, has been printed.
+    pub fn read(arguments: &[OsString]) -> Result<Self, ExitCode> {
+        let variable = |name: &str| std::env::var_os(name);
+        Self::from(arguments, &variable).map_err(|refusal| match refusal {
+            Unread::Refused(problem) => {
+                eprintln!("error: {}", mask(&problem));
+                ExitCode::from(WRONG_USAGE)
+            }
+            Unread::Printed(error) if error.use_stderr() => {
+                // A secret that stands in a wrong place is among what is said.
+                eprint!("{}", mask(&error.to_string()));
+                ExitCode::from(WRONG_USAGE)
+            }
+            Unread::Printed(error) => {
+                // Nothing can be said where standard output is closed.
+                let _ = error.print();
+                ExitCode::SUCCESS
+            }
+        })
+    }
+
+    fn from(arguments: &[OsString], variable: &impl Fn(&str) -> Option<OsString>) -> Result<Self, Unread> {
+        let of_runner = child::arguments_of_runner(arguments);
+        let is_child = of_runner.is_some();
+        let arguments = of_runner.unwrap_or(arguments);
+        let command = if is_child {
+            unserved::accepted(command())
+        } else {
+            unserved::flag(arguments).map_err(Unread::Refused)?;
+            command()
+        };
+        let matches = command.clone().try_get_matches_from(arguments)?;
+        let file = yaml::read(variable).map_err(Unread::Refused)?;
+        if !is_child {
+            unserved::elsewhere(variable, &file).map_err(Unread::Refused)?;
+        }
+        let filled = sources::fill(&command, &matches, variable, &file);
+        let unknown_keys = file.keys_without(|key| sources::is_setting(&command, key)).collect();
+        let exposed = SECRETS.into_iter().filter(|flag| is_exposed(&matches, flag)).collect();
+        let all = arguments
+            .first()
+            .into_iter()
+            .cloned()
+            .chain(filled.iter().map(sources::Value::argument))
+            .chain(arguments.iter().skip(1).cloned());
+        let matches = command
+            .try_get_matches_from(all)
+            .map_err(|error| sources::blamed(&filled, error))?;
+        Ok(Self {
+            flags: Flags::from_arg_matches(&matches)?,
+            is_child,
+            exposed,
+            unknown_keys,
+        })
+    }
+
+    /// Does what was asked for; what it failed with is said in one sentence on standard error.
+    pub async fn run(self) -> ExitCode {
+        match self.done().await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {}", mask(&error.to_string()));
+                error.exit_code()
+            }
+        }
+    }
+
+    async fn done(self) -> Result<(), BatonError> {
+        let Self {
+            flags,
+            is_child,
+            exposed,
+            unknown_keys,
+        } = self;
+        match &flags.subcommand {
+            Some(Subcommand::Capabilities) => return subcommands::capabilities(&flags),
+            Some(Subcommand::Config) => return subcommands::config(&command()),
+            Some(Subcommand::HealthCheck(asked)) => return health_check::run(&flags.service, asked).await,
+            Some(Subcommand::Completion { shell }) => return subcommands::completion(&mut command(), *shell),
+            None => {}
+        }
+        logging::init_as(flags.log.filter(), flags.log.is_for_people())?;
+        for flag in exposed {
+            tracing::warn!(
+                "--{flag} shows a secret to everybody on this machine: set {} instead",
+                sources::variable_of(flag)
+            );
+        }
+        for key in unknown_keys {
+            tracing::warn!(
+                key,
+                "the configuration file has a key that is not known here and is passed over"
+            );
+        }
+        if is_child {
+            return child::run(&flags).await;
+        }
+        match Task::of(&flags)? {
+            Task::Serve(settings) => service::start(&flags, *settings).await,
+            Task::Sync(options) => sync::run(&flags, &options).await,
+            Task::Grant(asked) => provision::grant(&flags, asked).await,
+            Task::Revoke(grant) => provision::revoke(&flags, &grant).await,
+        }
+    }
+}
+
+/// Why a command line was not read.
+enum Unread {
+    /// In one sentence.
+    Refused(String),
+    /// In the parser's own words; help and version are among them.
+    Printed(clap::Error),
+}
+
+impl From<clap::Error> for Unread {
+    fn from(error: clap::Error) -> Self {
+        Self::Printed(error)
+    }
+}
+
+/// The command line: every flag stands before or behind a subcommand.
+fn command() -> clap::Command {
+    Flags::command()
+        .name(NAME)
+        .bin_name(NAME)
+        .mut_arg("provisioning", |arg| arg.short('p'))
+        .mut_args(|arg| arg.global(true))
+}
+
+fn is_exposed(matches: &ArgMatches, flag: &str) -> bool {
+    let id = flag.replace('-', "_");
+    let source = matches.value_source(&id);
+    source == Some(ValueSource::CommandLine) && matches.get_one::<SecretString>(&id).is_some()
+}

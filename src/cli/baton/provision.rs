@@ -1,0 +1,180 @@
+//! One grant or revoke. What it is about is read from the file of an earlier sync, as every connector of the family does.
+
+use std::path::Path;
+
+use secrecy::ExposeSecret;
+use uuid::Uuid;
+
+use super::error::{BatonError, FINISHED};
+use super::flags::Flags;
+use super::task::GrantRequest;
+use crate::cli::job::Job;
+use crate::cli::settings::Settings;
+use crate::export::{Progress, SyncedRows};
+use crate::governance::GovernanceError;
+use crate::governance::model::{EntitlementId, Principal};
+use crate::governance::provisioning::{MalformedRequest, OperationKind, ProvisioningResult, RequestContext};
+use crate::proto::c1::connector::v2::{Entitlement, Resource, ResourceId};
+use crate::wire::request;
+
+/// The variable of the token by the connector's own name.
+const TOKEN: &str = "BUILDKITE_API_TOKEN";
+
+/// What a row carries that the platform made up, and no connector knows.
+const PLATFORMS_OWN: &str = "c1.connector.v2.BatonID";
+
+/// The environment, in which a token that was given as a flag stands in the place of its variable.
+pub(super) fn environment(flags: &Flags) -> impl Fn(&str) -> Option<String> {
+    let token = flags.api_token.clone();
+    move |name| match (&token, name) {
+        (Some(token), TOKEN) => Some(token.expose_secret().to_owned()),
+        _ => std::env::var(name).ok(),
+    }
+}
+
+/// A job by the flags' settings.
+pub(super) async fn job(flags: &Flags, provisions: bool) -> Result<Job, BatonError> {
+    let adjust = |mut settings: Settings| {
+        settings.access.provisioning |= provisions;
+        settings
+    };
+    Ok(Job::open(&flags.connection, flags.sandbox, environment(flags), adjust).await?)
+}
+
+/// Grants an entitlement of the file to a principal of the file.
+///
+/// # Errors
+/// `NOT_FOUND` where the file lacks one of them; otherwise what the grant ends with.
+pub(super) async fn grant(flags: &Flags, asked: GrantRequest) -> Result<(), BatonError> {
+    let file = open(&flags.file)?;
+    let found = file.entitlement(&asked.entitlement).map_err(of_file)?;
+    let entitlement = found.ok_or_else(|| missing(&flags.file, "entitlement", &asked.entitlement))?;
+    resource_of(&file, &flags.file, &entitlement)?;
+    let principal = resource(&file, &flags.file, &asked.principal_type, &asked.principal)?;
+    change(flags, OperationKind::Grant, &entitlement, &principal).await
+}
+
+/// Revokes a grant of the file.
+///
+/// # Errors
+/// `NOT_FOUND` where the file lacks it or what it is about; otherwise what the revoke ends with.
+pub(super) async fn revoke(flags: &Flags, id: &str) -> Result<(), BatonError> {
+    let file = open(&flags.file)?;
+    let grant = file.grant(id).map_err(of_file)?;
+    let grant = grant.ok_or_else(|| missing(&flags.file, "grant", id))?;
+    let entitlement = grant.entitlement.unwrap_or_default();
+    let found = file.entitlement(&entitlement.id).map_err(of_file)?;
+    let entitlement = found.ok_or_else(|| missing(&flags.file, "entitlement", &entitlement.id))?;
+    resource_of(&file, &flags.file, &entitlement)?;
+    let ResourceId {
+        resource_type,
+        resource: id,
+        ..
+    } = grant.principal.and_then(|principal| principal.id).unwrap_or_default();
+    let principal = resource(&file, &flags.file, &resource_type, &id)?;
+    change(flags, OperationKind::Revoke, &entitlement, &principal).await
+}
+
+async fn change(
+    flags: &Flags,
+    operation: OperationKind,
+    entitlement: &Entitlement,
+    principal: &Resource,
+) -> Result<(), BatonError> {
+    let job = job(flags, true).await?;
+    let request = RequestContext {
+        caller: super::NAME.into(),
+        request_id: Uuid::now_v7().to_string(),
+        deadline: None,
+        answer_by: None,
+    };
+    let id = request.request_id.clone();
+    let catalog = job.access().listings().catalog();
+    let work = carry_out(
+        &job,
+        operation,
+        request::entitlement(catalog, Some(entitlement)),
+        request::principal(catalog, Some(principal)),
+        request,
+    );
+    let done = job.until_interrupted(&Progress::default(), work).await;
+    // A change that was begun when a signal came is finished and recorded.
+    if done.is_err() {
+        tracing::info!("interrupted: a change that was begun is finished first");
+    }
+    job.access().provisioning().stop_accepting();
+    job.access().provisioning().drain().await;
+    let done = done.map_err(|error| match BatonError::from(error) {
+        BatonError::Interrupted(code, _) => BatonError::Interrupted(code, FINISHED),
+        other => other,
+    })?;
+    let ProvisioningResult { grant, outcome, .. } = done.map_err(|error| BatonError::of(error, job.has_max_wait()))?;
+    tracing::info!(request_id = id, %grant, outcome = outcome.as_str(), "done");
+    Ok(())
+}
+
+/// Carries the change out. One whose rows are not well formed is refused, and recorded as any other.
+async fn carry_out(
+    job: &Job,
+    operation: OperationKind,
+    entitlement: Result<EntitlementId, GovernanceError>,
+    principal: Result<Principal, GovernanceError>,
+    request: RequestContext,
+) -> Result<ProvisioningResult, GovernanceError> {
+    let provisioning = job.access().provisioning();
+    let (entitlement, principal, error) = match (entitlement, principal) {
+        (Ok(entitlement), Ok(principal)) => {
+            return match operation {
+                OperationKind::Grant => provisioning.grant(entitlement, principal, request).await,
+                OperationKind::Revoke => provisioning.revoke(entitlement, principal, request).await,
+            };
+        }
+        (Err(error), principal) => (None, principal.ok(), error),
+        (Ok(entitlement), Err(error)) => (Some(entitlement), None, error),
+    };
+    let malformed = MalformedRequest {
+        operation,
+        entitlement,
+        principal,
+    };
+    Err(provisioning.record_rejected_request(malformed, request, error).await)
+}
+
+fn open(path: &Path) -> Result<SyncedRows, BatonError> {
+    SyncedRows::open(path).map_err(of_file)
+}
+
+fn of_file(error: crate::export::ExportError) -> BatonError {
+    BatonError::of_export(error, false)
+}
+
+fn resource_of(file: &SyncedRows, path: &Path, entitlement: &Entitlement) -> Result<Resource, BatonError> {
+    let id = entitlement.resource.as_ref().and_then(|resource| resource.id.clone());
+    let id = id.unwrap_or_default();
+    resource(file, path, &id.resource_type, &id.resource)
+}
+
+/// A resource of the file, unless the platform made it up.
+fn resource(file: &SyncedRows, path: &Path, resource_type: &str, id: &str) -> Result<Resource, BatonError> {
+    let found = file.resource(resource_type, id).map_err(of_file)?;
+    let found = found.ok_or_else(|| missing(path, "resource", &format!("{resource_type}:{id}")))?;
+    let is_made_up = found.id.as_ref().is_some_and(|id| id.baton_resource)
+        || found
+            .annotations
+            .iter()
+            .any(|any| any.type_url.ends_with(PLATFORMS_OWN));
+    if is_made_up {
+        return Err(BatonError::Refused(format!(
+            "{} has {resource_type}:{id} of a platform, which Buildkite does not know: name one that a sync read",
+            path.display()
+        )));
+    }
+    Ok(found)
+}
+
+fn missing(path: &Path, what: &str, id: &str) -> BatonError {
+    BatonError::not_found(format!(
+        "{} holds no {what} `{id}`: sync again, or name one of the file",
+        path.display()
+    ))
+}

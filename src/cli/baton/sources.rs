@@ -1,0 +1,100 @@
+//! Where a value comes from: a flag, else a `BATON_` variable, else one of the connector's own, else the configuration file.
+//!
+//! What the command line leaves out is put before it as further flags, so that one parser judges every value.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
+
+use super::Unread;
+use super::unserved;
+use super::yaml::ConfigFile;
+
+/// Flags that are about a command line itself.
+const NO_SETTINGS: [&str; 2] = ["help", "version"];
+
+/// A value that does not come from the command line.
+#[derive(Debug)]
+pub(super) struct Value {
+    flag: String,
+    text: OsString,
+    /// The variable or the key that it comes from.
+    origin: String,
+}
+
+impl Value {
+    /// The value as a flag.
+    pub(super) fn argument(&self) -> OsString {
+        let mut argument = OsString::from(format!("--{}=", self.flag));
+        argument.push(&self.text);
+        argument
+    }
+}
+
+/// The variable of a flag.
+pub(super) fn variable_of(flag: &str) -> String {
+    format!("BATON_{}", flag.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// The flags that are settings.
+pub(super) fn settings(command: &Command) -> impl Iterator<Item = (&str, &Arg)> {
+    command
+        .get_arguments()
+        .filter_map(|arg| Some((arg.get_long()?, arg)))
+        .filter(|(flag, _)| !NO_SETTINGS.contains(flag))
+}
+
+/// Whether a key of the file is known.
+pub(super) fn is_setting(command: &Command, key: &str) -> bool {
+    settings(command).any(|(flag, _)| flag == key) || unserved::known(key).is_some()
+}
+
+/// The values of what the command line leaves out.
+pub(super) fn fill(
+    command: &Command,
+    matches: &ArgMatches,
+    variable: &impl Fn(&str) -> Option<OsString>,
+    file: &ConfigFile,
+) -> Vec<Value> {
+    let mut values = Vec::new();
+    for (flag, arg) in settings(command) {
+        if matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
+            continue;
+        }
+        let name = variable_of(flag);
+        let own = arg.get_env().and_then(|name| variable(&name.to_string_lossy()));
+        let has_own = own.is_some_and(|value| !value.is_empty());
+        let found = match variable(&name).filter(|value| !value.is_empty()) {
+            Some(value) => Some((value, name)),
+            None if has_own => None,
+            None => file
+                .value(flag)
+                .filter(|value| !value.is_empty())
+                .map(|value| (value.into(), format!("`{flag}` in {}", file.path.display()))),
+        };
+        values.extend(found.map(|(value, origin)| Value {
+            flag: flag.to_owned(),
+            text: value,
+            origin,
+        }));
+    }
+    values
+}
+
+/// What is wrong with a value, by where it was given.
+pub(super) fn blamed(filled: &[Value], error: clap::Error) -> Unread {
+    let Some(ContextValue::String(named)) = error.get(ContextKind::InvalidArg) else {
+        return error.into();
+    };
+    let named = named.trim_start_matches('-');
+    let flag = named.split([' ', '=', '[']).next().unwrap_or(named);
+    let Some(value) = filled.iter().find(|value| value.flag == flag) else {
+        return error.into();
+    };
+    let rendered = error.to_string();
+    let problem = rendered.lines().next().unwrap_or_default();
+    let problem = problem.trim_start_matches("error: ");
+    Unread::Refused(format!("--{flag} ({}): {problem}", value.origin))
+}

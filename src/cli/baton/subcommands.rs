@@ -1,0 +1,71 @@
+//! Subcommands that print something and ask nothing of Buildkite.
+
+use std::io::{self, Write};
+
+use clap::Command;
+use clap_complete::{Shell as Completed, generate};
+use prost::Name;
+use prost_types::Any;
+
+use super::error::BatonError;
+use super::flags::{Flags, Shell};
+use super::{NAME, schema};
+use crate::export::Canonical;
+use crate::grpc::services;
+use crate::proto::c1::connector::v2::ConnectorCapabilities;
+use crate::providers::buildkite::resources;
+
+/// Prints what the connector can do with these settings, packed in an `Any`.
+///
+/// # Errors
+/// Where a setting is wrong, or standard output cannot be written.
+pub(super) fn capabilities(flags: &Flags) -> Result<(), BatonError> {
+    let provisioning = flags.connection.access()?.provisioning;
+    let capabilities = services::capabilities(&resources::catalog(), provisioning);
+    let packed = Any {
+        type_url: format!("type.googleapis.com/{}", ConnectorCapabilities::full_name()),
+        value: prost::Message::encode_to_vec(&capabilities),
+    };
+    let mut text = Vec::new();
+    Canonical::new()
+        .and_then(|canonical| canonical.write_indented(&packed, &mut text))
+        .map_err(BatonError::unknown)?;
+    print(text)
+}
+
+/// Prints the schema of the settings.
+///
+/// # Errors
+/// Where standard output cannot be written.
+pub(super) fn config(command: &Command) -> Result<(), BatonError> {
+    let schema = schema::schema(command).map_err(BatonError::unknown)?;
+    print(serde_json::to_vec_pretty(&schema).map_err(BatonError::unknown)?)
+}
+
+/// Prints a completion script.
+///
+/// # Errors
+/// Where standard output cannot be written.
+pub(super) fn completion(command: &mut Command, shell: Shell) -> Result<(), BatonError> {
+    let shell = match shell {
+        Shell::Bash => Completed::Bash,
+        Shell::Zsh => Completed::Zsh,
+        Shell::Fish => Completed::Fish,
+    };
+    let mut text = Vec::new();
+    generate(shell, command, NAME, &mut text);
+    print(text)
+}
+
+fn print(mut text: Vec<u8>) -> Result<(), BatonError> {
+    if !text.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    let mut out = io::stdout().lock();
+    match out.write_all(&text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(BatonError::unknown(format!("nothing can be printed: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,34 @@
+//! One sync into a c1z.
+
+use super::error::BatonError;
+use super::flags::Flags;
+use super::provision::job;
+use crate::export::{self, ExportError, Format, Output, Progress, Stage, SyncOptions};
+
+/// Reads the organization once, into the file.
+///
+/// # Errors
+/// What keeps it from being read or written. The file is then as it was.
+pub(super) async fn run(flags: &Flags, options: &SyncOptions) -> Result<(), BatonError> {
+    let job = job(flags, false).await?;
+    let progress = Progress::default();
+    let work = async {
+        let mut output = Output::open(&flags.file, Format::C1z, options.run_type())?;
+        let counts = export::sync(job.access(), options, &mut output, &progress).await?;
+        progress.begin(Stage::Writing);
+        output.finish().await?;
+        Ok::<_, ExportError>(counts)
+    };
+    let done = job.until_interrupted(&progress, work).await?;
+    let counts = done.map_err(|error| BatonError::of_export(error, job.has_max_wait()))?;
+    let requests = progress.status(job.access()).requests;
+    tracing::info!(
+        path = %flags.file.display(),
+        users = counts.users,
+        teams = counts.teams,
+        grants = counts.grants,
+        requests,
+        "synced"
+    );
+    Ok(())
+}

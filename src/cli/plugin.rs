@@ -1,0 +1,120 @@
+//! `plugin`: serves the go-plugin host that started this process.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::settings::{ConnectionArgs, Settings};
+use super::{CommandError, logging, signals};
+use crate::hosts::plugin::{Plugin, PluginError, PluginOptions};
+use crate::providers::buildkite::{Client, govern};
+
+/// What `plugin` can be told.
+#[derive(Debug, clap::Args)]
+pub(super) struct PluginArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    /// How long calls under way may take to finish at the end
+    #[arg(long, env = "BUILDKITE_CONNECTOR_DRAIN", default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    drain: Duration,
+    /// What is logged, for instance `info` or `buildkite_connector=debug`
+    #[arg(long, env = "BUILDKITE_CONNECTOR_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+impl From<PluginError> for CommandError {
+    fn from(error: PluginError) -> Self {
+        match error {
+            PluginError::Server(problem) => Self::Failed(problem),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+/// Serves until the host, or a signal, ends it. Standard output has one line: the handshake.
+pub(super) async fn run(args: &PluginArgs) -> Result<(), CommandError> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let options = PluginOptions::read(variable)?;
+    logging::init_for_plugin_host(&args.log)?;
+    let settings = Settings::read(&args.connection, variable)?;
+    let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
+    let client = Client::with_credential(
+        settings.origin,
+        settings.organization,
+        settings.credential,
+        settings.client,
+    )
+    .map_err(|error| failed(&error))?;
+    let credential = client.credential();
+    let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await }));
+    let access = Arc::new(govern(Arc::new(client), settings.access));
+    let ending = signals::ending().map_err(|error| failed(&error))?;
+    let plugin = Plugin::open(&options).await?;
+    let mut out = io::stdout();
+    writeln!(out, "{}", plugin.handshake())
+        .and_then(|()| out.flush())
+        .map_err(|error| failed(&error))?;
+    Ok(plugin.run(access, args.drain, ending).await?)
+}
+
+/// Log events as hclog writes them in JSON.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hclog;
+
+struct Fields(Map<String, Value>);
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(name(field).to_owned(), json!(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(name(field).to_owned(), json!(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.insert(name(field).to_owned(), json!(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(name(field).to_owned(), json!(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(name(field).to_owned(), json!(format!("{value:?}")));
+    }
+}
+
+fn name(field: &Field) -> &'static str {
+    match field.name() {
+        "message" => "@message",
+        other => other,
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Hclog
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let metadata = event.metadata();
+        let mut fields = Fields(Map::new());
+        event.record(&mut fields);
+        let Fields(mut line) = fields;
+        line.insert("@level".to_owned(), json!(metadata.level().as_str().to_lowercase()));
+        line.insert("@module".to_owned(), json!(metadata.target()));
+        line.insert("@timestamp".to_owned(), json!(Timestamp::now().to_string()));
+        writeln!(writer, "{}", Value::Object(line))
+    }
+}

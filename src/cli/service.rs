@@ -1,0 +1,135 @@
+//! `service`: works off an access platform's tasks. Nothing is listened for but the health pages, where they are wanted.
+
+use std::sync::Arc;
+
+use tokio_util::task::AbortOnDropHandle;
+
+use super::settings::{ConnectionArgs, PlatformArgs, SettingError, Settings, health_problem};
+use super::{CommandError, logging, serve, signals};
+use crate::governance::Governance;
+use crate::grpc::server::{ListenAddress, Listener};
+use crate::hosts::ExportRunner;
+use crate::hosts::service::{Service, ServiceError, ServiceOptions};
+use crate::monitoring;
+use crate::providers::buildkite::{Client, govern};
+
+/// What `service` can be told.
+#[derive(Debug, clap::Args)]
+pub struct ServiceArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(flatten)]
+    platform: PlatformArgs,
+    /// Govern an embedded Buildkite with a believable organization: no account needed
+    #[arg(long)]
+    sandbox: bool,
+    /// What is logged, for instance `info` or `buildkite_connector=debug`
+    #[arg(long, env = "BUILDKITE_CONNECTOR_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+impl From<ServiceError> for CommandError {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Refused { message, .. } => Self::Failed(message),
+            setup @ ServiceError::Setup(_) => Self::Refused(setup.to_string()),
+        }
+    }
+}
+
+/// Works until a signal comes, or the platform refuses this connector for good.
+pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
+    logging::init(&args.log)?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let work = Work {
+        connection: &args.connection,
+        sandbox: args.sandbox,
+        options: args.platform.options(variable)?,
+        health_address: args.platform.health_address()?,
+    };
+    work.run(variable).await
+}
+
+/// Service mode with settings that were read.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    /// How Buildkite is reached.
+    pub(super) connection: &'a ConnectionArgs,
+    /// Whether a sandbox takes Buildkite's place.
+    pub(super) sandbox: bool,
+    /// How the platform is reached. Read first, so that no sandbox starts when they are wrong.
+    pub(super) options: ServiceOptions,
+    /// Where monitors read health. `None` for no listener.
+    pub(super) health_address: Option<ListenAddress>,
+}
+
+impl Work<'_> {
+    /// Works until a signal comes, or the platform refuses this connector for good. `variable` is the environment.
+    ///
+    /// # Errors
+    /// A setting is wrong or missing, something cannot be opened, or the platform refuses this connector.
+    pub(super) async fn run<E: From<CommandError> + From<ServiceError>>(
+        self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<(), E> {
+        let sandbox = if self.sandbox {
+            Some(serve::start_sandbox().await?)
+        } else {
+            None
+        };
+        let settings = match &sandbox {
+            Some(sandbox) => serve::for_sandbox(sandbox, self.connection)?,
+            None => Settings::read(self.connection, variable).map_err(CommandError::from)?,
+        };
+        let interval = self.connection.health.interval().map_err(CommandError::from)?;
+        let organization = settings.organization.clone();
+        let client = Client::with_credential(
+            settings.origin,
+            settings.organization,
+            settings.credential,
+            self.connection.client_of_a_job(settings.client),
+        )
+        .map_err(|error| CommandError::Failed(error.to_string()))?;
+        let credential = client.credential();
+        let watched = Arc::clone(&credential);
+        let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
+        let governance = Arc::new(govern(Arc::new(client), settings.access));
+        let (client_id, host_id) = (self.options.client_id.as_str().to_owned(), self.options.host_id.clone());
+        let syncs = Arc::new(ExportRunner::new(Arc::clone(&governance)));
+        let service = Service::new(Arc::clone(&governance), syncs, self.options)?;
+        let ending = signals::ending().map_err(|error| CommandError::Failed(error.to_string()))?;
+        let pages = match &self.health_address {
+            Some(address) => Some(
+                open_pages(address, &service, &governance)
+                    .await
+                    .map_err(CommandError::from)?,
+            ),
+            None => None,
+        };
+        let health = pages.as_ref().map(|(address, _)| tracing::field::display(address));
+        tracing::info!(client_id, host_id, health, %organization, sandbox = self.sandbox, "working for the platform");
+        let checking = serve::keep_checking(Arc::clone(&governance), credential, interval);
+        let _checking = AbortOnDropHandle::new(tokio::spawn(checking));
+        let ended = service.run(ending).await;
+        if let Some(sandbox) = sandbox {
+            sandbox.stop().await;
+        }
+        ended?;
+        tracing::info!("ended");
+        Ok(())
+    }
+}
+
+/// Answers monitors until the handle is dropped; where.
+async fn open_pages(
+    address: &ListenAddress,
+    service: &Service,
+    access: &Arc<Governance>,
+) -> Result<(String, AbortOnDropHandle<()>), SettingError> {
+    let listener = Listener::bind(address).await.map_err(health_problem)?;
+    let bound = listener.address().map_err(health_problem)?.to_string();
+    // What is wrong with the credential is nothing that strangers are told.
+    let pages = service.health().router(Arc::clone(access), !address.is_remote());
+    let serving = monitoring::serve_routes(listener, pages, || ());
+    Ok((bound, AbortOnDropHandle::new(tokio::spawn(serving))))
+}

@@ -1,0 +1,14 @@
+//! Ways to run the connector without being dialled: [`service`] works off an access platform's tasks, [`plugin`] is
+//! started by a go-plugin host, [`child`] by a Baton runner. All of them go through the same services, governance, budget and
+//! audit as the server.
+
+pub mod child;
+mod export;
+mod local;
+pub mod plugin;
+pub mod service;
+mod sync;
+
+pub use export::ExportRunner;
+pub use local::{LocalConnector, LocalService};
+pub use sync::{SyncDepth, SyncProgress, SyncRequest, SyncRunner};

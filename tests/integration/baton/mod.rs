@@ -1,0 +1,10 @@
+//! `baton-buildkite`: the binary under that name, run as a person or a job runs a Baton connector.
+
+mod endings;
+mod linked;
+mod provisioning;
+mod refusals;
+mod service;
+mod settings;
+mod subcommands;
+mod syncing;
