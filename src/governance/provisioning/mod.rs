@@ -18,6 +18,8 @@ pub mod protection;
 mod read_back;
 mod recent_writes;
 mod rejected_write;
+#[cfg(test)]
+mod tests;
 mod timeouts;
 
 use std::path::PathBuf;

@@ -45,13 +45,13 @@ impl Buildkite {
     pub(super) async fn members_are_visible(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
         let owner = match self.recorder.evidence().user.and_then(|seen| seen.outcome.ok()) {
             Some(owner) => Some(owner),
-            None => self.upstream.user(call).await.ok(),
+            None => self.client.user(call).await.ok(),
         };
         let shown = match owner.filter(|owner| owner.id != user) {
-            Some(owner) => self.upstream.person(owner.id, call).await.map(|_| true),
+            Some(owner) => self.client.organization_member(owner.id, call).await.map(|_| true),
             None => self
-                .upstream
-                .people(super::pagination::Cursor::Start, 1, call)
+                .client
+                .organization_members(super::pagination::Cursor::Start, 1, call)
                 .await
                 .map(|people| !people.rows.is_empty()),
         };

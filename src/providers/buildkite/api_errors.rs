@@ -88,7 +88,7 @@ impl Buildkite {
         let (FailureClass::Forbidden, Some(scope)) = (failure.class, failure.scope) else {
             return failure.error;
         };
-        match (self.upstream.access_token(call).await, failure.error) {
+        match (self.client.access_token(call).await, failure.error) {
             (Ok(token), GovernanceError::Forbidden { endpoint, .. }) if token.lacks(scope) => {
                 GovernanceError::MissingScope { scope, endpoint }
             }
@@ -98,7 +98,7 @@ impl Buildkite {
 
     /// Explains that the list at `endpoint` responds with 404: the organization is out of reach, or it has no teams.
     pub(super) async fn explain_missing_list(&self, endpoint: Endpoint, call: &CallContext) -> GovernanceError {
-        match self.upstream.organization(call).await {
+        match self.client.organization(call).await {
             Ok(_) => GovernanceError::TeamsUnavailable {
                 endpoint: endpoint.name(),
             },
@@ -122,6 +122,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::providers::buildkite::Unavailability;
 
     fn error(endpoint: Endpoint, kind: ApiErrorKind) -> ApiError {
         ApiError {
@@ -152,5 +153,16 @@ mod tests {
             .map(|scopes| serde_json::from_value(json!({ "uuid": uuid::Uuid::nil(), "scopes": scopes })).unwrap());
         let forbidden = error(Endpoint::Teams, ApiErrorKind::Forbidden);
         assert_eq!(from_api(forbidden, Subject::Other, token.as_ref()).reason(), reason);
+    }
+
+    #[rstest]
+    #[case(Unavailability::Connect("refused".to_owned()), FailureClass::NotSent)]
+    #[case(Unavailability::ConnectionReset, FailureClass::Unavailable)]
+    fn only_a_failure_to_connect_proves_that_nothing_was_sent(
+        #[case] cause: Unavailability,
+        #[case] class: FailureClass,
+    ) {
+        let failure = Failure::from(error(Endpoint::AddMember, ApiErrorKind::Unavailable(cause)));
+        assert_eq!(failure.class, class);
     }
 }

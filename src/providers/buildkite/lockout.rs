@@ -41,7 +41,7 @@ impl Buildkite {
     }
 
     async fn has_email(&self, user: UserId, email: &str, call: &CallContext) -> Result<bool, GovernanceError> {
-        match self.upstream.person(user, call).await {
+        match self.client.organization_member(user, call).await {
             Ok(user) => Ok(user.email.is_some_and(|has| has.eq_ignore_ascii_case(email))),
             Err(ApiError {
                 kind: ApiErrorKind::NotFound,

@@ -18,7 +18,6 @@ mod provider;
 pub mod resources;
 #[cfg(test)]
 mod tests;
-pub(crate) mod upstream;
 mod visibility;
 
 pub use crate::telemetry::redact::{mask, redact};
@@ -37,4 +36,3 @@ pub use credential::token_file::{Credential, TokenFileError};
 pub use credential_status::CredentialStatus;
 pub(crate) use health::probe::ProbeSet;
 pub use provider::{Buildkite, BuildkiteProvider, govern, govern_with_sink};
-pub use upstream::Upstream;

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::api::client::observer::Observer;
 use super::health::recorder::EvidenceRecorder;
 use super::visibility::RoleAfterLists;
-use super::{ApiErrorKind, Upstream, resources};
+use super::{ApiErrorKind, Client, resources};
 use crate::governance::provider::{
     CredentialDetails, Failure, HealthSource, OwnCredential, OwnerRole, Provider, ResourceType,
 };
@@ -21,8 +22,8 @@ use crate::governance::{CallContext, Governance, GovernanceError, GovernanceSett
 /// One organization of Buildkite.
 #[derive(Debug)]
 pub struct Buildkite {
-    /// The API, by way of `recorder`.
-    pub(crate) upstream: Arc<dyn Upstream>,
+    /// The API. `recorder` observes every call.
+    pub(crate) client: Client,
     pub(crate) recorder: Arc<EvidenceRecorder>,
     pub(super) partial_visibility: PartialVisibility,
     /// How many windows of a list may be requested concurrently.
@@ -34,12 +35,13 @@ pub struct Buildkite {
 }
 
 impl Buildkite {
-    /// The organization that `upstream` reaches.
+    /// The organization that `client` reaches.
     #[must_use]
-    pub fn new(upstream: Arc<dyn Upstream>, partial_visibility: PartialVisibility, list_concurrency: usize) -> Self {
-        let recorder = Arc::new(EvidenceRecorder::new(upstream));
+    pub fn new(client: Arc<Client>, partial_visibility: PartialVisibility, list_concurrency: usize) -> Self {
+        let recorder = Arc::new(EvidenceRecorder::default());
+        let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
         Self {
-            upstream: Arc::clone(&recorder) as Arc<dyn Upstream>,
+            client: Arc::unwrap_or_clone(client).observed_by(observer),
             recorder,
             partial_visibility,
             list_concurrency,
@@ -52,7 +54,7 @@ impl Buildkite {
     /// The organization's slug.
     #[must_use]
     pub fn organization_slug(&self) -> &str {
-        self.upstream.organization_slug()
+        self.client.organization_slug().as_str()
     }
 }
 
@@ -86,11 +88,11 @@ impl Provider for BuildkiteProvider {
     }
 
     fn budget(&self) -> BudgetState {
-        self.buildkite.upstream.budget()
+        self.buildkite.client.budget()
     }
 
     fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
-        self.buildkite.upstream.forecast(lane, requests)
+        self.buildkite.client.forecast(lane, requests)
     }
 
     fn list_history(&self) -> &ListHistory {
@@ -120,7 +122,7 @@ impl OwnCredential for Buildkite {
                 (status.token, owner, status.owner_role, true)
             }
             Err(GovernanceError::MissingScope { .. } | GovernanceError::Forbidden { .. }) => {
-                let token = self.upstream.access_token(call).await.map_err(Failure::from);
+                let token = self.client.access_token(call).await.map_err(Failure::from);
                 let token = token.map_err(|failure| failure.error)?;
                 let owner = token
                     .user
@@ -142,11 +144,11 @@ impl OwnCredential for Buildkite {
     }
 
     async fn revoke(&self, call: &CallContext) -> Result<(), Failure> {
-        self.upstream.revoke_token(call).await.map_err(Failure::from)
+        self.client.revoke_token(call).await.map_err(Failure::from)
     }
 
     async fn is_rejected(&self, call: &CallContext) -> Result<bool, Failure> {
-        match self.upstream.access_token(call).await {
+        match self.client.access_token(call).await {
             Ok(_) => Ok(false),
             Err(error) if error.kind == ApiErrorKind::TokenRejected => Ok(true),
             Err(error) => Err(error.into()),
@@ -154,23 +156,19 @@ impl OwnCredential for Buildkite {
     }
 }
 
-/// Governs the organization that `upstream` reaches. Changes are recorded in the audit file of the settings, if any.
+/// Governs the organization that `client` reaches. Changes are recorded in the audit file of the settings, if any.
 #[must_use]
-pub fn govern(upstream: Arc<dyn Upstream>, settings: GovernanceSettings) -> Governance {
-    Governance::new(provider(upstream, &settings), settings)
+pub fn govern(client: Arc<Client>, settings: GovernanceSettings) -> Governance {
+    Governance::new(provider(client, &settings), settings)
 }
 
-/// Governs the organization that `upstream` reaches, and records changes in `sink` in place of the audit file.
+/// Governs the organization that `client` reaches, and records changes in `sink` in place of the audit file.
 #[must_use]
-pub fn govern_with_sink(
-    upstream: Arc<dyn Upstream>,
-    settings: GovernanceSettings,
-    sink: Arc<dyn AuditSink>,
-) -> Governance {
-    Governance::with_sink(provider(upstream, &settings), settings, Some(sink))
+pub fn govern_with_sink(client: Arc<Client>, settings: GovernanceSettings, sink: Arc<dyn AuditSink>) -> Governance {
+    Governance::with_sink(provider(client, &settings), settings, Some(sink))
 }
 
-fn provider(upstream: Arc<dyn Upstream>, settings: &GovernanceSettings) -> Arc<dyn Provider> {
-    let buildkite = Buildkite::new(upstream, settings.partial_visibility, settings.read_ahead);
+fn provider(client: Arc<Client>, settings: &GovernanceSettings) -> Arc<dyn Provider> {
+    let buildkite = Buildkite::new(client, settings.partial_visibility, settings.read_ahead);
     Arc::new(BuildkiteProvider::new(Arc::new(buildkite)))
 }

@@ -1,197 +1,167 @@
-//! What cannot be made to happen over a real network, on a Buildkite of which every answer is chosen.
+//! What a response of Buildkite's proves about a membership, with a sandbox that responds as no Buildkite should.
 
 use std::sync::Arc;
 
-use mockall::Sequence;
-use tokio::time::Instant;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::resources::{MEMBER, TEAM, USER};
-use super::upstream::MockUpstream;
-use super::{ApiError, ApiErrorKind, Endpoint, ListedRole, Role, TeamId, TeamMember, Unavailability, UserId, govern};
+use super::{Client, ClientOptions, govern};
 use crate::governance::model::{EntitlementId, Principal, ResourceId};
-use crate::governance::provisioning::{Outcome, ProvisioningResult, RequestContext, WriteTimeouts};
+use crate::governance::provisioning::{Outcome, ProvisioningResult, RequestContext};
 use crate::governance::{Governance, GovernanceError, GovernanceSettings};
+pub(crate) use crate::sandbox::{BodyStyle, Endpoint, Fault, FaultKind, OrganizationRole, Sandbox, TeamRole};
+use crate::sandbox::{LimitOptions, Options};
 
-fn entitlement() -> EntitlementId {
-    EntitlementId {
-        resource: ResourceId {
+/// The example organization, without rate limits.
+pub(crate) async fn sandbox() -> Sandbox {
+    let options = Options {
+        limits: LimitOptions::unlimited(),
+        ..Options::default()
+    };
+    Sandbox::start(options).await.unwrap()
+}
+
+/// A client with the sandbox's own token.
+pub(crate) fn client(sandbox: &Sandbox) -> Arc<Client> {
+    let client = Client::new(
+        sandbox.url().parse().unwrap(),
+        sandbox.slug().parse().unwrap(),
+        sandbox.token().expose_secret().parse().unwrap(),
+        ClientOptions::default(),
+    );
+    Arc::new(client.unwrap())
+}
+
+/// A connector and a team of its sandbox, with a member of the team and a user who is not in it.
+struct Bench {
+    sandbox: Sandbox,
+    governance: Governance,
+    team: Uuid,
+    member: Uuid,
+    outsider: Uuid,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let sandbox = sandbox().await;
+        let settings = GovernanceSettings {
+            provisioning: true,
+            ..GovernanceSettings::default()
+        };
+        let governance = govern(client(&sandbox), settings);
+        let (team, member, outsider) = sandbox.with_organization(|organization| {
+            let team = organization.team_by_slug("platform").unwrap();
+            let mut members = team.members().iter();
+            let member = members.find(|row| row.role == TeamRole::Member).unwrap();
+            let mut people = organization.people().iter();
+            let outsider = people.find(|person| team.member(person.id).is_none()).unwrap();
+            (team.id, member.user, outsider.id)
+        });
+        Self {
+            sandbox,
+            governance,
+            team,
+            member,
+            outsider,
+        }
+    }
+
+    /// The first response of this endpoint has this body.
+    fn respond_once(&self, endpoint: Endpoint, body: Value) {
+        let fault = Fault::new(endpoint, FaultKind::WrongShape(body));
+        self.sandbox.faults().add(fault.once());
+    }
+
+    fn request(&self, user: Uuid) -> (EntitlementId, Principal, RequestContext) {
+        let resource = ResourceId {
             resource_type: &TEAM,
-            id: Uuid::from_u128(1),
-        },
-        level: MEMBER,
+            id: self.team,
+        };
+        let entitlement = EntitlementId {
+            resource,
+            level: MEMBER,
+        };
+        let principal = ResourceId {
+            resource_type: &USER,
+            id: user,
+        };
+        let context = RequestContext {
+            caller: "platform".into(),
+            request_id: "1".to_owned(),
+            deadline: None,
+            answer_by: None,
+        };
+        (entitlement, Principal::Resource(principal), context)
+    }
+
+    async fn grant(&self, user: Uuid) -> Result<ProvisioningResult, GovernanceError> {
+        let (entitlement, principal, context) = self.request(user);
+        let provisioning = self.governance.provisioning();
+        provisioning.grant(entitlement, principal, context).await
+    }
+
+    async fn revoke(&self, user: Uuid) -> Result<ProvisioningResult, GovernanceError> {
+        let (entitlement, principal, context) = self.request(user);
+        let provisioning = self.governance.provisioning();
+        provisioning.revoke(entitlement, principal, context).await
+    }
+
+    fn count(&self, endpoint: Endpoint) -> u64 {
+        self.sandbox.request_log().count(endpoint)
+    }
+
+    fn writes(&self) -> u64 {
+        let writes = [
+            Endpoint::AddTeamMember,
+            Endpoint::ChangeTeamMember,
+            Endpoint::RemoveTeamMember,
+        ];
+        writes.into_iter().map(|endpoint| self.count(endpoint)).sum()
     }
 }
 
-fn user() -> UserId {
-    Uuid::from_u128(2).into()
-}
-
-fn principal() -> Principal {
-    Principal::Resource(ResourceId {
-        resource_type: &USER,
-        id: user().uuid(),
-    })
-}
-
-fn context() -> RequestContext {
-    RequestContext {
-        caller: "platform".into(),
-        request_id: "1".to_owned(),
-        deadline: None,
-        answer_by: None,
-    }
-}
-
-fn member(user: UserId, role: Role) -> TeamMember {
-    TeamMember {
-        user_id: user,
-        user_name: None,
-        role: ListedRole::Known(role),
-        created_at: None,
-    }
-}
-
-fn trouble(trouble: ApiErrorKind) -> ApiError {
-    ApiError {
-        endpoint: Endpoint::AddMember,
-        kind: trouble,
-        message: None,
-    }
-}
-
-fn governance(upstream: MockUpstream) -> Arc<Governance> {
-    let settings = GovernanceSettings {
-        provisioning: true,
-        ..GovernanceSettings::default()
-    };
-    Arc::new(govern(Arc::new(upstream), settings))
-}
-
-/// What becomes of a grant on this Buildkite.
-async fn grant(upstream: MockUpstream) -> Result<ProvisioningResult, GovernanceError> {
-    governance(upstream)
-        .provisioning()
-        .grant(entitlement(), principal(), context())
-        .await
-}
-
-/// Reads answer these in turn.
-fn reads(upstream: &mut MockUpstream, answers: impl IntoIterator<Item = Result<TeamMember, ApiErrorKind>>) {
-    let mut order = Sequence::new();
-    for answer in answers {
-        upstream
-            .expect_member()
-            .times(1)
-            .in_sequence(&mut order)
-            .return_once(move |_: TeamId, _, _| answer.map_err(trouble));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_shows_after_a_write_that_was_never_sent_is_somebody_elses() {
-    let mut upstream = MockUpstream::new();
-    reads(
-        &mut upstream,
-        [Err(ApiErrorKind::NotFound), Ok(member(user(), Role::Member))],
-    );
-    let refused = Unavailability::Connect("refused".to_owned());
-    upstream
-        .expect_add_member()
-        .times(1)
-        .return_once(|_, _, _, _| Err(trouble(ApiErrorKind::Unavailable(refused))));
-    let receipt = grant(upstream).await;
-    assert_eq!(receipt.unwrap().outcome, Outcome::AlreadyExists);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_shows_after_a_write_whose_reply_was_lost_is_ours() {
-    let mut upstream = MockUpstream::new();
-    reads(
-        &mut upstream,
-        [Err(ApiErrorKind::NotFound), Ok(member(user(), Role::Member))],
-    );
-    upstream
-        .expect_add_member()
-        .times(1)
-        .return_once(|_, _, _, _| Err(trouble(ApiErrorKind::Unavailable(Unavailability::ConnectionReset))));
-    let receipt = grant(upstream).await;
-    assert_eq!(receipt.unwrap().outcome, Outcome::Granted);
-}
-
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_echo_of_another_person_confirms_nothing() {
-    let mut upstream = MockUpstream::new();
-    reads(
-        &mut upstream,
-        [Err(ApiErrorKind::NotFound), Ok(member(user(), Role::Member))],
+    let bench = Bench::start().await;
+    let echo = json!({ "user_id": Uuid::from_u128(9), "role": "member" });
+    bench.respond_once(Endpoint::AddTeamMember, echo);
+    let granted = bench.grant(bench.outsider).await;
+    assert_eq!(granted.unwrap().outcome, Outcome::Granted);
+    assert_eq!(
+        bench.count(Endpoint::TeamMember),
+        2,
+        "read before the write, and again after its echo"
     );
-    upstream
-        .expect_add_member()
-        .times(1)
-        .return_once(|_, _, role, _| Ok(Some(member(Uuid::from_u128(9).into(), role))));
-    let receipt = grant(upstream).await;
-    assert_eq!(receipt.unwrap().outcome, Outcome::Granted);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_record_of_another_person_decides_nothing() {
-    let mut upstream = MockUpstream::new();
-    reads(&mut upstream, [Ok(member(Uuid::from_u128(9).into(), Role::Member))]);
-    let receipt = grant(upstream).await;
-    assert_eq!(receipt.unwrap_err().reason(), "UNEXPECTED_RESPONSE");
+    let bench = Bench::start().await;
+    let record = json!({ "user_id": Uuid::from_u128(9), "role": "member" });
+    bench.respond_once(Endpoint::TeamMember, record);
+    let granted = bench.grant(bench.member).await;
+    assert_eq!(granted.unwrap_err().reason(), "UNEXPECTED_RESPONSE");
+    assert_eq!(bench.writes(), 0);
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_somebody_undid_is_believed_ten_seconds_after_our_write_and_not_before() {
-    let mut upstream = MockUpstream::new();
-    let undone = std::iter::repeat_with(|| Err(ApiErrorKind::NotFound)).take(6);
-    let first = [Err(ApiErrorKind::NotFound)];
-    reads(
-        &mut upstream,
-        first
-            .into_iter()
-            .chain(undone)
-            .chain([Ok(member(user(), Role::Member))]),
-    );
-    upstream
-        .expect_add_member()
-        .times(1)
-        .returning(|_, user, role, _| Ok(Some(member(user, role))));
-    let governance = governance(upstream);
-    let grant = || governance.provisioning().grant(entitlement(), principal(), context());
-    assert_eq!(grant().await.unwrap().outcome, Outcome::Granted);
-    let begun = Instant::now();
-    // It shows at the sixth reading: ours, late.
-    assert_eq!(grant().await.unwrap().outcome, Outcome::AlreadyExists);
-    assert!(begun.elapsed() <= WriteTimeouts::default().own_write_window);
-}
-
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_role_that_is_unknown_here_is_left_alone() {
-    let mut upstream = MockUpstream::new();
-    let owner = TeamMember {
-        role: ListedRole::Unknown("owner".into()),
-        ..member(user(), Role::Member)
-    };
-    reads(&mut upstream, [Ok(owner)]);
-    let receipt = governance(upstream)
-        .provisioning()
-        .revoke(entitlement(), principal(), context())
-        .await;
-    assert_eq!(receipt.unwrap_err().reason(), "UNEXPECTED_RESPONSE");
+    let bench = Bench::start().await;
+    let record = json!({ "user_id": bench.member, "role": "owner" });
+    bench.respond_once(Endpoint::TeamMember, record);
+    let revoked = bench.revoke(bench.member).await;
+    assert_eq!(revoked.unwrap_err().reason(), "UNEXPECTED_RESPONSE");
+    assert_eq!(bench.writes(), 0);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_row_from_long_ago_in_the_echo_of_a_post_was_there_already() {
-    let mut upstream = MockUpstream::new();
-    reads(&mut upstream, [Err(ApiErrorKind::NotFound)]);
-    upstream.expect_add_member().times(1).return_once(|_, user, role, _| {
-        Ok(Some(TeamMember {
-            created_at: Some("2023-03-14T00:45:16.215Z".to_owned()),
-            ..member(user, role)
-        }))
-    });
-    let receipt = grant(upstream).await;
-    assert_eq!(receipt.unwrap().outcome, Outcome::AlreadyExists);
+    let bench = Bench::start().await;
+    let echo = json!({ "user_id": bench.outsider, "role": "member", "created_at": "2023-03-14T00:45:16.215Z" });
+    bench.respond_once(Endpoint::AddTeamMember, echo);
+    let granted = bench.grant(bench.outsider).await;
+    assert_eq!(granted.unwrap().outcome, Outcome::AlreadyExists);
+    assert_eq!((bench.count(Endpoint::TeamMember), bench.writes()), (1, 1));
 }

@@ -78,7 +78,7 @@ impl Buildkite {
             return Ok(OwnerRole::Unknown);
         };
         // Deciding: an answer that is under way already may be older than the list's last window.
-        match self.upstream.person(owner.id, &call.uncoalesced()).await {
+        match self.client.organization_member(owner.id, &call.uncoalesced()).await {
             Ok(record) => Ok(owner_role(&record)),
             Err(ApiError {
                 kind: ApiErrorKind::Forbidden | ApiErrorKind::NotFound,

@@ -65,21 +65,21 @@ async fn people_teams_and_members_are_listed_and_read_one_by_one() {
         member,
         ..
     } = harness().await;
-    let people = client.people(Cursor::Start, 1_000, &call).await.unwrap();
+    let people = client.organization_members(Cursor::Start, 1_000, &call).await.unwrap();
     let teams = client.teams(Cursor::Start, 1_000, &call).await.unwrap();
-    let members = client.members(team, Cursor::Start, 1_000, &call).await.unwrap();
+    let members = client.team_members(team, Cursor::Start, 1_000, &call).await.unwrap();
     let (in_organization, in_team) = sandbox.with_organization(|organization| {
         let team = organization.team(team.uuid()).unwrap();
         (organization.people().len(), team.members().len())
     });
     assert_eq!((people.rows.len(), members.rows.len()), (in_organization, in_team));
     assert!(people.next.is_none() && teams.next.is_none() && members.next.is_none());
-    assert_eq!(client.person(member, &call).await.unwrap().id, member);
+    assert_eq!(client.organization_member(member, &call).await.unwrap().id, member);
     assert_eq!(
         client.team(team, &call).await.unwrap().slug.as_deref(),
         Some("platform")
     );
-    assert_eq!(client.member(team, member, &call).await.unwrap().user_id, member);
+    assert_eq!(client.team_member(team, member, &call).await.unwrap().user_id, member);
 }
 
 #[tokio::test]
@@ -102,19 +102,19 @@ async fn a_member_is_added_changed_and_removed() {
         })
     };
     let added = client
-        .add_member(team, outsider, Role::Member, &call)
+        .add_team_member(team, outsider, Role::Member, &call)
         .await
         .unwrap()
         .unwrap();
     assert_eq!((added.user_id, added.role.known()), (outsider, Some(Role::Member)));
     let changed = client
-        .change_role(team, outsider, Role::Maintainer, &call)
+        .change_team_member(team, outsider, Role::Maintainer, &call)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(changed.role.known(), Some(Role::Maintainer));
     assert!(held());
-    client.remove_member(team, outsider, &call).await.unwrap();
+    client.remove_team_member(team, outsider, &call).await.unwrap();
     assert!(!held());
 }
 

@@ -20,8 +20,8 @@ use crate::governance::rate_limit::{Bucket, BudgetState, LimitExceeded};
 use crate::governance::{CallContext, Lane};
 use crate::telemetry::metrics::LANE_WAIT;
 
-/// Grants a permit for each request to Buildkite.
-#[derive(Debug)]
+/// Grants a permit for each request to Buildkite. Clones share the budget.
+#[derive(Debug, Clone)]
 pub struct RateLimiter {
     shared: Arc<Shared>,
 }

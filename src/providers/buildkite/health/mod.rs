@@ -37,7 +37,7 @@ impl HealthSource for Buildkite {
         let context = Context {
             organization: self.organization_slug(),
             partial_visibility: self.partial_visibility,
-            clock_ahead: self.upstream.clock_ahead(),
+            clock_ahead: self.client.clock_ahead(),
             probe_in_progress: self.probe_lock.try_lock().is_err(),
             now: Timestamp::now(),
             governance: context,

@@ -81,7 +81,7 @@ impl Buildkite {
             None => is_due(seen.token.as_ref(), age),
         };
         if must_request {
-            return self.upstream.access_token(call).await.map(|_| ());
+            return self.client.access_token(call).await.map(|_| ());
         }
         last_outcome(seen.rejected.as_ref()).and(last_outcome(seen.token.as_ref()))
     }
@@ -91,14 +91,14 @@ impl Buildkite {
         if !is_due(seen.organization.as_ref(), age) {
             return last_outcome(seen.organization.as_ref());
         }
-        let outcome = self.upstream.organization(call).await.map(|_| ());
+        let outcome = self.client.organization(call).await.map(|_| ());
         if let Err(ApiError {
             kind: ApiErrorKind::NotFound,
             ..
         }) = &outcome
         {
             // The recorder keeps the response; it only adds detail to the sentence about the organization.
-            let _ = self.upstream.organizations(call).await;
+            let _ = self.client.organizations(call).await;
         }
         outcome
     }
@@ -106,14 +106,14 @@ impl Buildkite {
     /// An owner that the scopes hide is not a failure.
     async fn probe_owner(&self, seen: &Evidence, age: MaxAge, call: &CallContext) -> Result<(), ApiError> {
         if is_due(seen.user.as_ref(), age) {
-            tolerate_hidden(self.upstream.user(call).await.map(|_| ()))?;
+            tolerate_hidden(self.client.user(call).await.map(|_| ()))?;
         } else {
             tolerate_hidden(last_outcome(seen.user.as_ref()))?;
         }
         let owner = self.recorder.evidence().user.and_then(|seen| seen.outcome.ok());
         match owner {
             Some(owner) if is_due(seen.owner_role.as_ref(), age) => {
-                tolerate_hidden(self.upstream.person(owner.id, call).await.map(|_| ()))
+                tolerate_hidden(self.client.organization_member(owner.id, call).await.map(|_| ()))
             }
             Some(_) => tolerate_hidden(last_outcome(seen.owner_role.as_ref())),
             None => Ok(()),
@@ -123,13 +123,13 @@ impl Buildkite {
     /// One window shows that a list can be read. The recorder keeps a failure.
     async fn probe_members(&self, seen: &Evidence, age: MaxAge, call: &CallContext) {
         if is_due(seen.people.as_ref(), age) {
-            let _ = self.upstream.people(Cursor::Start, 1, call).await;
+            let _ = self.client.organization_members(Cursor::Start, 1, call).await;
         }
     }
 
     async fn probe_teams(&self, seen: &Evidence, age: MaxAge, call: &CallContext) {
         if is_due(seen.teams.as_ref(), age) {
-            let _ = self.upstream.teams(Cursor::Start, 1, call).await;
+            let _ = self.client.teams(Cursor::Start, 1, call).await;
         }
     }
 }

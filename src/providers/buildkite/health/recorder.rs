@@ -1,47 +1,32 @@
-//! Every response of Buildkite's is evidence: this wrapper records what ordinary traffic shows, so that most of health costs no
-//! request.
+//! Every response of Buildkite's is evidence: the recorder observes ordinary traffic, so that most of health costs no request.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::check::Check;
 use super::evidence::{Evidence, Observation};
-use crate::governance::rate_limit::BudgetState;
 use crate::governance::{CallContext, Lane};
+use crate::providers::buildkite::api::client::observer::{Completed, Observer};
 use crate::providers::buildkite::credential_status::owner_role;
-use crate::providers::buildkite::pagination::{Batch, Cursor};
-use crate::providers::buildkite::{
-    AccessToken, ApiError, ApiErrorKind, CurrentUser, Endpoint, Organization, OrganizationMember, Role, Team, TeamId,
-    TeamMember, Unavailability, Upstream, UserId,
-};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, OrganizationMember, Unavailability, UserId};
 
 /// Records every response as health evidence.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct EvidenceRecorder {
-    inner: Arc<dyn Upstream>,
     evidence: Mutex<Evidence>,
     changed: Arc<Notify>,
 }
 
 impl EvidenceRecorder {
-    pub(crate) fn new(inner: Arc<dyn Upstream>) -> Self {
-        Self {
-            inner,
-            evidence: Mutex::default(),
-            changed: Arc::default(),
-        }
-    }
-
     /// The evidence so far.
     pub(crate) fn evidence(&self) -> Evidence {
         self.lock().clone()
     }
 
-    /// The notifier behind [`Self::notify`].
+    /// The notifier behind [`Self::changed`].
     pub(crate) fn notifier(&self) -> Arc<Notify> {
         Arc::clone(&self.changed)
     }
@@ -55,27 +40,52 @@ impl EvidenceRecorder {
         self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn observe<T, F>(
-        &self,
-        call: &CallContext,
-        request: F,
-        keep: impl FnOnce(&mut Evidence, Observation<&T>) + Send,
-    ) -> Result<T, ApiError>
-    where
-        T: Send,
-        F: Future<Output = Result<T, ApiError>> + Send,
-    {
-        let begun = Instant::now();
-        let outcome = request.await;
-        if is_conclusive(&outcome, call) {
-            self.record(&outcome, begun, keep);
-        }
-        outcome
-    }
-
+    /// Records an outcome that is evidence; `keep` stores what the checks need of it.
     fn record<T>(
         &self,
-        outcome: &Result<T, ApiError>,
+        outcome: Result<&T, &ApiError>,
+        begun: Instant,
+        call: &CallContext,
+        keep: impl FnOnce(&mut Evidence, Observation<&T>),
+    ) {
+        if is_conclusive(outcome, call) {
+            self.keep(outcome, begun, keep);
+        }
+    }
+
+    /// Records the record of an organization member, and the role in it if the member owns the token.
+    fn record_member(
+        &self,
+        user: UserId,
+        outcome: Result<&OrganizationMember, &ApiError>,
+        begun: Instant,
+        call: &CallContext,
+    ) {
+        let owner = self
+            .lock()
+            .user
+            .as_ref()
+            .and_then(Observation::value)
+            .map(|owner| owner.id);
+        // The role is read from the owner's own record: an absent or unreadable record means that the role is unknown.
+        let hides_role = |error: &ApiError| {
+            matches!(
+                error.kind,
+                ApiErrorKind::NotFound | ApiErrorKind::Rejected(_) | ApiErrorKind::Unexpected(_)
+            )
+        };
+        if is_conclusive(outcome, call) || (owner == Some(user) && outcome.is_err_and(hides_role)) {
+            self.keep(outcome, begun, |evidence, seen| {
+                if owner == Some(user) {
+                    evidence.owner_role = Some(seen.map(owner_role));
+                }
+            });
+        }
+    }
+
+    fn keep<T>(
+        &self,
+        outcome: Result<&T, &ApiError>,
         begun: Instant,
         keep: impl FnOnce(&mut Evidence, Observation<&T>),
     ) {
@@ -83,7 +93,7 @@ impl EvidenceRecorder {
             at: Timestamp::now(),
             since: Instant::now(),
             latency: begun.elapsed(),
-            outcome: outcome.as_ref().map_err(Clone::clone),
+            outcome: outcome.map_err(Clone::clone),
         };
         let mut evidence = self.lock();
         evidence.record_acceptance(&seen().discard(), begun);
@@ -95,7 +105,7 @@ impl EvidenceRecorder {
 }
 
 /// Whether an outcome is evidence for a check, and not only about one row, one caller or a busy lane.
-fn is_conclusive<T>(outcome: &Result<T, ApiError>, call: &CallContext) -> bool {
+fn is_conclusive<T>(outcome: Result<&T, &ApiError>, call: &CallContext) -> bool {
     let Err(error) = outcome else {
         return true;
     };
@@ -128,160 +138,35 @@ fn record_list(evidence: &mut Evidence, endpoint: Endpoint, seen: Observation<()
     }
 }
 
-#[async_trait]
-impl Upstream for EvidenceRecorder {
-    fn organization_slug(&self) -> &str {
-        self.inner.organization_slug()
-    }
-
-    fn budget(&self) -> BudgetState {
-        self.inner.budget()
-    }
-
-    fn clock_ahead(&self) -> Option<SignedDuration> {
-        self.inner.clock_ahead()
-    }
-
-    fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
-        self.inner.forecast(lane, requests)
-    }
-
-    async fn access_token(&self, call: &CallContext) -> Result<AccessToken, ApiError> {
-        self.observe(call, self.inner.access_token(call), |evidence, seen| {
-            let is_rejected = matches!(&seen.outcome, Err(error) if error.kind == ApiErrorKind::TokenRejected);
-            if !is_rejected {
-                evidence.token = Some(seen.map(Clone::clone));
-            }
-        })
-        .await
-    }
-
-    async fn user(&self, call: &CallContext) -> Result<CurrentUser, ApiError> {
-        self.observe(call, self.inner.user(call), |evidence, seen| {
-            evidence.user = Some(seen.map(Clone::clone));
-        })
-        .await
-    }
-
-    async fn organization(&self, call: &CallContext) -> Result<Organization, ApiError> {
-        self.observe(call, self.inner.organization(call), |evidence, seen| {
-            evidence.organization = Some(seen.map(Clone::clone));
-        })
-        .await
-    }
-
-    async fn organizations(&self, call: &CallContext) -> Result<Vec<Organization>, ApiError> {
-        self.observe(call, self.inner.organizations(call), |evidence, seen| {
-            evidence.reachable_organizations = Some(seen.map(|reachable_organizations| {
-                reachable_organizations
-                    .iter()
-                    .map(|organization| organization.slug.clone())
-                    .collect()
-            }));
-        })
-        .await
-    }
-
-    async fn people(
-        &self,
-        from: Cursor,
-        enough: usize,
-        call: &CallContext,
-    ) -> Result<Batch<OrganizationMember>, ApiError> {
-        self.observe(call, self.inner.people(from, enough, call), |evidence, seen| {
-            record_list(evidence, Endpoint::OrganizationMembers, seen.discard());
-        })
-        .await
-    }
-
-    async fn person(&self, user: UserId, call: &CallContext) -> Result<OrganizationMember, ApiError> {
-        let begun = Instant::now();
-        let outcome = self.inner.person(user, call).await;
-        let owner = self
-            .lock()
-            .user
-            .as_ref()
-            .and_then(Observation::value)
-            .map(|owner| owner.id);
-        // The role is read from the owner's own record: an absent or unreadable record means that the role is unknown.
-        let hides_role = |error: &ApiError| {
-            matches!(
-                error.kind,
-                ApiErrorKind::NotFound | ApiErrorKind::Rejected(_) | ApiErrorKind::Unexpected(_)
-            )
-        };
-        if is_conclusive(&outcome, call) || (owner == Some(user) && outcome.as_ref().is_err_and(hides_role)) {
-            self.record(&outcome, begun, |evidence, seen| {
-                if owner == Some(user) {
-                    evidence.owner_role = Some(seen.map(owner_role));
+impl Observer for EvidenceRecorder {
+    fn observe(&self, call: &CallContext, begun: Instant, completed: Completed<'_>) {
+        match completed {
+            Completed::AccessToken(outcome) => self.record(outcome.as_ref(), begun, call, |evidence, seen| {
+                let is_rejected = matches!(&seen.outcome, Err(error) if error.kind == ApiErrorKind::TokenRejected);
+                if !is_rejected {
+                    evidence.token = Some(seen.map(Clone::clone));
                 }
-            });
+            }),
+            Completed::User(outcome) => self.record(outcome.as_ref(), begun, call, |evidence, seen| {
+                evidence.user = Some(seen.map(Clone::clone));
+            }),
+            Completed::Organization(outcome) => self.record(outcome.as_ref(), begun, call, |evidence, seen| {
+                evidence.organization = Some(seen.map(Clone::clone));
+            }),
+            Completed::Organizations(outcome) => self.record(outcome.as_ref(), begun, call, |evidence, seen| {
+                evidence.reachable_organizations = Some(seen.map(|organizations| {
+                    organizations
+                        .iter()
+                        .map(|organization| organization.slug.clone())
+                        .collect()
+                }));
+            }),
+            Completed::OrganizationMember(user, outcome) => self.record_member(user, outcome.as_ref(), begun, call),
+            Completed::Other(endpoint, outcome) => {
+                self.record(outcome.map(|()| &()), begun, call, |evidence, seen| {
+                    record_list(evidence, endpoint, seen.discard());
+                });
+            }
         }
-        outcome
-    }
-
-    async fn teams(&self, from: Cursor, enough: usize, call: &CallContext) -> Result<Batch<Team>, ApiError> {
-        self.observe(call, self.inner.teams(from, enough, call), |evidence, seen| {
-            record_list(evidence, Endpoint::Teams, seen.discard());
-        })
-        .await
-    }
-
-    async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, ApiError> {
-        let keep =
-            |evidence: &mut Evidence, seen: Observation<&Team>| record_list(evidence, Endpoint::Team, seen.discard());
-        self.observe(call, self.inner.team(team, call), keep).await
-    }
-
-    async fn members(
-        &self,
-        team: TeamId,
-        from: Cursor,
-        enough: usize,
-        call: &CallContext,
-    ) -> Result<Batch<TeamMember>, ApiError> {
-        self.observe(call, self.inner.members(team, from, enough, call), |evidence, seen| {
-            record_list(evidence, Endpoint::Members, seen.discard());
-        })
-        .await
-    }
-
-    async fn member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<TeamMember, ApiError> {
-        self.observe(call, self.inner.member(team, user, call), |evidence, seen| {
-            record_list(evidence, Endpoint::Member, seen.discard());
-        })
-        .await
-    }
-
-    async fn add_member(
-        &self,
-        team: TeamId,
-        user: UserId,
-        role: Role,
-        call: &CallContext,
-    ) -> Result<Option<TeamMember>, ApiError> {
-        self.observe(call, self.inner.add_member(team, user, role, call), |_, _| {})
-            .await
-    }
-
-    async fn change_role(
-        &self,
-        team: TeamId,
-        user: UserId,
-        role: Role,
-        call: &CallContext,
-    ) -> Result<Option<TeamMember>, ApiError> {
-        self.observe(call, self.inner.change_role(team, user, role, call), |_, _| {})
-            .await
-    }
-
-    async fn remove_member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<(), ApiError> {
-        self.observe(call, self.inner.remove_member(team, user, call), |_, _| {})
-            .await
-    }
-
-    async fn revoke_token(&self, call: &CallContext) -> Result<(), ApiError> {
-        // The reads that follow show its effect.
-        self.inner.revoke_token(call).await
     }
 }

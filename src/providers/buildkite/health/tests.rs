@@ -1,15 +1,15 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! When evidence is requested again, and how old a result is, with a sandbox and a clock that the test moves.
 
-use serde_json::json;
+use std::sync::mpsc;
+
 use tokio::time::{Instant, advance};
-use uuid::Uuid;
 
 use super::*;
 use crate::governance::health::{CheckResult, State};
 use crate::governance::{CallContext, Lane, PartialVisibility};
-use crate::providers::buildkite::pagination::{Batch, Cursor};
-use crate::providers::buildkite::upstream::MockUpstream;
-use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, Scope};
+use crate::providers::buildkite::Scope;
+use crate::providers::buildkite::pagination::Cursor;
+use crate::providers::buildkite::tests::{BodyStyle, Endpoint, Fault, FaultKind, OrganizationRole, client, sandbox};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_AGE: MaxAge = MaxAge {
@@ -17,35 +17,17 @@ const MAX_AGE: MaxAge = MaxAge {
     failure: Duration::from_secs(5),
 };
 
-/// An organization whose token belongs to a user of `role`; the list of teams has the outcome `teams`.
-fn buildkite(role: &'static str, mut teams: impl FnMut() -> Result<(), ApiErrorKind> + Send + 'static) -> Buildkite {
-    let mut upstream = MockUpstream::new();
-    let owner = Uuid::from_u128(1);
-    upstream.expect_organization_slug().return_const("acme".to_owned());
-    upstream.expect_clock_ahead().returning(|| None);
-    let scopes = ["read_user", "read_organizations", "read_teams"];
-    upstream
-        .expect_access_token()
-        .returning(move |_| Ok(serde_json::from_value(json!({ "uuid": owner, "scopes": scopes })).unwrap()));
-    upstream
-        .expect_user()
-        .returning(move |_| Ok(serde_json::from_value(json!({ "id": owner })).unwrap()));
-    upstream
-        .expect_organization()
-        .returning(move |_| Ok(serde_json::from_value(json!({ "id": owner, "slug": "acme" })).unwrap()));
-    upstream
-        .expect_person()
-        .returning(move |_, _| Ok(serde_json::from_value(json!({ "id": owner, "role": role })).unwrap()));
-    upstream.expect_people().returning(|_, _, _| Ok(Batch::default()));
-    upstream.expect_teams().returning(move |_, _, _| match teams() {
-        Ok(()) => Ok(Batch::default()),
-        Err(kind) => Err(ApiError {
-            endpoint: Endpoint::Teams,
-            kind,
-            message: None,
-        }),
-    });
-    Buildkite::new(Arc::new(upstream), PartialVisibility::Refuse, 1)
+/// Keeps the paused clock from moving by itself while tasks wait for the network: it stays as long as a blocking task runs.
+struct StoppedClock {
+    _stopped: mpsc::Sender<()>,
+}
+
+impl StoppedClock {
+    fn new() -> Self {
+        let (stopped, dropped) = mpsc::channel();
+        tokio::task::spawn_blocking(move || dropped.recv());
+        Self { _stopped: stopped }
+    }
 }
 
 fn result(buildkite: &Buildkite, check: Check) -> CheckResult {
@@ -56,12 +38,11 @@ fn result(buildkite: &Buildkite, check: Check) -> CheckResult {
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_list_is_requested_again_once_its_evidence_is_too_old() {
-    let requests = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&requests);
-    let buildkite = buildkite("admin", move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-        Err(ApiErrorKind::Forbidden)
-    });
+    let _clock = StoppedClock::new();
+    let sandbox = sandbox().await;
+    let forbidden = FaultKind::Status(http::StatusCode::FORBIDDEN, BodyStyle::Message);
+    let forbidden = sandbox.faults().add(Fault::new(Endpoint::Teams, forbidden));
+    let buildkite = Buildkite::new(client(&sandbox), PartialVisibility::Refuse, 1);
     let begun = Instant::now();
     for (seconds, expected, seen_after) in [(0, 1, 0), (2, 1, 0), (3, 2, 5)] {
         advance(Duration::from_secs(seconds)).await;
@@ -70,7 +51,7 @@ async fn a_failing_list_is_requested_again_once_its_evidence_is_too_old() {
         assert_eq!(listing.state, State::Unhealthy);
         let seen_after = Duration::from_secs(seen_after);
         assert_eq!(
-            (requests.load(Ordering::Relaxed), listing.seen_at.unwrap() - begun),
+            (forbidden.fired(), listing.seen_at.unwrap() - begun),
             (expected, seen_after)
         );
     }
@@ -78,12 +59,15 @@ async fn a_failing_list_is_requested_again_once_its_evidence_is_too_old() {
 
 #[tokio::test(start_paused = true)]
 async fn a_partial_view_is_as_old_as_the_role_of_the_owner_and_not_as_the_list() {
-    let buildkite = buildkite("member", || Ok(()));
+    let _clock = StoppedClock::new();
+    let sandbox = sandbox().await;
+    sandbox.edit(|organization| organization.set_role(sandbox.owner(), OrganizationRole::Member));
+    let buildkite = Buildkite::new(client(&sandbox), PartialVisibility::Refuse, 1);
     let begun = Instant::now();
     HealthSource::probe(&buildkite, MAX_AGE, TIMEOUT).await.unwrap();
     advance(Duration::from_secs(10)).await;
     let call = CallContext::new(Lane::Sync);
-    buildkite.upstream.teams(Cursor::Start, 1, &call).await.unwrap();
+    buildkite.client.teams(Cursor::Start, 1, &call).await.unwrap();
     let listing = result(&buildkite, Check::TeamListing);
     assert_eq!(
         (listing.state, listing.error.unwrap().reason(), listing.seen_at),

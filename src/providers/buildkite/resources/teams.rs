@@ -122,7 +122,7 @@ impl ResourceType for Teams {
     ) -> Result<Box<dyn Batch<Resource>>, Failure> {
         let batch = self
             .buildkite
-            .upstream
+            .client
             .teams(position(from)?, min_rows(amount), call)
             .await?;
         let buildkite = Arc::clone(&self.buildkite);
@@ -132,7 +132,7 @@ impl ResourceType for Teams {
     }
 
     async fn get(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure> {
-        let team = self.buildkite.upstream.team(id.into(), call).await?;
+        let team = self.buildkite.client.team(id.into(), call).await?;
         Ok(resource(team, self.buildkite.organization_slug()))
     }
 
@@ -144,7 +144,11 @@ impl ResourceType for Teams {
         call: &CallContext,
     ) -> Result<Box<dyn Batch<Holding>>, Failure> {
         let (from, min_rows) = (position(from)?, min_rows(amount));
-        let batch = self.buildkite.upstream.members(id.into(), from, min_rows, call).await?;
+        let batch = self
+            .buildkite
+            .client
+            .team_members(id.into(), from, min_rows, call)
+            .await?;
         Ok(converted(batch, holding))
     }
 
@@ -208,7 +212,7 @@ impl Assignable for Teams {
                 what,
             }))
         };
-        match self.buildkite.upstream.member(team, user, call).await {
+        match self.buildkite.client.team_member(team, user, call).await {
             Ok(member) if member.user_id != user => unexpected("the record of another person came".to_owned()),
             Ok(TeamMember {
                 role: ListedRole::Known(role),
@@ -230,11 +234,11 @@ impl Assignable for Teams {
 
     async fn write(&self, membership: Membership, write: Write, call: &CallContext) -> Result<WriteReply, Failure> {
         let (team, user) = ids(membership);
-        let upstream = &self.buildkite.upstream;
+        let client = &self.buildkite.client;
         let echo = match write {
-            Write::Add(level) => upstream.add_member(team, user, role(level), call).await,
-            Write::Change { to, .. } => upstream.change_role(team, user, role(to), call).await,
-            Write::Remove(_) => upstream.remove_member(team, user, call).await.map(|()| None),
+            Write::Add(level) => client.add_team_member(team, user, role(level), call).await,
+            Write::Change { to, .. } => client.change_team_member(team, user, role(to), call).await,
+            Write::Remove(_) => client.remove_team_member(team, user, call).await.map(|()| None),
         }?;
         let shown = echo.as_ref().filter(|row| row.user_id == user);
         Ok(match shown.and_then(|row| Some((row, level(row.role.known()?)))) {

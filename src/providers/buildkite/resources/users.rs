@@ -63,14 +63,16 @@ impl ResourceType for Users {
     ) -> Result<Box<dyn Batch<Resource>>, Failure> {
         let batch = self
             .buildkite
-            .upstream
-            .people(position(from)?, min_rows(amount), call)
+            .client
+            .organization_members(position(from)?, min_rows(amount), call)
             .await?;
         Ok(converted(batch, resource))
     }
 
     async fn get(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure> {
-        Ok(resource(self.buildkite.upstream.person(id.into(), call).await?))
+        Ok(resource(
+            self.buildkite.client.organization_member(id.into(), call).await?,
+        ))
     }
 
     async fn grants(

@@ -1,11 +1,13 @@
 //! One typed method per endpoint (reference, section 1).
 
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::Client;
+use super::observer::Completed;
 use super::transport::RequestKey;
 use crate::governance::CallContext;
-use crate::providers::buildkite::api::endpoint::Request;
+use crate::providers::buildkite::api::endpoint::{Endpoint, Request};
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind};
 use crate::providers::buildkite::api::ids::{Role, TeamId, UserId};
 use crate::providers::buildkite::api::types::{
@@ -20,7 +22,9 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn access_token(&self, call: &CallContext) -> Result<AccessToken, ApiError> {
-        self.read(Request::AccessToken, call).await
+        let request = self.read(Request::AccessToken, call);
+        self.observed(call, request, |outcome| Completed::AccessToken(outcome))
+            .await
     }
 
     /// The user that owns the token.
@@ -28,7 +32,8 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn user(&self, call: &CallContext) -> Result<CurrentUser, ApiError> {
-        self.read(Request::User, call).await
+        let request = self.read(Request::User, call);
+        self.observed(call, request, |outcome| Completed::User(outcome)).await
     }
 
     /// The organization.
@@ -36,7 +41,9 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn organization(&self, call: &CallContext) -> Result<Organization, ApiError> {
-        self.read(Request::Organization, call).await
+        let request = self.read(Request::Organization, call);
+        self.observed(call, request, |outcome| Completed::Organization(outcome))
+            .await
     }
 
     /// The first page of the organizations that the token can access; current tokens access at most one.
@@ -44,15 +51,19 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn organizations(&self, call: &CallContext) -> Result<Vec<Organization>, ApiError> {
-        self.read(Request::Organizations, call).await
+        let request = self.read(Request::Organizations, call);
+        self.observed(call, request, |outcome| Completed::Organizations(outcome))
+            .await
     }
 
     /// One member of the organization.
     ///
     /// # Errors
     /// As for every call: [`ApiError`].
-    pub async fn person(&self, user: UserId, call: &CallContext) -> Result<OrganizationMember, ApiError> {
-        self.read(Request::OrganizationMember(user), call).await
+    pub async fn organization_member(&self, user: UserId, call: &CallContext) -> Result<OrganizationMember, ApiError> {
+        let request = self.read(Request::OrganizationMember(user), call);
+        self.observed(call, request, |outcome| Completed::OrganizationMember(user, outcome))
+            .await
     }
 
     /// One team.
@@ -60,22 +71,24 @@ impl Client {
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn team(&self, team: TeamId, call: &CallContext) -> Result<Team, ApiError> {
-        self.read(Request::Team(team), call).await
+        let request = self.read(Request::Team(team), call);
+        self.observed(call, request, other(Endpoint::Team)).await
     }
 
     /// One member of a team.
     ///
     /// # Errors
     /// As for every call: [`ApiError`].
-    pub async fn member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<TeamMember, ApiError> {
-        self.read(Request::Member(team, user), call).await
+    pub async fn team_member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<TeamMember, ApiError> {
+        let request = self.read(Request::Member(team, user), call);
+        self.observed(call, request, other(Endpoint::Member)).await
     }
 
     /// The organization members from `cursor` on: at least `min_rows` rows, unless the list ends.
     ///
     /// # Errors
     /// As for every call: [`ApiError`].
-    pub async fn people(
+    pub async fn organization_members(
         &self,
         cursor: Cursor,
         min_rows: usize,
@@ -96,7 +109,7 @@ impl Client {
     ///
     /// # Errors
     /// As for every call: [`ApiError`].
-    pub async fn members(
+    pub async fn team_members(
         &self,
         team: TeamId,
         cursor: Cursor,
@@ -110,7 +123,7 @@ impl Client {
     ///
     /// # Errors
     /// As for every call: [`ApiError`]. The write is sent once; the caller has to find out whether it was applied.
-    pub async fn add_member(
+    pub async fn add_team_member(
         &self,
         team: TeamId,
         user: UserId,
@@ -118,14 +131,15 @@ impl Client {
         call: &CallContext,
     ) -> Result<Option<TeamMember>, ApiError> {
         let body = serde_json::json!({ "user_id": user.to_string(), "role": role });
-        self.write(Request::AddMember(team), Some(body), call).await
+        let request = self.write(Request::AddMember(team), Some(body), call);
+        self.observed(call, request, other(Endpoint::AddMember)).await
     }
 
     /// Changes a member's role.
     ///
     /// # Errors
     /// As for every call: [`ApiError`]. The write is sent once; the caller has to find out whether it was applied.
-    pub async fn change_role(
+    pub async fn change_team_member(
         &self,
         team: TeamId,
         user: UserId,
@@ -133,15 +147,17 @@ impl Client {
         call: &CallContext,
     ) -> Result<Option<TeamMember>, ApiError> {
         let body = serde_json::json!({ "role": role });
-        self.write(Request::ChangeRole(team, user), Some(body), call).await
+        let request = self.write(Request::ChangeRole(team, user), Some(body), call);
+        self.observed(call, request, other(Endpoint::ChangeRole)).await
     }
 
     /// Removes a user from a team.
     ///
     /// # Errors
     /// As for every call: [`ApiError`]. The write is sent once; the caller has to find out whether it was applied.
-    pub async fn remove_member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<(), ApiError> {
-        self.write(Request::RemoveMember(team, user), None, call)
+    pub async fn remove_team_member(&self, team: TeamId, user: UserId, call: &CallContext) -> Result<(), ApiError> {
+        let request = self.write(Request::RemoveMember(team, user), None, call);
+        self.observed(call, request, other(Endpoint::RemoveMember))
             .await
             .map(|_: Option<serde::de::IgnoredAny>| ())
     }
@@ -156,6 +172,21 @@ impl Client {
             .map(|_: Option<serde::de::IgnoredAny>| ())
     }
 
+    /// Sends a request and notifies the observer of its outcome.
+    async fn observed<T>(
+        &self,
+        call: &CallContext,
+        request: impl Future<Output = Result<T, ApiError>>,
+        completed: impl for<'a> FnOnce(&'a Result<T, ApiError>) -> Completed<'a>,
+    ) -> Result<T, ApiError> {
+        let begun = Instant::now();
+        let outcome = request.await;
+        if let Some(observer) = &self.observer {
+            observer.observe(call, begun, completed(&outcome));
+        }
+        outcome
+    }
+
     async fn list<R: Row + DeserializeOwned>(
         &self,
         request: Request,
@@ -163,26 +194,24 @@ impl Client {
         min_rows: usize,
         call: &CallContext,
     ) -> Result<Batch<R>, ApiError> {
-        pagination::read(
-            &ListRequest {
-                client: self,
-                request,
-                call,
-            },
-            cursor,
-            min_rows,
-        )
-        .await
+        let source = ListRequest {
+            client: self,
+            request,
+            call,
+        };
+        let rows = Box::pin(pagination::read(&source, cursor, min_rows));
+        self.observed(call, rows, other(request.endpoint())).await
     }
 
     /// Sends a read. Transient failures are retried, because a read has no effect.
     async fn read<T: DeserializeOwned>(&self, request: Request, call: &CallContext) -> Result<T, ApiError> {
-        self.with_retries(call, || async {
+        let attempt = || async {
             self.execute(RequestKey { request, window: None }, None, call)
                 .await?
                 .decode(request.endpoint())
-        })
-        .await
+        };
+        // Boxed: an exchange is large, and callers nest calls.
+        Box::pin(self.with_retries(call, attempt)).await
     }
 
     /// Sends a write once. The echoed row is returned if the body is a member row and the status is one documented
@@ -194,9 +223,14 @@ impl Client {
         call: &CallContext,
     ) -> Result<Option<T>, ApiError> {
         let key = RequestKey { request, window: None };
-        let response = self.execute(key, body.as_ref(), call).await?;
+        let response = Box::pin(self.execute(key, body.as_ref(), call)).await?;
         Ok(response.echo())
     }
+}
+
+/// A call whose value no observer needs.
+fn other<T>(endpoint: Endpoint) -> impl for<'a> FnOnce(&'a Result<T, ApiError>) -> Completed<'a> {
+    move |outcome| Completed::Other(endpoint, outcome.as_ref().map(|_| ()))
 }
 
 /// A request for a list, as a source of windows.

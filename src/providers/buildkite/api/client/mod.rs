@@ -1,8 +1,10 @@
 //! The HTTP client: `endpoints` has one typed method per endpoint, `execute` acquires a permit for each request
-//! and retries it, `single_flight` coalesces identical reads, `transport` sends the request.
+//! and retries it, `single_flight` coalesces identical reads, `transport` sends the request. An `observer` sees the
+//! response to each call.
 
 mod endpoints;
 pub(crate) mod execute;
+pub(crate) mod observer;
 pub(crate) mod single_flight;
 pub(crate) mod transport;
 
@@ -21,6 +23,7 @@ use crate::governance::rate_limit::BudgetState;
 use crate::providers::buildkite::budget::{BudgetOptions, RateLimiter};
 use crate::providers::buildkite::credential::token::{ApiToken, CredentialError};
 use crate::providers::buildkite::credential::token_file::Credential;
+use observer::Observer;
 use single_flight::SingleFlight;
 use transport::Transport;
 
@@ -62,14 +65,16 @@ pub enum ClientError {
     Http(#[from] reqwest::Error),
 }
 
-/// Buildkite's REST API for one organization, with one token.
-#[derive(Debug)]
+/// Buildkite's REST API for one organization, with one token. Clones share connections, the request budget, and reads
+/// in flight.
+#[derive(Debug, Clone)]
 pub struct Client {
     transport: Arc<Transport>,
     credential: Arc<Credential>,
     options: ClientOptions,
     limiter: RateLimiter,
-    reads: SingleFlight,
+    reads: Arc<SingleFlight>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Client {
@@ -121,9 +126,18 @@ impl Client {
             transport: Arc::new(transport),
             credential,
             limiter: RateLimiter::new(options.budget),
-            reads: SingleFlight::default(),
+            reads: Arc::default(),
             options,
+            observer: None,
         })
+    }
+
+    /// The same client, whose calls `observer` is notified of.
+    pub(crate) fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
+        Self {
+            observer: Some(observer),
+            ..self
+        }
     }
 
     /// The credential in use.
