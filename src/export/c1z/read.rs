@@ -1,4 +1,4 @@
-//! Reads the newest finished full run of a file back.
+//! Reads the newest finished full run of a file.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use super::super::diff::Snapshot;
 use super::{envelope, runs};
 use crate::proto::c1::connector::v2::Resource;
 
-/// Puts the grants of the newest finished full run, and the names of its resources, into `snapshot`.
+/// Adds the grants of the newest finished full run, and the names of its resources, to `snapshot`.
 ///
 /// # Errors
-/// Where it cannot be read, or holds no such run.
+/// `Refused` if the file cannot be read, or contains no such run.
 pub(in super::super) fn read(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), ExportError> {
     let scratch = tempfile::NamedTempFile::new().map_err(|error| ExportError::write(&std::env::temp_dir(), error))?;
     let (mut file, name) = scratch.into_parts();
@@ -34,7 +34,7 @@ pub(in super::super) fn read(path: &Path, snapshot: &mut Snapshot<'_>) -> Result
     });
     match read {
         Ok(true) => Ok(()),
-        Ok(false) => Err(ExportError::refused(path, "holds no full sync that was finished")),
+        Ok(false) => Err(ExportError::refused(path, "contains no finished full sync")),
         Err(error) => Err(ExportError::refused(path, format!("cannot be read: {error}"))),
     }
 }

@@ -1,4 +1,4 @@
-//! Reads a file of any format. What it is, its own bytes tell: a name may have changed on the way here.
+//! Reads a file of any format. The format is detected from the content, because files are renamed when they are copied.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -9,9 +9,9 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::csv::unquoted;
-use super::super::directory::{TEAM, USER};
+use super::super::csv::unescaped;
 use super::super::json::GRANTS;
+use super::super::names::{TEAM, USER};
 use super::super::{ExportError, c1z};
 use super::{Contents, Ids, Snapshot};
 use crate::proto::FILE_DESCRIPTOR_SET;
@@ -43,7 +43,7 @@ pub(super) fn read(path: &Path, ids: &mut Ids) -> Result<Contents, ExportError> 
     Ok(snapshot.contents)
 }
 
-/// Reads messages that were written as canonical JSON.
+/// Parses messages that were written as canonical JSON.
 struct Messages(DescriptorPool);
 
 impl Messages {
@@ -61,7 +61,7 @@ impl Messages {
     }
 }
 
-/// `jsonl`. A last line that does not end is one that was cut short.
+/// Reads `jsonl`. A last line without a line break is truncated.
 fn lines(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     let messages = Messages::new()?;
     let mut file = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
@@ -71,7 +71,7 @@ fn lines(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
         let row = if line.ends_with('\n') {
             self::line(&line, &messages, snapshot)
         } else {
-            Err("it is cut short".to_owned())
+            Err("it is truncated".to_owned())
         };
         row.map_err(|problem| format!("line {number}: {problem}"))?;
         line.clear();
@@ -91,7 +91,7 @@ fn line(line: &str, messages: &Messages, snapshot: &mut Snapshot<'_>) -> Result<
     Ok(())
 }
 
-/// The directory that `json` writes.
+/// Reads the directory that `json` writes.
 fn directory(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     let messages = Messages::new()?;
     let mut files: Vec<PathBuf> = fs::read_dir(path)
@@ -106,13 +106,13 @@ fn directory(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
             snapshot.resource(&messages.read::<Resource>(resource)?);
         }
     }
-    let grants = array(&path.join(GRANTS))?.ok_or_else(|| format!("it holds no {GRANTS}"))?;
+    let grants = array(&path.join(GRANTS))?.ok_or_else(|| format!("it contains no {GRANTS}"))?;
     grants
         .into_iter()
         .try_for_each(|row| messages.read(row).map(|row| grant(&row, snapshot)))
 }
 
-/// The array in a file; none where there is no such file.
+/// The array in a file; `None` if the file does not exist.
 fn array(path: &Path) -> Result<Option<Vec<Value>>, String> {
     let file = match File::open(path) {
         Ok(file) => BufReader::new(file),
@@ -131,7 +131,7 @@ fn grant(grant: &Grant, snapshot: &mut Snapshot<'_>) {
     }
 }
 
-/// A row of `csv`, by its header: columns may have been moved, and others added.
+/// A row of `csv`, read by its header: columns may have been moved or added.
 #[derive(Deserialize)]
 struct TableRow {
     resource_type: Option<String>,
@@ -161,7 +161,7 @@ fn table(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
         let row: TableRow = row.map_err(|error: csv::Error| error.to_string())?;
         let kind = row.resource_type.as_deref().unwrap_or(TEAM);
         let user = USER;
-        let name = |cell: &str| unquoted(cell).to_owned();
+        let name = |cell: &str| unescaped(cell).to_owned();
         snapshot.names(kind, &row.team_id, [name(&row.team_slug), name(&row.team_name)]);
         snapshot.names(user, &row.user_id, [name(&row.user_name), name(&row.user_email)]);
         snapshot.grant(&format!("{kind}:{}:{}", row.team_id, row.role), user, &row.user_id);
