@@ -1,4 +1,4 @@
-//! What cannot be made to happen over a real network, on a Buildkite of which every answer is chosen.
+//! Cases that a real network cannot produce on demand, with a Buildkite whose every response the test chooses.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ fn governance(upstream: MockUpstream) -> Arc<Governance> {
     Arc::new(govern(Arc::new(upstream), settings))
 }
 
-/// What becomes of a grant on this Buildkite.
+/// Grants a level on this Buildkite, and returns the result.
 async fn grant(upstream: MockUpstream) -> Result<ProvisioningResult, GovernanceError> {
     governance(upstream)
         .provisioning()
@@ -76,7 +76,7 @@ async fn grant(upstream: MockUpstream) -> Result<ProvisioningResult, GovernanceE
         .await
 }
 
-/// Reads answer these in turn.
+/// Makes consecutive reads return these results.
 fn reads(upstream: &mut MockUpstream, answers: impl IntoIterator<Item = Result<TeamMember, ApiErrorKind>>) {
     let mut order = Sequence::new();
     for answer in answers {
@@ -162,7 +162,7 @@ async fn what_somebody_undid_is_believed_ten_seconds_after_our_write_and_not_bef
     let grant = || governance.provisioning().grant(entitlement(), principal(), context());
     assert_eq!(grant().await.unwrap().outcome, Outcome::Granted);
     let begun = Instant::now();
-    // It shows at the sixth reading: ours, late.
+    // The write of this request becomes visible at the sixth read.
     assert_eq!(grant().await.unwrap().outcome, Outcome::AlreadyExists);
     assert!(begun.elapsed() <= WriteTimeouts::default().own_write_window);
 }
