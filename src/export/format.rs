@@ -9,7 +9,7 @@ pub enum Format {
     C1z,
     /// One JSON object per line, in the order of the sync
     Jsonl,
-    /// One table of grants: team, role and user
+    /// One table with a row for each role that a user holds in a team
     Csv,
     /// A directory with one JSON file per resource type, and `grants.json`
     Json,

@@ -60,7 +60,8 @@ impl SyncOptions {
     }
 
     fn includes(&self, resource_type: &ResourceTypeInfo) -> bool {
-        self.types.as_ref().is_none_or(|types| types.contains(&resource_type))
+        let types = self.types.as_ref();
+        types.is_none_or(|types| types.contains(&resource_type))
     }
 
     /// Whether grants are read: not if no principal type is included.

@@ -121,7 +121,7 @@ pub trait ResourceType: Debug + Send + Sync {
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError>;
 
     /// Reads and writes the type's levels; `None` if they cannot be changed.
-    #[allow(clippy::needless_lifetimes, reason = "mockall requires the lifetime to be named")]
+    #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
     fn assignable<'a>(&'a self) -> Option<&'a dyn Assignable>;
 }
 

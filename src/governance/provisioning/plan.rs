@@ -6,7 +6,7 @@
 //! | revoke | no change | remove, or change to the replacement level that the operator chose | no change: a revoke removes only the level that it names |
 //!
 //! A team has two levels, member and maintainer. A principal outside the organization cannot be recognised before a write is
-//! rejected: see [`super::execute`].
+//! rejected: see `execute`.
 
 use crate::governance::model::Level;
 
