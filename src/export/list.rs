@@ -41,7 +41,7 @@ impl ListQuery {
 /// The failure to read a complete list, a team that does not exist, or the failure of `each`. The rows so far are then incomplete.
 pub async fn list(
     governance: &Governance,
-    listed: &ListQuery,
+    query: &ListQuery,
     progress: &Progress,
     each: &mut dyn FnMut(&[&str]) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
@@ -51,7 +51,7 @@ pub async fn list(
         progress,
         each,
     };
-    match listed {
+    match query {
         ListQuery::Users(None) => listing.users(None).await,
         ListQuery::Users(Some(team)) => listing.members(team).await,
         ListQuery::Teams => listing.teams().await,

@@ -89,9 +89,9 @@ impl ResourceNames {
     pub fn named_grant(&self, grant: &Grant) -> NamedGrant {
         let entitlement = grant.entitlement.as_ref();
         let team = entitlement.and_then(|held| held.resource.as_ref()?.id.as_ref());
-        let (resource_type, team_id) = parts(team);
+        let (resource_type, team_id) = type_and_id(team);
         let principal = grant.principal.as_ref();
-        let (_, user_id) = parts(principal.and_then(|principal| principal.id.as_ref()));
+        let (_, user_id) = type_and_id(principal.and_then(|principal| principal.id.as_ref()));
         let (team_slug, team_name) = self.names(team_id).unwrap_or_default();
         let listed = self.names(user_id);
         let given = principal
@@ -112,7 +112,7 @@ impl ResourceNames {
 }
 
 /// A resource's type and id; empty if it has none.
-fn parts(id: Option<&ResourceId>) -> (&str, &str) {
+fn type_and_id(id: Option<&ResourceId>) -> (&str, &str) {
     id.map(|id| (id.resource_type.as_str(), id.resource.as_str()))
         .unwrap_or_default()
 }
@@ -120,7 +120,7 @@ fn parts(id: Option<&ResourceId>) -> (&str, &str) {
 /// The two names of a resource: name and e-mail address of a user, slug and name of any other type.
 pub(super) fn names(resource: &Resource) -> [String; 2] {
     let name = resource.display_name.clone();
-    if parts(resource.id.as_ref()).0 == USER {
+    if type_and_id(resource.id.as_ref()).0 == USER {
         [name, email(resource)]
     } else {
         [profile(resource, "slug"), name]

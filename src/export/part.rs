@@ -33,7 +33,7 @@ impl PartFile {
     /// `Refused` if `destination` is not a file, or the failure to write to its directory, for instance because another process is
     /// writing.
     pub(super) fn create(destination: &Path) -> Result<(Self, File), ExportError> {
-        let destination = resolved(destination)?;
+        let destination = resolve_links(destination)?;
         match fs::metadata(&destination) {
             Ok(metadata) if metadata.is_dir() => {
                 return Err(ExportError::refused(
@@ -49,8 +49,8 @@ impl PartFile {
             }
             _ => {}
         }
-        let part = part_of(&destination)?;
-        let stale = stale(&destination, &part)?;
+        let part = part_path(&destination)?;
+        let stale = lock_stale_part(&destination, &part)?;
         if stale.is_some() {
             fs::remove_file(&part).map_err(|error| ExportError::write(&part, error))?;
         }
@@ -75,12 +75,12 @@ impl PartFile {
             .mode(0o600)
             .open(&part);
         let file = made.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => busy(&destination),
+            io::ErrorKind::AlreadyExists => busy_error(&destination),
             _ => ExportError::write(&destination, error),
         })?;
         // On a file system without locks the job continues without one.
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            return Err(busy(&destination));
+            return Err(busy_error(&destination));
         }
         let metadata = file.metadata().map_err(|error| ExportError::write(&part, error))?;
         let inode = (metadata.dev(), metadata.ino());
@@ -109,14 +109,14 @@ impl PartFile {
     /// # Errors
     /// The failure to rename it. The destination is left unchanged.
     pub(super) fn publish(self) -> Result<(), ExportError> {
-        if !self.is_ours() {
-            return Err(busy(&self.destination));
+        if !self.is_own() {
+            return Err(busy_error(&self.destination));
         }
         fs::rename(&self.part, &self.destination).map_err(|error| ExportError::write(&self.destination, error))?;
         sync_parent(&self.destination)
     }
 
-    fn is_ours(&self) -> bool {
+    fn is_own(&self) -> bool {
         fs::symlink_metadata(&self.part).is_ok_and(|found| (found.dev(), found.ino()) == self.inode)
     }
 }
@@ -124,14 +124,14 @@ impl PartFile {
 impl Drop for PartFile {
     fn drop(&mut self) {
         // A published part no longer exists under its name, so this does nothing.
-        if !self.part.as_os_str().is_empty() && self.is_ours() {
+        if !self.part.as_os_str().is_empty() && self.is_own() {
             let _ = fs::remove_file(&self.part);
         }
     }
 }
 
 /// The part that a killed job left, locked so that only one job removes it; `None` if there is none.
-fn stale(destination: &Path, part: &Path) -> Result<Option<File>, ExportError> {
+fn lock_stale_part(destination: &Path, part: &Path) -> Result<Option<File>, ExportError> {
     loop {
         let flags = i32::try_from(OFlags::NOFOLLOW.bits() | OFlags::NONBLOCK.bits()).unwrap_or_default();
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(part) {
@@ -140,7 +140,7 @@ fn stale(destination: &Path, part: &Path) -> Result<Option<File>, ExportError> {
             Err(error) => return Err(ExportError::write(part, error)),
         };
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            return Err(busy(destination));
+            return Err(busy_error(destination));
         }
         let held = file.metadata().map_err(|error| ExportError::write(part, error))?;
         match fs::symlink_metadata(part) {
@@ -151,7 +151,7 @@ fn stale(destination: &Path, part: &Path) -> Result<Option<File>, ExportError> {
     }
 }
 
-fn busy(destination: &Path) -> ExportError {
+fn busy_error(destination: &Path) -> ExportError {
     ExportError::write(
         destination,
         io::Error::other("another process is writing it: wait until that process has ended"),
@@ -159,7 +159,7 @@ fn busy(destination: &Path) -> ExportError {
 }
 
 /// Resolves symbolic links, so that the target of a link is replaced and not the link.
-fn resolved(destination: &Path) -> Result<PathBuf, ExportError> {
+fn resolve_links(destination: &Path) -> Result<PathBuf, ExportError> {
     match fs::canonicalize(destination) {
         Ok(path) => Ok(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(destination.to_owned()),
@@ -168,7 +168,7 @@ fn resolved(destination: &Path) -> Result<PathBuf, ExportError> {
 }
 
 /// A hidden path in the directory of `destination`.
-fn hidden(destination: &Path, suffix: &str) -> Result<PathBuf, ExportError> {
+fn hidden_path(destination: &Path, suffix: &str) -> Result<PathBuf, ExportError> {
     let name = destination
         .file_name()
         .ok_or_else(|| ExportError::refused(destination, "has no name: give the path of a file"))?;
@@ -178,8 +178,8 @@ fn hidden(destination: &Path, suffix: &str) -> Result<PathBuf, ExportError> {
     Ok(destination.with_file_name(hidden))
 }
 
-fn part_of(destination: &Path) -> Result<PathBuf, ExportError> {
-    hidden(destination, ".part")
+fn part_path(destination: &Path) -> Result<PathBuf, ExportError> {
+    hidden_path(destination, ".part")
 }
 
 /// Flushes the directory, so that a rename survives a power failure.

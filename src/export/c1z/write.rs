@@ -97,7 +97,7 @@ impl Database {
     }
 
     fn resource(&mut self, resource: &Resource) -> rusqlite::Result<()> {
-        let (kind, id) = parts(resource.id.as_ref());
+        let (kind, id) = type_and_id(resource.id.as_ref());
         let (parent_kind, parent) = resource
             .parent_resource_id
             .as_ref()
@@ -122,7 +122,7 @@ impl Database {
     }
 
     fn entitlement(&mut self, entitlement: &Entitlement) -> rusqlite::Result<()> {
-        let (kind, id) = of(Some(entitlement));
+        let (kind, id) = resource_of(Some(entitlement));
         self.connection
             .prepare_cached(
                 "insert into v1_entitlements (resource_type_id, resource_id, external_id, data, sync_id, discovered_at) \
@@ -141,9 +141,10 @@ impl Database {
     }
 
     fn grant(&mut self, grant: &Grant) -> rusqlite::Result<()> {
-        let (kind, id) = of(grant.entitlement.as_ref());
+        let (kind, id) = resource_of(grant.entitlement.as_ref());
         let entitlement = grant.entitlement.as_ref().map(|held| held.id.as_str());
-        let (principal_kind, principal) = parts(grant.principal.as_ref().and_then(|principal| principal.id.as_ref()));
+        let (principal_kind, principal) =
+            type_and_id(grant.principal.as_ref().and_then(|principal| principal.id.as_ref()));
         let (expansion, data) = without_expansion(grant);
         let needs_expansion = expansion.is_some();
         self.connection
@@ -254,13 +255,13 @@ fn count(by_type: &mut BTreeMap<String, u64>, kind: &str) {
     }
 }
 
-fn parts(id: Option<&ResourceId>) -> (&str, &str) {
+fn type_and_id(id: Option<&ResourceId>) -> (&str, &str) {
     id.map(|id| (id.resource_type.as_str(), id.resource.as_str()))
         .unwrap_or_default()
 }
 
-fn of(entitlement: Option<&Entitlement>) -> (&str, &str) {
-    parts(entitlement.and_then(|entitlement| entitlement.resource.as_ref()?.id.as_ref()))
+fn resource_of(entitlement: Option<&Entitlement>) -> (&str, &str) {
+    type_and_id(entitlement.and_then(|entitlement| entitlement.resource.as_ref()?.id.as_ref()))
 }
 
 /// Splits a grant into its expansion and the rest: readers look for the expansion only in its own column.

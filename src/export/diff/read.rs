@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path, ids: &mut Ids) -> Result<Contents, ExportError> 
         .map_err(|error| unreadable(error.to_string()))?
         .is_dir()
     {
-        directory(path, &mut snapshot).map_err(unreadable)?;
+        read_directory(path, &mut snapshot).map_err(unreadable)?;
         return Ok(snapshot.contents);
     }
     let mut beginning = Vec::new();
@@ -36,9 +36,9 @@ pub(super) fn read(path: &Path, ids: &mut Ids) -> Result<Contents, ExportError> 
     if c1z::is_c1z(&beginning) {
         c1z::read(path, &mut snapshot)?;
     } else if beginning.starts_with(b"{") {
-        lines(path, &mut snapshot).map_err(unreadable)?;
+        read_lines(path, &mut snapshot).map_err(unreadable)?;
     } else {
-        table(path, &mut snapshot).map_err(unreadable)?;
+        read_table(path, &mut snapshot).map_err(unreadable)?;
     }
     Ok(snapshot.contents)
 }
@@ -62,14 +62,14 @@ impl Messages {
 }
 
 /// Reads `jsonl`. A last line without a line break is truncated.
-fn lines(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
+fn read_lines(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     let messages = Messages::new()?;
     let mut file = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
     let (mut line, mut number) = (String::new(), 0_u64);
     while file.read_line(&mut line).map_err(|error| error.to_string())? > 0 {
         number += 1;
         let row = if line.ends_with('\n') {
-            self::line(&line, &messages, snapshot)
+            read_row(&line, &messages, snapshot)
         } else {
             Err("it is truncated".to_owned())
         };
@@ -79,12 +79,12 @@ fn lines(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn line(line: &str, messages: &Messages, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
+fn read_row(line: &str, messages: &Messages, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     let mut fields: serde_json::Map<String, Value> = serde_json::from_str(line).map_err(|error| error.to_string())?;
     let kind = fields.remove("kind");
     match kind.as_ref().and_then(Value::as_str) {
         Some("resource") => snapshot.resource(&messages.read(fields.into())?),
-        Some("grant") => grant(&messages.read(fields.into())?, snapshot),
+        Some("grant") => add_grant(&messages.read(fields.into())?, snapshot),
         Some(_) => {}
         None => return Err("it has no `kind`".to_owned()),
     }
@@ -92,7 +92,7 @@ fn line(line: &str, messages: &Messages, snapshot: &mut Snapshot<'_>) -> Result<
 }
 
 /// Reads the directory that `json` writes.
-fn directory(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
+fn read_directory(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     let messages = Messages::new()?;
     let mut files: Vec<PathBuf> = fs::read_dir(path)
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
@@ -102,18 +102,18 @@ fn directory(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
         file.extension().is_some_and(|ending| ending == "json") && file.file_name().is_none_or(|name| name != GRANTS)
     };
     for file in files.iter().filter(is_of_resources) {
-        for resource in array(file)?.unwrap_or_default() {
+        for resource in read_array(file)?.unwrap_or_default() {
             snapshot.resource(&messages.read::<Resource>(resource)?);
         }
     }
-    let grants = array(&path.join(GRANTS))?.ok_or_else(|| format!("it contains no {GRANTS}"))?;
+    let grants = read_array(&path.join(GRANTS))?.ok_or_else(|| format!("it contains no {GRANTS}"))?;
     grants
         .into_iter()
-        .try_for_each(|row| messages.read(row).map(|row| grant(&row, snapshot)))
+        .try_for_each(|row| messages.read(row).map(|row| add_grant(&row, snapshot)))
 }
 
 /// The array in a file; `None` if the file does not exist.
-fn array(path: &Path) -> Result<Option<Vec<Value>>, String> {
+fn read_array(path: &Path) -> Result<Option<Vec<Value>>, String> {
     let file = match File::open(path) {
         Ok(file) => BufReader::new(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -124,7 +124,7 @@ fn array(path: &Path) -> Result<Option<Vec<Value>>, String> {
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn grant(grant: &Grant, snapshot: &mut Snapshot<'_>) {
+fn add_grant(grant: &Grant, snapshot: &mut Snapshot<'_>) {
     let principal = grant.principal.as_ref().and_then(|principal| principal.id.as_ref());
     if let (Some(held), Some(principal)) = (&grant.entitlement, principal) {
         snapshot.grant(&held.id, &principal.resource_type, &principal.resource);
@@ -148,7 +148,7 @@ struct TableRow {
     user_id: String,
 }
 
-fn table(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
+fn read_table(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     let mut table = csv::Reader::from_path(path).map_err(|error| error.to_string())?;
     let header = table.headers().map_err(|error| error.to_string())?;
     if ["role", "team_id", "user_id"]

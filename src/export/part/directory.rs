@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::{ExportError, busy, hidden, part_of, resolved, stale, sync_parent};
+use super::{ExportError, busy_error, hidden_path, lock_stale_part, part_path, resolve_links, sync_parent};
 
 /// The file that identifies a directory written by a sync.
 const MARKER: &str = "grants.json";
@@ -28,22 +28,22 @@ impl PartDirectory {
     /// `Refused` if `destination` exists and is neither empty nor a directory that a sync wrote, or the failure to write to its
     /// parent, for instance because another process is writing.
     pub(in super::super) fn create(destination: &Path) -> Result<Self, ExportError> {
-        let destination = resolved(destination)?;
-        let (part, old) = (part_of(&destination)?, hidden(&destination, ".old")?);
+        let destination = resolve_links(destination)?;
+        let (part, old) = (part_path(&destination)?, hidden_path(&destination, ".old")?);
         recover(&destination, &old)?;
         reject_foreign_files(&destination)?;
-        let held = stale(&destination, &part)?;
+        let held = lock_stale_part(&destination, &part)?;
         if held.is_some() {
             remove(&part).map_err(|error| ExportError::write(&part, error))?;
         }
         let made = DirBuilder::new().mode(0o700).create(&part);
         made.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => busy(&destination),
+            io::ErrorKind::AlreadyExists => busy_error(&destination),
             _ => ExportError::write(&destination, error),
         })?;
         let lock = File::open(&part).map_err(|error| ExportError::write(&part, error))?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-            return Err(busy(&destination));
+            return Err(busy_error(&destination));
         }
         Ok(Self {
             destination,
@@ -100,7 +100,7 @@ fn exchange(part: &Path, destination: &Path) -> io::Result<()> {
 
 /// For file systems that cannot exchange: between the two renames the destination is absent, and [`recover`] restores it.
 fn replace_in_two_steps(part: &Path, destination: &Path) -> io::Result<()> {
-    let old = hidden(destination, ".old").map_err(io::Error::other)?;
+    let old = hidden_path(destination, ".old").map_err(io::Error::other)?;
     fs::rename(destination, &old)?;
     if let Err(error) = fs::rename(part, destination) {
         fs::rename(&old, destination)?;
