@@ -4,7 +4,7 @@ mod printer;
 
 use super::CommandError;
 use super::job::{Job, JobArgs};
-use crate::export::{self, Listed, Progress};
+use crate::export::{self, ListQuery, Progress};
 use crate::providers::buildkite::resources;
 use printer::Printer;
 
@@ -67,7 +67,7 @@ pub(super) async fn run(args: &ListArgs) -> Result<(), CommandError> {
 
 impl ListArgs {
     /// What to list, once it was made sure that each option goes with it.
-    fn listed(&self) -> Result<Listed, CommandError> {
+    fn listed(&self) -> Result<ListQuery, CommandError> {
         let refused = |problem: &str| Err(CommandError::Refused(problem.to_owned()));
         if self.team.is_some() && !matches!(self.what, What::Users | What::Grants) {
             return refused("--team: goes with `list grants` and `list users` only");
@@ -80,10 +80,10 @@ impl ListArgs {
             return refused(&format!("--type: {problem}"));
         }
         Ok(match self.what {
-            What::Users => Listed::Users(self.team.clone()),
-            What::Teams => Listed::Teams,
-            What::Grants => Listed::Grants(self.team.clone()),
-            What::Resources => Listed::Resources(self.kind.clone()),
+            What::Users => ListQuery::Users(self.team.clone()),
+            What::Teams => ListQuery::Teams,
+            What::Grants => ListQuery::Grants(self.team.clone()),
+            What::Resources => ListQuery::Resources(self.kind.clone()),
         })
     }
 }

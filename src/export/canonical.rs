@@ -1,4 +1,4 @@
-//! Messages as canonical protobuf JSON, what their `Any` fields hold included.
+//! Messages as canonical protobuf JSON, including the contents of their `Any` fields.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! `csv`: one table of grants for people and their spreadsheets.
+//! `csv`: one table of grants, for spreadsheets.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::output::Complete;
-use super::{Directory, ExportError, Membership, Row, Sink};
+use super::{ExportError, NamedGrant, ResourceNames, Row, Sink};
 
 /// The columns, in their order.
 pub const COLUMNS: [&str; 7] = [
@@ -19,7 +19,7 @@ pub const COLUMNS: [&str; 7] = [
     "user_id",
 ];
 
-impl Membership {
+impl NamedGrant {
     /// The cells under [`COLUMNS`].
     #[must_use]
     pub fn cells(&self) -> [&str; 7] {
@@ -35,14 +35,14 @@ impl Membership {
     }
 }
 
-/// Writes tables of which no cell is a formula to a spreadsheet.
+/// Writes tables in which no cell is a formula to a spreadsheet.
 pub struct Cells<W: Write>(csv::Writer<W>);
 
 impl<W: Write> Cells<W> {
     /// Begins a table with its header.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// The failure to write the header.
     pub fn begin(out: W, header: &[&str]) -> io::Result<Self> {
         let mut table = csv::Writer::from_writer(out);
         table.write_record(header)?;
@@ -52,30 +52,30 @@ impl<W: Write> Cells<W> {
     /// Writes a row.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// The failure to write the row.
     pub fn row(&mut self, cells: &[&str]) -> io::Result<()> {
         for cell in cells {
-            self.0.write_field(harmless(cell).as_bytes())?;
+            self.0.write_field(escaped(cell).as_bytes())?;
         }
         Ok(self.0.write_record(None::<&[u8]>)?)
     }
 
-    /// Ends the table.
+    /// Flushes the table and returns the writer.
     ///
     /// # Errors
-    /// Where what is left of it cannot be written.
+    /// The failure to write the buffered rows.
     pub fn end(self) -> io::Result<W> {
         self.0.into_inner().map_err(csv::IntoInnerError::into_error)
     }
 }
 
-/// Whether a spreadsheet would compute a cell that begins like this.
+/// Whether a spreadsheet would evaluate the cell as a formula.
 fn is_formula(cell: &str) -> bool {
     cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
 }
 
-/// A cell that could be a formula, quoted by a leading apostrophe, which spreadsheets take for "this is text".
-fn harmless(cell: &str) -> Cow<'_, str> {
+/// Escapes a cell that could be a formula by a leading apostrophe, which marks text in spreadsheets.
+fn escaped(cell: &str) -> Cow<'_, str> {
     if is_formula(cell) {
         format!("'{cell}").into()
     } else {
@@ -83,8 +83,8 @@ fn harmless(cell: &str) -> Cow<'_, str> {
     }
 }
 
-/// A cell as it was before [`harmless`].
-pub(super) fn unquoted(cell: &str) -> &str {
+/// Reverts [`escaped`].
+pub(super) fn unescaped(cell: &str) -> &str {
     cell.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(cell)
 }
 
@@ -92,7 +92,7 @@ pub(super) fn unquoted(cell: &str) -> &str {
 pub(super) struct Table {
     path: PathBuf,
     cells: Cells<BufWriter<File>>,
-    directory: Directory,
+    names: ResourceNames,
 }
 
 impl Table {
@@ -101,7 +101,7 @@ impl Table {
         Ok(Self {
             path: path.to_owned(),
             cells,
-            directory: Directory::default(),
+            names: ResourceNames::default(),
         })
     }
 }
@@ -109,11 +109,11 @@ impl Table {
 impl Sink for Table {
     fn write(&mut self, row: Row<'_>) -> Result<(), ExportError> {
         match row {
-            Row::Resource(resource) => self.directory.add(resource),
+            Row::Resource(resource) => self.names.add(resource),
             Row::Grant(grant) => {
-                let membership = self.directory.membership(grant);
+                let named = self.names.named_grant(grant);
                 self.cells
-                    .row(&membership.cells())
+                    .row(&named.cells())
                     .map_err(|error| ExportError::write(&self.path, error))?;
             }
             Row::ResourceType(_) | Row::Entitlement(_) => {}
@@ -148,7 +148,7 @@ mod tests {
     #[case("'quoted'", "'quoted'")]
     #[case("", "")]
     fn no_cell_is_a_formula_and_every_cell_is_read_back(#[case] cell: &str, #[case] written: &str) {
-        assert_eq!(harmless(cell), written);
-        assert_eq!(unquoted(written), cell);
+        assert_eq!(escaped(cell), written);
+        assert_eq!(unescaped(written), cell);
     }
 }

@@ -1,18 +1,18 @@
-//! What ends a job.
+//! The errors of jobs.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::governance::GovernanceError;
 
-/// Why a file was not written, or not read.
+/// Why a job failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// Buildkite could not be read.
     #[error(transparent)]
     Read(#[from] GovernanceError),
-    /// A team that was named does not exist.
-    #[error("no team has the slug `{0}`: `list teams` shows which there are")]
+    /// No team has the given name.
+    #[error("no team has the slug `{0}`: `list teams` shows the existing ones")]
     NoSuchTeam(String),
     /// The file could not be written.
     #[error("{} cannot be written: {source}", path.display())]
@@ -22,12 +22,12 @@ pub enum ExportError {
         /// Why.
         source: io::Error,
     },
-    /// What is at the path is left as it is, because it is not what the job writes or reads.
+    /// The file or directory at the path is not one that the job writes or reads, so it is left unchanged.
     #[error("{} {problem}", path.display())]
     Refused {
         /// The file.
         path: PathBuf,
-        /// What it is, and what to do.
+        /// The problem, and the remedy.
         problem: String,
     },
 }
@@ -41,7 +41,7 @@ impl ExportError {
         }
     }
 
-    /// A failure of the database that becomes `path`.
+    /// A failure of the database of `path`.
     pub(super) fn database(path: &Path, source: rusqlite::Error) -> Self {
         Self::write(path, io::Error::other(source))
     }

@@ -7,20 +7,20 @@ use std::path::Path;
 pub enum Format {
     /// The file of the Baton ecosystem, version 1
     C1z,
-    /// One JSON object a line, in the order of the sync
+    /// One JSON object per line, in the order of the sync
     Jsonl,
-    /// One table of who holds which role in which team
+    /// One table with a row for each role that a user holds in a team
     Csv,
-    /// A directory with one JSON file a resource type, and `grants.json`
+    /// A directory with one JSON file per resource type, and `grants.json`
     Json,
 }
 
 impl Format {
-    /// The format that a path's ending names, in any case; none where it names none.
+    /// The format that a path's extension names, in any case; `None` if it names none.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
-        let ending = path.extension()?.to_str()?.to_ascii_lowercase();
-        match ending.as_str() {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        match extension.as_str() {
             "c1z" => Some(Self::C1z),
             "jsonl" => Some(Self::Jsonl),
             "csv" => Some(Self::Csv),

@@ -1,4 +1,4 @@
-//! `json`: a directory with one array of messages a resource type, and one of grants.
+//! `json`: a directory with one array of messages for each resource type, and one of grants.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -15,7 +15,7 @@ use super::{ExportError, Row, Sink};
 pub(super) const GRANTS: &str = "grants.json";
 
 pub(super) struct Files {
-    place: PathBuf,
+    destination: PathBuf,
     canonical: Canonical,
     directory: PathBuf,
     /// Each resource type's id, and its array: the file `users.json` for the type `user`.
@@ -24,11 +24,11 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Begins the files in `directory`, which will be at `place`.
-    pub(super) fn begin(place: &Path, directory: &Path) -> Result<Self, ExportError> {
-        let failed = |error| ExportError::write(place, error);
+    /// Begins the files in `directory`, which is moved to `destination` later.
+    pub(super) fn begin(destination: &Path, directory: &Path) -> Result<Self, ExportError> {
+        let failed = |error| ExportError::write(destination, error);
         Ok(Self {
-            place: place.to_owned(),
+            destination: destination.to_owned(),
             canonical: Canonical::new().map_err(failed)?,
             directory: directory.to_owned(),
             resources: Vec::new(),
@@ -55,7 +55,7 @@ impl Sink for Files {
             // Entitlements follow from the resource types and the resources.
             Row::Entitlement(_) => Ok(()),
         };
-        written.map_err(|error| ExportError::write(&self.place, error))
+        written.map_err(|error| ExportError::write(&self.destination, error))
     }
 }
 
@@ -65,11 +65,11 @@ impl Complete for Files {
         arrays
             .chain([self.grants])
             .try_for_each(Array::end)
-            .map_err(|error| ExportError::write(&self.place, error))
+            .map_err(|error| ExportError::write(&self.destination, error))
     }
 }
 
-/// An array that is written as its elements come.
+/// An array that is written element by element.
 struct Array {
     out: BufWriter<File>,
     element: Vec<u8>,

@@ -1,4 +1,4 @@
-//! `jsonl`: one object a line, in the order of the sync: `kind`, then the message's own fields.
+//! `jsonl`: one object per line, in the order of the sync: `kind`, then the message's own fields.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -34,7 +34,7 @@ impl Lines {
             Row::Entitlement(message) => canonical.append(message, line).map(|()| "entitlement"),
             Row::Grant(message) => canonical.append(message, line).map(|()| "grant"),
         }?;
-        // None of these messages has a field of this name, so it is put before the others.
+        // None of these messages has a field named `kind`, so it can precede the others.
         let fields = line.strip_prefix(b"{").unwrap_or_default();
         let comma = if fields.starts_with(b"}") { "" } else { "," };
         write!(self.out, "{{\"kind\":\"{kind}\"{comma}")?;

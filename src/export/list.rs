@@ -1,28 +1,28 @@
-//! Parts of the organization as rows of texts, for a screen.
+//! Lists of the organization as rows of texts, for a terminal.
 
 use std::collections::HashSet;
 
-use super::directory::names;
-use super::{COLUMNS, Directory, ExportError, Progress, Reader, Stage};
+use super::names::names;
+use super::{COLUMNS, ExportError, Progress, Reader, ResourceNames, Stage};
 use crate::governance::Governance;
 use crate::governance::model::{Catalog, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::proto::c1::connector::v2 as proto;
 use crate::wire::rows;
 
-/// What is listed.
+/// The list to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listed {
-    /// Everybody in the organization, or in the team with this slug or id.
+pub enum ListQuery {
+    /// The users in the organization, or in the team with this slug or id.
     Users(Option<String>),
     /// Every team.
     Teams,
-    /// Who holds which role in which team, or in the team with this slug or id.
+    /// The grants in all teams, or in the team with this slug or id.
     Grants(Option<String>),
     /// The resources of every type, or of the type with this id.
     Resources(Option<String>),
 }
 
-impl Listed {
+impl ListQuery {
     /// The columns of the rows.
     #[must_use]
     pub fn columns(&self) -> &'static [&'static str] {
@@ -35,28 +35,28 @@ impl Listed {
     }
 }
 
-/// Hands every row to `each`: one text for each of the columns.
+/// Passes every row to `each`: one text for each of the columns.
 ///
 /// # Errors
-/// What keeps a list from being read whole, a team that does not exist, or the failure of `each`. The rows so far are then no list.
+/// The failure to read a complete list, a team that does not exist, or the failure of `each`. The rows so far are then incomplete.
 pub async fn list(
-    access: &Governance,
-    listed: &Listed,
+    governance: &Governance,
+    query: &ListQuery,
     progress: &Progress,
     each: &mut dyn FnMut(&[&str]) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let mut listing = Listing {
-        reader: Reader::begin(access, progress),
-        catalog: access.listings().catalog(),
+        reader: Reader::begin(governance, progress),
+        catalog: governance.listings().catalog(),
         progress,
         each,
     };
-    match listed {
-        Listed::Users(None) => listing.users(None).await,
-        Listed::Users(Some(team)) => listing.members(team).await,
-        Listed::Teams => listing.teams().await,
-        Listed::Grants(team) => listing.grants(team.as_deref()).await,
-        Listed::Resources(only) => listing.resources(only.as_deref()).await,
+    match query {
+        ListQuery::Users(None) => listing.users(None).await,
+        ListQuery::Users(Some(team)) => listing.members(team).await,
+        ListQuery::Teams => listing.teams().await,
+        ListQuery::Grants(team) => listing.grants(team.as_deref()).await,
+        ListQuery::Resources(only) => listing.resources(only.as_deref()).await,
     }
 }
 
@@ -68,7 +68,7 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// Users; all of them, or these.
+    /// All users, or only these.
     async fn users(&mut self, only: Option<HashSet<ResourceId>>) -> Result<(), ExportError> {
         let print = &mut *self.each;
         let mut each = |user: Resource| {
@@ -111,10 +111,10 @@ impl Listing<'_> {
 
     /// The grants of all teams, or of one.
     async fn grants(&mut self, only: Option<&str>) -> Result<(), ExportError> {
-        let mut directory = Directory::default();
+        let mut names_by_id = ResourceNames::default();
         for users in self.catalog.of_kind(ResourceKind::User) {
             let each = |user| {
-                directory.add(&rows::resource(user));
+                names_by_id.add(&rows::resource(user));
                 Ok(())
             };
             self.reader.resources(users, each).await?;
@@ -125,7 +125,7 @@ impl Listing<'_> {
         };
         let ids: Vec<_> = teams.iter().map(|team| team.id).collect();
         for team in teams {
-            directory.add(&rows::resource(team));
+            names_by_id.add(&rows::resource(team));
         }
         self.progress.begin(Stage::Members);
         self.progress.expect(ids.len());
@@ -135,8 +135,8 @@ impl Listing<'_> {
                 None => self.reader.grants(team).await?,
             };
             for grant in &grants {
-                let membership = directory.membership(&rows::grant(grant));
-                (self.each)(&membership.cells())?;
+                let named = names_by_id.named_grant(&rows::grant(grant));
+                (self.each)(&named.cells())?;
             }
         }
         Ok(())

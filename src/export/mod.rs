@@ -1,32 +1,32 @@
-//! Jobs that end: a sync of the organization into a file, and what two such files differ by.
+//! Jobs: a sync of the organization into a file, and the difference between two such files.
 //!
-//! [`sync`] reads the organization in the order of the protocol's own syncer and hands every row to a [`Sink`] as soon as it
-//! is known, so memory does not grow with the organization. [`Output`] is a sink that leaves a file (`c1z`, `jsonl`, `csv`) or a
-//! directory (`json`) that is complete or not there: it is written beside its place and moved there at the end (`place`).
-//! [`diff`] reads any of them back, [`SyncedRows`] finds single rows of a c1z. Nothing here knows a command line or a server.
+//! [`sync`] reads the organization in the order of the Baton SDK's syncer and passes every row to a [`Sink`] as soon as it is
+//! known, so memory does not grow with the organization. [`Output`] is a sink that writes a file (`c1z`, `jsonl`, `csv`) or a
+//! directory (`json`) which is complete or absent: it is written under a temporary name and renamed at the end (`part`).
+//! [`diff`] reads any of them, [`SyncedRows`] finds single rows of a c1z. This module knows neither the command line nor a server.
 
 mod c1z;
 mod canonical;
 mod csv;
 pub mod diff;
-mod directory;
 mod error;
 mod format;
 mod json;
 mod jsonl;
 mod list;
+mod names;
 mod output;
-mod place;
+mod part;
 mod progress;
 mod sync;
 
 pub use c1z::SyncedRows;
 pub(crate) use canonical::Canonical;
 pub use csv::{COLUMNS, Cells};
-pub use directory::{Directory, Membership};
 pub use error::ExportError;
 pub use format::Format;
-pub use list::{Listed, list};
+pub use list::{ListQuery, list};
+pub use names::{NamedGrant, ResourceNames};
 pub use output::Output;
 pub use progress::{Progress, Stage, Status};
 pub use sync::{Counts, Reader, RunType, SyncOptions, sync};
@@ -38,19 +38,19 @@ use crate::proto::c1::connector::v2::{Entitlement, Grant, Resource, ResourceType
 pub enum Row<'a> {
     /// A resource type.
     ResourceType(&'a ResourceType),
-    /// A user, a team.
+    /// A resource, such as a user or a team.
     Resource(&'a Resource),
-    /// A role in a team.
+    /// A level of a resource.
     Entitlement(&'a Entitlement),
-    /// A user who holds a role.
+    /// A level that a principal holds.
     Grant(&'a Grant),
 }
 
-/// Takes the rows of a sync, in its order: resource types, resources, entitlements, grants.
+/// Receives the rows of a sync, in its order: resource types, resources, entitlements, grants.
 pub trait Sink: Send {
-    /// Takes one row.
+    /// Writes one row.
     ///
     /// # Errors
-    /// Where the row cannot be kept, for instance because the disk is full. The sync ends then.
+    /// The failure to write the row, for instance because the disk is full. It ends the sync.
     fn write(&mut self, row: Row<'_>) -> Result<(), ExportError>;
 }

@@ -1,4 +1,4 @@
-//! A sync's file, from the refusal of a wrong place to the complete file in it.
+//! The file of a sync: checks the path, writes the rows in a format, and publishes the complete file.
 
 use std::fmt;
 use std::io;
@@ -8,16 +8,16 @@ use super::c1z::Database;
 use super::csv::Table;
 use super::json::Files;
 use super::jsonl::Lines;
-use super::place::{PartDirectory, PartFile};
+use super::part::{PartDirectory, PartFile};
 use super::{ExportError, Format, Row, RunType, Sink};
 
-/// A sink whose rows become a file.
+/// A sink that writes a file.
 pub(super) trait Complete: Sink {
-    /// Writes what is left and waits until everything is on the disk. This may take some seconds.
+    /// Writes the rest and waits until the file is on the disk. This may take some seconds.
     fn complete(self: Box<Self>) -> Result<(), ExportError>;
 }
 
-/// A file that is being written. Dropping it leaves the place as it was.
+/// A file that is being written. Dropping it leaves the path unchanged.
 pub struct Output {
     part: Part,
     writer: Box<dyn Complete>,
@@ -30,11 +30,10 @@ enum Part {
 
 impl Output {
     /// Begins a file of this format at `path`, for a run of this type. An existing c1z keeps its two newest finished full runs;
-    /// anything else that a sync wrote is replaced.
+    /// any other file of a sync is replaced.
     ///
     /// # Errors
-    /// [`ExportError::Refused`] where what is at `path` would be lost; otherwise where nothing can be written there. Either way it is
-    /// as it was.
+    /// [`ExportError::Refused`] if the file at `path` would be lost, or the failure to write there. The path is left unchanged.
     pub fn open(path: &Path, format: Format, run: RunType) -> Result<Self, ExportError> {
         let output = match format {
             Format::C1z => {
@@ -43,17 +42,17 @@ impl Output {
             }
             Format::Jsonl => {
                 let (part, file) = PartFile::create(path)?;
-                let writer = Lines::begin(part.place(), file)?;
+                let writer = Lines::begin(part.destination(), file)?;
                 Self::new(Part::File(part), writer)
             }
             Format::Csv => {
                 let (part, file) = PartFile::create(path)?;
-                let writer = Table::begin(part.place(), file)?;
+                let writer = Table::begin(part.destination(), file)?;
                 Self::new(Part::File(part), writer)
             }
             Format::Json => {
                 let part = PartDirectory::create(path)?;
-                let writer = Files::begin(part.place(), part.path())?;
+                let writer = Files::begin(part.destination(), part.path())?;
                 Self::new(Part::Directory(part), writer)
             }
         };
@@ -67,27 +66,27 @@ impl Output {
         }
     }
 
-    /// Where the file will be.
+    /// The path of the complete file.
     #[must_use]
-    pub fn place(&self) -> PathBuf {
+    pub fn destination(&self) -> PathBuf {
         match &self.part {
-            Part::File(part) => part.place().to_owned(),
-            Part::Directory(part) => part.place().to_owned(),
+            Part::File(part) => part.destination().to_owned(),
+            Part::Directory(part) => part.destination().to_owned(),
         }
     }
 
-    /// Completes the file, waits until it is on the disk, and moves it to its place. Dropping the future leaves the place as it was.
+    /// Completes the file, waits until it is on the disk, and renames it. Dropping the future leaves the path unchanged.
     ///
     /// # Errors
-    /// Where it cannot be written. The place is as it was.
+    /// The failure to write or rename the file. The path is left unchanged.
     pub async fn finish(self) -> Result<(), ExportError> {
-        let place = self.place();
+        let destination = self.destination();
         let Self { part, writer } = self;
-        // Compressing and waiting for the disk would hold up everything else on this thread. The part stays here, so that its name
-        // goes with this future.
+        // Compressing and waiting for the disk would block the runtime's thread. The part stays here, so that dropping this future
+        // removes it.
         tokio::task::spawn_blocking(move || writer.complete())
             .await
-            .map_err(|error| ExportError::write(&place, io::Error::other(error)))??;
+            .map_err(|error| ExportError::write(&destination, io::Error::other(error)))??;
         match part {
             Part::File(part) => part.publish(),
             Part::Directory(part) => part.publish(),
@@ -104,7 +103,7 @@ impl Sink for Output {
 impl fmt::Debug for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Output")
-            .field("place", &self.place())
+            .field("destination", &self.destination())
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! How far a job is, for whoever shows it.
+//! The progress of a job, for display.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,21 +6,21 @@ use tokio::time::Instant;
 
 use crate::governance::{Governance, Lane};
 
-/// What a job does at the moment.
+/// The current stage of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stage {
     /// Nothing was read yet.
     #[default]
     Beginning,
-    /// The organization's users are read.
+    /// Reads the organization's users.
     Users,
-    /// Its teams are read.
+    /// Reads its teams.
     Teams,
-    /// The members of the teams are read.
+    /// Reads the members of the teams.
     Members,
-    /// Everything was read, and the file is completed.
+    /// Completes the file, after everything was read.
     Writing,
-    /// A change is decided on, made and confirmed.
+    /// Plans, makes and confirms a change.
     Changing,
 }
 
@@ -38,7 +38,7 @@ impl Stage {
         }
     }
 
-    /// The lane on which its requests wait.
+    /// The lane of its requests.
     fn lane(self) -> Lane {
         match self {
             Self::Changing => Lane::Provisioning,
@@ -47,70 +47,70 @@ impl Stage {
     }
 }
 
-/// Counts a job's work. Shared between the job and whoever shows it.
+/// Counts a job's work. Shared between the job and the display.
 #[derive(Debug, Default)]
-pub struct Progress(Mutex<Counted>);
+pub struct Progress(Mutex<Counters>);
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Counted {
+struct Counters {
     stage: Stage,
     rows: u64,
     teams_read: u32,
     teams: Option<u32>,
 }
 
-/// How far a job is at a moment.
+/// The progress of a job at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Status {
-    /// What it does.
+    /// The current stage.
     pub stage: Stage,
     /// Rows of this stage so far.
     pub rows: u64,
-    /// Teams whose members were read.
+    /// The number of teams whose members were read.
     pub teams_read: u32,
-    /// How many teams there are, once that is known.
+    /// The number of teams, once it is known.
     pub teams: Option<u32>,
     /// Requests sent to Buildkite.
     pub requests: u64,
-    /// When the last request is likely to have its turn; none where that is not known, or no rate limit is in the way.
+    /// When the last request is expected to be sent; `None` if that is not known, or if no rate limit delays it.
     pub done_at: Option<Instant>,
-    /// Until when a rate limit keeps everything waiting.
+    /// When the rate limit that delays all requests resets, if one does.
     pub waiting_until: Option<Instant>,
 }
 
 impl Progress {
-    /// The stage that was begun.
+    /// Begins a stage.
     pub fn begin(&self, stage: Stage) {
         let mut counted = self.lock();
         counted.stage = stage;
         counted.rows = 0;
     }
 
-    /// Rows were read.
+    /// Counts rows that were read.
     pub(super) fn read(&self, rows: usize) {
         self.lock().rows += u64::try_from(rows).unwrap_or_default();
     }
 
-    /// The members of so many teams are to be read.
+    /// Sets the number of teams whose members are to be read.
     pub(super) fn expect(&self, teams: usize) {
         self.lock().teams = u32::try_from(teams).ok();
     }
 
-    /// The members of a team were read.
+    /// Counts a team whose members were read.
     pub(super) fn team_read(&self) {
         self.lock().teams_read += 1;
     }
 
-    /// How far the job is, with what the request budget of `access` adds to that.
+    /// The progress of the job, with the state of the request budget of `governance`.
     #[must_use]
-    pub fn status(&self, access: &Governance) -> Status {
+    pub fn status(&self, governance: &Governance) -> Status {
         let counted = *self.lock();
-        let budget = access.budget();
+        let budget = governance.budget();
         let left = counted.teams.map(|teams| teams.saturating_sub(counted.teams_read));
         let reading = !matches!(counted.stage, Stage::Writing);
         let done_at = left
             .filter(|left| reading && *left > 0)
-            .and_then(|left| access.forecast(Lane::Sync, left));
+            .and_then(|left| governance.forecast(Lane::Sync, left));
         let is_waiting = |(lane, waiting): (Lane, usize)| lane == counted.stage.lane() && waiting > 0;
         let waits = reading && budget.in_flight == 0 && budget.waiting.into_iter().any(is_waiting);
         Status {
@@ -120,12 +120,12 @@ impl Progress {
             teams: counted.teams,
             requests: budget.sent,
             done_at,
-            waiting_until: waits.then(|| access.forecast(counted.stage.lane(), 1)).flatten(),
+            waiting_until: waits.then(|| governance.forecast(counted.stage.lane(), 1)).flatten(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Counted> {
-        // Plain numbers: a panic elsewhere left nothing half done.
+    fn lock(&self) -> MutexGuard<'_, Counters> {
+        // The counters are plain numbers: a panic while they were locked leaves no inconsistent state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

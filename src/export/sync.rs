@@ -1,4 +1,4 @@
-//! One sync: everything that the organization holds, in the order of the protocol's own syncer.
+//! One sync: all rows of the organization, in the order of the Baton SDK's syncer.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,10 +10,10 @@ use crate::governance::{CallContext, Governance, GovernanceError, Lane, Page};
 use crate::proto::c1::connector::v2 as proto;
 use crate::wire::rows;
 
-/// What a sync reads; by default everything.
+/// The scope of a sync; by default everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SyncOptions {
-    /// Only resources of these types, and no grant to a principal of another; none for all types.
+    /// Only resources of these types, and only grants to principals of these types; `None` for all types.
     pub types: Option<Vec<&'static ResourceTypeInfo>>,
     /// Only these resources, each with its entitlements and grants; empty for all.
     pub targets: Vec<ResourceId>,
@@ -23,7 +23,7 @@ pub struct SyncOptions {
     pub skip_entitlements_and_grants: bool,
 }
 
-/// What a run of a sync is worth to its readers.
+/// The completeness of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunType {
     /// Everything.
@@ -35,7 +35,7 @@ pub enum RunType {
 }
 
 impl RunType {
-    /// The name in a c1z.
+    /// The run type's name in a c1z.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ impl RunType {
 }
 
 impl SyncOptions {
-    /// What a run with these options is.
+    /// The type of a run with these options.
     #[must_use]
     pub fn run_type(&self) -> RunType {
         if !self.targets.is_empty() {
@@ -64,14 +64,14 @@ impl SyncOptions {
         types.is_none_or(|types| types.contains(&resource_type))
     }
 
-    /// Whether grants are read: not if none of the types that hold levels is included.
+    /// Whether grants are read: not if no principal type is included.
     fn reads_grants(&self, catalog: &Catalog) -> bool {
         let mut principals = catalog.principals();
-        !self.skip_grants && !self.skip_entitlements_and_grants && principals.any(|holder| self.includes(holder))
+        !self.skip_grants && !self.skip_entitlements_and_grants && principals.any(|principal| self.includes(principal))
     }
 }
 
-/// How many rows of each kind a sync had.
+/// The number of rows of each kind in a sync.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Users.
@@ -93,22 +93,22 @@ impl Counts {
     }
 }
 
-/// Reads the organization and hands every row to `sink`, once and as soon as it is known.
+/// Reads the organization and passes every row to `sink`, once and as soon as it is known.
 ///
 /// # Errors
-/// What keeps the organization from being read whole, or the sink's own failure. The rows so far are then worth nothing.
+/// The failure to read the complete organization, or the failure of the sink. The rows so far must then be discarded.
 pub async fn sync(
-    access: &Governance,
+    governance: &Governance,
     options: &SyncOptions,
     sink: &mut dyn Sink,
     progress: &Progress,
 ) -> Result<Counts, ExportError> {
-    let catalog = access.listings().catalog();
+    let catalog = governance.listings().catalog();
     for resource_type in catalog.types().iter().filter(|known| options.includes(known)) {
         sink.write(Row::ResourceType(&rows::resource_type(resource_type)))?;
     }
     let mut run = Run {
-        reader: Reader::begin(access, progress),
+        reader: Reader::begin(governance, progress),
         options,
         sink,
         counts: Counts::default(),
@@ -121,7 +121,7 @@ pub async fn sync(
     Ok(run.counts)
 }
 
-/// A sync under way.
+/// A sync in progress.
 struct Run<'a> {
     reader: Reader<'a>,
     options: &'a SyncOptions,
@@ -137,7 +137,7 @@ impl Run<'_> {
             sink,
             counts,
         } = self;
-        let catalog = reader.access.listings().catalog();
+        let catalog = reader.governance.listings().catalog();
         let mut with_grants = Vec::new();
         for resource_type in catalog.types().iter().filter(|known| options.includes(known)) {
             let each = |resource: Resource| {
@@ -172,7 +172,7 @@ impl Run<'_> {
         self.reader.progress.expect(self.options.targets.len());
         for target in self.options.targets.iter().filter(|target| known.insert(**target)) {
             match self.target(*target).await {
-                // Proven absent. The protocol's own syncer passes over such a target too.
+                // The target is proven absent. The Baton SDK's syncer skips such a target too.
                 Err(ExportError::Read(error @ GovernanceError::ResourceNotFound { .. })) => {
                     tracing::warn!("sync: {error}; this resource is left out");
                 }
@@ -187,10 +187,10 @@ impl Run<'_> {
         if !self.options.includes(target.resource_type) {
             return Ok(());
         }
-        let Reader { access, call, .. } = &self.reader;
-        let listings = access.listings();
+        let Reader { governance, call, .. } = &self.reader;
+        let listings = governance.listings();
         let resource = rows::resource(listings.resource(target, call).await?);
-        // Read before anything of the resource is written: one that goes away meanwhile is left out completely.
+        // Read the grants before the resource is written: a resource that is deleted in between is left out completely.
         let grants = if target.resource_type.has_grants() && self.options.reads_grants(listings.catalog()) {
             self.reader.grants_of_one(target).await?
         } else {
@@ -206,12 +206,12 @@ impl Run<'_> {
         if self.options.skip_entitlements_and_grants {
             return Ok(());
         }
-        // An entitlement holds the name of its resource.
+        // An entitlement contains the name of its resource.
         let named = proto::Resource {
             display_name: name.to_owned(),
             ..proto::Resource::default()
         };
-        let catalog = self.reader.access.listings().catalog();
+        let catalog = self.reader.governance.listings().catalog();
         for level in resource.resource_type.levels {
             let id = EntitlementId { resource, level };
             let entitlement = rows::entitlement(&named, id, catalog.principals());
@@ -230,11 +230,11 @@ impl Run<'_> {
     }
 }
 
-/// Reads whole lists, page by page, as one sync with an id of its own: what it will read next is read ahead, on the lane of
-/// syncs. Dropping it ends the sync.
+/// Reads complete lists, page by page, as one sync with its own id, on the lane of syncs. The lists that follow are prefetched.
+/// Dropping it ends the sync.
 #[derive(Debug)]
 pub struct Reader<'a> {
-    access: &'a Governance,
+    governance: &'a Governance,
     progress: &'a Progress,
     id: String,
     call: CallContext,
@@ -243,19 +243,19 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Begins a sync.
     #[must_use]
-    pub fn begin(access: &'a Governance, progress: &'a Progress) -> Self {
+    pub fn begin(governance: &'a Governance, progress: &'a Progress) -> Self {
         Self {
-            access,
+            governance,
             progress,
             id: new_sync_id(),
             call: CallContext::new(Lane::Sync),
         }
     }
 
-    /// Hands every resource of a type to `each`, once.
+    /// Passes every resource of a type to `each`, once.
     ///
     /// # Errors
-    /// What keeps the list from being read completely, or the failure of `each`.
+    /// The failure to read the complete list, or the failure of `each`.
     pub async fn resources(
         &mut self,
         resource_type: &'static ResourceTypeInfo,
@@ -267,11 +267,11 @@ impl<'a> Reader<'a> {
         });
         let (mut token, mut known) = (String::new(), HashSet::new());
         loop {
-            let listings = self.access.listings();
+            let listings = self.governance.listings();
             let page = listings.resources(resource_type, &token, None, &self.id, &self.call);
             let Page { rows, next } = page.await?;
             self.progress.read(rows.len());
-            // A list that changes while it is read may repeat a row.
+            // A list that changes while it is read can repeat a row.
             rows.into_iter()
                 .filter(|resource| known.insert(resource.id.id))
                 .try_for_each(&mut each)?;
@@ -282,27 +282,27 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The grants of a resource, while those of the resources that follow it in the list are read ahead.
+    /// The grants of a resource. The grants of the resources that follow it in the list are prefetched.
     ///
     /// # Errors
-    /// What keeps the list from being read completely.
+    /// The failure to read the complete list.
     pub async fn grants(&mut self, resource: ResourceId) -> Result<Vec<Grant>, ExportError> {
         let grants = self.all_grants(resource, &self.id).await?;
         self.progress.team_read();
         Ok(grants)
     }
 
-    /// The grants of the only resource that is read: nothing is read ahead.
+    /// The grants of a resource, without prefetching those of others.
     ///
     /// # Errors
-    /// What keeps the list from being read completely.
+    /// The failure to read the complete list.
     pub async fn grants_of_one(&self, resource: ResourceId) -> Result<Vec<Grant>, ExportError> {
         self.all_grants(resource, "").await
     }
 
-    /// A whole resource at a time: of two rows about one principal, on any pages, the later one is current.
+    /// Reads all grants of a resource. If two rows are about one principal, on any pages, the later one is current.
     async fn all_grants(&self, resource: ResourceId, sync: &str) -> Result<Vec<Grant>, ExportError> {
-        let listings = self.access.listings();
+        let listings = self.governance.listings();
         let Page { mut rows, next } = listings.grants(resource, "", None, sync, &self.call).await?;
         self.progress.read(rows.len());
         if next.is_empty() {
@@ -331,7 +331,7 @@ impl<'a> Reader<'a> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        self.access.listings().end_sync(&self.id);
+        self.governance.listings().end_sync(&self.id);
     }
 }
 

@@ -101,7 +101,7 @@ impl CallContext {
         self
     }
 
-    /// Sets a deadline of our own: past it the error says that Buildkite did not respond, not that the deadline of
+    /// Sets a deadline of the connector. The error after it says that Buildkite did not respond, not that the deadline of
     /// the caller passed.
     #[must_use]
     pub fn with_probe_timeout(mut self, deadline: Instant) -> Self {

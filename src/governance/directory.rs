@@ -1,5 +1,6 @@
-//! The directory: the names of resources that lists showed, for messages and records, and the users by e-mail address, as of the
-//! last complete list of users.
+//! The directory: names of listed resources, for messages and records, and users by e-mail address.
+//!
+//! The e-mail index is that of the most recent complete list of users. A caller states how fresh it has to be.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,12 +14,12 @@ use super::model::{Principal, Resource, ResourceId, ResourceKind};
 /// Names that are kept; larger than any known organization.
 const MAX_NAMES: usize = 200_000;
 
-/// How fresh the list of users has to be.
+/// The required freshness of the list of users.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Freshness {
-    /// The one that is kept, unless it is older than this.
+    /// The cached list, unless it is older than this.
     YoungerThan(std::time::Duration),
-    /// One whose reading began at this moment or later: concurrent callers share one reading.
+    /// A list whose read began at this moment or later. Concurrent callers share one read.
     ReadAfter(Instant),
 }
 
@@ -30,9 +31,9 @@ type ByEmail = HashMap<String, Vec<ResourceId>>;
 pub(crate) struct Directory {
     /// Whether the names of users are recorded: only provisioning needs them.
     records_users: bool,
-    /// Slugs of teams, e-mails of users. Nothing is decided by them.
+    /// Slugs of teams and e-mail addresses of users: for texts only, never for a decision.
     handles: Mutex<HashMap<ResourceId, String>>,
-    /// The users that were read last, and when that reading began.
+    /// The users that were read last, and when that read began.
     users: AsyncMutex<Option<(Instant, ByEmail)>>,
 }
 
@@ -68,7 +69,7 @@ impl Directory {
         handles.get(&resource).cloned()
     }
 
-    /// A user as messages name them: by the e-mail that the caller used or that is known, else by id.
+    /// A user's name in messages: the e-mail address that the request used or that a list showed, else the id.
     pub(crate) fn user_label(&self, principal: &Principal) -> String {
         match principal {
             Principal::Email(email) => email.clone(),
@@ -79,7 +80,7 @@ impl Directory {
         }
     }
 
-    /// A resource as messages name it.
+    /// A resource's name in messages: its handle if a list showed one, else the id.
     pub(crate) fn resource_label(&self, resource: ResourceId) -> String {
         let ResourceId { resource_type, id } = resource;
         match self.handle(resource) {
@@ -88,7 +89,10 @@ impl Directory {
         }
     }
 
-    /// Every user with the address, in a list that is fresh enough; `read` reads it anew if the kept one is not.
+    /// Every user with the address, in a list that is fresh enough; `read` reads a new one if the cached list is too old.
+    ///
+    /// # Errors
+    /// The failure of `read`.
     pub(crate) async fn users_with_email<F>(
         &self,
         email: &str,

@@ -1,13 +1,13 @@
-//! What can go wrong, in the words of governance: one variant a row of the design's error table.
+//! The errors of governance: one variant for each row of the design's error table.
 //!
-//! [`crate::grpc::services`] turns each into a gRPC status in one place. A message is one sentence that tells an operator what to
-//! do; it holds no token and no address.
+//! `wire::status` turns each into a gRPC status, in one place. A message is one sentence with the cause and the remedy, and it
+//! never contains a token.
 
 use crate::governance::model::ResourceId;
 use crate::governance::rate_limit::LimitExceeded;
 use crate::governance::sync::page_token::PageTokenError;
 
-/// Why a question was not answered or a request not carried out.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GovernanceError {
     /// 401.
@@ -28,7 +28,7 @@ pub enum GovernanceError {
     Forbidden {
         /// The name of the request.
         endpoint: &'static str,
-        /// Buildkite's own words.
+        /// Buildkite's message.
         message: Option<String>,
     },
     /// 404 on the organization.
@@ -39,21 +39,21 @@ pub enum GovernanceError {
         /// The configured slug.
         organization: String,
     },
-    /// A list answered 404 while the organization is readable.
+    /// A list responds with 404 although the organization is readable.
     #[error("{endpoint}: buildkite answers 404 although the organization is readable: enable teams for it")]
     TeamsUnavailable {
         /// The name of the request.
         endpoint: &'static str,
     },
-    /// The token's owner is no organization admin.
+    /// The token's owner is not an organization admin.
     #[error(
-        "the token's owner {owner} is no organization admin and is not shown secret teams: use an admin's token, or set --partial-visibility allow"
+        "the token's owner {owner} is not an organization admin and is not shown secret teams: use an admin's token, or set --partial-visibility allow"
     )]
     PartialVisibility {
         /// The owner's e-mail or name.
         owner: String,
     },
-    /// A resource that answers 404 and is not proven absent.
+    /// A resource that responds with 404 and is not proven absent.
     #[error("{} {} answers 404 and is not proven gone: it may be hidden from the token's owner", .resource.resource_type, .resource.id)]
     ResourceUnreachable {
         /// The resource.
@@ -65,49 +65,49 @@ pub enum GovernanceError {
         /// The resource.
         resource: ResourceId,
     },
-    /// A person outside, or an e-mail that leads to no one.
-    #[error("{person} is not in the buildkite organization: invite them first")]
+    /// A user outside the organization, or an e-mail address that no user has.
+    #[error("{user} is not in the buildkite organization: invite them first")]
     UserNotInOrganization {
-        /// The person's e-mail or id.
-        person: String,
+        /// The user's e-mail address or id.
+        user: String,
     },
-    /// An e-mail that leads to several people.
-    #[error("{holders} people in the buildkite organization have the e-mail {email}: name the person by their user id")]
+    /// An e-mail address that several users have.
+    #[error("{users} users in the buildkite organization have the e-mail {email}: give the user id instead")]
     AmbiguousPrincipal {
         /// The address.
         email: String,
-        /// How many have it.
-        holders: usize,
+        /// The number of users that have it.
+        users: usize,
     },
     /// Writes are off.
     #[error("provisioning is off: start the connector with --provisioning or BUILDKITE_CONNECTOR_PROVISIONING=true")]
     ProvisioningDisabled,
-    /// A guard of the operator's, or of the connector's own power, forbids the change.
+    /// A protection forbids the change: the operator's, or the one against locking the connector out.
     #[error("{guard}")]
     Protected {
-        /// What is protected, by which setting.
+        /// What is protected, and by which setting.
         guard: String,
     },
     /// The audit record of a change cannot be written, so the change is not made.
     #[error(
-        "the audit record cannot be written ({why}), so the change is not carried out: see to --audit-file or BUILDKITE_CONNECTOR_AUDIT_FILE"
+        "the audit record cannot be written ({why}), so the change is not carried out: check --audit-file or BUILDKITE_CONNECTOR_AUDIT_FILE"
     )]
     AuditUnavailable {
         /// Why.
         why: String,
     },
-    /// A refusal by Buildkite that reading again did not explain.
-    #[error("{endpoint}: buildkite refuses it{}", quoted(.message.as_ref()))]
+    /// Buildkite rejected the request, and another read did not explain why.
+    #[error("{endpoint}: buildkite rejects the request{}", quoted(.message.as_ref()))]
     Rejected {
         /// The name of the request.
         endpoint: &'static str,
-        /// Buildkite's own words.
+        /// Buildkite's message.
         message: Option<String>,
     },
     /// The budget is used up for longer than the call can wait.
     #[error("the buildkite rate limit is used up: wait for its reset")]
     RateLimited(LimitExceeded),
-    /// Buildkite could not be asked.
+    /// Buildkite could not be reached, or did not respond usably.
     #[error("{endpoint}: {why}: try again, and see https://www.buildkitestatus.com if it lasts")]
     Unavailable {
         /// The name of the request.
@@ -115,35 +115,35 @@ pub enum GovernanceError {
         /// Why.
         why: String,
     },
-    /// An answer of another shape than documented.
+    /// A response that differs from the documentation.
     #[error("{endpoint}: {what}: check the api base and the proxies in between, and report it if both are right")]
     Unexpected {
         /// The name of the request.
         endpoint: &'static str,
-        /// What came.
+        /// What was received.
         what: String,
     },
     /// The caller's deadline passed.
-    #[error("the caller's deadline passed before buildkite was done: allow the call more time")]
+    #[error("the caller's deadline passed before buildkite responded: allow the call more time")]
     DeadlineExceeded,
-    /// The process ends, and the write was not begun.
-    #[error("the connector is ending and begins nothing new: try again in a moment")]
+    /// The process is shutting down, and the write was not started.
+    #[error("the connector is shutting down and starts nothing new: try again in a moment")]
     ShuttingDown,
-    /// Whoever asked for a write is gone, and it was not begun.
-    #[error("the caller is gone, and nothing was changed")]
+    /// The caller of a write disconnected before the write was started.
+    #[error("the caller disconnected, and nothing was changed")]
     Abandoned,
-    /// The caller sent something wrong.
+    /// The request is invalid.
     #[error("{problem}")]
     Invalid {
         /// The field of the request.
         field: &'static str,
-        /// What is wrong with it and what would be right.
+        /// What is wrong with it, and what is accepted.
         problem: String,
     },
 }
 
 impl GovernanceError {
-    /// The reason by which machines know this error: in a status' `ErrorInfo` and in the audit record.
+    /// The machine-readable reason: in the `ErrorInfo` of a status, and in the audit record.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {

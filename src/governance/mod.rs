@@ -1,8 +1,8 @@
-//! Governance in plain Rust: who can hold what, what is listed, what a grant or a revoke does, and when a response is believed.
+//! Governance in plain Rust: the resources and levels of an organization, their lists, and what a grant or a revoke does.
 //!
-//! This module knows neither the wire nor a provider. It is given a [`provider::Provider`], and [`crate::grpc::services`] and
-//! [`crate::export`] call it. Its rule above all others: trouble is never reported as absence. Every listing is complete or an
-//! error, an empty one is confirmed, and "not found" is said only of what was proven absent.
+//! This module knows neither the wire nor a provider. It owns the seam, [`provider`], which a provider implements;
+//! [`crate::grpc::services`] and [`crate::export`] call it. Its first rule: a failure is never reported as absence. Every listing
+//! is complete or an error, an empty list is confirmed, and "not found" is reported only for a resource that is proven absent.
 
 pub mod call;
 mod directory;
@@ -30,36 +30,36 @@ use provider::Provider;
 use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, ProvisioningSettings, WriteTimeouts};
 use rate_limit::BudgetState;
 
-/// What to do where the token's owner is shown only part of the teams.
+/// How to treat team listings if the token's owner can see only part of the teams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PartialVisibility {
-    /// Team listings fail: what is not shown would look revoked.
+    /// Team listings fail, because access to a hidden team would look revoked.
     #[default]
     Refuse,
-    /// The teams that are shown are all that is governed.
+    /// Only the visible teams are governed.
     Allow,
 }
 
-/// What an operator decides about governance.
+/// The operator's settings for governance.
 #[derive(Debug, Clone)]
 pub struct GovernanceSettings {
     /// Whether grants and revokes are carried out.
     pub provisioning: bool,
-    /// What becomes of a maintainer whose role is revoked.
+    /// What happens to a maintainer whose level is revoked.
     pub maintainer_revoke: MaintainerRevoke,
     /// Users and teams that no grant or revoke changes.
     pub protected: Protected,
-    /// Where changes are recorded beside the log.
+    /// The file that records changes in addition to the log.
     pub audit_file: Option<PathBuf>,
-    /// How long writes are given.
+    /// The timeouts of writes.
     pub write_timeouts: WriteTimeouts,
-    /// How old the lists may be in which e-mails, and names that are protected, are looked up.
+    /// The maximum age of the lists in which e-mail addresses and protected names are looked up.
     pub directory_max_age: Duration,
-    /// What a partial view of the teams means.
+    /// How a partial view of the teams is treated.
     pub partial_visibility: PartialVisibility,
-    /// How scope health is kept.
+    /// The settings of scope health.
     pub health: HealthSettings,
-    /// Requests that read ahead at once within a sync; zero for none.
+    /// The number of concurrent prefetch requests within a sync; zero disables prefetching.
     pub read_ahead: usize,
 }
 
@@ -90,14 +90,14 @@ pub struct Governance {
 }
 
 impl Governance {
-    /// Governs what `provider` has. Changes are recorded in the audit file of the settings, if any.
+    /// Governs the organization of `provider`. Changes are recorded in the audit file of the settings, if any.
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>, settings: GovernanceSettings) -> Self {
         let sink = settings.audit_file.clone().map(provisioning::file_sink);
         Self::with_sink(provider, settings, sink)
     }
 
-    /// Governs what `provider` has, and records changes in `sink` in place of the audit file.
+    /// Governs the organization of `provider`, and records changes in `sink` in place of the audit file.
     #[must_use]
     pub fn with_sink(
         provider: Arc<dyn Provider>,
@@ -133,19 +133,19 @@ impl Governance {
         self.provider.organization()
     }
 
-    /// Its lists.
+    /// The lists of the organization.
     #[must_use]
     pub fn listings(&self) -> &Listings {
         &self.listings
     }
 
-    /// Its changes.
+    /// Grants and revokes in the organization.
     #[must_use]
     pub fn provisioning(&self) -> &Arc<Provisioning> {
         &self.provisioning
     }
 
-    /// Its health.
+    /// The health of the connection to the organization.
     #[must_use]
     pub fn health(&self) -> &Health {
         &self.health
@@ -163,7 +163,7 @@ impl Governance {
         self.provider.forecast(lane, requests)
     }
 
-    /// What the operator decided.
+    /// The operator's settings.
     #[must_use]
     pub fn settings(&self) -> &GovernanceSettings {
         &self.settings

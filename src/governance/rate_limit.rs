@@ -1,4 +1,4 @@
-//! The provider's rate limits as callers see them: their state, and that one of them is exceeded.
+//! The provider's rate limits as callers see them: the state of each, and the error for one that is exceeded.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The protocol's own rule for e-mail addresses. A client that checks its rows refuses a user whose address breaks it.
+//! The protocol's rule for e-mail addresses. A client that validates its rows rejects a user whose address violates it.
 //!
 //! The rule is that of `protoc-gen-validate`: an address of RFC 5322 without a display name, of at most 254 bytes, whose local
 //! part has at most 64 and whose host is a hostname: labels of ASCII letters, digits and hyphens, so neither an
@@ -6,11 +6,11 @@
 
 use email_address::{EmailAddress, Options};
 
-/// Bytes of a whole address, of its local part, of its host, and of one label of the host.
-const LONGEST: usize = 254;
-const LONGEST_LOCAL_PART: usize = 64;
-const LONGEST_HOST: usize = 253;
-const LONGEST_LABEL: usize = 63;
+/// The maximum bytes of an address, of its local part, of its host, and of one label of the host.
+const MAX_ADDRESS: usize = 254;
+const MAX_LOCAL_PART: usize = 64;
+const MAX_HOST: usize = 253;
+const MAX_LABEL: usize = 63;
 
 /// Whether the protocol accepts `text` as the address of a user.
 pub(crate) fn is_accepted(text: &str) -> bool {
@@ -18,20 +18,20 @@ pub(crate) fn is_accepted(text: &str) -> bool {
     let Ok(address) = EmailAddress::parse_with_options(text, options) else {
         return false;
     };
-    // A quoted local part may hold an `@`, where the rule would look for the host.
-    text.len() <= LONGEST
-        && address.local_part().len() <= LONGEST_LOCAL_PART
+    // The rule splits at the first `@`, which a quoted local part may contain.
+    text.len() <= MAX_ADDRESS
+        && address.local_part().len() <= MAX_LOCAL_PART
         && !address.local_part().contains('@')
         && is_hostname(address.domain())
 }
 
 fn is_hostname(host: &str) -> bool {
-    host.len() <= LONGEST_HOST && host.split('.').all(is_label)
+    host.len() <= MAX_HOST && host.split('.').all(is_label)
 }
 
 fn is_label(label: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    (1..=LONGEST_LABEL).contains(&label.len())
+    (1..=MAX_LABEL).contains(&label.len())
         && label.bytes().all(allowed)
         && !label.starts_with('-')
         && !label.ends_with('-')
@@ -91,7 +91,7 @@ mod tests {
         let begin = format!("{}@{}", "l".repeat(60), format!("{}.", "h".repeat(45)).repeat(3));
         let rest = length - begin.len();
         let text = begin + &"h".repeat(rest);
-        assert_eq!((text.len(), rest <= LONGEST_LABEL), (length, true));
+        assert_eq!((text.len(), rest <= MAX_LABEL), (length, true));
         assert_eq!(is_accepted(&text), accepted, "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a listing cost, told to the client: the time slept for rate limits, and how the windows stand.
+//! The annotations about the cost of a listing: the time spent waiting for rate limits, and the state of the windows.
 
 use std::time::SystemTime;
 
@@ -9,19 +9,19 @@ use super::rows;
 use crate::governance::{CallContext, Governance};
 use crate::proto::c1::connector::v2::{RateLimitDescription, RateLimitWaitReport, rate_limit_description};
 
-/// The annotations of an answer that `call` paid for.
-pub(crate) fn usage_annotations(access: &Governance, call: &CallContext) -> Vec<Any> {
+/// The annotations of a response about the cost of `call`.
+pub(crate) fn usage_annotations(governance: &Governance, call: &CallContext) -> Vec<Any> {
     let waited = call.stats().waited;
     let slept = (!waited.is_zero()).then(|| {
         let wait_ms = i64::try_from(waited.as_millis()).unwrap_or(i64::MAX);
         rows::annotation(&RateLimitWaitReport { wait_ms })
     });
-    slept.into_iter().chain(tightest_window(access)).collect()
+    slept.into_iter().chain(tightest_window(governance)).collect()
 }
 
-/// The window that leaves a sync least.
-fn tightest_window(access: &Governance) -> Option<Any> {
-    let buckets = access.budget().buckets;
+/// The window with the fewest remaining requests for a sync.
+fn tightest_window(governance: &Governance) -> Option<Any> {
+    let buckets = governance.budget().buckets;
     let tightest = buckets.iter().min_by_key(|bucket| bucket.remaining_for_sync)?;
     let reset_at = tightest
         .resets_at

@@ -1,4 +1,4 @@
-//! What a caller sent, read at the edge: ids into types, limits of the contract, the deadline.
+//! Parses requests: ids into types, the limits of the protocol, the deadline.
 
 use std::num::NonZeroUsize;
 
@@ -9,14 +9,14 @@ use crate::governance::model::{Catalog, EntitlementId, Principal, ResourceId, Re
 use crate::governance::{CallContext, GovernanceError, Lane};
 use crate::proto::c1::connector::v2::{Entitlement, Resource, ResourceId as WireResourceId};
 
-/// The largest page that may be asked for (protocol reference, section 2).
-const LARGEST_PAGE: u32 = 250;
+/// The maximum page size that the protocol permits (protocol reference, section 2).
+const MAX_PAGE_SIZE: u32 = 250;
 
-/// When the caller stops waiting; put into a request's extensions by the server.
+/// The caller's deadline. The server adds it to the extensions of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(pub Instant);
 
-/// A call on `lane` that ends when its caller stops waiting.
+/// A call on `lane` with the deadline of its request.
 pub(crate) fn call<T>(request: &Request<T>, lane: Lane) -> CallContext {
     CallContext::new(lane).with_deadline(deadline(request))
 }
@@ -25,7 +25,7 @@ pub(crate) fn deadline<T>(request: &Request<T>) -> Option<Instant> {
     request.extensions().get::<Deadline>().map(|deadline| deadline.0)
 }
 
-/// A call that lists: on the lane of syncs, also where it names none, so that listings never spend what is kept for grants.
+/// A call of a listing: on the lane of syncs, even without a sync id, so that listings never use the reserve for grants.
 pub(crate) fn listing<T>(request: &Request<T>) -> CallContext {
     call(request, Lane::Sync)
 }
@@ -37,15 +37,18 @@ pub(crate) fn invalid(field: &'static str, problem: impl Into<String>) -> Govern
     }
 }
 
-/// The most rows that a page may hold; none where the request leaves that to us.
-pub(crate) fn page_size(asked: u32) -> Result<Option<NonZeroUsize>, GovernanceError> {
-    if asked > LARGEST_PAGE {
+/// The maximum number of rows of a page; `None` if the request leaves it to the connector.
+///
+/// # Errors
+/// `Invalid` above the protocol's maximum.
+pub(crate) fn page_size(requested: u32) -> Result<Option<NonZeroUsize>, GovernanceError> {
+    if requested > MAX_PAGE_SIZE {
         return Err(invalid(
             "page_size",
-            format!("a page holds at most {LARGEST_PAGE} rows: ask for fewer, or for 0"),
+            format!("a page holds at most {MAX_PAGE_SIZE} rows: ask for fewer, or for 0"),
         ));
     }
-    Ok(NonZeroUsize::new(asked as usize))
+    Ok(NonZeroUsize::new(requested as usize))
 }
 
 pub(crate) fn resource_type(catalog: &Catalog, id: &str) -> Result<&'static ResourceTypeInfo, GovernanceError> {
@@ -65,7 +68,10 @@ pub(crate) fn resource_id(
         .map_err(|problem| invalid(field, problem))
 }
 
-/// The entitlement that a request names: its id alone counts, and a resource that contradicts it is refused.
+/// The entitlement that a request names, by its id.
+///
+/// # Errors
+/// `Invalid` for a wrong id, and for a resource that contradicts the id.
 pub(crate) fn entitlement(
     catalog: &Catalog,
     entitlement: Option<&Entitlement>,
@@ -79,13 +85,16 @@ pub(crate) fn entitlement(
     {
         return Err(invalid(
             "entitlement.resource.id",
-            "the entitlement's id names another team than its resource",
+            "the entitlement's id names another team than its resource does",
         ));
     }
     Ok(id)
 }
 
-/// The principal that a request names, which must be a `user`.
+/// The principal that a request names.
+///
+/// # Errors
+/// `Invalid` if it is not a `user`, or if its id is wrong.
 pub(crate) fn principal(catalog: &Catalog, principal: Option<&Resource>) -> Result<Principal, GovernanceError> {
     let id = principal
         .and_then(|resource| resource.id.as_ref())
@@ -102,8 +111,11 @@ pub(crate) fn principal(catalog: &Catalog, principal: Option<&Resource>) -> Resu
         .map_err(|problem| invalid("principal.id.resource", problem))
 }
 
-/// Refuses a token for a list that has one page only.
-pub(crate) fn no_page(token: &str) -> Result<(), GovernanceError> {
+/// Rejects a page token for a list that has one page.
+///
+/// # Errors
+/// `Invalid` if there is a token.
+pub(crate) fn reject_page_token(token: &str) -> Result<(), GovernanceError> {
     if token.is_empty() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! What is listed, as rows of the wire. Texts are brought within the contract's limits here; ids never need it.
+//! The model's resources, entitlements and grants as messages. Texts are cut to the protocol's limits here; ids never exceed them.
 
 use std::fmt::Display;
 
@@ -15,9 +15,9 @@ use crate::proto::c1::connector::v2::{
     resource_type, status, user_trait,
 };
 
-/// Bytes of a display name, and of a description (protocol reference, section 6).
-const LONGEST_NAME: usize = 1024;
-const LONGEST_DESCRIPTION: usize = 2048;
+/// The maximum bytes of a display name and of a description (protocol reference, section 6).
+const MAX_NAME: usize = 1024;
+const MAX_DESCRIPTION: usize = 2048;
 
 pub(crate) fn annotation<M: Name>(message: &M) -> Any {
     Any {
@@ -54,13 +54,13 @@ pub(crate) fn resource(resource: Resource) -> proto::Resource {
 fn user(user: Resource) -> proto::Resource {
     let email = user.handle.as_deref();
     let address = email.filter(|address| email::is_accepted(address));
-    // An address that the protocol refuses is still known: it is kept where nothing is checked.
-    let refused = email.filter(|_| address.is_none());
-    let refused = refused.map(|email| ("email", ProfileValue::Text(shortened(email, LONGEST_NAME))));
-    let profile = profile(user.profile.into_iter().chain(refused));
+    // An address that the protocol rejects is kept in the profile, which is not validated.
+    let rejected = email.filter(|_| address.is_none());
+    let rejected = rejected.map(|email| ("email", ProfileValue::Text(truncated(email, MAX_NAME))));
+    let profile = profile(user.profile.into_iter().chain(rejected));
     proto::Resource {
         id: Some(resource_id(user.id)),
-        display_name: name_of([user.name.as_deref(), email], user.id.id),
+        display_name: display_name([user.name.as_deref(), email], user.id.id),
         annotations: vec![
             annotation(&user_trait(address, email, profile.clone())),
             annotation(&SkipEntitlementsAndGrants {}),
@@ -89,7 +89,7 @@ fn user_trait(address: Option<&str>, login: Option<&str>, profile: Struct) -> Us
         }),
         profile: Some(profile),
         account_type: user_trait::AccountType::Human.into(),
-        login: shortened(login.unwrap_or_default(), LONGEST_NAME),
+        login: truncated(login.unwrap_or_default(), MAX_NAME),
         ..Default::default()
     }
 }
@@ -100,9 +100,9 @@ fn group(group: Resource) -> proto::Resource {
     annotations.extend(group.page.map(|url| annotation(&ExternalLink { url })));
     proto::Resource {
         id: Some(resource_id(group.id)),
-        display_name: name_of([group.name.as_deref(), group.handle.as_deref()], group.id.id),
+        display_name: display_name([group.name.as_deref(), group.handle.as_deref()], group.id.id),
         annotations,
-        description: shortened(group.description.as_deref().unwrap_or_default(), LONGEST_DESCRIPTION),
+        description: truncated(group.description.as_deref().unwrap_or_default(), MAX_DESCRIPTION),
         profile: Some(profile),
         created_at: group.created_at.map(|at| Timestamp {
             seconds: at.as_second(),
@@ -128,7 +128,7 @@ pub(crate) fn entitlement(
     principals: impl IntoIterator<Item = &'static ResourceTypeInfo>,
 ) -> proto::Entitlement {
     let EntitlementId { resource: of, level } = id;
-    let named = name_of([Some(resource.display_name.as_str())], of.id);
+    let named = display_name([Some(resource.display_name.as_str())], of.id);
     let group = EntitlementExclusionGroup {
         exclusion_group_id: of.to_string(),
         order: level.order,
@@ -142,8 +142,8 @@ pub(crate) fn entitlement(
             ..Default::default()
         }),
         id: id.to_string(),
-        display_name: shortened(&format!("{named} · {}", level.display_name), LONGEST_NAME),
-        description: shortened(&(level.describe)(&named), LONGEST_DESCRIPTION),
+        display_name: truncated(&format!("{named} · {}", level.display_name), MAX_NAME),
+        description: truncated(&(level.describe)(&named), MAX_DESCRIPTION),
         grantable_to: principals.into_iter().map(resource_type).collect(),
         annotations: vec![annotation(&group)],
         purpose: entitlement::PurposeValue::Assignment.into(),
@@ -153,7 +153,7 @@ pub(crate) fn entitlement(
 
 pub(crate) fn grant(grant: &Grant) -> proto::Grant {
     let principal = grant.id.principal.id;
-    grant_with_name(grant.id, name_of([grant.principal_name.as_deref()], principal))
+    grant_with_name(grant.id, display_name([grant.principal_name.as_deref()], principal))
 }
 
 /// A grant by its id; the principal's name may be empty if it is not known.
@@ -199,25 +199,25 @@ fn profile(fields: impl Iterator<Item = (&'static str, ProfileValue)>) -> Struct
     }
 }
 
-/// The first name that says something, within the wire's limit; else the id.
-fn name_of<'a>(names: impl IntoIterator<Item = Option<&'a str>>, id: impl Display) -> String {
+/// The first name that is not blank, cut to the protocol's limit; else the id.
+fn display_name<'a>(names: impl IntoIterator<Item = Option<&'a str>>, id: impl Display) -> String {
     names
         .into_iter()
         .flatten()
-        .map(|name| shortened(name, LONGEST_NAME))
+        .map(|name| truncated(name, MAX_NAME))
         .find(|name| !name.trim().is_empty())
         .unwrap_or_else(|| id.to_string())
 }
 
-/// The text without control characters, cut at a character's boundary where it is longer than `longest` bytes.
-fn shortened(text: &str, longest: usize) -> String {
-    if text.len() <= longest && !text.chars().any(char::is_control) {
+/// The text without control characters, cut at a character boundary to at most `max` bytes.
+fn truncated(text: &str, max: usize) -> String {
+    if text.len() <= max && !text.chars().any(char::is_control) {
         return text.to_owned();
     }
     let mut bytes = 0;
     let within = |c: &char| {
         bytes += c.len_utf8();
-        bytes <= longest
+        bytes <= max
     };
     text.chars().filter(|c| !c.is_control()).take_while(within).collect()
 }
@@ -264,16 +264,16 @@ mod tests {
     #[case(None, Some("a@example.com"), "a@example.com")]
     #[case(Some(" \n"), None, "00000000-0000-0000-0000-000000000001")]
     #[case(Some("نادية\u{7}"), None, "نادية")]
-    fn everybody_has_a_name(#[case] name: Option<&str>, #[case] email: Option<&str>, #[case] shown: &str) {
+    fn every_resource_has_a_name(#[case] name: Option<&str>, #[case] email: Option<&str>, #[case] shown: &str) {
         assert_eq!(user(person(name, email)).display_name, shown);
     }
 
     proptest! {
         #[test]
-        fn names_stay_within_the_wires_limit_whatever_they_are(name in "\\PC{0,600}") {
+        fn every_name_stays_within_the_protocols_limit(name in "\\PC{0,600}") {
             let long = name.repeat(4);
             let row = user(person(Some(&long), None));
-            prop_assert!(row.display_name.len() <= LONGEST_NAME && !row.display_name.is_empty());
+            prop_assert!(row.display_name.len() <= MAX_NAME && !row.display_name.is_empty());
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The one place where trouble becomes a gRPC status: the design's error table, row by row.
+//! The one place where an error becomes a gRPC status: the design's error table, row by row.
 //!
-//! The real client repeats `Unavailable` and `DeadlineExceeded` for ever, treats `NotFound` as "skip with a warning" and gives up
-//! on `ResourceExhausted` (protocol reference, section 5); the codes are chosen for what it does with them. Every status carries
-//! an `ErrorInfo`, and a `RetryInfo` where waiting helps. A spent budget also carries the protocol's own
-//! `RateLimitDescription`, which makes the client wait for the reset; that is why the details are encoded here.
+//! The Baton SDK's client retries `Unavailable` and `DeadlineExceeded` without end, skips `NotFound` with a warning and gives up on
+//! `ResourceExhausted` (protocol reference, section 5). The codes are chosen for this behaviour. Every status has an `ErrorInfo`,
+//! and a `RetryInfo` if a retry can help. An exceeded rate limit also has the protocol's own `RateLimitDescription`, which makes the
+//! client wait for the reset; no library encodes it, so the details are encoded here.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -19,10 +19,10 @@ use crate::governance::GovernanceError;
 use crate::governance::rate_limit::{LimitExceeded, WINDOW};
 use crate::proto::c1::connector::v2::{RateLimitDescription, rate_limit_description};
 
-/// Whose reasons these are.
+/// The domain of the reasons.
 const DOMAIN: &str = "buildkite-connector";
 
-/// How long a caller is told to wait where nothing says how long the trouble lasts.
+/// The retry delay for an error of unknown duration.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 impl From<GovernanceError> for Status {
@@ -30,12 +30,12 @@ impl From<GovernanceError> for Status {
         let mut details = vec![error_info(error.reason(), metadata(&error))];
         let mut message = error.to_string();
         match &error {
-            GovernanceError::RateLimited(closed) => {
-                let opens_in = opens_in(closed);
-                let reset_at = SystemTime::now() + opens_in;
-                message = until_when(&message, opens_in, reset_at);
-                details.push(retry_info(opens_in));
-                details.push(rate_limit(closed, reset_at));
+            GovernanceError::RateLimited(limit) => {
+                let retry_after = retry_after(limit);
+                let reset_at = SystemTime::now() + retry_after;
+                message = with_reset_time(&message, retry_after, reset_at);
+                details.push(retry_info(retry_after));
+                details.push(rate_limit(limit, reset_at));
             }
             GovernanceError::Unavailable { .. } | GovernanceError::ShuttingDown => {
                 details.push(retry_info(RETRY_DELAY));
@@ -48,7 +48,7 @@ impl From<GovernanceError> for Status {
     }
 }
 
-/// The codes of the table; its reasons are the error's own.
+/// The code of an error. Its reason is [`GovernanceError::reason`].
 fn code(error: &GovernanceError) -> Code {
     use GovernanceError as E;
     match error {
@@ -79,7 +79,7 @@ pub fn deadline_exceeded() -> Status {
     GovernanceError::DeadlineExceeded.into()
 }
 
-/// A status that the server itself ends a call with, in the same form as the connector's.
+/// A status of the server itself, in the same form as that of an error of governance.
 #[must_use]
 pub fn status_with_reason(code: Code, reason: &str, message: String, retry: Option<Duration>) -> Status {
     let info = error_info(reason, HashMap::new());
@@ -129,7 +129,7 @@ fn metadata(error: &GovernanceError) -> HashMap<String, String> {
     HashMap::from([(entry.0.to_owned(), entry.1)])
 }
 
-/// What a Baton host reads as a deliberate refusal, not as a failure (protocol reference, section 5).
+/// The detail that a Baton host treats as a deliberate refusal instead of a failure (protocol reference, section 5).
 fn intended_decline(guard: &str) -> Any {
     any(
         "google.rpc.ErrorInfo",
@@ -160,30 +160,30 @@ fn bad_request(field: &str, problem: &str) -> Any {
     )
 }
 
-fn opens_in(closed: &LimitExceeded) -> Duration {
-    closed
+fn retry_after(limit: &LimitExceeded) -> Duration {
+    limit
         .retry_at
         .map_or(WINDOW, |retry_at| retry_at.saturating_duration_since(Instant::now()))
 }
 
-/// What the client waits by: nothing remains for this lane, until an absolute moment.
-fn rate_limit(closed: &LimitExceeded, reset_at: SystemTime) -> Any {
+/// The detail that makes the client wait: no requests remain for this lane until `reset_at`.
+fn rate_limit(limit: &LimitExceeded, reset_at: SystemTime) -> Any {
     let description = RateLimitDescription {
         status: rate_limit_description::Status::Overlimit.into(),
-        limit: closed.limit.unwrap_or_default(),
+        limit: limit.limit.unwrap_or_default(),
         remaining: 0,
         reset_at: Some(reset_at.into()),
     };
     any(&RateLimitDescription::full_name(), &description)
 }
 
-/// The sentence about a used-up limit with the moment at which it opens again, in whole seconds and never too early.
-fn until_when(message: &str, opens_in: Duration, reset_at: SystemTime) -> String {
+/// Adds the time of the reset to the message about an exceeded limit, rounded up to whole seconds so that it is never too early.
+fn with_reset_time(message: &str, retry_after: Duration, reset_at: SystemTime) -> String {
     let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Ceil);
     let Some(at) = Timestamp::try_from(reset_at).ok().and_then(|at| at.round(whole).ok()) else {
         return message.to_owned();
     };
-    let seconds = opens_in.as_secs() + u64::from(opens_in.subsec_nanos() > 0);
+    let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
     format!("{message}, which comes at {at}, in {seconds} s")
 }
 
@@ -199,8 +199,8 @@ mod tests {
     #[case(0, "2026-11-24T12:03:00Z, in 0 s")]
     fn a_used_up_limit_says_when_it_opens_again_and_never_too_early(#[case] ms: u64, #[case] when: &str) {
         let now: Timestamp = "2026-11-24T12:03:00Z".parse().unwrap();
-        let opens_in = Duration::from_millis(ms);
-        let said = until_when("wait for its reset", opens_in, SystemTime::from(now) + opens_in);
+        let retry_after = Duration::from_millis(ms);
+        let said = with_reset_time("wait for its reset", retry_after, SystemTime::from(now) + retry_after);
         assert_eq!(said, format!("wait for its reset, which comes at {when}"));
     }
 }

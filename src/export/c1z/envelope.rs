@@ -1,4 +1,4 @@
-//! The bytes around the database.
+//! The envelope of a c1z: the bytes around its database.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -6,23 +6,23 @@ use std::path::Path;
 
 use crate::export::ExportError;
 
-/// What every c1z begins with; the fourth byte is the version's.
+/// The first bytes of a c1z of any version; the fourth byte is the version's.
 const FAMILY: &[u8; 3] = b"C1Z";
 const V1: &[u8; 5] = b"C1ZF\0";
 const V3: &[u8; 5] = b"C1Z3\0";
 
-/// What the database begins with.
+/// The first bytes of an `SQLite` database.
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
-/// Where the database says how it is journalled, and what says "by no log beside it".
-const JOURNAL: std::ops::Range<usize> = 18..20;
-const NO_LOG: u8 = 1;
+/// The bytes of the database header that name the journal mode, and their value for a database without a write-ahead log.
+const JOURNAL_MODE: std::ops::Range<usize> = 18..20;
+const NO_WRITE_AHEAD_LOG: u8 = 1;
 
-/// Limits that every reader of the format sets: of the window, as a power of two, and of the database.
-const WINDOW_LOG: u32 = 27;
-const LARGEST: usize = 10 << 30;
+/// Limits that every reader of the format applies: to the zstd window, as a power of two, and to the database.
+const MAX_WINDOW_LOG: u32 = 27;
+const MAX_DATABASE: usize = 10 << 30;
 
-/// As every writer of the format: speed counts, since these files live until the next sync.
+/// The level that every writer of the format uses: speed counts, because a file lives only until the next sync.
 const LEVEL: i32 = 1;
 
 /// Whether a file begins as a c1z of any version does.
@@ -36,17 +36,17 @@ pub(super) fn pack(mut database: &File, mut out: File) -> io::Result<()> {
     database.seek(SeekFrom::Start(0))?;
     out.write_all(V1)?;
     let mut stream = zstd::Encoder::new(out, LEVEL)?;
-    // Readers take the frame's own word for how much memory it needs.
+    // Readers allocate the size that the frame declares.
     stream.include_contentsize(true)?;
     stream.set_pledged_src_size(Some(size))?;
     io::copy(&mut database, &mut stream)?;
     stream.finish()?.sync_all()
 }
 
-/// Copies the database of the c1z at `path` into `database`; none where the file is empty or not there.
+/// Copies the database of the c1z at `path` into `database`. Returns `None` if the file is empty or absent.
 ///
 /// # Errors
-/// Refused where it is not a c1z of version 1; otherwise where `database` cannot be written.
+/// `Refused` if the file is not a c1z of version 1, or the failure to write `database`.
 pub(super) fn unpack(path: &Path, database: &mut File) -> Result<Option<()>, ExportError> {
     let mut file = match File::open(path) {
         Ok(file) => BufReader::new(file),
@@ -69,7 +69,7 @@ pub(super) fn unpack(path: &Path, database: &mut File) -> Result<Option<()>, Exp
     }
     let mut stream = zstd::Decoder::with_buffer(file).map_err(|error| unreadable(path, &error))?;
     stream
-        .window_log_max(WINDOW_LOG)
+        .window_log_max(MAX_WINDOW_LOG)
         .map_err(|error| unreadable(path, &error))?;
     let mut header = Vec::new();
     let read = stream.by_ref().take(100).read_to_end(&mut header);
@@ -80,24 +80,24 @@ pub(super) fn unpack(path: &Path, database: &mut File) -> Result<Option<()>, Exp
             "holds no database and is damaged: give another path",
         ));
     }
-    // A database that was written by way of a log is whole without it once it is in a c1z, where no log can follow it.
-    if let Some(journal) = header.get_mut(JOURNAL) {
-        journal.fill(NO_LOG);
+    // A database in a c1z is complete without a write-ahead log, which a c1z cannot contain. Some writers leave its mode set.
+    if let Some(journal) = header.get_mut(JOURNAL_MODE) {
+        journal.fill(NO_WRITE_AHEAD_LOG);
     }
     let failed = |error| ExportError::write(path, error);
     database.write_all(&header).map_err(failed)?;
     let (mut buffer, mut copied) = (vec![0; 1 << 17], 0);
     loop {
-        // A stream that is damaged is the file's fault, a copy that cannot be written is the disk's.
+        // A read error means a damaged file; a write error means a problem of the disk.
         let read = stream.read(&mut buffer).map_err(|error| unreadable(path, &error))?;
         let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else {
             return Ok(Some(()));
         };
         copied += read;
-        if copied > LARGEST {
+        if copied > MAX_DATABASE {
             return Err(ExportError::refused(
                 path,
-                "holds more than 10 GiB, which no reader takes",
+                "holds more than 10 GiB, which no reader accepts",
             ));
         }
         database.write_all(part).map_err(failed)?;

@@ -1,7 +1,7 @@
 //! `c1z`, version 1: five bytes, then one zstd stream of one `SQLite` database.
 //!
-//! [`envelope`] is the bytes around the database, [`schema`] its tables, [`write`] adds a run, [`runs`] decides which of the earlier
-//! ones stay, [`read`] reads one back, [`lookup`] single rows of one. Version 3 is another engine's directory of files and is neither written nor read.
+//! [`envelope`] contains the bytes around the database, [`schema`] its tables. [`write`] adds a run, [`runs`] decides which earlier
+//! runs are kept, [`read`] reads one back, [`lookup`] finds single rows of one. Version 3 is a directory of files of another engine; it is neither written nor read.
 
 mod envelope;
 mod lookup;

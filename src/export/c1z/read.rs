@@ -1,4 +1,4 @@
-//! Reads the newest finished full run of a file back.
+//! Reads the newest finished full run of a file.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use crate::export::ExportError;
 use crate::export::diff::Snapshot;
 use crate::proto::c1::connector::v2::Resource;
 
-/// Puts the grants of the newest finished full run, and the names of its resources, into `snapshot`.
+/// Adds the grants of the newest finished full run, and the names of its resources, to `snapshot`.
 ///
 /// # Errors
-/// Where it cannot be read, or holds no such run.
+/// `Refused` if the file cannot be read, or contains no such run.
 pub(in crate::export) fn read(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), ExportError> {
     let (database, _scratch) = unpacked(path)?;
     let run = run(path, &database)?;

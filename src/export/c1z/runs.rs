@@ -1,24 +1,24 @@
-//! Which runs a file holds, and which of them stay.
+//! The runs in a file: the newest, and those that are kept.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::schema::OF_RUNS;
 use crate::export::RunType;
 
-/// Finished full runs that a file keeps, the new one included.
-const KEPT: i64 = 2;
+/// The number of finished full runs that a file keeps, including the new one.
+const MAX_RUNS: i64 = 2;
 
-/// The newest finished full run.
+/// The id of the newest finished full run, if any.
 pub(super) fn newest_full(database: &Connection) -> rusqlite::Result<Option<String>> {
     let newest = "select sync_id from v1_sync_runs where ended_at is not null and sync_type = 'full' \
                   order by ended_at desc, id desc limit 1";
     database.query_row(newest, [], |row| row.get(0)).optional()
 }
 
-/// Makes room for a run of this type. What stays is the newest finished full runs, so many that there are [`KEPT`] with the new one,
-/// and what finished after the newest of them.
+/// Deletes old runs before a run of this type is added. Kept are the newest finished full runs, [`MAX_RUNS`] including the new one,
+/// and the runs that finished after the newest of them.
 pub(super) fn prune(database: &Connection, new: RunType) -> rusqlite::Result<()> {
-    let kept = if new == RunType::Full { KEPT - 1 } else { KEPT };
+    let kept = if new == RunType::Full { MAX_RUNS - 1 } else { MAX_RUNS };
     let dropped = "select sync_id from v1_sync_runs where sync_id not in ( \
                      select sync_id from v1_sync_runs where ended_at is not null and sync_type = 'full' \
                      order by ended_at desc, id desc limit ?1) \
@@ -36,7 +36,7 @@ pub(super) fn prune(database: &Connection, new: RunType) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Gives the space of what was dropped back, where that is worth rewriting the file.
+/// Releases the space of deleted runs, if it is enough to justify rewriting the file.
 pub(super) fn shrink(database: &Connection) -> rusqlite::Result<()> {
     let pages = |pragma| database.query_row(&format!("pragma {pragma}"), [], |row| row.get::<_, i64>(0));
     if pages("freelist_count")? * 4 > pages("page_count")? {

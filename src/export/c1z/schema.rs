@@ -1,4 +1,4 @@
-//! The tables of version 1, as the protocol's own SDK makes them.
+//! The tables of version 1, as the Baton SDK creates them.
 
 use rusqlite::Connection;
 
@@ -95,7 +95,7 @@ const RUNS: Table = Table {
     ],
 };
 
-/// Every index: whether it is unique, its name, and what it is on. The names of two are swapped in the original too.
+/// Every index: whether it is unique, its name, and its columns. Two names are swapped, as they are in the SDK.
 const INDEXES: [(bool, &str, &str); 16] = [
     (
         true,
@@ -167,7 +167,7 @@ const INDEXES: [(bool, &str, &str); 16] = [
     ),
 ];
 
-/// Makes what is missing of the tables: all of a new database, or the columns that an older writer did not know.
+/// Creates what is missing: all tables of a new database, or the columns that an older writer did not know.
 pub(super) fn make_tables(database: &Connection) -> rusqlite::Result<()> {
     for Table { name, columns } in OF_RUNS.iter().chain([&RUNS]) {
         let declared: Vec<String> = columns
@@ -187,17 +187,17 @@ pub(super) fn make_tables(database: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Drops the indexes: rows come faster without, and indexes that are made at once are sorted rather than searched.
+/// Drops the indexes: inserting rows is faster without them, and creating an index at the end sorts its rows once.
 pub(super) fn drop_indexes(database: &Connection) -> rusqlite::Result<()> {
     INDEXES
         .iter()
         .try_for_each(|(_, name, _)| database.execute_batch(&format!("drop index if exists {name}")))
 }
 
-/// Makes every index.
+/// Creates every index.
 ///
 /// # Errors
-/// Also where a run holds two rows of one id.
+/// Any database error, including a run with two rows of the same id.
 pub(super) fn make_indexes(database: &Connection) -> rusqlite::Result<()> {
     INDEXES.iter().try_for_each(|(is_unique, name, on)| {
         let unique = if *is_unique { "unique " } else { "" };

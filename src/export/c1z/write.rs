@@ -13,20 +13,20 @@ use serde_json::json;
 
 use super::{envelope, runs, schema};
 use crate::export::output::Complete;
-use crate::export::place::PartFile;
+use crate::export::part::PartFile;
 use crate::export::sync::new_sync_id;
 use crate::export::{ExportError, Row, RunType, Sink};
 use crate::proto::c1::connector::v2::{Entitlement, Grant, GrantExpandable, Resource, ResourceId, ResourceType};
 
-/// A scratch file needs no journal: it is thrown away whatever goes wrong. A small cache is enough, as rows are only added.
+/// A scratch file needs no journal, because it is discarded after any failure. A small cache is enough, because rows are only added.
 const PRAGMAS: &str = "pragma page_size = 4096; pragma locking_mode = exclusive; pragma journal_mode = off; \
                        pragma synchronous = off; pragma cache_size = -2048;";
 
-/// The database of a c1z that is being written. It has no name of its own on the disk, so nothing can be left of it.
+/// The database of a c1z that is being written. Its file has no name on the disk, so a killed process leaves nothing behind.
 pub(in crate::export) struct Database {
-    place: PathBuf,
+    destination: PathBuf,
     connection: Connection,
-    /// The file that `connection` writes.
+    /// The database file that `connection` writes.
     scratch: File,
     /// The file that becomes the c1z.
     out: File,
@@ -34,7 +34,7 @@ pub(in crate::export) struct Database {
     statistics: Statistics,
 }
 
-/// Rows of the run, in all and by resource type.
+/// The number of rows of the run, in total and by resource type.
 #[derive(Debug, Default)]
 struct Statistics {
     resource_types: u64,
@@ -47,11 +47,11 @@ impl Database {
     /// Begins a run of this type in a copy of the c1z at `path`, or in a new one.
     ///
     /// # Errors
-    /// Refused where there is a file that is not a c1z of version 1; otherwise where nothing can be written there.
+    /// `Refused` if the existing file is not a c1z of version 1, or the failure to write there.
     pub(in crate::export) fn begin(path: &Path, run: RunType) -> Result<(PartFile, Self), ExportError> {
         let (part, mut scratch) = PartFile::create(path)?;
-        let place = part.place().to_owned();
-        let existed = envelope::unpack(&place, &mut scratch)?.is_some();
+        let destination = part.destination().to_owned();
+        let existed = envelope::unpack(&destination, &mut scratch)?.is_some();
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let begun = Connection::open_with_flags(part.path(), flags).and_then(|connection| {
             connection.execute_batch(PRAGMAS)?;
@@ -59,14 +59,15 @@ impl Database {
             Ok((connection, sync_id))
         });
         let (connection, sync_id) = begun.map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) if existed => {
-                ExportError::refused(&place, format!("holds a damaged database ({error}): give another path"))
-            }
-            _ => ExportError::database(&place, error),
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) if existed => ExportError::refused(
+                &destination,
+                format!("holds a damaged database ({error}): give another path"),
+            ),
+            _ => ExportError::database(&destination, error),
         })?;
         let (part, out) = part.renew()?;
         let database = Self {
-            place,
+            destination,
             connection,
             scratch,
             out,
@@ -96,7 +97,7 @@ impl Database {
     }
 
     fn resource(&mut self, resource: &Resource) -> rusqlite::Result<()> {
-        let (kind, id) = parts(resource.id.as_ref());
+        let (kind, id) = type_and_id(resource.id.as_ref());
         let (parent_kind, parent) = resource
             .parent_resource_id
             .as_ref()
@@ -121,7 +122,7 @@ impl Database {
     }
 
     fn entitlement(&mut self, entitlement: &Entitlement) -> rusqlite::Result<()> {
-        let (kind, id) = of(Some(entitlement));
+        let (kind, id) = resource_of(Some(entitlement));
         self.connection
             .prepare_cached(
                 "insert into v1_entitlements (resource_type_id, resource_id, external_id, data, sync_id, discovered_at) \
@@ -140,9 +141,10 @@ impl Database {
     }
 
     fn grant(&mut self, grant: &Grant) -> rusqlite::Result<()> {
-        let (kind, id) = of(grant.entitlement.as_ref());
+        let (kind, id) = resource_of(grant.entitlement.as_ref());
         let entitlement = grant.entitlement.as_ref().map(|held| held.id.as_str());
-        let (principal_kind, principal) = parts(grant.principal.as_ref().and_then(|principal| principal.id.as_ref()));
+        let (principal_kind, principal) =
+            type_and_id(grant.principal.as_ref().and_then(|principal| principal.id.as_ref()));
         let (expansion, data) = without_expansion(grant);
         let needs_expansion = expansion.is_some();
         self.connection
@@ -168,7 +170,7 @@ impl Database {
         Ok(())
     }
 
-    /// Seals the run. Readers pass over one that has no end.
+    /// Marks the run as finished. Readers ignore an unfinished run.
     fn seal(&self) -> rusqlite::Result<()> {
         self.connection.execute(
             "update v1_sync_runs set ended_at = ?1, stats = ?2, supports_diff = 1, grants_backfilled = 1 \
@@ -184,15 +186,16 @@ impl Database {
 impl Sink for Database {
     fn write(&mut self, row: Row<'_>) -> Result<(), ExportError> {
         self.insert(row)
-            .map_err(|error| ExportError::database(&self.place, error))
+            .map_err(|error| ExportError::database(&self.destination, error))
     }
 }
 
 impl Complete for Database {
     fn complete(self: Box<Self>) -> Result<(), ExportError> {
-        self.seal().map_err(|error| ExportError::database(&self.place, error))?;
+        self.seal()
+            .map_err(|error| ExportError::database(&self.destination, error))?;
         let Self {
-            place,
+            destination,
             connection,
             scratch,
             out,
@@ -201,8 +204,8 @@ impl Complete for Database {
         connection.flush_prepared_statement_cache();
         connection
             .close()
-            .map_err(|(_, error)| ExportError::database(&place, error))?;
-        envelope::pack(&scratch, out).map_err(|error: io::Error| ExportError::write(&place, error))
+            .map_err(|(_, error)| ExportError::database(&destination, error))?;
+        envelope::pack(&scratch, out).map_err(|error: io::Error| ExportError::write(&destination, error))
     }
 }
 
@@ -222,7 +225,7 @@ impl Statistics {
     }
 }
 
-/// Makes room for a run and notes its beginning; the run's id.
+/// Deletes old runs and inserts the new one. Returns its id.
 fn begin_run(database: &Connection, run: RunType) -> rusqlite::Result<String> {
     database.execute_batch("begin exclusive")?;
     schema::make_tables(database)?;
@@ -240,7 +243,7 @@ fn begin_run(database: &Connection, run: RunType) -> rusqlite::Result<String> {
     Ok(sync_id)
 }
 
-/// Now, in the form of the format: UTC to the nanosecond, without a zone.
+/// The current time in the format's notation: UTC in nanoseconds, without a zone.
 fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%d %H:%M:%S%.9f").to_string()
 }
@@ -252,16 +255,16 @@ fn count(by_type: &mut BTreeMap<String, u64>, kind: &str) {
     }
 }
 
-fn parts(id: Option<&ResourceId>) -> (&str, &str) {
+fn type_and_id(id: Option<&ResourceId>) -> (&str, &str) {
     id.map(|id| (id.resource_type.as_str(), id.resource.as_str()))
         .unwrap_or_default()
 }
 
-fn of(entitlement: Option<&Entitlement>) -> (&str, &str) {
-    parts(entitlement.and_then(|entitlement| entitlement.resource.as_ref()?.id.as_ref()))
+fn resource_of(entitlement: Option<&Entitlement>) -> (&str, &str) {
+    type_and_id(entitlement.and_then(|entitlement| entitlement.resource.as_ref()?.id.as_ref()))
 }
 
-/// A grant's expansion apart from the rest of it: readers look for it in its own column only.
+/// Splits a grant into its expansion and the rest: readers look for the expansion only in its own column.
 fn without_expansion(grant: &Grant) -> (Option<Vec<u8>>, Vec<u8>) {
     let url = GrantExpandable::type_url();
     let is_expansion = |annotation: &Any| annotation.type_url == url;

@@ -1,6 +1,6 @@
-//! Who gained and who lost what between two files of syncs, of whatever formats.
+//! The grants that were added and removed between two files of syncs, in any format.
 //!
-//! Grants are compared by what they grant to whom; names are for the reader only, and a name that changed is no difference.
+//! Grants are compared by entitlement and principal. Names are only displayed, so a changed name is not a difference.
 
 mod read;
 
@@ -10,24 +10,24 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::directory::names;
-use super::{ExportError, Membership};
+use super::names::names;
+use super::{ExportError, NamedGrant};
 use crate::proto::c1::connector::v2::Resource;
 
-/// What a grant is compared by: the entitlement's id, and the principal as `type:id`.
+/// The identity of a grant: the entitlement's id, and the principal as `type:id`.
 type Key = (Arc<str>, Arc<str>);
 
-/// The difference, in the order of team, role and user.
+/// The difference between two files, in the order of team, role and user.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Held in the new file only. A change of role is one of these and one of the lost.
-    pub gained: Vec<Membership>,
-    /// Held in the old file only.
-    pub lost: Vec<Membership>,
+    /// Grants in the new file only. A change of role is one gained and one lost grant.
+    pub gained: Vec<NamedGrant>,
+    /// Grants in the old file only.
+    pub lost: Vec<NamedGrant>,
 }
 
 impl Difference {
-    /// Whether the same is held by the same in both files.
+    /// Whether both files contain the same grants.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.gained.is_empty() && self.lost.is_empty()
@@ -37,15 +37,15 @@ impl Difference {
 /// Compares two files.
 ///
 /// # Errors
-/// Where one of them cannot be read, or is not a sync's.
+/// `Refused` if a file cannot be read, or was not written by a sync.
 pub fn diff(old: &Path, new: &Path) -> Result<Difference, ExportError> {
     let mut ids = Ids::default();
     let old = read::read(old, &mut ids)?;
     let new = read::read(new, &mut ids)?;
     let only = |held: &Contents, elsewhere: &Contents| {
         let only = held.grants.iter().filter(|grant| !elsewhere.grants.contains(*grant));
-        // A name that this file lacks may stand in the other.
-        let mut only: Vec<Membership> = only.map(|grant| membership(grant, [held, elsewhere])).collect();
+        // If one file lacks a name, the other may have it.
+        let mut only: Vec<NamedGrant> = only.map(|grant| named_grant(grant, [held, elsewhere])).collect();
         only.sort_unstable();
         only
     };
@@ -55,7 +55,7 @@ pub fn diff(old: &Path, new: &Path) -> Result<Difference, ExportError> {
     })
 }
 
-/// Every id once, as two files of one organization hold mostly the same.
+/// Interned ids: two files of one organization contain mostly the same ones.
 #[derive(Debug, Default)]
 struct Ids(HashSet<Arc<str>>);
 
@@ -70,7 +70,7 @@ impl Ids {
     }
 }
 
-/// What a file holds of a sync.
+/// The contents of a file.
 #[derive(Debug, Default)]
 struct Contents {
     grants: HashSet<Key>,
@@ -78,7 +78,7 @@ struct Contents {
     names: HashMap<Arc<str>, [String; 2]>,
 }
 
-/// Takes what a reader finds.
+/// Collects the rows that a reader finds.
 #[derive(Debug)]
 pub(super) struct Snapshot<'a> {
     contents: Contents,
@@ -86,7 +86,7 @@ pub(super) struct Snapshot<'a> {
 }
 
 impl Snapshot<'_> {
-    /// A resource of which only the names are of interest.
+    /// Adds the names of a resource.
     pub(super) fn resource(&mut self, resource: &Resource) {
         if let Some(id) = &resource.id {
             self.names(&id.resource_type, &id.resource, names(resource));
@@ -98,7 +98,7 @@ impl Snapshot<'_> {
         self.contents.names.insert(id, names);
     }
 
-    /// A grant of an entitlement to a principal.
+    /// Adds a grant of an entitlement to a principal.
     pub(super) fn grant(&mut self, entitlement: &str, principal_kind: &str, principal: &str) {
         let entitlement = self.ids.shared(entitlement);
         let principal = self.ids.shared(&format!("{principal_kind}:{principal}"));
@@ -106,8 +106,8 @@ impl Snapshot<'_> {
     }
 }
 
-/// A grant with its names. An entitlement's id is its resource's type and id, and its slug.
-fn membership((entitlement, principal): &Key, files: [&Contents; 2]) -> Membership {
+/// A grant with its names. An entitlement's id consists of its resource's type and id, and its slug.
+fn named_grant((entitlement, principal): &Key, files: [&Contents; 2]) -> NamedGrant {
     let (resource, role) = entitlement.rsplit_once(':').unwrap_or((entitlement, ""));
     let (resource_type, team_id) = resource.split_once(':').unwrap_or(("", resource));
     let (_, user_id) = principal.split_once(':').unwrap_or(("", principal));
@@ -119,7 +119,7 @@ fn membership((entitlement, principal): &Key, files: [&Contents; 2]) -> Membersh
             .unwrap_or_default()
     };
     let ([team_slug, team_name], [user_name, user_email]) = (names(resource), names(principal));
-    Membership {
+    NamedGrant {
         resource_type: resource_type.to_owned(),
         team_slug,
         team_name,

@@ -1,4 +1,4 @@
-//! Reads a file of any format. What it is, its own bytes tell: a name may have changed on the way here.
+//! Reads a file of any format. The format is detected from the content, because files are renamed when they are copied.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Contents, Ids, Snapshot};
-use crate::export::csv::unquoted;
-use crate::export::directory::{TEAM, USER};
+use crate::export::csv::unescaped;
 use crate::export::json::GRANTS;
+use crate::export::names::{TEAM, USER};
 use crate::export::{ExportError, c1z};
 use crate::proto::FILE_DESCRIPTOR_SET;
 use crate::proto::c1::connector::v2::{Grant, Resource};
@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path, ids: &mut Ids) -> Result<Contents, ExportError> 
         .map_err(|error| unreadable(error.to_string()))?
         .is_dir()
     {
-        directory(path, &mut snapshot).map_err(unreadable)?;
+        read_directory(path, &mut snapshot).map_err(unreadable)?;
         return Ok(snapshot.contents);
     }
     let mut beginning = Vec::new();
@@ -36,14 +36,14 @@ pub(super) fn read(path: &Path, ids: &mut Ids) -> Result<Contents, ExportError> 
     if c1z::is_c1z(&beginning) {
         c1z::read(path, &mut snapshot)?;
     } else if beginning.starts_with(b"{") {
-        lines(path, &mut snapshot).map_err(unreadable)?;
+        read_lines(path, &mut snapshot).map_err(unreadable)?;
     } else {
-        table(path, &mut snapshot).map_err(unreadable)?;
+        read_table(path, &mut snapshot).map_err(unreadable)?;
     }
     Ok(snapshot.contents)
 }
 
-/// Reads messages that were written as canonical JSON.
+/// Parses messages that were written as canonical JSON.
 struct Messages(DescriptorPool);
 
 impl Messages {
@@ -61,17 +61,17 @@ impl Messages {
     }
 }
 
-/// `jsonl`. A last line that does not end is one that was cut short.
-fn lines(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
+/// Reads `jsonl`. A last line without a line break is truncated.
+fn read_lines(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     let messages = Messages::new()?;
     let mut file = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
     let (mut line, mut number) = (String::new(), 0_u64);
     while file.read_line(&mut line).map_err(|error| error.to_string())? > 0 {
         number += 1;
         let row = if line.ends_with('\n') {
-            self::line(&line, &messages, snapshot)
+            read_row(&line, &messages, snapshot)
         } else {
-            Err("it is cut short".to_owned())
+            Err("it is truncated".to_owned())
         };
         row.map_err(|problem| format!("line {number}: {problem}"))?;
         line.clear();
@@ -79,20 +79,20 @@ fn lines(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn line(line: &str, messages: &Messages, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
+fn read_row(line: &str, messages: &Messages, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     let mut fields: serde_json::Map<String, Value> = serde_json::from_str(line).map_err(|error| error.to_string())?;
     let kind = fields.remove("kind");
     match kind.as_ref().and_then(Value::as_str) {
         Some("resource") => snapshot.resource(&messages.read(fields.into())?),
-        Some("grant") => grant(&messages.read(fields.into())?, snapshot),
+        Some("grant") => add_grant(&messages.read(fields.into())?, snapshot),
         Some(_) => {}
         None => return Err("it has no `kind`".to_owned()),
     }
     Ok(())
 }
 
-/// The directory that `json` writes.
-fn directory(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
+/// Reads the directory that `json` writes.
+fn read_directory(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     let messages = Messages::new()?;
     let mut files: Vec<PathBuf> = fs::read_dir(path)
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
@@ -102,18 +102,18 @@ fn directory(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
         file.extension().is_some_and(|ending| ending == "json") && file.file_name().is_none_or(|name| name != GRANTS)
     };
     for file in files.iter().filter(is_of_resources) {
-        for resource in array(file)?.unwrap_or_default() {
+        for resource in read_array(file)?.unwrap_or_default() {
             snapshot.resource(&messages.read::<Resource>(resource)?);
         }
     }
-    let grants = array(&path.join(GRANTS))?.ok_or_else(|| format!("it holds no {GRANTS}"))?;
+    let grants = read_array(&path.join(GRANTS))?.ok_or_else(|| format!("it contains no {GRANTS}"))?;
     grants
         .into_iter()
-        .try_for_each(|row| messages.read(row).map(|row| grant(&row, snapshot)))
+        .try_for_each(|row| messages.read(row).map(|row| add_grant(&row, snapshot)))
 }
 
-/// The array in a file; none where there is no such file.
-fn array(path: &Path) -> Result<Option<Vec<Value>>, String> {
+/// The array in a file; `None` if the file does not exist.
+fn read_array(path: &Path) -> Result<Option<Vec<Value>>, String> {
     let file = match File::open(path) {
         Ok(file) => BufReader::new(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -124,14 +124,14 @@ fn array(path: &Path) -> Result<Option<Vec<Value>>, String> {
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn grant(grant: &Grant, snapshot: &mut Snapshot<'_>) {
+fn add_grant(grant: &Grant, snapshot: &mut Snapshot<'_>) {
     let principal = grant.principal.as_ref().and_then(|principal| principal.id.as_ref());
     if let (Some(held), Some(principal)) = (&grant.entitlement, principal) {
         snapshot.grant(&held.id, &principal.resource_type, &principal.resource);
     }
 }
 
-/// A row of `csv`, by its header: columns may have been moved, and others added.
+/// A row of `csv`, read by its header: columns may have been moved or added.
 #[derive(Deserialize)]
 struct TableRow {
     resource_type: Option<String>,
@@ -148,7 +148,7 @@ struct TableRow {
     user_id: String,
 }
 
-fn table(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
+fn read_table(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     let mut table = csv::Reader::from_path(path).map_err(|error| error.to_string())?;
     let header = table.headers().map_err(|error| error.to_string())?;
     if ["role", "team_id", "user_id"]
@@ -161,7 +161,7 @@ fn table(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
         let row: TableRow = row.map_err(|error: csv::Error| error.to_string())?;
         let kind = row.resource_type.as_deref().unwrap_or(TEAM);
         let user = USER;
-        let name = |cell: &str| unquoted(cell).to_owned();
+        let name = |cell: &str| unescaped(cell).to_owned();
         snapshot.names(kind, &row.team_id, [name(&row.team_slug), name(&row.team_name)]);
         snapshot.names(user, &row.user_id, [name(&row.user_name), name(&row.user_email)]);
         snapshot.grant(&format!("{kind}:{}:{}", row.team_id, row.role), user, &row.user_id);

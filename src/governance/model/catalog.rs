@@ -129,7 +129,7 @@ fn alternatives(items: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// Accepts the hyphenated form alone: an id with two spellings would be two ids to a platform that stores it.
+/// Accepts only the hyphenated form: a platform stores ids as text, so two spellings would be two ids.
 fn hyphenated(text: &str) -> Option<Uuid> {
     let parsed = Uuid::from_str(text).ok()?;
     (text.len() == uuid::fmt::Hyphenated::LENGTH).then_some(parsed)

@@ -24,7 +24,7 @@ pub(crate) static GROUP: ResourceTypeInfo = ResourceTypeInfo {
     grants_endpoint: "team members",
     read_scopes: &["read_teams"],
     write_scopes: &["write_teams"],
-    absence: "does not exist any more",
+    absence: "no longer exists",
     not_found_reason: "TEAM_NOT_FOUND",
     unreachable_reason: "TEAM_UNREACHABLE",
 };

@@ -55,7 +55,7 @@ impl fmt::Display for GrantId {
     }
 }
 
-/// A principal and a resource: what one level is read and written for.
+/// A principal and a resource: the pair whose level is read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Membership {
     /// The resource.

@@ -1,4 +1,4 @@
-//! The model: resource types, resources, the levels that a resource offers, and who holds them.
+//! The model: resource types, resources, the levels that a resource offers, and the principals that hold them.
 
 mod catalog;
 #[cfg(test)]

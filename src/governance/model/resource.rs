@@ -1,4 +1,4 @@
-//! Resources and their holders as a provider lists them.
+//! Resources and grants as a provider lists them.
 
 use jiff::Timestamp;
 
@@ -10,31 +10,31 @@ use super::resource_type::Level;
 pub enum ProfileValue {
     /// Text.
     Text(String),
-    /// Yes or no.
+    /// A truth value.
     Bool(bool),
 }
 
-/// A resource: a user, a team, or whatever else a provider governs.
+/// A resource: a user, a team, or an object of another type of the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
     /// Its id.
     pub id: ResourceId,
-    /// Its name for people; not unique, may be missing.
+    /// Its display name; not unique, may be missing.
     pub name: Option<String>,
-    /// The name by which people address it: a team's slug, a user's e-mail address.
+    /// Its unique readable name: a team's slug, a user's e-mail address.
     pub handle: Option<String>,
-    /// What it is for.
+    /// Its description.
     pub description: Option<String>,
-    /// What else is known of it.
+    /// Further fields, in the order of the provider.
     pub profile: Vec<(&'static str, ProfileValue)>,
-    /// Its page for people.
+    /// The URL of its web page.
     pub page: Option<String>,
     /// When it was created.
     pub created_at: Option<Timestamp>,
 }
 
 impl Resource {
-    /// A resource of which only the id, and perhaps a name, is known.
+    /// A resource with an id and possibly a name; every other field is empty.
     #[must_use]
     pub fn named(id: ResourceId, name: Option<String>) -> Self {
         Self {

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 /// What a resource is to the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceKind {
-    /// A person: a principal that offers no levels.
+    /// A user: a principal that offers no levels.
     User,
     /// A group of users.
     Group,
@@ -19,7 +19,7 @@ pub enum ResourceKind {
 pub struct ResourceTypeInfo {
     /// The stable id, the first part of every entitlement id of the type.
     pub id: &'static str,
-    /// The type's name for people.
+    /// The type's display name.
     pub display_name: &'static str,
     /// What the type stands for.
     pub description: &'static str,
@@ -33,9 +33,9 @@ pub struct ResourceTypeInfo {
     pub grants_endpoint: &'static str,
     /// The scopes of the credential that listing the type needs.
     pub read_scopes: &'static [&'static str],
-    /// The scopes of the credential that changing the holders of a level needs.
+    /// The scopes of the credential that granting and revoking a level needs.
     pub write_scopes: &'static [&'static str],
-    /// What is said of a resource that is proven absent, after its type and id.
+    /// The predicate of the message about a resource that is proven absent; type and id precede it.
     pub absence: &'static str,
     /// The error reason of a resource that is proven absent.
     pub not_found_reason: &'static str,
@@ -88,11 +88,11 @@ impl fmt::Display for ResourceTypeInfo {
 pub struct Level {
     /// The last part of the entitlement id, for instance `maintainer`.
     pub slug: &'static str,
-    /// The level's name for people, for instance `Maintainer`.
+    /// The level's display name, for instance `Maintainer`.
     pub display_name: &'static str,
     /// The level's strength among the levels of its type, from 1.
     pub order: u32,
-    /// What a principal gets with the level, given the name of the resource.
+    /// Describes what the level permits, given the name of the resource.
     pub describe: fn(&str) -> String,
 }
 

@@ -1,4 +1,4 @@
-//! Rows that a provider has read, and where a list continues.
+//! Rows that a provider has read, and the cursor at which a list continues.
 
 use std::fmt::Debug;
 use std::num::NonZeroUsize;
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 pub struct Cursor(Box<RawValue>);
 
 impl Cursor {
-    /// A cursor of the provider's own form. `None` if the form has no JSON, as a map with keys that are not text.
+    /// A cursor from the provider's own form. `None` if the form cannot be expressed in JSON.
     #[must_use]
     pub fn new(position: &impl Serialize) -> Option<Self> {
         serde_json::value::to_raw_value(position).ok().map(Self)
@@ -57,16 +57,16 @@ impl<R> Default for Rows<R> {
 /// How many rows to read of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Amount {
-    /// A page of at most this many rows, of which the excess is not kept: as much as certainly fits.
+    /// A page of at most this many rows. Rows beyond the page are discarded, so no more is read than certainly fits.
     Page(Option<NonZeroUsize>),
-    /// At least this many rows, if there are so many.
+    /// At least this many rows, unless the list ends before.
     AtLeast(usize),
     /// The rest of the list.
     All,
 }
 
-/// Rows that were read together and are handed out in parts. The provider decides where they can be split at no cost, and keeps
-/// them in its own form until then.
+/// Rows that were read together and are taken in parts. The provider decides where they can be split at no cost, and keeps them in
+/// its own form until then.
 pub trait Batch<R>: Debug + Send {
     /// How many rows are left.
     fn len(&self) -> usize;
@@ -79,7 +79,7 @@ pub trait Batch<R>: Debug + Send {
     /// Where the list continues after all rows of the batch; `None` at its end.
     fn next(&self) -> Option<Cursor>;
 
-    /// Removes and returns the first part: at most `limit` rows, or as many as the provider finds convenient.
+    /// Removes and returns the first part: at most `limit` rows, or a number that the provider chooses.
     fn split(&mut self, limit: Option<NonZeroUsize>) -> Rows<R>;
 
     /// Removes and returns all rows.

@@ -1,17 +1,17 @@
-//! A request that failed, before it is explained.
+//! A failed request, before its cause is looked up.
 
 use crate::governance::GovernanceError;
 
-/// The class of a failure, as far as governance acts on it.
+/// The class of a failure: the distinctions that governance acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureClass {
     /// The provider rejects the credential.
     TokenRejected,
-    /// The credential or its owner may not do it.
+    /// The credential or its owner lacks the permission.
     Forbidden,
     /// The resource is absent, or hidden.
     NotFound,
-    /// The provider refuses a well-formed request.
+    /// The provider rejects a well-formed request.
     Rejected,
     /// The provider could not be reached, and nothing was sent.
     NotSent,
@@ -21,19 +21,19 @@ pub enum FailureClass {
     Unexpected,
     /// The caller's deadline passed; a write may have been applied.
     DeadlineExceeded,
-    /// A rate limit, or a caller that is gone: nothing was sent.
+    /// A rate limit, or a caller that disconnected: nothing was sent.
     Other,
 }
 
-/// A failed request. [`super::ResourceType::explain`] finds out more about it, by further requests; a failure that nobody waits
-/// for is never explained.
+/// A failed request. [`super::ResourceType::explain`] sends further requests to find the cause, and only for a caller that still
+/// waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The class.
     pub class: FailureClass,
     /// The scope that the request needs, if any.
     pub scope: Option<&'static str>,
-    /// The error as it stands without an explanation.
+    /// The error without an explanation.
     pub error: GovernanceError,
 }
 

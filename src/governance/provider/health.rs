@@ -1,4 +1,4 @@
-//! The provider as the source of health: what its responses showed, and probes for what is missing.
+//! The provider as the source of health: evidence from its responses, and probes for missing evidence.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use crate::governance::GovernanceError;
 use crate::governance::health::Report;
 use crate::governance::provisioning::ProtectedNames;
 
-/// What a report depends on beside the evidence of the provider.
+/// The inputs of a report other than the evidence of the provider.
 #[derive(Debug, Clone, Default)]
 pub struct HealthContext {
     /// Whether grants and revokes are carried out.
     pub(crate) provisioning: bool,
-    /// How long before its expiry a credential counts as degraded.
+    /// The time before its expiry from which a credential counts as degraded.
     pub(crate) expiry_warning: Duration,
-    /// Why changes cannot be recorded, if they cannot.
+    /// The error that prevents changes from being recorded, if any.
     pub(crate) audit_error: Option<String>,
-    /// The status of the protected names, if there are any.
+    /// The status of the protected names, if the operator set any.
     pub(crate) protected_names: Option<ProtectedNames>,
 }
 

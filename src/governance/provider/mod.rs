@@ -1,8 +1,8 @@
 //! The seam between governance and a provider: what a provider offers, in terms of the model.
 //!
-//! A [`Provider`] has [`ResourceType`]s, which are listed and read. A type whose levels can be changed is [`Assignable`]. What a
-//! provider cannot do it does not implement: account managers, resource managers, actions and event feeds are further traits
-//! beside [`Assignable`] when a provider has them.
+//! A [`Provider`] has [`ResourceType`]s, which are listed and read. A type whose levels can be changed is [`Assignable`]. A
+//! provider does not implement what it cannot do: account managers, resource managers, actions and event feeds become further
+//! traits beside [`Assignable`] once a provider has them.
 
 mod batch;
 mod failure;
@@ -32,7 +32,7 @@ use super::{CallContext, GovernanceError, Lane};
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait Provider: Debug + Send + Sync {
-    /// The name of the organization, as the provider's URLs and page tokens have it.
+    /// The name of the organization in the provider's URLs and in page tokens.
     fn organization(&self) -> &str;
 
     /// The resource types, in the order in which they are listed: principals first.
@@ -44,13 +44,13 @@ pub trait Provider: Debug + Send + Sync {
     /// When the last of `requests` requests of a lane can be expected to be sent; `None` if no limit delays them.
     fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant>;
 
-    /// What earlier lists showed; an empty list is compared with it.
+    /// The history of lists; an empty list is compared with it.
     fn list_history(&self) -> &ListHistory;
 
     /// Succeeds if the credential and the organization were seen to work within `max_age`, or work now.
     ///
     /// # Errors
-    /// What keeps the credential or the organization from being read.
+    /// The failure to read the credential or the organization.
     async fn confirm_access(&self, max_age: Duration, call: &CallContext) -> Result<(), GovernanceError>;
 
     /// The credential that the provider is called with.
@@ -71,7 +71,7 @@ pub enum ListStage {
     End,
 }
 
-/// What a list without any row was read after.
+/// How often a list was read that has no rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmptyReading {
     /// It was read once; if the check passes, it is read again.
@@ -107,20 +107,20 @@ pub trait ResourceType: Debug + Send + Sync {
         call: &CallContext,
     ) -> Result<Box<dyn Batch<Holding>>, Failure>;
 
-    /// Finds out what a failed request means, by further requests if necessary: which scope is missing after "forbidden", whether
-    /// `resource` is proven absent after "not found". Without a resource, the failure is about the list.
+    /// Finds the cause of a failed request, by further requests if necessary: the missing scope after "forbidden", or proof that
+    /// `resource` is absent after "not found". Without a resource, the failure is about the list.
     async fn explain(&self, failure: Failure, resource: Option<Uuid>, call: &CallContext) -> GovernanceError;
 
-    /// Explains that a complete list, read now, lacks the name that a request gave.
+    /// The error for a name in a request that a complete and current list does not contain.
     async fn explain_unlisted(&self, name: &str, call: &CallContext) -> GovernanceError;
 
-    /// Refuses a list that shows only part of the type's resources, as far as the operator requires all.
+    /// Rejects a list that shows only part of the type's resources, if the operator requires all.
     async fn check_visibility(&self, stage: ListStage, call: &CallContext) -> Result<(), GovernanceError>;
 
-    /// Refuses an empty list that cannot be true.
+    /// Rejects an empty list that cannot be correct.
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError>;
 
-    /// How the type's levels are read and written; `None` if they cannot be.
+    /// Reads and writes the type's levels; `None` if they cannot be changed.
     #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
     fn assignable<'a>(&'a self) -> Option<&'a dyn Assignable>;
 }
@@ -129,16 +129,17 @@ pub trait ResourceType: Debug + Send + Sync {
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait Assignable: Debug + Send + Sync {
-    /// Reads the level that the principal holds; `None` if it holds none. The read joins no other read.
+    /// Reads the level that the principal holds; `None` if it holds none. The read is never coalesced with another.
     async fn read_level(&self, membership: Membership, call: &CallContext) -> Result<Option<&'static Level>, Failure>;
 
     /// Sends a write, once.
     async fn write(&self, membership: Membership, write: Write, call: &CallContext) -> Result<WriteReply, Failure>;
 
-    /// The name of the request that a write is.
+    /// The name of the request that a write sends.
     fn endpoint(&self, write: Write) -> &'static str;
 
-    /// Refuses a write after which the connector could no longer change the resource, which messages call `resource_label`.
+    /// Rejects a write after which the connector could no longer change the resource. Messages name the resource
+    /// `resource_label`.
     async fn guard(
         &self,
         membership: Membership,
@@ -162,26 +163,26 @@ pub enum WriteReply {
 /// The role of the credential's owner in the organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OwnerRole {
-    /// Sees and governs every resource.
+    /// The owner sees and can change every resource.
     Admin,
-    /// Is not shown secret resources, and governs only what they maintain.
+    /// The owner does not see secret resources, and can change only the resources that they maintain.
     Member,
-    /// Not known: an older response, or a scope that is missing. Treated as admin, but proves nothing.
+    /// The role is not known: an older response, or a missing scope. Treated as admin, but not accepted as proof.
     Unknown,
 }
 
-/// What is known of the provider's credential.
+/// The details of the provider's credential.
 #[derive(Debug, Clone)]
 pub struct CredentialDetails {
     /// The owner's e-mail or name.
     pub owner: String,
     /// The owner's role in the organization.
     pub owner_role: OwnerRole,
-    /// Whether the organization was read with it. If it was not, the credential lacks the scope for that.
+    /// Whether the organization was read with it. If not, the credential lacks the scope for that.
     pub reaches_organization: bool,
-    /// What the credential was described as when it was created.
+    /// The description that was given when the credential was created.
     pub description: Option<String>,
-    /// What the credential may do, in the provider's words.
+    /// The scopes of the credential, as the provider names them.
     pub scopes: Vec<String>,
     /// When it expires, as the provider prints it; `None` if it does not.
     pub expires_at: Option<String>,
@@ -194,7 +195,7 @@ pub trait OwnCredential: Debug + Send + Sync {
     /// Reads the credential's record, its owner and the organization.
     ///
     /// # Errors
-    /// What keeps the record from being read, and an organization that the credential does not reach.
+    /// The failure to read the record, or an organization that the credential does not reach.
     async fn details(&self, call: &CallContext) -> Result<CredentialDetails, GovernanceError>;
 
     /// Sends the request that revokes the credential, once.

@@ -1,7 +1,7 @@
-//! Revoking the connector's own token at Buildkite, for good: recorded before it is sent, and claimed only once Buildkite
-//! rejects the token.
+//! Permanently revokes the connector's own token at Buildkite. The revocation is recorded before it is sent, and reported as done
+//! only once Buildkite rejects the token.
 //!
-//! The caller pins the credential: a token that took this one's place meanwhile must be neither asked with nor revoked.
+//! The caller pins the credential: a token that replaces this one in the meantime must be neither used nor revoked.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::{Provisioning, RequestContext};
 use crate::governance::provider::{CredentialDetails, Failure, FailureClass};
 use crate::governance::{CallContext, GovernanceError};
 
-/// How often the revoke is sent where the token is seen to work all the same.
-const WRITES: usize = 5;
+/// How often the revoke is sent while the token is seen to still work.
+const MAX_WRITES: usize = 5;
 
 /// A line of the audit record.
 #[derive(Serialize)]
-struct Line<'a> {
+struct RevocationLine<'a> {
     record: &'static str,
     time: String,
     caller: &'a str,
@@ -34,23 +34,24 @@ impl Provisioning {
     /// The token's record, its owner and the organization, read now.
     ///
     /// # Errors
-    /// What keeps the token's record from being read, and an organization that the token does not reach: then it is not the token
-    /// that the caller means.
+    /// The failure to read the token's record, or an organization that the token does not reach: then it is not the token that
+    /// the caller means.
     pub async fn own_token(&self) -> Result<CredentialDetails, GovernanceError> {
         let details = self.provider.credential().details(&self.new_call()).await;
         details.map_err(|error| self.or_shutting_down(error))
     }
 
-    /// Revokes the token for good.
+    /// Revokes the token permanently.
     ///
     /// # Errors
-    /// Where the revoke cannot be recorded or is not begun, the token works as before. Every other error says what is known.
+    /// After `AuditUnavailable`, and after an error before the revoke was sent, the token works as before. The message of any other
+    /// error says what is known.
     pub async fn revoke_own_token(
         &self,
         own: &CredentialDetails,
         context: &RequestContext,
     ) -> Result<(), GovernanceError> {
-        let line = |record| Line {
+        let line = |record| RevocationLine {
             record,
             time: Timestamp::now().to_string(),
             caller: &context.caller,
@@ -68,7 +69,7 @@ impl Provisioning {
         };
         let revoked = revoked.map_err(|error| self.or_shutting_down(error));
         let error = revoked.as_ref().err();
-        let outcome = Line {
+        let outcome = RevocationLine {
             outcome: Some(match error {
                 None => "revoked",
                 Some(GovernanceError::AuditUnavailable { .. }) => "not_carried_out",
@@ -97,12 +98,12 @@ impl Provisioning {
         let mut call = self.new_call();
         let timeouts = &self.settings.write_timeouts;
         let mut lost = None;
-        for _ in 0..WRITES {
+        for _ in 0..MAX_WRITES {
             let sent = self.provider.credential().revoke(&call).await;
             let accepted = sent.is_ok();
             let delays = match sent {
                 Ok(()) => timeouts.read_back_delays.as_slice(),
-                // It works no longer: whoever revoked it, that is what was asked for.
+                // The token no longer works, which is the requested state.
                 Err(error) if error.class == FailureClass::TokenRejected => &[],
                 Err(error) if error.may_have_applied() || error.is_transient() => {
                     lost = Some(error);
@@ -111,7 +112,7 @@ impl Provisioning {
                 Err(error) => return Err(error.error),
             };
             if accepted || lost.as_ref().is_some_and(Failure::may_have_applied) {
-                // From here on it is finished whoever waits for it.
+                // The revoke may have been applied: from here on it is finished even if the caller disconnects.
                 call = call.detached_until(Instant::now() + timeouts.completion);
             }
             match self.is_rejected(delays, &call).await {
@@ -132,7 +133,7 @@ impl Provisioning {
         Err(lost.map_or_else(|| unknown("the token still works"), |failure| failure.error))
     }
 
-    /// Whether Buildkite rejects the token, at once or after one of the delays.
+    /// Whether Buildkite rejects the token, immediately or after one of the delays.
     async fn is_rejected(&self, delays: &[Duration], call: &CallContext) -> Result<bool, Failure> {
         for delay in std::iter::once(&Duration::ZERO).chain(delays) {
             sleep(*delay).await;
@@ -151,7 +152,7 @@ fn unknown(why: &str) -> GovernanceError {
     }
 }
 
-fn text(line: &Line<'_>) -> String {
-    // Strings only: there is nothing that cannot be written.
+fn text(line: &RevocationLine<'_>) -> String {
+    // The line holds strings only, so serialization cannot fail.
     serde_json::to_string(line).unwrap_or_default()
 }

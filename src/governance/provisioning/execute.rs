@@ -1,15 +1,15 @@
-//! Reads, writes and confirms, until the table has nothing left to do.
+//! Reads, writes and confirms, until the plan requires no further write.
 //!
-//! What comes back from a write is one of these, and each has one continuation:
+//! Each result of a write has one continuation:
 //!
-//! | came back | what is done |
+//! | result | continuation |
 //! | --- | --- |
-//! | 2xx that echoes the wanted role | done; a POST that echoes a row from long before found what was there already |
-//! | 2xx that does not | read again until it shows; claimed only then; where something else shows, decide once more |
-//! | no connection | nothing was sent: decide once more |
-//! | nothing, 5xx, a cut answer | may have been applied: read again; if it shows it was ours, else decide once more |
-//! | 404, 409, 422 | may mean "already so": read again and decide once more; if nothing changed, the refusal stands |
-//! | 403, 401, no budget | stands, after a 403 on a POST was checked for a person outside the organization |
+//! | 2xx that echoes the requested level | done; after a POST that echoes an old row the level was held already |
+//! | 2xx without that echo | read until the write is visible, and only then done; if another level is visible, plan again |
+//! | no connection | nothing was sent: plan again |
+//! | no response, 5xx, truncated body | may have been applied: read again; a visible write was this one, otherwise plan again |
+//! | 404, 409, 422 | the level may be held already: read and plan again; if nothing changed, return the rejection |
+//! | 403, 401, no budget | return the error; a 403 on a POST may mean a user outside the organization, which is checked first |
 
 use tokio::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::governance::model::{Level, Membership};
 use crate::governance::provider::{Assignable, Failure, FailureClass, ResourceType, WriteReply};
 use crate::governance::{CallContext, GovernanceError};
 
-/// Writes that one request may send: the first, and again where the one before is seen not to have been applied.
+/// The maximum number of writes of one request: a write is repeated if the previous one was seen not to have been applied.
 const MAX_WRITES: usize = 5;
 
 /// The result of a write.
@@ -42,12 +42,12 @@ pub(crate) struct Operation<'a> {
     pub(crate) resources: &'a dyn ResourceType,
     pub(crate) levels: &'a dyn Assignable,
     pub(crate) membership: Membership,
-    /// The user as messages name them.
+    /// The user's name in messages.
     pub(crate) user_label: String,
     request: Request,
     pub(crate) call: CallContext,
     pub(crate) record: &'a mut AuditRecord,
-    /// A write of ours whose reply was lost: if it shows, it was this one.
+    /// A write of this request whose reply was lost: if it becomes visible, this request made the change.
     pub(crate) lost_write: Option<Write>,
 }
 
@@ -76,7 +76,7 @@ impl<'a> Operation<'a> {
 
     pub(crate) async fn run(mut self) -> Result<Outcome, GovernanceError> {
         match (self.converge().await, self.request) {
-            // In a team that is proven gone nobody holds anything.
+            // A resource that is proven absent has no grants.
             (Err(GovernanceError::ResourceNotFound { .. }), Request::Revoke(_)) => Ok(Outcome::AlreadyRevoked),
             (outcome, _) => outcome,
         }
@@ -134,17 +134,18 @@ impl<'a> Operation<'a> {
         plan(
             self.request,
             current,
-            self.provisioning.level_instead(self.membership.resource, self.request),
+            self.provisioning
+                .replacement_level(self.membership.resource, self.request),
         )
     }
 
-    /// Nothing is left to do: because a write of ours did it, or because it was so.
+    /// Ends a request without a further write: an earlier write of it was applied, or the state was as requested from the start.
     async fn finish_unchanged(&mut self, current: Option<&'static Level>) -> Result<Outcome, GovernanceError> {
         if let Some(write) = self.lost_write.filter(|write| write.resulting_level() == current) {
             return Ok(self.done(write));
         }
         if current.is_none() {
-            // Revoked already, if "not found" means what it says: the resource has to exist for its holder to be absent.
+            // "Not found" proves a revoked level only if the resource itself exists.
             let id = self.membership.resource.id;
             match self.resources.get(id, &self.call).await {
                 Ok(resource) => self.provisioning.directory.record(&[resource]),
@@ -166,7 +167,7 @@ impl<'a> Operation<'a> {
         recent_writes.record(self.membership, write.resulting_level(), valid_for);
     }
 
-    /// The last check before a write: the guards, whether the caller still waits, and the record.
+    /// The last checks before a write: the protections, the caller's deadline and connection, and the audit record.
     async fn preflight(&mut self, write: Write) -> Result<(), GovernanceError> {
         self.provisioning
             .guard(self.levels, self.membership, write, &self.call)
@@ -181,13 +182,14 @@ impl<'a> Operation<'a> {
     }
 
     async fn send(&mut self, write: Write) -> Result<WriteResult, GovernanceError> {
-        // Both before and after: a sync that reads the grants meanwhile may see either, and must not keep the older.
+        // Invalidate before and after: a sync that reads the grants in between may see either state, and must not keep the old
+        // one.
         self.provisioning.listings.invalidate(self.membership.resource);
         let reply = self.levels.write(self.membership, write, &self.call).await;
         self.provisioning.listings.invalidate(self.membership.resource);
         let not_sent = matches!(&reply, Err(failure) if !failure.may_have_applied());
         if !not_sent {
-            // The write may have been applied: from here on the rest is finished, also if the caller is gone.
+            // The write may have been applied: from here on the request is finished even if the caller disconnects.
             self.call = self.call.detached_until(Instant::now() + self.timeouts().completion);
         }
         match reply {
@@ -216,7 +218,7 @@ impl<'a> Operation<'a> {
     }
 
     /// The write was accepted without a matching echo. Poll until it is visible; stop if both the echo and a read show the same
-    /// different role, which is a concurrent change.
+    /// different level, which is a concurrent change.
     async fn await_visibility(
         &mut self,
         write: Write,
@@ -224,21 +226,21 @@ impl<'a> Operation<'a> {
         echo: Option<&'static Level>,
     ) -> Result<Option<&'static Level>, GovernanceError> {
         self.record_own_write(write);
-        let instead = echo.filter(|_| echo != before);
-        let pauses = &self.timeouts().read_back_delays;
+        let concurrent = echo.filter(|_| echo != before);
+        let delays = &self.timeouts().read_back_delays;
         self.poll_level(
-            |current| current == write.resulting_level() || (current.is_some() && current == instead),
-            pauses,
+            |current| current == write.resulting_level() || (current.is_some() && current == concurrent),
+            delays,
         )
         .await
     }
 
-    /// A write's reply was lost: it is looked for, and remembered as one that may still come to show.
+    /// Looks for a write whose reply was lost, and remembers it, because it may become visible later.
     async fn recover_lost_reply(&mut self, write: Write) -> Result<Option<&'static Level>, GovernanceError> {
         self.record_own_write(write);
         self.lost_write = Some(write);
-        let doubts = self.timeouts().recheck_delays();
-        self.poll_level(|current| current == write.resulting_level(), doubts)
+        let delays = self.timeouts().recheck_delays();
+        self.poll_level(|current| current == write.resulting_level(), delays)
             .await
     }
 
@@ -246,7 +248,10 @@ impl<'a> Operation<'a> {
         let held = current.map_or_else(|| "holds nothing".to_owned(), |level| format!("is {level}"));
         GovernanceError::Unavailable {
             endpoint: self.levels.endpoint(write),
-            why: format!("the change was sent but does not show ({} now {held})", self.user_label),
+            why: format!(
+                "the change was sent but is not visible ({} now {held})",
+                self.user_label
+            ),
         }
     }
 }

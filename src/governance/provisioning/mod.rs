@@ -1,10 +1,9 @@
-//! Grants and revokes: the level that is held is read, the plan decides, one change is made, and it is confirmed by the response
-//! or by reading again.
+//! Grants and revokes. A request reads the held level, plans, sends one write, and confirms it by the response or by another read.
 //!
-//! [`plan`] is the table, `execute` reads, writes and confirms, `rejected_write` decides what a rejected write means, `keyed_lock`
-//! orders requests about one membership, `principal` resolves the principal, [`protection`] holds the guards, `audit` the record.
-//! A write that was begun is finished and recorded even if the caller disconnects, so it runs in a task of its own; a caller that
-//! disconnects before the write begins has changed nothing.
+//! [`plan`] is the decision table, `execute` reads, writes and confirms, `rejected_write` interprets a rejected write, `keyed_lock`
+//! serialises requests about one membership, `principal` resolves the principal, [`protection`] contains the protections, and
+//! `audit` the record. A write that was started is finished and recorded even if the caller disconnects, so it runs in a task of
+//! its own. A caller that disconnects before the write starts causes no change.
 
 mod audit;
 mod disconnect;
@@ -44,31 +43,31 @@ use super::model::{EntitlementId, GrantId, Level, Membership, Principal, Resourc
 use super::provider::{Assignable, Provider, ResourceType};
 use super::sync::Listings;
 use super::{CallContext, GovernanceError, Lane};
-use audit::{Attempt, Audit, AuditRecord};
+use audit::{Audit, AuditRecord, RecordedRequest};
 use execute::Operation;
 use keyed_lock::KeyedLock;
 use protection::Protections;
 use recent_writes::RecentWrites;
 
-/// The sink that is a file.
+/// A sink that appends to the file at `path`.
 pub(crate) fn file_sink(path: PathBuf) -> Arc<dyn AuditSink> {
     Audit::file(path)
 }
 
-/// What an operator decides about provisioning.
+/// The operator's settings for provisioning.
 #[derive(Debug, Clone)]
 pub(crate) struct ProvisioningSettings {
     /// Whether grants and revokes are carried out.
     pub(crate) enabled: bool,
-    /// What becomes of a maintainer whose level is revoked.
+    /// What happens to a maintainer whose level is revoked.
     pub(crate) maintainer_revoke: MaintainerRevoke,
     /// Resources and users that no grant or revoke changes.
     pub(crate) protected: Protected,
-    /// How long writes are given.
+    /// The timeouts of writes.
     pub(crate) write_timeouts: WriteTimeouts,
-    /// How old the lists may be in which e-mails and protected names are looked up.
+    /// The maximum age of the lists in which e-mail addresses and protected names are looked up.
     pub(crate) directory_max_age: Duration,
-    /// How old health's evidence may be.
+    /// The maximum age of the evidence of health.
     pub(crate) health_max_age: Duration,
 }
 
@@ -92,18 +91,18 @@ pub struct Provisioning {
 /// The caller of a request, and its deadlines.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
-    /// The caller, as the audit record names it.
+    /// The caller's name in the audit record.
     pub caller: Arc<str>,
-    /// The name of the request in both sides' records.
+    /// The id of the request in the records of caller and connector.
     pub request_id: String,
-    /// When the caller stops waiting.
+    /// The caller's deadline.
     pub deadline: Option<Instant>,
-    /// When the call ends as `DEADLINE_EXCEEDED`: a little earlier.
+    /// When the call ends as `DEADLINE_EXCEEDED`: shortly before the caller's deadline.
     pub answer_by: Option<Instant>,
 }
 
 impl RequestContext {
-    /// Why the caller does not wait any more: it was answered that its time is over, or it hung up.
+    /// Why the caller no longer waits: its deadline passed, or it disconnected.
     fn disconnect_error(&self) -> GovernanceError {
         if self.answer_by.is_some_and(|answer_by| answer_by <= Instant::now()) {
             GovernanceError::DeadlineExceeded
@@ -113,19 +112,19 @@ impl RequestContext {
     }
 }
 
-/// What could be read of a request that is not well formed.
+/// The parts of an invalid request that could be parsed.
 #[derive(Debug, Clone)]
 pub struct MalformedRequest {
     /// The operation.
     pub operation: OperationKind,
-    /// The entitlement, where it could be read.
+    /// The entitlement, if it could be parsed.
     pub entitlement: Option<EntitlementId>,
-    /// The principal, where it could be read.
+    /// The principal, if it could be parsed.
     pub principal: Option<Principal>,
 }
 
 impl Provisioning {
-    /// Changes what `provider` has. Records on the log and in `sink`; `changed` is notified when health may have changed.
+    /// Changes the organization of `provider`. Records on the log and in `sink`; `changed` is notified when health may have changed.
     pub(crate) fn new(
         provider: Arc<dyn Provider>,
         listings: Arc<Listings>,
@@ -152,7 +151,7 @@ impl Provisioning {
     /// Grants the entitlement to `principal`.
     ///
     /// # Errors
-    /// Each leaves the caller knowing that nothing may be claimed: see the design's table.
+    /// After any error the caller must not assume that the level is held: see the variants of [`GovernanceError`].
     pub async fn grant(
         self: &Arc<Self>,
         entitlement: EntitlementId,
@@ -166,7 +165,7 @@ impl Provisioning {
     /// Revokes the entitlement from `principal`.
     ///
     /// # Errors
-    /// As for a grant.
+    /// After any error the caller must not assume that the level is gone: see the variants of [`GovernanceError`].
     pub async fn revoke(
         self: &Arc<Self>,
         entitlement: EntitlementId,
@@ -177,7 +176,7 @@ impl Provisioning {
             .await
     }
 
-    /// Puts a request on record that was refused because it is not well formed, and returns `error`, the reason.
+    /// Records a request that was rejected because it is invalid, and returns `error`, the reason.
     pub async fn record_rejected_request(
         &self,
         request: MalformedRequest,
@@ -202,28 +201,28 @@ impl Provisioning {
         self.settings.enabled
     }
 
-    /// Why audit records cannot be written, if they cannot.
+    /// The error that prevents audit records from being written, if any.
     #[must_use]
     pub fn audit_error(&self) -> Option<String> {
         self.audit.error()
     }
 
-    /// Where audit records cannot be written, finds out whether they can be again.
+    /// After a failed audit write, checks whether records can be written again.
     pub(crate) async fn recheck_audit(&self) {
         self.audit.recheck().await;
     }
 
-    /// Starts no further write: requests that wait for a lock or for the budget end as `ShuttingDown`.
+    /// Prevents further writes: requests that wait for a lock or for the budget end as `ShuttingDown`.
     pub fn stop_accepting(&self) {
         self.shutdown.cancel();
     }
 
-    /// Resolves once nothing new is begun.
+    /// Resolves once [`Self::stop_accepting`] was called.
     pub async fn ending(&self) {
         self.shutdown.cancelled().await;
     }
 
-    /// Resolves once every grant and revoke that was begun is finished, also those whose caller is gone.
+    /// Resolves once every started grant and revoke is finished, including those whose caller disconnected.
     pub async fn drain(&self) {
         self.in_flight.close();
         self.in_flight.wait().await;
@@ -264,7 +263,7 @@ impl Provisioning {
             let outcome = outcome.map_err(|error| provisioning.as_shutdown_error(error, &context));
             let before = record.before();
             record.write_outcome(&outcome).await;
-            // Whether the record could be written is part of health.
+            // The result of writing the record is part of health.
             provisioning.changed.notify_one();
             (outcome, before)
         });
@@ -295,14 +294,17 @@ impl Provisioning {
         call: CallContext,
         record: &mut AuditRecord,
     ) -> Result<Outcome, GovernanceError> {
-        let seam = self.assignable(membership.resource)?;
+        let assignable = self.assignable(membership.resource)?;
         let user_label = self.directory.user_label(principal);
-        Operation::new(self, seam, membership, user_label, request, call, record)
+        Operation::new(self, assignable, membership, user_label, request, call, record)
             .run()
             .await
     }
 
-    /// The resource's type, and how its levels are read and written.
+    /// The resource's type, and access to its levels.
+    ///
+    /// # Errors
+    /// `Invalid` if the levels of the type cannot be changed.
     fn assignable(&self, resource: ResourceId) -> Result<(&dyn ResourceType, &dyn Assignable), GovernanceError> {
         let resources = self.listings.resource_type(resource.resource_type)?;
         let levels = resources.assignable().ok_or_else(|| GovernanceError::Invalid {
@@ -312,8 +314,8 @@ impl Provisioning {
         Ok((resources.as_ref(), levels))
     }
 
-    /// The level that takes the place of a revoked one; `None` if it is removed.
-    fn level_instead(&self, resource: ResourceId, request: Request) -> Option<&'static Level> {
+    /// The level that replaces a revoked one; `None` if it is removed.
+    fn replacement_level(&self, resource: ResourceId, request: Request) -> Option<&'static Level> {
         match (request, self.settings.maintainer_revoke) {
             (Request::Revoke(level), MaintainerRevoke::Demote) => resource.resource_type.level_below(level),
             _ => None,
@@ -328,14 +330,14 @@ impl Provisioning {
         context: RequestContext,
         call: CallContext,
     ) -> AuditRecord {
-        let attempt = Attempt {
+        let recorded = RecordedRequest {
             context,
             operation,
             entitlement,
             principal,
             team_slug: entitlement.and_then(|entitlement| self.directory.handle(entitlement.resource)),
         };
-        AuditRecord::new(Arc::clone(&self.audit), attempt, call)
+        AuditRecord::new(Arc::clone(&self.audit), recorded, call)
     }
 
     /// Acquires the membership lock before spawning, so requests run in arrival order and a caller that disconnects while queued
@@ -367,8 +369,8 @@ impl Provisioning {
         Ok((membership, guard.ok_or(GovernanceError::DeadlineExceeded)?))
     }
 
-    /// A write that was not begun because the process ends, or because its caller's time was over, says so rather than that the
-    /// caller is gone.
+    /// Replaces `Abandoned` by its cause, if the write was not started because the process is shutting down or because the deadline
+    /// passed.
     fn as_shutdown_error(&self, error: GovernanceError, context: &RequestContext) -> GovernanceError {
         match error {
             GovernanceError::Abandoned if self.shutdown.is_cancelled() => GovernanceError::ShuttingDown,

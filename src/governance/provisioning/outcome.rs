@@ -1,22 +1,22 @@
-//! What a grant or revoke came to.
+//! The outcome of a grant or revoke.
 
 use super::plan::{Request, Write};
 use crate::governance::model::{EntitlementId, GrantId, Level};
 
-/// What a grant or revoke came to.
+/// The outcome of a grant or revoke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The role was granted to a user without one.
+    /// The level was granted to a principal that held none.
     Granted,
-    /// The role was held already.
+    /// The level was held already.
     AlreadyExists,
-    /// The role took the place of this one.
+    /// The granted level replaced this one.
     Replaced(&'static Level),
-    /// The role was taken away.
+    /// The level was removed.
     Revoked,
-    /// The role was not held.
+    /// The level was not held.
     AlreadyRevoked,
-    /// The role was taken away, and membership left.
+    /// The level was replaced by the level below.
     Demoted,
 }
 
@@ -51,19 +51,19 @@ impl Outcome {
     }
 }
 
-/// A request that was carried out.
+/// The result of a request that was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProvisioningResult {
-    /// The grant that was asked for.
+    /// The requested grant.
     pub grant: GrantId,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The role that was read first; none for none.
+    /// The level before the request; `None` if none was held.
     pub before: Option<&'static Level>,
 }
 
 impl ProvisioningResult {
-    /// The grant that this one took the place of.
+    /// The grant that this one replaced, if any.
     #[must_use]
     pub fn replaced(&self) -> Option<GrantId> {
         let Outcome::Replaced(level) = self.outcome else {

@@ -1,21 +1,21 @@
-//! The plan of a change: what has to be written, given the level that is requested and the level that is held.
+//! The plan of a change: the write that is required, given the requested level and the held level.
 //!
 //! | request | holds nothing | holds the level | holds another level |
 //! | --- | --- | --- | --- |
 //! | grant | add | no change | change to it |
-//! | revoke | no change | remove, or change to the level that the operator chose instead | no change: a level that is not named is never taken away |
+//! | revoke | no change | remove, or change to the replacement level that the operator chose | no change: a revoke removes only the level that it names |
 //!
-//! Members and maintainers of a team are the case of two levels. A principal outside the organization cannot be recognised
-//! before a write is rejected: see `execute`.
+//! A team has two levels, member and maintainer. A principal outside the organization cannot be recognised before a write is
+//! rejected: see `execute`.
 
 use crate::governance::model::Level;
 
-/// What is requested.
+/// A requested change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Request {
-    /// The principal shall hold the level.
+    /// Make the principal hold the level.
     Grant(&'static Level),
-    /// The principal shall hold the level no longer.
+    /// Make the principal no longer hold the level.
     Revoke(&'static Level),
 }
 
@@ -58,10 +58,10 @@ impl OperationKind {
     }
 }
 
-/// What becomes of a maintainer whose level is revoked (`--maintainer-revoke`).
+/// What happens to a maintainer whose level is revoked (`--maintainer-revoke`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MaintainerRevoke {
-    /// The principal holds nothing any more.
+    /// The principal no longer holds any level.
     #[default]
     Remove,
     /// The principal keeps the level below.
@@ -71,21 +71,21 @@ pub enum MaintainerRevoke {
 /// One write to the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
-    /// The principal holds nothing and gets the level.
+    /// The principal holds no level and gets this one.
     Add(&'static Level),
-    /// The principal goes from one level to another, never by way of a removal.
+    /// The principal changes from one level to another, without a removal in between.
     Change {
-        /// The level held until then.
+        /// The level before the write.
         from: &'static Level,
-        /// The level held from then on.
+        /// The level after the write.
         to: &'static Level,
     },
-    /// The principal loses the level and holds nothing.
+    /// The principal loses the level and then holds none.
     Remove(&'static Level),
 }
 
 impl Write {
-    /// The level that is held once the write took effect.
+    /// The held level after the write has taken effect.
     #[must_use]
     pub fn resulting_level(self) -> Option<&'static Level> {
         match self {
@@ -95,7 +95,7 @@ impl Write {
     }
 }
 
-/// What has to be done about a request.
+/// The action that a request requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
     /// The request is fulfilled already.
@@ -104,14 +104,14 @@ pub enum Plan {
     Apply(Write),
 }
 
-/// Plans a request for a principal that holds `held`. A revoked level is replaced by `instead` where that is given.
+/// Plans a request for a principal that holds `held`. A revoked level is replaced by `replacement`, if given.
 #[must_use]
-pub fn plan(request: Request, held: Option<&'static Level>, instead: Option<&'static Level>) -> Plan {
+pub fn plan(request: Request, held: Option<&'static Level>, replacement: Option<&'static Level>) -> Plan {
     match (request, held) {
         (Request::Grant(level), None) => Plan::Apply(Write::Add(level)),
         (Request::Grant(level), Some(held)) if held == level => Plan::NoChange,
         (Request::Grant(to), Some(from)) => Plan::Apply(Write::Change { from, to }),
-        (Request::Revoke(level), Some(from)) if from == level => Plan::Apply(match instead {
+        (Request::Revoke(level), Some(from)) if from == level => Plan::Apply(match replacement {
             Some(to) if to != level => Write::Change { from, to },
             _ => Write::Remove(level),
         }),
@@ -147,10 +147,10 @@ mod tests {
             .flat_map(|level| [Request::Grant(level), Request::Revoke(level)]);
         for request in requests {
             for held in held() {
-                for instead in levels().into_iter().map(Some).chain([None]) {
-                    if let Plan::Apply(write) = plan(request, held, instead) {
-                        let after = plan(request, write.resulting_level(), instead);
-                        assert_eq!(after, Plan::NoChange, "{request:?} of {held:?} with {instead:?}");
+                for replacement in levels().into_iter().map(Some).chain([None]) {
+                    if let Plan::Apply(write) = plan(request, held, replacement) {
+                        let after = plan(request, write.resulting_level(), replacement);
+                        assert_eq!(after, Plan::NoChange, "{request:?} of {held:?} with {replacement:?}");
                     }
                 }
             }

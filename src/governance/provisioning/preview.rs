@@ -1,4 +1,4 @@
-//! What a request would do, found out without doing it, and teams by the names that people use.
+//! Previews: the outcome that a request would have, without a write; and the lookup of a resource by its handle.
 
 use super::plan::{Plan, Request, Write, plan};
 use super::read_back::read_level;
@@ -6,22 +6,22 @@ use super::{Outcome, Provisioning};
 use crate::governance::model::{EntitlementId, Level, Membership, Principal, Resource, ResourceId, ResourceTypeInfo};
 use crate::governance::{CallContext, GovernanceError, Lane};
 
-/// What a request would result in if nothing changed before it.
+/// The outcome of a request if nothing changes before it is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preview {
-    /// The resource that the principal names.
+    /// The resource that the principal was resolved to.
     pub principal: ResourceId,
-    /// The level that is held now.
+    /// The level that the principal holds now.
     pub held: Option<&'static Level>,
     /// The outcome of the request.
     pub outcome: Outcome,
 }
 
 impl Provisioning {
-    /// The resource with this name (a team's slug) or this id, in a list that is read now.
+    /// The resource with this handle (a team's slug) or this id, in a list that is read now.
     ///
     /// # Errors
-    /// `Invalid` if no resource is listed under the name, or what keeps the list from being read completely.
+    /// `Invalid` if no listed resource has the name, or the failure to read the complete list.
     pub async fn find_resource(
         &self,
         resource_type: &'static ResourceTypeInfo,
@@ -46,11 +46,11 @@ impl Provisioning {
         find.await.map_err(|error| self.or_shutting_down(error))
     }
 
-    /// The outcome that `request` would have, by the same reads, plan and guards as a request that is carried out. Nothing is
+    /// The outcome that `request` would have, by the same reads, plan and protections as a request that is carried out. Nothing is
     /// written, and nothing is recorded.
     ///
     /// # Errors
-    /// As for the request itself, except that provisioning may be off.
+    /// The errors of the request itself, except `ProvisioningDisabled` and `AuditUnavailable`.
     pub async fn preview(
         &self,
         request: Request,
@@ -77,13 +77,13 @@ impl Provisioning {
         };
         let (resources, levels) = self.assignable(resource)?;
         let held = read_level(resources, levels, membership, call).await?;
-        let outcome = match plan(request, held, self.level_instead(resource, request)) {
+        let outcome = match plan(request, held, self.replacement_level(resource, request)) {
             Plan::NoChange => Outcome::unchanged(request),
             Plan::Apply(write) => {
                 self.guard(levels, membership, write, call).await?;
                 if matches!(write, Write::Add(_)) && self.listings.is_absent(membership.principal, call).await? {
-                    let person = self.directory.user_label(principal);
-                    return Err(GovernanceError::UserNotInOrganization { person });
+                    let user = self.directory.user_label(principal);
+                    return Err(GovernanceError::UserNotInOrganization { user });
                 }
                 Outcome::of(request, write)
             }
@@ -95,12 +95,12 @@ impl Provisioning {
         })
     }
 
-    /// A call on the lane of changes; it is cancelled when nothing new is begun any more.
+    /// A call on the provisioning lane; it is cancelled at shutdown.
     pub(super) fn new_call(&self) -> CallContext {
         CallContext::new(Lane::Provisioning).with_cancellation(&self.shutdown)
     }
 
-    /// Says that the process ends, of a call that is cancelled for no other reason.
+    /// Replaces `Abandoned` by `ShuttingDown`: a call without a caller is cancelled only at shutdown.
     pub(super) fn or_shutting_down(&self, error: GovernanceError) -> GovernanceError {
         match error {
             GovernanceError::Abandoned if self.shutdown.is_cancelled() => GovernanceError::ShuttingDown,

@@ -1,8 +1,8 @@
 //! Resolves a principal: an id as it is, or the only user with an e-mail address.
 //!
-//! Addresses are compared without regard to ASCII case. The list of users is read once and kept for a while. An address that
-//! does not lead to one user in that list is looked up in a list that was read since the request came, and the user that was
-//! found is confirmed by their own record before anything is written.
+//! Addresses are compared without regard to ASCII case. The list of users is cached. An address that does not match exactly one
+//! user in the cached list is looked up in a list that was read after the request arrived. The user that was found is confirmed by
+//! their own record before anything is written.
 
 use super::Provisioning;
 use crate::governance::directory::Freshness;
@@ -12,6 +12,9 @@ use crate::governance::{CallContext, GovernanceError};
 
 impl Provisioning {
     /// The resource that a principal names.
+    ///
+    /// # Errors
+    /// `UserNotInOrganization` or `AmbiguousPrincipal` for an e-mail address, or the failure to read users.
     pub(crate) async fn resolve_principal(
         &self,
         principal: &Principal,
@@ -30,11 +33,11 @@ impl Provisioning {
         let fresh = Freshness::ReadAfter(call.begun());
         match self.users_with_email(email, fresh, call).await?.as_slice() {
             [user] if self.has_email(*user, email, call).await? => Ok(*user),
-            // The user in the list has another address now.
-            [] | [_] => Err(GovernanceError::UserNotInOrganization { person: email.clone() }),
+            // The user in the list no longer has this address.
+            [] | [_] => Err(GovernanceError::UserNotInOrganization { user: email.clone() }),
             several => Err(GovernanceError::AmbiguousPrincipal {
                 email: email.clone(),
-                holders: several.len(),
+                users: several.len(),
             }),
         }
     }

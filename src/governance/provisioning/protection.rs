@@ -1,10 +1,10 @@
-//! What is never written to, whatever was approved: protected teams, protected people, and the connector's own power.
+//! Protections: teams and users that no approved request changes, and the guard against locking the connector out.
 //!
-//! Slugs and e-mails are turned into ids from whole lists, which are read again only when they are older than `--directory-max-age`. An
-//! id that a name once led to stays protected for as long as this process lives, so that renaming a team takes no protection
-//! away. A name that leads to nothing, after a typing error or a renaming that another process saw, protects nothing and must
-//! not do so silently: until it is corrected, no write is made at all, and health says so. Health looks the names up as well, so
-//! that it does not take a grant to find out.
+//! Slugs and e-mail addresses are resolved to ids in complete lists, which are read again only when they are older than
+//! `--directory-max-age`. An id that a name once matched stays protected until the process ends, so that renaming a team does not
+//! remove its protection. A name that matches nothing, because of a typing error or of a rename before the process started,
+//! protects nothing. That must not go unnoticed: until the name is corrected, no write is made at all, and health reports it.
+//! Health looks the names up itself, so that the problem is known before the first grant.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as Lock, PoisonError};
@@ -20,19 +20,19 @@ use crate::governance::model::{Membership, ResourceId, ResourceKind};
 use crate::governance::provider::Assignable;
 use crate::governance::{CallContext, GovernanceError, Lane};
 
-/// For how long a name that led to nothing is not looked up again.
+/// How long a name that matched nothing is not looked up again.
 const UNRESOLVED_NAME_TTL: Duration = Duration::from_secs(15);
 
-/// Health looks names up again after this many times as long as the last look took, where that is longer than the setting: in a
-/// large organization, it must not spend the rate limit on it.
+/// The minimum pause between lookups by health, as a multiple of the duration of the last lookup: in a large organization they must
+/// not use up the rate limit.
 const LOOKUP_PAUSE_FACTOR: u32 = 20;
 
-/// What the operator protects.
+/// The names that the operator protects.
 #[derive(Debug, Clone, Default)]
 pub struct Protected {
     /// Teams by slug (`--protect-team`).
     pub teams: Vec<String>,
-    /// People by e-mail (`--protect-user`).
+    /// Users by e-mail address (`--protect-user`).
     pub users: Vec<String>,
 }
 
@@ -42,26 +42,26 @@ impl Protected {
     }
 }
 
-/// What the names led to.
+/// The protected ids, and the status of the protected names.
 #[derive(Debug, Default)]
 pub(crate) struct Protections {
     ids: Arc<Mutex<ProtectedIds>>,
     names: Lock<ProtectedNames>,
 }
 
-/// How the protected names stood when they were looked up last.
+/// The result of the most recent lookup of the protected names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum ProtectedNames {
-    /// They were not looked up yet.
+    /// There was no lookup yet.
     #[default]
     Unread,
-    /// They could not be looked up, and never were before.
+    /// No lookup has succeeded yet; the error of the last.
     Unreadable(GovernanceError),
-    /// Each leads to a team or a person.
+    /// Each name matches a team or a user.
     Found,
-    /// One leads to nothing; a sentence about it.
+    /// A name matches nothing; a sentence about it.
     Unknown(String),
-    /// One led to something and does not any more; a sentence about it.
+    /// A name matched something and no longer does; a sentence about it.
     Gone(String),
 }
 
@@ -70,13 +70,13 @@ impl Protections {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps how the names stand, and says on the log what changed.
-    fn record(&self, now: ProtectedNames) {
+    /// Stores the result of a lookup, and logs a change.
+    fn record(&self, found: ProtectedNames) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if *names == now {
+        if *names == found {
             return;
         }
-        match &now {
+        match &found {
             ProtectedNames::Unknown(name) => {
                 tracing::error!("{name}: no grant or revoke is carried out until this is corrected");
             }
@@ -84,18 +84,18 @@ impl Protections {
             ProtectedNames::Unreadable(error) => tracing::warn!(%error, "the protected names could not be looked up"),
             ProtectedNames::Unread | ProtectedNames::Found => {}
         }
-        *names = now;
+        *names = found;
     }
 }
 
 #[derive(Debug, Default)]
 struct ProtectedIds {
     read: Option<Instant>,
-    /// How long that took.
+    /// The duration of the last lookup.
     lookup_duration: Duration,
     teams: HashMap<ResourceId, String>,
     users: HashMap<ResourceId, String>,
-    /// The first name that led to nothing.
+    /// A sentence about the first name that matched nothing.
     unknown: Option<String>,
 }
 
@@ -111,7 +111,10 @@ impl ProtectedIds {
 }
 
 impl Provisioning {
-    /// Lets a write pass that no guard forbids.
+    /// Succeeds if no protection forbids the write.
+    ///
+    /// # Errors
+    /// `Protected`, or the failure to look up the protected names.
     pub(crate) async fn guard(
         &self,
         levels: &dyn Assignable,
@@ -136,21 +139,23 @@ impl Provisioning {
         } else if let Some(email) = ids.users.get(&membership.principal) {
             format!("{email} is protected: change their teams in buildkite itself, or take them out of --protect-user")
         } else if let Some(unknown) = &ids.unknown {
-            format!("{unknown}, so nothing tells what it protects and no change is made: correct the setting")
+            format!(
+                "{unknown}, so the connector does not know what it protects and makes no change: correct the setting"
+            )
         } else {
             return Ok(());
         };
         Err(GovernanceError::Protected { guard })
     }
 
-    /// How the protected names stand; none where there are none, or where nothing is written anyway.
+    /// The status of the protected names; `None` if there are none, or if provisioning is off.
     pub(crate) fn protected_names(&self) -> Option<ProtectedNames> {
         let is_guarded = self.settings.enabled && !self.settings.protected.is_empty();
         is_guarded.then(|| self.protections.names())
     }
 
-    /// Looks the protected names up for health, where what is known of them is too old. That costs whole lists, so a look that
-    /// was begun goes on when its caller stops waiting.
+    /// Looks the protected names up for health, if their status is too old. A lookup reads complete lists, so it continues when its
+    /// caller stops waiting.
     pub(crate) async fn refresh_protected_names(self: &Arc<Self>) {
         if self.protected_names().is_none() {
             return;
@@ -163,15 +168,15 @@ impl Provisioning {
             return;
         }
         let provisioning = Arc::clone(self);
-        let looking = tokio::spawn(async move { provisioning.look_up_detached(ids).await });
-        // It fails by a panic, which was reported, or because the process ends.
-        let _ = looking.await;
+        let lookup = tokio::spawn(async move { provisioning.look_up_detached(ids).await });
+        // The task fails only by a panic, which was reported, or because the process ends.
+        let _ = lookup.await;
     }
 
-    /// In the lane of grants and revokes: until this is known none is carried out, and what it reads saves the next one a read.
+    /// Uses the provisioning lane: grants and revokes wait for the result, and the next one needs no lookup of its own.
     async fn look_up_detached(&self, mut ids: OwnedMutexGuard<ProtectedIds>) {
         let call = CallContext::new(Lane::Provisioning).with_cancellation(&self.shutdown);
-        // What it finds, or why it finds nothing, is noted.
+        // Both the result and the error are stored.
         let _ = self.look_up_protected(&mut ids, &call).await;
         drop(ids);
         self.changed.notify_one();
@@ -179,10 +184,10 @@ impl Provisioning {
 
     async fn look_up_protected(&self, ids: &mut ProtectedIds, call: &CallContext) -> Result<(), GovernanceError> {
         let started = Instant::now();
-        let looked = self.read_protected(ids, started, call).await;
+        let result = self.read_protected(ids, started, call).await;
         ids.lookup_duration = started.elapsed();
         let protections = &self.protections;
-        match &looked {
+        match &result {
             Ok(gone) => {
                 ids.read = Some(started);
                 let gone = gone.clone().map(ProtectedNames::Gone);
@@ -194,14 +199,14 @@ impl Provisioning {
                         .unwrap_or(ProtectedNames::Found),
                 );
             }
-            // What was found before still counts.
+            // An earlier result stays valid.
             Err(error) if ids.read.is_none() => protections.record(ProtectedNames::Unreadable(error.clone())),
             Err(_) => {}
         }
-        looked.map(drop)
+        result.map(drop)
     }
 
-    /// Reads what the names lead to; a sentence about the first that led to something before and does not any more.
+    /// Resolves the names. Returns a sentence about the first that matched something before and no longer does.
     async fn read_protected(
         &self,
         ids: &mut ProtectedIds,
@@ -213,9 +218,9 @@ impl Provisioning {
         if !teams.is_empty() {
             let shown = self.slugs(call).await?;
             for slug in teams {
-                let led_to = shown.iter().filter(|(_, shown)| shown.eq_ignore_ascii_case(slug));
+                let matching = shown.iter().filter(|(_, shown)| shown.eq_ignore_ascii_case(slug));
                 let before = ids.teams.values().any(|name| name == slug);
-                let found: Vec<_> = led_to.map(|(team, _)| (*team, slug.clone())).collect();
+                let found: Vec<_> = matching.map(|(team, _)| (*team, slug.clone())).collect();
                 if found.is_empty() {
                     let first = if before { &mut gone } else { &mut unknown };
                     first.get_or_insert(missing_team_text(slug, before));
@@ -257,20 +262,20 @@ impl Provisioning {
 fn missing_team_text(slug: &str, before: bool) -> String {
     if before {
         format!(
-            "--protect-team names `{slug}`, which no team is called any more; the team that was stays protected until a restart"
+            "--protect-team names `{slug}`, which no longer matches a team; the team that had this slug stays protected until a restart"
         )
     } else {
-        format!("--protect-team names `{slug}`, which is no team that this token is shown")
+        format!("--protect-team names `{slug}`, which matches no team that this token can see")
     }
 }
 
 fn missing_user_text(email: &str, before: bool) -> String {
     if before {
         format!(
-            "--protect-user names {email}, which no person in the organization has any more; the person who had it stays \
+            "--protect-user names {email}, which no longer matches a user in the organization; the user who had this address stays \
              protected until a restart"
         )
     } else {
-        format!("--protect-user names {email}, which no person in the organization has")
+        format!("--protect-user names {email}, which matches nobody in the organization")
     }
 }

@@ -1,5 +1,5 @@
-//! The reads that decide a write. They join no other read and come from no memory; that we wrote the pair a moment ago is
-//! remembered only in order to read again.
+//! The reads that decide a write. They are neither coalesced nor cached. A recent write of this process is remembered only in order
+//! to repeat a read that does not show it yet.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::governance::provider::{Assignable, ResourceType};
 use crate::governance::{CallContext, GovernanceError};
 
 impl Operation<'_> {
-    /// The role held now. What we ourselves wrote a moment ago is given time to show before it counts as undone.
+    /// The level that is held now. A recent write of this process gets time to become visible before it counts as undone.
     pub(crate) async fn read_current_level(&mut self) -> Result<Option<&'static Level>, GovernanceError> {
         let mut current = self.fetch_level().await?;
         if let Some(own) = self.provisioning.recent_writes.get(self.membership) {
@@ -28,7 +28,7 @@ impl Operation<'_> {
         Ok(current)
     }
 
-    /// Reads until it shows what is waited for, or the pauses are used up; what was read last.
+    /// Reads until `shows` accepts the level or the delays are used up. Returns the level that was read last.
     pub(crate) async fn poll_level(
         &mut self,
         shows: impl Fn(Option<&'static Level>) -> bool,

@@ -1,5 +1,5 @@
-//! Remembers for some seconds what this process wrote to a membership. Buildkite may show a write late, so a read that does not
-//! show it yet is repeated before it counts as a concurrent change. Nothing else is decided by it.
+//! Remembers the recent writes of this process. Buildkite may show a write late, so a read that does not show it yet is repeated
+//! before it counts as a concurrent change. No other decision depends on this.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::governance::model::{Level, Membership};
 
-/// The latest write to a membership, and until when it explains a read that differs.
+/// The latest write to a membership, and how long a read that differs may be stale.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OwnWrite {
     pub(crate) resulting_level: Option<&'static Level>,
@@ -23,7 +23,7 @@ pub(crate) struct RecentWrites {
 }
 
 impl RecentWrites {
-    /// Remembers the role that a write results in, for `valid_for`.
+    /// Remembers the level that a write results in, for `valid_for`.
     pub(crate) fn record(&self, membership: Membership, resulting_level: Option<&'static Level>, valid_for: Duration) {
         let now = Instant::now();
         let mut writes = self.lock();
@@ -37,7 +37,7 @@ impl RecentWrites {
         );
     }
 
-    /// The latest write to the membership, while it may explain a read.
+    /// The latest write to the membership, while a read may not show it yet.
     pub(crate) fn get(&self, membership: Membership) -> Option<OwnWrite> {
         let write = self.lock().get(&membership).copied();
         write.filter(|write| write.valid_until > Instant::now())

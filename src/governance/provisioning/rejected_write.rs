@@ -1,4 +1,4 @@
-//! What a rejected write means: the role was held already, the user is not in the organization, or Buildkite refuses.
+//! Interprets a rejected write: the level was held already, the user is not in the organization, or Buildkite rejects it.
 
 use super::execute::Operation;
 use super::plan::Write;
@@ -7,7 +7,10 @@ use crate::governance::model::Level;
 use crate::governance::provider::{Failure, FailureClass};
 
 impl Operation<'_> {
-    /// A 404, 409 or 422 is checked against what is so now: it may be what was wanted. Where it is not, the refusal stands.
+    /// Reads the level again after a 404, 409 or 422, because the requested state may exist already.
+    ///
+    /// # Errors
+    /// The explained rejection if the level did not change, or the failure to read it.
     pub(crate) async fn recheck_after_rejection(
         &mut self,
         write: Write,
@@ -22,7 +25,8 @@ impl Operation<'_> {
             return Err(self.not_in_organization());
         }
         let timeouts = self.timeouts();
-        // Where our own lost write may be what was refused to be done again, it is given all the time that writes may take.
+        // Buildkite may have rejected the repetition of a write whose reply was lost. That write gets the full time to become
+        // visible.
         let delays = match self.lost_write {
             Some(lost) if lost == write => timeouts.read_back_delays.as_slice(),
             _ => timeouts.recheck_delays(),
@@ -35,7 +39,8 @@ impl Operation<'_> {
         Err(self.resources.explain(failure, subject, &self.call).await)
     }
 
-    /// A POST that was forbidden: because of whom it was about, or because of who asked. It is never sent again.
+    /// The error for a POST that was forbidden: because the user is outside the organization, or because the token lacks the
+    /// permission. The POST is never repeated.
     pub(crate) async fn after_forbidden_add(&self, failure: Failure) -> GovernanceError {
         if self.user_is_outsider().await {
             self.not_in_organization()
@@ -44,7 +49,7 @@ impl Operation<'_> {
         }
     }
 
-    /// Whether that is proven. Where it cannot be found out, the refusal stands as it is.
+    /// Whether the user is proven to be outside the organization. If that cannot be determined, the rejection is reported as it is.
     async fn user_is_outsider(&self) -> bool {
         let outside = self
             .provisioning
@@ -52,14 +57,14 @@ impl Operation<'_> {
             .is_absent(self.membership.principal, &self.call)
             .await;
         outside.unwrap_or_else(|error| {
-            tracing::debug!(%error, "whether the person is in the organization could not be found out");
+            tracing::debug!(%error, "it could not be determined whether the user is in the organization");
             false
         })
     }
 
     fn not_in_organization(&self) -> GovernanceError {
         GovernanceError::UserNotInOrganization {
-            person: self.user_label.clone(),
+            user: self.user_label.clone(),
         }
     }
 }

@@ -1,19 +1,19 @@
-//! How long a write is given to show, to be finished, and to be recorded.
+//! The time that a write has to become visible, to be finished, and to be recorded.
 
 use std::time::Duration;
 
-/// The times that provisioning waits for. The defaults are the design's; tests shrink them.
+/// The timeouts of provisioning. Tests shorten them.
 #[derive(Debug, Clone)]
 pub struct WriteTimeouts {
-    /// Pauses between reads that wait for a write of ours to show; together they last longer than any lag that was ever seen.
+    /// The delays between reads that wait for a write to become visible. Their sum exceeds any lag that was observed.
     pub read_back_delays: Vec<Duration>,
-    /// Of those, how many are waited after a refusal or a lost reply before what is read is believed.
+    /// The number of these delays that pass after a rejection or a lost reply before a read is trusted.
     pub recheck_delays: usize,
-    /// For how long a write of ours explains a read that does not show it.
+    /// How long a read may not show a recent write of this process.
     pub own_write_window: Duration,
-    /// How long a write that was begun may take to be confirmed, whoever still waits for it.
+    /// How long a started write may take to be confirmed, whether or not its caller still waits.
     pub completion: Duration,
-    /// How long a line may take to be appended to the audit record.
+    /// The maximum duration of appending a line to the audit record.
     pub append: Duration,
 }
 
@@ -30,7 +30,7 @@ impl Default for WriteTimeouts {
 }
 
 impl WriteTimeouts {
-    /// The pauses after which a doubt is settled.
+    /// The delays after a rejection or a lost reply.
     pub(crate) fn recheck_delays(&self) -> &[Duration] {
         self.read_back_delays
             .get(..self.recheck_delays)

@@ -190,8 +190,8 @@ impl Sessions {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::observed_lists::PageEnds;
     use super::*;
+    use crate::governance::sync::observed_lists::PageEnds;
 
     /// Reads a complete list of users in the sync.
     fn read_users(sessions: &Sessions, id: &str) {

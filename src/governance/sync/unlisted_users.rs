@@ -117,8 +117,8 @@ impl UnlistedUsers {
 
 #[cfg(test)]
 mod tests {
-    use super::super::session::Sessions;
     use super::*;
+    use crate::governance::sync::session::Sessions;
 
     const ONLY_PAGE: PageEnds = PageEnds {
         is_first: true,

@@ -24,7 +24,7 @@ impl EntitlementsService for Connector {
         let resource = request.resource.unwrap_or_default();
         let of = request::resource_id(self.catalog(), "resource.id", resource.id.as_ref())?;
         if !of.resource_type.has_grants() {
-            request::no_page(&request.page_token)?;
+            request::reject_page_token(&request.page_token)?;
             return Ok(Response::new(EntitlementsServiceListEntitlementsResponse::default()));
         }
         let Page { rows, next } = self.governance.listings().levels(of, &request.page_token, limit)?;
@@ -45,7 +45,7 @@ impl EntitlementsService for Connector {
     ) -> Result<Response<EntitlementsServiceListStaticEntitlementsResponse>, Status> {
         let request = request.into_inner();
         request::page_size(request.page_size)?;
-        request::no_page(&request.page_token)?;
+        request::reject_page_token(&request.page_token)?;
         request::resource_type(self.catalog(), &request.resource_type_id)?;
         Ok(Response::new(
             EntitlementsServiceListStaticEntitlementsResponse::default(),

@@ -20,7 +20,7 @@ impl ResourceTypesService for Connector {
         let request = request.into_inner();
         let limit = request::page_size(request.page_size)?;
         if request.parent.is_some() {
-            request::no_page(&request.page_token)?;
+            request::reject_page_token(&request.page_token)?;
             return Ok(Response::new(ResourceTypesServiceListResourceTypesResponse::default()));
         }
         let Page { rows, next } = self.governance.listings().resource_types(&request.page_token, limit)?;

@@ -1,8 +1,8 @@
-//! What a 404 proves.
+//! Decides whether a 404 proves absence.
 //!
-//! Buildkite responds with 404 for what is absent, hidden, disabled or out of the token's reach. So a 404 alone proves nothing: a
-//! team is gone only when a fresh, complete list of the teams lacks it, before and after which the owner is an organization
-//! admin; a user is outside only while the organization itself is readable.
+//! Buildkite responds with 404 for a resource that is absent, hidden, disabled or out of the token's reach, so a 404 alone proves
+//! nothing. A team is absent only if a fresh, complete list of teams lacks it, and if the token's owner is an organization admin
+//! before and after that list. A user is outside the organization only if other members are readable.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ impl Teams {
     /// Whether the team is proven absent.
     ///
     /// # Errors
-    /// What keeps the proof from being made.
+    /// The failure to read the owner's role or the list.
     pub(super) async fn is_gone(&self, team: Uuid, call: &CallContext) -> Result<bool, GovernanceError> {
         let buildkite = self.buildkite();
         let call = &call.uncoalesced();
-        // Read anew: a list proves nothing if the token or the organization is in trouble, or if the owner is not an admin.
+        // Request the status again: a list proves nothing if the token or the organization fails, or if the owner is not an admin.
         let status = buildkite.credential_status(Duration::ZERO, call).await?;
         if status.owner_role != OwnerRole::Admin {
             return Ok(false);
@@ -31,17 +31,17 @@ impl Teams {
         if teams.iter().any(|listed| listed.id.id == team) {
             return Ok(false);
         }
-        // And once more after the last window of the list: a demotion before it hides teams from the list.
+        // Read the role again after the last window of the list: a demotion during the list hides teams from it.
         Ok(buildkite.fetch_owner_role(call).await? == OwnerRole::Admin)
     }
 }
 
 impl Buildkite {
-    /// Whether a user's 404 can be believed: a record that must exist is shown in the same place. That is the record of the
+    /// Whether a user's 404 can be trusted: a record that must exist is visible under the same path. That is the record of the
     /// token's owner, or any record if the owner is not known or is the user in question.
     ///
     /// # Errors
-    /// What keeps that record from being read.
+    /// The failure to read that record.
     pub(super) async fn members_are_visible(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
         let owner = match self.recorder.evidence().user.and_then(|seen| seen.outcome.ok()) {
             Some(owner) => Some(owner),

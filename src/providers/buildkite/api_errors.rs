@@ -1,7 +1,7 @@
 //! The one place where an API error becomes a domain error.
 //!
-//! [`from_api`] is the mapping. What it needs to know beside the error, such as the scopes of the token after a 403 or whether
-//! the organization is readable after a 404, is requested by the methods of [`Buildkite`] below it.
+//! [`from_api`] is the mapping. The methods of [`Buildkite`] below it request its further inputs, such as the scopes of the token
+//! after a 403, or whether the organization is readable after a 404.
 
 use crate::governance::provider::{Failure, FailureClass};
 use crate::governance::{CallContext, GovernanceError};
@@ -14,7 +14,7 @@ pub(crate) enum Subject<'a> {
     Organization(&'a str),
     /// A list of a readable organization.
     List,
-    /// Anything else: a 404 is an unexpected response. What it proves is decided by the caller, see [`super::absence`].
+    /// Any other object: a 404 is an unexpected response. The caller decides whether it proves absence, see [`super::absence`].
     Other,
 }
 
@@ -96,7 +96,7 @@ impl Buildkite {
         }
     }
 
-    /// Explains that the list at `endpoint` responds with 404: the organization is out of reach, or it has no teams.
+    /// The error for a list that responds with 404: the organization is out of reach, or teams are disabled for it.
     pub(super) async fn explain_missing_list(&self, endpoint: Endpoint, call: &CallContext) -> GovernanceError {
         match self.client.organization(call).await {
             Ok(_) => GovernanceError::TeamsUnavailable {

@@ -1,7 +1,7 @@
 //! The status of the credential: its owner, its scopes, the organization that it reaches, and the owner's role there.
 //!
-//! Derived from what [`super::health`] keeps, after at most four requests. Other modules of governance use it before they
-//! believe an empty list, before they call a team gone, and to name the scope that a 403 is about.
+//! It is derived from the evidence of [`super::health`], after at most four requests. Other modules require it before they accept
+//! an empty list and before they report a team as absent, and use it to name the scope that a 403 is about.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::providers::buildkite::{
     AccessToken, Buildkite, CurrentUser, Endpoint, Organization, OrganizationMember, ProbeSet,
 };
 
-/// How long what was seen of the token counts as just seen.
+/// The maximum age of evidence about the token for checks that tolerate a recent result.
 pub(crate) const EVIDENCE_MAX_AGE: Duration = Duration::from_secs(60);
 
-/// The role in a member's record.
+/// The owner's role according to their member record.
 pub(crate) fn owner_role(member: &OrganizationMember) -> OwnerRole {
     match member.role.as_deref() {
         Some("admin") => OwnerRole::Admin,
@@ -23,12 +23,12 @@ pub(crate) fn owner_role(member: &OrganizationMember) -> OwnerRole {
     }
 }
 
-/// What the token was seen to be worth.
+/// The status of the token.
 #[derive(Debug, Clone)]
 pub struct CredentialStatus {
     /// The token's own record.
     pub token: AccessToken,
-    /// Its owner, where the scopes allow to know.
+    /// Its owner, if the scopes permit to read it.
     pub owner: Option<CurrentUser>,
     /// The organization.
     pub organization: Organization,
@@ -37,7 +37,7 @@ pub struct CredentialStatus {
 }
 
 impl CredentialStatus {
-    /// The owner by e-mail or name, as far as known.
+    /// The owner's e-mail address or name; `(unknown)` if neither is known.
     #[must_use]
     pub fn owner_label(&self) -> String {
         let from_user = self
@@ -55,20 +55,20 @@ impl CredentialStatus {
 }
 
 impl Buildkite {
-    /// The token's standing, at most `age` old.
+    /// The status of the token, at most `max_age` old.
     ///
     /// # Errors
-    /// Whatever keeps the token, its scopes or the organization from being read.
+    /// The failure to read the token, its scopes or the organization.
     pub async fn credential_status(
         &self,
-        age: Duration,
+        max_age: Duration,
         call: &CallContext,
     ) -> Result<CredentialStatus, GovernanceError> {
         let probed = self
             .probe(
                 ProbeSet::CredentialStatus,
                 MaxAge {
-                    success: age,
+                    success: max_age,
                     failure: Duration::ZERO,
                 },
                 call,
@@ -95,10 +95,10 @@ impl Buildkite {
                 organization,
                 owner_role,
             }),
-            // Another caller saw it fail in the moment between; what it saw is as true for this one.
+            // A concurrent caller's probe failed between this probe and reading the evidence; its failure applies here as well.
             _ => Err(GovernanceError::Unavailable {
                 endpoint: Endpoint::AccessToken.name(),
-                why: "the token's standing changed while it was read".to_owned(),
+                why: "the token's status changed while it was read".to_owned(),
             }),
         }
     }

@@ -1,4 +1,4 @@
-//! The connector's own power: a change must not take from the token's owner what the connector needs to change it back.
+//! The guard against locking the connector out: a change must not remove the role by which the token's owner can change the team.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use crate::governance::provider::OwnerRole;
 use crate::governance::{CallContext, GovernanceError};
 
 impl Buildkite {
-    /// Refuses to take the maintainer role from `user` if they own the token and govern the team by that alone.
+    /// Rejects removing the maintainer role from `user` if they own the token and can change the team only by that role.
     ///
     /// # Errors
-    /// `Protected`, or what keeps the owner from being read.
+    /// `Protected`, or the failure to read the owner.
     pub(super) async fn guard_against_self_lockout(
         &self,
         user: UserId,
         team_label: &str,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
-        // The token's owner does not change; their role in the organization does, and is read anew before a change.
+        // The token's owner never changes. Their role in the organization does, so it is read again before a change.
         let status = self.credential_status(Duration::MAX, call).await?;
         let is_owner = match (&status.owner, &status.token.user) {
             (Some(owner), _) => owner.id == user,
-            // Without `read_user` the owner's address is known, and the user's record tells whether it is theirs.
+            // Without the scope `read_user` only the owner's address is known; it is compared with that of the user's record.
             (None, Some(TokenUser { email: Some(email), .. })) => self.has_email(user, email, call).await?,
             (None, _) => {
-                tracing::warn!("the token's owner is not known, so a change that concerns them cannot be recognised");
+                tracing::warn!("the token's owner is not known, so a change of their role cannot be recognised");
                 false
             }
         };
@@ -33,8 +33,8 @@ impl Buildkite {
         }
         Err(GovernanceError::Protected {
             guard: format!(
-                "{} owns the connector's token and is not known to be an organization admin, so without them as maintainer \
-                 the connector could change {team_label} no more: use an admin's token",
+                "{} owns the connector's token and is not known to be an organization admin, so removing their \
+                 maintainer role would lock the connector out of {team_label}: use an admin's token",
                 status.owner_label(),
             ),
         })

@@ -1,8 +1,8 @@
 //! Buildkite as a provider, by its REST API v2.
 //!
 //! [`api`], [`pagination`] and [`budget`] implement the REST client: endpoints, rows, long lists, classification of errors, the
-//! credential, and the request budget. [`Buildkite`] is the provider for [`crate::governance`]: it decides what a response
-//! means for access, and is the source of [`health`].
+//! credential, and the request budget. [`BuildkiteProvider`] implements the seam of [`crate::governance`]: `resources` has one file
+//! for each resource type, `absence`, `lists` and `visibility` decide when a response is trusted, and [`health`] reports.
 
 mod absence;
 pub mod api;

@@ -1,4 +1,4 @@
-//! Buildkite as governance uses it: the API, what its responses showed, and what they mean.
+//! Implements the seam of governance for Buildkite.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::governance::rate_limit::BudgetState;
 use crate::governance::sync::ListHistory;
 use crate::governance::{CallContext, Governance, GovernanceError, GovernanceSettings, Lane, PartialVisibility};
 
-/// One organization of Buildkite.
+/// One organization of Buildkite: its API, and the evidence of its responses.
 #[derive(Debug)]
 pub struct Buildkite {
     /// The API. `recorder` observes every call.
@@ -58,7 +58,7 @@ impl Buildkite {
     }
 }
 
-/// Buildkite with its resource types, as governance is given it.
+/// The provider: Buildkite with its resource types.
 #[derive(Debug)]
 pub struct BuildkiteProvider {
     buildkite: Arc<Buildkite>,
@@ -66,7 +66,7 @@ pub struct BuildkiteProvider {
 }
 
 impl BuildkiteProvider {
-    /// The provider of everything that `buildkite` reaches.
+    /// The provider for the organization of `buildkite`.
     #[must_use]
     pub fn new(buildkite: Arc<Buildkite>) -> Self {
         let resource_types = resources::all(&buildkite);

@@ -1,8 +1,8 @@
-//! Whether a team list shows all teams: what its owner was once its last window was read.
+//! Decides whether a team list shows all teams, by the owner's role after its last window.
 //!
-//! A token's owner who is no organization admin is not shown secret teams, and nothing in a list says so. That they were admin
-//! before a list was read proves nothing about the windows that followed. So their record is read anew after the last window:
-//! one request for a list. A record that was asked for after a list ended vouches for that list, whoever asked for it.
+//! If the token's owner is not an organization admin, secret teams are missing from a list, and the list does not show that. A role
+//! that was read before a list proves nothing about its later windows. So the owner's record is read again after the last window:
+//! one request per list. Concurrent lists share a record that was requested after they ended.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use super::{ApiError, ApiErrorKind, Buildkite};
 use crate::governance::provider::{ListStage, OwnerRole};
 use crate::governance::{CallContext, GovernanceError, PartialVisibility};
 
-/// The owner's role as it was read last behind a team list, and from when on it was asked for.
+/// The owner's role as it was read last after a team list, and when it was requested.
 #[derive(Debug, Default)]
 pub(crate) struct RoleAfterLists {
     last: Mutex<Option<(Instant, OwnerRole)>>,
 }
 
 impl Buildkite {
-    /// Refuses a list of teams if the owner is not an admin and a partial view is refused.
+    /// Rejects a list of teams if the owner is not an admin and a partial view is refused.
     ///
     /// # Errors
-    /// `PartialVisibility`, or what keeps the owner's role from being read.
+    /// `PartialVisibility`, or the failure to read the owner's role.
     pub(super) async fn check_visibility(&self, stage: ListStage, call: &CallContext) -> Result<(), GovernanceError> {
         let max_age = match stage {
             ListStage::First => EVIDENCE_MAX_AGE,
@@ -42,10 +42,10 @@ impl Buildkite {
         }
     }
 
-    /// Refuses a team list of which every window was read, where the owner is no admin any more and a partial view is refused.
+    /// Rejects a team list whose last window was read if the owner is no longer an admin and a partial view is refused.
     ///
     /// # Errors
-    /// `PartialVisibility`, or the trouble that keeps the owner's record from being read.
+    /// `PartialVisibility`, or the failure to read the owner's record.
     async fn ensure_view_still_complete(&self, call: &CallContext) -> Result<(), GovernanceError> {
         if self.partial_visibility == PartialVisibility::Allow {
             return Ok(());
@@ -53,11 +53,11 @@ impl Buildkite {
         let list_ended = Instant::now();
         let mut last = self.role_after_lists.last.lock().await;
         let role = match *last {
-            Some((asked_at, role)) if asked_at >= list_ended => role,
+            Some((requested_at, role)) if requested_at >= list_ended => role,
             _ => {
-                let asked_at = Instant::now();
+                let requested_at = Instant::now();
                 let role = self.fetch_owner_role(call).await?;
-                *last = Some((asked_at, role));
+                *last = Some((requested_at, role));
                 role
             }
         };
@@ -68,16 +68,16 @@ impl Buildkite {
         }
     }
 
-    /// What the token's owner is in the organization, by a request that is sent after this call: one at most, as whose the
-    /// token is does not change. `Unknown` where the owner, or their role, is not told.
+    /// The role of the token's owner in the organization, by at most one request that is sent after this call: the owner themselves
+    /// never changes. `Unknown` if the owner is not known, or their role is not shown.
     ///
     /// # Errors
-    /// Any other trouble with their record.
+    /// Any other failure to read their record.
     pub(crate) async fn fetch_owner_role(&self, call: &CallContext) -> Result<OwnerRole, GovernanceError> {
         let Some(owner) = self.recorder.evidence().user.and_then(|seen| seen.outcome.ok()) else {
             return Ok(OwnerRole::Unknown);
         };
-        // Deciding: an answer that is under way already may be older than the list's last window.
+        // Not coalesced: a request that is in flight already may be older than the list's last window.
         match self.client.organization_member(owner.id, &call.uncoalesced()).await {
             Ok(record) => Ok(owner_role(&record)),
             Err(ApiError {

@@ -53,7 +53,7 @@ fn refusal(mut command: Command) -> String {
     "--api-url",
     "api.buildkite.com",
     API_URL,
-    "`api.buildkite.com` is no URL: give an origin such as `https://api.buildkite.com`"
+    "`api.buildkite.com` is not a URL: give an origin such as `https://api.buildkite.com`"
 )]
 #[case::writes(
     "--provisioning",

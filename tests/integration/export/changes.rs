@@ -224,7 +224,7 @@ async fn an_unknown_team_or_user_is_named_and_ends_with_1(
         (
             TEAM,
             twin.as_str(),
-            "2 people in the buildkite organization have the e-mail",
+            "2 users in the buildkite organization have the e-mail",
         ),
     ][which];
     let mut command = on(

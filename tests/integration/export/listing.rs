@@ -71,7 +71,7 @@ async fn a_team_that_does_not_exist_is_reported_as_such() {
     assert_eq!((printed.as_str(), code), ("", Some(1)));
     assert_eq!(
         said,
-        "error: no team has the slug `plattform`: `list teams` shows which there are\n"
+        "error: no team has the slug `plattform`: `list teams` shows the existing ones\n"
     );
 }
 

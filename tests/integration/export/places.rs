@@ -44,7 +44,7 @@ async fn a_directory_is_replaced_atomically() {
 }
 
 #[rstest]
-#[case::a_directory_of_something_else("letters", "json", "holds other things than a sync")]
+#[case::a_directory_of_something_else("letters", "json", "contains files that are not from a sync")]
 #[case::a_directory_for_a_file("letters", "csv", "is a directory")]
 #[case::a_file_for_a_directory("letters/one.txt", "json", "is a file")]
 #[case::a_device("/dev/null", "csv", "is not a regular file")]

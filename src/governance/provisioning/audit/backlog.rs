@@ -1,27 +1,27 @@
-//! Outcome lines that could not be written yet. Up to a bound they are kept; of those beyond it the number is.
+//! Outcome lines that could not be written yet. Up to a limit the lines are kept; beyond it they are only counted.
 
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use serde_json::json;
 
-/// Lines that are kept: of some hundred bytes each.
+/// The maximum number of kept lines, of some hundred bytes each.
 const MAX_LINES: usize = 1_000;
 
 /// The lines, in the order in which they became due.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     lines: VecDeque<String>,
-    /// How many were not kept.
+    /// The number of lines that were not kept.
     missing: u64,
 }
 
-/// What is to be written next.
+/// The next text to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Pending {
     /// An outcome line.
     Line(String),
-    /// That so many outcome lines are missing here.
+    /// A note that this number of outcome lines is missing here.
     Gap(u64),
 }
 
@@ -54,15 +54,15 @@ impl Backlog {
         self.lines.is_empty() && self.missing == 0
     }
 
-    /// What is to be written next, if anything is: the gap once all that was kept is written.
+    /// The next text to write, if any: first the kept lines, then the gap.
     pub(crate) fn next(&self) -> Option<Pending> {
         let line = self.lines.front().cloned().map(Pending::Line);
         line.or_else(|| (self.missing > 0).then_some(Pending::Gap(self.missing)))
     }
 
-    /// That was written.
-    pub(crate) fn written(&mut self, next: &Pending) {
-        match next {
+    /// Removes a text that was written.
+    pub(crate) fn remove(&mut self, written: &Pending) {
+        match written {
             Pending::Line(_) => drop(self.lines.pop_front()),
             Pending::Gap(written) => {
                 self.missing = self.missing.saturating_sub(*written);
@@ -89,15 +89,15 @@ mod tests {
         for line in 0..MAX_LINES {
             let next = backlog.next().unwrap();
             assert_eq!(next, Pending::Line(line.to_string()));
-            backlog.written(&next);
+            backlog.remove(&next);
         }
         let gap = backlog.next().unwrap();
         assert_eq!(gap, Pending::Gap(3));
         let line: serde_json::Value = serde_json::from_str(&gap.text()).unwrap();
         assert_eq!((&line["record"], &line["outcomes_missing"]), (&json!("gap"), &json!(3)));
-        // One that becomes due while the gap is written is not part of it.
+        // A line that is added while the gap is written is not part of the gap.
         backlog.push("later".into());
-        backlog.written(&gap);
+        backlog.remove(&gap);
         assert_eq!(backlog.next(), Some(Pending::Line("later".into())));
     }
 }

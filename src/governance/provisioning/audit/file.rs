@@ -1,4 +1,4 @@
-//! The audit file: JSON lines, each on the disk before its write returns, in a file that may be rotated away at any time.
+//! The audit file: JSON lines, each on the disk before `append` returns. The file may be rotated at any time.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,7 +10,7 @@ use super::AuditSink;
 use crate::files;
 use crate::files::NotRegular;
 
-/// Who may read it: its owner, since it tells who has access to what.
+/// Readable by its owner only, because it lists the access of users.
 const MODE: u32 = 0o600;
 
 /// A file that lines are appended to.
@@ -23,9 +23,9 @@ pub(crate) struct AuditFile {
 #[derive(Debug)]
 struct Open {
     file: File,
-    /// Device and inode: another one at the path means that the file was rotated away.
+    /// Device and inode: a different identity at the path means that the file was rotated.
     identity: (u64, u64),
-    /// Whether what is written next would continue a line that was cut off.
+    /// Whether the file ends in the middle of a line.
     mid_line: bool,
 }
 
@@ -54,16 +54,16 @@ impl AuditSink for AuditFile {
     }
 
     fn check(&self) -> io::Result<()> {
-        Open::at(&self.path).map(drop).map_err(explained)
+        Open::at(&self.path).map(drop).map_err(with_hint)
     }
 
     fn append(&self, line: &str) -> io::Result<()> {
-        self.try_append(line).map_err(explained)
+        self.try_append(line).map_err(with_hint)
     }
 }
 
-/// A record in a pipe or on standard output is what the log is for.
-fn explained(error: io::Error) -> io::Error {
+/// Mentions the log in the error for a path that is not a regular file: the log writes records to a pipe or to standard output.
+fn with_hint(error: io::Error) -> io::Error {
     if NotRegular::is(&error) {
         return io::Error::other(format!(
             "{error}; without a file, the log's target `audit` has the record"
@@ -79,7 +79,8 @@ impl Open {
         if metadata.len() == 0
             && let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty())
         {
-            // The new name has to outlive a power cut as the lines do; where a directory cannot be flushed, they still do.
+            // The name of a new file has to survive a power failure, as its lines do. On a file system that cannot flush a
+            // directory, the lines survive all the same.
             let _ = File::open(directory).and_then(|directory| directory.sync_all());
         }
         Ok(Self {
@@ -102,8 +103,8 @@ fn identity(metadata: &std::fs::Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// Whether the last line was cut off, by a full disk or by the end of an earlier process. A file that may not be read is
-/// taken to be in order.
+/// Whether the last line is incomplete, because a disk was full or an earlier process ended. A file that cannot be read is
+/// assumed to be complete.
 fn ends_mid_line(path: &Path) -> bool {
     let last = || -> io::Result<u8> {
         let mut file = files::open(path)?;

@@ -1,9 +1,9 @@
-//! The audit record: what was requested, by whom, and what came of it, on the log target `audit` and, where the operator gave
+//! The audit record: the caller, the request and the outcome of each change, on the log target `audit` and, if the operator set
 //! a file, as JSON lines.
 //!
-//! A change that cannot be recorded is not made: the `intent` line is on the disk before the write leaves. Whatever came of
-//! the attempt is the `outcome` line; where that cannot be written, the answer stays true, the line is owed until it can be, and
-//! the log and health say so. [`writer`] keeps a disk that stalls away from everything else.
+//! A change that cannot be recorded is not made: the `intent` line is on the disk before the write is sent. The `outcome` line
+//! follows. If it cannot be written, the response to the caller stays the same, the line stays in the backlog until it can be
+//! written, and the log and health report it. [`writer`] isolates a stalled disk from everything else.
 
 mod backlog;
 mod file;
@@ -19,19 +19,19 @@ use tokio::sync::Notify;
 
 use crate::governance::GovernanceError;
 use file::AuditFile;
-pub(crate) use record::{Attempt, AuditRecord};
+pub(crate) use record::{AuditRecord, RecordedRequest};
 pub use sink::AuditSink;
 use writer::{Task, Writer};
 
-/// Where records go.
+/// Writes records to the sink, if there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
     writer: Option<Writer>,
 }
 
 impl Audit {
-    /// Records on the log and, where there is a sink, there. An append fails after `limit`; `changed` is notified when what keeps
-    /// records from being written changes.
+    /// Records on the log and in `sink`, if there is one. An append fails after `limit`. `changed` is notified when [`Self::error`]
+    /// changes.
     pub(crate) fn new(sink: Option<Arc<dyn AuditSink>>, limit: Duration, changed: Arc<Notify>) -> Self {
         Self {
             writer: sink.map(|sink| Writer::new(sink, limit, changed)),
@@ -48,7 +48,7 @@ impl Audit {
         self.writer.as_ref().and_then(Writer::error)
     }
 
-    /// Where there is trouble, finds out whether it is over.
+    /// After a failed write, checks whether lines can be written again.
     pub(crate) async fn recheck(&self) {
         if let Some(writer) = &self.writer {
             writer.recheck().await;
@@ -56,15 +56,18 @@ impl Audit {
     }
 
     /// Writes a line that has to be on the disk before a change is made.
+    ///
+    /// # Errors
+    /// `AuditUnavailable` if the line is not on the disk.
     pub(crate) async fn append_intent(&self, line: String) -> Result<(), GovernanceError> {
         self.submit(Task::Intent(line))
             .await
             .map_err(|why| GovernanceError::AuditUnavailable { why })
     }
 
-    /// Writes a line about what has happened already.
+    /// Writes a line about a request that has ended; later, if it cannot be written now.
     pub(crate) async fn append_outcome(&self, line: String) {
-        // It is owed then, and the log and health say so; what happened is not undone by it.
+        // After a failure the line is in the backlog, and the log and health report it; the change itself stands.
         let _ = self.submit(Task::Outcome(line)).await;
     }
 

@@ -1,5 +1,5 @@
-//! One attempt's record, from its beginning to its end. An attempt that ends without an outcome, because its caller hung up
-//! while it waited, leaves one too.
+//! The record of one request, from its beginning to its end. A request whose caller disconnects while it waits has no outcome of
+//! its own; dropping its record writes one.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use crate::governance::provisioning::{Outcome, RequestContext};
 use crate::governance::{CallContext, GovernanceError};
 use crate::telemetry::metrics::PROVISIONING;
 
-/// Whom and what an attempt is about; of a request that is not well formed, as much as could be read.
+/// The request that a record is about. An invalid request has the parts that could be parsed.
 #[derive(Debug)]
-pub(crate) struct Attempt {
+pub(crate) struct RecordedRequest {
     pub(crate) context: RequestContext,
     pub(crate) operation: OperationKind,
     pub(crate) entitlement: Option<EntitlementId>,
@@ -24,30 +24,30 @@ pub(crate) struct Attempt {
     pub(crate) team_slug: Option<String>,
 }
 
-/// What was read: a level, or that none is held.
-type Held = Option<&'static Level>;
+/// The level that a read showed; `None` if the principal held none.
+type HeldLevel = Option<&'static Level>;
 
-/// What was read, as the record spells it.
-fn name(held: Held) -> &'static str {
+/// The level's name in a record.
+fn level_name(held: HeldLevel) -> &'static str {
     held.map_or("none", |level| level.slug)
 }
 
-/// An attempt on record.
+/// The record of one request.
 #[derive(Debug)]
 pub(crate) struct AuditRecord {
     audit: Arc<Audit>,
-    attempt: Attempt,
+    request: RecordedRequest,
     user: Option<ResourceId>,
     email: Option<String>,
-    before: Option<Held>,
-    after: Option<Held>,
+    before: Option<HeldLevel>,
+    after: Option<HeldLevel>,
     intent: Option<Write>,
     call: CallContext,
     started: Instant,
     is_concluded: bool,
 }
 
-/// A line of the file. Absent is what is not known.
+/// A line of the file. A value that is not known is `null`.
 #[derive(Serialize)]
 struct Line<'a> {
     record: &'static str,
@@ -72,20 +72,20 @@ struct Line<'a> {
 #[derive(Serialize)]
 struct LineCall {
     call: &'static str,
-    /// None where no answer came.
+    /// `None` without a response.
     status: Option<u16>,
 }
 
 impl AuditRecord {
-    pub(crate) fn new(audit: Arc<Audit>, attempt: Attempt, call: CallContext) -> Self {
-        let (user, email) = match &attempt.principal {
+    pub(crate) fn new(audit: Arc<Audit>, request: RecordedRequest, call: CallContext) -> Self {
+        let (user, email) = match &request.principal {
             Some(Principal::Email(email)) => (None, Some(email.clone())),
             Some(Principal::Resource(user)) => (Some(*user), None),
             None => (None, None),
         };
         Self {
             audit,
-            attempt,
+            request,
             user,
             email,
             before: None,
@@ -97,29 +97,32 @@ impl AuditRecord {
         }
     }
 
-    /// Whom the principal turned out to be.
+    /// Sets the user that the principal was resolved to.
     pub(crate) fn set_user(&mut self, user: ResourceId, email: Option<String>) {
         self.user = Some(user);
         self.email = self.email.take().or(email);
     }
 
-    /// Notes a level that was read or confirmed: the first is what was held before, the last what is held after.
+    /// Records a level that was read or confirmed: the first is the level before the request, the last the level after it.
     pub(crate) fn observe_level(&mut self, held: Option<&'static Level>) {
         self.before.get_or_insert(held);
         self.after = Some(held);
     }
 
-    /// The level that was held at first; `None` if none was held, or nothing was read.
+    /// The level before the request; `None` if none was held, or no level was read.
     pub(crate) fn before(&self) -> Option<&'static Level> {
         self.before.flatten()
     }
 
-    /// Puts a write on record before it is made; one that is made again is on record already.
+    /// Records a write before it is sent, once; a repeated write is not recorded again.
+    ///
+    /// # Errors
+    /// `AuditUnavailable` if the line is not on the disk.
     pub(crate) async fn write_intent(&mut self, write: Write) -> Result<(), GovernanceError> {
         if self.intent == Some(write) {
             return Ok(());
         }
-        let after = name(write.resulting_level());
+        let after = level_name(write.resulting_level());
         let line = self.line(&Line {
             after: Some(after),
             ..self.fields("intent")
@@ -129,14 +132,15 @@ impl AuditRecord {
         Ok(())
     }
 
-    /// Puts what came of it on record.
+    /// Records the outcome, and ends the record.
     pub(crate) async fn write_outcome(mut self, outcome: &Result<Outcome, GovernanceError>) {
         self.is_concluded = true;
         let line = self.outcome_line(outcome);
         self.audit.append_outcome(line).await;
     }
 
-    /// What became of an attempt that failed: it says so where its intent may be in the file and nothing was sent.
+    /// The outcome of a failed request. `not_carried_out` marks a request whose intent may be in the file although no write was
+    /// sent.
     fn failure(&self, error: &GovernanceError) -> &'static str {
         match error {
             GovernanceError::AuditUnavailable { .. } if self.intent.is_none() => "not_carried_out",
@@ -148,7 +152,7 @@ impl AuditRecord {
         let word = outcome
             .as_ref()
             .map_or_else(GovernanceError::reason, |outcome| outcome.as_str());
-        PROVISIONING.increment([self.attempt.operation.as_str(), word]);
+        PROVISIONING.increment([self.request.operation.as_str(), word]);
         let line = match outcome {
             Ok(outcome) => Line {
                 outcome: Some(outcome.as_str()),
@@ -186,7 +190,7 @@ impl AuditRecord {
 
     fn fields(&self, record: &'static str) -> Line<'_> {
         let attempts = self.call.stats().attempts;
-        let entitlement = self.attempt.entitlement;
+        let entitlement = self.request.entitlement;
         let calls = attempts.iter().map(|attempt| LineCall {
             call: attempt.endpoint,
             status: attempt.status,
@@ -194,16 +198,16 @@ impl AuditRecord {
         Line {
             record,
             time: Timestamp::now().to_string(),
-            caller: &self.attempt.context.caller,
-            request_id: &self.attempt.context.request_id,
-            operation: self.attempt.operation.as_str(),
+            caller: &self.request.context.caller,
+            request_id: &self.request.context.request_id,
+            operation: self.request.operation.as_str(),
             role: entitlement.map(|entitlement| entitlement.level.slug),
             team_id: entitlement.map(|entitlement| entitlement.resource.id.to_string()),
-            team_slug: self.attempt.team_slug.as_deref(),
+            team_slug: self.request.team_slug.as_deref(),
             user_id: self.user.map(|user| user.id.to_string()),
             user_email: self.email.as_deref(),
-            before: self.before.map(name),
-            after: self.after.map(name),
+            before: self.before.map(level_name),
+            after: self.after.map(level_name),
             outcome: None,
             reason: None,
             message: None,
@@ -214,8 +218,8 @@ impl AuditRecord {
 
     fn line(&self, line: &Line<'_>) -> String {
         serde_json::to_string(line).unwrap_or_else(|error| {
-            // Strings, numbers and lists of them: there is nothing that cannot be written.
-            tracing::error!(%error, request_id = self.attempt.context.request_id, "a record could not be put into JSON");
+            // The line holds strings, numbers and lists of them only, so this branch should be unreachable.
+            tracing::error!(%error, request_id = self.request.context.request_id, "a record could not be put into JSON");
             String::new()
         })
     }
@@ -226,7 +230,7 @@ impl Drop for AuditRecord {
         if self.is_concluded {
             return;
         }
-        let line = self.outcome_line(&Err(self.attempt.context.disconnect_error()));
+        let line = self.outcome_line(&Err(self.request.context.disconnect_error()));
         let audit = Arc::clone(&self.audit);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { audit.append_outcome(line).await });

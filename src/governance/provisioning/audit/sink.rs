@@ -1,21 +1,21 @@
-//! Where lines of the record go, apart from the log: a file, or what stands for one in a test.
+//! The destination of audit lines other than the log: a file, or a test double.
 
 use std::{fmt, io};
 
-/// Something that lines are appended to. One thread calls it, and may be held up by it.
+/// Appends lines. Only the writer's own thread calls it, so it may block.
 pub trait AuditSink: fmt::Debug + Send + Sync {
-    /// How messages name it.
+    /// Its name in messages.
     fn name(&self) -> String;
 
-    /// Finds out whether a line could be appended, without one.
+    /// Checks whether a line could be appended, without appending one.
     ///
     /// # Errors
-    /// What would keep it from being appended.
+    /// The error that an append would return.
     fn check(&self) -> io::Result<()>;
 
     /// Appends a line, and returns once it is on the disk.
     ///
     /// # Errors
-    /// What kept it from being appended.
+    /// The failure to append or flush the line.
     fn append(&self, line: &str) -> io::Result<()>;
 }

@@ -20,22 +20,22 @@ pub enum ApiErrorKind {
     #[error("buildkite answered 404")]
     NotFound,
     /// 409, 422 and the other rejections of a well-formed request.
-    #[error("buildkite refused with {0}")]
+    #[error("buildkite rejected the request with {0}")]
     Rejected(StatusCode),
     /// A rate limit does not reset within the time that the call has.
     #[error("the rate limit is used up")]
     RateLimited(LimitExceeded),
     /// Buildkite or an intermediary could not respond; a retry may help.
-    #[error("buildkite could not be asked: {0}")]
+    #[error("the request to buildkite failed: {0}")]
     Unavailable(Unavailability),
     /// A response that contradicts the documentation of Buildkite; a retry does not help.
-    #[error("buildkite answered something unexpected: {0}")]
+    #[error("buildkite sent an unexpected response: {0}")]
     Unexpected(String),
     /// The deadline of the caller passed.
     #[error("the caller's deadline passed")]
     DeadlineExceeded,
     /// The call was cancelled before its write was started.
-    #[error("the caller is gone, and nothing was changed")]
+    #[error("the caller disconnected, and nothing was changed")]
     Abandoned,
 }
 
@@ -58,22 +58,22 @@ pub enum Unavailability {
     #[error("the connection broke")]
     ConnectionReset,
     /// No response in time.
-    #[error("no answer within {}", humantime::format_duration(*.0))]
+    #[error("no response within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
     /// An HTML page: a proxy or login page responded.
-    #[error("an HTML page came where JSON was expected (is a proxy in between?)")]
+    #[error("received an HTML page instead of JSON (is a proxy in between?)")]
     HtmlBody,
     /// A response of another content type: a proxy responded.
-    #[error("an answer of type `{0}` came where JSON was expected (is a proxy in between?)")]
+    #[error("received the content type `{0}` instead of JSON (is a proxy in between?)")]
     NotJson(String),
     /// A body that is truncated or not JSON.
-    #[error("the body was cut short or is no JSON")]
+    #[error("the body is truncated or not JSON")]
     TruncatedBody,
     /// A list whose rows changed faster than it could be read.
     #[error("the list kept changing while it was read")]
     ListUnstable,
     /// A list that repeatedly ends below the length that its responses promise.
-    #[error("the list ends before the length that its pages name")]
+    #[error("the list is shorter than its pages announce")]
     Short,
 }
 

@@ -10,7 +10,7 @@ use url::{Host, Url};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
     /// The text is not an absolute http or https URL.
-    #[error("`{0}` is no URL: give an origin such as `https://api.buildkite.com`")]
+    #[error("`{0}` is not a URL: give an origin such as `https://api.buildkite.com`")]
     NotUrl(String),
     /// The URL has a path, query, fragment or credentials.
     #[error("the API base must be an origin such as `https://api.buildkite.com`, with no path, query or user in it")]

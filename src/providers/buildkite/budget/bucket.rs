@@ -20,7 +20,6 @@
 //! no response yet are subtracted twice, for one round trip. A request that was settled before the request of such a
 //! response was sent is included in the reported count and needs no charge of its own.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -29,21 +28,16 @@ use super::headers::LimitHeaders;
 use super::options::BudgetOptions;
 use super::scheduler::InFlight;
 use super::slow_start::SlowStart;
-use super::window::{Attribution, Estimate, Observation, Window, WindowLength};
+use super::unattributed::UnattributedRequests;
+use super::window::{Attribution, Estimate, MARGIN, Observation, Window, WindowLength};
 use crate::governance::Lane;
 use crate::governance::rate_limit::{Bucket, WINDOW};
-
-/// Clocks of servers may differ by milliseconds: a window is used this long after it must have begun.
-const MARGIN: Duration = Duration::from_millis(100);
 
 /// How long before the expected end of a window the reserve is released to syncs.
 const RELEASE: Duration = Duration::from_secs(2);
 
 /// After this many consecutive 429s, the wait is a whole window.
 const MAX_REFUSALS: u32 = 7;
-
-/// Unattributed requests kept for an unobserved bucket: enough for those in flight when the first response reports it.
-const MAX_UNATTRIBUTED: usize = 64;
 
 /// One rate limit, as its headers describe it.
 #[derive(Debug)]
@@ -56,8 +50,7 @@ pub(crate) struct BucketTracker {
     window: Option<Window>,
     /// Whether the window has ended, and no response of the next one has arrived.
     ended: bool,
-    /// When requests that cannot be attributed to a window were settled, oldest first.
-    unattributed: VecDeque<Instant>,
+    unattributed: UnattributedRequests,
     /// Provisioning requests sent in this window: the spent part of the reserve.
     provisioning_sent: u32,
     contention: Contention,
@@ -90,7 +83,7 @@ impl BucketTracker {
             limit: None,
             window: None,
             ended: true,
-            unattributed: VecDeque::new(),
+            unattributed: UnattributedRequests::default(),
             provisioning_sent: 0,
             contention: Contention::default(),
             released: false,
@@ -106,9 +99,7 @@ impl BucketTracker {
         if self.blocked_until.is_some_and(|until| now >= until) {
             self.blocked_until = None;
         }
-        while self.next_expiry().is_some_and(|at| now >= at) {
-            self.unattributed.pop_front();
-        }
+        self.unattributed.expire(now);
         if self.ends_at().is_some_and(|at| now >= at) {
             self.end_window(now, next_sequence);
         }
@@ -130,8 +121,7 @@ impl BucketTracker {
     /// charged.
     fn end_window(&mut self, by: Instant, next_sequence: u64) {
         if let Some(window) = &self.window {
-            let earliest = window.resets.earliest.min(by);
-            self.unattributed.retain(|settled| *settled > earliest);
+            self.unattributed.release_until(window.resets.earliest.min(by));
         }
         self.ended = true;
         self.provisioning_sent = 0;
@@ -176,7 +166,7 @@ impl BucketTracker {
         uncharged
             .min(remaining)
             .saturating_sub(in_flight)
-            .saturating_sub(count(self.unattributed.len()))
+            .saturating_sub(self.unattributed.count())
     }
 
     /// The part of the reserve that this lane may not use: what is neither spent nor released.
@@ -208,7 +198,7 @@ impl BucketTracker {
         let next = self
             .blocked_until
             .max(self.ends_at())
-            .or(self.next_expiry())
+            .or(self.unattributed.next_expiry())
             .unwrap_or(now);
         let Some(limit) = self.limit else { return next };
         let length = self.length.at(estimate);
@@ -220,18 +210,13 @@ impl BucketTracker {
         begin
     }
 
-    /// When the oldest unattributed request is no longer charged.
-    fn next_expiry(&self) -> Option<Instant> {
-        self.unattributed.front().map(|settled| *settled + WINDOW + MARGIN)
-    }
-
     /// The next instant after `now` at which the passage of time alone changes what may be sent.
     pub(crate) fn next_change(&self, now: Instant) -> Option<Instant> {
         [
             self.blocked_until,
             self.ends_at(),
             self.release_at(),
-            self.next_expiry(),
+            self.unattributed.next_expiry(),
         ]
         .into_iter()
         .flatten()
@@ -268,9 +253,9 @@ impl BucketTracker {
         };
         if observation.is_complete() {
             // Requests that were settled before this one was sent are included in its remaining count.
-            self.unattributed.retain(|settled| *settled > observation.sent_at);
+            self.unattributed.release_until(observation.sent_at);
         } else {
-            self.unattributed.push_back(now);
+            self.unattributed.push(now);
         }
         self.detect_contention(&observation, in_flight);
         if observation.remaining.is_some() {
@@ -323,7 +308,7 @@ impl BucketTracker {
         let (Some(limit), Some(remaining), Some(window)) = (self.limit, observation.remaining, self.running()) else {
             return;
         };
-        let own = window.counted + in_flight + count(self.unattributed.len());
+        let own = window.counted + in_flight + self.unattributed.count();
         if limit.saturating_sub(remaining) > own {
             self.contention.current = true;
         }
@@ -340,10 +325,11 @@ impl BucketTracker {
     /// No response arrived, or none with limit headers: the request may have been counted at any time up to `now`.
     pub(crate) fn unanswered(&mut self, request: &InFlight, now: Instant) {
         self.slow_start.record_done(request);
-        if !self.observed && self.unattributed.len() >= MAX_UNATTRIBUTED {
-            self.unattributed.pop_front();
+        if self.observed {
+            self.unattributed.push(now);
+        } else {
+            self.unattributed.push_unobserved(now);
         }
-        self.unattributed.push_back(now);
     }
 
     /// The response has no limit headers. If that is so for all responses, there is no limit that could be observed.
@@ -393,8 +379,4 @@ impl BucketTracker {
     pub(crate) fn is_observed(&self) -> bool {
         self.observed
     }
-}
-
-fn count(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
 }

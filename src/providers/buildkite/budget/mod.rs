@@ -2,8 +2,8 @@
 //!
 //! Buildkite counts every request against the organization and against the token's user, in windows of a minute. Every
 //! request needs a permit of the [`RateLimiter`], which grants one when the request cannot exceed either window. Read
-//! in this order: `headers` parses what a response reports; `window` and `bucket` derive how many requests may be
-//! sent, and `bucket` holds the argument why this process alone causes no 429; `slow_start` is how a window begins;
+//! in this order: `headers` parses what a response reports; `window`, `unattributed` and `bucket` derive how many
+//! requests may be sent, and `bucket` explains why this process alone causes no 429; `slow_start` is how a window begins;
 //! `queue` orders the waiters; `operator_limit` is the operator's own limit; `scheduler` combines them, without a
 //! clock; `limiter` waits.
 
@@ -15,6 +15,7 @@ mod options;
 mod queue;
 mod scheduler;
 mod slow_start;
+mod unattributed;
 mod window;
 
 #[cfg(test)]

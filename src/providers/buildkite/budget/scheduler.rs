@@ -160,7 +160,7 @@ impl Scheduler {
             && self.operator_limit.as_ref().is_none_or(|limit| limit.admits(lane, now))
     }
 
-    /// Rejects the first waiter that cannot be granted before its deadline, as far as that is certain now.
+    /// Rejects the first waiter that certainly cannot be granted before its deadline.
     fn reject(&mut self, now: Instant) -> Option<Rejected> {
         let rejected = (0_u32..).zip(self.queue.iter()).find_map(|(ahead, (lane, waiter))| {
             let limit = self.forecast(lane, ahead, now, Estimate::LowerBound);

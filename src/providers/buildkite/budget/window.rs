@@ -17,6 +17,9 @@ use tokio::time::Instant;
 use super::headers::{LimitHeaders, MAX_LIMIT};
 use crate::governance::rate_limit::WINDOW;
 
+/// Clocks of servers may differ by milliseconds: a window is used this long after it must have begun.
+pub(crate) const MARGIN: Duration = Duration::from_millis(100);
+
 /// The error of rounding to whole seconds, in either direction.
 const ROUNDING: Duration = Duration::from_secs(1);
 

@@ -119,7 +119,7 @@ impl Credential {
         })
     }
 
-    /// The token that is in use now, and no other whatever the file holds later.
+    /// The token in use now, independent of later changes of the file.
     #[must_use]
     pub fn pinned(&self) -> Self {
         ApiToken::clone(&self.current()).into()

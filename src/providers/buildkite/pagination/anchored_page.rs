@@ -55,7 +55,7 @@ impl<R: Row> AnchoredPage<R> {
         shared.find_map(|(was, anchor)| Some((was, *here.get(anchor)?)))
     }
 
-    /// Whether the rows are those of the previous window, as far as both reach.
+    /// Whether the rows equal those of the previous window, up to the length of the shorter one.
     pub(crate) fn repeats_previous(&self, previous: &[Anchor]) -> bool {
         self.anchors
             .iter()

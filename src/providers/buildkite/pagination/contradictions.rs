@@ -14,7 +14,7 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
         };
         let following = AnchoredPage::from(self.prefetch.fetch_alongside(next).await?);
         if self.has_new_rows(&following) {
-            return Err(self.unexpected("a short page of a list that goes on"));
+            return Err(self.unexpected("a short page of a list that continues"));
         }
         Ok(Step::End)
     }
@@ -34,7 +34,7 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
             (self.covered, self.promised) = (0, self.promised.max(u32::from(promised)));
             return Ok(Step::End);
         }
-        Err(self.unexpected("an empty first page of a list that goes on"))
+        Err(self.unexpected("an empty first page of a list that continues"))
     }
 
     /// The page has more rows than requested: the server ignores `per_page`. One more request decides whether it

@@ -24,7 +24,7 @@ pub(super) fn all(buildkite: &Arc<Buildkite>) -> Vec<Arc<dyn ResourceType>> {
     ]
 }
 
-/// The resource types without a connection: what ids and options are parsed against before there is one.
+/// The resource types, without a connection: ids and options are parsed against them before there is one.
 #[must_use]
 pub fn catalog() -> Catalog {
     Catalog::new(vec![&USER, &TEAM])

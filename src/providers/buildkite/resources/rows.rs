@@ -1,4 +1,4 @@
-//! Rows of the API as rows of the model, converted when they are handed out.
+//! Converts rows of the API into rows of the model, when they are taken from a batch.
 
 use std::fmt::Debug;
 use std::num::NonZeroUsize;
@@ -7,14 +7,14 @@ use crate::governance::PageTokenError;
 use crate::governance::provider::{Amount, Batch, Cursor, Failure, Rows};
 use crate::providers::buildkite::pagination::{self, Row, min_rows_for};
 
-/// Rows of the API, and how each becomes a row of the model.
+/// A batch of rows of the API, with the function that converts each.
 struct Converted<A, R, F> {
     batch: pagination::Batch<A>,
     convert: F,
     row: std::marker::PhantomData<fn() -> R>,
 }
 
-/// The rows of `batch`, each converted by `convert` when it is handed out.
+/// The rows of `batch`, each converted by `convert` when it is taken.
 pub(super) fn converted<A, R, F>(batch: pagination::Batch<A>, convert: F) -> Box<dyn Batch<R>>
 where
     A: Row + Debug + 'static,
@@ -63,7 +63,10 @@ impl<A: Debug, R, F> Debug for Converted<A, R, F> {
     }
 }
 
-/// The API's cursor. A page token may hold any JSON, so a cursor that no list can have led to is refused.
+/// The API's cursor. A page token may contain any JSON, so a cursor that no list can produce is rejected.
+///
+/// # Errors
+/// An invalid page token.
 pub(super) fn position(from: Option<Cursor>) -> Result<pagination::Cursor, Failure> {
     let Some(cursor) = from else {
         return Ok(pagination::Cursor::Start);
@@ -74,7 +77,7 @@ pub(super) fn position(from: Option<Cursor>) -> Result<pagination::Cursor, Failu
     }
 }
 
-/// How many rows the API is to read.
+/// The minimum number of rows that the API reads.
 pub(super) fn min_rows(amount: Amount) -> usize {
     match amount {
         Amount::Page(limit) => min_rows_for(limit),

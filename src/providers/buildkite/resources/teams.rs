@@ -34,7 +34,7 @@ pub static TEAM: ResourceTypeInfo = ResourceTypeInfo {
     grants_endpoint: "team members",
     read_scopes: &["read_teams"],
     write_scopes: &["write_teams"],
-    absence: "does not exist any more",
+    absence: "no longer exists",
     not_found_reason: "TEAM_NOT_FOUND",
     unreachable_reason: "TEAM_UNREACHABLE",
 };
@@ -54,16 +54,16 @@ static LEVELS: [Level; 2] = [
     },
 ];
 
-/// Has the access of a team.
+/// Permits the access of a team.
 pub static MEMBER: &Level = &LEVELS[0];
 
-/// Can also change the members of a team.
+/// Permits the access of a team, and changing its members.
 pub static MAINTAINER: &Level = &LEVELS[1];
 
-/// More than this machine's clock and Buildkite's ever differ.
+/// An upper bound for the difference between this machine's clock and Buildkite's.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);
 
-/// The longest URL of a page that a resource may have.
+/// The maximum bytes of the URL of a resource's web page.
 const MAX_PAGE_URL: usize = 1024;
 
 fn level(role: Role) -> &'static Level {
@@ -168,7 +168,7 @@ impl ResourceType for Teams {
         }
     }
 
-    /// That a list lacks a team proves its absence only to an organization admin.
+    /// Only an organization admin's list proves that a team is absent, because it shows secret teams.
     async fn explain_unlisted(&self, name: &str, call: &CallContext) -> GovernanceError {
         let status = match self.buildkite.credential_status(std::time::Duration::ZERO, call).await {
             Ok(status) => status,
@@ -176,7 +176,7 @@ impl ResourceType for Teams {
         };
         let problem = match status.owner_role {
             OwnerRole::Admin | OwnerRole::Unknown => {
-                format!("no team has the slug `{name}`: `list teams` shows which there are")
+                format!("no team has the slug `{name}`: `list teams` shows the existing ones")
             }
             OwnerRole::Member => format!(
                 "the token's owner {} is shown no team with the slug `{name}`: check the slug, or use an organization admin's token, as secret teams are hidden from others",
@@ -213,7 +213,7 @@ impl Assignable for Teams {
             }))
         };
         match self.buildkite.client.team_member(team, user, call).await {
-            Ok(member) if member.user_id != user => unexpected("the record of another person came".to_owned()),
+            Ok(member) if member.user_id != user => unexpected("the response is the record of another user".to_owned()),
             Ok(TeamMember {
                 role: ListedRole::Known(role),
                 ..
@@ -222,7 +222,7 @@ impl Assignable for Teams {
                 role: ListedRole::Unknown(role),
                 ..
             }) => unexpected(format!(
-                "the person holds the role `{role}`, which is unknown here and is left alone"
+                "the user holds the role `{role}`, which the connector does not know and does not change"
             )),
             Err(ApiError {
                 kind: ApiErrorKind::NotFound,
@@ -257,7 +257,7 @@ impl Assignable for Teams {
         }
     }
 
-    /// The token's owner stays maintainer of a team that they govern by that alone: the connector could not give it back.
+    /// Rejects removing the maintainer role by which the token's owner can change the team: the connector could not restore it.
     async fn guard(
         &self,
         membership: Membership,
@@ -279,7 +279,7 @@ impl Assignable for Teams {
     }
 }
 
-/// Whether a row began long before now, by more than clocks differ.
+/// Whether a row is older than the clocks can differ.
 fn is_old(row: &TeamMember) -> bool {
     let began = row.created_at.as_deref().and_then(timestamp);
     began.is_some_and(|began| Timestamp::now().duration_since(began) > MAX_CLOCK_SKEW)
@@ -322,7 +322,7 @@ fn resource(team: Team, organization: &str) -> Resource {
     }
 }
 
-/// The team's page for people.
+/// The URL of the team's web page.
 fn page(organization: &str, slug: &str) -> Option<String> {
     let mut url = Url::parse("https://buildkite.com").ok()?;
     url.path_segments_mut()

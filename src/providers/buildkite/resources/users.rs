@@ -1,4 +1,4 @@
-//! The members of the organization: principals that offer no levels.
+//! Users, which are the members of the organization: principals that offer no levels.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::governance::provider::{
 use crate::governance::{CallContext, GovernanceError};
 use crate::providers::buildkite::{Buildkite, Endpoint, OrganizationMember, UserId};
 
-/// Users hold levels and offer none.
+/// Users: they hold levels and offer none.
 pub static USER: ResourceTypeInfo = ResourceTypeInfo {
     id: "user",
     display_name: "User",
@@ -106,16 +106,14 @@ impl ResourceType for Users {
     }
 
     async fn explain_unlisted(&self, name: &str, _: &CallContext) -> GovernanceError {
-        GovernanceError::UserNotInOrganization {
-            person: name.to_owned(),
-        }
+        GovernanceError::UserNotInOrganization { user: name.to_owned() }
     }
 
     async fn check_visibility(&self, _: ListStage, _: &CallContext) -> Result<(), GovernanceError> {
         Ok(())
     }
 
-    /// The token's owner is one of them, so their list is never empty.
+    /// Rejects every empty list, because the token's owner is a user.
     async fn check_empty(&self, _: EmptyReading, call: &CallContext) -> Result<(), GovernanceError> {
         self.buildkite.reject_empty_user_list(call).await
     }

@@ -1,9 +1,9 @@
-//! The thread that appends, one line after the other, and what is known of how it fares.
+//! The thread that appends lines one after the other, and the error of its most recent append.
 //!
-//! A disk can stall: then one append is under way, for ever perhaps, and holds up this thread and nothing else. An append that
-//! took too long fails, and those behind it; while it is still under way, further ones fail at once. What was about to be
-//! changed is not changed then. If the stalled intent reaches the disk after all, the outcome line behind it, which is owed, says
-//! that it was not carried out.
+//! A disk can stall. The append in progress may then never return, and blocks only this thread. An append that exceeds its limit
+//! fails, together with the queued ones; while it is still in progress, further appends fail immediately, so no change is made.
+//! If a stalled intent reaches the disk later, the outcome line from the backlog follows it and says that the change was not
+//! carried out.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,14 +16,14 @@ use tokio::time::timeout;
 use super::AuditSink;
 use super::backlog::Backlog;
 
-/// What the thread does.
+/// One task of the thread.
 #[derive(Debug)]
 pub(crate) enum Task {
-    /// Finds out whether a line could be appended.
+    /// Checks whether a line could be appended.
     Check,
-    /// Appends a line that its caller waits for; it is left out once the caller does not.
+    /// Appends a line that its caller waits for; skipped once the caller has stopped waiting.
     Intent(String),
-    /// Appends a line about what has happened; it is owed where it cannot be.
+    /// Appends a line about a request that has ended; kept in the backlog if it cannot be written.
     Outcome(String),
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Writer {
 #[derive(Debug)]
 struct Shared {
     sink: Arc<dyn AuditSink>,
-    /// How long an append may take.
+    /// The maximum duration of an append.
     limit: Duration,
     changed: Arc<Notify>,
     state: Mutex<State>,
@@ -51,7 +51,7 @@ struct State {
     active: Option<ActiveTask>,
     backlog: Backlog,
     error: Option<String>,
-    /// The number of the task that comes next.
+    /// The number of the next task.
     next_number: u64,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    /// A writer to `sink`, which is checked now: trouble is known before the first line.
+    /// A writer to `sink`. It checks the sink now, so that an error is known before the first line.
     pub(crate) fn new(sink: Arc<dyn AuditSink>, limit: Duration, changed: Arc<Notify>) -> Self {
         let shared = Shared {
             sink,
@@ -94,32 +94,32 @@ impl Writer {
         }
     }
 
-    /// What keeps lines from being appended.
+    /// The error of the most recent append or check, if it failed.
     pub(crate) fn error(&self) -> Option<String> {
         self.shared.lock().error.clone()
     }
 
-    /// Where there is trouble that no owed line will tell the end of, finds out whether it is over.
+    /// After a failure, checks whether lines can be written again. With a backlog the thread itself retries, so no check is needed.
     pub(crate) async fn recheck(&self) {
         let is_due = {
             let state = self.shared.lock();
             state.error.is_some() && state.backlog.is_empty()
         };
         if is_due {
-            // What it finds is noted.
+            // The result is stored as the new error.
             let _ = self.submit(Task::Check).await;
         }
     }
 
-    /// Does a task, unless it takes too long.
+    /// Performs a task, within the limit.
     ///
     /// # Errors
-    /// What kept it from being done, or that it was not done in time.
+    /// The failure of the task, or that it was not finished in time.
     pub(crate) async fn submit(&self, task: Task) -> Result<(), String> {
-        let (number, mut answer) = self.enqueue(task)?;
-        match timeout(self.shared.limit, &mut answer).await {
-            Ok(answer) => answer.unwrap_or_else(|_| Err("the thread of the audit record ended".to_owned())),
-            Err(_) => self.shared.timed_out(number, &mut answer),
+        let (number, mut receiver) = self.enqueue(task)?;
+        match timeout(self.shared.limit, &mut receiver).await {
+            Ok(reply) => reply.unwrap_or_else(|_| Err("the thread of the audit record ended".to_owned())),
+            Err(_) => self.shared.timed_out(number, &mut receiver),
         }
     }
 
@@ -149,11 +149,11 @@ impl Writer {
         }
         let number = state.next_number;
         state.next_number += 1;
-        let (reply, answer) = oneshot::channel();
+        let (reply, receiver) = oneshot::channel();
         state.queue.push_back(QueuedTask { number, task, reply });
         drop(state);
         self.shared.work.notify_one();
-        Ok((number, answer))
+        Ok((number, receiver))
     }
 }
 
@@ -171,7 +171,7 @@ impl ActiveTask {
 }
 
 impl State {
-    /// A task will not be done.
+    /// Drops a task that will not be performed; an outcome line goes to the backlog.
     fn abandon(&mut self, task: Task) {
         match task {
             Task::Outcome(line) => self.backlog.push(line),
@@ -185,7 +185,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what lines are kept by, and says what changed of it.
+    /// Stores the error of the most recent task, and logs and notifies a change.
     fn set_error(&self, state: &mut State, error: Option<String>) {
         if state.error == error {
             return;
@@ -199,20 +199,23 @@ impl Shared {
         self.changed.notify_one();
     }
 
-    /// A task was waited for in vain. One that has not begun is given up; one that is under way is stuck.
-    fn timed_out(&self, number: u64, answer: &mut oneshot::Receiver<Result<(), String>>) -> Result<(), String> {
+    /// Handles a task that exceeded the limit: a queued task is dropped, and a task in progress is marked as stuck.
+    fn timed_out(&self, number: u64, receiver: &mut oneshot::Receiver<Result<(), String>>) -> Result<(), String> {
         let mut state = self.lock();
-        let place = state.queue.iter().position(|queue| queue.number == number);
-        if let Some(given_up) = place.and_then(|place| state.queue.remove(place)) {
-            state.abandon(given_up.task);
-        } else if let Ok(done) = answer.try_recv() {
-            return done;
+        let index = state.queue.iter().position(|queued| queued.number == number);
+        if let Some(dropped) = index.and_then(|index| state.queue.remove(index)) {
+            state.abandon(dropped.task);
+        } else if let Ok(result) = receiver.try_recv() {
+            return result;
         }
         match &mut state.active {
             Some(it) if it.number == Some(number) => it.is_stuck = true,
             Some(it) if it.is_stuck_after(self.limit) => it.is_stuck = true,
             _ => {
-                let why = self.describe(&format!("too many lines wait, one for {} s", self.limit.as_secs_f64()));
+                let why = self.describe(&format!(
+                    "too many lines are waiting, one of them for {} s",
+                    self.limit.as_secs_f64()
+                ));
                 self.set_error(&mut state, Some(why.clone()));
                 return Err(why);
             }
@@ -220,23 +223,23 @@ impl Shared {
         Err(self.fail_stuck(&mut state))
     }
 
-    /// The append that is under way is stuck, and so is everything behind it.
+    /// Fails the queued tasks, because the append in progress is stuck. Returns the error.
     fn fail_stuck(&self, state: &mut State) -> String {
         let why = self.describe(&format!(
-            "an append has taken {} s and is not done",
+            "an append has not finished after {} s",
             self.limit.as_secs_f64()
         ));
         self.set_error(state, Some(why.clone()));
         for QueuedTask { task, reply, .. } in std::mem::take(&mut state.queue) {
             state.abandon(task);
-            // A caller that waits no more needs no answer.
+            // Sending fails if the caller has stopped waiting; it needs no reply.
             let _ = reply.send(Err(why.clone()));
         }
         why
     }
 
-    /// The thread: what is owed comes before what is asked for, so that an outcome stands behind its intent and before what
-    /// came later. Where that fails, it is tried again once as much time has passed as an append may take.
+    /// Runs the thread. The backlog comes before queued tasks, so that an outcome follows its intent and precedes later requests.
+    /// After a failure the backlog is retried once the limit of an append has passed.
     fn run(&self) {
         let mut failed = false;
         loop {
@@ -262,7 +265,7 @@ impl Shared {
             });
             drop(state);
             let outcome = self.write_backlog().and_then(|()| match &next_task {
-                // Its caller waits no more, and nothing is changed because of it.
+                // The caller has stopped waiting, so no change follows this intent.
                 Some(next_task) if next_task.reply.is_closed() && matches!(next_task.task, Task::Intent(_)) => {
                     self.perform(&Task::Check)
                 }
@@ -277,7 +280,7 @@ impl Shared {
                 if failed {
                     state.abandon(task);
                 }
-                // A caller that waits no more has been answered.
+                // Sending fails if the caller has stopped waiting; it has its reply already.
                 let _ = reply.send(outcome);
             }
         }
@@ -295,7 +298,7 @@ impl Shared {
         format!("{}: {why}", self.sink.name())
     }
 
-    /// Appends what is owed.
+    /// Appends the backlog.
     fn write_backlog(&self) -> Result<(), String> {
         loop {
             let next = {
@@ -309,7 +312,7 @@ impl Shared {
                 next
             };
             self.sink.append(&next.text()).map_err(|error| self.describe(&error))?;
-            self.lock().backlog.written(&next);
+            self.lock().backlog.remove(&next);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
 
-/// A disk that does each append when it is told to, with what comes of it.
+/// A disk that performs each append when the test permits it, with the result that the test chooses.
 #[derive(Debug)]
 struct Disk {
     lines: Mutex<Vec<String>>,

@@ -1,9 +1,8 @@
-//! Files and directories that are complete or not there.
+//! Files and directories that are complete or absent.
 //!
-//! Both are written beside their place, as `.NAME.part`, and moved there when they are complete and on the disk. Whatever ends
-//! the job before leaves the place as it was, and removes the part; a process that is killed leaves at most the part, which the
-//! next one replaces. A lock on the part keeps two jobs from writing to one place: the system drops it with its process, so
-//! it never outlives a killed one.
+//! Both are written in the destination's directory, as `.NAME.part`, and renamed when they are complete and on the disk. A job that
+//! ends before leaves the destination unchanged and removes the part. A killed process leaves at most the part, which the next job
+//! replaces. A lock on the part prevents two jobs from writing to one destination; the system releases it when the process ends.
 
 mod directory;
 
@@ -18,58 +17,57 @@ use rustix::fs::OFlags;
 use super::ExportError;
 pub(super) use directory::PartDirectory;
 
-/// A file on its way to its place. Dropping it removes what was written.
+/// A file that is not published yet. Dropping it removes the part.
 #[derive(Debug)]
 pub(super) struct PartFile {
-    place: PathBuf,
+    destination: PathBuf,
     part: PathBuf,
-    /// The inode that this job made: whatever else is found under the name belongs to another job.
+    /// Device and inode of the part: a file of another identity under the name belongs to another job.
     inode: (u64, u64),
 }
 
 impl PartFile {
-    /// Makes an empty, locked file beside `place`, which only its owner may read. The lock is the file's: it lasts until the
-    /// file is closed.
+    /// Creates an empty, locked part for `destination`, which only its owner may read. The lock lasts until the file is closed.
     ///
     /// # Errors
-    /// Refused where something other than a file is at the place; otherwise where the directory cannot be written, or
-    /// another process is writing there.
-    pub(super) fn create(place: &Path) -> Result<(Self, File), ExportError> {
-        let place = resolved(place)?;
-        match fs::metadata(&place) {
+    /// `Refused` if `destination` is not a file, or the failure to write to its directory, for instance because another process is
+    /// writing.
+    pub(super) fn create(destination: &Path) -> Result<(Self, File), ExportError> {
+        let destination = resolve_links(destination)?;
+        match fs::metadata(&destination) {
             Ok(metadata) if metadata.is_dir() => {
                 return Err(ExportError::refused(
-                    &place,
+                    &destination,
                     "is a directory: give a file, or --format json",
                 ));
             }
             Ok(metadata) if !metadata.is_file() => {
                 return Err(ExportError::refused(
-                    &place,
+                    &destination,
                     "is not a regular file: give a path for a new one",
                 ));
             }
             _ => {}
         }
-        let part = part_of(&place)?;
-        let stale = stale(&place, &part)?;
+        let part = part_path(&destination)?;
+        let stale = lock_stale_part(&destination, &part)?;
         if stale.is_some() {
             fs::remove_file(&part).map_err(|error| ExportError::write(&part, error))?;
         }
-        Self::open_new(place, part)
+        Self::open_new(destination, part)
     }
 
-    /// Gives the name up to a new file. What was written so far lives on without a name, for as long as it is open.
+    /// Replaces the part by a new, empty file. The old file has no name any longer and exists until it is closed.
     ///
     /// # Errors
-    /// As for the first file.
+    /// The failure to replace the part, for instance because another process is writing.
     pub(super) fn renew(mut self) -> Result<(Self, File), ExportError> {
         fs::remove_file(&self.part).map_err(|error| ExportError::write(&self.part, error))?;
-        let (place, part) = (std::mem::take(&mut self.place), std::mem::take(&mut self.part));
-        Self::open_new(place, part)
+        let (destination, part) = (std::mem::take(&mut self.destination), std::mem::take(&mut self.part));
+        Self::open_new(destination, part)
     }
 
-    fn open_new(place: PathBuf, part: PathBuf) -> Result<(Self, File), ExportError> {
+    fn open_new(destination: PathBuf, part: PathBuf) -> Result<(Self, File), ExportError> {
         let made = OpenOptions::new()
             .read(true)
             .write(true)
@@ -77,56 +75,63 @@ impl PartFile {
             .mode(0o600)
             .open(&part);
         let file = made.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => busy(&place),
-            _ => ExportError::write(&place, error),
+            io::ErrorKind::AlreadyExists => busy_error(&destination),
+            _ => ExportError::write(&destination, error),
         })?;
-        // A file system without locks is written to all the same.
+        // On a file system without locks the job continues without one.
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            return Err(busy(&place));
+            return Err(busy_error(&destination));
         }
         let metadata = file.metadata().map_err(|error| ExportError::write(&part, error))?;
         let inode = (metadata.dev(), metadata.ino());
-        Ok((Self { place, part, inode }, file))
+        Ok((
+            Self {
+                destination,
+                part,
+                inode,
+            },
+            file,
+        ))
     }
 
-    /// Where the file is until it is published.
+    /// The path of the part.
     pub(super) fn path(&self) -> &Path {
         &self.part
     }
 
-    /// Where the file will be.
-    pub(super) fn place(&self) -> &Path {
-        &self.place
+    /// The path of the published file.
+    pub(super) fn destination(&self) -> &Path {
+        &self.destination
     }
 
-    /// Moves the file to its place. It must be on the disk already.
+    /// Renames the part to its destination. It must be on the disk already.
     ///
     /// # Errors
-    /// Where it cannot be moved. The place is as it was.
+    /// The failure to rename it. The destination is left unchanged.
     pub(super) fn publish(self) -> Result<(), ExportError> {
-        if !self.is_ours() {
-            return Err(busy(&self.place));
+        if !self.is_own() {
+            return Err(busy_error(&self.destination));
         }
-        fs::rename(&self.part, &self.place).map_err(|error| ExportError::write(&self.place, error))?;
-        sync_parent(&self.place)
+        fs::rename(&self.part, &self.destination).map_err(|error| ExportError::write(&self.destination, error))?;
+        sync_parent(&self.destination)
     }
 
-    fn is_ours(&self) -> bool {
+    fn is_own(&self) -> bool {
         fs::symlink_metadata(&self.part).is_ok_and(|found| (found.dev(), found.ino()) == self.inode)
     }
 }
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        // After publishing the name is gone, and this finds nothing.
-        if !self.part.as_os_str().is_empty() && self.is_ours() {
+        // A published part no longer exists under its name, so this does nothing.
+        if !self.part.as_os_str().is_empty() && self.is_own() {
             let _ = fs::remove_file(&self.part);
         }
     }
 }
 
-/// What a killed job left under the name of the part, locked, so that only one job removes it; none where nothing is there.
-fn stale(place: &Path, part: &Path) -> Result<Option<File>, ExportError> {
+/// The part that a killed job left, locked so that only one job removes it; `None` if there is none.
+fn lock_stale_part(destination: &Path, part: &Path) -> Result<Option<File>, ExportError> {
     loop {
         let flags = i32::try_from(OFlags::NOFOLLOW.bits() | OFlags::NONBLOCK.bits()).unwrap_or_default();
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(part) {
@@ -135,57 +140,57 @@ fn stale(place: &Path, part: &Path) -> Result<Option<File>, ExportError> {
             Err(error) => return Err(ExportError::write(part, error)),
         };
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            return Err(busy(place));
+            return Err(busy_error(destination));
         }
         let held = file.metadata().map_err(|error| ExportError::write(part, error))?;
         match fs::symlink_metadata(part) {
             Ok(found) if (found.dev(), found.ino()) == (held.dev(), held.ino()) => return Ok(Some(file)),
-            // Another job replaced it before the lock was held.
+            // Another job replaced it before the lock was acquired.
             _ => {}
         }
     }
 }
 
-fn busy(place: &Path) -> ExportError {
+fn busy_error(destination: &Path) -> ExportError {
     ExportError::write(
-        place,
-        io::Error::other("another process is writing it: wait until it has ended"),
+        destination,
+        io::Error::other("another process is writing it: wait until that process has ended"),
     )
 }
 
-/// The path behind symbolic links, so that a link to a file stays one.
-fn resolved(place: &Path) -> Result<PathBuf, ExportError> {
-    match fs::canonicalize(place) {
+/// Resolves symbolic links, so that the target of a link is replaced and not the link.
+fn resolve_links(destination: &Path) -> Result<PathBuf, ExportError> {
+    match fs::canonicalize(destination) {
         Ok(path) => Ok(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(place.to_owned()),
-        Err(error) => Err(ExportError::write(place, error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(destination.to_owned()),
+        Err(error) => Err(ExportError::write(destination, error)),
     }
 }
 
-/// The hidden name beside a place.
-fn beside(place: &Path, ending: &str) -> Result<PathBuf, ExportError> {
-    let name = place
+/// A hidden path in the directory of `destination`.
+fn hidden_path(destination: &Path, suffix: &str) -> Result<PathBuf, ExportError> {
+    let name = destination
         .file_name()
-        .ok_or_else(|| ExportError::refused(place, "has no name: give the path of a file"))?;
+        .ok_or_else(|| ExportError::refused(destination, "has no name: give the path of a file"))?;
     let mut hidden = OsString::from(".");
     hidden.push(name);
-    hidden.push(ending);
-    Ok(place.with_file_name(hidden))
+    hidden.push(suffix);
+    Ok(destination.with_file_name(hidden))
 }
 
-fn part_of(place: &Path) -> Result<PathBuf, ExportError> {
-    beside(place, ".part")
+fn part_path(destination: &Path) -> Result<PathBuf, ExportError> {
+    hidden_path(destination, ".part")
 }
 
-/// Makes a rename outlive a power cut.
-fn sync_parent(place: &Path) -> Result<(), ExportError> {
-    let parent = match place.parent() {
+/// Flushes the directory, so that a rename survives a power failure.
+fn sync_parent(destination: &Path) -> Result<(), ExportError> {
+    let parent = match destination.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     File::open(parent)
         .and_then(|directory| directory.sync_all())
-        .map_err(|error| ExportError::write(place, error))
+        .map_err(|error| ExportError::write(destination, error))
 }
 
 #[cfg(test)]
@@ -207,41 +212,41 @@ mod tests {
     #[test]
     fn a_file_that_is_not_published_leaves_the_old_one_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
-        let place = directory.path().join("a.csv");
-        fs::write(&place, "old").unwrap();
-        let (part, mut file) = PartFile::create(&place).unwrap();
+        let destination = directory.path().join("a.csv");
+        fs::write(&destination, "old").unwrap();
+        let (part, mut file) = PartFile::create(&destination).unwrap();
         file.write_all(b"new").unwrap();
         assert_eq!(names(directory.path()), [".a.csv.part", "a.csv"]);
         drop(part);
         assert_eq!(names(directory.path()), ["a.csv"]);
-        assert_eq!(fs::read(&place).unwrap(), b"old");
+        assert_eq!(fs::read(&destination).unwrap(), b"old");
     }
 
     #[test]
     fn a_published_file_is_whole_its_owners_alone_and_replaces_the_old_one() {
         let directory = tempfile::tempdir().unwrap();
-        let place = directory.path().join("a.csv");
-        fs::write(&place, "old").unwrap();
-        let (part, mut file) = PartFile::create(&place).unwrap();
+        let destination = directory.path().join("a.csv");
+        fs::write(&destination, "old").unwrap();
+        let (part, mut file) = PartFile::create(&destination).unwrap();
         file.write_all(b"new").unwrap();
         part.publish().unwrap();
         assert_eq!(names(directory.path()), ["a.csv"]);
-        assert_eq!(fs::read(&place).unwrap(), b"new");
-        assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read(&destination).unwrap(), b"new");
+        assert_eq!(fs::metadata(&destination).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
     fn what_a_killed_job_left_is_replaced_and_what_a_running_one_writes_is_not() {
         let directory = tempfile::tempdir().unwrap();
-        let place = directory.path().join("a.csv");
+        let destination = directory.path().join("a.csv");
         fs::write(directory.path().join(".a.csv.part"), "half").unwrap();
-        let (running, file) = PartFile::create(&place).unwrap();
+        let (running, file) = PartFile::create(&destination).unwrap();
         assert_eq!(fs::read(running.path()).unwrap(), b"");
-        let refused = PartFile::create(&place).unwrap_err().to_string();
+        let refused = PartFile::create(&destination).unwrap_err().to_string();
         assert!(refused.contains("another process is writing it"), "{refused}");
         assert_eq!(names(directory.path()), [".a.csv.part"]);
         drop((running, file));
-        assert!(PartFile::create(&place).is_ok());
+        assert!(PartFile::create(&destination).is_ok());
     }
 
     #[test]
@@ -273,8 +278,8 @@ mod tests {
     #[test]
     fn what_is_not_a_file_is_refused_and_left() {
         let directory = tempfile::tempdir().unwrap();
-        for place in [directory.path(), Path::new("/dev/null")] {
-            let refused = PartFile::create(place).unwrap_err();
+        for destination in [directory.path(), Path::new("/dev/null")] {
+            let refused = PartFile::create(destination).unwrap_err();
             assert!(matches!(refused, ExportError::Refused { .. }), "{refused}");
         }
     }

@@ -1,4 +1,4 @@
-//! Names by id, and grants as people read them.
+//! Names by id, and grants with their names.
 
 use std::collections::HashMap;
 
@@ -13,32 +13,32 @@ pub(super) const USER: &str = "user";
 /// The id of the resource type of teams.
 pub(super) const TEAM: &str = "team";
 
-/// Two names of each resource that a sync listed: slug and name of a team, name and e-mail of a user.
+/// Two names of each resource that a sync listed: slug and name of a team, name and e-mail address of a user.
 ///
-/// All texts lie in one buffer, as there may be 50,000 of them and a sync's memory shall not show it.
+/// All texts are in one buffer, because there may be 50,000 of them and one allocation each would dominate a sync's memory.
 #[derive(Debug, Default)]
-pub struct Directory {
+pub struct ResourceNames {
     texts: String,
-    places: HashMap<Uuid, Place>,
+    spans: HashMap<Uuid, Span>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Span {
     begin: u32,
     first: u16,
     second: u16,
 }
 
-/// A user who holds a role, in the words of people.
+/// A grant with the names of its resource and its user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Membership {
-    /// The resource's type; `team`.
+pub struct NamedGrant {
+    /// The resource's type, such as `team`.
     pub resource_type: String,
     /// The team's slug.
     pub team_slug: String,
     /// The team's name.
     pub team_name: String,
-    /// The role that is held.
+    /// The role, which is the entitlement's slug.
     pub role: String,
     /// The user's name.
     pub user_name: String,
@@ -50,55 +50,55 @@ pub struct Membership {
     pub user_id: String,
 }
 
-impl Directory {
-    /// Notes a resource's names.
+impl ResourceNames {
+    /// Adds a resource's names.
     pub fn add(&mut self, resource: &Resource) {
         let Some(id) = resource.id.as_ref() else {
             return;
         };
         let [first, second] = names(resource);
-        let place = (
+        let span = (
             Uuid::parse_str(&id.resource),
             u32::try_from(self.texts.len()),
             u16::try_from(first.len()),
             u16::try_from(second.len()),
         );
-        if let (Ok(id), Ok(begin), Ok(first_length), Ok(second_length)) = place {
+        if let (Ok(id), Ok(begin), Ok(first_length), Ok(second_length)) = span {
             self.texts.push_str(&first);
             self.texts.push_str(&second);
-            let place = Place {
+            let span = Span {
                 begin,
                 first: first_length,
                 second: second_length,
             };
-            self.places.insert(id, place);
+            self.spans.insert(id, span);
         }
     }
 
-    /// Both names of a resource, where it was listed.
+    /// Both names of a resource, if it was listed.
     fn names(&self, id: &str) -> Option<(&str, &str)> {
-        let place = self.places.get(&Uuid::parse_str(id).ok()?)?;
-        let begin = usize::try_from(place.begin).ok()?;
-        let middle = begin + usize::from(place.first);
-        let end = middle + usize::from(place.second);
+        let span = self.spans.get(&Uuid::parse_str(id).ok()?)?;
+        let begin = usize::try_from(span.begin).ok()?;
+        let middle = begin + usize::from(span.first);
+        let end = middle + usize::from(span.second);
         Some((self.texts.get(begin..middle)?, self.texts.get(middle..end)?))
     }
 
-    /// A grant with the names of its team and its user. A user who was not listed has the name that the grant gives.
+    /// A grant with the names of its team and its user. The name of an unlisted user is taken from the grant.
     #[must_use]
-    pub fn membership(&self, grant: &Grant) -> Membership {
+    pub fn named_grant(&self, grant: &Grant) -> NamedGrant {
         let entitlement = grant.entitlement.as_ref();
         let team = entitlement.and_then(|held| held.resource.as_ref()?.id.as_ref());
-        let (resource_type, team_id) = parts(team);
+        let (resource_type, team_id) = type_and_id(team);
         let principal = grant.principal.as_ref();
-        let (_, user_id) = parts(principal.and_then(|principal| principal.id.as_ref()));
+        let (_, user_id) = type_and_id(principal.and_then(|principal| principal.id.as_ref()));
         let (team_slug, team_name) = self.names(team_id).unwrap_or_default();
         let listed = self.names(user_id);
         let given = principal
             .map(|principal| principal.display_name.as_str())
             .unwrap_or_default();
         let (user_name, user_email) = listed.unwrap_or((given, ""));
-        Membership {
+        NamedGrant {
             resource_type: resource_type.to_owned(),
             team_slug: team_slug.to_owned(),
             team_name: team_name.to_owned(),
@@ -111,23 +111,23 @@ impl Directory {
     }
 }
 
-/// A resource's type and id; empty where it has none.
-fn parts(id: Option<&ResourceId>) -> (&str, &str) {
+/// A resource's type and id; empty if it has none.
+fn type_and_id(id: Option<&ResourceId>) -> (&str, &str) {
     id.map(|id| (id.resource_type.as_str(), id.resource.as_str()))
         .unwrap_or_default()
 }
 
-/// The two names of a resource: name and e-mail of a user, slug and name of anything else.
+/// The two names of a resource: name and e-mail address of a user, slug and name of any other type.
 pub(super) fn names(resource: &Resource) -> [String; 2] {
     let name = resource.display_name.clone();
-    if parts(resource.id.as_ref()).0 == USER {
+    if type_and_id(resource.id.as_ref()).0 == USER {
         [name, email(resource)]
     } else {
         [profile(resource, "slug"), name]
     }
 }
 
-/// A user's primary e-mail address; the login, where the address did not fit the protocol's rule.
+/// A user's primary e-mail address; the login, if the address does not comply with the protocol's rule.
 #[must_use]
 pub(super) fn email(user: &Resource) -> String {
     let details = user
@@ -143,7 +143,7 @@ pub(super) fn email(user: &Resource) -> String {
         .map_or(details.login, |email| email.address.clone())
 }
 
-/// A text of the resource's profile; empty where it has none.
+/// A text of the resource's profile; empty if it is missing.
 #[must_use]
 pub(super) fn profile(resource: &Resource, field: &str) -> String {
     use prost_types::value::Kind;
