@@ -1,4 +1,4 @@
-//! `grant` and `revoke`: one change, held back by everything that holds changes back in a server.
+//! `grant` and `revoke`: one change, under the same restrictions as in a server.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,32 +12,32 @@ use crate::governance::provisioning::{MalformedRequest, OperationKind, Outcome, 
 use crate::governance::{EntitlementId, Governance, GovernanceError, Principal};
 use crate::providers::buildkite::{Role, Team, UserId};
 
-/// What `grant` and `revoke` can be told.
+/// The arguments of `grant` and `revoke`.
 #[derive(Debug, clap::Args)]
 pub struct ChangeArgs {
-    /// The team: its slug, or its id
+    /// The slug or the id of the team
     #[arg(long, value_name = "SLUG")]
     team: String,
     /// The role: `member` or `maintainer`
     #[arg(long, value_parser = role)]
     role: Role,
-    /// The user: an e-mail address of the organization, or a user id
+    /// The e-mail address or the id of the user
     #[arg(long, value_name = "EMAIL|UUID")]
     user: Principal,
-    /// Read and decide, and print what would be done: nothing is written, and --provisioning is not needed
+    /// Print the outcome without changing anything; does not need --provisioning
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     job: JobArgs,
 }
 
-/// What is printed.
+/// The result that is printed.
 struct Report {
     team: Team,
     user: UserId,
     held: Option<Role>,
     outcome: Outcome,
-    /// None of a dry run.
+    /// `None` for a dry run.
     request_id: Option<String>,
 }
 
@@ -45,16 +45,16 @@ fn role(text: &str) -> Result<Role, &'static str> {
     text.parse().map_err(|_| "a role is `member` or `maintainer`")
 }
 
-/// Makes the change, and prints what was held and what was done.
+/// Makes the change, and prints the role before it and the outcome.
 pub(super) async fn run(args: &ChangeArgs, operation: OperationKind) -> Result<(), CommandError> {
     let job = Job::start(&args.job).await?;
     let progress = Progress::default();
     progress.begin(Stage::Changing);
     let work = async {
         if args.dry_run {
-            args.preview(operation, job.access()).await
+            args.preview(operation, job.governance()).await
         } else {
-            args.change(operation, job.access()).await
+            args.change(operation, job.governance()).await
         }
     };
     let (report, interrupted) = job.finish(Some(&progress), work).await?;
@@ -63,18 +63,18 @@ pub(super) async fn run(args: &ChangeArgs, operation: OperationKind) -> Result<(
     match interrupted {
         Some(code) => Err(CommandError::Finished(
             code,
-            "what was begun was finished first".to_owned(),
+            "the change in progress was finished first".to_owned(),
         )),
         None => Ok(()),
     }
 }
 
 impl ChangeArgs {
-    async fn change(&self, operation: OperationKind, access: &Arc<Governance>) -> Result<Report, GovernanceError> {
+    async fn change(&self, operation: OperationKind, governance: &Arc<Governance>) -> Result<Report, GovernanceError> {
         let request_id = Uuid::now_v7().to_string();
-        let asker = user::request(&request_id);
-        let found = if access.settings().provisioning {
-            access.team_named(&self.team).await
+        let context = user::request(&request_id);
+        let found = if governance.settings().provisioning {
+            governance.team_named(&self.team).await
         } else {
             Err(GovernanceError::ProvisioningDisabled)
         };
@@ -86,15 +86,15 @@ impl ChangeArgs {
                     entitlement: None,
                     principal: Some(self.user.clone()),
                 };
-                return Err(access.record_rejected_request(refused, asker, error).await);
+                return Err(governance.record_rejected_request(refused, context, error).await);
             }
         };
         let (entitlement, principal) = (self.entitlement(&team), self.user.clone());
         let done = match operation {
-            OperationKind::Grant => access.grant(entitlement, principal, asker).await,
-            OperationKind::Revoke => access.revoke(entitlement, principal, asker).await,
+            OperationKind::Grant => governance.grant(entitlement, principal, context).await,
+            OperationKind::Revoke => governance.revoke(entitlement, principal, context).await,
         }?;
-        // A grant may find what the first read did not show.
+        // A grant may find a role that the first read did not show.
         let found = (done.outcome == Outcome::AlreadyExists).then_some(self.role);
         Ok(Report {
             team,
@@ -105,13 +105,13 @@ impl ChangeArgs {
         })
     }
 
-    async fn preview(&self, operation: OperationKind, access: &Governance) -> Result<Report, GovernanceError> {
-        let team = access.team_named(&self.team).await?;
+    async fn preview(&self, operation: OperationKind, governance: &Governance) -> Result<Report, GovernanceError> {
+        let team = governance.team_named(&self.team).await?;
         let request = match operation {
             OperationKind::Grant => Request::Grant(self.role),
             OperationKind::Revoke => Request::Revoke(self.role),
         };
-        let Preview { user, held, outcome } = access.preview(request, self.entitlement(&team), &self.user).await?;
+        let Preview { user, held, outcome } = governance.preview(request, self.entitlement(&team), &self.user).await?;
         Ok(Report {
             team,
             user,
@@ -145,7 +145,7 @@ impl ChangeArgs {
         out.flush()
     }
 
-    /// An outcome by its name in the audit record, and what it means.
+    /// An outcome by its name in the audit record, with an explanation.
     fn in_words(&self, outcome: Outcome) -> String {
         let (name, role) = (outcome.as_str(), self.role);
         match outcome {

@@ -1,14 +1,15 @@
-//! `list`: a part of the organization on the screen.
+//! `list`: prints a part of the organization.
 
 mod printer;
 
 use super::CommandError;
 use super::job::{Job, JobArgs};
+use super::settings::parsed_by;
 use crate::export::{self, Listed, Progress};
 use crate::governance::ResourceKind;
 use printer::Printer;
 
-/// What `list` can be told.
+/// The arguments of `list`.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
     /// What to list
@@ -20,37 +21,41 @@ pub struct ListArgs {
     #[arg(long, value_name = "SLUG")]
     team: Option<String>,
     /// Only the resources of this type: `user` or `team`
-    #[arg(long = "type", value_name = "TYPE")]
-    kind: Option<String>,
-    /// How it is printed
+    #[arg(long = "type", value_name = "TYPE", value_parser = parsed_by(resource_kind))]
+    kind: Option<ResourceKind>,
+    /// Format of the list
     #[arg(long, value_enum, default_value = "table")]
     format: Layout,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum What {
-    /// Everybody in the organization
+    /// Every user in the organization
     Users,
     /// Every team
     Teams,
-    /// Who holds which role in which team
+    /// Every role that a user holds in a team
     Grants,
     /// Users and teams
     Resources,
 }
 
-/// How rows are printed. Nothing is printed before all of them are known.
+/// How rows are printed. Nothing is printed before all rows are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Layout {
-    /// For people
+    /// A table for a terminal
     Table,
-    /// For spreadsheets
+    /// CSV
     Csv,
-    /// For scripts: an array of objects
+    /// An array of JSON objects
     Json,
 }
 
-/// Lists what is asked for, once all of it is known.
+fn resource_kind(text: &str) -> Result<ResourceKind, &'static str> {
+    ResourceKind::from_id(text).ok_or("a resource type is `user` or `team`")
+}
+
+/// Prints the list, once all of it is known.
 pub(super) async fn run(args: &ListArgs) -> Result<(), CommandError> {
     let listed = args.listed()?;
     let job = Job::start(&args.job).await?;
@@ -59,14 +64,14 @@ pub(super) async fn run(args: &ListArgs) -> Result<(), CommandError> {
     let mut printer = Printer::begin(args.format, listed.columns()).map_err(failed)?;
     let work = async {
         let mut each = |row: &[&str]| printer.row(row);
-        Ok(export::list(job.access(), &listed, &progress, &mut each).await?)
+        Ok(export::list(job.governance(), &listed, &progress, &mut each).await?)
     };
     job.run(&progress, work).await?;
     printer.end().map_err(failed)
 }
 
 impl ListArgs {
-    /// What to list, once it was made sure that each option goes with it.
+    /// The list to print, if every option applies to it.
     fn listed(&self) -> Result<Listed, CommandError> {
         let refused = |problem: &str| Err(CommandError::Refused(problem.to_owned()));
         if self.team.is_some() && !matches!(self.what, What::Users | What::Grants) {
@@ -75,15 +80,11 @@ impl ListArgs {
         if self.kind.is_some() && self.what != What::Resources {
             return refused("--type: goes with `list resources` only");
         }
-        let kind = match self.kind.as_deref().map(ResourceKind::from_id) {
-            Some(None) => return refused("--type: a resource type is `user` or `team`"),
-            given => given.flatten(),
-        };
         Ok(match self.what {
             What::Users => Listed::Users(self.team.clone()),
             What::Teams => Listed::Teams,
             What::Grants => Listed::Grants(self.team.clone()),
-            What::Resources => Listed::Resources(kind),
+            What::Resources => Listed::Resources(self.kind),
         })
     }
 }

@@ -1,11 +1,10 @@
-//! `sandbox`: the Buildkite stand-in alone, for people who build a platform or the connector against it.
+//! `sandbox`: the Buildkite stand-in on its own, to develop a platform or the connector against it.
 
 mod habits;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -16,13 +15,13 @@ use crate::sandbox::{
 
 pub use habits::HabitArgs;
 
-/// What a sandbox can be told on the command line.
+/// The arguments of `sandbox`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SandboxArgs {
     /// Address to listen on; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    #[arg(long, default_value_t = Options::default().listen, value_name = "ADDRESS")]
     pub listen: SocketAddr,
-    /// Generate an organization with this many teams, instead of the small believable one
+    /// Generate an organization with this many teams, instead of the small example
     #[arg(long, value_name = "N")]
     pub teams: Option<usize>,
     /// Members of each generated team
@@ -31,23 +30,23 @@ pub struct SandboxArgs {
     /// People in the generated organization
     #[arg(long, value_name = "N")]
     pub people: Option<usize>,
-    /// Another number generates other ids
+    /// Number from which the ids are generated
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Requests a window for the organization; 0: unlimited
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    /// Requests per window for the organization; 0 for no limit
+    #[arg(long, default_value_t = LimitOptions::default().organization.unwrap_or(0), value_name = "N")]
     pub organization_limit: u32,
-    /// Requests a window for each user; 0: unlimited
-    #[arg(long, default_value_t = 50, value_name = "N")]
+    /// Requests per window for each user; 0 for no limit
+    #[arg(long, default_value_t = LimitOptions::default().user.unwrap_or(0), value_name = "N")]
     pub user_limit: u32,
     /// Length of a rate-limit window
-    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
-    pub window: Duration,
-    /// How long every request takes at least
-    #[arg(long, default_value = "0s", value_parser = humantime::parse_duration, value_name = "TIME")]
-    pub latency: Duration,
-    /// Something that goes wrong, such as team-members:status=502:times=3, any:delay=200ms or teams:move=remove:page=2. May be
-    /// given several times; the form, the endpoints and the kinds are listed by `--help`
+    #[arg(long, default_value_t = LimitOptions::default().window.into(), value_name = "TIME")]
+    pub window: humantime::Duration,
+    /// Minimum duration of every request
+    #[arg(long, default_value_t = Options::default().latency.into(), value_name = "TIME")]
+    pub latency: humantime::Duration,
+    /// A fault, such as team-members:status=502:times=3, any:delay=200ms or teams:move=remove:page=2. May be repeated; `--help`
+    /// lists the form, the endpoints and the kinds
     #[arg(long = "fault", value_name = "SPEC", long_help = fault_help())]
     pub faults: Vec<Fault>,
     /// What Buildkite's documentation leaves open.
@@ -65,16 +64,16 @@ impl SandboxArgs {
             limits: LimitOptions {
                 organization: (self.organization_limit > 0).then_some(self.organization_limit),
                 user: (self.user_limit > 0).then_some(self.user_limit),
-                window: self.window,
+                window: self.window.into(),
                 ..LimitOptions::default()
             },
             habits: self.habits.habits(),
-            latency: self.latency,
+            latency: self.latency.into(),
             faults: self.faults.clone(),
         }
     }
 
-    /// Any of the sizes asks for a generated organization.
+    /// Any size, or a seed, selects a generated organization.
     fn seed(&self) -> Seed {
         if self.teams.is_none() && self.members_per_team.is_none() && self.people.is_none() && self.seed.is_none() {
             return Seed::Believable;
@@ -88,11 +87,11 @@ impl SandboxArgs {
     }
 }
 
-/// What `--help` says of `--fault`.
+/// The text of `--fault` in `--help`.
 fn fault_help() -> String {
-    let mut help = "Something that goes wrong: ENDPOINT:KIND[=VALUE][:page=N][:after=N][:times=N]. It may be given several \
-                    times. `page` chooses the page of a list, `after` lets so many requests pass first, `times` limits how often \
-                    it strikes.\n\nKINDS:\n"
+    let mut help = "A fault: ENDPOINT:KIND[=VALUE][:page=N][:after=N][:times=N]. It may be \
+                    repeated. `page` selects a page of a list, `after` skips that many requests first, `times` limits how often \
+                    the fault occurs.\n\nKINDS:\n"
         .to_owned();
     for (kind, what) in FAULT_KINDS {
         // Writing to a string does not fail.
@@ -106,26 +105,26 @@ fn fault_help() -> String {
     help
 }
 
-/// Runs a sandbox until it is told to end, after printing how to use it.
+/// Prints how to use a sandbox, and runs it until a signal arrives.
 ///
 /// # Errors
 ///
 /// When it cannot listen, or standard output is closed.
 pub(super) async fn run(args: &SandboxArgs) -> Result<(), CommandError> {
     let failed = |error: io::Error| CommandError::Failed(format!("the sandbox ended: {error}"));
-    // Listened for before anything is printed, so that who waits for the print can rely on it.
+    // Before anything is printed, so that a process that waits for the output can send a signal.
     let ending = signals::ending().map_err(failed)?;
-    let sandbox = Sandbox::start(args.options())
-        .await
-        .map_err(|error| SettingError::flag("--listen", format!("cannot listen on {}: {error}", args.listen)))?;
-    introduce(&sandbox, &mut io::stdout().lock()).map_err(failed)?;
+    let sandbox = Sandbox::start(args.options()).await.map_err(|error| {
+        SettingError::of::<SandboxArgs>("listen", format!("cannot listen on {}: {error}", args.listen))
+    })?;
+    print_usage(&sandbox, &mut io::stdout().lock()).map_err(failed)?;
     ending.await;
     sandbox.stop().await;
     Ok(())
 }
 
-/// Says where it is, what is in it and how to ask it. The tokens are made up and open nothing but this sandbox.
-fn introduce(sandbox: &Sandbox, out: &mut impl Write) -> io::Result<()> {
+/// Prints the sandbox's address, content, tokens and examples. The tokens are generated, and valid for this sandbox only.
+fn print_usage(sandbox: &Sandbox, out: &mut impl Write) -> io::Result<()> {
     let (url, slug) = (sandbox.url(), sandbox.slug());
     let token = sandbox.token().expose_secret();
     sandbox.look(|organization| {
@@ -152,7 +151,7 @@ fn introduce(sandbox: &Sandbox, out: &mut impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// A token for each way of having less than the admin's.
+/// Tokens with fewer permissions than the admin's.
 fn other_tokens(sandbox: &Sandbox) -> Vec<(SecretString, &'static str)> {
     let owner = TokenSpec::owned_by(sandbox.owner());
     let read_only = owner
@@ -171,7 +170,10 @@ fn other_tokens(sandbox: &Sandbox) -> Vec<(SecretString, &'static str)> {
     ];
     if let Some(member) = sandbox.look(ordinary_member) {
         let spec = TokenSpec::owned_by(member).described("sandbox member");
-        tokens.push((sandbox.mint(spec), "no admin, all scopes: is not shown secret teams"));
+        tokens.push((
+            sandbox.mint(spec),
+            "not an admin, all scopes: does not see secret teams",
+        ));
     }
     tokens
 }

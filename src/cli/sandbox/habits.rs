@@ -1,4 +1,4 @@
-//! One option for each of the sandbox's habits.
+//! One flag for each behaviour of the sandbox that can be chosen.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -7,44 +7,44 @@ use crate::sandbox::{
     Paging, PatchAbsent, PostExisting, PostOutsider, RateLimitAccess, ResetRounding, TeamsDisabled, WriteLag,
 };
 
-/// What Buildkite's documentation leaves open.
+/// The behaviours that Buildkite's documentation leaves open.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "What the documentation leaves open")]
+#[command(next_help_heading = "Behaviour that the documentation leaves open")]
 pub struct HabitArgs {
-    /// How the list of teams takes `page` and `per_page`
+    /// How the list of teams handles `page` and `per_page`
     #[arg(long, default_value_t, value_parser = answers::<Paging>())]
     pub team_paging: Paging,
-    /// The same of a team's members
+    /// The same for a team's members
     #[arg(long, default_value_t, value_parser = answers::<Paging>())]
     pub team_member_paging: Paging,
-    /// The same of the organization's members
+    /// The same for the organization's members
     #[arg(long, default_value_t, value_parser = answers::<Paging>())]
     pub organization_member_paging: Paging,
-    /// The most rows a page holds
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    /// Maximum number of rows on a page
+    #[arg(long, default_value_t = Habits::default().per_page_cap, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub per_page_cap: u32,
-    /// When lists carry `Link` headers, and which
+    /// Which lists carry `Link` headers, and which headers
     #[arg(long, default_value_t, value_parser = answers::<Link>())]
     pub link: Link,
     /// The order of lists
     #[arg(long, default_value_t, value_parser = answers::<Order>())]
     pub order: Order,
-    /// Adding somebody who is in the team
+    /// Response to adding a user who is in the team
     #[arg(long, default_value_t, value_parser = answers::<PostExisting>())]
     pub post_existing: PostExisting,
-    /// Adding somebody who is not in the organization
+    /// Response to adding a user who is not in the organization
     #[arg(long, default_value_t, value_parser = answers::<PostOutsider>())]
     pub post_outsider: PostOutsider,
-    /// Removing somebody who is not in the team
+    /// Response to removing a user who is not in the team
     #[arg(long, default_value_t, value_parser = answers::<DeleteAbsent>())]
     pub delete_absent: DeleteAbsent,
-    /// Changing somebody who is not in the team
+    /// Response to changing a user who is not in the team
     #[arg(long, default_value_t, value_parser = answers::<PatchAbsent>())]
     pub patch_absent: PatchAbsent,
-    /// Removing or demoting the only maintainer
+    /// Response to removing or demoting the only maintainer
     #[arg(long, default_value_t, value_parser = answers::<LastMaintainer>())]
     pub last_maintainer: LastMaintainer,
-    /// What a write answers with
+    /// Body of the response to a write
     #[arg(long, default_value_t, value_parser = answers::<Echo>())]
     pub echo: Echo,
     /// Whether organization members show their role
@@ -56,13 +56,13 @@ pub struct HabitArgs {
     /// Whether requests outside the organization count against it and carry its headers
     #[arg(long, default_value_t, value_parser = answers::<OrganizationHeaders>())]
     pub organization_headers: OrganizationHeaders,
-    /// How the seconds until a reset are made whole
+    /// How the seconds until a reset are rounded
     #[arg(long, default_value_t, value_parser = answers::<ResetRounding>())]
     pub reset_rounding: ResetRounding,
     /// How a token's expiry is written
     #[arg(long, default_value_t, value_parser = answers::<ExpiresAt>())]
     pub expires_at: ExpiresAt,
-    /// Who may read `rate_limit`
+    /// Which permission `rate_limit` needs
     #[arg(long, default_value_t, value_parser = answers::<RateLimitAccess>())]
     pub rate_limit_access: RateLimitAccess,
     /// How long writes stay hidden from reads: none, a number such as 2-reads, a time such as 500ms
@@ -71,7 +71,7 @@ pub struct HabitArgs {
 }
 
 impl HabitArgs {
-    /// The habits that these arguments mean.
+    /// The behaviour that these arguments select.
     #[must_use]
     pub fn habits(&self) -> Habits {
         Habits {
@@ -98,7 +98,7 @@ impl HabitArgs {
     }
 }
 
-/// Takes a habit's answers by name, so that the help lists them.
+/// Parses a behaviour by its name, so that the help lists the names.
 fn answers<H: Habit>() -> impl TypedValueParser<Value = H> {
     PossibleValuesParser::new(H::NAMES).try_map(|name| name.parse::<H>())
 }

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 pub use headers::{Bucket, LimitHeaders, TooManyRequests, WINDOW};
 pub use limiter::{Permit, RateLimiter};
 pub use options::BudgetOptions;
+pub(crate) use options::{DEFAULT_RESERVE, MAX_DEFAULT_RESERVE, MIN_DEFAULT_RESERVE};
 pub use scheduler::{BucketState, BudgetState};
 
 /// A rate limit that allows no further request.
