@@ -3,13 +3,14 @@
 use std::io::{self, Write};
 
 use super::CommandError;
+use super::settings::parsed_by;
 use crate::grpc::server::{BearerToken, CallerRole};
 
 /// The arguments of `caller`.
 #[derive(Debug, clap::Args)]
 pub struct CallerArgs {
     /// The caller's name, for the audit record and the logs
-    #[arg(value_parser = name)]
+    #[arg(value_parser = parsed_by(name))]
     name: String,
     /// What the caller is allowed to do
     #[arg(long, value_enum)]

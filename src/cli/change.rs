@@ -1,11 +1,13 @@
 //! `grant` and `revoke`: one change, under the same restrictions as in a server.
 
 use std::io::{self, Write};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::job::{Job, JobArgs};
+use super::settings::parsed_by;
 use super::{CommandError, user};
 use crate::export::{Progress, Stage};
 use crate::governance::provisioning::{MalformedRequest, OperationKind, Outcome, Preview, Request};
@@ -19,10 +21,10 @@ pub struct ChangeArgs {
     #[arg(long, value_name = "SLUG")]
     team: String,
     /// The role: `member` or `maintainer`
-    #[arg(long, value_parser = role)]
+    #[arg(long, value_parser = parsed_by(role))]
     role: Role,
     /// The e-mail address or the id of the user
-    #[arg(long, value_name = "EMAIL|UUID")]
+    #[arg(long, value_name = "EMAIL|UUID", value_parser = parsed_by(Principal::from_str))]
     user: Principal,
     /// Print the outcome without changing anything; does not need --provisioning
     #[arg(long)]

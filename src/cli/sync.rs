@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::CommandError;
 use super::job::{Job, JobArgs};
-use super::settings::SettingError;
+use super::settings::{PathParser, SettingError};
 use crate::export::{self, Counts, Format, Output, Progress, Stage, SyncOptions};
 
 /// The arguments of `sync`.
@@ -14,7 +14,12 @@ pub struct SyncArgs {
     #[command(flatten)]
     job: JobArgs,
     /// The file or directory to write; it is replaced only by a complete one
-    #[arg(long, env = "BUILDKITE_CONNECTOR_OUTPUT", value_name = "PATH")]
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_OUTPUT",
+        value_name = "PATH",
+        value_parser = PathParser
+    )]
     output: Option<PathBuf>,
     /// The format of the file [default: by the ending of the path]
     #[arg(long, value_enum)]

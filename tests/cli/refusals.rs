@@ -111,6 +111,12 @@ fn refusal(mut command: Command) -> String {
     "--health-interval (BUILDKITE_CONNECTOR_HEALTH_INTERVAL)",
     A_TIME
 )]
+#[case::empty_path(
+    "--audit-file",
+    "",
+    "--audit-file (BUILDKITE_CONNECTOR_AUDIT_FILE)",
+    "give a path, or leave it out"
+)]
 #[case::reserve(
     "--write-reserve",
     "100",
@@ -189,7 +195,8 @@ fn a_caller_without_a_name_is_refused_at_once(#[case] name: &str) {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert_eq!(output.stdout, b"");
-    assert!(said.contains("a caller needs a name"), "{said}");
+    assert!(said.starts_with("error: <NAME>: a caller needs a name: "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 #[test]

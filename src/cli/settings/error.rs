@@ -65,7 +65,8 @@ pub(in crate::cli) fn name<A: Args>(long: &str) -> String {
 fn arg_name(arg: &Arg) -> String {
     let flag = match arg.get_long() {
         Some(long) => format!("--{long}"),
-        None => arg.get_id().to_string(),
+        // An argument that is known by its position, as `<NAME>`.
+        None => arg.to_string(),
     };
     match arg.get_env() {
         Some(variable) => format!("{flag} ({})", variable.display()),

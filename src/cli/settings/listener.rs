@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::value::{PositiveDuration, parse_bool, parsed_by};
+use super::value::{PathParser, PositiveDuration, parse_bool, parsed_by};
 use super::{SettingError, name};
 use crate::grpc::server::{Callers, Limits, ListenAddress, ServerOptions, TlsFiles, TlsPart};
 
@@ -34,13 +34,28 @@ pub(crate) struct ListenerArgs {
     )]
     metrics_listen: Option<ListenAddress>,
     /// The server's certificate chain, PEM; reloaded when it changes
-    #[arg(long, env = "BUILDKITE_CONNECTOR_TLS_CERT", value_name = "PATH")]
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_TLS_CERT",
+        value_name = "PATH",
+        value_parser = PathParser
+    )]
     tls_cert: Option<PathBuf>,
     /// The certificate's private key, PEM
-    #[arg(long, env = "BUILDKITE_CONNECTOR_TLS_KEY", value_name = "PATH")]
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_TLS_KEY",
+        value_name = "PATH",
+        value_parser = PathParser
+    )]
     tls_key: Option<PathBuf>,
     /// Require client certificates issued by this CA, PEM
-    #[arg(long, env = "BUILDKITE_CONNECTOR_TLS_CLIENT_CA", value_name = "PATH")]
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_TLS_CLIENT_CA",
+        value_name = "PATH",
+        value_parser = PathParser
+    )]
     tls_client_ca: Option<PathBuf>,
     /// Allow a non-loopback listener without TLS (traffic can be read and modified in transit)
     #[arg(
@@ -57,7 +72,12 @@ pub(crate) struct ListenerArgs {
     )]
     insecure_listen: bool,
     /// A TOML file that lists the callers and their roles; reloaded when it changes
-    #[arg(long, env = "BUILDKITE_CONNECTOR_CALLERS", value_name = "PATH")]
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_CALLERS",
+        value_name = "PATH",
+        value_parser = PathParser
+    )]
     callers: Option<PathBuf>,
     /// Time for calls in progress to finish at shutdown
     #[arg(

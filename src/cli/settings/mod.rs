@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use error::SettingError;
 pub(super) use error::name;
 pub(super) use listener::{ListenerArgs, listen_error, metrics_listen_error};
-pub(super) use value::parsed_by;
+pub(super) use value::{PathParser, parsed_by};
 use value::{PositiveDuration, parse_bool};
 
 use crate::governance::{GovernanceSettings, PartialVisibility};
@@ -42,7 +42,12 @@ pub struct ConnectionArgs {
     )]
     organization: Option<OrganizationSlug>,
     /// A file that holds the API token; the alternative is the variable `BUILDKITE_API_TOKEN`
-    #[arg(long, env = "BUILDKITE_API_TOKEN_FILE", value_name = "PATH")]
+    #[arg(
+        long,
+        env = "BUILDKITE_API_TOKEN_FILE",
+        value_name = "PATH",
+        value_parser = PathParser
+    )]
     api_token_file: Option<PathBuf>,
     /// Origin of Buildkite's REST API, without /v2
     #[arg(

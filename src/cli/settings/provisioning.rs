@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::value::parsed_by;
+use super::value::{PathParser, parsed_by};
 use crate::governance::provisioning::{MaintainerRevoke, Protected};
 
 /// The flags.
@@ -35,8 +35,13 @@ pub(crate) struct GuardArgs {
         value_parser = parsed_by(email)
     )]
     protect_user: Vec<String>,
-    /// A file to which every change is recorded before it is made, as JSON lines
-    #[arg(long, env = "BUILDKITE_CONNECTOR_AUDIT_FILE", value_name = "PATH")]
+    /// A file in which every change is recorded before it is made, as JSON lines
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_AUDIT_FILE",
+        value_name = "PATH",
+        value_parser = PathParser
+    )]
     audit_file: Option<PathBuf>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -38,10 +39,29 @@ where
             Some(text) => (self.0)(text).map_err(|error| error.to_string()),
             None => Err("the value is not valid UTF-8".to_owned()),
         };
-        parsed.map_err(|problem| match arg {
-            Some(arg) => SettingError::of_arg(arg, problem).into(),
-            None => clap::Error::raw(ErrorKind::ValueValidation, format!("{problem}\n")),
-        })
+        parsed.map_err(|problem| rejection(arg, &problem))
+    }
+}
+
+/// Takes a path, which need not be UTF-8.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) struct PathParser;
+
+impl TypedValueParser for PathParser {
+    type Value = PathBuf;
+
+    fn parse_ref(&self, _command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<PathBuf, clap::Error> {
+        if value.is_empty() {
+            return Err(rejection(arg, "give a path, or leave it out"));
+        }
+        Ok(value.into())
+    }
+}
+
+fn rejection(arg: Option<&Arg>, problem: &str) -> clap::Error {
+    match arg {
+        Some(arg) => SettingError::of_arg(arg, problem).into(),
+        None => clap::Error::raw(ErrorKind::ValueValidation, format!("{problem}\n")),
     }
 }
 
