@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use buildkite_connector::cli::Cli;
 use buildkite_connector::providers::buildkite::budget::BudgetOptions;
 use clap::{Arg, ArgAction, Command, CommandFactory};
+use rstest::rstest;
 
 use super::process::connector;
 
@@ -266,13 +267,13 @@ fn help_names_every_variable_and_shows_no_value() {
     }
 }
 
-#[test]
-fn an_error_shows_no_value_of_a_variable() {
+#[rstest]
+#[case::credentials("https://user:secret-in-a-variable@buildkite.example/")]
+#[case::not_http("ftp://user:secret-in-a-variable@buildkite.example/")]
+#[case::not_a_url("https//user:secret-in-a-variable@buildkite.example")]
+fn an_error_shows_no_secret_of_a_variable(#[case] url: &str) {
     let mut command = connector(&["serve", "--sandbox"]);
-    command.env(
-        "BUILDKITE_REST_URL",
-        "https://user:secret-in-a-variable@buildkite.example/",
-    );
+    command.env("BUILDKITE_REST_URL", url);
     let result = command.output().unwrap();
     let errors = String::from_utf8(result.stderr).unwrap();
     assert_eq!(result.status.code(), Some(2), "{errors}");

@@ -53,7 +53,7 @@ fn refusal(mut command: Command) -> String {
     "--api-url",
     "api.buildkite.com",
     API_URL,
-    "`api.buildkite.com` is no URL: give an origin such as `https://api.buildkite.com`"
+    "the API base is not an http or https URL: give an origin such as `https://api.buildkite.com`"
 )]
 #[case::writes(
     "--provisioning",
