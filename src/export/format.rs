@@ -9,7 +9,7 @@ pub enum Format {
     C1z,
     /// One JSON object a line, in the order of the sync
     Jsonl,
-    /// One table of who holds which role in which team
+    /// One table with a row for each role that a user holds in a team
     Csv,
     /// A directory with one JSON file a resource type, and `grants.json`
     Json,

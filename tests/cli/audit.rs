@@ -5,7 +5,7 @@ use buildkite_connector::proto::c1::connector::v2::grant_manager_service_client:
 use buildkite_connector::proto::c1::connector::v2::{
     Entitlement, GrantManagerServiceGrantRequest, Resource, ResourceId,
 };
-use buildkite_connector::providers::buildkite::Role;
+use buildkite_connector::providers::buildkite::resources::MEMBER;
 use serde_json::{Map, Value};
 
 use super::process::{Running, connector};
@@ -66,7 +66,7 @@ fn every_outcome_is_on_the_page_and_no_other() {
     let outcomes = [
         Outcome::Granted,
         Outcome::AlreadyExists,
-        Outcome::Replaced(Role::Member),
+        Outcome::Replaced(MEMBER),
         Outcome::Revoked,
         Outcome::AlreadyRevoked,
         Outcome::Demoted,
