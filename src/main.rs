@@ -6,15 +6,15 @@ use std::time::Duration;
 use buildkite_connector::cli::Program;
 use tokio::runtime::Builder;
 
-/// How long what nobody waits for any more may take: a name that is being resolved cannot be given up, only left behind.
-const LEFT_BEHIND: Duration = Duration::from_millis(500);
+/// Runtime shutdown timeout: a blocking DNS lookup cannot be cancelled, only abandoned.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let program = match Program::read(std::env::args_os()) {
         Ok(program) => program,
-        Err(ended) => return ended,
+        Err(code) => return code,
     };
-    // One thread: Buildkite's limits keep the work small, and what wakes another thread costs more than it does.
+    // One thread: Buildkite's limits keep the work small, and waking another thread costs more than the work itself.
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(program.run());
-    runtime.shutdown_timeout(LEFT_BEHIND);
-    ended
+    let code = runtime.block_on(program.run());
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    code
 }

@@ -1,17 +1,18 @@
-//! `caller`: makes a bearer for somebody who may call, and the entry for the callers file.
+//! `caller`: generates a caller's bearer token and its entry for the callers file.
 
 use std::io::{self, Write};
 
 use super::CommandError;
+use super::settings::parsed_by;
 use crate::grpc::server::{BearerToken, CallerRole};
 
-/// What `caller` can be told.
+/// The arguments of `caller`.
 #[derive(Debug, clap::Args)]
 pub struct CallerArgs {
-    /// The caller's name; the audit record and the logs will have it
-    #[arg(value_parser = name)]
+    /// The caller's name, for the audit record and the logs
+    #[arg(value_parser = parsed_by(name))]
     name: String,
-    /// What the caller may do
+    /// What the caller is allowed to do
     #[arg(long, value_enum)]
     role: RoleArg,
 }
@@ -20,7 +21,7 @@ pub struct CallerArgs {
 enum RoleArg {
     /// List and read
     Reader,
-    /// Also grant and revoke
+    /// List, read, grant and revoke
     Provisioner,
 }
 
@@ -33,10 +34,10 @@ impl RoleArg {
     }
 }
 
-/// Refuses at once what the callers file would be refused for.
+/// Rejects a name that would make the callers file invalid.
 fn name(text: &str) -> Result<String, &'static str> {
     if text.trim().is_empty() {
-        return Err("a caller needs a name: give what the audit record is to say, such as `access-platform`");
+        return Err("a caller needs a name: give the one for the audit record, such as `access-platform`");
     }
     Ok(text.to_owned())
 }
@@ -44,13 +45,13 @@ fn name(text: &str) -> Result<String, &'static str> {
 /// Prints the entry on standard output, and the bearer, once, on standard error: the first can go straight into the file.
 pub(super) fn run(args: &CallerArgs) -> Result<(), CommandError> {
     let made = BearerToken::generate()
-        .map_err(|_| CommandError::Failed("the system gave no randomness: try again".to_owned()))?;
+        .map_err(|_| CommandError::Failed("the system has no randomness: try again".to_owned()))?;
     print(args, &made).map_err(|error| CommandError::Failed(format!("the entry cannot be printed: {error}")))
 }
 
 fn print(args: &CallerArgs, made: &BearerToken) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    // The file that this is appended to may lack its last line's end.
+    // The file that this is appended to may lack a newline at its end.
     writeln!(out, "\n[[caller]]")?;
     writeln!(out, "name = {}", toml::Value::String(args.name.clone()))?;
     writeln!(out, "role = \"{}\"", args.role.role().as_str())?;

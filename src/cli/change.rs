@@ -1,4 +1,4 @@
-//! `grant` and `revoke`: one change, held back by everything that holds changes back in a server.
+//! `grant` and `revoke`: one change, under the same restrictions as in a server.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::job::{Job, JobArgs};
+use super::settings::parsed_by;
 use super::{CommandError, user};
 use crate::export::{Progress, Stage};
 use crate::governance::model::{EntitlementId, Level, Principal, Resource, ResourceId};
@@ -13,32 +14,32 @@ use crate::governance::provisioning::{MalformedRequest, OperationKind, Outcome, 
 use crate::governance::{Governance, GovernanceError};
 use crate::providers::buildkite::resources::{self, TEAM};
 
-/// What `grant` and `revoke` can be told.
+/// The arguments of `grant` and `revoke`.
 #[derive(Debug, clap::Args)]
 pub struct ChangeArgs {
-    /// The team: its slug, or its id
+    /// The slug or the id of the team
     #[arg(long, value_name = "SLUG")]
     team: String,
     /// The role: `member` or `maintainer`
-    #[arg(long, value_parser = role)]
+    #[arg(long, value_parser = parsed_by(role))]
     role: &'static Level,
-    /// The user: an e-mail address of the organization, or a user id
-    #[arg(long, value_name = "EMAIL|UUID", value_parser = principal)]
+    /// The e-mail address or the id of the user
+    #[arg(long, value_name = "EMAIL|UUID", value_parser = parsed_by(principal))]
     user: Principal,
-    /// Read and decide, and print what would be done: nothing is written, and --provisioning is not needed
+    /// Print the outcome without changing anything; does not need --provisioning
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     job: JobArgs,
 }
 
-/// What is printed.
+/// The result that is printed.
 struct Report {
     team: Resource,
     user: ResourceId,
     held: Option<&'static Level>,
     outcome: Outcome,
-    /// None of a dry run.
+    /// `None` for a dry run.
     request_id: Option<String>,
 }
 
@@ -50,16 +51,16 @@ fn principal(text: &str) -> Result<Principal, String> {
     resources::catalog().principal(text)
 }
 
-/// Makes the change, and prints what was held and what was done.
+/// Makes the change, and prints the role before it and the outcome.
 pub(super) async fn run(args: &ChangeArgs, operation: OperationKind) -> Result<(), CommandError> {
     let job = Job::start(&args.job).await?;
     let progress = Progress::default();
     progress.begin(Stage::Changing);
     let work = async {
         if args.dry_run {
-            args.preview(operation, job.access()).await
+            args.preview(operation, job.governance()).await
         } else {
-            args.change(operation, job.access()).await
+            args.change(operation, job.governance()).await
         }
     };
     let (report, interrupted) = job.finish(Some(&progress), work).await?;
@@ -68,18 +69,18 @@ pub(super) async fn run(args: &ChangeArgs, operation: OperationKind) -> Result<(
     match interrupted {
         Some(code) => Err(CommandError::Finished(
             code,
-            "what was begun was finished first".to_owned(),
+            "the change in progress was finished first".to_owned(),
         )),
         None => Ok(()),
     }
 }
 
 impl ChangeArgs {
-    async fn change(&self, operation: OperationKind, access: &Arc<Governance>) -> Result<Report, GovernanceError> {
+    async fn change(&self, operation: OperationKind, governance: &Arc<Governance>) -> Result<Report, GovernanceError> {
         let request_id = Uuid::now_v7().to_string();
-        let asker = user::request(&request_id);
-        let found = if access.settings().provisioning {
-            access.provisioning().find_resource(&TEAM, &self.team).await
+        let context = user::request(&request_id);
+        let found = if governance.settings().provisioning {
+            governance.provisioning().find_resource(&TEAM, &self.team).await
         } else {
             Err(GovernanceError::ProvisioningDisabled)
         };
@@ -91,18 +92,18 @@ impl ChangeArgs {
                     entitlement: None,
                     principal: Some(self.user.clone()),
                 };
-                return Err(access
+                return Err(governance
                     .provisioning()
-                    .record_rejected_request(refused, asker, error)
+                    .record_rejected_request(refused, context, error)
                     .await);
             }
         };
         let (entitlement, principal) = (self.entitlement(&team), self.user.clone());
         let done = match operation {
-            OperationKind::Grant => access.provisioning().grant(entitlement, principal, asker).await,
-            OperationKind::Revoke => access.provisioning().revoke(entitlement, principal, asker).await,
+            OperationKind::Grant => governance.provisioning().grant(entitlement, principal, context).await,
+            OperationKind::Revoke => governance.provisioning().revoke(entitlement, principal, context).await,
         }?;
-        // A grant may find what the first read did not show.
+        // A grant may find a role that the first read did not show.
         let found = (done.outcome == Outcome::AlreadyExists).then_some(self.role);
         Ok(Report {
             team,
@@ -113,13 +114,13 @@ impl ChangeArgs {
         })
     }
 
-    async fn preview(&self, operation: OperationKind, access: &Governance) -> Result<Report, GovernanceError> {
-        let team = access.provisioning().find_resource(&TEAM, &self.team).await?;
+    async fn preview(&self, operation: OperationKind, governance: &Governance) -> Result<Report, GovernanceError> {
+        let provisioning = governance.provisioning();
+        let team = provisioning.find_resource(&TEAM, &self.team).await?;
         let request = match operation {
             OperationKind::Grant => Request::Grant(self.role),
             OperationKind::Revoke => Request::Revoke(self.role),
         };
-        let provisioning = access.provisioning();
         let preview = provisioning.preview(request, self.entitlement(&team), &self.user);
         let Preview {
             principal,
@@ -159,7 +160,7 @@ impl ChangeArgs {
         out.flush()
     }
 
-    /// An outcome by its name in the audit record, and what it means.
+    /// An outcome by its name in the audit record, with an explanation.
     fn in_words(&self, outcome: Outcome) -> String {
         let (name, role) = (outcome.as_str(), self.role);
         match outcome {

@@ -1,4 +1,4 @@
-//! `diff`: who gained and who lost what between two files.
+//! `diff`: the roles that were gained and lost between two files.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -8,27 +8,27 @@ use comfy_table::{Table, presets};
 use super::CommandError;
 use crate::export::diff::{Difference, diff};
 
-/// What `diff` can be told.
+/// The arguments of `diff`.
 #[derive(Debug, clap::Args)]
 pub struct DiffArgs {
-    /// The earlier file, of any format that `sync` writes
+    /// The earlier file, in any format that `sync` writes
     old: PathBuf,
-    /// The later file, of the same format or another
+    /// The later file, in the same format or another
     new: PathBuf,
-    /// How the difference is printed
+    /// Format of the difference
     #[arg(long, value_enum, default_value = "table")]
     format: Layout,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Layout {
-    /// For people
+    /// A table for a terminal
     Table,
-    /// For scripts
+    /// JSON
     Json,
 }
 
-/// Compares two files: exit code 0 where they are equal, 1 where they differ, 2 where they cannot be compared.
+/// Compares two files. The exit code is 0 if they are equal, 1 if they differ, 2 if they cannot be compared.
 pub(super) fn run(args: &DiffArgs) -> Result<(), CommandError> {
     let refused = |problem: String| CommandError::Refused(problem);
     let difference = diff(&args.old, &args.new).map_err(|error| refused(error.to_string()))?;
@@ -62,7 +62,7 @@ fn table(difference: &Difference, out: &mut impl Write) -> io::Result<()> {
     let changes = [("gained", &difference.gained), ("lost", &difference.lost)];
     for (change, memberships) in changes {
         for held in memberships {
-            // A file may lack names; an id is always there.
+            // A file may lack names, but never ids.
             let named = |name: &str, id: &str| {
                 if name.is_empty() {
                     id.to_owned()

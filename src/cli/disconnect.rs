@@ -1,4 +1,4 @@
-//! `disconnect`: revokes the API token at Buildkite, once it was shown whose it is and the slug was typed again.
+//! `disconnect`: revokes the API token at Buildkite, after it was shown and the organization's slug was typed as confirmation.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -10,32 +10,33 @@ use super::{CommandError, user};
 use crate::governance::provider::{CredentialDetails, OwnerRole};
 use crate::governance::{Governance, GovernanceError};
 
-/// What `disconnect` can be told.
+/// The arguments of `disconnect`.
 #[derive(Debug, clap::Args)]
 pub struct DisconnectArgs {
     #[command(flatten)]
     job: JobArgs,
-    /// Do not ask for the slug again: for scripts
+    /// Revoke without asking for the organization's slug, for scripts
     #[arg(long)]
     yes: bool,
 }
 
-/// Shows the token, asks, and revokes it.
+/// Shows the token, asks for confirmation, and revokes the token.
 pub(super) async fn run(args: &DisconnectArgs) -> Result<(), CommandError> {
     if !args.yes && !io::stdin().is_terminal() {
-        let problem = "give it where standard input is no terminal: the organization's slug cannot be asked for there";
-        return Err(SettingError::flag("--yes", problem).into());
+        let problem = "give it if standard input is not a terminal: the organization's slug cannot be typed there";
+        return Err(SettingError::of::<DisconnectArgs>("yes", problem).into());
     }
     let job = Job::start_pinned(&args.job).await?;
     let request_id = Uuid::now_v7().to_string();
     let work = async {
-        let access = job.access();
-        let own = access.provisioning().own_token().await?;
-        show(access.organization(), &own).map_err(|error| refused(format!("the token cannot be shown: {error}")))?;
+        let governance = job.governance();
+        let own = governance.provisioning().own_token().await?;
+        show(governance.organization(), &own)
+            .map_err(|error| refused(format!("the token cannot be shown: {error}")))?;
         if !args.yes {
-            confirm(access).await?;
+            confirm(governance).await?;
         }
-        access
+        governance
             .provisioning()
             .revoke_own_token(&own, &user::request(&request_id))
             .await
@@ -47,17 +48,21 @@ pub(super) async fn run(args: &DisconnectArgs) -> Result<(), CommandError> {
         "outcome       revoked: buildkite rejects the token\nrequest id    {request_id}"
     )
     .and_then(|()| out.flush())
-    .map_err(|error| CommandError::Failed(format!("the token is revoked, which cannot be printed: {error}")))?;
+    .map_err(|error| {
+        CommandError::Failed(format!(
+            "the token is revoked, but the result cannot be printed: {error}"
+        ))
+    })?;
     match interrupted {
         Some(code) => Err(CommandError::Finished(
             code,
-            "what was begun was finished first".to_owned(),
+            "the change in progress was finished first".to_owned(),
         )),
         None => Ok(()),
     }
 }
 
-/// Whose the token is and what it may do.
+/// Prints the token's owner, description, scopes and expiry.
 fn show(organization: &str, own: &CredentialDetails) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let note = match (own.reaches_organization, own.owner_role) {
@@ -75,18 +80,18 @@ fn show(organization: &str, own: &CredentialDetails) -> io::Result<()> {
     out.flush()
 }
 
-/// Lets whoever types the organization's slug pass. A signal ends the wait for it.
-async fn confirm(access: &Governance) -> Result<(), GovernanceError> {
-    let slug = access.organization();
+/// Asks for the organization's slug, and returns an error if the answer is another one. A signal ends the wait for it.
+async fn confirm(governance: &Governance) -> Result<(), GovernanceError> {
+    let slug = governance.organization();
     eprint!(
-        "the token is revoked for good, and every connector that uses it stops: type the organization's slug to go on: "
+        "the token is revoked permanently, and every connector that uses it stops: type the organization's slug to continue: "
     );
     let typed = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line).map(|_| line)
     });
     let typed = tokio::select! {
-        () = access.provisioning().ending() => return Err(GovernanceError::ShuttingDown),
+        () = governance.provisioning().ending() => return Err(GovernanceError::ShuttingDown),
         typed = typed => typed,
     };
     match typed {

@@ -1,52 +1,56 @@
-//! What all jobs have in common: their settings, their signals, their progress, and how they fail.
+//! The common parts of all jobs: settings, signals, progress and errors.
 
 use std::io::{self, IsTerminal};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::settings::{ConnectionArgs, Settings};
+use super::logging::LogFilter;
+use super::settings::{ConnectionArgs, Settings, parsed_by};
 use super::{CommandError, logging, progress, serve, signals};
 use crate::export::{ExportError, Progress};
 use crate::governance::{Governance, GovernanceError};
 use crate::providers::buildkite::{Client, govern};
 use crate::sandbox::Sandbox;
 
-/// What is logged on a terminal, where a bar shows the progress, and elsewhere.
-const LOG_OF_A_TERMINAL: &str = "warn";
-const LOG: &str = "warn,buildkite_connector::cli=info";
-
-/// What every job can be told.
+/// The arguments of every job.
 #[derive(Debug, clap::Args)]
 pub struct JobArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// Use an embedded Buildkite with an example organization: no account needed
+    /// Use an embedded Buildkite with an example organization; needs no account
     #[arg(long)]
     sandbox: bool,
-    /// What is logged, for instance `info` or `buildkite_connector=debug` [default: warnings, and progress where there is no terminal]
-    #[arg(long, env = "BUILDKITE_CONNECTOR_LOG", value_name = "FILTER")]
-    log: Option<String>,
+    /// Which events are logged, for instance `info` or `buildkite_connector=debug` [default: warnings; if standard error is not a
+    /// terminal, also a line of progress every ten seconds]
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_LOG",
+        value_name = "FILTER",
+        value_parser = parsed_by(LogFilter::from_str)
+    )]
+    log: Option<LogFilter>,
 }
 
 /// A job that is ready to begin.
 #[derive(Debug)]
 pub(super) struct Job {
-    access: Arc<Governance>,
+    governance: Arc<Governance>,
     has_max_wait: bool,
-    /// The stand-in that the job reads; it ends with the job.
+    /// The sandbox that the job uses; it ends with the job.
     _sandbox: Option<Sandbox>,
-    /// Reads the token's file again when it changes.
+    /// Reloads the token file when it changes.
     _rotation: AbortOnDropHandle<()>,
 }
 
 impl Job {
-    /// Reads the settings. Nothing is asked of Buildkite yet.
+    /// Reads the settings. Sends no request to Buildkite.
     pub(super) async fn start(args: &JobArgs) -> Result<Self, CommandError> {
         Self::start_with(args, |settings| settings).await
     }
 
-    /// The same with the token that is there now, whatever the token's file holds later.
+    /// The same with the present token, even if the token file changes later.
     pub(super) async fn start_pinned(args: &JobArgs) -> Result<Self, CommandError> {
         Self::start_with(args, |settings| Settings {
             credential: settings.credential.pinned(),
@@ -56,21 +60,22 @@ impl Job {
     }
 
     async fn start_with(args: &JobArgs, adjust: impl FnOnce(Settings) -> Settings) -> Result<Self, CommandError> {
-        let unless_given = if io::stderr().is_terminal() {
-            LOG_OF_A_TERMINAL
-        } else {
-            LOG
-        };
-        let given = args.log.as_deref().filter(|filter| !filter.is_empty());
-        logging::init(given.unwrap_or(unless_given))?;
+        let log = args.log.clone().unwrap_or_else(|| {
+            if io::stderr().is_terminal() {
+                LogFilter::warnings()
+            } else {
+                LogFilter::warnings_and_progress()
+            }
+        });
+        logging::init(&log);
         Self::open(&args.connection, args.sandbox, |name| std::env::var(name).ok(), adjust).await
     }
 
-    /// Opens a job on the connection that the settings describe, or on a sandbox. `variable` is the environment; `adjust` has the
-    /// last word on the settings.
+    /// Opens a job on the connection that the settings describe, or on a sandbox. `variable` reads the environment; `adjust` changes
+    /// the settings before they are used.
     ///
     /// # Errors
-    /// A setting is wrong or missing, or the sandbox or the client cannot be made.
+    /// When a setting is wrong or missing, or the sandbox or the client cannot be created.
     pub(super) async fn open(
         connection: &ConnectionArgs,
         sandbox: bool,
@@ -83,7 +88,7 @@ impl Job {
             None
         };
         let settings = match &sandbox {
-            Some(sandbox) => serve::for_sandbox(sandbox, connection)?,
+            Some(sandbox) => serve::sandbox_settings(sandbox, connection)?,
             None => Settings::read(connection, variable)?,
         };
         let settings = adjust(settings);
@@ -96,7 +101,7 @@ impl Job {
         .map_err(|error| CommandError::Failed(error.to_string()))?;
         let credential = client.credential();
         Ok(Self {
-            access: Arc::new(govern(Arc::new(client), settings.access)),
+            governance: Arc::new(govern(Arc::new(client), settings.governance)),
             has_max_wait: connection.has_max_wait(),
             _sandbox: sandbox,
             _rotation: AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await })),
@@ -104,16 +109,16 @@ impl Job {
     }
 
     /// The organization's governance.
-    pub(super) fn access(&self) -> &Arc<Governance> {
-        &self.access
+    pub(super) fn governance(&self) -> &Arc<Governance> {
+        &self.governance
     }
 
-    /// Whether a longest wait for a rate limit was given.
+    /// Whether `--max-wait` is set.
     pub(super) fn has_max_wait(&self) -> bool {
         self.has_max_wait
     }
 
-    /// Does the work and shows its progress. A signal drops the work where it is.
+    /// Does the work and shows its progress. A signal drops the work at its next await.
     pub(super) async fn run<T>(
         &self,
         progress: &Progress,
@@ -123,8 +128,8 @@ impl Job {
         self.limited(done)
     }
 
-    /// Makes a change and shows its progress, if any. After a signal nothing new is begun, and what was begun is finished first: then
-    /// the signal's exit code is returned beside what was done.
+    /// Makes a change and shows its progress, if any. After a signal no new request is started, and the change in progress is finished
+    /// first; the signal's exit code is then returned beside the result.
     pub(super) async fn finish<T>(
         &self,
         progress: Option<&Progress>,
@@ -134,7 +139,7 @@ impl Job {
         let mut work = std::pin::pin!(work);
         let show = async {
             match progress {
-                Some(progress) => progress::show(progress, &self.access).await,
+                Some(progress) => progress::show(progress, &self.governance).await,
                 None => std::future::pending().await,
             }
         };
@@ -144,8 +149,8 @@ impl Job {
             done = &mut work => return self.limited(done.map(|done| (done, None)).map_err(CommandError::from)),
             never = show => match never {},
         };
-        self.access.provisioning().stop_accepting();
-        tracing::info!("interrupted: what was begun is finished first");
+        self.governance.provisioning().stop_accepting();
+        tracing::info!("interrupted: the change in progress is finished first");
         match work.await {
             Ok(done) => Ok((done, Some(code))),
             Err(GovernanceError::ShuttingDown) => Err(CommandError::Interrupted(code)),
@@ -155,16 +160,16 @@ impl Job {
 
     fn limited<T>(&self, done: Result<T, CommandError>) -> Result<T, CommandError> {
         match done {
-            // Without a longest wait that was given, this is trouble like any other.
+            // Without `--max-wait`, this is an error like any other.
             Err(CommandError::RateLimited(problem)) if !self.has_max_wait => Err(CommandError::Failed(problem)),
             done => done,
         }
     }
 
-    /// Does work that fails in words of its own, and shows its progress. A signal drops the work where it is.
+    /// The same for work with an error type of its own.
     ///
     /// # Errors
-    /// [`CommandError::Interrupted`] where a signal came first.
+    /// [`CommandError::Interrupted`] if a signal came first.
     pub(super) async fn until_interrupted<T>(
         &self,
         progress: &Progress,
@@ -175,29 +180,29 @@ impl Job {
             biased;
             code = interruption => Err(CommandError::Interrupted(code)),
             done = work => Ok(done),
-            never = progress::show(progress, &self.access) => match never {},
+            never = progress::show(progress, &self.governance) => match never {},
         }
     }
 }
 
 impl From<GovernanceError> for CommandError {
     fn from(error: GovernanceError) -> Self {
-        let said = error.to_string();
+        let message = error.to_string();
         match error {
-            GovernanceError::RateLimited(_) => Self::RateLimited(said),
-            GovernanceError::ProvisioningDisabled => Self::Refused(said),
-            _ => Self::Failed(said),
+            GovernanceError::RateLimited(_) => Self::RateLimited(message),
+            GovernanceError::ProvisioningDisabled => Self::Refused(message),
+            _ => Self::Failed(message),
         }
     }
 }
 
 impl From<ExportError> for CommandError {
     fn from(error: ExportError) -> Self {
-        let said = error.to_string();
+        let message = error.to_string();
         match error {
-            ExportError::Refused { .. } => Self::Refused(said),
+            ExportError::Refused { .. } => Self::Refused(message),
             ExportError::Read(error) => error.into(),
-            ExportError::NoSuchTeam(_) | ExportError::Write { .. } => Self::Failed(said),
+            ExportError::NoSuchTeam(_) | ExportError::Write { .. } => Self::Failed(message),
         }
     }
 }

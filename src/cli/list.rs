@@ -1,14 +1,16 @@
-//! `list`: a part of the organization on the screen.
+//! `list`: prints a part of the organization.
 
 mod printer;
 
 use super::CommandError;
 use super::job::{Job, JobArgs};
+use super::settings::parsed_by;
 use crate::export::{self, ListQuery, Progress};
+use crate::governance::model::ResourceTypeInfo;
 use crate::providers::buildkite::resources;
 use printer::Printer;
 
-/// What `list` can be told.
+/// The arguments of `list`.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
     /// What to list
@@ -20,37 +22,41 @@ pub struct ListArgs {
     #[arg(long, value_name = "SLUG")]
     team: Option<String>,
     /// Only the resources of this type: `user` or `team`
-    #[arg(long = "type", value_name = "TYPE")]
-    kind: Option<String>,
-    /// How it is printed
+    #[arg(long = "type", value_name = "TYPE", value_parser = parsed_by(resource_type))]
+    kind: Option<&'static ResourceTypeInfo>,
+    /// Format of the list
     #[arg(long, value_enum, default_value = "table")]
     format: Layout,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum What {
-    /// Everybody in the organization
+    /// Every user in the organization
     Users,
     /// Every team
     Teams,
-    /// Who holds which role in which team
+    /// Every role that a user holds in a team
     Grants,
     /// Users and teams
     Resources,
 }
 
-/// How rows are printed. Nothing is printed before all of them are known.
+/// How rows are printed. Nothing is printed before all rows are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Layout {
-    /// For people
+    /// A table for a terminal
     Table,
-    /// For spreadsheets
+    /// CSV
     Csv,
-    /// For scripts: an array of objects
+    /// An array of JSON objects
     Json,
 }
 
-/// Lists what is asked for, once all of it is known.
+fn resource_type(text: &str) -> Result<&'static ResourceTypeInfo, String> {
+    resources::catalog().resource_type(text)
+}
+
+/// Prints the list, once all of it is known.
 pub(super) async fn run(args: &ListArgs) -> Result<(), CommandError> {
     let listed = args.listed()?;
     let job = Job::start(&args.job).await?;
@@ -59,14 +65,14 @@ pub(super) async fn run(args: &ListArgs) -> Result<(), CommandError> {
     let mut printer = Printer::begin(args.format, listed.columns()).map_err(failed)?;
     let work = async {
         let mut each = |row: &[&str]| printer.row(row);
-        Ok(export::list(job.access(), &listed, &progress, &mut each).await?)
+        Ok(export::list(job.governance(), &listed, &progress, &mut each).await?)
     };
     job.run(&progress, work).await?;
     printer.end().map_err(failed)
 }
 
 impl ListArgs {
-    /// What to list, once it was made sure that each option goes with it.
+    /// The list to print, if every option applies to it.
     fn listed(&self) -> Result<ListQuery, CommandError> {
         let refused = |problem: &str| Err(CommandError::Refused(problem.to_owned()));
         if self.team.is_some() && !matches!(self.what, What::Users | What::Grants) {
@@ -75,15 +81,11 @@ impl ListArgs {
         if self.kind.is_some() && self.what != What::Resources {
             return refused("--type: goes with `list resources` only");
         }
-        let catalog = resources::catalog();
-        if let Some(Err(problem)) = self.kind.as_deref().map(|kind| catalog.resource_type(kind)) {
-            return refused(&format!("--type: {problem}"));
-        }
         Ok(match self.what {
             What::Users => ListQuery::Users(self.team.clone()),
             What::Teams => ListQuery::Teams,
             What::Grants => ListQuery::Grants(self.team.clone()),
-            What::Resources => ListQuery::Resources(self.kind.clone()),
+            What::Resources => ListQuery::Resources(self.kind.map(|kind| kind.id.to_owned())),
         })
     }
 }

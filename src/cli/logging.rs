@@ -1,64 +1,105 @@
-//! Logs on standard error: for people on a terminal, JSON everywhere else, and no secret in either.
+//! Logs on standard error: text on a terminal, JSON everywhere else, and no secret in either.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::plugin::Hclog;
-use super::settings::SettingError;
 use crate::telemetry::redact::mask;
 
-/// What is logged where nothing else is said.
-const DEFAULT: &str = "info";
+/// The events that are logged: a valid list of directives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LogFilter(String);
 
-/// Starts logging what `filter` lets through; an empty one is none.
-///
-/// # Errors
-/// When the filter is malformed.
-pub(super) fn init(filter: &str) -> Result<(), SettingError> {
-    init_as(filter, io::stderr().is_terminal())
+impl LogFilter {
+    /// The default of a server.
+    pub(super) fn info() -> Self {
+        LevelFilter::INFO.into()
+    }
+
+    /// The default of a job on a terminal, where a bar shows the progress.
+    pub(super) fn warnings() -> Self {
+        LevelFilter::WARN.into()
+    }
+
+    /// The default of a job elsewhere.
+    pub(super) fn warnings_and_progress() -> Self {
+        Self("warn,buildkite_connector::cli=info".to_owned())
+    }
+
+    /// The filter of events. The audit record is part of it, unless the operator's filter mentions it or is `off`.
+    fn events(&self) -> EnvFilter {
+        EnvFilter::new(with_audit(&self.0))
+    }
 }
 
-/// The same in a form that was chosen: `for_people`, or as JSON.
-///
-/// # Errors
-/// When the filter is malformed.
-pub(super) fn init_as(filter: &str, for_people: bool) -> Result<(), SettingError> {
+impl From<LevelFilter> for LogFilter {
+    fn from(level: LevelFilter) -> Self {
+        Self(level.to_string())
+    }
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(word) = stray_word(text) {
+            return Err(format!(
+                "`{word}` is not a level: give `error`, `warn`, `info`, `debug`, `trace` or `off`, or `target=level` pairs"
+            ));
+        }
+        if text.is_empty() || EnvFilter::try_new(text).is_err() {
+            return Err("give a level such as `info`, or `target=level` pairs".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// Starts logging the events that `filter` lets through: as text if standard error is a terminal, otherwise as JSON.
+pub(super) fn init(filter: &LogFilter) {
+    init_as(filter, io::stderr().is_terminal());
+}
+
+/// The same with the format chosen: text if `is_text`, otherwise JSON.
+pub(super) fn init_as(filter: &LogFilter, is_text: bool) {
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(read(filter)?)
+        .with_env_filter(filter.events())
         .with_writer(Masked);
-    // A subscriber that is set already, as in a test, is as good.
-    let _ = if for_people {
+    // In a test, a subscriber may be installed already. It is kept.
+    let _ = if is_text {
         subscriber.compact().try_init()
     } else {
         subscriber.json().flatten_event(true).try_init()
     };
-    Ok(())
 }
 
-/// The same in the form that a go-plugin host reads on its plugin's standard error.
-///
-/// # Errors
-/// When the filter is malformed.
-pub(super) fn init_for_plugin_host(filter: &str) -> Result<(), SettingError> {
+/// The same in the format that a go-plugin host reads on its plugin's standard error.
+pub(super) fn init_for_plugin_host(filter: &LogFilter) {
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(read(filter)?)
+        .with_env_filter(filter.events())
         .with_writer(Masked);
     let _ = subscriber.event_format(Hclog).try_init();
-    Ok(())
 }
 
-/// The first directive that is a bare word and no level. The filter would take it for a target, log everything of that target,
-/// and nothing else: a level that is misspelled would silence the log.
+/// The first directive that is a bare word but not a level. The filter would take it for a target, log all events of that target
+/// and nothing else, so a misspelled level would silence the log.
 fn stray_word(filter: &str) -> Option<&str> {
     let bare = |directive: &&str| !directive.is_empty() && !directive.contains(['=', '[', ']', '{', '}', '"']);
     let mut words = filter.split(',').map(str::trim).filter(bare);
     words.find(|word| word.parse::<LevelFilter>().is_err())
 }
 
-/// Who changed what is logged whatever else is, unless the filter speaks of it or wants nothing at all.
+/// Adds the audit record to a filter, unless the filter mentions it or is `off`.
 fn with_audit(filter: &str) -> String {
     if filter.contains("audit") || filter.eq_ignore_ascii_case("off") {
         filter.to_owned()
@@ -67,19 +108,7 @@ fn with_audit(filter: &str) -> String {
     }
 }
 
-fn read(filter: &str) -> Result<EnvFilter, SettingError> {
-    let filter = if filter.is_empty() { DEFAULT } else { filter };
-    let wrong = |problem: String| SettingError::new("--log", "BUILDKITE_CONNECTOR_LOG", problem);
-    if let Some(word) = stray_word(filter) {
-        return Err(wrong(format!(
-            "`{word}` is no level: give `error`, `warn`, `info`, `debug`, `trace` or `off`, or `target=level` pairs"
-        )));
-    }
-    EnvFilter::try_new(with_audit(filter))
-        .map_err(|_| wrong("give a level such as `info`, or `target=level` pairs".to_owned()))
-}
-
-/// Standard error with every token of a known form masked. An event is written in one piece, so none is split.
+/// Standard error with every token of a known form masked. An event is written in one piece, so no token is split.
 #[derive(Debug, Clone, Copy)]
 struct Masked;
 
@@ -121,5 +150,17 @@ mod tests {
     #[case("buildkite_connector=debug, inf", Some("inf"))]
     fn a_bare_word_of_a_filter_is_a_level(#[case] filter: &str, #[case] stray: Option<&str>) {
         assert_eq!(stray_word(filter), stray);
+        assert_eq!(filter.parse::<LogFilter>().is_ok(), stray.is_none());
+    }
+
+    #[test]
+    fn the_defaults_are_valid_filters() {
+        for filter in [
+            LogFilter::info(),
+            LogFilter::warnings(),
+            LogFilter::warnings_and_progress(),
+        ] {
+            assert_eq!(filter.to_string().parse(), Ok(filter));
+        }
     }
 }

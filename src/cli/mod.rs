@@ -1,4 +1,4 @@
-//! Commands: parse, wire, print. What they do is decided in the rooms below.
+//! The commands: each parses its arguments, connects the modules that do the work, and prints the result.
 
 mod baton;
 mod caller;
@@ -24,7 +24,9 @@ mod user;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::error::ErrorKind;
+use clap::{Arg, Command as CommandLine, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use baton::Baton;
 pub use caller::CallerArgs;
@@ -42,7 +44,7 @@ pub use sync::SyncArgs;
 
 use crate::governance::provisioning::OperationKind;
 
-/// Governs who is Member or Maintainer of which Buildkite team, for access-request platforms.
+/// Governs the team memberships of a Buildkite organization for access-request platforms.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub struct Cli {
@@ -54,34 +56,34 @@ pub struct Cli {
 enum Command {
     /// Serve the connector over gRPC
     Serve(Box<ServeArgs>),
-    /// Read the whole organization once, into a file
+    /// Read the whole organization into a file
     Sync(Box<SyncArgs>),
     /// Print users, teams, grants or resources
     List(Box<ListArgs>),
-    /// Let a user hold a role in a team
+    /// Grant a user a role in a team
     Grant(Box<ChangeArgs>),
-    /// Let a user hold a role in a team no longer
+    /// Revoke a user's role in a team
     Revoke(Box<ChangeArgs>),
-    /// Show who gained and who lost what between two files of syncs
+    /// Show the roles that were gained and lost between two files of `sync`
     Diff(DiffArgs),
     /// Revoke the API token at Buildkite
     Disconnect(Box<DisconnectArgs>),
-    /// Make a bearer for a caller, and its entry for the callers file
+    /// Generate a caller's bearer token and its entry for the callers file
     Caller(CallerArgs),
-    /// Tell what works, what does not, and what to do, per scope of the token
+    /// Check the token's scopes and print what to fix
     Check(Box<CheckArgs>),
-    /// Work off an access platform's tasks, which this connects out to: no listener is opened
+    /// Carry out an access platform's tasks, over an outgoing connection; needs no listener
     Service(Box<ServiceArgs>),
-    /// Serve a go-plugin host, which starts this by itself
+    /// Serve the go-plugin host that started this process
     Plugin(Box<plugin::PluginArgs>),
-    /// Run the Buildkite stand-in alone, for people who build a platform
+    /// Run the Buildkite stand-in on its own, to develop a platform against it
     Sandbox(Box<sandbox::SandboxArgs>),
 }
 
-/// The exit code of wrong usage and of wrong configuration.
+/// The exit code for wrong usage and for wrong configuration.
 const WRONG_USAGE: u8 = 2;
 
-/// How a command failed: what is said on standard error, and the exit code.
+/// How a command failed: the sentence on standard error, and the exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// Wrong usage or configuration.
@@ -90,19 +92,19 @@ pub enum CommandError {
     /// Something else went wrong.
     #[error("{0}")]
     Failed(String),
-    /// Something that is needed does not work, and was told of already.
+    /// Something that is needed does not work, as was printed.
     #[error("unhealthy")]
     Unhealthy,
-    /// What a path names is not what the command takes.
+    /// An argument that the command does not accept.
     #[error("{0}")]
     Refused(String),
-    /// A rate limit would have to be waited for longer than allowed.
+    /// The wait for a rate limit would exceed `--max-wait`.
     #[error("{0}")]
     RateLimited(String),
-    /// A signal ended the job; its exit code.
+    /// A signal ended the job; the exit code.
     #[error("interrupted: nothing was changed")]
     Interrupted(u8),
-    /// A signal came while a change was under way, which was finished first: the exit code, and what came of the change.
+    /// A signal came during a change, which was finished first: the exit code, and the result of the change.
     #[error("interrupted: {1}")]
     Finished(u8, String),
     /// Two files differ, as was printed.
@@ -125,15 +127,23 @@ impl Cli {
     /// Reads the arguments of a command line, the program's name first.
     ///
     /// # Errors
-    /// The exit code, once what is wrong, or the help that was asked for, has been printed.
+    /// The exit code, after the error, or the requested help, has been printed.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
-        Self::try_parse_from(&arguments).map_err(|error| {
-            if let Some(refusal) = switches::refusal(&arguments, &error) {
-                eprintln!("error: {refusal}");
+        let parsed = command_line(without_empty_variable).try_get_matches_from(&arguments);
+        let parsed = parsed.and_then(|matches| Self::from_arg_matches(&matches));
+        parsed.map_err(|error| {
+            let declared = command_line(|arg| arg);
+            if let Some(rejection) = switches::rejection(&declared, &arguments, &error) {
+                eprintln!("error: {rejection}");
                 return ExitCode::from(WRONG_USAGE);
             }
-            // Nothing can be said where standard output and standard error are closed.
+            // The help names the variables that are set to nothing, too.
+            let error = match error.kind() {
+                ErrorKind::DisplayHelp => declared.try_get_matches_from(&arguments).err().unwrap_or(error),
+                _ => error,
+            };
+            // Nothing can be printed if standard output and standard error are closed.
             let _ = error.print();
             if error.use_stderr() {
                 ExitCode::from(WRONG_USAGE)
@@ -143,7 +153,7 @@ impl Cli {
         })
     }
 
-    /// Runs the command; what it failed with is said in one sentence on standard error.
+    /// Runs the command, and prints its error as one sentence on standard error.
     pub async fn run(self) -> ExitCode {
         let done = match self.command {
             Command::Serve(args) => serve::run(&args).await,
@@ -167,5 +177,22 @@ impl Cli {
                 error.exit_code()
             }
         }
+    }
+}
+
+/// The declared command line, with `adjust` applied to every argument of a command. Its help shows no variable's value, because a
+/// value may hold a secret, such as the password of a URL.
+fn command_line(adjust: impl Fn(Arg) -> Arg) -> CommandLine {
+    let adjust = |arg: Arg| adjust(arg.hide_env_values(true));
+    Cli::command().mut_subcommands(|command| command.mut_args(adjust))
+}
+
+/// An empty variable counts as not set, as in containers that declare every variable.
+fn without_empty_variable(arg: Arg) -> Arg {
+    let value = arg.get_env().and_then(std::env::var_os);
+    if value.is_some_and(|value| value.is_empty()) {
+        arg.env(Resettable::Reset)
+    } else {
+        arg
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -14,22 +14,36 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::settings::{ConnectionArgs, Settings};
+use super::logging::LogFilter;
+use super::settings::{ConnectionArgs, PositiveDuration, Settings, parsed_by};
 use super::{CommandError, logging, signals};
+use crate::grpc::server::ServerOptions;
 use crate::hosts::plugin::{Plugin, PluginError, PluginOptions};
 use crate::providers::buildkite::{Client, govern};
 
-/// What `plugin` can be told.
+/// The arguments of `plugin`.
 #[derive(Debug, clap::Args)]
 pub(super) struct PluginArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// How long calls under way may take to finish at the end
-    #[arg(long, env = "BUILDKITE_CONNECTOR_DRAIN", default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]
-    drain: Duration,
-    /// What is logged, for instance `info` or `buildkite_connector=debug`
-    #[arg(long, env = "BUILDKITE_CONNECTOR_LOG", value_name = "FILTER", default_value = "info")]
-    log: String,
+    /// Time for calls in progress to finish at shutdown
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_DRAIN",
+        value_name = "TIME",
+        default_value_t = PositiveDuration(ServerOptions::default().drain),
+        value_parser = parsed_by(PositiveDuration::from_str)
+    )]
+    drain: PositiveDuration,
+    /// Which events are logged, for instance `info` or `buildkite_connector=debug`
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_LOG",
+        value_name = "FILTER",
+        default_value_t = LogFilter::info(),
+        value_parser = parsed_by(LogFilter::from_str)
+    )]
+    log: LogFilter,
 }
 
 impl From<PluginError> for CommandError {
@@ -45,7 +59,7 @@ impl From<PluginError> for CommandError {
 pub(super) async fn run(args: &PluginArgs) -> Result<(), CommandError> {
     let variable = |name: &str| std::env::var(name).ok();
     let options = PluginOptions::read(variable)?;
-    logging::init_for_plugin_host(&args.log)?;
+    logging::init_for_plugin_host(&args.log);
     let settings = Settings::read(&args.connection, variable)?;
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
     let client = Client::with_credential(
@@ -57,14 +71,14 @@ pub(super) async fn run(args: &PluginArgs) -> Result<(), CommandError> {
     .map_err(|error| failed(&error))?;
     let credential = client.credential();
     let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await }));
-    let access = Arc::new(govern(Arc::new(client), settings.access));
+    let governance = Arc::new(govern(Arc::new(client), settings.governance));
     let ending = signals::ending().map_err(|error| failed(&error))?;
     let plugin = Plugin::open(&options).await?;
     let mut out = io::stdout();
     writeln!(out, "{}", plugin.handshake())
         .and_then(|()| out.flush())
         .map_err(|error| failed(&error))?;
-    Ok(plugin.run(access, args.drain, ending).await?)
+    Ok(plugin.run(governance, args.drain.0, ending).await?)
 }
 
 /// Log events as hclog writes them in JSON.

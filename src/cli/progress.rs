@@ -12,35 +12,35 @@ use tokio::time::{Instant, interval, interval_at};
 use crate::export::{Progress, Status};
 use crate::governance::Governance;
 
-/// Between two pictures of the bar.
+/// Interval at which the bar is drawn.
 const FRAME: Duration = Duration::from_millis(200);
 
-/// Between two lines in the log.
+/// Interval of lines in the log.
 const LINE: Duration = Duration::from_secs(10);
 
-/// Shows how far a job is, for as long as this is waited for.
-pub(super) async fn show(progress: &Progress, access: &Governance) -> Infallible {
+/// Shows the progress of a job until the future is dropped.
+pub(super) async fn show(progress: &Progress, governance: &Governance) -> Infallible {
     if io::stderr().is_terminal() {
-        draw(progress, access).await
+        draw(progress, governance).await
     } else {
-        log(progress, access).await
+        log(progress, governance).await
     }
 }
 
-async fn draw(progress: &Progress, access: &Governance) -> Infallible {
+async fn draw(progress: &Progress, governance: &Governance) -> Infallible {
     let bar = Bar::new();
     let mut frames = interval(FRAME);
     loop {
         frames.tick().await;
-        bar.draw(&progress.status(access));
+        bar.draw(&progress.status(governance));
     }
 }
 
-async fn log(progress: &Progress, access: &Governance) -> Infallible {
+async fn log(progress: &Progress, governance: &Governance) -> Infallible {
     let mut lines = interval_at(Instant::now() + LINE, LINE);
     loop {
         lines.tick().await;
-        let status = progress.status(access);
+        let status = progress.status(governance);
         let Status {
             rows,
             teams_read,
@@ -63,7 +63,7 @@ async fn log(progress: &Progress, access: &Governance) -> Infallible {
     }
 }
 
-/// The bar; it goes away with its job.
+/// The bar; it is removed with its job.
 struct Bar(ProgressBar);
 
 impl Bar {
@@ -94,7 +94,7 @@ impl Drop for Bar {
     }
 }
 
-/// A status as a person reads it; `now` and `clock` are the same moment.
+/// A status in words; `now` and `clock` are the same instant.
 fn in_words(status: &Status, now: Instant, clock: &Zoned) -> String {
     let time = |at: Instant| {
         let left = SignedDuration::try_from(at.saturating_duration_since(now)).unwrap_or_default();
@@ -104,7 +104,7 @@ fn in_words(status: &Status, now: Instant, clock: &Zoned) -> String {
         Some(until) => format!("waiting for the rate limit until {}", time(until)),
         None => status.stage.as_str().to_owned(),
     };
-    // A String is always written to.
+    // Writing to a string does not fail.
     let _ = match (status.teams, status.rows) {
         (Some(teams), _) => write!(words, ", {} of {teams} teams", status.teams_read),
         (None, 0) => Ok(()),

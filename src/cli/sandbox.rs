@@ -1,4 +1,4 @@
-//! `sandbox`: runs only the Buildkite stand-in, for the development of a platform or of the connector.
+//! `sandbox`: the Buildkite stand-in on its own, to develop a platform or the connector against it.
 
 mod behaviors;
 mod platform;
@@ -6,7 +6,6 @@ mod platform;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -22,7 +21,7 @@ pub use platform::{PlatformArgs, PlatformTask};
 #[derive(Clone, Debug, clap::Args)]
 pub struct SandboxArgs {
     /// Address to listen on; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    #[arg(long, default_value_t = Options::default().listen, value_name = "ADDRESS")]
     pub listen: SocketAddr,
     /// Generate an organization with this many teams, instead of the small example
     #[arg(long, value_name = "N")]
@@ -33,23 +32,23 @@ pub struct SandboxArgs {
     /// People in the generated organization
     #[arg(long, value_name = "N")]
     pub people: Option<usize>,
-    /// Seed of the generator: a different number generates different ids
+    /// Number from which the ids are generated
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Requests per window for the organization; 0: unlimited
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    /// Requests per window for the organization; 0 for no limit
+    #[arg(long, default_value_t = LimitOptions::default().organization.unwrap_or(0), value_name = "N")]
     pub organization_limit: u32,
-    /// Requests per window for each user; 0: unlimited
-    #[arg(long, default_value_t = 50, value_name = "N")]
+    /// Requests per window for each user; 0 for no limit
+    #[arg(long, default_value_t = LimitOptions::default().user.unwrap_or(0), value_name = "N")]
     pub user_limit: u32,
     /// Length of a rate-limit window
-    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
-    pub window: Duration,
+    #[arg(long, default_value_t = LimitOptions::default().window.into(), value_name = "TIME")]
+    pub window: humantime::Duration,
     /// Minimum duration of every request
-    #[arg(long, default_value = "0s", value_parser = humantime::parse_duration, value_name = "TIME")]
-    pub latency: Duration,
-    /// Fault to inject, such as team-members:status=502:times=3, any:delay=200ms or teams:move=remove:page=2. May be given
-    /// several times; `--help` lists the form, the endpoints and the kinds
+    #[arg(long, default_value_t = Options::default().latency.into(), value_name = "TIME")]
+    pub latency: humantime::Duration,
+    /// A fault, such as team-members:status=502:times=3, any:delay=200ms or teams:move=remove:page=2. May be repeated; `--help`
+    /// lists the form, the endpoints and the kinds
     #[arg(long = "fault", value_name = "SPEC", long_help = fault_help())]
     pub faults: Vec<Fault>,
     /// Behavior that Buildkite's documentation leaves open.
@@ -70,16 +69,16 @@ impl SandboxArgs {
             limits: LimitOptions {
                 organization: (self.organization_limit > 0).then_some(self.organization_limit),
                 user: (self.user_limit > 0).then_some(self.user_limit),
-                window: self.window,
+                window: self.window.into(),
                 ..LimitOptions::default()
             },
             behaviors: self.behaviors.behaviors(),
-            latency: self.latency,
+            latency: self.latency.into(),
             faults: self.faults.clone(),
         }
     }
 
-    /// The organization is generated if any of its sizes is given.
+    /// Any size, or a seed, selects a generated organization.
     fn seed(&self) -> Seed {
         if self.teams.is_none() && self.members_per_team.is_none() && self.people.is_none() && self.seed.is_none() {
             return Seed::Example;
@@ -93,11 +92,11 @@ impl SandboxArgs {
     }
 }
 
-/// The long help of `--fault`.
+/// The text of `--fault` in `--help`.
 fn fault_help() -> String {
-    let mut help = "Fault to inject: ENDPOINT:KIND[=VALUE][:page=N][:after=N][:times=N]. May be given several times. `page` \
-                    chooses the page of a list, `after` skips this many matching requests, `times` limits how often the fault \
-                    occurs.\n\nKINDS:\n"
+    let mut help = "A fault: ENDPOINT:KIND[=VALUE][:page=N][:after=N][:times=N]. It may be \
+                    repeated. `page` selects a page of a list, `after` skips that many requests first, `times` limits how often \
+                    the fault occurs.\n\nKINDS:\n"
         .to_owned();
     for (kind, effect) in FAULT_KINDS {
         // Writing to a string does not fail.
@@ -111,18 +110,18 @@ fn fault_help() -> String {
     help
 }
 
-/// Runs a sandbox until a signal ends it. Prints how to use it first.
+/// Prints how to use a sandbox, and runs it until a signal arrives.
 ///
 /// # Errors
 ///
 /// Fails if the address cannot be bound or standard output is closed.
 pub(super) async fn run(args: &SandboxArgs) -> Result<(), CommandError> {
     let failed = |error: io::Error| CommandError::Failed(format!("the sandbox ended: {error}"));
-    // Install the handler before printing, so that a process that waits for the output can send a signal.
+    // Before anything is printed, so that a process that waits for the output can send a signal.
     let ending = signals::ending().map_err(failed)?;
-    let sandbox = Sandbox::start(args.options())
-        .await
-        .map_err(|error| SettingError::flag("--listen", format!("cannot listen on {}: {error}", args.listen)))?;
+    let sandbox = Sandbox::start(args.options()).await.map_err(|error| {
+        SettingError::of::<SandboxArgs>("listen", format!("cannot listen on {}: {error}", args.listen))
+    })?;
     let platform = args.platform.start().await.map_err(failed)?;
     print_usage(&sandbox, &mut io::stdout().lock()).map_err(failed)?;
     if let Some(platform) = &platform {
@@ -142,7 +141,7 @@ pub(super) async fn run(args: &SandboxArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Prints the URL, the organization, the tokens and example commands. The tokens are valid only for this sandbox.
+/// Prints the sandbox's address, content, tokens and examples. The tokens are generated, and valid for this sandbox only.
 fn print_usage(sandbox: &Sandbox, out: &mut impl Write) -> io::Result<()> {
     let (url, slug) = (sandbox.url(), sandbox.slug());
     let token = sandbox.token().expose_secret();
@@ -189,7 +188,10 @@ fn other_tokens(sandbox: &Sandbox) -> Vec<(SecretString, &'static str)> {
     ];
     if let Some(member) = sandbox.with_organization(non_admin) {
         let spec = TokenSpec::owned_by(member).with_description("sandbox member");
-        tokens.push((sandbox.mint(spec), "not an admin, all scopes: secret teams are hidden"));
+        tokens.push((
+            sandbox.mint(spec),
+            "not an admin, all scopes: does not see secret teams",
+        ));
     }
     tokens
 }

@@ -1,5 +1,6 @@
-//! `serve`: the gRPC server, on a real Buildkite or on an embedded sandbox.
+//! `serve`: the gRPC server, on Buildkite or on an embedded sandbox.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use tokio::signal::unix::Signal;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::settings::{ConnectionArgs, ListenerArgs, SettingError, Settings, metrics_problem};
+use super::logging::LogFilter;
+use super::settings::{ConnectionArgs, ListenerArgs, Settings, listen_error, metrics_listen_error, parsed_by};
 use super::{CommandError, logging, signals};
 use crate::governance::Governance;
 use crate::governance::health::{Report, State};
@@ -16,29 +18,35 @@ use crate::grpc::server::{Listener, Monitoring, ReloadTrigger, Reloadable, Serve
 use crate::providers::buildkite::{ApiToken, Client, Credential, govern};
 use crate::sandbox::{Options, Sandbox};
 
-/// Between two checks while Buildkite cannot be asked.
-const UNKNOWN: Duration = Duration::from_secs(30);
+/// Interval of health checks while Buildkite cannot be reached.
+const UNKNOWN_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What `serve` can be told.
+/// The arguments of `serve`.
 #[derive(Debug, clap::Args)]
 pub struct ServeArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
     listener: ListenerArgs,
-    /// Serve an embedded Buildkite with an example organization: no account needed
+    /// Serve an embedded Buildkite with an example organization; needs no account
     #[arg(long)]
     sandbox: bool,
-    /// What is logged, for instance `info` or `buildkite_connector=debug`
-    #[arg(long, env = "BUILDKITE_CONNECTOR_LOG", value_name = "FILTER", default_value = "info")]
-    log: String,
+    /// Which events are logged, for instance `info` or `buildkite_connector=debug`
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_LOG",
+        value_name = "FILTER",
+        default_value_t = LogFilter::info(),
+        value_parser = parsed_by(LogFilter::from_str)
+    )]
+    log: LogFilter,
 }
 
-/// Serves until a signal comes.
+/// Serves until a signal arrives.
 pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
-    logging::init(&args.log)?;
+    logging::init(&args.log);
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
-    // From the start, so that a SIGHUP that comes early ends nothing.
+    // First, so that an early SIGHUP does not end the process.
     let hangups = signals::hangups().map_err(|error| failed(&error))?;
     let sandbox = if args.sandbox {
         Some(start_sandbox().await?)
@@ -46,22 +54,22 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         None
     };
     let settings = match &sandbox {
-        Some(sandbox) => for_sandbox(sandbox, &args.connection)?,
+        Some(sandbox) => sandbox_settings(sandbox, &args.connection)?,
         None => Settings::read(&args.connection, |name| std::env::var(name).ok())?,
     };
-    let address = args.listener.address(settings.access.provisioning)?;
-    let protection = args.listener.options()?;
+    let address = args.listener.address(settings.governance.provisioning)?;
+    let options = args.listener.options()?;
     let files = [
-        protection.tls.as_ref().map(Reloadable::trigger),
-        protection.callers.as_ref().map(Reloadable::trigger),
+        options.tls.as_ref().map(Reloadable::trigger),
+        options.callers.as_ref().map(Reloadable::trigger),
     ];
     let monitoring = match args.listener.metrics_address(&address)? {
-        Some(address) => Some(Monitoring::open(&address).await.map_err(metrics_problem)?),
+        Some(address) => Some(Monitoring::open(&address).await.map_err(metrics_listen_error)?),
         None => None,
     };
-    let interval = args.connection.health.interval()?;
+    let interval = args.connection.health.interval();
     let organization = settings.organization.clone();
-    let access_settings = settings.access;
+    let governance_settings = settings.governance;
     let client = Client::with_credential(
         settings.origin,
         settings.organization,
@@ -77,24 +85,26 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     )));
     let watched = Arc::clone(&credential);
     let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-    let access = Arc::new(govern(Arc::new(client), access_settings));
-    let server = Server::new(Arc::clone(&access), protection)
+    let governance = Arc::new(govern(Arc::new(client), governance_settings));
+    let server = Server::new(Arc::clone(&governance), options)
         .await
         .map_err(|error| failed(&error))?;
     let ending = signals::ending_but_for_hangups().map_err(|error| failed(&error))?;
-    let listener = Listener::bind(&address)
-        .await
-        .map_err(|error| SettingError::new("--listen", "BUILDKITE_CONNECTOR_LISTEN", error))?;
+    let listener = Listener::bind(&address).await.map_err(listen_error)?;
     let bound = listener.address().map_err(|error| failed(&error))?;
-    let monitored = monitoring.as_ref().map(Monitoring::address).transpose();
-    let monitored = monitored.map_err(|error| failed(&error))?;
-    let metrics = monitored.as_ref().map(tracing::field::display);
+    let metrics = monitoring.as_ref().map(Monitoring::address).transpose();
+    let metrics = metrics.map_err(|error| failed(&error))?;
+    let metrics = metrics.as_ref().map(tracing::field::display);
     tracing::info!(address = %bound, metrics, %organization, sandbox = args.sandbox, "serving");
     let _monitored = monitoring.map(|monitoring| {
-        let serving = monitoring.serve(Arc::clone(&access), server.shutdown_token());
+        let serving = monitoring.serve(Arc::clone(&governance), server.shutdown_token());
         AbortOnDropHandle::new(tokio::spawn(serving))
     });
-    let _checking = AbortOnDropHandle::new(tokio::spawn(keep_checking(Arc::clone(&access), credential, interval)));
+    let _checking = AbortOnDropHandle::new(tokio::spawn(monitor_health(
+        Arc::clone(&governance),
+        credential,
+        interval,
+    )));
     server.run(listener, ending).await.map_err(|error| failed(&error))?;
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;
@@ -114,34 +124,34 @@ async fn reload_on_hangup(mut hangups: Signal, credential: Arc<Credential>, trig
     }
 }
 
-/// Checks health at the start, whenever nothing else has for a while, and when the token was replaced, and says in one line
-/// what changed. A connector that starts on a bad day heals by itself: while Buildkite cannot be asked, it is tried more often.
-pub(super) async fn keep_checking(access: Arc<Governance>, credential: Arc<Credential>, interval: Duration) {
-    let (mut told, mut age) = (None, interval);
+/// Checks health at the start, when no call has done so for `interval`, and when the token was replaced, and logs each change in one
+/// line. While Buildkite cannot be reached, it is checked more often, so that a connector that starts during an outage recovers.
+pub(super) async fn monitor_health(governance: Arc<Governance>, credential: Arc<Credential>, interval: Duration) {
+    let (mut logged, mut age) = (None, interval);
     loop {
-        let report = access.health().check(age, None).await;
+        let report = governance.health().check(age, None).await;
         let now = report.worst_check().map(|worst| (worst.check, worst.state));
-        if told != Some(now) {
-            tell(&report);
-            told = Some(now);
+        if logged != Some(now) {
+            log_health(&report);
+            logged = Some(now);
         }
         let pause = match report.overall {
-            State::Unknown => interval.min(UNKNOWN),
+            State::Unknown => interval.min(UNKNOWN_RETRY_INTERVAL),
             _ => interval,
         };
         age = tokio::select! {
             () = sleep(pause) => interval,
             () = credential.replaced() => {
-                // What was seen of the other token is asked for again, once it is old enough to be.
-                sleep(access.settings().health.min_interval).await;
+                // Evidence about the other token is refreshed as soon as its age allows.
+                sleep(governance.settings().health.min_interval).await;
                 Duration::ZERO
             }
         };
     }
 }
 
-/// One line: the first of the worst, with what to do. Where all is well, what would be better otherwise is told once.
-fn tell(report: &Report) {
+/// Logs the first of the worst checks with its remedy, or, if all are healthy, the hints.
+fn log_health(report: &Report) {
     if let Some(worst) = report.worst_check() {
         tracing::warn!(
             organization = report.organization,
@@ -170,9 +180,9 @@ pub(super) async fn start_sandbox() -> Result<Sandbox, CommandError> {
     Ok(sandbox)
 }
 
-/// The settings with the sandbox in Buildkite's place; its organization and token take that of the configured ones.
-pub(super) fn for_sandbox(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
-    let failed = |error: &dyn std::error::Error| CommandError::Failed(format!("the sandbox is of no use: {error}"));
+/// The settings with the sandbox's origin, organization and token in place of the configured ones.
+pub(super) fn sandbox_settings(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
+    let failed = |error: &dyn std::error::Error| CommandError::Failed(format!("the sandbox cannot be used: {error}"));
     let token: ApiToken = sandbox
         .token()
         .expose_secret()
@@ -182,7 +192,7 @@ pub(super) fn for_sandbox(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Se
         origin: sandbox.url().parse().map_err(|error| failed(&error))?,
         organization: sandbox.slug().parse().map_err(|error| failed(&error))?,
         credential: token.into(),
-        client: args.client()?,
-        access: args.access()?,
+        client: args.client(),
+        governance: args.governance(),
     })
 }

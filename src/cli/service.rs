@@ -1,10 +1,12 @@
 //! `service`: works off an access platform's tasks. Nothing is listened for but the health pages, where they are wanted.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::settings::{ConnectionArgs, PlatformArgs, SettingError, Settings, health_problem};
+use super::logging::LogFilter;
+use super::settings::{ConnectionArgs, PlatformArgs, SettingError, Settings, health_listen_error, parsed_by};
 use super::{CommandError, logging, serve, signals};
 use crate::governance::Governance;
 use crate::grpc::server::{ListenAddress, Listener};
@@ -13,19 +15,25 @@ use crate::hosts::service::{Service, ServiceError, ServiceOptions};
 use crate::monitoring;
 use crate::providers::buildkite::{Client, govern};
 
-/// What `service` can be told.
+/// The arguments of `service`.
 #[derive(Debug, clap::Args)]
 pub struct ServiceArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
     platform: PlatformArgs,
-    /// Govern an embedded Buildkite with a believable organization: no account needed
+    /// Use an embedded Buildkite with an example organization; needs no account
     #[arg(long)]
     sandbox: bool,
-    /// What is logged, for instance `info` or `buildkite_connector=debug`
-    #[arg(long, env = "BUILDKITE_CONNECTOR_LOG", value_name = "FILTER", default_value = "info")]
-    log: String,
+    /// Which events are logged, for instance `info` or `buildkite_connector=debug`
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_LOG",
+        value_name = "FILTER",
+        default_value_t = LogFilter::info(),
+        value_parser = parsed_by(LogFilter::from_str)
+    )]
+    log: LogFilter,
 }
 
 impl From<ServiceError> for CommandError {
@@ -39,13 +47,13 @@ impl From<ServiceError> for CommandError {
 
 /// Works until a signal comes, or the platform refuses this connector for good.
 pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
-    logging::init(&args.log)?;
+    logging::init(&args.log);
     let variable = |name: &str| std::env::var(name).ok();
     let work = Work {
         connection: &args.connection,
         sandbox: args.sandbox,
         options: args.platform.options(variable)?,
-        health_address: args.platform.health_address()?,
+        health_address: args.platform.health_address(),
     };
     work.run(variable).await
 }
@@ -78,10 +86,10 @@ impl Work<'_> {
             None
         };
         let settings = match &sandbox {
-            Some(sandbox) => serve::for_sandbox(sandbox, self.connection)?,
+            Some(sandbox) => serve::sandbox_settings(sandbox, self.connection)?,
             None => Settings::read(self.connection, variable).map_err(CommandError::from)?,
         };
-        let interval = self.connection.health.interval().map_err(CommandError::from)?;
+        let interval = self.connection.health.interval();
         let organization = settings.organization.clone();
         let client = Client::with_credential(
             settings.origin,
@@ -93,7 +101,7 @@ impl Work<'_> {
         let credential = client.credential();
         let watched = Arc::clone(&credential);
         let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-        let governance = Arc::new(govern(Arc::new(client), settings.access));
+        let governance = Arc::new(govern(Arc::new(client), settings.governance));
         let (client_id, host_id) = (self.options.client_id.as_str().to_owned(), self.options.host_id.clone());
         let syncs = Arc::new(ExportRunner::new(Arc::clone(&governance)));
         let service = Service::new(Arc::clone(&governance), syncs, self.options)?;
@@ -108,7 +116,7 @@ impl Work<'_> {
         };
         let health = pages.as_ref().map(|(address, _)| tracing::field::display(address));
         tracing::info!(client_id, host_id, health, %organization, sandbox = self.sandbox, "working for the platform");
-        let checking = serve::keep_checking(Arc::clone(&governance), credential, interval);
+        let checking = serve::monitor_health(Arc::clone(&governance), credential, interval);
         let _checking = AbortOnDropHandle::new(tokio::spawn(checking));
         let ended = service.run(ending).await;
         if let Some(sandbox) = sandbox {
@@ -126,8 +134,8 @@ async fn open_pages(
     service: &Service,
     access: &Arc<Governance>,
 ) -> Result<(String, AbortOnDropHandle<()>), SettingError> {
-    let listener = Listener::bind(address).await.map_err(health_problem)?;
-    let bound = listener.address().map_err(health_problem)?.to_string();
+    let listener = Listener::bind(address).await.map_err(health_listen_error)?;
+    let bound = listener.address().map_err(health_listen_error)?.to_string();
     // What is wrong with the credential is nothing that strangers are told.
     let pages = service.health().router(Arc::clone(access), !address.is_remote());
     let serving = monitoring::serve_routes(listener, pages, || ());

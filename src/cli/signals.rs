@@ -1,12 +1,12 @@
-//! SIGTERM and SIGINT: the first one ends a command cleanly, a second one at once. SIGHUP does the same, except where a command
-//! has files to read again.
+//! SIGTERM and SIGINT: the first one ends a command cleanly, the second one at once. SIGHUP does the same, except for a command that
+//! reloads files.
 
 use std::io;
 use std::process;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The shell's code for a process that SIGINT ended.
+/// A shell's exit code for a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;
 
 /// The same for SIGTERM.
@@ -15,15 +15,15 @@ const TERMINATED: u8 = 143;
 /// Resolves at the first signal that ends a command. From then on the next one ends the process.
 ///
 /// # Errors
-/// When the operating system does not let signals be listened for.
+/// When the operating system rejects a signal handler.
 pub(super) fn ending() -> io::Result<impl Future<Output = ()>> {
     first_of([SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()])
 }
 
-/// The same for a command that reads its files again at a SIGHUP, which [`hangups`] tells of.
+/// The same for a command that reloads its files at a SIGHUP, which [`hangups`] delivers.
 ///
 /// # Errors
-/// When the operating system does not let signals be listened for.
+/// When the operating system rejects a signal handler.
 pub(super) fn ending_but_for_hangups() -> io::Result<impl Future<Output = ()>> {
     first_of([SignalKind::terminate(), SignalKind::interrupt()])
 }
@@ -31,7 +31,7 @@ pub(super) fn ending_but_for_hangups() -> io::Result<impl Future<Output = ()>> {
 /// Every SIGHUP from now on.
 ///
 /// # Errors
-/// When the operating system does not let signals be listened for.
+/// When the operating system rejects a signal handler.
 pub(super) fn hangups() -> io::Result<Signal> {
     signal(SignalKind::hangup())
 }
@@ -51,7 +51,7 @@ fn first_of<const N: usize>(kinds: [SignalKind; N]) -> io::Result<impl Future<Ou
 /// Resolves at the first signal with the exit code of a job that it ends. From then on the next one ends the process.
 ///
 /// # Errors
-/// When the operating system does not let signals be listened for.
+/// When the operating system rejects a signal handler.
 pub(super) fn interruption() -> io::Result<impl Future<Output = u8>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

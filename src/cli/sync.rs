@@ -1,57 +1,60 @@
-//! `sync`: the whole organization into a file.
+//! `sync`: writes the whole organization to a file.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use super::CommandError;
 use super::job::{Job, JobArgs};
-use super::settings::SettingError;
+use super::settings::{PathParser, SettingError};
 use crate::export::{self, Counts, Format, Output, Progress, Stage, SyncOptions};
 
-/// What `sync` can be told.
+/// The arguments of `sync`.
 #[derive(Debug, clap::Args)]
 pub struct SyncArgs {
     #[command(flatten)]
     job: JobArgs,
-    /// The file to write; it is complete or as it was
-    #[arg(long, env = "BUILDKITE_CONNECTOR_OUTPUT", value_name = "PATH")]
+    /// The file or directory to write; it is replaced only by a complete one
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_OUTPUT",
+        value_name = "PATH",
+        value_parser = PathParser
+    )]
     output: Option<PathBuf>,
-    /// Its format [default: by its ending: .c1z, .jsonl, .csv or .json]
+    /// The format of the file [default: by the ending of the path]
     #[arg(long, value_enum)]
     format: Option<Format>,
 }
 
-/// Reads everything once.
+/// Reads the organization once, and writes it.
 pub(super) async fn run(args: &SyncArgs) -> Result<(), CommandError> {
     let (path, format) = destination(args.output.as_deref(), args.format)?;
     let job = Job::start(&args.job).await?;
     let (progress, options) = (Progress::default(), SyncOptions::default());
     let work = async {
         let mut output = Output::open(path, format, options.run_type())?;
-        let counts = export::sync(job.access(), &options, &mut output, &progress).await?;
+        let counts = export::sync(job.governance(), &options, &mut output, &progress).await?;
         progress.begin(Stage::Writing);
         output.finish().await?;
         Ok(counts)
     };
     let counts = job.run(&progress, work).await?;
-    tell(path, counts, progress.status(job.access()).requests);
+    report(path, counts, progress.status(job.governance()).requests);
     Ok(())
 }
 
-/// Where to write, and how.
+/// The path and the format of the file.
 fn destination(path: Option<&Path>, format: Option<Format>) -> Result<(&Path, Format), SettingError> {
-    let wrong = |problem| SettingError::new("--output", "BUILDKITE_CONNECTOR_OUTPUT", problem);
-    let path = path
-        .filter(|path| !path.as_os_str().is_empty())
-        .ok_or_else(|| wrong("give the path of the file to write, such as `access.csv`"))?;
+    let wrong = |problem| SettingError::of::<SyncArgs>("output", problem);
+    let path = path.ok_or_else(|| wrong("give the path of the file to write, such as `access.csv`"))?;
     let format = format
         .or_else(|| Format::of(path))
-        .ok_or_else(|| wrong("give a path that ends with .c1z, .jsonl, .csv or .json, or say --format"))?;
+        .ok_or_else(|| wrong("give a path that ends with .c1z, .jsonl, .csv or .json, or give --format"))?;
     Ok((path, format))
 }
 
-/// What was written, in one line.
-fn tell(path: &Path, counts: Counts, requests: u64) {
+/// Reports in one line what was written.
+fn report(path: &Path, counts: Counts, requests: u64) {
     let Counts {
         users, teams, grants, ..
     } = counts;

@@ -84,7 +84,7 @@ const EXCEPTIONS: &[Exception] = &[
     Exception {
         rule: Rule::Import("sandbox"),
         reason: "unit tests read real responses of the sandbox",
-        files: &["providers/buildkite/tests.rs", "providers/buildkite/health/tests.rs"],
+        files: &["providers/buildkite/tests.rs"],
     },
     Exception {
         rule: Rule::Import("providers"),

@@ -31,13 +31,13 @@ impl From<ChildError> for BatonError {
 /// # Errors
 /// No runner started this process, what it passes on cannot be used, or a setting is wrong.
 pub(super) async fn run(flags: &Flags) -> Result<(), BatonError> {
-    let drain = flags.service.platform.drain()?;
+    let drain = flags.service.platform.drain();
     let child = Child::open(|name| std::env::var(name).ok()).await?;
     // A runner that grants or revokes once switches provisioning on for its child, too.
     let job = provision::job(flags, flags.provision.is_given()).await?;
     let ending = signals::ending().map_err(BatonError::unknown)?;
     tracing::info!("serving the runner");
-    child.run(job.access().clone(), drain, ending).await?;
+    child.run(job.governance().clone(), drain, ending).await?;
     tracing::info!("ended");
     Ok(())
 }

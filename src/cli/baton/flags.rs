@@ -3,12 +3,14 @@
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
+use tracing::level_filters::LevelFilter;
 
-use crate::cli::settings::{ConnectionArgs, PlatformArgs};
+use crate::cli::logging::LogFilter;
+use crate::cli::settings::{ConnectionArgs, PathParser, PlatformArgs, PositiveDuration, parse_bool, parsed_by};
 
 /// Syncs a Buildkite organization into a c1z, or grants and revokes team roles, by the command line of the Baton connectors.
 ///
@@ -20,16 +22,16 @@ pub(super) struct Flags {
     #[command(subcommand)]
     pub(super) subcommand: Option<Subcommand>,
     /// The API token: a variable or a file keeps it from others on this machine, this flag does not
-    #[arg(long, env = "BUILDKITE_API_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    #[arg(long, env = "BUILDKITE_API_TOKEN", value_name = "TOKEN")]
     pub(super) api_token: Option<SecretString>,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
     /// The c1z to write, or to read what a grant or revoke is about from
-    #[arg(long, short, value_name = "PATH", default_value = "sync.c1z")]
+    #[arg(long, short, value_name = "PATH", default_value = "sync.c1z", value_parser = PathParser)]
     pub(super) file: PathBuf,
-    /// Use an embedded Buildkite with a believable organization: no account needed
+    /// Use an embedded Buildkite with an example organization; needs no account
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        default_value = "false", hide_default_value = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
+        default_value_t = false, hide_default_value = true, action = clap::ArgAction::Set, value_parser = parsed_by(parse_bool))]
     pub(super) sandbox: bool,
     #[command(flatten)]
     pub(super) sync: SyncFlags,
@@ -52,11 +54,11 @@ pub(super) struct SyncFlags {
     pub(super) sync_resource_types: Vec<String>,
     /// Leave grants out
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        default_value = "false", hide_default_value = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
+        default_value_t = false, hide_default_value = true, action = clap::ArgAction::Set, value_parser = parsed_by(parse_bool))]
     pub(super) skip_grants: bool,
     /// Leave entitlements and grants out
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        default_value = "false", hide_default_value = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
+        default_value_t = false, hide_default_value = true, action = clap::ArgAction::Set, value_parser = parsed_by(parse_bool))]
     pub(super) skip_entitlements_and_grants: bool,
     /// The engine of new files; sqlite is the only one
     #[arg(long, value_name = "ENGINE", default_value = "sqlite")]
@@ -98,7 +100,7 @@ pub(super) struct ServiceFlags {
     pub(super) client_secret: Option<SecretString>,
     /// Answer /health, /ready and /live over HTTP in service mode
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        default_value = "false", hide_default_value = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
+        default_value_t = false, hide_default_value = true, action = clap::ArgAction::Set, value_parser = parsed_by(parse_bool))]
     pub(super) health_check: bool,
     /// The port of that
     #[arg(long, value_name = "PORT", default_value = "8081", value_parser = clap::value_parser!(u16).range(1..))]
@@ -146,16 +148,17 @@ pub(super) enum LogFormat {
 }
 
 impl LogFlags {
-    pub(super) fn filter(&self) -> &'static str {
-        match self.log_level {
-            LogLevel::Debug => "debug",
-            LogLevel::Info => "info",
-            LogLevel::Warn => "warn",
-            LogLevel::Error => "error",
-        }
+    pub(super) fn filter(&self) -> LogFilter {
+        let level = match self.log_level {
+            LogLevel::Debug => LevelFilter::DEBUG,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Warn => LevelFilter::WARN,
+            LogLevel::Error => LevelFilter::ERROR,
+        };
+        level.into()
     }
 
-    pub(super) fn is_for_people(&self) -> bool {
+    pub(super) fn is_text(&self) -> bool {
         self.log_format
             .map_or_else(|| io::stderr().is_terminal(), |format| format == LogFormat::Console)
     }
@@ -185,8 +188,8 @@ pub(super) struct HealthCheckFlags {
     #[arg(long, value_enum, default_value = "health")]
     pub(super) endpoint: Endpoint,
     /// How long an answer may take, such as `5s`
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
-    pub(super) timeout: std::time::Duration,
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parsed_by(PositiveDuration::from_str))]
+    pub(super) timeout: PositiveDuration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -20,13 +20,13 @@ pub(super) async fn run(service: &ServiceFlags, asked: &HealthCheckFlags) -> Res
         message: problem,
     };
     // A proxy knows nothing of this machine.
-    let client = reqwest::Client::builder().no_proxy().timeout(asked.timeout).build();
+    let client = reqwest::Client::builder().no_proxy().timeout(asked.timeout.0).build();
     let client = client.map_err(BatonError::unknown)?;
     let answer = client.get(&url).send().await.map_err(|error| {
         let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
         unavailable(format!(
             "{url} does not answer within {} ({why}): check that service mode runs with --health-check",
-            humantime::format_duration(asked.timeout)
+            asked.timeout
         ))
     })?;
     if answer.status().is_success() {

@@ -21,11 +21,12 @@ mod yaml;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::builder::Resettable;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use secrecy::SecretString;
 
-use super::{WRONG_USAGE, logging};
+use super::{WRONG_USAGE, logging, without_empty_variable};
 use crate::telemetry::redact::mask;
 use error::BatonError;
 use flags::{Flags, Subcommand};
@@ -89,7 +90,7 @@ impl Baton {
             unserved::flag(arguments).map_err(Unread::Refused)?;
             command()
         };
-        let matches = command.clone().try_get_matches_from(arguments)?;
+        let matches = given(&command, arguments)?;
         let file = yaml::read(variable).map_err(Unread::Refused)?;
         if !is_child {
             unserved::elsewhere(variable, &file).map_err(Unread::Refused)?;
@@ -103,9 +104,11 @@ impl Baton {
             .cloned()
             .chain(filled.iter().map(sources::Value::argument))
             .chain(arguments.iter().skip(1).cloned());
+        let command = command.mut_args(without_empty_variable);
         let matches = command
+            .clone()
             .try_get_matches_from(all)
-            .map_err(|error| sources::blamed(&filled, error))?;
+            .map_err(|error| sources::blamed(&command, &filled, error))?;
         Ok(Self {
             flags: Flags::from_arg_matches(&matches)?,
             is_child,
@@ -139,7 +142,7 @@ impl Baton {
             Some(Subcommand::Completion { shell }) => return subcommands::completion(&mut command(), *shell),
             None => {}
         }
-        logging::init_as(flags.log.filter(), flags.log.is_for_people())?;
+        logging::init_as(&flags.log.filter(), flags.log.is_text());
         for flag in exposed {
             tracing::warn!(
                 "--{flag} shows a secret to everybody on this machine: set {} instead",
@@ -184,7 +187,17 @@ fn command() -> clap::Command {
         .name(NAME)
         .bin_name(NAME)
         .mut_arg("provisioning", |arg| arg.short('p'))
-        .mut_args(|arg| arg.global(true))
+        .mut_args(|arg| arg.global(true).hide_env_values(true))
+}
+
+/// What the command line itself gives, without the environment, which may have a value that is replaced by another source.
+fn given(command: &clap::Command, arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
+    let without_variables = command.clone().mut_args(|arg| arg.env(Resettable::Reset));
+    without_variables.try_get_matches_from(arguments).map_err(|error| {
+        // The help, and an error about a value, name the variable too.
+        let declared = command.clone().try_get_matches_from(arguments);
+        declared.err().unwrap_or(error)
+    })
 }
 
 fn is_exposed(matches: &ArgMatches, flag: &str) -> bool {

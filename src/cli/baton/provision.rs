@@ -35,7 +35,7 @@ pub(super) fn environment(flags: &Flags) -> impl Fn(&str) -> Option<String> {
 /// A job by the flags' settings.
 pub(super) async fn job(flags: &Flags, provisions: bool) -> Result<Job, BatonError> {
     let adjust = |mut settings: Settings| {
-        settings.access.provisioning |= provisions;
+        settings.governance.provisioning |= provisions;
         settings
     };
     Ok(Job::open(&flags.connection, flags.sandbox, environment(flags), adjust).await?)
@@ -89,7 +89,7 @@ async fn change(
         answer_by: None,
     };
     let id = request.request_id.clone();
-    let catalog = job.access().listings().catalog();
+    let catalog = job.governance().listings().catalog();
     let work = carry_out(
         &job,
         operation,
@@ -102,8 +102,8 @@ async fn change(
     if done.is_err() {
         tracing::info!("interrupted: a change that was begun is finished first");
     }
-    job.access().provisioning().stop_accepting();
-    job.access().provisioning().drain().await;
+    job.governance().provisioning().stop_accepting();
+    job.governance().provisioning().drain().await;
     let done = done.map_err(|error| match BatonError::from(error) {
         BatonError::Interrupted(code, _) => BatonError::Interrupted(code, FINISHED),
         other => other,
@@ -121,7 +121,7 @@ async fn carry_out(
     principal: Result<Principal, GovernanceError>,
     request: RequestContext,
 ) -> Result<ProvisioningResult, GovernanceError> {
-    let provisioning = job.access().provisioning();
+    let provisioning = job.governance().provisioning();
     let (entitlement, principal, error) = match (entitlement, principal) {
         (Ok(entitlement), Ok(principal)) => {
             return match operation {

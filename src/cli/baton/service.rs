@@ -28,7 +28,6 @@ impl ServiceSettings {
     /// A setting is wrong. The secret is not repeated.
     pub(super) fn new(flags: &Flags, variable: impl Fn(&str) -> Option<String>) -> Result<Self, BatonError> {
         let service = &flags.service;
-        service.platform.client_id()?;
         let secret = service.client_secret();
         if let Some(Err(problem)) = secret.map(str::parse::<ClientSecret>) {
             return Err(BatonError::Refused(format!("--client-secret ({SECRET}): {problem}")));
@@ -41,7 +40,7 @@ impl ServiceSettings {
             let address = SocketAddr::new(service.health_check_bind_address, service.health_check_port);
             Some(ListenAddress::Tcp(address))
         } else {
-            service.platform.health_address()?
+            service.platform.health_address()
         };
         Ok(Self {
             options,

@@ -11,6 +11,7 @@ use clap::{Arg, ArgMatches, Command};
 use super::Unread;
 use super::unserved;
 use super::yaml::ConfigFile;
+use crate::cli::settings::name_of;
 
 /// Flags that are about a command line itself.
 const NO_SETTINGS: [&str; 2] = ["help", "version"];
@@ -84,7 +85,10 @@ pub(super) fn fill(
 }
 
 /// What is wrong with a value, by where it was given.
-pub(super) fn blamed(filled: &[Value], error: clap::Error) -> Unread {
+pub(super) fn blamed(command: &Command, filled: &[Value], error: clap::Error) -> Unread {
+    if let Some(problem) = by_origin(command, filled, &error.to_string()) {
+        return Unread::Refused(problem);
+    }
     let Some(ContextValue::String(named)) = error.get(ContextKind::InvalidArg) else {
         return error.into();
     };
@@ -97,4 +101,14 @@ pub(super) fn blamed(filled: &[Value], error: clap::Error) -> Unread {
     let problem = rendered.lines().next().unwrap_or_default();
     let problem = problem.trim_start_matches("error: ");
     Unread::Refused(format!("--{flag} ({}): {problem}", value.origin))
+}
+
+/// The error of a setting, which names the flag and the connector's own variable, with the origin of the value in place of that variable.
+fn by_origin(command: &Command, filled: &[Value], error: &str) -> Option<String> {
+    let error = error.trim_end().strip_prefix("error: ")?;
+    filled.iter().find_map(|value| {
+        let (flag, arg) = settings(command).find(|(flag, _)| *flag == value.flag)?;
+        let problem = error.strip_prefix(&name_of(arg))?.strip_prefix(": ")?;
+        Some(format!("--{flag} ({}): {problem}", value.origin))
+    })
 }

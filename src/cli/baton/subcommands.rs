@@ -20,7 +20,7 @@ use crate::providers::buildkite::resources;
 /// # Errors
 /// Where a setting is wrong, or standard output cannot be written.
 pub(super) fn capabilities(flags: &Flags) -> Result<(), BatonError> {
-    let provisioning = flags.connection.access()?.provisioning;
+    let provisioning = flags.connection.governance().provisioning;
     let capabilities = services::capabilities(&resources::catalog(), provisioning);
     let packed = Any {
         type_url: format!("type.googleapis.com/{}", ConnectorCapabilities::full_name()),

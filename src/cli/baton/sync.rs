@@ -14,14 +14,14 @@ pub(super) async fn run(flags: &Flags, options: &SyncOptions) -> Result<(), Bato
     let progress = Progress::default();
     let work = async {
         let mut output = Output::open(&flags.file, Format::C1z, options.run_type())?;
-        let counts = export::sync(job.access(), options, &mut output, &progress).await?;
+        let counts = export::sync(job.governance(), options, &mut output, &progress).await?;
         progress.begin(Stage::Writing);
         output.finish().await?;
         Ok::<_, ExportError>(counts)
     };
     let done = job.until_interrupted(&progress, work).await?;
     let counts = done.map_err(|error| BatonError::of_export(error, job.has_max_wait()))?;
-    let requests = progress.status(job.access()).requests;
+    let requests = progress.status(job.governance()).requests;
     tracing::info!(
         path = %flags.file.display(),
         users = counts.users,

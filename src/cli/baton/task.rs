@@ -61,7 +61,6 @@ impl Task {
             }
         };
         let service = &flags.service;
-        service.platform.task_concurrency()?;
         let has_secret = service.client_secret().is_some() || service.platform.has_secret_file();
         match (service.platform.has_client_id(), has_secret, one_shot) {
             (true, true, None) => {
@@ -144,7 +143,8 @@ mod tests {
     const TEAM: &str = "0198c6f0-0000-7000-8000-000000000001";
 
     fn task(arguments: &[&str]) -> Result<Task, String> {
-        let flags = Flags::try_parse_from([&["baton-buildkite"], arguments].concat()).unwrap();
+        let flags = Flags::try_parse_from([&["baton-buildkite"], arguments].concat());
+        let flags = flags.map_err(|error| error.to_string().trim_start_matches("error: ").to_owned())?;
         Task::of(&flags).map_err(|error| error.to_string())
     }
 

@@ -1,4 +1,4 @@
-//! The output for scripts: the same data as JSON. Fields are only ever added; see `docs/check.md`.
+//! The output as JSON. Fields are only ever added; see `docs/check.md`.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::Findings;
+use super::CheckOutput;
 use crate::governance::health::{CheckResult, CredentialReport, Expiry};
 use crate::governance::rate_limit::BucketState;
 
@@ -51,30 +51,30 @@ struct RateLimit {
     resets_in_seconds: Option<u64>,
 }
 
-pub(super) fn write(findings: &Findings, out: &mut impl Write) -> io::Result<()> {
-    let report = &findings.report;
+pub(super) fn write(output: &CheckOutput, out: &mut impl Write) -> io::Result<()> {
+    let report = &output.report;
     let document = Document {
         overall: report.overall.as_str(),
         organization: &report.organization,
-        provisioning: findings.provisioning,
+        provisioning: output.provisioning,
         checks: report.checks.iter().map(check).collect(),
         credential: report.credential.as_ref().map(credential),
-        rate_limits: findings.budget.buckets.iter().map(rate_limit).collect(),
+        rate_limits: output.budget.buckets.iter().map(rate_limit).collect(),
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
 }
 
-fn check(verdict: &CheckResult) -> Check<'_> {
+fn check(result: &CheckResult) -> Check<'_> {
     Check {
-        id: verdict.check.id,
-        scope: verdict.check.scope,
-        state: verdict.state.as_str(),
-        summary: &verdict.summary,
-        remedy: &verdict.remedy,
-        hints: &verdict.hints,
-        checked_at: verdict.checked_at,
-        latency_ms: verdict
+        id: result.check.id,
+        scope: result.check.scope,
+        state: result.state.as_str(),
+        summary: &result.summary,
+        remedy: &result.remedy,
+        hints: &result.hints,
+        checked_at: result.checked_at,
+        latency_ms: result
             .latency
             .and_then(|latency| u64::try_from(latency.as_millis()).ok()),
     }

@@ -1,4 +1,4 @@
-//! `check`: prints scope health for an operator or for a script.
+//! `check`: scope health, printed for an operator or for a script.
 
 mod json;
 mod table;
@@ -17,81 +17,81 @@ use crate::governance::health::Report;
 use crate::governance::rate_limit::BudgetState;
 use crate::providers::buildkite::{Client, govern};
 
-/// The timeout of the whole check. The command ends within 15 s in every case; this leaves time to print.
-const WHOLE: Duration = Duration::from_secs(14);
+/// The command ends within 15 s in any case; this leaves time to print.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(14);
 
-/// The timeout of the probes: shorter, so that the report says which of them had no response.
-const PATIENCE: Duration = Duration::from_secs(13);
+/// Timeout of the probes: shorter, so that an unanswered probe is reported as such.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(13);
 
-/// The timeout of one attempt, and for how long a failure is retried: short, because an operator waits.
-const ATTEMPT: Duration = Duration::from_secs(5);
-const RETRY: Duration = Duration::from_secs(3);
+/// Timeout of one attempt, and how long transient failures are retried: short, because an operator waits for the result.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+const RETRY_FOR: Duration = Duration::from_secs(3);
 
-/// What `check` can be told.
+/// The arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// How the result is printed
+    /// Format of the result
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// For people
+    /// A table for a terminal
     Table,
-    /// For scripts: the same data, and stable
+    /// The same data as JSON, in a stable form
     Json,
 }
 
-/// What is printed.
-struct Findings {
+/// The data that is printed.
+struct CheckOutput {
     report: Report,
     budget: BudgetState,
     provisioning: bool,
     now: Timestamp,
 }
 
-/// Checks everything once and prints it.
+/// Runs every check once and prints the results.
 pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     let settings = Settings::read(&args.connection, |name| std::env::var(name).ok())?;
     let mut options = settings.client;
-    options.attempt_timeout = options.attempt_timeout.min(ATTEMPT);
-    options.retry_for = options.retry_for.min(RETRY);
-    options.budget.max_wait = options.budget.max_wait.min(RETRY);
-    let mut access = settings.access;
-    access.health.probe_timeout = PATIENCE;
-    let provisioning = access.provisioning;
+    options.attempt_timeout = options.attempt_timeout.min(ATTEMPT_TIMEOUT);
+    options.retry_for = options.retry_for.min(RETRY_FOR);
+    options.budget.max_wait = options.budget.max_wait.min(RETRY_FOR);
+    let mut governance = settings.governance;
+    governance.health.probe_timeout = PROBE_TIMEOUT;
+    let provisioning = governance.provisioning;
     let client = Client::with_credential(settings.origin, settings.organization, settings.credential, options)
         .map_err(|error| CommandError::Failed(error.to_string()))?;
-    let access = Arc::new(govern(Arc::new(client), access));
-    let report = access
+    let governance = Arc::new(govern(Arc::new(client), governance));
+    let report = governance
         .health()
-        .check(Duration::ZERO, Some(Instant::now() + WHOLE))
+        .check(Duration::ZERO, Some(Instant::now() + TOTAL_TIMEOUT))
         .await;
-    let findings = Findings {
+    let output = CheckOutput {
         report,
-        budget: access.budget(),
+        budget: governance.budget(),
         provisioning,
         now: Timestamp::now(),
     };
-    print(&findings, args.format)
+    print(&output, args.format)
         .map_err(|error| CommandError::Failed(format!("the result cannot be printed: {error}")))?;
-    if findings.report.overall.is_operational() {
+    if output.report.overall.is_operational() {
         Ok(())
     } else {
         Err(CommandError::Unhealthy)
     }
 }
 
-fn print(findings: &Findings, format: Format) -> io::Result<()> {
+fn print(output: &CheckOutput, format: Format) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match format {
-        Format::Json => json::write(findings, &mut out),
+        Format::Json => json::write(output, &mut out),
         Format::Table => {
             let coloured = is_coloured(out.is_terminal(), std::env::var_os("NO_COLOR").as_deref());
-            table::write(findings, coloured, &mut out)
+            table::write(output, coloured, &mut out)
         }
     }?;
     out.flush()
@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn the_promised_fifteen_seconds_leave_time_to_print() {
-        assert!(PATIENCE < WHOLE && WHOLE < Duration::from_secs(15));
-        assert!(ATTEMPT < PATIENCE && RETRY < PATIENCE);
+        assert!(PROBE_TIMEOUT < TOTAL_TIMEOUT && TOTAL_TIMEOUT < Duration::from_secs(15));
+        assert!(ATTEMPT_TIMEOUT < PROBE_TIMEOUT && RETRY_FOR < PROBE_TIMEOUT);
     }
 
     #[rstest]
@@ -120,7 +120,7 @@ mod tests {
     #[case(true, Some("1"), false)]
     #[case(true, Some("0"), false)]
     #[case(false, None, false)]
-    fn colours_are_for_terminals_that_want_them(
+    fn colours_are_for_terminals_without_no_color(
         #[case] is_terminal: bool,
         #[case] no_color: Option<&str>,
         #[case] coloured: bool,

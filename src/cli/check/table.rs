@@ -1,4 +1,4 @@
-//! The output for people: the checks, the token, the remaining rate limits, and what to do, step by step.
+//! The output as a table: the checks, the token and its owner, the remaining rate limits, and the steps to take.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::Findings;
+use super::CheckOutput;
 use crate::governance::health::{CheckResult, CredentialReport, Expiry, Report, State, format_minute};
 use crate::governance::rate_limit::{Bucket, BudgetState};
 
-pub(super) fn write(findings: &Findings, coloured: bool, out: &mut impl Write) -> io::Result<()> {
-    let Findings {
+pub(super) fn write(output: &CheckOutput, coloured: bool, out: &mut impl Write) -> io::Result<()> {
+    let CheckOutput {
         report,
         budget,
         provisioning,
         now,
-    } = findings;
-    for verdict in &report.checks {
-        row(verdict, coloured, out)?;
+    } = output;
+    for result in &report.checks {
+        row(result, coloured, out)?;
     }
     writeln!(out)?;
     credential(report, *now, out)?;
@@ -35,17 +35,17 @@ pub(super) fn write(findings: &Findings, coloured: bool, out: &mut impl Write) -
     steps(report, out)
 }
 
-fn row(verdict: &CheckResult, coloured: bool, out: &mut impl Write) -> io::Result<()> {
-    let check = verdict.check;
+fn row(result: &CheckResult, coloured: bool, out: &mut impl Write) -> io::Result<()> {
+    let check = result.check;
     let scope = check.scope.unwrap_or("-");
-    let (mark, colour) = mark(verdict.state);
+    let (mark, colour) = mark(result.state);
     let mark = if coloured {
         format!("\u{1b}[{colour}m{mark}\u{1b}[0m")
     } else {
         mark.to_owned()
     };
-    let summary = &verdict.summary;
-    let without = if verdict.state == State::Unhealthy {
+    let summary = &result.summary;
+    let without = if result.state == State::Unhealthy {
         format!(" (so {})", check.impact)
     } else {
         String::new()
@@ -53,7 +53,7 @@ fn row(verdict: &CheckResult, coloured: bool, out: &mut impl Write) -> io::Resul
     writeln!(out, "{mark} {:<28} {scope:<19} {summary}{without}", check.id)
 }
 
-/// The mark of a state, and the ANSI code of its colour.
+/// The mark and its ANSI colour code.
 fn mark(state: State) -> (&'static str, u8) {
     match state {
         State::Healthy => ("✓", 32),
@@ -67,7 +67,7 @@ fn mark(state: State) -> (&'static str, u8) {
 fn credential(report: &Report, now: Timestamp, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "organization   {}", report.organization)?;
     let Some(credential) = &report.credential else {
-        return writeln!(out, "token          nothing is known of it");
+        return writeln!(out, "token          unknown");
     };
     let CredentialReport {
         owner_name,
@@ -123,10 +123,10 @@ fn windows(budget: &BudgetState, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn steps(report: &Report, out: &mut impl Write) -> io::Result<()> {
-    let remedies: Vec<&str> = report.checks.iter().map(|verdict| verdict.remedy.as_str()).collect();
+    let remedies: Vec<&str> = report.checks.iter().map(|result| result.remedy.as_str()).collect();
     let mut steps: Vec<&str> = Vec::new();
     for remedy in remedies.iter().copied().filter(|remedy| !remedy.is_empty()) {
-        // Leave out a remedy that is the beginning of another.
+        // A remedy that is the beginning of another is part of that one.
         let is_part = remedies
             .iter()
             .any(|other| *other != remedy && other.starts_with(remedy));

@@ -1,5 +1,5 @@
-//! Rows as a table, as CSV or as JSON. They are kept until all of them are known: a list that is cut short by trouble would be
-//! taken for a whole one.
+//! Rows as a table, as CSV or as JSON. They are kept until all of them are known, because a list that an error cuts short would look
+//! complete.
 
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -11,7 +11,7 @@ use tempfile::SpooledTempFile;
 use super::Layout;
 use crate::export::{Cells, ExportError};
 
-/// What is kept in memory; the rest is kept in a file without a name.
+/// Bytes that are kept in memory; more are kept in an unnamed file.
 const IN_MEMORY: usize = 1 << 20;
 
 pub(super) struct Printer {
@@ -61,7 +61,7 @@ impl Printer {
         })
     }
 
-    /// Prints everything. A reader that goes away early has seen enough.
+    /// Prints everything. A closed pipe is not an error: its reader has seen enough.
     pub(super) fn end(self) -> io::Result<()> {
         let mut out = io::stdout().lock();
         let printed = match self.rows {

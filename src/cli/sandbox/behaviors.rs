@@ -1,4 +1,4 @@
-//! One option for each of the sandbox's behaviors.
+//! One flag for each behavior of the sandbox that can be chosen.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -8,7 +8,7 @@ use crate::sandbox::{
     TeamsDisabled, WriteLag,
 };
 
-/// Behavior that Buildkite's documentation leaves open.
+/// The behaviors that Buildkite's documentation leaves open.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Behavior that the documentation leaves open")]
 pub struct BehaviorArgs {
@@ -22,48 +22,48 @@ pub struct BehaviorArgs {
     #[arg(long, default_value_t, value_parser = choices::<Paging>())]
     pub organization_member_paging: Paging,
     /// Maximum number of rows on a page
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    #[arg(long, default_value_t = Behaviors::default().per_page_cap, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub per_page_cap: u32,
-    /// When lists have `Link` headers, and what these say
+    /// Which lists carry `Link` headers, and which headers
     #[arg(long, default_value_t, value_parser = choices::<Link>())]
     pub link: Link,
     /// The order of lists
     #[arg(long, default_value_t, value_parser = choices::<Order>())]
     pub order: Order,
-    /// Adding a user who is already in the team
+    /// Response to adding a user who is in the team
     #[arg(long, default_value_t, value_parser = choices::<PostExisting>())]
     pub post_existing: PostExisting,
-    /// Adding a user who is not in the organization
+    /// Response to adding a user who is not in the organization
     #[arg(long, default_value_t, value_parser = choices::<PostOutsider>())]
     pub post_outsider: PostOutsider,
-    /// Removing a user who is not in the team
+    /// Response to removing a user who is not in the team
     #[arg(long, default_value_t, value_parser = choices::<DeleteAbsent>())]
     pub delete_absent: DeleteAbsent,
-    /// Changing a user who is not in the team
+    /// Response to changing a user who is not in the team
     #[arg(long, default_value_t, value_parser = choices::<PatchAbsent>())]
     pub patch_absent: PatchAbsent,
-    /// Removing or demoting the only maintainer
+    /// Response to removing or demoting the only maintainer
     #[arg(long, default_value_t, value_parser = choices::<LastMaintainer>())]
     pub last_maintainer: LastMaintainer,
-    /// The body of a write's response
+    /// Body of the response to a write
     #[arg(long, default_value_t, value_parser = choices::<Echo>())]
     pub echo: Echo,
-    /// Whether organization members have a role field
+    /// Whether organization members show their role
     #[arg(long, default_value_t, value_parser = choices::<MemberRoleField>())]
     pub member_role_field: MemberRoleField,
-    /// Whether teams are disabled, and how that shows
+    /// Whether teams are disabled, and what that looks like
     #[arg(long, default_value_t, value_parser = choices::<TeamsDisabled>())]
     pub teams_disabled: TeamsDisabled,
-    /// Whether requests outside the organization count against its limit and have its headers
+    /// Whether requests outside the organization count against it and carry its headers
     #[arg(long, default_value_t, value_parser = choices::<OrganizationHeaders>())]
     pub organization_headers: OrganizationHeaders,
-    /// Rounding of the seconds until a reset
+    /// How the seconds until a reset are rounded
     #[arg(long, default_value_t, value_parser = choices::<ResetRounding>())]
     pub reset_rounding: ResetRounding,
-    /// Format of a token's expiry
+    /// How a token's expiry is written
     #[arg(long, default_value_t, value_parser = choices::<ExpiresAt>())]
     pub expires_at: ExpiresAt,
-    /// Which tokens may read `rate_limit`
+    /// Which permission `rate_limit` needs
     #[arg(long, default_value_t, value_parser = choices::<RateLimitAccess>())]
     pub rate_limit_access: RateLimitAccess,
     /// How long writes stay hidden from reads: none, a number such as 2-reads, a time such as 500ms
@@ -72,7 +72,7 @@ pub struct BehaviorArgs {
 }
 
 impl BehaviorArgs {
-    /// The sandbox behaviors for these arguments.
+    /// The behavior that these arguments select.
     #[must_use]
     pub fn behaviors(&self) -> Behaviors {
         Behaviors {
@@ -99,7 +99,7 @@ impl BehaviorArgs {
     }
 }
 
-/// Parses a behavior's choices by name, so that the help lists them.
+/// Parses a behavior by its name, so that the help lists the names.
 fn choices<H: Behavior>() -> impl TypedValueParser<Value = H> {
     PossibleValuesParser::new(H::NAMES).try_map(|name| name.parse::<H>())
 }

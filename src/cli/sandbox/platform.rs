@@ -1,28 +1,32 @@
-//! `sandbox --platform`: the access platform's stand-in beside Buildkite's, and what it is told on the command line.
+//! `sandbox --platform`: the access platform's stand-in beside Buildkite's, and its arguments.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use crate::proto::c1::connector::v2::{Entitlement, Grant, Resource, ResourceId};
 use crate::proto::c1::connectorapi::baton::v1::task::{GrantTask, HelloTask, RevokeTask, SyncFullTask, TaskType};
 use crate::sandbox::platform::{Fault, Platform, PlatformOptions, kind_name};
 
-/// What the platform can be told.
+/// The arguments of the platform.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PlatformArgs {
     /// Also run a stand-in of an access platform, which `service` can work for
     #[arg(long)]
     pub platform: bool,
     /// Address of the platform; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS", requires = "platform")]
+    #[arg(
+        long,
+        default_value_t = PlatformOptions::default().listen,
+        value_name = "ADDRESS",
+        requires = "platform"
+    )]
     pub platform_listen: SocketAddr,
     /// Where the platform keeps its files while it runs
     #[arg(long, value_name = "PATH", requires = "platform")]
     pub platform_directory: Option<PathBuf>,
-    /// A task to hand out: sync, hello, grant=TEAM:ROLE:USER or revoke=TEAM:ROLE:USER, with ids. May be given several times
+    /// A task for the connector: sync, hello, grant=TEAM:ROLE:USER or revoke=TEAM:ROLE:USER, with ids. May be repeated
     #[arg(
         long = "platform-task",
         default_value = "sync",
@@ -30,14 +34,18 @@ pub struct PlatformArgs {
         requires = "platform"
     )]
     pub platform_tasks: Vec<PlatformTask>,
-    /// Something that goes wrong at the platform: `METHOD:KIND[=VALUE][:after=N][:times=N]`, such as
-    /// get-task:status=unavailable:times=3, upload:close, heartbeat:cancel, get-task:twice or any:delay=200ms. May be given
-    /// several times
+    /// A fault of the platform: `METHOD:KIND[=VALUE][:after=N][:times=N]`, such as get-task:status=unavailable:times=3,
+    /// upload:close, heartbeat:cancel, get-task:twice or any:delay=200ms. May be repeated
     #[arg(long = "platform-fault", value_name = "SPEC", requires = "platform")]
     pub platform_faults: Vec<Fault>,
-    /// How long the platform's access tokens are good for
-    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration, value_name = "TIME", requires = "platform")]
-    pub platform_token_life: Duration,
+    /// How long the platform's access tokens are valid
+    #[arg(
+        long,
+        default_value_t = PlatformOptions::default().token_life.into(),
+        value_name = "TIME",
+        requires = "platform"
+    )]
+    pub platform_token_life: humantime::Duration,
 }
 
 /// A task as it is written on the command line.
@@ -118,7 +126,7 @@ impl PlatformArgs {
         }
         let options = PlatformOptions {
             listen: self.platform_listen,
-            token_life: self.platform_token_life,
+            token_life: self.platform_token_life.into(),
             faults: self.platform_faults.clone(),
             ..PlatformOptions::default()
         };

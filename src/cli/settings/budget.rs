@@ -1,67 +1,81 @@
 //! How the request budget is spent.
 
 use std::num::NonZeroU32;
+use std::str::FromStr;
 
-use super::{SettingError, duration};
-use crate::providers::buildkite::budget::BudgetOptions;
+use super::value::{PositiveDuration, parsed_by};
+use crate::providers::buildkite::budget::{BudgetOptions, DEFAULT_RESERVE, MAX_DEFAULT_RESERVE, MIN_DEFAULT_RESERVE};
 
 /// The flags.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct BudgetArgs {
-    /// Longest wait for a rate limit. A server waits 45s where this is not given (a grant or revoke up to a whole window and a
-    /// margin), a job that ends for as long as it takes
-    #[arg(long, env = "BUILDKITE_CONNECTOR_MAX_WAIT", value_name = "TIME")]
-    max_wait: Option<String>,
-    /// Percent of each window that syncs leave to grants and revokes [default: 10 and at least 15 requests, but no more
-    /// than 30 percent]
-    #[arg(long, env = "BUILDKITE_CONNECTOR_WRITE_RESERVE", value_name = "PERCENT")]
-    write_reserve: Option<String>,
-    /// Spend no more than this, whatever Buildkite would allow
-    #[arg(long, env = "BUILDKITE_CONNECTOR_MAX_REQUESTS_PER_MINUTE", value_name = "N")]
-    max_requests_per_minute: Option<String>,
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_MAX_WAIT",
+        value_name = "TIME",
+        help = max_wait_help(),
+        value_parser = parsed_by(PositiveDuration::from_str)
+    )]
+    max_wait: Option<PositiveDuration>,
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_WRITE_RESERVE",
+        value_name = "PERCENT",
+        help = write_reserve_help(),
+        value_parser = parsed_by(percent)
+    )]
+    write_reserve: Option<u8>,
+    /// Requests per minute that are never exceeded, even if Buildkite allows more
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_MAX_REQUESTS_PER_MINUTE",
+        value_name = "N",
+        value_parser = parsed_by(positive)
+    )]
+    max_requests_per_minute: Option<NonZeroU32>,
+}
+
+fn max_wait_help() -> String {
+    let max_wait = PositiveDuration(BudgetOptions::default().max_wait);
+    format!(
+        "Longest wait for a rate limit. If it is not set, a grant or revoke may wait for a whole window and a margin \
+         [default: {max_wait}; none for jobs and `service`]"
+    )
+}
+
+fn write_reserve_help() -> String {
+    format!(
+        "Share of each window, in percent, that syncs leave to grants and revokes [default: {DEFAULT_RESERVE} % and at \
+         least {MIN_DEFAULT_RESERVE} requests, but no more than {MAX_DEFAULT_RESERVE} %]"
+    )
+}
+
+fn percent(text: &str) -> Result<u8, &'static str> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    number
+        .filter(|percent| *percent < 100)
+        .ok_or("give a percentage from 0 to 99, such as `10`, or leave it out")
+}
+
+fn positive(text: &str) -> Result<NonZeroU32, &'static str> {
+    text.parse()
+        .map_err(|_| "give a whole number of at least 1, or leave it out")
 }
 
 impl BudgetArgs {
-    pub(super) fn read(&self) -> Result<BudgetOptions, SettingError> {
-        let percent = |text: &str| text.trim_end_matches('%').parse().ok().filter(|percent| *percent < 100);
-        let given = self.write_reserve.as_deref().filter(|text| !text.is_empty());
-        let reserve = given
-            .map(|text| {
-                percent(text).ok_or_else(|| {
-                    let variable = "BUILDKITE_CONNECTOR_WRITE_RESERVE";
-                    SettingError::new(
-                        "--write-reserve",
-                        variable,
-                        "give a percentage from 0 to 99, such as `10`, or leave it out",
-                    )
-                })
-            })
-            .transpose()?;
-        let given = self.max_requests_per_minute.as_deref().filter(|text| !text.is_empty());
-        let limit = given.map(str::parse::<NonZeroU32>).transpose().map_err(|_| {
-            let variable = "BUILDKITE_CONNECTOR_MAX_REQUESTS_PER_MINUTE";
-            SettingError::new(
-                "--max-requests-per-minute",
-                variable,
-                "give a whole number of at least 1, or leave it out",
-            )
-        })?;
-        let unless_given = BudgetOptions::default();
-        let max_wait = match self.max_wait() {
-            Some(given) => duration("--max-wait", "BUILDKITE_CONNECTOR_MAX_WAIT", given)?,
-            None => unless_given.max_wait,
-        };
-        Ok(BudgetOptions {
-            max_wait,
-            reserve,
-            max_requests_per_minute: limit,
-            ..unless_given
-        })
+    pub(super) fn options(&self) -> BudgetOptions {
+        let defaults = BudgetOptions::default();
+        BudgetOptions {
+            max_wait: self.max_wait.map_or(defaults.max_wait, |max_wait| max_wait.0),
+            reserve: self.write_reserve,
+            max_requests_per_minute: self.max_requests_per_minute,
+            ..defaults
+        }
     }
 
-    /// The longest wait, where one was given.
-    pub(super) fn max_wait(&self) -> Option<&str> {
-        self.max_wait.as_deref().filter(|given| !given.is_empty())
+    /// Whether `--max-wait` is set.
+    pub(super) fn has_max_wait(&self) -> bool {
+        self.max_wait.is_some()
     }
 }
 
@@ -69,32 +83,33 @@ impl BudgetArgs {
 mod tests {
     use rstest::rstest;
 
+    use super::super::value::parse;
     use super::*;
 
     #[test]
-    fn defaults_are_the_designs() {
-        assert_eq!(BudgetArgs::default().read(), Ok(BudgetOptions::default()));
+    fn without_flags_the_options_are_the_defaults() {
+        assert_eq!(parse::<BudgetArgs>(&[]).unwrap().options(), BudgetOptions::default());
     }
 
     #[rstest]
-    #[case("20", Some(20))]
-    #[case("20%", Some(20))]
-    #[case("0", Some(0))]
-    #[case("", None)]
-    fn a_share_that_is_given_is_taken_as_given(#[case] given: &str, #[case] reserve: Option<u8>) {
-        let args = BudgetArgs {
-            write_reserve: Some(given.to_owned()),
-            ..BudgetArgs::default()
-        };
-        assert_eq!(args.read().unwrap().reserve, reserve);
+    #[case("20", 20)]
+    #[case("20%", 20)]
+    #[case("0", 0)]
+    fn a_reserve_that_is_set_is_used_as_given(#[case] text: &str, #[case] reserve: u8) {
+        let args: BudgetArgs = parse(&["--write-reserve", text]).unwrap();
+        assert_eq!(args.options().reserve, Some(reserve));
     }
 
     #[rstest]
-    #[case(BudgetArgs { max_wait: Some("soon".into()), ..BudgetArgs::default() }, "--max-wait")]
-    #[case(BudgetArgs { write_reserve: Some("100".into()), ..BudgetArgs::default() }, "--write-reserve")]
-    #[case(BudgetArgs { write_reserve: Some("-1".into()), ..BudgetArgs::default() }, "--write-reserve")]
-    #[case(BudgetArgs { max_requests_per_minute: Some("0".into()), ..BudgetArgs::default() }, "--max-requests-per-minute")]
-    fn each_refusal_names_its_flag(#[case] args: BudgetArgs, #[case] flag: &str) {
-        assert!(args.read().unwrap_err().to_string().starts_with(flag));
+    #[case("--max-wait=soon")]
+    #[case("--max-wait=0s")]
+    #[case("--write-reserve=100")]
+    #[case("--write-reserve=-1")]
+    #[case("--write-reserve=")]
+    #[case("--max-requests-per-minute=0")]
+    fn each_rejection_names_its_flag(#[case] argument: &str) {
+        let error = parse::<BudgetArgs>(&[argument]).unwrap_err().to_string();
+        let flag = argument.split('=').next().unwrap();
+        assert!(error.starts_with(&format!("error: {flag}: give")), "{error}");
     }
 }

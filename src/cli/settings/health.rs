@@ -1,69 +1,54 @@
-//! How scope health is kept.
+//! How often health is checked, and how old its results may be.
 
+use std::str::FromStr;
 use std::time::Duration;
 
-use super::{SettingError, duration};
+use super::value::{PositiveDuration, parsed_by};
 use crate::governance::health::HealthSettings;
 
 /// The flags.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct HealthArgs {
-    /// How old an answer about health may be
+    /// Maximum age of a health check's result
     #[arg(
         long,
         env = "BUILDKITE_CONNECTOR_HEALTH_MAX_AGE",
         value_name = "TIME",
-        default_value = "1m"
+        default_value_t = PositiveDuration(HealthSettings::default().max_age),
+        value_parser = parsed_by(PositiveDuration::from_str)
     )]
-    health_max_age: String,
-    /// How often health is checked where nothing else has
+    health_max_age: PositiveDuration,
+    /// How often `serve` and `service` check health when no call has
     #[arg(
         long,
         env = "BUILDKITE_CONNECTOR_HEALTH_INTERVAL",
         value_name = "TIME",
-        default_value = "5m"
+        default_value = "5m",
+        value_parser = parsed_by(PositiveDuration::from_str)
     )]
-    health_interval: String,
-    /// How long before its end a token's expiry is warned of
+    health_interval: PositiveDuration,
+    /// How long before its expiry a token is reported as DEGRADED
     #[arg(
         long,
         env = "BUILDKITE_CONNECTOR_TOKEN_EXPIRY_WARNING",
         value_name = "TIME",
-        default_value = "7d"
+        default_value_t = PositiveDuration(HealthSettings::default().expiry_warning),
+        value_parser = parsed_by(PositiveDuration::from_str)
     )]
-    token_expiry_warning: String,
-}
-
-impl Default for HealthArgs {
-    fn default() -> Self {
-        Self {
-            health_max_age: "1m".to_owned(),
-            health_interval: "5m".to_owned(),
-            token_expiry_warning: "7d".to_owned(),
-        }
-    }
+    token_expiry_warning: PositiveDuration,
 }
 
 impl HealthArgs {
-    pub(super) fn read(&self) -> Result<HealthSettings, SettingError> {
-        let warning = "BUILDKITE_CONNECTOR_TOKEN_EXPIRY_WARNING";
-        Ok(HealthSettings {
-            max_age: duration(
-                "--health-max-age",
-                "BUILDKITE_CONNECTOR_HEALTH_MAX_AGE",
-                &self.health_max_age,
-            )?,
-            expiry_warning: duration("--token-expiry-warning", warning, &self.token_expiry_warning)?,
+    pub(super) fn settings(&self) -> HealthSettings {
+        HealthSettings {
+            max_age: self.health_max_age.0,
+            expiry_warning: self.token_expiry_warning.0,
             ..HealthSettings::default()
-        })
+        }
     }
 
-    /// Between two checks that nothing else asked for.
-    pub(crate) fn interval(&self) -> Result<Duration, SettingError> {
-        duration(
-            "--health-interval",
-            "BUILDKITE_CONNECTOR_HEALTH_INTERVAL",
-            &self.health_interval,
-        )
+    /// The interval of periodic checks.
+    pub(crate) fn interval(&self) -> Duration {
+        self.health_interval.0
     }
 }

@@ -1,22 +1,16 @@
-//! Where the connector listens, what protects the listener, and who may call.
+//! Where the connector listens, how the listener is protected, and which callers it accepts.
 
 use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::str::FromStr;
 
-use super::{SettingError, duration, switch};
+use super::value::{PathParser, PositiveDuration, parse_bool, parsed_by};
+use super::{SettingError, name};
 use crate::grpc::server::{Callers, Limits, ListenAddress, ServerOptions, TlsFiles, TlsPart};
 
-const LISTEN: [&str; 2] = ["--listen", "BUILDKITE_CONNECTOR_LISTEN"];
-const METRICS: [&str; 2] = ["--metrics-listen", "BUILDKITE_CONNECTOR_METRICS_LISTEN"];
-const CERTIFICATE: [&str; 2] = ["--tls-cert", "BUILDKITE_CONNECTOR_TLS_CERT"];
-const KEY: [&str; 2] = ["--tls-key", "BUILDKITE_CONNECTOR_TLS_KEY"];
-const CLIENT_CA: [&str; 2] = ["--tls-client-ca", "BUILDKITE_CONNECTOR_TLS_CLIENT_CA"];
-const CALLERS: [&str; 2] = ["--callers", "BUILDKITE_CONNECTOR_CALLERS"];
-
-/// The highest rate that can be asked for: above what one process answers, and far from where the limiter's clock ends.
-const MOST_CALLS: u32 = 1_000_000;
+/// The highest limit of `--calls-per-second`: more than one process can serve, and far below the range of the limiter's clock.
+const MAX_CALLS_PER_SECOND: u32 = 1_000_000;
 
 /// The flags.
 #[derive(Debug, Clone, clap::Args)]
@@ -27,22 +21,43 @@ pub(crate) struct ListenerArgs {
         long,
         env = "BUILDKITE_CONNECTOR_LISTEN",
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:50051"
+        default_value = "127.0.0.1:50051",
+        value_parser = parsed_by(ListenAddress::from_str)
     )]
-    listen: String,
-    /// Where monitors read /metrics, /livez and /readyz, over plain HTTP: an address (port 0 takes a free one) or unix:PATH
-    #[arg(long, env = "BUILDKITE_CONNECTOR_METRICS_LISTEN", value_name = "ADDRESS")]
-    metrics_listen: Option<String>,
-    /// The server's certificate chain, PEM; read again when it changes
-    #[arg(long, env = "BUILDKITE_CONNECTOR_TLS_CERT", value_name = "PATH")]
+    listen: ListenAddress,
+    /// Where to serve /metrics, /livez and /readyz over plain HTTP: an address (port 0 takes a free one) or unix:PATH
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_METRICS_LISTEN",
+        value_name = "ADDRESS",
+        value_parser = parsed_by(ListenAddress::from_str)
+    )]
+    metrics_listen: Option<ListenAddress>,
+    /// The server's certificate chain, PEM; reloaded when it changes
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_TLS_CERT",
+        value_name = "PATH",
+        value_parser = PathParser
+    )]
     tls_cert: Option<PathBuf>,
     /// The certificate's private key, PEM
-    #[arg(long, env = "BUILDKITE_CONNECTOR_TLS_KEY", value_name = "PATH")]
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_TLS_KEY",
+        value_name = "PATH",
+        value_parser = PathParser
+    )]
     tls_key: Option<PathBuf>,
-    /// Require a client certificate of this CA, PEM
-    #[arg(long, env = "BUILDKITE_CONNECTOR_TLS_CLIENT_CA", value_name = "PATH")]
+    /// Require client certificates issued by this CA, PEM
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_TLS_CLIENT_CA",
+        value_name = "PATH",
+        value_parser = PathParser
+    )]
     tls_client_ca: Option<PathBuf>,
-    /// Listen where others can reach it, without TLS: whoever is on the way reads and changes what is said
+    /// Allow a non-loopback listener without TLS (traffic can be read and modified in transit)
     #[arg(
         long,
         env = "BUILDKITE_CONNECTOR_INSECURE_LISTEN",
@@ -50,175 +65,167 @@ pub(crate) struct ListenerArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true
+        default_value_t = false,
+        hide_default_value = true,
+        action = clap::ArgAction::Set,
+        value_parser = parsed_by(parse_bool)
     )]
-    insecure_listen: String,
-    /// Who may call, as TOML; read again when it changes
-    #[arg(long, env = "BUILDKITE_CONNECTOR_CALLERS", value_name = "PATH")]
+    insecure_listen: bool,
+    /// A TOML file that lists the callers and their roles; reloaded when it changes
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_CALLERS",
+        value_name = "PATH",
+        value_parser = PathParser
+    )]
     callers: Option<PathBuf>,
-    /// How long calls under way may take to finish at the end
-    #[arg(long, env = "BUILDKITE_CONNECTOR_DRAIN", value_name = "TIME", default_value = "20s")]
-    drain: String,
-    /// Calls per second that one caller may make, five times as many at once; 0 for no limit
+    /// Time for calls in progress to finish at shutdown
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_DRAIN",
+        value_name = "TIME",
+        default_value_t = PositiveDuration(ServerOptions::default().drain),
+        value_parser = parsed_by(PositiveDuration::from_str)
+    )]
+    drain: PositiveDuration,
+    /// Calls per second of one caller, with bursts of five times as many; 0 for no limit
     #[arg(
         long,
         env = "BUILDKITE_CONNECTOR_CALLS_PER_SECOND",
         value_name = "N",
-        default_value = "10000"
+        default_value_t = ServerOptions::default().calls_per_second.map_or(0, NonZeroU32::get),
+        value_parser = parsed_by(calls_per_second)
     )]
-    calls_per_second: String,
-}
-
-impl Default for ListenerArgs {
-    fn default() -> Self {
-        Self {
-            listen: "127.0.0.1:50051".to_owned(),
-            metrics_listen: None,
-            tls_cert: None,
-            tls_key: None,
-            tls_client_ca: None,
-            insecure_listen: "false".to_owned(),
-            callers: None,
-            drain: "20s".to_owned(),
-            calls_per_second: "10000".to_owned(),
-        }
-    }
+    calls_per_second: u32,
 }
 
 impl ListenerArgs {
-    /// The address to listen on, where what protects it suffices for whoever can reach it.
+    /// The address to listen on.
+    ///
+    /// # Errors
+    /// When other machines can reach the address and its protection does not suffice: TLS in any case, and callers if
+    /// `provisioning` is on.
     pub(crate) fn address(&self, provisioning: bool) -> Result<ListenAddress, SettingError> {
-        let insecure = self.insecure()?;
-        let [flag, variable] = LISTEN;
-        let address: ListenAddress = self
-            .listen
-            .parse()
-            .map_err(|error| SettingError::new(flag, variable, error))?;
-        if !address.is_remote() {
-            return Ok(address);
+        let address = &self.listen;
+        if address.is_remote() && self.tls_cert.is_none() && !self.insecure_listen {
+            return Err(listen_error(format!(
+                "{address} can be reached by others and there is no TLS: give --tls-cert and --tls-key, listen on loopback or unix:PATH, or give --insecure-listen"
+            )));
         }
-        if given(self.tls_cert.as_ref()).is_none() && !insecure {
-            let problem = format!(
-                "{address} can be reached by others and there is no TLS: give --tls-cert and --tls-key, listen on loopback or unix:PATH, or say --insecure-listen"
-            );
-            return Err(SettingError::new(flag, variable, problem));
+        if address.is_remote() && provisioning && self.callers.is_none() {
+            return Err(error(
+                "callers",
+                format!(
+                    "{address} can be reached by others and writes are on: list the callers in a callers file (`buildkite-connector caller` makes an entry)"
+                ),
+            ));
         }
-        if provisioning && given(self.callers.as_ref()).is_none() {
-            let [flag, variable] = CALLERS;
-            let problem = format!(
-                "{address} can be reached by others and writes are on: name who may call in a callers file (`buildkite-connector caller` makes an entry)"
-            );
-            return Err(SettingError::new(flag, variable, problem));
-        }
-        Ok(address)
+        Ok(address.clone())
     }
 
-    /// The address to listen on for monitors, if at all; `listen` is where callers are listened for.
+    /// The address of the listener for monitors, if there is one; `listen` is the address of the gRPC listener.
+    ///
+    /// # Errors
+    /// When both addresses conflict, or other machines can reach this one.
     pub(crate) fn metrics_address(&self, listen: &ListenAddress) -> Result<Option<ListenAddress>, SettingError> {
-        let Some(text) = self.metrics_listen.as_deref().filter(|text| !text.is_empty()) else {
+        let Some(address) = &self.metrics_listen else {
             return Ok(None);
         };
-        let address: ListenAddress = text.parse().map_err(metrics_problem)?;
         if address.conflicts_with(listen) {
-            let [flag, variable] = LISTEN;
-            let problem = format!("{listen} is where callers are listened for ({flag}, {variable}): give another");
-            return Err(metrics_problem(problem));
+            let setting = name::<Self>("listen");
+            return Err(metrics_listen_error(format!(
+                "{listen} is the address of the gRPC listener, {setting}: give another"
+            )));
         }
-        if address.is_remote() && !self.insecure()? {
-            let problem = format!(
-                "{address} can be reached by others and metrics are told without TLS: listen on loopback or unix:PATH, or say --insecure-listen"
-            );
-            return Err(metrics_problem(problem));
+        if address.is_remote() && !self.insecure_listen {
+            return Err(metrics_listen_error(format!(
+                "{address} can be reached by others and metrics are served without TLS: listen on loopback or unix:PATH, or give --insecure-listen"
+            )));
         }
-        Ok(Some(address))
+        Ok(Some(address.clone()))
     }
 
-    /// What protects the listener. Must be called within a runtime, since files are watched.
+    /// The server's options. Must be called within a runtime, because it starts to watch files.
+    ///
+    /// # Errors
+    /// When a file cannot be read or used.
     pub(crate) fn options(&self) -> Result<ServerOptions, SettingError> {
         let files = self.tls_files()?;
-        let certificates = files.as_ref().is_some_and(|files| files.client_ca.is_some());
-        let tls = files.map(TlsFiles::watch).transpose().map_err(|error| {
-            let [flag, variable] = match error.part() {
-                Some(TlsPart::Certificate) | None => CERTIFICATE,
-                Some(TlsPart::Key) => KEY,
-                Some(TlsPart::ClientCa) => CLIENT_CA,
+        let has_client_ca = files.as_ref().is_some_and(|files| files.client_ca.is_some());
+        let tls = files.map(TlsFiles::watch).transpose().map_err(|problem| {
+            let long = match problem.part() {
+                Some(TlsPart::Certificate) | None => "tls-cert",
+                Some(TlsPart::Key) => "tls-key",
+                Some(TlsPart::ClientCa) => "tls-client-ca",
             };
-            SettingError::new(flag, variable, error)
+            error(long, problem)
         })?;
-        let [flag, variable] = CALLERS;
-        let callers = given(self.callers.as_ref())
-            .map(|file| Callers::watch(file.clone(), certificates))
-            .transpose();
+        let callers = self.callers.clone().map(|file| Callers::watch(file, has_client_ca));
         Ok(ServerOptions {
             tls,
-            callers: callers.map_err(|error| SettingError::new(flag, variable, error))?,
+            callers: callers.transpose().map_err(|problem| error("callers", problem))?,
             host: None,
-            drain: self.drain()?,
-            calls_per_second: self.calls_per_second()?,
+            drain: self.drain.0,
+            calls_per_second: NonZeroU32::new(self.calls_per_second),
             limits: Limits::default(),
         })
     }
 
-    fn insecure(&self) -> Result<bool, SettingError> {
-        let variable = "BUILDKITE_CONNECTOR_INSECURE_LISTEN";
-        switch("--insecure-listen", variable, &self.insecure_listen)
-    }
-
     fn tls_files(&self) -> Result<Option<TlsFiles>, SettingError> {
-        let [flag, variable] = CERTIFICATE;
-        match (given(self.tls_cert.as_ref()), given(self.tls_key.as_ref())) {
-            (Some(certificate), Some(key)) => Ok(Some(TlsFiles {
+        match (&self.tls_cert, &self.tls_key, &self.tls_client_ca) {
+            (Some(certificate), Some(key), client_ca) => Ok(Some(TlsFiles {
                 certificate: certificate.clone(),
                 key: key.clone(),
-                client_ca: given(self.tls_client_ca.as_ref()).cloned(),
+                client_ca: client_ca.clone(),
             })),
-            (None, None) if given(self.tls_client_ca.as_ref()).is_none() => Ok(None),
-            _ => Err(SettingError::new(
-                flag,
-                variable,
-                "TLS needs both --tls-cert and --tls-key (BUILDKITE_CONNECTOR_TLS_KEY), with or without --tls-client-ca",
-            )),
+            (None, None, None) => Ok(None),
+            _ => {
+                let key = name::<Self>("tls-key");
+                let problem = format!("TLS needs both --tls-cert and {key}, with or without --tls-client-ca");
+                Err(error("tls-cert", problem))
+            }
         }
     }
-
-    /// The rate of one caller; none for no limit.
-    fn calls_per_second(&self) -> Result<Option<NonZeroU32>, SettingError> {
-        let calls: Option<u32> = self.calls_per_second.parse().ok().filter(|calls| *calls <= MOST_CALLS);
-        calls.map(NonZeroU32::new).ok_or_else(|| {
-            let variable = "BUILDKITE_CONNECTOR_CALLS_PER_SECOND";
-            let problem = format!("give a whole number from 1 to {MOST_CALLS}, or 0 for no limit");
-            SettingError::new("--calls-per-second", variable, problem)
-        })
-    }
-
-    fn drain(&self) -> Result<Duration, SettingError> {
-        duration("--drain", "BUILDKITE_CONNECTOR_DRAIN", &self.drain)
-    }
 }
 
-/// What is wrong with where monitors are listened for.
-pub(crate) fn metrics_problem(problem: impl Display) -> SettingError {
-    let [flag, variable] = METRICS;
-    SettingError::new(flag, variable, problem)
+fn calls_per_second(text: &str) -> Result<u32, String> {
+    let calls = text.parse().ok().filter(|calls| *calls <= MAX_CALLS_PER_SECOND);
+    calls.ok_or_else(|| format!("give a whole number from 1 to {MAX_CALLS_PER_SECOND}, or 0 for no limit"))
 }
 
-/// A path that was given and not left empty, as an unset variable of a container is.
-fn given(path: Option<&PathBuf>) -> Option<&PathBuf> {
-    path.filter(|path| !path.as_os_str().is_empty())
+fn error(long: &str, problem: impl Display) -> SettingError {
+    SettingError::of::<ListenerArgs>(long, problem)
+}
+
+/// A problem with the address of the gRPC listener.
+pub(crate) fn listen_error(problem: impl Display) -> SettingError {
+    error("listen", problem)
+}
+
+/// A problem with the address of the listener for monitors.
+pub(crate) fn metrics_listen_error(problem: impl Display) -> SettingError {
+    error("metrics-listen", problem)
 }
 
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
+    use super::super::value::parse;
     use super::*;
 
-    fn on(listen: &str) -> ListenerArgs {
-        ListenerArgs {
-            listen: listen.into(),
-            ..ListenerArgs::default()
-        }
+    fn args(arguments: &[&str]) -> ListenerArgs {
+        parse(arguments).unwrap()
+    }
+
+    #[test]
+    fn without_flags_the_options_are_the_defaults() {
+        let (options, defaults) = (args(&[]).options().unwrap(), ServerOptions::default());
+        assert_eq!(
+            (options.drain, options.calls_per_second),
+            (defaults.drain, defaults.calls_per_second)
+        );
+        assert!(options.tls.is_none() && options.callers.is_none());
     }
 
     #[rstest]
@@ -226,44 +233,32 @@ mod tests {
     #[case("[::1]:50051")]
     #[case("localhost:50051")]
     #[case("unix:/run/connector.sock")]
-    fn what_only_this_machine_reaches_needs_nothing(#[case] listen: &str) {
-        assert!(on(listen).address(true).is_ok());
+    fn a_local_listener_needs_no_protection(#[case] listen: &str) {
+        assert!(args(&["--listen", listen]).address(true).is_ok());
     }
 
-    #[test]
-    fn what_others_reach_needs_tls_or_the_word_and_callers_for_writes() {
-        let open = on("0.0.0.0:50051");
-        assert!(
-            open.address(false)
-                .unwrap_err()
-                .to_string()
-                .contains("--insecure-listen")
-        );
-        let said = ListenerArgs {
-            insecure_listen: "true".into(),
-            ..open.clone()
-        };
-        assert!(said.address(false).is_ok());
-        assert!(said.address(true).unwrap_err().to_string().starts_with("--callers"));
-        let named = ListenerArgs {
-            callers: Some("callers.toml".into()),
-            ..said
-        };
-        assert!(named.address(true).is_ok());
-        let tls = ListenerArgs {
-            tls_cert: Some("a".into()),
-            tls_key: Some("b".into()),
-            ..open
-        };
-        assert!(tls.address(false).is_ok());
+    #[rstest]
+    #[case(&[], false, Some("--insecure-listen"))]
+    #[case(&["--insecure-listen"], false, None)]
+    #[case(&["--insecure-listen"], true, Some("--callers"))]
+    #[case(&["--insecure-listen", "--callers", "callers.toml"], true, None)]
+    #[case(&["--tls-cert", "a", "--tls-key", "b"], false, None)]
+    fn a_remote_listener_needs_tls_or_consent_and_callers_for_writes(
+        #[case] protection: &[&str],
+        #[case] provisioning: bool,
+        #[case] named: Option<&str>,
+    ) {
+        let arguments = [&["--listen", "0.0.0.0:50051"], protection].concat();
+        let error = args(&arguments).address(provisioning).err();
+        let error = error.map(|error| error.to_string()).unwrap_or_default();
+        match named {
+            Some(named) => assert!(error.contains(named), "{error}"),
+            None => assert_eq!(error, ""),
+        }
     }
 
     fn monitored_on(listen: &str, metrics_listen: &str) -> Result<Option<ListenAddress>, SettingError> {
-        let args = ListenerArgs {
-            metrics_listen: Some(metrics_listen.into()),
-            ..on(listen)
-        };
-        args.metrics_address(&listen.parse().unwrap())
+        args(&["--metrics-listen", metrics_listen]).metrics_address(&listen.parse().unwrap())
     }
 
     #[rstest]
@@ -277,13 +272,10 @@ mod tests {
 
     #[test]
     fn without_an_address_there_are_no_metrics() {
-        let listen = "127.0.0.1:50051".parse().unwrap();
-        assert_eq!(on("127.0.0.1:50051").metrics_address(&listen), Ok(None));
-        assert_eq!(monitored_on("127.0.0.1:50051", ""), Ok(None));
+        assert_eq!(args(&[]).metrics_address(&"127.0.0.1:50051".parse().unwrap()), Ok(None));
     }
 
     #[rstest]
-    #[case("127.0.0.1:50051", "9090")]
     #[case("127.0.0.1:50051", "127.0.0.1:50051")]
     #[case("0.0.0.0:50051", "127.0.0.1:50051")]
     #[case("[::]:50051", "127.0.0.1:50051")]
@@ -291,7 +283,7 @@ mod tests {
     #[case("unix:/run/a.sock", "unix:/run/a.sock")]
     #[case("unix:/run/a.sock", "unix:/run/./a.sock")]
     #[case("127.0.0.1:50051", "0.0.0.0:9090")]
-    fn an_address_that_will_not_do_for_monitors_is_refused(#[case] listen: &str, #[case] metrics: &str) {
+    fn an_unsuitable_address_for_monitors_is_rejected(#[case] listen: &str, #[case] metrics: &str) {
         let error = monitored_on(listen, metrics).unwrap_err().to_string();
         assert!(
             error.starts_with("--metrics-listen (BUILDKITE_CONNECTOR_METRICS_LISTEN): "),
@@ -300,12 +292,8 @@ mod tests {
     }
 
     #[test]
-    fn monitors_may_come_from_elsewhere_where_it_is_said() {
-        let args = ListenerArgs {
-            metrics_listen: Some("0.0.0.0:9090".into()),
-            insecure_listen: "true".into(),
-            ..on("127.0.0.1:50051")
-        };
+    fn monitors_may_be_remote_if_the_operator_allows_it() {
+        let args = args(&["--metrics-listen", "0.0.0.0:9090", "--insecure-listen"]);
         assert!(args.metrics_address(&"127.0.0.1:50051".parse().unwrap()).is_ok());
     }
 
@@ -314,11 +302,8 @@ mod tests {
     #[case("1", Some(1))]
     #[case("1000000", Some(1_000_000))]
     fn a_callers_rate_is_a_number_and_0_is_no_limit(#[case] text: &str, #[case] rate: Option<u32>) {
-        let args = ListenerArgs {
-            calls_per_second: text.into(),
-            ..ListenerArgs::default()
-        };
-        assert_eq!(args.calls_per_second(), Ok(rate.and_then(NonZeroU32::new)));
+        let options = args(&["--calls-per-second", text]).options().unwrap();
+        assert_eq!(options.calls_per_second, rate.and_then(NonZeroU32::new));
     }
 
     #[rstest]
@@ -326,29 +311,21 @@ mod tests {
     #[case("-1")]
     #[case("many")]
     #[case("1000001")]
-    fn another_rate_is_refused_with_what_would_do(#[case] text: &str) {
-        let args = ListenerArgs {
-            calls_per_second: text.into(),
-            ..ListenerArgs::default()
-        };
+    fn another_rate_is_rejected_with_the_accepted_range(#[case] text: &str) {
+        let error = parse::<ListenerArgs>(&[&format!("--calls-per-second={text}")]).unwrap_err();
         assert_eq!(
-            args.calls_per_second().unwrap_err().to_string(),
-            "--calls-per-second (BUILDKITE_CONNECTOR_CALLS_PER_SECOND): give a whole number from 1 to 1000000, or 0 for no limit"
+            error.to_string(),
+            "error: --calls-per-second: give a whole number from 1 to 1000000, or 0 for no limit\n"
         );
     }
 
-    #[test]
-    fn half_of_tls_is_refused() {
-        let half = ListenerArgs {
-            tls_cert: Some("a".into()),
-            ..on("127.0.0.1:0")
-        };
-        assert!(half.tls_files().unwrap_err().to_string().contains("--tls-key"));
-        let ca = ListenerArgs {
-            tls_client_ca: Some("a".into()),
-            ..on("127.0.0.1:0")
-        };
-        assert!(ca.tls_files().is_err());
-        assert_eq!(on("127.0.0.1:0").tls_files(), Ok(None));
+    #[rstest]
+    #[case(&["--tls-cert", "a"])]
+    #[case(&["--tls-key", "a"])]
+    #[case(&["--tls-client-ca", "a"])]
+    fn half_of_tls_is_rejected(#[case] arguments: &[&str]) {
+        let error = args(arguments).tls_files().unwrap_err().to_string();
+        assert!(error.contains("--tls-key (BUILDKITE_CONNECTOR_TLS_KEY)"), "{error}");
+        assert_eq!(args(&[]).tls_files(), Ok(None));
     }
 }

@@ -1,138 +1,133 @@
-//! Settings that hold grants and revokes back: what is never touched, and where changes are recorded.
+//! Settings that restrict grants and revokes: what is never changed, and where changes are recorded.
 
 use std::path::PathBuf;
 
-use crate::cli::SettingError;
+use super::value::{PathParser, parsed_by};
 use crate::governance::provisioning::{MaintainerRevoke, Protected};
 
-/// What grants and revokes may not do, and where they are recorded.
-#[derive(Debug, Clone, Default, clap::Args)]
+/// The flags.
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct GuardArgs {
-    /// What becomes of a maintainer whose role is revoked: `remove` (the default) takes them out of the team, `demote` leaves
-    /// them a member
-    #[arg(long, env = "BUILDKITE_CONNECTOR_MAINTAINER_REVOKE", value_name = "WHAT")]
-    maintainer_revoke: Option<String>,
-    /// A team that no grant or revoke touches; may be given several times, in the environment separated by commas
+    /// Effect of revoking a Maintainer role: `remove` takes the user out of the team, `demote` leaves them a Member
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_MAINTAINER_REVOKE",
+        value_name = "WHAT",
+        default_value = revoke_name(MaintainerRevoke::default()),
+        value_parser = parsed_by(maintainer_revoke)
+    )]
+    maintainer_revoke: MaintainerRevoke,
+    /// A team that no grant or revoke changes; repeat the flag, or separate by commas, for several
     #[arg(
         long,
         env = "BUILDKITE_CONNECTOR_PROTECT_TEAM",
         value_name = "SLUG",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = parsed_by(team_slug)
     )]
     protect_team: Vec<String>,
-    /// A person whom no grant or revoke touches; may be given several times, in the environment separated by commas
+    /// A user that no grant or revoke changes; repeat the flag, or separate by commas, for several
     #[arg(
         long,
         env = "BUILDKITE_CONNECTOR_PROTECT_USER",
         value_name = "EMAIL",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = parsed_by(email)
     )]
     protect_user: Vec<String>,
-    /// A file that every change is recorded in before it is made, as JSON lines
-    #[arg(long, env = "BUILDKITE_CONNECTOR_AUDIT_FILE", value_name = "PATH")]
+    /// A file in which every change is recorded before it is made, as JSON lines
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_AUDIT_FILE",
+        value_name = "PATH",
+        value_parser = PathParser
+    )]
     audit_file: Option<PathBuf>,
 }
 
 impl GuardArgs {
-    pub(crate) fn maintainer_revoke(&self) -> Result<MaintainerRevoke, SettingError> {
-        match self.maintainer_revoke.as_deref() {
-            None | Some("" | "remove") => Ok(MaintainerRevoke::Remove),
-            Some("demote") => Ok(MaintainerRevoke::Demote),
-            Some(_) => Err(SettingError::new(
-                "--maintainer-revoke",
-                "BUILDKITE_CONNECTOR_MAINTAINER_REVOKE",
-                "say `remove` or `demote`",
-            )),
+    pub(super) fn maintainer_revoke(&self) -> MaintainerRevoke {
+        self.maintainer_revoke
+    }
+
+    /// The protected teams and users. Empty names, as in a list with a trailing comma, are left out.
+    pub(super) fn protected(&self) -> Protected {
+        Protected {
+            teams: non_empty(&self.protect_team),
+            users: non_empty(&self.protect_user),
         }
     }
 
-    pub(crate) fn protected(&self) -> Result<Protected, SettingError> {
-        let teams = names(&self.protect_team, is_slug).ok_or_else(|| {
-            SettingError::new(
-                "--protect-team",
-                "BUILDKITE_CONNECTOR_PROTECT_TEAM",
-                "give the slugs of teams, as in `https://buildkite.com/organizations/<organization>/teams/<slug>`",
-            )
-        })?;
-        let users = names(&self.protect_user, email_address::EmailAddress::is_valid).ok_or_else(|| {
-            SettingError::new(
-                "--protect-user",
-                "BUILDKITE_CONNECTOR_PROTECT_USER",
-                "give e-mail addresses",
-            )
-        })?;
-        Ok(Protected { teams, users })
-    }
-
-    pub(crate) fn audit_file(&self) -> Option<PathBuf> {
-        self.audit_file.clone().filter(|path| !path.as_os_str().is_empty())
+    pub(super) fn audit_file(&self) -> Option<PathBuf> {
+        self.audit_file.clone()
     }
 }
 
-/// The names that were given, unless one of them is none. An empty variable gives none.
-fn names(given: &[String], is_name: impl Fn(&str) -> bool) -> Option<Vec<String>> {
-    let given = given.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
-    given.map(|name| is_name(name).then(|| name.to_owned())).collect()
+fn revoke_name(revoke: MaintainerRevoke) -> &'static str {
+    match revoke {
+        MaintainerRevoke::Remove => "remove",
+        MaintainerRevoke::Demote => "demote",
+    }
 }
 
-fn is_slug(text: &str) -> bool {
+fn maintainer_revoke(text: &str) -> Result<MaintainerRevoke, &'static str> {
+    [MaintainerRevoke::Remove, MaintainerRevoke::Demote]
+        .into_iter()
+        .find(|revoke| revoke_name(*revoke) == text)
+        .ok_or("give `remove` or `demote`")
+}
+
+fn team_slug(text: &str) -> Result<String, &'static str> {
     let allowed = |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '.');
-    text.chars().all(allowed)
+    let slug = text.trim();
+    if slug.chars().all(allowed) {
+        Ok(slug.to_owned())
+    } else {
+        Err("give the slugs of teams, as in `https://buildkite.com/organizations/<organization>/teams/<slug>`")
+    }
+}
+
+fn email(text: &str) -> Result<String, &'static str> {
+    let email = text.trim();
+    if email.is_empty() || email_address::EmailAddress::is_valid(email) {
+        Ok(email.to_owned())
+    } else {
+        Err("give e-mail addresses")
+    }
+}
+
+fn non_empty(names: &[String]) -> Vec<String> {
+    names.iter().filter(|name| !name.is_empty()).cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
+    use super::super::value::parse;
     use super::*;
 
-    fn args() -> GuardArgs {
-        GuardArgs::default()
-    }
-
     #[test]
-    fn nothing_is_guarded_unless_it_is_said() {
-        assert_eq!(args().maintainer_revoke(), Ok(MaintainerRevoke::Remove));
-        let Protected { teams, users } = args().protected().unwrap();
-        assert!(teams.is_empty() && users.is_empty() && args().audit_file().is_none());
+    fn nothing_is_protected_by_default() {
+        let args: GuardArgs = parse(&[]).unwrap();
+        assert_eq!(args.maintainer_revoke(), MaintainerRevoke::default());
+        let Protected { teams, users } = args.protected();
+        assert!(teams.is_empty() && users.is_empty() && args.audit_file().is_none());
     }
 
     #[test]
     fn names_are_trimmed_and_empty_ones_left_out() {
-        let given = GuardArgs {
-            protect_team: vec![" admins".into(), String::new(), "on-call ".into()],
-            ..args()
-        };
-        assert_eq!(given.protected().unwrap().teams, ["admins", "on-call"]);
+        let args: GuardArgs = parse(&["--protect-team", " admins,,on-call ", "--protect-team", "ops"]).unwrap();
+        assert_eq!(args.protected().teams, ["admins", "on-call", "ops"]);
     }
 
-    #[test]
-    fn what_is_no_name_is_refused_by_flag_and_variable() {
-        let team = GuardArgs {
-            protect_team: vec!["a/b".into()],
-            ..args()
-        };
-        let user = GuardArgs {
-            protect_user: vec!["ada".into()],
-            ..args()
-        };
-        let revoke = GuardArgs {
-            maintainer_revoke: Some("eject".into()),
-            ..args()
-        };
-        for (error, named) in [
-            (
-                team.protected().unwrap_err(),
-                "--protect-team (BUILDKITE_CONNECTOR_PROTECT_TEAM)",
-            ),
-            (
-                user.protected().unwrap_err(),
-                "--protect-user (BUILDKITE_CONNECTOR_PROTECT_USER)",
-            ),
-            (
-                revoke.maintainer_revoke().unwrap_err(),
-                "--maintainer-revoke (BUILDKITE_CONNECTOR_MAINTAINER_REVOKE)",
-            ),
-        ] {
-            assert!(error.to_string().starts_with(named), "{error}");
-        }
+    #[rstest]
+    #[case("--protect-team=a/b")]
+    #[case("--protect-user=ada")]
+    #[case("--maintainer-revoke=eject")]
+    fn each_rejection_names_its_flag(#[case] argument: &str) {
+        let error = parse::<GuardArgs>(&[argument]).unwrap_err().to_string();
+        let flag = argument.split('=').next().unwrap();
+        assert!(error.starts_with(&format!("error: {flag}: give")), "{error}");
     }
 }

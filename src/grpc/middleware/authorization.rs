@@ -3,15 +3,13 @@
 //! Without a callers file, every client that reaches the listener may call every method; the settings require the file where
 //! the listener is remote. With it, `grpc.health.v1` stays public, readers call what reads, and provisioners call everything.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures::future::{BoxFuture, FutureExt, ready};
-use http::{Request, Response, header};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::header;
 use rustls::pki_types::CertificateDer;
-use tonic::body::Body;
-use tower::Service;
 use tracing::Instrument;
 
 use super::callers::{CallerRole, Callers, Identity, digest_of};
@@ -39,38 +37,41 @@ pub(crate) struct Origin {
     pub(crate) reauthorization: Option<Reauthorization>,
 }
 
-/// Authorizes the calls of the inner service.
+/// What the calls of one connection are authorized by.
 #[derive(Debug, Clone)]
-pub(crate) struct AuthorizationService<S> {
-    inner: S,
-    callers: Option<Arc<Reloadable<Callers>>>,
-    certificate: Option<PeerCertificate>,
-    connection: Arc<Connection>,
-    host: Option<Arc<str>>,
+pub(crate) struct Authorizer {
+    /// The callers file; without it, every client of the listener may call every method.
+    pub(crate) callers: Option<Arc<Reloadable<Callers>>>,
+    pub(crate) certificate: Option<PeerCertificate>,
+    pub(crate) connection: Arc<Connection>,
+    /// The host that started the process: without a callers file, every client is identified as it.
+    pub(crate) host: Option<Arc<str>>,
 }
 
-impl<S> AuthorizationService<S> {
-    pub(crate) fn new(
-        inner: S,
-        callers: Option<Arc<Reloadable<Callers>>>,
-        certificate: Option<PeerCertificate>,
-        connection: Arc<Connection>,
-    ) -> Self {
-        Self {
-            inner,
-            callers,
-            certificate,
-            connection,
-            host: None,
+/// Admits the call, or rejects it.
+pub(crate) async fn authorize(State(authorizer): State<Authorizer>, mut request: Request, next: Next) -> Response {
+    match authorizer.authorize(&request) {
+        Ok((origin, identity)) => {
+            // The credential is not passed on.
+            request.headers_mut().remove(header::AUTHORIZATION);
+            request.extensions_mut().insert(origin);
+            let Some(Identity { name, .. }) = identity else {
+                return next.run(request).await;
+            };
+            // Every log line of the call names its caller.
+            let span = tracing::info_span!("call", caller = &*name, path = request.uri().path());
+            request.extensions_mut().insert(Caller(name));
+            next.run(request).instrument(span).await
+        }
+        Err(rejection) => {
+            tracing::warn!(path = request.uri().path(), "a call was refused: {rejection}");
+            tonic::Status::from(rejection).into_http()
         }
     }
+}
 
-    /// Without a callers file, identifies every client as this host, which started the process.
-    pub(crate) fn for_host(self, host: Option<Arc<str>>) -> Self {
-        Self { host, ..self }
-    }
-
-    fn authorize(&self, request: &Request<Body>) -> Result<(Origin, Option<Identity>), Rejection> {
+impl Authorizer {
+    fn authorize(&self, request: &Request) -> Result<(Origin, Option<Identity>), Rejection> {
         let path = request.uri().path();
         let Some(callers) = &self.callers else {
             let (_, method) = methods::find(path).ok_or(Rejection::UnknownMethod)?;
@@ -137,43 +138,8 @@ pub(crate) fn check_access(identity: Option<Identity>, path: &str) -> Result<Opt
     }
 }
 
-fn bearer<B>(request: &Request<B>) -> Option<&[u8]> {
+fn bearer(request: &Request) -> Option<&[u8]> {
     let value = request.headers().get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, bearer) = value.split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(bearer.trim_ascii())
-}
-
-impl<S> Service<Request<Body>> for AuthorizationService<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        match self.authorize(&request) {
-            Ok((origin, identity)) => {
-                // The credential is not passed on.
-                request.headers_mut().remove(header::AUTHORIZATION);
-                request.extensions_mut().insert(origin);
-                let Some(Identity { name, .. }) = identity else {
-                    return self.inner.call(request).boxed();
-                };
-                // Every log line of the call names its caller.
-                let span = tracing::info_span!("call", caller = &*name, path = request.uri().path());
-                request.extensions_mut().insert(Caller(name));
-                self.inner.call(request).instrument(span).boxed()
-            }
-            Err(rejection) => {
-                tracing::warn!(path = request.uri().path(), "a call was refused: {rejection}");
-                ready(Ok(tonic::Status::from(rejection).into_http())).boxed()
-            }
-        }
-    }
 }

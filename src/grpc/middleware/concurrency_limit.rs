@@ -1,21 +1,20 @@
 //! Concurrency limits. A call holds a permit from its headers until its response body ends; calls above the limit are rejected;
 //! shutdown waits for all permits. No caller holds more than its share.
 
-use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
 use bytes::Bytes;
-use futures::future::{BoxFuture, FutureExt};
-use http::{Request, Response};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
-use tonic::body::Body;
-use tower::Service;
 
 use super::authorization::Origin;
 use super::connections::ActiveCall;
@@ -63,13 +62,6 @@ impl ConcurrencyLimits {
             watch_shares: CallerShares::half_of(limits.streams),
             rates: calls_per_second.map(|rate| Arc::new(CallerRateLimits::new(rate))),
             shutdown,
-        }
-    }
-
-    pub(crate) fn bound<S>(&self, inner: S) -> ConcurrencyLimitService<S> {
-        ConcurrencyLimitService {
-            inner,
-            limits: self.clone(),
         }
     }
 
@@ -129,56 +121,32 @@ impl ConcurrencyLimits {
     }
 }
 
-/// Rejects calls of the inner service above the limits and during shutdown.
-#[derive(Debug, Clone)]
-pub(crate) struct ConcurrencyLimitService<S> {
-    inner: S,
-    limits: ConcurrencyLimits,
-}
-
-impl<S> Service<Request<Body>> for ConcurrencyLimitService<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let origin = request.extensions_mut().remove::<Origin>();
-        let path = request.uri().path();
-        let class = methods::class(path);
-        let caller = origin.as_ref().and_then(|origin| origin.caller.as_ref());
-        // An unauthenticated watch ends when a newer one needs its permit, or when its connection is evicted.
-        let superseded = origin
-            .as_ref()
-            .filter(|origin| class == MethodClass::HealthWatch && origin.caller.is_none())
-            .map(|origin| origin.connection.evicted().child_token());
-        let permit = match self.limits.acquire(path, caller, superseded.as_ref()) {
-            Ok(permit) => permit,
-            Err(rejection) => return futures::future::ready(Ok(Status::from(rejection).into_http())).boxed(),
-        };
-        let shutdown = class.is_open_ended().then(|| self.limits.shutdown.clone());
-        let response = self.inner.call(request);
-        async move {
-            let response = response.await?;
-            Ok(response.map(|body| {
-                let mut tracked = PermitBody::new(body, permit, shutdown);
-                tracked.superseded = superseded.map(|token| Box::pin(token.cancelled_owned()));
-                tracked.callers = origin.and_then(|origin| {
-                    tracked.active_call = origin.active_call;
-                    origin.reauthorization.map(Reauthorization::watch)
-                });
-                Body::new(tracked)
-            }))
-        }
-        .boxed()
-    }
+/// Rejects the call above a limit and during shutdown.
+pub(crate) async fn limit(State(limits): State<ConcurrencyLimits>, mut request: Request, next: Next) -> Response {
+    let origin = request.extensions_mut().remove::<Origin>();
+    let path = request.uri().path();
+    let class = methods::class(path);
+    let caller = origin.as_ref().and_then(|origin| origin.caller.as_ref());
+    // An unauthenticated watch ends when a newer one needs its permit, or when its connection is evicted.
+    let superseded = origin
+        .as_ref()
+        .filter(|origin| class == MethodClass::HealthWatch && origin.caller.is_none())
+        .map(|origin| origin.connection.evicted().child_token());
+    let permit = match limits.acquire(path, caller, superseded.as_ref()) {
+        Ok(permit) => permit,
+        Err(rejection) => return Status::from(rejection).into_http(),
+    };
+    let shutdown = class.is_open_ended().then(|| limits.shutdown.clone());
+    let response = next.run(request).await;
+    response.map(|body| {
+        let mut tracked = PermitBody::new(body, permit, shutdown);
+        tracked.superseded = superseded.map(|token| Box::pin(token.cancelled_owned()));
+        tracked.callers = origin.and_then(|origin| {
+            tracked.active_call = origin.active_call;
+            origin.reauthorization.map(Reauthorization::watch)
+        });
+        Body::new(tracked)
+    })
 }
 
 /// A response body that holds its call's permit. A stream ends at shutdown, or when its caller loses its access.
@@ -214,7 +182,7 @@ impl PermitBody {
         }
     }
 
-    fn end_with(&mut self, rejection: Rejection) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn end_with(&mut self, rejection: Rejection) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.is_finished = true;
         self.permit = None;
         self.active_call = None;
@@ -234,7 +202,7 @@ impl PermitBody {
         }
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if self.is_finished {
             return Poll::Ready(None);
         }
@@ -260,7 +228,7 @@ impl PermitBody {
 
 impl HttpBody for PermitBody {
     type Data = Bytes;
-    type Error = Status;
+    type Error = axum::Error;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let next = self.get_mut().poll_next(context);

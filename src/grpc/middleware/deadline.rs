@@ -1,19 +1,18 @@
 //! Enforces `grpc-timeout`. Handlers get the deadline as a request extension; a call whose response is not sent completely by
 //! then ends as `DEADLINE_EXCEEDED`.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
+use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, timeout_at};
-use tonic::Status;
-use tonic::body::Body;
-use tower::Service;
 
 use super::limits;
 use super::rejection::trailers;
@@ -22,52 +21,23 @@ use super::response_stream;
 use crate::grpc::methods;
 use crate::grpc::services::{Deadline, deadline_exceeded};
 
-/// Enforces the deadlines of calls of the inner service.
-#[derive(Debug, Clone)]
-pub(crate) struct DeadlineService<S> {
-    inner: S,
-}
-
-impl<S> DeadlineService<S> {
-    pub(crate) fn new(inner: S) -> Self {
-        Self { inner }
+/// Ends the call at its deadline.
+pub(crate) async fn enforce(mut request: Request, next: Next) -> Response {
+    // A stream stays open for as long as its caller likes.
+    if methods::class(request.uri().path()).is_open_ended() {
+        return next.run(request).await;
     }
-}
-
-impl<S> Service<Request<Body>> for DeadlineService<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        // A stream stays open for as long as its caller likes.
-        if methods::class(request.uri().path()).is_open_ended() {
-            return Box::pin(self.inner.call(request));
-        }
-        let timeout = timeout(request.headers()).map_or(limits::DEFAULT_DEADLINE, |timeout| {
-            timeout.min(limits::DEFAULT_DEADLINE)
-        });
-        let deadline = Instant::now() + timeout;
-        request.extensions_mut().insert(Deadline(deadline));
-        let response = self
-            .inner
-            .call(request.map(|body| Body::new(RequestBodyTimeout::new(body))));
-        Box::pin(async move {
-            let Ok(response) = timeout_at(deadline, response).await else {
-                return Ok(deadline_exceeded().into_http());
-            };
-            response_stream::set_deadline(deadline);
-            Ok(response?.map(|body| Body::new(TimedBody::new(body, deadline))))
-        })
-    }
+    let timeout = timeout(request.headers()).map_or(limits::DEFAULT_DEADLINE, |timeout| {
+        timeout.min(limits::DEFAULT_DEADLINE)
+    });
+    let deadline = Instant::now() + timeout;
+    request.extensions_mut().insert(Deadline(deadline));
+    let request = request.map(|body| Body::new(RequestBodyTimeout::new(body)));
+    let Ok(response) = timeout_at(deadline, next.run(request)).await else {
+        return deadline_exceeded().into_http();
+    };
+    response_stream::set_deadline(deadline);
+    response.map(|body| Body::new(TimedBody::new(body, deadline)))
 }
 
 /// A response body that ends at its call's deadline. It splits large messages, so that a slow client's response can be ended
@@ -99,7 +69,7 @@ impl TimedBody {
 
 impl HttpBody for TimedBody {
     type Data = Bytes;
-    type Error = Status;
+    type Error = axum::Error;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();

@@ -4,18 +4,19 @@
 //! A response without messages has its status in the headers, every other one in the trailers. A response that is dropped
 //! before its status was sent was cancelled by the client.
 
-use std::convert::Infallible;
+use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
+use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
-use tonic::body::Body;
 use tonic::{Code, Status};
-use tower::Service;
 
 use super::response_stream;
 use crate::grpc::methods::{self, Method, Service as ServiceRow};
@@ -24,44 +25,16 @@ use crate::telemetry::metrics::{GRPC_DURATION, GRPC_REQUESTS};
 /// Label of every service and method that is not served: clients choose paths freely, and labels must be bounded.
 const OTHER: &str = "other";
 
-/// Counts the calls of the inner service.
-#[derive(Debug, Clone)]
-pub(crate) struct MetricsService<S> {
-    inner: S,
-}
-
-impl<S> MetricsService<S> {
-    pub(crate) fn new(inner: S) -> Self {
-        Self { inner }
+/// Counts the call.
+pub(crate) async fn record(request: Request, next: Next) -> Response {
+    let mut call = RequestMetrics::start(request.uri().path());
+    let response = next.run(request).await;
+    if let Some(code) = status_in(response.headers()) {
+        call.finish(code);
+    } else if response.body().is_end_stream() {
+        call.finish(Code::Unknown);
     }
-}
-
-impl<S> Service<Request<Body>> for MetricsService<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let mut call = RequestMetrics::start(request.uri().path());
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = answer.await?;
-            if let Some(code) = status_in(answer.headers()) {
-                call.finish(code);
-            } else if answer.body().is_end_stream() {
-                call.finish(Code::Unknown);
-            }
-            Ok(answer.map(|body| Body::new(MeasuredBody { body, call })))
-        })
-    }
+    response.map(|body| Body::new(MeasuredBody { body, call }))
 }
 
 fn status_in(headers: &HeaderMap) -> Option<Code> {
@@ -118,7 +91,7 @@ struct MeasuredBody {
 
 impl HttpBody for MeasuredBody {
     type Data = Bytes;
-    type Error = Status;
+    type Error = axum::Error;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Self { body, call } = self.get_mut();
@@ -129,7 +102,7 @@ impl HttpBody for MeasuredBody {
                     call.finish(status_in(trailers).unwrap_or(Code::Unknown));
                 }
             }
-            Poll::Ready(Some(Err(status))) => call.finish(status.code()),
+            Poll::Ready(Some(Err(error))) => call.finish(code_of(error)),
             Poll::Ready(None) => call.finish(Code::Unknown),
             Poll::Pending => {}
         }
@@ -143,6 +116,12 @@ impl HttpBody for MeasuredBody {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// The code that a body failed with.
+fn code_of(error: &axum::Error) -> Code {
+    let status = error.source().and_then(|error| error.downcast_ref::<Status>());
+    status.map_or(Code::Unknown, Status::code)
 }
 
 /// The name of a code in the gRPC specification.
@@ -170,10 +149,14 @@ fn code_name(code: Code) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use axum::middleware::from_fn;
     use futures::future::{pending, poll_fn};
     use http::HeaderValue;
     use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
-    use tower::{ServiceExt, service_fn};
+    use tower::{Layer, ServiceExt, service_fn};
 
     use super::*;
 
@@ -196,14 +179,17 @@ mod tests {
     }
 
     /// A call of `path` that is answered so, as far as it is polled.
-    async fn answered(path: &str, answer: Response<Body>) -> Response<Body> {
-        let answer = std::sync::Mutex::new(Some(answer));
-        let inner = service_fn(move |_: Request<Body>| {
+    async fn answered(path: &str, answer: Response) -> Response {
+        let answer = Arc::new(Mutex::new(Some(answer)));
+        let inner = service_fn(move |_: Request| {
             let answer = answer.lock().unwrap().take().unwrap();
-            async move { Ok(answer) }
+            async move { Ok::<_, Infallible>(answer) }
         });
-        let request = Request::post(path).body(Body::empty()).unwrap();
-        MetricsService::new(inner).oneshot(request).await.unwrap()
+        from_fn(record).layer(inner).oneshot(post(path)).await.unwrap()
+    }
+
+    fn post(path: &str) -> Request {
+        http::Request::post(path).body(Body::empty()).unwrap()
     }
 
     /// These frames, and then either the end or silence.
@@ -232,7 +218,7 @@ mod tests {
         Frame::trailers(headers)
     }
 
-    async fn frame(answer: &mut Response<Body>) {
+    async fn frame(answer: &mut Response) {
         poll_fn(|context| Pin::new(answer.body_mut()).poll_frame(context)).await;
     }
 
@@ -273,8 +259,8 @@ mod tests {
     async fn a_call_whose_caller_hangs_up_is_cancelled_before_its_answer_and_within() {
         let recorder = PrometheusBuilder::new().build_recorder();
         let _recording = metrics::set_default_local_recorder(&recorder);
-        let inner = service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>());
-        let mut waiting = MetricsService::new(inner).oneshot(Request::post(CHECK).body(Body::empty()).unwrap());
+        let inner = service_fn(|_: Request| pending::<Result<Response, Infallible>>());
+        let mut waiting = from_fn(record).layer(inner).oneshot(post(CHECK));
         assert!(futures::poll!(&mut waiting).is_pending());
         drop(waiting);
         let mut answer = answered(CHECK, Response::new(Body::new(Frames(vec![message()], false)))).await;

@@ -56,8 +56,8 @@ impl From<Rejection> for Status {
 ///
 /// # Errors
 /// `status` itself, if it cannot be encoded as trailers.
-pub(crate) fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
+pub(crate) fn trailers(status: &Status) -> Result<Frame<Bytes>, axum::Error> {
     let mut trailers = HeaderMap::new();
-    status.add_header(&mut trailers)?;
+    status.add_header(&mut trailers).map_err(axum::Error::new)?;
     Ok(Frame::trailers(trailers))
 }

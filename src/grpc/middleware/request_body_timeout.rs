@@ -3,11 +3,10 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
-use tonic::Status;
-use tonic::body::Body;
 
 use super::limits;
 use crate::grpc::services::deadline_exceeded;
@@ -29,13 +28,13 @@ impl RequestBodyTimeout {
 
 impl HttpBody for RequestBodyTimeout {
     type Data = Bytes;
-    type Error = Status;
+    type Error = axum::Error;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
         match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Pending if this.timeout.as_mut().poll(context).is_ready() => {
-                Poll::Ready(Some(Err(deadline_exceeded())))
+                Poll::Ready(Some(Err(axum::Error::new(deadline_exceeded()))))
             }
             other => other,
         }
@@ -53,7 +52,7 @@ impl HttpBody for RequestBodyTimeout {
 #[cfg(test)]
 mod tests {
     use futures::future::poll_fn;
-    use tonic::Code;
+    use tonic::{Code, Status};
 
     use super::*;
 
@@ -62,7 +61,9 @@ mod tests {
         let never = Body::new(Never);
         let mut body = RequestBodyTimeout::new(never);
         let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
-        assert_eq!(frame.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
+        let error = frame.unwrap().unwrap_err().into_inner();
+        let status = error.downcast::<Status>().unwrap();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
     }
 
     struct Never;

@@ -5,8 +5,11 @@ use std::io::{self, Cursor};
 use std::pin::pin;
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -14,18 +17,15 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::either::Either;
-use tonic::body::Body;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::ConnectionContext;
 use super::listener::Stream;
-use crate::grpc::middleware::authorization::{AuthorizationService, PeerCertificate};
+use crate::grpc::middleware::authorization::{self, Authorizer, PeerCertificate};
 use crate::grpc::middleware::connections::{Connection, ConnectionPermit};
-use crate::grpc::middleware::deadline::DeadlineService;
-use crate::grpc::middleware::limits;
-use crate::grpc::middleware::metrics::MetricsService;
 use crate::grpc::middleware::response_stream::StreamExecutor;
+use crate::grpc::middleware::{concurrency_limit, deadline, limits, metrics};
 
 /// The HTTP/2 connection preface.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -92,7 +92,7 @@ pub(crate) async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let calls = middleware(context, certificate, Arc::clone(connection), context.routes.clone())
-        .map_request(|request: Request<Incoming>| request.map(Body::new));
+        .map_request(|request: http::Request<Incoming>| request.map(Body::new));
     let executor = StreamExecutor {
         unread_timeout: context.unread_timeout,
         shutdown: context.shutdown.clone(),
@@ -148,36 +148,30 @@ fn middleware<S>(
     certificate: Option<PeerCertificate>,
     connection: Arc<Connection>,
     inner: S,
-) -> impl Service<
-    Request<Body>,
-    Response = Response<Body>,
-    Error = Infallible,
-    Future: Future<Output = Result<Response<Body>, Infallible>> + Send,
-> + Clone
-+ Send
-+ 'static
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Request, Response: IntoResponse, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
 {
-    let callers = context.callers.clone();
-    let host = context.host.clone();
-    let concurrency = context.concurrency.clone();
+    let authorizer = Authorizer {
+        callers: context.callers.clone(),
+        certificate,
+        connection,
+        host: context.host.clone(),
+    };
     ServiceBuilder::new()
-        .layer_fn(MetricsService::new)
-        .map_response(|response: Response<_>| response.map(Body::new))
+        .layer(from_fn(metrics::record))
         .layer(CatchPanicLayer::custom(internal_error))
-        .layer_fn(move |inner| {
-            AuthorizationService::new(inner, callers.clone(), certificate.clone(), Arc::clone(&connection))
-                .for_host(host.clone())
-        })
-        .layer_fn(move |inner| concurrency.bound(inner))
-        .layer_fn(DeadlineService::new)
+        .layer(from_fn_with_state(authorizer, authorization::authorize))
+        .layer(from_fn_with_state(
+            context.concurrency.clone(),
+            concurrency_limit::limit,
+        ))
+        .layer(from_fn(deadline::enforce))
         .service(inner)
 }
 
 /// The response to a call that panicked. It does not disclose the panic's message.
-fn internal_error(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
+fn internal_error(_: Box<dyn std::any::Any + Send>) -> http::Response<Body> {
     tracing::error!("a call ended in a panic");
     tonic::Status::internal("the connector failed in this call: see its log").into_http()
 }

@@ -138,6 +138,34 @@ async fn a_value_that_is_wrong_is_blamed_on_where_it_stands() {
         of_key.starts_with("error: --skip-grants (`skip-grants` in .baton.yaml): "),
         "{of_key}"
     );
+    linked.write(".baton.yaml", "retry-for: soon\n");
+    for variable in [None, Some("")] {
+        let mut command = linked.command(&["--sandbox"]);
+        command.envs(variable.map(|value| ("BUILDKITE_CONNECTOR_RETRY_FOR", value)));
+        assert_eq!(
+            printed(ended(command).await, 2),
+            "error: --retry-for (`retry-for` in .baton.yaml): give a time such as `30s` or `2m`, longer than zero"
+        );
+    }
+    let mut command = linked.command(&["--sandbox"]);
+    command.env("BUILDKITE_CONNECTOR_RETRY_FOR", "soon");
+    let of_own_variable = printed(ended(command).await, 2);
+    assert_eq!(
+        of_own_variable,
+        "error: --retry-for (BUILDKITE_CONNECTOR_RETRY_FOR): give a time such as `30s` or `2m`, longer than zero"
+    );
+}
+
+#[tokio::test]
+async fn our_own_variable_is_not_judged_if_it_is_empty_or_replaced() {
+    let linked = Linked::new();
+    let mut command = linked.command(&["--sandbox"]);
+    command
+        .env("BUILDKITE_CONNECTOR_REQUEST_TIMEOUT", "")
+        .env("BUILDKITE_CONNECTOR_AUDIT_FILE", "")
+        .env("BUILDKITE_CONNECTOR_RETRY_FOR", "soon")
+        .env("BATON_RETRY_FOR", "10s");
+    printed(ended(command).await, 0);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ const LISTEN: &str = "--listen (BUILDKITE_CONNECTOR_LISTEN)";
 const NOT_ORIGIN: &str =
     "the API base must be an origin such as `https://api.buildkite.com`, with no path, query or user in it";
 const PLAIN_HTTP: &str = "plain http carries the token in the clear and is accepted for this machine only: use https";
-const A_TIME: &str = "give a time such as `30s` or `2m`, longer than none";
+const A_TIME: &str = "give a time such as `30s` or `2m`, longer than zero";
 
 /// A configuration that would serve, on a free port.
 fn whole() -> Command {
@@ -53,31 +53,31 @@ fn refusal(mut command: Command) -> String {
     "--api-url",
     "api.buildkite.com",
     API_URL,
-    "`api.buildkite.com` is not a URL: give an origin such as `https://api.buildkite.com`"
+    "the API base is not an http or https URL: give an origin such as `https://api.buildkite.com`"
 )]
 #[case::writes(
     "--provisioning",
     "perhaps",
     "--provisioning (BUILDKITE_CONNECTOR_PROVISIONING)",
-    "say `true` or `false`"
+    "give `true` or `false`"
 )]
 #[case::insecure_listen(
     "--insecure-listen",
     "perhaps",
     "--insecure-listen (BUILDKITE_CONNECTOR_INSECURE_LISTEN)",
-    "say `true` or `false`"
+    "give `true` or `false`"
 )]
 #[case::maintainer_revoke(
     "--maintainer-revoke",
     "eject",
     "--maintainer-revoke (BUILDKITE_CONNECTOR_MAINTAINER_REVOKE)",
-    "say `remove` or `demote`"
+    "give `remove` or `demote`"
 )]
 #[case::directory_max_age(
     "--directory-max-age",
     "soon",
     "--directory-max-age (BUILDKITE_CONNECTOR_DIRECTORY_MAX_AGE)",
-    "give a time such as `30s` or `2m`, longer than none"
+    "give a time such as `30s` or `2m`, longer than zero"
 )]
 #[case::protected_user(
     "--protect-user",
@@ -89,7 +89,7 @@ fn refusal(mut command: Command) -> String {
     "--partial-visibility",
     "maybe",
     "--partial-visibility (BUILDKITE_CONNECTOR_PARTIAL_VISIBILITY)",
-    "say `refuse` or `allow`"
+    "give `refuse` or `allow`"
 )]
 #[case::no_time("--retry-for", "soon", "--retry-for (BUILDKITE_CONNECTOR_RETRY_FOR)", A_TIME)]
 #[case::no_length(
@@ -111,6 +111,12 @@ fn refusal(mut command: Command) -> String {
     "--health-interval (BUILDKITE_CONNECTOR_HEALTH_INTERVAL)",
     A_TIME
 )]
+#[case::empty_path(
+    "--audit-file",
+    "",
+    "--audit-file (BUILDKITE_CONNECTOR_AUDIT_FILE)",
+    "give a path, or leave it out"
+)]
 #[case::reserve(
     "--write-reserve",
     "100",
@@ -128,7 +134,7 @@ fn refusal(mut command: Command) -> String {
     "0.0.0.0:50051",
     LISTEN,
     "0.0.0.0:50051 can be reached by others and there is no TLS: give --tls-cert and --tls-key, \
-     listen on loopback or unix:PATH, or say --insecure-listen"
+     listen on loopback or unix:PATH, or give --insecure-listen"
 )]
 #[case::no_address(
     "--listen",
@@ -146,7 +152,7 @@ fn refusal(mut command: Command) -> String {
     "--log",
     "warnn",
     "--log (BUILDKITE_CONNECTOR_LOG)",
-    "`warnn` is no level: give `error`, `warn`, `info`, `debug`, `trace` or `off`, or `target=level` pairs"
+    "`warnn` is not a level: give `error`, `warn`, `info`, `debug`, `trace` or `off`, or `target=level` pairs"
 )]
 fn a_wrong_value_is_refused(#[case] flag: &str, #[case] value: &str, #[case] named: &str, #[case] sentence: &str) {
     let mut command = whole();
@@ -160,7 +166,7 @@ fn a_misspelled_level_in_the_environment_silences_nothing_and_is_refused() {
     command.env("BUILDKITE_CONNECTOR_LOG", "warnn");
     let said = refusal(command);
     assert!(
-        said.starts_with("--log (BUILDKITE_CONNECTOR_LOG): `warnn` is no level"),
+        said.starts_with("--log (BUILDKITE_CONNECTOR_LOG): `warnn` is not a level"),
         "{said}"
     );
 }
@@ -189,7 +195,8 @@ fn a_caller_without_a_name_is_refused_at_once(#[case] name: &str) {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert_eq!(output.stdout, b"");
-    assert!(said.contains("a caller needs a name"), "{said}");
+    assert!(said.starts_with("error: <NAME>: a caller needs a name: "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 #[test]

@@ -333,7 +333,7 @@ async fn a_signal_while_a_write_is_under_way_ends_the_job_once_it_is_confirmed()
     let printed = ended.printed.join("\n");
     assert!(printed.contains("outcome     granted (member)"), "{printed}");
     assert!(
-        printed.contains("error: interrupted: what was begun was finished first"),
+        printed.contains("error: interrupted: the change in progress was finished first"),
         "{printed}"
     );
     assert_eq!(held(&sandbox, &pair), MEMBER);

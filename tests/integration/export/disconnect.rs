@@ -39,7 +39,7 @@ async fn works(sandbox: &Sandbox, token: &SecretString) -> bool {
     }
 }
 
-const QUESTION: &str = "type the organization's slug to go on: ";
+const QUESTION: &str = "type the organization's slug to continue: ";
 
 /// What happens at the prompt for the slug.
 #[derive(Clone, Copy)]
@@ -317,7 +317,7 @@ async fn a_signal_before_the_revoke_leaves_the_token_and_one_after_it_waits_for_
     let outcome = "outcome       revoked: buildkite rejects the token".to_owned();
     assert_eq!(ended.printed.contains(&outcome), revokes, "{:#?}", ended.printed);
     let said = if revokes {
-        "error: interrupted: what was begun was finished first"
+        "error: interrupted: the change in progress was finished first"
     } else {
         "error: interrupted: nothing was changed"
     };

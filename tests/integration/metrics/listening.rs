@@ -34,12 +34,12 @@ fn metrics_are_not_served_by_default() {
 #[case::no_address("9090", "`9090` is neither an address such as `127.0.0.1:50051` nor `unix:PATH`")]
 #[case::the_callers(
     "127.0.0.1:65001",
-    "127.0.0.1:65001 is where callers are listened for (--listen, BUILDKITE_CONNECTOR_LISTEN): give another"
+    "127.0.0.1:65001 is the address of the gRPC listener, --listen (BUILDKITE_CONNECTOR_LISTEN): give another"
 )]
 #[case::exposed(
     "0.0.0.0:0",
-    "0.0.0.0:0 can be reached by others and metrics are told without TLS: \
-     listen on loopback or unix:PATH, or say --insecure-listen"
+    "0.0.0.0:0 can be reached by others and metrics are served without TLS: \
+     listen on loopback or unix:PATH, or give --insecure-listen"
 )]
 fn an_address_that_will_not_do_is_refused(#[case] address: &str, #[case] sentence: &str) {
     let said = refusal(&["--listen", "127.0.0.1:65001", "--metrics-listen", address]);

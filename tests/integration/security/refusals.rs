@@ -73,22 +73,22 @@ fn serve(arguments: &[&str], directory: &Path) -> Command {
 #[case::no_tls(
     &["--listen", "0.0.0.0:0"],
     LISTEN,
-    "0.0.0.0:0 can be reached by others and there is no TLS: give --tls-cert and --tls-key, listen on loopback or unix:PATH, or say --insecure-listen"
+    "0.0.0.0:0 can be reached by others and there is no TLS: give --tls-cert and --tls-key, listen on loopback or unix:PATH, or give --insecure-listen"
 )]
 #[case::every_address(
     &["--listen", "[::]:0"],
     LISTEN,
-    "[::]:0 can be reached by others and there is no TLS: give --tls-cert and --tls-key, listen on loopback or unix:PATH, or say --insecure-listen"
+    "[::]:0 can be reached by others and there is no TLS: give --tls-cert and --tls-key, listen on loopback or unix:PATH, or give --insecure-listen"
 )]
 #[case::writes_without_callers(
     &["--listen", "0.0.0.0:0", "--insecure-listen", "--provisioning"],
     CALLERS,
-    "0.0.0.0:0 can be reached by others and writes are on: name who may call in a callers file (`buildkite-connector caller` makes an entry)"
+    "0.0.0.0:0 can be reached by others and writes are on: list the callers in a callers file (`buildkite-connector caller` makes an entry)"
 )]
 #[case::writes_over_tls_without_callers(
     &["--listen", "0.0.0.0:0", "--tls-cert", "server.pem", "--tls-key", "server.key", "--provisioning"],
     CALLERS,
-    "0.0.0.0:0 can be reached by others and writes are on: name who may call in a callers file (`buildkite-connector caller` makes an entry)"
+    "0.0.0.0:0 can be reached by others and writes are on: list the callers in a callers file (`buildkite-connector caller` makes an entry)"
 )]
 #[case::no_key(&["--tls-cert", "server.pem"], CERTIFICATE, BOTH)]
 #[case::no_certificate(&["--tls-key", "server.key"], CERTIFICATE, BOTH)]
@@ -134,7 +134,7 @@ fn serve(arguments: &[&str], directory: &Path) -> Command {
     RATE,
     "give a whole number from 1 to 1000000, or 0 for no limit"
 )]
-#[case::no_time(&["--drain", "0s"], DRAIN, "give a time such as `30s` or `2m`, longer than none")]
+#[case::no_time(&["--drain", "0s"], DRAIN, "give a time such as `30s` or `2m`, longer than zero")]
 fn a_listener_is_refused_in_one_sentence(#[case] arguments: &[&str], #[case] named: &str, #[case] sentence: &str) {
     assert_eq!(refusal(arguments), format!("{named}: {sentence}"));
 }

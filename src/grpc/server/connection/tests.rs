@@ -28,20 +28,19 @@ fn context(shutdown: &CancellationToken) -> ConnectionContext {
 fn service<S>(
     context: &ConnectionContext,
     inner: S,
-) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone
+) -> impl Service<Request, Response = Response, Error = Infallible> + Clone
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Request, Response: IntoResponse, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
 {
     let permit = Connections::new(1).admit().unwrap();
     middleware(context, None, Arc::clone(permit.connection()), inner)
 }
 
-fn to(path: &str) -> Request<Body> {
-    Request::post(path).body(Body::empty()).unwrap()
+fn to(path: &str) -> Request {
+    http::Request::post(path).body(Body::empty()).unwrap()
 }
 
-fn status(response: &Response<Body>) -> &str {
+fn status(response: &Response) -> &str {
     response.headers()["grpc-status"].to_str().unwrap()
 }
 
@@ -49,7 +48,7 @@ fn status(response: &Response<Body>) -> &str {
 async fn a_panic_ends_one_call_as_internal_and_gives_its_place_back() {
     let shutdown = CancellationToken::new();
     let context = context(&shutdown);
-    let inner = service_fn(async |request: Request<Body>| {
+    let inner = service_fn(async |request: Request| {
         assert!(request.uri().path() != PANICS, "at the disco");
         Ok(Response::new(Body::empty()))
     });
@@ -64,10 +63,10 @@ async fn a_panic_ends_one_call_as_internal_and_gives_its_place_back() {
 #[tokio::test]
 async fn what_is_turned_away_or_panics_is_counted_as_what_its_caller_was_told() {
     let recorder = PrometheusBuilder::new().build_recorder();
-    let _recording = metrics::set_default_local_recorder(&recorder);
+    let _recording = ::metrics::set_default_local_recorder(&recorder);
     let shutdown = CancellationToken::new();
     let context = context(&shutdown);
-    let inner = service_fn(async |_: Request<Body>| -> Result<Response<Body>, _> { panic!("at the disco") });
+    let inner = service_fn(async |_: Request| -> Result<Response, _> { panic!("at the disco") });
     let middleware = service(&context, inner);
     let _ = middleware.clone().oneshot(to(PANICS)).await;
     shutdown.cancel();
@@ -83,7 +82,7 @@ async fn a_call_that_comes_after_the_end_has_begun_is_told_so() {
     let shutdown = CancellationToken::new();
     let context = context(&shutdown);
     shutdown.cancel();
-    let inner = service_fn(async |_: Request<Body>| Ok(Response::new(Body::empty())));
+    let inner = service_fn(async |_: Request| Ok(Response::new(Body::empty())));
     let answer = service(&context, inner).oneshot(to(RETURNS)).await.unwrap();
     assert_eq!(status(&answer), "14");
 }
@@ -91,7 +90,7 @@ async fn a_call_that_comes_after_the_end_has_begun_is_told_so() {
 #[tokio::test]
 async fn a_method_without_a_row_is_denied_also_where_there_is_no_callers_file() {
     let shutdown = CancellationToken::new();
-    let inner = service_fn(async |_: Request<Body>| Ok(Response::new(Body::empty())));
+    let inner = service_fn(async |_: Request| Ok(Response::new(Body::empty())));
     let answer = service(&context(&shutdown), inner)
         .oneshot(to("/x.Y/Served"))
         .await

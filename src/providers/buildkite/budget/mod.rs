@@ -24,3 +24,4 @@ mod tests;
 pub use headers::{LimitHeaders, TooManyRequests};
 pub use limiter::{Permit, RateLimiter};
 pub use options::BudgetOptions;
+pub(crate) use options::{DEFAULT_RESERVE, MAX_DEFAULT_RESERVE, MIN_DEFAULT_RESERVE};

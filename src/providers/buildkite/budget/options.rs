@@ -9,13 +9,13 @@ use crate::governance::Lane;
 pub(crate) const MAX_IN_FLIGHT: u32 = 16;
 
 /// The default reserve, in percent of a window.
-const DEFAULT_RESERVE: u8 = 10;
+pub(crate) const DEFAULT_RESERVE: u8 = 10;
 
 /// The default reserve has at least this many requests: five changes of three requests each, as a revoke takes three.
-const MIN_DEFAULT_RESERVE: u32 = 15;
+pub(crate) const MIN_DEFAULT_RESERVE: u32 = 15;
 
 /// The default reserve is at most this percentage of a window: syncs have to make progress under low limits too.
-const MAX_DEFAULT_RESERVE: u8 = 30;
+pub(crate) const MAX_DEFAULT_RESERVE: u8 = 30;
 
 /// The operator's choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
