@@ -19,12 +19,12 @@ use super::{CommandError, logging, signals};
 use crate::hosts::plugin::{Plugin, PluginError, PluginOptions};
 use crate::providers::buildkite::{Client, govern};
 
-/// What `plugin` can be told.
+/// The arguments of `plugin`.
 #[derive(Debug, clap::Args)]
 pub(super) struct PluginArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// How long calls under way may take to finish at the end
+    /// How long calls in progress may take to finish at the end
     #[arg(long, env = "BUILDKITE_CONNECTOR_DRAIN", default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]
     drain: Duration,
     /// What is logged, for instance `info` or `buildkite_connector=debug`
