@@ -6,7 +6,7 @@
 //! | revoke | no change | remove, or change to the level that the operator chose instead | no change: a level that is not named is never taken away |
 //!
 //! Members and maintainers of a team are the case of two levels. A principal outside the organization cannot be recognised
-//! before a write is rejected: see [`super::execute`].
+//! before a write is rejected: see `execute`.
 
 use crate::governance::model::Level;
 
