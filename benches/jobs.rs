@@ -7,27 +7,24 @@
 
 #[path = "../tests/integration/support/mod.rs"]
 mod support;
+#[path = "support/usage.rs"]
+mod usage;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox};
 use comfy_table::Table;
 use secrecy::ExposeSecret;
 use support::sized;
+use usage::measure;
 
 /// Teams, members of each, people, and Buildkite's latency in milliseconds.
 const RUNS: [(usize, usize, usize, u64); 3] = [(250, 20, 2_000, 0), (250, 20, 2_000, 50), (2_000, 150, 50_000, 0)];
 
 const FORMATS: [&str; 4] = ["c1z", "jsonl", "csv", "json"];
-
-/// The ticks in which Linux reports the CPU time of a process.
-const TICKS_PER_SECOND: f64 = 100.0;
-
-/// Between two looks at the job's memory.
-const LOOK: Duration = Duration::from_millis(2);
 
 #[tokio::main]
 async fn main() {
@@ -83,44 +80,6 @@ fn start(sandbox: &Sandbox, place: &Path) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
-}
-
-struct Measured {
-    wall: Duration,
-    cpu: f64,
-    peak_megabytes: f64,
-}
-
-/// Samples the job until it has ended. A process that ended and was not reaped still reports its CPU time.
-fn measure(mut job: Child) -> Measured {
-    let (began, mut peak) = (Instant::now(), 0.0);
-    let fields = loop {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", job.id())).unwrap();
-        // The name before the bracket may hold spaces.
-        let fields: Vec<String> = stat
-            .rsplit(')')
-            .next()
-            .unwrap()
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect();
-        if fields[0] == "Z" {
-            break fields;
-        }
-        let status = fs::read_to_string(format!("/proc/{}/status", job.id())).unwrap();
-        if let Some(line) = status.lines().find(|line| line.starts_with("VmHWM:")) {
-            peak = line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0;
-        }
-        std::thread::sleep(LOOK);
-    };
-    let wall = began.elapsed();
-    assert!(job.wait().unwrap().success());
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    Measured {
-        wall,
-        cpu: ticks / TICKS_PER_SECOND,
-        peak_megabytes: peak,
-    }
 }
 
 fn megabytes(place: &Path) -> f64 {

@@ -1,5 +1,5 @@
-//! One binary, two command lines: which one it has follows from the name that it is started under. The child of a Baton runner has
-//! the runner's arguments, so its command line is that of the Baton connectors under every name.
+//! One binary, two command lines: the program name selects one. The child of a Baton runner has the runner's arguments, so it has
+//! the command line of the Baton connectors under every name.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use super::Cli;
 use super::baton::{self, Baton};
 
-/// A command line that was read.
+/// A parsed command line.
 #[derive(Debug)]
 pub enum Program {
     /// The connector's own.
@@ -21,7 +21,7 @@ impl Program {
     /// Reads the arguments of a process, the program's name first.
     ///
     /// # Errors
-    /// The exit code, once what is wrong, or the help that was asked for, has been printed.
+    /// The exit code, after the error or the help was printed.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
         let name = arguments.first().and_then(|program| Path::new(program).file_name());
@@ -32,7 +32,7 @@ impl Program {
         }
     }
 
-    /// Does what was asked for; what it failed with is said in one sentence on standard error.
+    /// Runs the command; a failure is printed as one sentence on standard error.
     pub async fn run(self) -> ExitCode {
         match self {
             Self::Connector(cli) => cli.run().await,

@@ -1,4 +1,4 @@
-//! `service`: works off an access platform's tasks. Nothing is listened for but the health pages, where they are wanted.
+//! `service`: polls an access platform for tasks and executes them. The only listener is an optional one for health pages.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl From<ServiceError> for CommandError {
     }
 }
 
-/// Works until a signal comes, or the platform refuses this connector for good.
+/// Executes tasks until a signal comes, or the platform rejects this connector permanently.
 pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
     logging::init(&args.log);
     let variable = |name: &str| std::env::var(name).ok();
@@ -58,12 +58,12 @@ pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
     work.run(variable).await
 }
 
-/// Service mode with settings that were read.
+/// Service mode with its settings.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
     /// How Buildkite is reached.
     pub(super) connection: &'a ConnectionArgs,
-    /// Whether a sandbox takes Buildkite's place.
+    /// Whether a sandbox replaces Buildkite.
     pub(super) sandbox: bool,
     /// How the platform is reached. Read first, so that no sandbox starts when they are wrong.
     pub(super) options: ServiceOptions,
@@ -72,7 +72,7 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Works until a signal comes, or the platform refuses this connector for good. `variable` is the environment.
+    /// Executes tasks until a signal comes, or the platform rejects this connector permanently. `variable` is the environment.
     ///
     /// # Errors
     /// A setting is wrong or missing, something cannot be opened, or the platform refuses this connector.
@@ -128,7 +128,7 @@ impl Work<'_> {
     }
 }
 
-/// Answers monitors until the handle is dropped; where.
+/// Serves the health pages until the handle is dropped; returns their address too.
 async fn open_pages(
     address: &ListenAddress,
     service: &Service,
@@ -136,7 +136,7 @@ async fn open_pages(
 ) -> Result<(String, AbortOnDropHandle<()>), SettingError> {
     let listener = Listener::bind(address).await.map_err(health_listen_error)?;
     let bound = listener.address().map_err(health_listen_error)?.to_string();
-    // What is wrong with the credential is nothing that strangers are told.
+    // Problems of the credential are not shown to other machines.
     let pages = service.health().router(Arc::clone(access), !address.is_remote());
     let serving = monitoring::serve_routes(listener, pages, || ());
     Ok((bound, AbortOnDropHandle::new(tokio::spawn(serving))))

@@ -15,8 +15,8 @@ use crate::governance::Governance;
 use crate::governance::model::{Catalog, ResourceId, ResourceTypeInfo};
 use crate::proto::c1::connector::v2::Resource;
 
-/// Between two looks at how far a sync has come.
-const LOOK: Duration = Duration::from_secs(1);
+/// Between two updates of the progress of a sync.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs syncs of one organization.
 #[derive(Debug, Clone)]
@@ -38,11 +38,11 @@ impl ExportRunner {
         output.finish().await
     }
 
-    /// Publishes how far a sync has come, for as long as it is polled.
+    /// Publishes the progress of a sync for as long as it is polled.
     async fn publish(&self, progress: &Progress, to: &watch::Sender<SyncProgress>) -> std::convert::Infallible {
-        let mut looks = interval(LOOK);
+        let mut ticks = interval(PROGRESS_INTERVAL);
         loop {
-            looks.tick().await;
+            ticks.tick().await;
             let status = progress.status(&self.access);
             let (done, total) = match status.stage {
                 Stage::Members => (status.teams_read.into(), status.teams.map(u64::from)),
@@ -77,7 +77,7 @@ impl SyncRunner for ExportRunner {
     }
 }
 
-/// What the driver is to read.
+/// The options of the export driver for a request.
 fn options(catalog: &Catalog, request: &SyncRequest) -> Result<SyncOptions, Status> {
     let types: Result<Vec<_>, Status> = request.types.iter().map(|id| resource_type(catalog, id)).collect();
     let types = types?;
@@ -101,21 +101,21 @@ fn resource_type(catalog: &Catalog, id: &str) -> Result<&'static ResourceTypeInf
 
 fn target(catalog: &Catalog, resource: &Resource) -> Result<ResourceId, Status> {
     let id = resource.id.clone().unwrap_or_default();
-    catalog.resource(&id.resource_type, &id.resource).map_err(|problem| {
-        Status::invalid_argument(format!("the sync names a resource that cannot be read: {problem}"))
-    })
+    catalog
+        .resource(&id.resource_type, &id.resource)
+        .map_err(|problem| Status::invalid_argument(format!("the sync names a resource that is not valid: {problem}")))
 }
 
-/// What the platform is told of a sync that failed.
+/// The status that is reported to the platform for a sync that failed.
 fn status(error: ExportError) -> Status {
     match error {
         ExportError::Read(error) => Status::from(error),
-        // A full disk, or a directory that went away: another try may succeed, on this host or on another.
+        // The disk is full or the directory was removed: a retry may succeed, on this host or another.
         ExportError::Write { source, .. } => Status::unavailable(format!(
             "the sync's file cannot be written ({source}): check the temporary directory"
         )),
         ExportError::NoSuchTeam(_) | ExportError::Refused { .. } => {
-            Status::internal("the sync's file cannot be begun: see the connector's log")
+            Status::internal("the sync's file cannot be created: see the connector's log")
         }
     }
 }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_becomes_what_the_driver_reads() {
+    fn a_request_becomes_the_options_of_the_driver() {
         let team = "0190a6b4-0000-7000-8000-000000000001";
         let request = SyncRequest {
             types: vec!["team".to_owned()],
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused_by_name() {
+    fn an_unknown_type_and_an_invalid_target_are_rejected() {
         let refused = |types: &[&str], targets| {
             let types = types.iter().map(ToString::to_string).collect();
             let depth = SyncDepth::Full;
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_may_be_tried_again_and_no_path_leaves_the_machine() {
+    fn a_full_disk_may_be_retried_and_no_path_leaves_the_machine() {
         let source = io::Error::from(io::ErrorKind::StorageFull);
         let path = "/somewhere/sync.c1z".into();
         let status = status(ExportError::Write { path, source });

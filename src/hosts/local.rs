@@ -54,7 +54,7 @@ impl fmt::Debug for LocalConnector {
     }
 }
 
-/// What a generated client sends its calls through.
+/// The transport of a generated client: calls go straight to the services.
 #[derive(Clone, Debug)]
 pub struct LocalService {
     routes: Routes,
@@ -72,7 +72,7 @@ impl Service<Request<Body>> for LocalService {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        // The caller is who started this process, as the admission layer would have found it.
+        // The process that started this one is the caller; no middleware runs here to determine it.
         request.extensions_mut().insert(self.caller.clone());
         if let Some(id) = &self.request_id {
             request.headers_mut().insert(REQUEST_ID, id.clone());

@@ -1,6 +1,6 @@
-//! Ways to run the connector without being dialled: [`service`] works off an access platform's tasks, [`plugin`] is
-//! started by a go-plugin host, [`child`] by a Baton runner. All of them go through the same services, governance, budget and
-//! audit as the server.
+//! Ways to run the connector other than as a server with an address: [`service`] polls an access platform for tasks, [`plugin`]
+//! is started by a go-plugin host, [`child`] by a Baton runner. All use the same services, governance, budget and audit as the
+//! server.
 
 pub mod child;
 mod export;

@@ -1,4 +1,4 @@
-//! What a host needs of a sync: one run into one file.
+//! The interface between hosts and syncs: one run writes one file.
 
 use std::path::Path;
 
@@ -20,36 +20,36 @@ pub enum SyncDepth {
     ResourcesOnly,
 }
 
-/// What a sync is to read.
+/// The content of a sync.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SyncRequest {
     /// The ids of the resource types to read; empty for all. Grants to a principal of another type are left out.
     pub types: Vec<String>,
-    /// The resources to read, with what hangs on them; empty for all.
+    /// The resources to read, with their entitlements and grants; empty for all.
     pub targets: Vec<Resource>,
     /// How much of each.
     pub depth: SyncDepth,
 }
 
-/// How far a sync has come.
+/// The progress of a sync.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SyncProgress {
     /// What is being read, such as `grants of teams`.
     pub reading: String,
-    /// How many are done.
+    /// The number of rows or resources that were read.
     pub done: u64,
-    /// Of how many, where that is known.
+    /// The total, if it is known.
     pub total: Option<u64>,
 }
 
 /// Runs syncs.
 #[async_trait]
 pub trait SyncRunner: Send + Sync + 'static {
-    /// Reads what `request` says into a new c1z file, version 1, at `path`. The file is complete when this returns without an
-    /// error. Dropping the future, or cancelling `stop`, ends the work at once; what is at `path` then is the caller's to remove.
+    /// Reads what `request` selects into a new c1z file, version 1, at `path`. The file is complete when this returns without an
+    /// error. Dropping the future, or cancelling `stop`, ends the work at once; the caller then removes what is at `path`.
     ///
     /// # Errors
-    /// The status that the platform is told: code, message and details.
+    /// The status that is reported to the platform: code, message and details.
     async fn run(
         &self,
         request: SyncRequest,

@@ -1,5 +1,5 @@
-//! `_connector-service`: the child of a Baton runner. It stands behind the runner's own arguments, which the runner repeats to its
-//! child, so that all of them are accepted, and those about Buildkite count.
+//! `_connector-service`: the child of a Baton runner. The runner puts it after its own arguments, so all of those are accepted,
+//! and those about Buildkite apply.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! How `baton-buildkite` fails: what is said, and the exit code, which is the gRPC code of what went wrong.
+//! Errors of `baton-buildkite`: the message, and the exit code, which is the gRPC code of the failure.
 
 use std::process::ExitCode;
 
@@ -8,19 +8,19 @@ use crate::cli::{CommandError, SettingError, WRONG_USAGE};
 use crate::export::ExportError;
 use crate::governance::GovernanceError;
 
-/// The exit code where a rate limit would be waited for longer than `--max-wait`, as of every job.
+/// The exit code if a rate limit requires a longer wait than `--max-wait`, as for every job.
 const RATE_LIMITED: u8 = 3;
 
-/// What became of a change that a signal interrupted.
+/// The outcome of a change that a signal interrupted.
 pub(super) const FINISHED: &str = "what was begun is finished, and recorded in the log";
 
-/// Why nothing, or not everything, was done.
+/// Why the command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BatonError {
     /// Wrong usage, settings or files.
     #[error("{0}")]
     Refused(String),
-    /// What a call would have ended with.
+    /// The status of the failed operation.
     #[error("{message}")]
     Failed {
         /// The code.
@@ -37,7 +37,7 @@ pub(super) enum BatonError {
 }
 
 impl BatonError {
-    /// A failure that no call ends with; the family's code of it is UNKNOWN.
+    /// A failure without a gRPC status; its code is UNKNOWN, as in other Baton connectors.
     #[allow(clippy::needless_pass_by_value)] // an error goes straight into it
     pub(super) fn unknown(problem: impl ToString) -> Self {
         Self::Failed {

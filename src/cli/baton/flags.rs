@@ -71,7 +71,7 @@ pub(super) struct ProvisionFlags {
     /// Grant this entitlement, once
     #[arg(long, value_name = "ID")]
     pub(super) grant_entitlement: Option<String>,
-    /// The user who is to hold it
+    /// The user to grant it to
     #[arg(long, value_name = "ID")]
     pub(super) grant_principal: Option<String>,
     /// That principal's resource type
@@ -83,10 +83,10 @@ pub(super) struct ProvisionFlags {
 }
 
 impl ProvisionFlags {
-    /// Whether one grant or revoke is asked for.
+    /// Whether one grant or revoke is requested.
     pub(super) fn is_given(&self) -> bool {
-        let asked = [&self.grant_entitlement, &self.revoke_grant];
-        asked.into_iter().flatten().any(|id| !id.is_empty())
+        let ids = [&self.grant_entitlement, &self.revoke_grant];
+        ids.into_iter().flatten().any(|id| !id.is_empty())
     }
 }
 
@@ -98,14 +98,14 @@ pub(super) struct ServiceFlags {
     /// The client secret: a variable or a file keeps it from others on this machine, this flag does not
     #[arg(long, value_name = "SECRET")]
     pub(super) client_secret: Option<SecretString>,
-    /// Answer /health, /ready and /live over HTTP in service mode
+    /// Serve /health, /ready and /live over HTTP in service mode
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         default_value_t = false, hide_default_value = true, action = clap::ArgAction::Set, value_parser = parsed_by(parse_bool))]
     pub(super) health_check: bool,
-    /// The port of that
+    /// The port of the health pages
     #[arg(long, value_name = "PORT", default_value = "8081", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) health_check_port: u16,
-    /// The address of that
+    /// The address of the health pages
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(super) health_check_bind_address: IpAddr,
 }
@@ -135,7 +135,7 @@ pub(super) enum LogLevel {
     Debug,
     Info,
     Warn,
-    /// The graver ones of the family are ways to end, which is not a matter of logging here.
+    /// The higher levels of other Baton connectors end the process, which logging does not do here.
     #[value(aliases = ["dpanic", "panic", "fatal"])]
     Error,
 }
@@ -164,14 +164,14 @@ impl LogFlags {
     }
 }
 
-/// What else can be asked for.
+/// The subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Subcommand {
     /// Print what this connector can do, as protobuf JSON
     Capabilities,
     /// Print the schema of the settings, as JSON
     Config,
-    /// Ask a connector in service mode on this machine how it is; exit code 0 where it is well
+    /// Check the health of a connector in service mode on this machine; the exit code is 0 if it is healthy
     HealthCheck(HealthCheckFlags),
     /// Print the completion script of a shell
     Completion {
@@ -181,13 +181,13 @@ pub(super) enum Subcommand {
     },
 }
 
-/// What is asked, and for how long.
+/// The page to read, and the timeout.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct HealthCheckFlags {
-    /// What is asked
+    /// The page to read
     #[arg(long, value_enum, default_value = "health")]
     pub(super) endpoint: Endpoint,
-    /// How long an answer may take, such as `5s`
+    /// Timeout of the request, such as `5s`
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parsed_by(PositiveDuration::from_str))]
     pub(super) timeout: PositiveDuration,
 }

@@ -1,4 +1,4 @@
-//! `health-check`: asks a connector in service mode on this machine how it is.
+//! `health-check`: reads a health page of a connector in service mode on this machine.
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,25 +8,25 @@ use tonic::Code;
 use super::error::BatonError;
 use super::flags::{HealthCheckFlags, ServiceFlags};
 
-/// Asks once.
+/// Sends one request.
 ///
 /// # Errors
-/// UNAVAILABLE where it does not answer in time, or answers that it is not well.
-pub(super) async fn run(service: &ServiceFlags, asked: &HealthCheckFlags) -> Result<(), BatonError> {
+/// UNAVAILABLE if there is no response in time, or the response is not healthy.
+pub(super) async fn run(service: &ServiceFlags, options: &HealthCheckFlags) -> Result<(), BatonError> {
     let address = SocketAddr::new(reachable(service.health_check_bind_address), service.health_check_port);
-    let url = format!("http://{address}/{}", asked.endpoint.as_str());
+    let url = format!("http://{address}/{}", options.endpoint.as_str());
     let unavailable = |problem: String| BatonError::Failed {
         code: Code::Unavailable,
         message: problem,
     };
-    // A proxy knows nothing of this machine.
-    let client = reqwest::Client::builder().no_proxy().timeout(asked.timeout.0).build();
+    // A proxy cannot reach the loopback interface of this machine.
+    let client = reqwest::Client::builder().no_proxy().timeout(options.timeout.0).build();
     let client = client.map_err(BatonError::unknown)?;
     let answer = client.get(&url).send().await.map_err(|error| {
         let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
         unavailable(format!(
             "{url} does not answer within {} ({why}): check that service mode runs with --health-check",
-            asked.timeout
+            options.timeout
         ))
     })?;
     if answer.status().is_success() {

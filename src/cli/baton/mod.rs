@@ -1,8 +1,8 @@
-//! `baton-buildkite`: the command line of every Baton connector, for people and jobs that run connectors by it.
+//! `baton-buildkite`: the command line that all Baton connectors share.
 //!
-//! [`flags`] is what can be given, [`unserved`] what the family knows and this connector refuses, [`sources`] where a value comes
-//! from (flag, environment, `.baton.yaml`), [`task`] which one thing is to be done. [`sync`] and [`provision`] do it once, [`service`]
-//! is service mode; [`child`] serves a runner that started this process; [`subcommands`] are the rest. How each ends is in [`error`].
+//! [`flags`] has the flags, [`unserved`] those of other Baton connectors that this one refuses, [`sources`] the sources of a value
+//! (flag, environment, `.baton.yaml`), [`task`] the mode that the flags select. [`sync`] and [`provision`] run once, [`service`] is
+//! service mode, [`child`] serves a runner that started this process, [`subcommands`] are the rest. [`error`] has the exit codes.
 
 mod child;
 mod error;
@@ -32,7 +32,7 @@ use error::BatonError;
 use flags::{Flags, Subcommand};
 use task::Task;
 
-/// The name that this command line goes by.
+/// The program name of this command line.
 pub(super) const NAME: &str = "baton-buildkite";
 
 /// Whether a Baton runner starts its child with these arguments.
@@ -43,15 +43,15 @@ pub(super) fn is_child(arguments: &[OsString]) -> bool {
 /// Flags whose value is a secret.
 const SECRETS: [&str; 2] = ["api-token", "client-secret"];
 
-/// A command line that was read.
+/// A parsed command line.
 #[derive(Debug)]
 pub struct Baton {
     flags: Flags,
     /// Whether a runner started this process as its child.
     is_child: bool,
-    /// Secrets that were given as flags, where everybody on the machine can see them.
+    /// Secrets that were given as flags, which other users of the machine can see.
     exposed: Vec<&'static str>,
-    /// Keys of the configuration file that mean nothing here.
+    /// Unknown keys of the configuration file.
     unknown_keys: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ impl Baton {
     /// Reads a command line, the program's name first, and fills in what the environment and the configuration file say.
     ///
     /// # Errors
-    /// The exit code, once what is wrong, or the help that was asked for, has been printed.
+    /// The exit code, after the error or the help was printed.
     pub fn read(arguments: &[OsString]) -> Result<Self, ExitCode> {
         let variable = |name: &str| std::env::var_os(name);
         Self::from(arguments, &variable).map_err(|refusal| match refusal {
@@ -68,12 +68,12 @@ impl Baton {
                 ExitCode::from(WRONG_USAGE)
             }
             Unread::Printed(error) if error.use_stderr() => {
-                // A secret that stands in a wrong place is among what is said.
+                // The message quotes arguments, and a misplaced one may be a secret.
                 eprint!("{}", mask(&error.to_string()));
                 ExitCode::from(WRONG_USAGE)
             }
             Unread::Printed(error) => {
-                // Nothing can be said where standard output is closed.
+                // Standard output may be closed.
                 let _ = error.print();
                 ExitCode::SUCCESS
             }
@@ -108,7 +108,7 @@ impl Baton {
         let matches = command
             .clone()
             .try_get_matches_from(all)
-            .map_err(|error| sources::blamed(&command, &filled, error))?;
+            .map_err(|error| sources::with_origin(&command, &filled, error))?;
         Ok(Self {
             flags: Flags::from_arg_matches(&matches)?,
             is_child,
@@ -117,7 +117,7 @@ impl Baton {
         })
     }
 
-    /// Does what was asked for; what it failed with is said in one sentence on standard error.
+    /// Runs the command; a failure is printed as one sentence on standard error.
     pub async fn run(self) -> ExitCode {
         match self.done().await {
             Ok(()) => ExitCode::SUCCESS,
@@ -138,22 +138,19 @@ impl Baton {
         match &flags.subcommand {
             Some(Subcommand::Capabilities) => return subcommands::capabilities(&flags),
             Some(Subcommand::Config) => return subcommands::config(&command()),
-            Some(Subcommand::HealthCheck(asked)) => return health_check::run(&flags.service, asked).await,
+            Some(Subcommand::HealthCheck(options)) => return health_check::run(&flags.service, options).await,
             Some(Subcommand::Completion { shell }) => return subcommands::completion(&mut command(), *shell),
             None => {}
         }
         logging::init_as(&flags.log.filter(), flags.log.is_text());
         for flag in exposed {
             tracing::warn!(
-                "--{flag} shows a secret to everybody on this machine: set {} instead",
+                "--{flag} shows a secret to other users of this machine: set {} instead",
                 sources::variable_of(flag)
             );
         }
         for key in unknown_keys {
-            tracing::warn!(
-                key,
-                "the configuration file has a key that is not known here and is passed over"
-            );
+            tracing::warn!(key, "the configuration file has an unknown key, which is ignored");
         }
         if is_child {
             return child::run(&flags).await;
@@ -161,7 +158,7 @@ impl Baton {
         match Task::of(&flags)? {
             Task::Serve(settings) => service::start(&flags, *settings).await,
             Task::Sync(options) => sync::run(&flags, &options).await,
-            Task::Grant(asked) => provision::grant(&flags, asked).await,
+            Task::Grant(request) => provision::grant(&flags, request).await,
             Task::Revoke(grant) => provision::revoke(&flags, &grant).await,
         }
     }
@@ -181,7 +178,7 @@ impl From<clap::Error> for Unread {
     }
 }
 
-/// The command line: every flag stands before or behind a subcommand.
+/// The command line: flags may come before or after a subcommand.
 fn command() -> clap::Command {
     Flags::command()
         .name(NAME)

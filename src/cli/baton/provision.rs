@@ -1,4 +1,4 @@
-//! One grant or revoke. What it is about is read from the file of an earlier sync, as every connector of the family does.
+//! One grant or revoke. Its entitlement and principal are read from the file of an earlier sync, as in every Baton connector.
 
 use std::path::Path;
 
@@ -20,10 +20,10 @@ use crate::wire::request;
 /// The variable of the token by the connector's own name.
 const TOKEN: &str = "BUILDKITE_API_TOKEN";
 
-/// What a row carries that the platform made up, and no connector knows.
-const PLATFORMS_OWN: &str = "c1.connector.v2.BatonID";
+/// The annotation of a row that the platform created and no connector knows.
+const CREATED_BY_PLATFORM: &str = "c1.connector.v2.BatonID";
 
-/// The environment, in which a token that was given as a flag stands in the place of its variable.
+/// The environment, in which a token that was given as a flag replaces its variable.
 pub(super) fn environment(flags: &Flags) -> impl Fn(&str) -> Option<String> {
     let token = flags.api_token.clone();
     move |name| match (&token, name) {
@@ -45,12 +45,12 @@ pub(super) async fn job(flags: &Flags, provisions: bool) -> Result<Job, BatonErr
 ///
 /// # Errors
 /// `NOT_FOUND` where the file lacks one of them; otherwise what the grant ends with.
-pub(super) async fn grant(flags: &Flags, asked: GrantRequest) -> Result<(), BatonError> {
+pub(super) async fn grant(flags: &Flags, wanted: GrantRequest) -> Result<(), BatonError> {
     let file = open(&flags.file)?;
-    let found = file.entitlement(&asked.entitlement).map_err(of_file)?;
-    let entitlement = found.ok_or_else(|| missing(&flags.file, "entitlement", &asked.entitlement))?;
+    let found = file.entitlement(&wanted.entitlement).map_err(of_file)?;
+    let entitlement = found.ok_or_else(|| missing(&flags.file, "entitlement", &wanted.entitlement))?;
     resource_of(&file, &flags.file, &entitlement)?;
-    let principal = resource(&file, &flags.file, &asked.principal_type, &asked.principal)?;
+    let principal = resource(&file, &flags.file, &wanted.principal_type, &wanted.principal)?;
     change(flags, OperationKind::Grant, &entitlement, &principal).await
 }
 
@@ -90,7 +90,7 @@ async fn change(
     };
     let id = request.request_id.clone();
     let catalog = job.governance().listings().catalog();
-    let work = carry_out(
+    let work = apply(
         &job,
         operation,
         request::entitlement(catalog, Some(entitlement)),
@@ -113,8 +113,8 @@ async fn change(
     Ok(())
 }
 
-/// Carries the change out. One whose rows are not well formed is refused, and recorded as any other.
-async fn carry_out(
+/// Makes the change. One with invalid rows is rejected, and recorded like any other rejection.
+async fn apply(
     job: &Job,
     operation: OperationKind,
     entitlement: Result<EntitlementId, GovernanceError>,
@@ -154,16 +154,16 @@ fn resource_of(file: &SyncedRows, path: &Path, entitlement: &Entitlement) -> Res
     resource(file, path, &id.resource_type, &id.resource)
 }
 
-/// A resource of the file, unless the platform made it up.
+/// A resource of the file, unless the platform created it.
 fn resource(file: &SyncedRows, path: &Path, resource_type: &str, id: &str) -> Result<Resource, BatonError> {
     let found = file.resource(resource_type, id).map_err(of_file)?;
     let found = found.ok_or_else(|| missing(path, "resource", &format!("{resource_type}:{id}")))?;
-    let is_made_up = found.id.as_ref().is_some_and(|id| id.baton_resource)
+    let is_of_platform = found.id.as_ref().is_some_and(|id| id.baton_resource)
         || found
             .annotations
             .iter()
-            .any(|any| any.type_url.ends_with(PLATFORMS_OWN));
-    if is_made_up {
+            .any(|any| any.type_url.ends_with(CREATED_BY_PLATFORM));
+    if is_of_platform {
         return Err(BatonError::Refused(format!(
             "{} has {resource_type}:{id} of a platform, which Buildkite does not know: name one that a sync read",
             path.display()

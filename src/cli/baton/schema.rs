@@ -10,7 +10,7 @@ use super::sources;
 use crate::export::Canonical;
 use crate::proto::c1::config::v1::{BoolField, Field, IntField, StringField, StringSliceField, field};
 
-/// Settings without which nothing works.
+/// The required setting.
 const REQUIRED: &str = "organization";
 
 /// Flags that are numbers.

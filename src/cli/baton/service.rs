@@ -12,12 +12,12 @@ use crate::hosts::service::{ClientSecret, ServiceError, ServiceOptions};
 /// The variable of the client secret.
 const SECRET: &str = "BATON_CLIENT_SECRET";
 
-/// What service mode is started with.
+/// The settings of service mode.
 #[derive(Debug)]
 pub(super) struct ServiceSettings {
-    /// How the platform is reached, and how its tasks are worked off.
+    /// How the platform is reached, and how its tasks are executed.
     pub(super) options: ServiceOptions,
-    /// Where `/health`, `/ready` and `/live` are answered, if at all.
+    /// The address of `/health`, `/ready` and `/live`, if any.
     pub(super) health_address: Option<ListenAddress>,
 }
 
@@ -58,7 +58,7 @@ impl From<ServiceError> for BatonError {
     }
 }
 
-/// Works off the platform's tasks until a signal comes.
+/// Executes the platform's tasks until a signal comes.
 ///
 /// # Errors
 /// A setting is wrong, something cannot be opened, or the platform refuses this connector for good.

@@ -1,6 +1,6 @@
 //! Where a value comes from: a flag, else a `BATON_` variable, else one of the connector's own, else the configuration file.
 //!
-//! What the command line leaves out is put before it as further flags, so that one parser judges every value.
+//! Values that do not come from the command line are put before it as flags, so that one parser checks all of them.
 
 use std::ffi::OsString;
 
@@ -13,8 +13,8 @@ use super::unserved;
 use super::yaml::ConfigFile;
 use crate::cli::settings::name_of;
 
-/// Flags that are about a command line itself.
-const NO_SETTINGS: [&str; 2] = ["help", "version"];
+/// Flags that are not settings.
+const NOT_SETTINGS: [&str; 2] = ["help", "version"];
 
 /// A value that does not come from the command line.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(super) fn settings(command: &Command) -> impl Iterator<Item = (&str, &Arg)> 
     command
         .get_arguments()
         .filter_map(|arg| Some((arg.get_long()?, arg)))
-        .filter(|(flag, _)| !NO_SETTINGS.contains(flag))
+        .filter(|(flag, _)| !NOT_SETTINGS.contains(flag))
 }
 
 /// Whether a key of the file is known.
@@ -52,7 +52,7 @@ pub(super) fn is_setting(command: &Command, key: &str) -> bool {
     settings(command).any(|(flag, _)| flag == key) || unserved::known(key).is_some()
 }
 
-/// The values of what the command line leaves out.
+/// The values that do not come from the command line.
 pub(super) fn fill(
     command: &Command,
     matches: &ArgMatches,
@@ -84,8 +84,8 @@ pub(super) fn fill(
     values
 }
 
-/// What is wrong with a value, by where it was given.
-pub(super) fn blamed(command: &Command, filled: &[Value], error: clap::Error) -> Unread {
+/// The error of a value, with the source that it comes from.
+pub(super) fn with_origin(command: &Command, filled: &[Value], error: clap::Error) -> Unread {
     if let Some(problem) = by_origin(command, filled, &error.to_string()) {
         return Unread::Refused(problem);
     }

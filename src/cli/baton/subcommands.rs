@@ -1,4 +1,4 @@
-//! Subcommands that print something and ask nothing of Buildkite.
+//! Subcommands that print something and send no request to Buildkite.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! Which one thing is to be done.
+//! The mode that the flags select.
 
 use super::error::BatonError;
 use super::flags::{Flags, SyncFlags};
@@ -7,7 +7,7 @@ use crate::export::SyncOptions;
 use crate::governance::model::{Catalog, ResourceId, ResourceTypeInfo};
 use crate::providers::buildkite::resources;
 
-/// The one thing that a command line asks for.
+/// What a command line runs.
 #[derive(Debug)]
 pub(super) enum Task {
     /// Service mode.
@@ -29,23 +29,23 @@ pub(super) struct GrantRequest {
 }
 
 impl Task {
-    /// Reads it from the flags.
+    /// Determines it from the flags.
     ///
     /// # Errors
     /// Where flags contradict each other, or a value of one is wrong.
     pub(super) fn of(flags: &Flags) -> Result<Self, BatonError> {
         let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
-        let asked = &flags.provision;
+        let provision = &flags.provision;
         let options = sync_options(&flags.sync)?;
         let one_shot = match (
-            given(&asked.grant_entitlement),
-            given(&asked.grant_principal),
-            given(&asked.revoke_grant),
+            given(&provision.grant_entitlement),
+            given(&provision.grant_principal),
+            given(&provision.revoke_grant),
         ) {
             (None, None, None) => None,
             (Some(entitlement), Some(principal), None) => Some(Self::Grant(GrantRequest {
                 entitlement,
-                principal_type: asked.grant_principal_type.clone(),
+                principal_type: provision.grant_principal_type.clone(),
                 principal,
             })),
             (None, None, Some(grant)) => Some(Self::Revoke(grant)),

@@ -1,5 +1,5 @@
-//! Flags of the family that this connector does not serve. Each is refused by its name, wherever it is given: one that is passed over
-//! in silence would leave undone what it asks for.
+//! Flags of the family that this connector does not serve. Each is refused by name, wherever it is given: if it were ignored,
+//! its effect would be missing without notice.
 
 use std::ffi::OsString;
 
@@ -102,18 +102,18 @@ pub(super) fn flag(arguments: &[OsString]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether one is given by a variable or in the file. One that is switched off there asks for nothing.
+/// Whether one is given by a variable or in the file. One that is switched off there is accepted.
 ///
 /// # Errors
 /// One sentence about the first.
 pub(super) fn elsewhere(variable: &impl Fn(&str) -> Option<OsString>, file: &ConfigFile) -> Result<(), String> {
-    let asks = |value: &str| !matches!(value.to_ascii_lowercase().as_str(), "" | "false" | "0" | "no" | "off");
+    let is_set = |value: &str| !matches!(value.to_ascii_lowercase().as_str(), "" | "false" | "0" | "no" | "off");
     for (name, why) in FLAGS {
         let variable_name = variable_of(name);
-        if variable(&variable_name).is_some_and(|value| asks(&value.to_string_lossy())) {
+        if variable(&variable_name).is_some_and(|value| is_set(&value.to_string_lossy())) {
             return Err(format!("--{name} ({variable_name}): {why}"));
         }
-        if file.value(name).is_some_and(asks) {
+        if file.value(name).is_some_and(is_set) {
             return Err(format!("--{name} (`{name}` in {}): {why}", file.path.display()));
         }
     }

@@ -14,7 +14,7 @@ const PATH: &str = "BATON_CONFIG_PATH";
 /// The file in the working directory.
 const FILE: &str = ".baton.yaml";
 
-/// What a configuration file says.
+/// The settings of a configuration file.
 #[derive(Debug, Default)]
 pub(super) struct ConfigFile {
     /// The file's path, for refusals.
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn plain_values_and_lists_become_what_a_flag_would_have() {
         let parsed = parse(
-            "# who\nOrganization: acme\nprovisioning: true\ntask-concurrency: 5\nsync-resource-types: [user, team]\nfile:\n",
+            "# comment\nOrganization: acme\nprovisioning: true\ntask-concurrency: 5\nsync-resource-types: [user, team]\nfile:\n",
         )
         .unwrap();
         let expected = [
@@ -129,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_says_nothing() {
+    fn an_empty_file_has_no_settings() {
         assert!(parse("").unwrap().is_empty());
         assert!(parse("# nothing yet\n").unwrap().is_empty());
     }
 
     #[test]
-    fn what_is_wrong_is_told_without_a_value() {
+    fn errors_do_not_repeat_a_value() {
         for text in [
             "api-token: [secretvalue\n",
             "api-token: {a: secretvalue}\n",

@@ -46,8 +46,8 @@ mod tests {
     #[case::text(b"{\"hush\": 1}\n", "is not base64")]
     #[case::without_padding(b"GA\n", "is not base64")]
     #[case::another_message(b"aHVzaA==\n", "is no ServerConfig")]
-    fn what_is_no_configuration_is_refused_without_repeating_it(#[case] line: &[u8], #[case] said: &str) {
+    fn an_invalid_configuration_is_rejected_without_repeating_it(#[case] line: &[u8], #[case] expected: &str) {
         let problem = decode(line).unwrap_err().to_string();
-        assert!(problem.contains(said) && !problem.contains("hush"), "{problem}");
+        assert!(problem.contains(expected) && !problem.contains("hush"), "{problem}");
     }
 }

@@ -1,4 +1,4 @@
-//! Standard input, read on a thread of its own: a read that nothing answers holds neither the runtime nor the end of the process.
+//! Standard input, read on a thread of its own: a read that never returns blocks neither the runtime nor the end of the process.
 
 use std::io::{self, BufRead, Read};
 use std::thread;
@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::ChildError;
 
-/// Bytes of the configuration's line. The reader of the family has the same limit.
+/// Maximum length of the configuration line, the limit of the Baton SDK.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
 
 /// Standard input: one line, and its end.
@@ -31,7 +31,7 @@ impl Input {
             let read = (&mut input).take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
             // Without a receiver, the process is ending.
             let _ = first.send(read.map(|_| line));
-            // Whatever follows means nothing. An error is an end, too.
+            // Further input has no meaning and is discarded. An error counts as the end.
             let _ = io::copy(&mut input, &mut io::sink());
             drop(open);
         };

@@ -1,5 +1,5 @@
 //! Child process: a Baton runner starts this process with a listening socket that it inherits, writes one line to its standard
-//! input (`config`), and calls it over mutual TLS (`tls`). The end of standard input is the end of the runner.
+//! input (`config`), and calls it over mutual TLS (`tls`). When standard input is closed, the runner has ended.
 
 mod config;
 mod input;
@@ -47,7 +47,7 @@ pub enum ChildError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The server cannot be made, or its listener failed.
+    /// The server cannot be created, or its listener failed.
     #[error("{0}")]
     Server(String),
 }
@@ -76,10 +76,10 @@ impl Child {
         })
     }
 
-    /// Serves the runner until its end of standard input is closed, or `shutdown` resolves. Calls in progress get `drain` to finish.
+    /// Serves the runner until standard input is closed, or `shutdown` resolves. Calls in progress get `drain` to finish.
     ///
     /// # Errors
-    /// The server cannot be made, or its listener failed.
+    /// The server cannot be created, or its listener failed.
     pub async fn run(
         self,
         governance: Arc<Governance>,

@@ -1,6 +1,6 @@
 //! go-plugin: a host starts this process, reads one line of its standard output, and calls it over a Unix socket, or over TCP on
-//! this machine where no socket can be made. With `AutoMTLS` both sides prove themselves by certificates that live as long as
-//! the process.
+//! this machine if no socket can be created. With `AutoMTLS` both sides authenticate with certificates that are made at each
+//! start.
 
 mod mtls;
 mod services;
@@ -21,23 +21,23 @@ use crate::governance::Governance;
 use crate::grpc::server::{ListenAddress, Listener, Reloadable, Server, ServerOptions};
 use mtls::Identity;
 
-/// The variable by which a host shows that it is one, and its value.
+/// The variable that a host sets for its plugin, and its value.
 pub const COOKIE: [&str; 2] = ["CONNECTOR_PLUGIN", "c1.connector.v2"];
 
-/// The name by which the host looks up health.
+/// The service name in the health checks of the host.
 const SERVICE: &str = "plugin";
 
-/// Between two looks at whether the host still lives.
-const LOOK: Duration = Duration::from_secs(1);
+/// Between two checks that the host still runs.
+const PARENT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a host says in the environment.
+/// The settings that a host passes in the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PluginOptions {
-    /// The host's certificate, PEM: with it `AutoMTLS` is spoken.
+    /// The host's certificate, PEM; turns `AutoMTLS` on.
     pub client_certificate: Option<String>,
-    /// Where the socket is to be made.
+    /// The directory for the socket.
     pub socket_directory: Option<PathBuf>,
-    /// The first and the last port where there is no socket; none for any.
+    /// The first and the last port to use if no socket can be created; none for any.
     pub ports: Option<(u16, u16)>,
 }
 
@@ -64,23 +64,23 @@ impl PluginOptions {
 /// Why a host cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
-    /// No host is there.
+    /// No host started this process.
     #[error(
         "`plugin` is started by a go-plugin host, which sets CONNECTOR_PLUGIN=c1.connector.v2: to serve by hand, use `serve`"
     )]
     NoHost,
-    /// No socket can be made, and TCP would let everybody on the machine in.
+    /// No socket can be created, and TCP without `AutoMTLS` would admit any process of the machine.
     #[error(
-        "no socket can be made ({0}), and without AutoMTLS everybody on this machine could grant over TCP: name a short, writable folder in PLUGIN_UNIX_SOCKET_DIR, or turn AutoMTLS on"
+        "no socket can be created ({0}), and over TCP without AutoMTLS any process on this machine could grant: set PLUGIN_UNIX_SOCKET_DIR to a short, writable directory, or turn AutoMTLS on"
     )]
     NoSocket(String),
-    /// All ports of the host's range are taken.
+    /// All ports of the host's range are in use.
     #[error("no port of the host's range can be listened on: {0}")]
     NoPort(String),
     /// The host's certificate, or ours, cannot be used.
     #[error("AutoMTLS cannot be set up: {0}")]
     Tls(String),
-    /// The server cannot be made.
+    /// The server cannot be created.
     #[error("{0}")]
     Server(String),
 }
@@ -101,7 +101,7 @@ impl Plugin {
     /// # Errors
     /// When the host's certificate is no certificate, or nothing can be listened on.
     pub async fn open(options: &PluginOptions) -> Result<Self, PluginError> {
-        // Before the host reads the handshake: one that is gone right after it would else never have been seen.
+        // Read before the handshake is printed: a host that ends right after it would otherwise not be detected.
         let host = getppid();
         let identity = options.client_certificate.as_deref().map(Identity::make).transpose()?;
         let (listener, directory) = match socket(options).await {
@@ -132,10 +132,10 @@ impl Plugin {
         &self.handshake
     }
 
-    /// Serves the host until it says so, `shutdown` resolves, or it is gone.
+    /// Serves the host until it shuts the plugin down, `shutdown` resolves, or the host has ended.
     ///
     /// # Errors
-    /// When the server cannot be made, or its listener fails.
+    /// When the server cannot be created, or its listener fails.
     pub async fn run(
         self,
         access: Arc<Governance>,
@@ -143,7 +143,7 @@ impl Plugin {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), PluginError> {
         let failed = |error: &dyn std::error::Error| PluginError::Server(error.to_string());
-        let told = CancellationToken::new();
+        let requested = CancellationToken::new();
         let options = ServerOptions {
             tls: self.identity.map(|identity| Reloadable::fixed(identity.into_config())),
             callers: None,
@@ -151,7 +151,7 @@ impl Plugin {
             drain,
             ..ServerOptions::default()
         };
-        let controller = told.clone();
+        let controller = requested.clone();
         let server = Server::with_services(access, options, |routes, ending| {
             services::add(routes, &controller, ending);
         })
@@ -160,7 +160,7 @@ impl Plugin {
         server.announce(SERVICE).await;
         let ending = async {
             tokio::select! {
-                () = told.cancelled() => tracing::info!("the host ends this plugin"),
+                () = requested.cancelled() => tracing::info!("the host ends this plugin"),
                 () = orphaned(self.host) => tracing::warn!("the host is gone"),
                 () = shutdown => {}
             }
@@ -169,7 +169,7 @@ impl Plugin {
     }
 }
 
-/// A socket in a folder that only this user can enter.
+/// A socket in a directory that only this user can enter.
 async fn socket(options: &PluginOptions) -> Result<(Listener, TempDir), String> {
     let within = options.socket_directory.clone().unwrap_or_else(std::env::temp_dir);
     let directory = tempfile::Builder::new()
@@ -195,10 +195,10 @@ async fn port(range: Option<(u16, u16)>) -> Result<Listener, PluginError> {
     Err(PluginError::NoPort(problem))
 }
 
-/// Resolves once another process takes the host's place as this one's parent.
+/// Resolves when the host has ended: this process then has another parent.
 async fn orphaned(host: Option<Pid>) {
     while getppid() == host {
-        sleep(LOOK).await;
+        sleep(PARENT_CHECK_INTERVAL).await;
     }
 }
 

@@ -1,7 +1,7 @@
-//! `AutoMTLS`: a certificate for this process, and the host's, pinned byte for byte.
+//! `AutoMTLS`: a certificate for this process, and the certificate of the host, compared byte for byte.
 //!
-//! The host's certificate is its own authority and mostly one of P-521, which a check of a client authority refuses. It is the
-//! only one that is accepted, and the signatures made with it are checked as ever.
+//! The host's certificate is self-signed and usually uses P-521, which rustls' own verifier of client certificates rejects. It is
+//! the only one that is accepted, and the signatures made with it are verified as usual.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 
 use super::PluginError;
 
-/// By what this process proves itself, and whom it lets in.
+/// The certificate of this process, and the TLS configuration that accepts only the host.
 pub(super) struct Identity {
     certificate: CertificateDer<'static>,
     config: ServerConfig,

@@ -1,4 +1,4 @@
-//! What every go-plugin host calls on its plugin beside the plugin's own services.
+//! The services that every go-plugin host calls on its plugin, beside those of the connector.
 
 use std::pin::Pin;
 
@@ -12,10 +12,10 @@ use crate::proto::plugin::grpc_controller_server::{GrpcController, GrpcControlle
 use crate::proto::plugin::grpc_stdio_server::{GrpcStdio, GrpcStdioServer};
 use crate::proto::plugin::{ConnInfo, Empty, StdioData};
 
-/// Adds them. `told` is cancelled where the host ends the plugin; the streams live until `ending`.
-pub(super) fn add(routes: &mut RoutesBuilder, told: &CancellationToken, ending: &CancellationToken) {
+/// Adds the services. `shutdown` is cancelled when the host shuts the plugin down; the streams live until `ending`.
+pub(super) fn add(routes: &mut RoutesBuilder, shutdown: &CancellationToken, ending: &CancellationToken) {
     let host = Host {
-        told: told.clone(),
+        shutdown: shutdown.clone(),
         ending: ending.clone(),
     };
     routes
@@ -26,25 +26,25 @@ pub(super) fn add(routes: &mut RoutesBuilder, told: &CancellationToken, ending: 
 
 #[derive(Debug, Clone)]
 struct Host {
-    told: CancellationToken,
+    shutdown: CancellationToken,
     ending: CancellationToken,
 }
 
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[async_trait]
 impl GrpcController for Host {
     async fn shutdown(&self, _: Request<Empty>) -> Result<Response<Empty>, Status> {
-        self.told.cancel();
+        self.shutdown.cancel();
         Ok(Response::new(Empty {}))
     }
 }
 
 #[async_trait]
 impl GrpcStdio for Host {
-    type StreamStdioStream = Answers<StdioData>;
+    type StreamStdioStream = ResponseStream<StdioData>;
 
-    /// Standard output and standard error go to the host as they are, so there is nothing to send here.
+    /// The host reads standard output and standard error itself, so nothing is sent here.
     async fn stream_stdio(&self, _: Request<()>) -> Result<Response<Self::StreamStdioStream>, Status> {
         let nothing = stream::pending().take_until(self.ending.clone().cancelled_owned());
         Ok(Response::new(Box::pin(nothing)))
@@ -53,9 +53,9 @@ impl GrpcStdio for Host {
 
 #[async_trait]
 impl GrpcBroker for Host {
-    type StartStreamStream = Answers<ConnInfo>;
+    type StartStreamStream = ResponseStream<ConnInfo>;
 
-    /// This plugin opens no further connections; what the host offers is read and left.
+    /// This plugin opens no further connections: offers of the host are read and ignored.
     async fn start_stream(
         &self,
         request: Request<Streaming<ConnInfo>>,

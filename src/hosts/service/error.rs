@@ -1,4 +1,4 @@
-//! What can go wrong on the way to the platform.
+//! Errors of calls to the platform.
 
 use std::error::Error;
 use std::io;
@@ -14,18 +14,18 @@ pub(super) enum PlatformError {
          --platform-ca (BUILDKITE_CONNECTOR_PLATFORM_CA)"
     )]
     Untrusted,
-    /// The client is refused a token.
+    /// The token endpoint rejects the client.
     #[error("{0}: check BATON_CLIENT_ID and BATON_CLIENT_SECRET, and the clock")]
     Refused(String),
-    /// No token can be had for the moment.
+    /// No token can be obtained at the moment.
     #[error("{0}")]
     Transient(String),
-    /// The platform, or the way to it, answers with an error.
-    #[error("{}", said(.0))]
+    /// The platform or the transport returns an error.
+    #[error("{}", describe(.0))]
     Status(Box<Status>),
 }
 
-fn said(status: &Status) -> String {
+fn describe(status: &Status) -> String {
     format!("{:?}: {}", status.code(), status.message())
 }
 
@@ -43,7 +43,7 @@ impl PlatformError {
         Self::Transient(message.to_owned())
     }
 
-    /// The code of the platform's answer, if it answered.
+    /// The code of the platform's response, if there is one.
     pub(super) fn code(&self) -> Option<Code> {
         match self {
             Self::Status(status) => Some(status.code()),
@@ -51,7 +51,7 @@ impl PlatformError {
         }
     }
 
-    /// Whether a hello that failed with this fails for good.
+    /// Whether a hello that failed with this will always fail.
     pub(super) fn ends_hello(&self) -> bool {
         match self {
             Self::Untrusted | Self::Refused(_) => true,
@@ -68,7 +68,7 @@ impl PlatformError {
         }
     }
 
-    /// Whether it may be unknown to the platform that it was called: it is not there, or the connection was lost.
+    /// Whether the platform may not have received the call: it is not reachable, or the connection was lost.
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Untrusted | Self::Refused(_) => false,
@@ -81,14 +81,14 @@ impl PlatformError {
     }
 }
 
-/// Whether the peer's certificate is what is wrong.
+/// Whether the error is that the peer's certificate is not trusted.
 pub(super) fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
             return true;
         }
-        // An I/O error's source is that of the error in it, which would pass over the error itself.
+        // `source` of an I/O error skips the error inside it and returns that error's own source.
         cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => error.source(),

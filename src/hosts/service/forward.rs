@@ -1,5 +1,5 @@
-//! Tasks that are one call of a connector's service each: events, actions, accounts, credentials, resources. What this connector
-//! does not offer is answered by its own services, so that a task and a call end alike.
+//! Tasks that are one call of a connector's service each: events, actions, accounts, credentials, resources. This connector's
+//! own services execute them, so a task for what is not offered ends like the call.
 
 use super::outcome::Outcome;
 use crate::hosts::LocalService;

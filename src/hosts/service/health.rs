@@ -1,5 +1,5 @@
-//! Health of service mode over HTTP: `/health` checks the credential, `/ready` says whether the platform knows this connector,
-//! `/live` that the process runs.
+//! Health of service mode over HTTP: `/health` checks the credential, `/ready` whether the platform has accepted this
+//! connector, `/live` whether the process runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +17,10 @@ use tonic::Status;
 
 use crate::governance::Governance;
 
-/// For one check of the credential.
-const VALIDATE: Duration = Duration::from_secs(30);
+/// Timeout of one check of the credential.
+const VALIDATE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Whether the platform knows this connector.
+/// Readiness of service mode, and its health pages.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceHealth {
     ready: Arc<AtomicBool>,
@@ -38,13 +38,13 @@ impl ServiceHealth {
         self.ready.store(ready, Ordering::Relaxed);
     }
 
-    /// Whether the platform has heard the hello, and the end has not begun.
+    /// Whether the platform has accepted the hello, and the shutdown has not begun.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// The three pages. `details` are for listeners that only this machine reaches: they name the credential's trouble.
+    /// The three pages. `details` names the problem of the credential; it is for listeners that only this machine can reach.
     pub fn router(&self, access: Arc<Governance>, details: bool) -> Router {
         let pages = Pages {
             health: self.clone(),
@@ -54,30 +54,35 @@ impl ServiceHealth {
         Router::new()
             .route("/health", get(health))
             .route("/ready", get(ready))
-            .route("/live", get(async || told(StatusCode::OK, "alive", None)))
+            .route("/live", get(async || page(StatusCode::OK, "alive", None)))
             .with_state(pages)
     }
 }
 
 async fn health(State(pages): State<Pages>) -> Response {
-    match pages.access.health().validate(Some(Instant::now() + VALIDATE)).await {
-        Ok(()) => told(StatusCode::OK, "healthy", None),
+    match pages
+        .access
+        .health()
+        .validate(Some(Instant::now() + VALIDATE_TIMEOUT))
+        .await
+    {
+        Ok(()) => page(StatusCode::OK, "healthy", None),
         Err(error) => {
             let details = pages.details.then(|| Status::from(error).message().to_owned());
-            told(StatusCode::SERVICE_UNAVAILABLE, "unhealthy", details)
+            page(StatusCode::SERVICE_UNAVAILABLE, "unhealthy", details)
         }
     }
 }
 
 async fn ready(State(pages): State<Pages>) -> Response {
     if pages.health.is_ready() {
-        told(StatusCode::OK, "ready", None)
+        page(StatusCode::OK, "ready", None)
     } else {
-        told(StatusCode::SERVICE_UNAVAILABLE, "not ready", None)
+        page(StatusCode::SERVICE_UNAVAILABLE, "not ready", None)
     }
 }
 
-fn told(code: StatusCode, status: &str, details: Option<String>) -> Response {
+fn page(code: StatusCode, status: &str, details: Option<String>) -> Response {
     let mut body = json!({"status": status, "timestamp": Timestamp::now().to_string()});
     if let (Some(details), Some(body)) = (details, body.as_object_mut()) {
         body.insert("details".to_owned(), json!(details));

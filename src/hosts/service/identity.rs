@@ -1,4 +1,4 @@
-//! Who the connector is to the platform: the client id, the client secret, and the assertion that proves both.
+//! The identity of the connector at the platform: client id, client secret, and the signed assertion.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,8 +12,8 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-/// How long an assertion is good for, and how far back it reaches, in seconds.
-const LIFE: i64 = 120;
+/// Validity of an assertion before and after its issue, in seconds.
+const VALIDITY: i64 = 120;
 
 /// A client id: `<name>@<host>[:port]/<rest>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,8 +141,8 @@ impl ClientSecret {
             "sub": client.as_str(),
             "aud": [client.audience()],
             "iat": now,
-            "nbf": now - LIFE,
-            "exp": now + LIFE,
+            "nbf": now - VALIDITY,
+            "exp": now + VALIDITY,
         });
         let encode = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", encode(&header), encode(&claims));

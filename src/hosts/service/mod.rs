@@ -1,8 +1,8 @@
-//! Service mode: connects out to the access platform, asks for tasks, carries them out and reports what became of them
-//! (`c1.connectorapi.baton.v1`). No listener is opened but one for health, where that is wanted.
+//! Service mode: connects to the access platform, polls it for tasks, executes them and reports their results
+//! (`c1.connectorapi.baton.v1`). The only listener is an optional one for health.
 //!
-//! `platform` makes the calls, `poll` asks for tasks, `task` carries one out and reports its end, `syncing` keeps a sync
-//! alive and uploads its file, `forward` makes the calls of every other kind of task.
+//! `platform` makes the calls, `poll` fetches tasks, `task` executes one and reports its result, `syncing` sends heartbeats
+//! during a sync and uploads its file, `forward` makes the calls of every other kind of task.
 
 mod error;
 mod forward;
@@ -35,24 +35,24 @@ use crate::governance::Governance;
 use platform::Platform;
 use task::Tasks;
 
-/// How the platform is reached, and how its tasks are worked off.
+/// How the platform is reached, and how its tasks are executed.
 #[derive(Debug)]
 pub struct ServiceOptions {
-    /// Who the connector is to the platform.
+    /// The id of the connector at the platform.
     pub client_id: ClientId,
-    /// How it proves that.
+    /// The key that signs its assertions.
     pub client_secret: ClientSecret,
     /// The host, and port if one is named, to dial in place of the client id's.
     pub api_host: Option<String>,
-    /// By what the platform tells this process from others.
+    /// The id that distinguishes this process from others of the same connector.
     pub host_id: String,
     /// The only authorities to trust for the platform, PEM; none for the system's.
     pub platform_ca: Option<Vec<u8>>,
-    /// Tasks that are carried out at once.
+    /// Maximum number of concurrent tasks.
     pub task_concurrency: usize,
-    /// Where files are kept until they are uploaded; none for the system's place.
+    /// The directory for files until they are uploaded; none for the system's.
     pub temporary_directory: Option<PathBuf>,
-    /// How long tasks that are under way may take at the end.
+    /// How long running tasks may take to finish at shutdown.
     pub drain: Duration,
     /// Waits and bounds.
     pub timing: Timing,
@@ -61,15 +61,15 @@ pub struct ServiceOptions {
 /// Why service mode ended, or could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// The platform refuses this connector for good, or is not to be trusted.
+    /// The platform rejects this connector permanently, or is not trusted.
     #[error("{message}")]
     Refused {
         /// The code of the refusal.
         code: Code,
-        /// What the platform said, and what to do.
+        /// The message of the platform, and what to do.
         message: String,
     },
-    /// What is needed to reach the platform cannot be made.
+    /// The client for the platform cannot be created.
     #[error("the platform cannot be reached with these settings: {0}")]
     Setup(String),
 }
@@ -107,7 +107,7 @@ impl Service {
             concurrency: options.task_concurrency,
             timing,
             health: ServiceHealth::default(),
-            under_way: std::sync::Mutex::default(),
+            running: std::sync::Mutex::default(),
             cut: CancellationToken::new(),
             platform: Platform::new(options)?,
         };
@@ -119,41 +119,41 @@ impl Service {
         })
     }
 
-    /// What is told of this service's health.
+    /// The readiness and the health pages of this service.
     #[must_use]
     pub fn health(&self) -> ServiceHealth {
         self.tasks.health.clone()
     }
 
-    /// Works until `shutdown` resolves; what was begun is then finished within the drain, and what is not is reported as
+    /// Executes tasks until `shutdown` resolves. Running tasks then get the drain to finish; those that do not are reported as
     /// cancelled.
     ///
     /// # Errors
-    /// When the platform refuses this connector for good.
+    /// When the platform rejects this connector permanently.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServiceError> {
         let mut running = tokio::task::JoinSet::new();
         let ended = poll::until(&self.tasks, &mut running, shutdown).await;
         self.tasks.health.set_ready(false);
         tracing::info!(
-            under_way = running.len(),
-            "ending: no task is begun any more, what is under way is finished"
+            running = running.len(),
+            "ending: no further task is started, running tasks are finished"
         );
         let finished = async { while running.join_next().await.is_some() {} };
         if tokio::time::timeout(self.drain, finished).await.is_err() {
             tracing::warn!(
-                under_way = running.len(),
+                running = running.len(),
                 "some tasks did not finish in time and are reported as cancelled"
             );
             self.tasks.cut.cancel();
             let reported = async { while running.join_next().await.is_some() {} };
             if tokio::time::timeout(self.goodbye, reported).await.is_err() {
-                tracing::warn!("the platform could not be told of every task");
+                tracing::warn!("the results of some tasks could not be reported to the platform");
             }
         }
         running.shutdown().await;
         let provisioning = self.access.provisioning();
         provisioning.stop_accepting();
-        // A write that was begun is finished, as it may be half done at Buildkite.
+        // A write that was sent may have been executed by Buildkite: its outcome is read and recorded.
         if tokio::time::timeout(self.goodbye, provisioning.drain()).await.is_err() {
             tracing::warn!("a change at buildkite did not finish in time: its outcome is in no record");
         }

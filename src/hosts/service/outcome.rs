@@ -1,4 +1,4 @@
-//! What became of a task, and how that is reported.
+//! The outcome of a task, and its report.
 
 use prost::{Message, Name};
 use prost_types::Any;
@@ -8,30 +8,30 @@ use tonic_types::{StatusExt, pb};
 use crate::proto::c1::connectorapi::baton::v1::BatonServiceFinishTaskRequest;
 use crate::proto::c1::connectorapi::baton::v1::baton_service_finish_task_request::{Error, FinalState, Success};
 
-/// Annotations that one report takes.
-const MOST_ANNOTATIONS: usize = 16;
+/// Maximum number of annotations in a report.
+const MAX_ANNOTATIONS: usize = 16;
 
-/// Whose reasons decide whether a task may be tried again.
+/// The domain of the error reasons that decide whether a task may be retried.
 const DOMAIN: &str = "buildkite-connector";
 
-/// What became of a task.
+/// The outcome of a task.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// It is done.
+    /// It succeeded.
     Done {
-        /// The answer's annotations.
+        /// The annotations of the response.
         annotations: Vec<Any>,
-        /// The whole answer.
+        /// The whole response.
         response: Option<Any>,
     },
     /// It failed.
     Failed(Status),
-    /// Nothing is to be reported.
+    /// Nothing is reported.
     Dropped,
 }
 
 impl Outcome {
-    /// A call that was answered, or failed.
+    /// The outcome of a call.
     pub(super) fn of<T: Message + Name>(
         answer: Result<tonic::Response<T>, Status>,
         annotations: fn(&T) -> &[Any],
@@ -40,7 +40,7 @@ impl Outcome {
             Ok(answer) => {
                 let answer = answer.into_inner();
                 Self::Done {
-                    annotations: annotations(&answer).iter().take(MOST_ANNOTATIONS).cloned().collect(),
+                    annotations: annotations(&answer).iter().take(MAX_ANNOTATIONS).cloned().collect(),
                     response: Some(Any {
                         type_url: T::type_url(),
                         value: answer.encode_to_vec(),
@@ -79,7 +79,7 @@ impl Outcome {
     }
 }
 
-/// Whether the platform may hand the task out again: the trouble passes, or is the operator's to end.
+/// Whether the platform may retry the task: the failure is temporary, or the operator can resolve it.
 fn may_be_retried(status: &Status) -> bool {
     if matches!(
         status.code(),
@@ -121,7 +121,7 @@ mod tests {
     #[case(Code::FailedPrecondition, "PROTECTED", false)]
     #[case(Code::PermissionDenied, "MISSING_SCOPE", false)]
     #[case(Code::NotFound, "TEAM_NOT_FOUND", false)]
-    fn only_what_passes_or_is_the_operators_may_be_retried(
+    fn only_temporary_failures_and_those_the_operator_resolves_may_be_retried(
         #[case] code: Code,
         #[case] reason: &str,
         #[case] again: bool,
@@ -132,9 +132,9 @@ mod tests {
             panic!("no error");
         };
         assert_eq!(error.non_retryable, !again);
-        let told = report.status.unwrap();
+        let reported = report.status.unwrap();
         assert_eq!(
-            (told.code, &*told.message, told.details.len()),
+            (reported.code, &*reported.message, reported.details.len()),
             (code.into(), "it failed", 1)
         );
     }

@@ -1,4 +1,4 @@
-//! The platform's side as this connector calls it: each call with a token, repeated once where the token is not accepted.
+//! The client of the platform. Each call has a token, and is repeated once with a new one if the token is not accepted.
 
 use std::io;
 use std::path::Path;
@@ -31,18 +31,18 @@ use crate::proto::c1::connectorapi::baton::v1::{
 };
 
 /// Bytes of one message of an upload.
-const CHUNK: usize = 512 * 1024;
+const CHUNK_BYTES: usize = 512 * 1024;
 
 /// The product and the protocol, as platforms read them.
 const USER_AGENT: &str = concat!("buildkite-connector/", env!("CARGO_PKG_VERSION"), " baton-sdk/0.25.0");
 
-/// To notice a platform that is gone without a word.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Interval of HTTP/2 pings, which detect a lost connection.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Time to open a connection.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Timeout of opening a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A platform, and who this connector is to it.
+/// A connection to the platform.
 #[derive(Debug)]
 pub(super) struct Platform {
     channel: Channel,
@@ -52,7 +52,7 @@ pub(super) struct Platform {
 }
 
 type Client = BatonServiceClient<Channel>;
-type Answer<A> = BoxFuture<'static, Result<Response<A>, Status>>;
+type PendingResponse<A> = BoxFuture<'static, Result<Response<A>, Status>>;
 
 impl Platform {
     pub(super) fn new(options: ServiceOptions) -> Result<Self, ServiceError> {
@@ -63,7 +63,7 @@ impl Platform {
         let mut http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .timeout(options.timing.call);
         let mut tls = ClientTlsConfig::new();
         if let Some(ca) = &options.platform_ca {
@@ -78,8 +78,8 @@ impl Platform {
             .and_then(|endpoint| endpoint.user_agent(USER_AGENT))
             .and_then(|endpoint| endpoint.tls_config(tls))
             .map_err(|error| unusable(&error))?
-            .connect_timeout(CONNECT)
-            .http2_keep_alive_interval(KEEP_ALIVE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .connect_lazy();
         Ok(Self {
             channel,
@@ -89,7 +89,7 @@ impl Platform {
         })
     }
 
-    /// Opens the session, or answers a task of that kind.
+    /// Opens the session, or completes a task of kind `hello`.
     pub(super) async fn hello(&self, task_id: &str, metadata: ConnectorMetadata) -> Result<(), PlatformError> {
         let message = BatonServiceHelloRequest {
             host_id: self.host_id.clone(),
@@ -138,7 +138,7 @@ impl Platform {
         sent.await
     }
 
-    /// Reports the end of a task; one attempt.
+    /// Reports the result of a task; one attempt.
     pub(super) async fn finish(
         &self,
         mut message: BatonServiceFinishTaskRequest,
@@ -173,12 +173,12 @@ impl Platform {
         }
     }
 
-    /// Makes a call within `limit`. Where the token is not accepted, another is fetched and the call repeated, once.
+    /// Makes a call within `limit`. If the token is not accepted, another is fetched and the call is repeated, once.
     async fn call<Q, A>(
         &self,
         limit: Duration,
         message: impl Fn() -> Q,
-        send: impl Fn(Client, Request<Q>) -> Answer<A>,
+        send: impl Fn(Client, Request<Q>) -> PendingResponse<A>,
     ) -> Result<A, PlatformError> {
         let mut repeated = false;
         loop {
@@ -199,14 +199,14 @@ impl Platform {
     }
 }
 
-/// Where an upload stands.
+/// The state of an upload.
 enum Sending {
     Begin,
     Data(File, Context),
     Done,
 }
 
-/// The messages of an upload. Where the file cannot be read, they end without the checksum, and `failed` says why.
+/// The messages of an upload. If the file cannot be read, they end without the checksum, and `failed` holds the error.
 fn messages(
     metadata: UploadMetadata,
     path: std::path::PathBuf,
@@ -237,8 +237,8 @@ async fn next(
             (Msg::Metadata(metadata), Sending::Data(file, Context::new(&SHA256)))
         }
         Sending::Data(mut file, mut digest) => {
-            let mut data = Vec::with_capacity(CHUNK);
-            (&mut file).take(CHUNK as u64).read_to_end(&mut data).await?;
+            let mut data = Vec::with_capacity(CHUNK_BYTES);
+            (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut data).await?;
             if data.is_empty() {
                 let end = UploadEof {
                     sha256_checksum: digest.finish().as_ref().to_vec(),

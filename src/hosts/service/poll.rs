@@ -1,4 +1,4 @@
-//! The loop: a hello first, then one task after the other for as long as there is a free place.
+//! The polling loop: a hello first, then tasks for as long as fewer than the maximum run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::task::Tasks;
 use crate::proto::c1::connectorapi::baton::v1::Task;
 use crate::proto::c1::connectorapi::baton::v1::task::TaskType;
 
-/// Takes tasks into `running` until `shutdown` resolves, or the platform refuses for good.
+/// Starts tasks in `running` until `shutdown` resolves, or the platform rejects this connector permanently.
 pub(super) async fn until(
     tasks: &Arc<Tasks>,
     running: &mut JoinSet<()>,
@@ -35,7 +35,7 @@ pub(super) async fn until(
     }
 }
 
-/// Says hello until it is heard.
+/// Sends hellos until the platform accepts one.
 async fn greet(tasks: &Tasks) -> Result<(), ServiceError> {
     for failures in 0.. {
         match tasks.hello("").await {
@@ -70,13 +70,13 @@ fn refused(error: &PlatformError) -> ServiceError {
     ServiceError::Refused { code, message }
 }
 
-/// Asks for tasks and starts them. Ends only where no token will be had any more.
+/// Fetches tasks and starts them. Ends only when no token can be obtained any more.
 async fn take(tasks: &Arc<Tasks>, running: &mut JoinSet<()>) -> Result<(), ServiceError> {
-    let places = Arc::new(Semaphore::new(tasks.concurrency));
+    let permits = Arc::new(Semaphore::new(tasks.concurrency));
     let mut failures = 0;
     loop {
-        // It fails only where the semaphore is closed, and nothing closes it.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+        // Fails only if the semaphore is closed, and it never is.
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return Ok(());
         };
         while running.try_join_next().is_some() {}
@@ -87,7 +87,7 @@ async fn take(tasks: &Arc<Tasks>, running: &mut JoinSet<()>) -> Result<(), Servi
                 failures += 1;
                 let wait = tasks.timing.poll_wait(failures);
                 tracing::warn!(%error, ?wait, "the platform hands out no tasks for the moment");
-                drop(place);
+                drop(permit);
                 sleep(wait).await;
                 continue;
             }
@@ -99,8 +99,8 @@ async fn take(tasks: &Arc<Tasks>, running: &mut JoinSet<()>) -> Result<(), Servi
             Some(task) if tasks.begin(&task.id) => {
                 let (tasks, heartbeat) = (Arc::clone(tasks), answer.next_heartbeat);
                 running.spawn(async move {
-                    tasks.carry_out(task, heartbeat).await;
-                    drop(place);
+                    tasks.execute(task, heartbeat).await;
+                    drop(permit);
                 });
             }
             Some(task) => {
@@ -108,18 +108,18 @@ async fn take(tasks: &Arc<Tasks>, running: &mut JoinSet<()>) -> Result<(), Servi
                     task = task.id,
                     "a task that is under way was handed out again and is not started twice"
                 );
-                drop(place);
+                drop(permit);
                 sleep(next_poll.max(tasks.timing.duplicate)).await;
             }
             None => {
-                drop(place);
+                drop(permit);
                 sleep(next_poll).await;
             }
         }
     }
 }
 
-/// A task of kind none is no task.
+/// A task of kind `none` stands for no task.
 fn is_task(task: &Task) -> bool {
     !matches!(task.task_type, Some(TaskType::None(_)))
 }

@@ -17,14 +17,14 @@ use crate::hosts::{SyncDepth, SyncProgress, SyncRequest};
 use crate::proto::c1::connectorapi::baton::v1::BatonServiceHeartbeatResponse;
 use crate::proto::c1::connectorapi::baton::v1::task::SyncFullTask;
 
-/// Tries of a first heartbeat, and of an upload.
-const TRIES: u32 = 3;
+/// Attempts of a first heartbeat, and of an upload.
+const MAX_ATTEMPTS: u32 = 3;
 
-/// Heartbeats that may fail in a row.
-const MISSED: u32 = 10;
+/// Consecutive failed heartbeats that end a sync.
+const MAX_FAILED_HEARTBEATS: u32 = 10;
 
-/// Between two log lines of a sync.
-const PROGRESS: Duration = Duration::from_secs(10);
+/// Between two progress lines in the log.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Carries a sync out.
 pub(super) async fn run(
@@ -48,10 +48,10 @@ pub(super) async fn run(
             return Outcome::Dropped;
         }
         Ok(answer) => answer.next_heartbeat.or(heartbeat),
-        Err(error) => return Outcome::Failed(unheard(&error)),
+        Err(error) => return Outcome::Failed(no_heartbeats(&error)),
     };
     let stop = CancellationToken::new();
-    // What is still at work when this ends, on whatever thread, ends too.
+    // Ends the work on other threads when this future is dropped.
     let _stopped = stop.clone().drop_guard();
     tokio::select! {
         biased;
@@ -64,7 +64,7 @@ pub(super) async fn run(
     }
 }
 
-/// What the task wants read. Types that this connector does not have are refused by name.
+/// The sync request of a task. A type that this connector does not have is rejected by name.
 async fn request(tasks: &Tasks, task: SyncFullTask) -> Result<SyncRequest, Status> {
     if !task.sync_resource_type_ids.is_empty() {
         let capabilities = tasks.metadata().await?.capabilities.unwrap_or_default();
@@ -90,12 +90,12 @@ async fn request(tasks: &Tasks, task: SyncFullTask) -> Result<SyncRequest, Statu
 }
 
 async fn first_heartbeat(tasks: &Tasks, id: &str) -> Result<BatonServiceHeartbeatResponse, PlatformError> {
-    let mut tried = 1;
+    let mut attempt = 1;
     loop {
         match tasks.platform.heartbeat(id, vec![]).await {
-            Err(error) if tried < TRIES => {
+            Err(error) if attempt < MAX_ATTEMPTS => {
                 tracing::warn!(task = id, %error, "the first heartbeat of a sync failed");
-                tried += 1;
+                attempt += 1;
                 sleep(tasks.timing.repeat).await;
             }
             answer => return answer,
@@ -103,36 +103,36 @@ async fn first_heartbeat(tasks: &Tasks, id: &str) -> Result<BatonServiceHeartbea
     }
 }
 
-/// Sends heartbeats until the platform cancels the sync, or has not heard of it for too long: how the sync ends then.
+/// Sends heartbeats until the platform cancels the sync or too many of them fail; returns the status of the sync.
 async fn keep_alive(tasks: &Tasks, id: &str, next: Option<prost_types::Duration>) -> Status {
     let named = |next: Option<prost_types::Duration>| next.and_then(|next| Duration::try_from(next).ok());
     let mut wait = tasks.timing.heartbeat_wait(named(next));
-    let mut missed = 0;
+    let mut failed = 0;
     loop {
         sleep(wait).await;
         match tasks.platform.heartbeat(id, vec![]).await {
             Ok(answer) if answer.cancelled => return Status::cancelled("the platform cancelled the sync"),
             Ok(answer) => {
                 wait = tasks.timing.heartbeat_wait(named(answer.next_heartbeat));
-                missed = 0;
+                failed = 0;
             }
             Err(error) => {
-                missed += 1;
-                tracing::warn!(task = id, %error, missed, "a heartbeat of a sync failed");
-                if missed >= MISSED {
-                    return unheard(&error);
+                failed += 1;
+                tracing::warn!(task = id, %error, failed, "a heartbeat of a sync failed");
+                if failed >= MAX_FAILED_HEARTBEATS {
+                    return no_heartbeats(&error);
                 }
             }
         }
     }
 }
 
-fn unheard(error: &PlatformError) -> Status {
-    Status::unavailable(format!("the platform takes no heartbeats of the sync ({error})"))
+fn no_heartbeats(error: &PlatformError) -> Status {
+    Status::unavailable(format!("the platform accepts no heartbeats of the sync ({error})"))
 }
 
 async fn read_and_upload(tasks: &Tasks, id: &str, request: SyncRequest, stop: CancellationToken) -> Result<(), Status> {
-    let unusable = |error| Status::internal(format!("no file can be made for the sync: {error}"));
+    let unusable = |error| Status::internal(format!("no file can be created for the sync: {error}"));
     let directory = match &tasks.temporary_directory {
         Some(within) => TempDir::with_prefix_in("buildkite-connector-", within),
         None => TempDir::with_prefix("buildkite-connector-"),
@@ -142,14 +142,14 @@ async fn read_and_upload(tasks: &Tasks, id: &str, request: SyncRequest, stop: Ca
     let (progress, latest) = watch::channel(SyncProgress::default());
     tokio::select! {
         read = tasks.syncs.run(request, &path, &progress, stop) => read?,
-        () = tell(id, latest) => {}
+        () = log_progress(id, latest) => {}
     }
     upload(tasks, id, &path).await
 }
 
-/// Logs how far a sync has come, for as long as it is polled.
-async fn tell(id: &str, latest: watch::Receiver<SyncProgress>) {
-    let mut ticks = interval(PROGRESS);
+/// Logs the progress of a sync for as long as it is polled.
+async fn log_progress(id: &str, latest: watch::Receiver<SyncProgress>) {
+    let mut ticks = interval(LOG_INTERVAL);
     ticks.tick().await;
     loop {
         ticks.tick().await;
@@ -159,21 +159,21 @@ async fn tell(id: &str, latest: watch::Receiver<SyncProgress>) {
 }
 
 async fn upload(tasks: &Tasks, id: &str, path: &Path) -> Result<(), Status> {
-    let mut tried = 1;
+    let mut attempt = 1;
     loop {
         let error = match tasks.platform.upload(id, path).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
-        tracing::warn!(task = id, %error, tried, "the upload of a sync failed");
-        if tried == TRIES {
+        tracing::warn!(task = id, %error, attempt, "the upload of a sync failed");
+        if attempt == MAX_ATTEMPTS {
             return Err(Status::unavailable(format!(
                 "the sync's file could not be uploaded ({error})"
             )));
         }
-        if tried > 1 {
+        if attempt > 1 {
             sleep(tasks.timing.repeat).await;
         }
-        tried += 1;
+        attempt += 1;
     }
 }

@@ -1,4 +1,4 @@
-//! One task: carried out through this connector's own services, and its end reported.
+//! One task: executed through this connector's own services, and its result reported.
 
 use std::any::Any as Payload;
 use std::collections::HashSet;
@@ -28,7 +28,7 @@ use crate::proto::c1::connector::v2::{
 use crate::proto::c1::connectorapi::baton::v1::task::{GrantTask, RevokeTask, TaskType};
 use crate::proto::c1::connectorapi::baton::v1::{BatonServiceFinishTaskRequest, Task};
 
-/// Everything that carrying out tasks needs.
+/// What is needed to execute tasks.
 pub(super) struct Tasks {
     pub(super) platform: Platform,
     pub(super) local: LocalConnector,
@@ -37,37 +37,37 @@ pub(super) struct Tasks {
     pub(super) concurrency: usize,
     pub(super) timing: Timing,
     pub(super) health: ServiceHealth,
-    pub(super) under_way: Mutex<HashSet<String>>,
-    /// Cancelled where the drain is over.
+    pub(super) running: Mutex<HashSet<String>>,
+    /// Cancelled when the drain is over.
     pub(super) cut: CancellationToken,
 }
 
 impl Tasks {
-    /// Tells the platform what this connector is.
+    /// Sends a hello with the metadata of this connector.
     pub(super) async fn hello(&self, task_id: &str) -> Result<(), PlatformError> {
         let metadata = self.metadata().await?;
         self.platform.hello(task_id, metadata).await
     }
 
-    /// What this connector is and can do.
+    /// The metadata and capabilities of this connector.
     pub(super) async fn metadata(&self) -> Result<ConnectorMetadata, Status> {
         let mut connector = ConnectorServiceClient::new(self.local.with_request_id("hello"));
         let answer = connector.get_metadata(ConnectorServiceGetMetadataRequest {}).await?;
         Ok(answer.into_inner().metadata.unwrap_or_default())
     }
 
-    /// Notes that a task is under way; false where it is already.
+    /// Records that a task is running; returns false if it already was.
     pub(super) fn begin(&self, id: &str) -> bool {
-        self.under_way().insert(id.to_owned())
+        self.running().insert(id.to_owned())
     }
 
-    /// Carries a task out and reports its end. Whatever happens, it is reported.
-    pub(super) async fn carry_out(&self, task: Task, heartbeat: Option<prost_types::Duration>) {
+    /// Executes a task and reports its result, also if it panics.
+    pub(super) async fn execute(&self, task: Task, heartbeat: Option<prost_types::Duration>) {
         let id = task.id.clone();
         tracing::info!(task = id, "a task is begun");
-        let carried_out = AssertUnwindSafe(self.outcome(task, heartbeat)).catch_unwind();
-        let carried_out = Box::pin(carried_out).await;
-        let outcome = carried_out.unwrap_or_else(|panic| Outcome::Failed(panicked(panic)));
+        let executed = AssertUnwindSafe(self.outcome(task, heartbeat)).catch_unwind();
+        let executed = Box::pin(executed).await;
+        let outcome = executed.unwrap_or_else(|panic| Outcome::Failed(panicked(panic)));
         match &outcome {
             Outcome::Done { .. } => tracing::info!(task = id, "a task is done"),
             Outcome::Failed(status) => {
@@ -78,7 +78,7 @@ impl Tasks {
         if let Some(report) = outcome.report(&id) {
             self.report(report).await;
         }
-        self.under_way().remove(&id);
+        self.running().remove(&id);
     }
 
     async fn outcome(&self, task: Task, heartbeat: Option<prost_types::Duration>) -> Outcome {
@@ -133,21 +133,21 @@ impl Tasks {
         Outcome::of(connector.revoke(request).await, |answer| &answer.annotations)
     }
 
-    /// Reports a task's end, again where the platform may not have heard of it.
+    /// Reports the result of a task; repeats the report if the platform may not have received it.
     async fn report(&self, report: BatonServiceFinishTaskRequest) {
         let end = Instant::now() + self.timing.report;
-        // An attempt that hangs leaves time for others.
+        // An attempt that hangs leaves time for two more.
         let attempt = self.timing.report / 3;
         for repetition in 0.. {
             let error = match self.platform.finish(report.clone(), attempt).await {
                 Ok(()) => return,
-                // The first report was heard, and its answer lost.
+                // The first report was received, and only its response was lost.
                 Err(error) if repetition > 0 && error.code() == Some(Code::NotFound) => return,
                 Err(error) => error,
             };
             let wait = self.timing.retry_wait(repetition);
             if !error.is_passing() || Instant::now() + wait >= end {
-                tracing::error!(task = report.task_id, %error, "the platform could not be told what became of a task");
+                tracing::error!(task = report.task_id, %error, "the result of a task could not be reported to the platform");
                 return;
             }
             tracing::warn!(task = report.task_id, %error, "the report of a task is repeated");
@@ -155,12 +155,12 @@ impl Tasks {
         }
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    fn running(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The end of a task that did not finish in time.
+/// The status of a task that did not finish in time.
 pub(super) fn cut_off() -> Status {
     Status::cancelled("the connector is ending: hand the task out again")
 }
@@ -170,7 +170,7 @@ fn panicked(_: Box<dyn Payload + Send>) -> Status {
     Status::internal("the connector failed in this task: see its log")
 }
 
-/// The kind of a task that is not carried out, as the protocol names it.
+/// The name of a kind of task in the protocol.
 fn kind(task: &TaskType) -> &'static str {
     match task {
         TaskType::None(_) => "none",

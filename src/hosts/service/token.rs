@@ -1,4 +1,4 @@
-//! The access token: fetched with an assertion, renewed before it ends, once for all who wait.
+//! The access token: fetched with an assertion, and renewed before it expires; concurrent callers share one request.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::telemetry::redact::redact;
 
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Before its end a token is renewed by a tenth of its life, and at most by this.
-const AHEAD: Duration = Duration::from_secs(30);
+/// A token is renewed a tenth of its lifetime before it expires, and at most this long before.
+const MAX_RENEWAL_LEAD: Duration = Duration::from_secs(30);
 
 /// A token, as a call sends it.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ struct Answer {
     expires_in: u64,
 }
 
-/// Where tokens come from.
+/// The source of tokens: the token endpoint, and the current token.
 #[derive(Debug)]
 pub(super) struct Tokens {
     http: reqwest::Client,
@@ -63,7 +63,7 @@ impl Tokens {
         }
     }
 
-    /// A token that is good. Whoever comes while one is fetched waits for that one.
+    /// A valid token. Concurrent callers wait for the same request.
     pub(super) async fn current(&self) -> Result<Arc<Token>, PlatformError> {
         let mut held = self.held.lock().await;
         if let Some(token) = held.as_ref().filter(|token| Instant::now() < token.renewed_at) {
@@ -75,7 +75,7 @@ impl Tokens {
                 *held = Some(Arc::clone(&token));
                 Ok(token)
             }
-            // The old one does until its end.
+            // The old token is used until it expires.
             Err(error) => match held.as_ref().filter(|token| Instant::now() < token.ends_at) {
                 Some(token) => {
                     tracing::warn!(%error, "the platform's token could not be renewed yet");
@@ -86,7 +86,7 @@ impl Tokens {
         }
     }
 
-    /// Throws a token away that the platform did not accept, unless another has taken its place.
+    /// Drops a token that the platform did not accept, unless it was already replaced.
     pub(super) async fn discard(&self, token: &Arc<Token>) {
         let mut held = self.held.lock().await;
         if held.as_ref().is_some_and(|current| Arc::ptr_eq(current, token)) {
@@ -95,9 +95,9 @@ impl Tokens {
     }
 
     async fn fetch(&self) -> Result<Token, PlatformError> {
-        let asked_at = Instant::now();
+        let requested_at = Instant::now();
         let assertion = self.secret.assert(&self.id, Timestamp::now());
-        let assertion = assertion.ok_or_else(|| PlatformError::transient("the system gave no randomness"))?;
+        let assertion = assertion.ok_or_else(|| PlatformError::transient("the system returned no random bytes"))?;
         let form = [
             ("client_id", self.id.as_str()),
             ("grant_type", "client_credentials"),
@@ -118,11 +118,12 @@ impl Tokens {
         }
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|_| PlatformError::transient("the token endpoint answers something that is no token"))?;
-        token(&answer, asked_at).ok_or_else(|| PlatformError::transient("the token endpoint answers an unusable token"))
+        token(&answer, requested_at)
+            .ok_or_else(|| PlatformError::transient("the token endpoint answers an unusable token"))
     }
 }
 
-fn token(answer: &Answer, asked_at: Instant) -> Option<Token> {
+fn token(answer: &Answer, requested_at: Instant) -> Option<Token> {
     let mut header: AsciiMetadataValue = format!("{} {}", answer.token_type, answer.access_token.expose_secret())
         .parse()
         .ok()?;
@@ -130,14 +131,14 @@ fn token(answer: &Answer, asked_at: Instant) -> Option<Token> {
     let life = Duration::from_secs(answer.expires_in);
     Some(Token {
         header,
-        renewed_at: asked_at.checked_add(good_for(life))?,
-        ends_at: asked_at.checked_add(life)?,
+        renewed_at: requested_at.checked_add(renewed_after(life))?,
+        ends_at: requested_at.checked_add(life)?,
     })
 }
 
-/// How long a token of this life is used before it is renewed.
-fn good_for(life: Duration) -> Duration {
-    life.saturating_sub((life / 10).min(AHEAD)).max(life / 2)
+/// How long a token with this lifetime is used before it is renewed.
+fn renewed_after(life: Duration) -> Duration {
+    life.saturating_sub((life / 10).min(MAX_RENEWAL_LEAD)).max(life / 2)
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> PlatformError {
@@ -146,10 +147,12 @@ fn refused(status: StatusCode, body: &[u8]) -> PlatformError {
         error_description: Option<String>,
         error: Option<String>,
     }
-    let said = serde_json::from_slice::<Problem>(body).ok();
-    let said = said.and_then(|problem| problem.error_description.or(problem.error));
-    let said = said.map(|said| format!(" (\"{}\")", redact(&said))).unwrap_or_default();
-    let message = format!("the token endpoint answers {status}{said}");
+    let problem = serde_json::from_slice::<Problem>(body).ok();
+    let description = problem.and_then(|problem| problem.error_description.or(problem.error));
+    let description = description
+        .map(|text| format!(" (\"{}\")", redact(&text)))
+        .unwrap_or_default();
+    let message = format!("the token endpoint answers {status}{description}");
     let passing = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
     if status.is_client_error() && !passing.contains(&status) {
         PlatformError::Refused(message)
@@ -159,7 +162,7 @@ fn refused(status: StatusCode, body: &[u8]) -> PlatformError {
 }
 
 fn unreachable(error: reqwest::Error) -> PlatformError {
-    // Its address holds nothing secret, but says nothing either that the settings do not.
+    // The URL is known from the settings.
     let error = error.without_url();
     if is_untrusted(&error) {
         return PlatformError::Untrusted;
@@ -183,7 +186,7 @@ mod tests {
     #[case(10, 9)]
     #[case(0, 0)]
     fn a_token_is_renewed_a_tenth_of_its_life_before_its_end(#[case] life: u64, #[case] used: u64) {
-        assert_eq!(good_for(Duration::from_secs(life)), Duration::from_secs(used));
+        assert_eq!(renewed_after(Duration::from_secs(life)), Duration::from_secs(used));
     }
 
     #[rstest]

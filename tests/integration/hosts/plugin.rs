@@ -2,117 +2,17 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use buildkite_connector::proto::plugin::Empty;
 use buildkite_connector::proto::plugin::grpc_broker_client::GrpcBrokerClient;
 use buildkite_connector::proto::plugin::grpc_controller_client::GrpcControllerClient;
 use buildkite_connector::proto::plugin::grpc_stdio_client::GrpcStdioClient;
-use buildkite_connector::sandbox::Sandbox;
-use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, PKCS_ECDSA_P521_SHA512};
 use rstest::rstest;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use secrecy::ExposeSecret;
-use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
-use tokio_util::either::Either;
-use tonic::transport::{Channel, Endpoint};
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
-use tower::service_fn;
+use tonic::transport::Endpoint;
 
+use crate::support::plugin_host::{Certificate, dial, handshake, plugin, serving};
 use crate::support::process::{ConnectorProcess, connector};
 use crate::support::{Platform, first_team, sandbox, sized};
-
-/// A host's certificate: its own authority, of P-521.
-struct Certificate {
-    pem: String,
-    der: CertificateDer<'static>,
-    key: KeyPair,
-}
-
-impl Certificate {
-    fn new() -> Self {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P521_SHA512).unwrap();
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap();
-        Self {
-            pem: certificate.pem(),
-            der: certificate.der().clone(),
-            key,
-        }
-    }
-}
-
-fn plugin(sandbox: &Sandbox) -> Command {
-    let mut command = connector(&["plugin", "--provisioning"]);
-    command
-        .env("CONNECTOR_PLUGIN", "c1.connector.v2")
-        .env("BUILDKITE_ORGANIZATION_SLUG", sandbox.slug())
-        .env("BUILDKITE_API_TOKEN", sandbox.token().expose_secret())
-        .env("BUILDKITE_REST_URL", sandbox.url());
-    command
-}
-
-/// The parts of the handshake line.
-fn handshake(running: &mut ConnectorProcess) -> Vec<String> {
-    running.line("1|1|").split('|').map(str::to_owned).collect()
-}
-
-/// A channel as a host opens it, showing `shown` where there is `AutoMTLS`.
-async fn dial(handshake: &[String], shown: Option<&Certificate>) -> Result<Channel, tonic::transport::Error> {
-    let tls = shown.map(|shown| {
-        let mut roots = RootCertStore::empty();
-        let server = STANDARD_NO_PAD.decode(&handshake[5]).unwrap();
-        roots.add(CertificateDer::from(server)).unwrap();
-        let key = PrivateKeyDer::try_from(shown.key.serialize_der()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_client_auth_cert(vec![shown.der.clone()], key)
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        TlsConnector::from(Arc::new(config))
-    });
-    let (network, address) = (handshake[2].clone(), handshake[3].clone());
-    let connect = service_fn(move |_: http::Uri| {
-        let (network, address, tls) = (network.clone(), address.clone(), tls.clone());
-        async move {
-            let stream = if network == "unix" {
-                Either::Left(UnixStream::connect(address).await?)
-            } else {
-                Either::Right(TcpStream::connect(address).await?)
-            };
-            let stream = match tls {
-                Some(tls) => {
-                    let name = ServerName::try_from("localhost").unwrap();
-                    Either::Left(tls.connect(name, stream).await?)
-                }
-                None => Either::Right(stream),
-            };
-            Ok::<_, std::io::Error>(TokioIo::new(stream))
-        }
-    });
-    Endpoint::from_static("http://localhost")
-        .connect_with_connector(connect)
-        .await
-}
-
-async fn serving(channel: &Channel) -> Result<bool, tonic::Status> {
-    let request = HealthCheckRequest {
-        service: "plugin".to_owned(),
-    };
-    let answer = HealthClient::new(channel.clone()).check(request).await?;
-    Ok(answer.into_inner().status() == ServingStatus::Serving)
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_host_is_served_over_a_socket_that_only_its_user_can_reach_and_ends_it() {
