@@ -83,8 +83,8 @@ impl BudgetArgs {
 mod tests {
     use rstest::rstest;
 
-    use super::super::value::parse;
     use super::*;
+    use crate::cli::settings::value::parse;
 
     #[test]
     fn without_flags_the_options_are_the_defaults() {

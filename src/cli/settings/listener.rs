@@ -211,8 +211,8 @@ pub(crate) fn metrics_listen_error(problem: impl Display) -> SettingError {
 mod tests {
     use rstest::rstest;
 
-    use super::super::value::parse;
     use super::*;
+    use crate::cli::settings::value::parse;
 
     fn args(arguments: &[&str]) -> ListenerArgs {
         parse(arguments).unwrap()

@@ -104,8 +104,8 @@ fn non_empty(names: &[String]) -> Vec<String> {
 mod tests {
     use rstest::rstest;
 
-    use super::super::value::parse;
     use super::*;
+    use crate::cli::settings::value::parse;
 
     #[test]
     fn nothing_is_protected_by_default() {
