@@ -160,7 +160,10 @@ impl Callers {
             ));
         }
         if callers.entries.is_empty() {
-            tracing::warn!(file = named(), "the callers file names nobody, so nobody may call");
+            tracing::warn!(
+                file = named(),
+                "the callers file lists no caller, so every call is rejected"
+            );
         }
         Ok(callers)
     }

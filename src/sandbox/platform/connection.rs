@@ -29,7 +29,7 @@ const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionEnd(pub(super) CancellationToken);
 
-/// Serves until it is stopped; open connections end then, whatever they are at.
+/// Serves until it is stopped, and closes open connections then, even in the middle of a call.
 pub(super) async fn accept(
     listener: TcpListener,
     tls: Arc<ServerConfig>,

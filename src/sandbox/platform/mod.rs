@@ -3,7 +3,7 @@
 //! It hands out the tasks that it was given, checks what a connector sends as the protocol demands, and keeps what it received.
 //! A [`Fault`] makes it refuse, hang, close connections, cancel, hand a task out twice, or forget its tokens.
 //!
-//! Its authority is made at each start and trusted by nobody else: [`Platform::ca_file`] is what a connector has to trust.
+//! Its certificate authority is made at each start and trusted by no other process: [`Platform::ca_file`] is what a connector has to trust.
 
 mod connection;
 mod credentials;
@@ -186,7 +186,7 @@ impl Platform {
         }
     }
 
-    /// Ends it: open connections are closed, whatever they are at.
+    /// Ends it and closes open connections, even in the middle of a call.
     pub async fn stop(mut self) {
         self.stopped.cancel();
         if let Some(accepting) = self.accepting.take() {

@@ -57,14 +57,14 @@ pub static REST_DURATION: Histogram<1> = Histogram::new(
 pub static REST_WINDOW_LIMIT: Gauge<1> = Gauge::new(
     "buildkite_connector_rest_window_limit",
     ["bucket"],
-    "requests that a window of Buildkite's rate limit holds; absent until an answer told",
+    "requests that a window of Buildkite's rate limit holds; absent until a response reports it",
 );
 
 /// Remaining requests of Buildkite's rate limits.
 pub static REST_WINDOW_REMAINING: Gauge<1> = Gauge::new(
     "buildkite_connector_rest_window_remaining",
     ["bucket"],
-    "requests that may still be sent in the present window; absent until an answer told",
+    "requests that may still be sent in the present window; absent until a response reports it",
 );
 
 /// Queued requests.
