@@ -4,7 +4,7 @@
 //! [`crate::grpc::services`] and [`crate::export`] call it. Its first rule: a failure is never reported as absence. Every listing
 //! is complete or an error, an empty list is confirmed, and "not found" is reported only for a resource that is proven absent.
 
-pub mod call;
+pub mod call_context;
 mod directory;
 mod error;
 pub mod health;
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub use call::{CallContext, Lane};
+pub use call_context::{CallContext, Lane};
 pub use error::GovernanceError;
 pub use sync::{Listings, Page, PageTokenError};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::call::Lane;
+use super::call_context::Lane;
 
 /// The length of a rate limit window.
 pub const WINDOW: Duration = Duration::from_secs(60);

@@ -9,6 +9,9 @@ use super::value::{PathParser, PositiveDuration, parse_bool, parsed_by};
 use super::{SettingError, name};
 use crate::grpc::server::{Callers, Limits, ListenAddress, ServerOptions, TlsFiles, TlsPart};
 
+/// Where the connector listens by default: on loopback, which needs no protection.
+const DEFAULT_LISTEN_ADDRESS: &str = "127.0.0.1:50051";
+
 /// The highest limit of `--calls-per-second`: more than one process can serve, and far below the range of the limiter's clock.
 const MAX_CALLS_PER_SECOND: u32 = 1_000_000;
 
@@ -21,7 +24,7 @@ pub(crate) struct ListenerArgs {
         long,
         env = "BUILDKITE_CONNECTOR_LISTEN",
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:50051",
+        default_value = DEFAULT_LISTEN_ADDRESS,
         value_parser = parsed_by(ListenAddress::from_str)
     )]
     listen: ListenAddress,

@@ -1,4 +1,4 @@
-//! When a credential expires.
+//! When a credential expires, and when its expiry is a warning.
 
 use std::time::Duration;
 
@@ -16,11 +16,12 @@ pub enum Expiry {
 }
 
 impl Expiry {
-    /// Whether the credential expires within `time`, or has expired already.
-    pub(crate) fn is_within(self, time: Duration, now: Timestamp) -> bool {
+    /// Whether the expiry is a warning, so that the credential is degraded: less than `warning_period` is left, or it has expired
+    /// already. A credential that never expires, or whose expiry is unreadable, is no warning.
+    pub(crate) fn is_warning(self, warning_period: Duration, now: Timestamp) -> bool {
         let Self::At(at) = self else { return false };
-        // A time in the past does not convert to a duration, and is within any.
-        !Duration::try_from(at.duration_since(now)).is_ok_and(|left| left >= time)
+        // A time in the past does not convert to a duration, and is within any period.
+        !Duration::try_from(at.duration_since(now)).is_ok_and(|left| left >= warning_period)
     }
 }
 

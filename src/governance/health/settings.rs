@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// How long before its expiry a token counts as degraded, by default: 7 days (see `expiry.rs`).
+const DEFAULT_EXPIRY_WARNING: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// The settings of health.
 #[derive(Debug, Clone)]
 pub struct HealthSettings {
@@ -21,7 +24,7 @@ impl Default for HealthSettings {
     fn default() -> Self {
         Self {
             max_age: Duration::from_secs(60),
-            expiry_warning: Duration::from_secs(7 * 24 * 60 * 60),
+            expiry_warning: DEFAULT_EXPIRY_WARNING,
             min_interval: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(10),
             // The client of `Validate` never repeats it.

@@ -19,7 +19,7 @@ mod recent_writes;
 mod rejected_write;
 #[cfg(test)]
 mod tests;
-mod timeouts;
+mod write_timeouts;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub use plan::{MaintainerRevoke, OperationKind, Plan, Request, Write};
 pub use preview::Preview;
 pub use protection::Protected;
 pub(crate) use protection::ProtectedNames;
-pub use timeouts::WriteTimeouts;
+pub use write_timeouts::WriteTimeouts;
 
 use super::directory::Directory;
 use super::model::{EntitlementId, GrantId, Level, Membership, Principal, ResourceId};

@@ -15,10 +15,11 @@ use super::observed_lists::ObservedLists;
 use super::prefetch::PrefetchedLists;
 
 /// The prefetched rows of a session without requests for this long are freed. Longer than a client waits for a rate limit window.
+/// One of the limits of prefetching, with those in `prefetch/limits.rs`.
 pub(super) const SESSION_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Maximum number of sessions; the session that was unused for longest gives way. A platform runs one sync, and a second while the
-/// first one ends.
+/// first one ends. One of the limits of prefetching, with those in `prefetch/limits.rs`.
 pub(super) const MAX_SESSIONS: usize = 8;
 
 /// The sessions, by sync id.

@@ -2,14 +2,15 @@
 //!
 //! [`api`], [`pagination`] and [`budget`] implement the REST client: endpoints, rows, long lists, classification of errors, the
 //! credential, and the request budget. [`BuildkiteProvider`] implements the seam of [`crate::governance`]: `resources` has one file
-//! for each resource type, `absence`, `lists` and `visibility` decide when a response is trusted, and [`health`] reports.
+//! for each resource type, `error_meaning` decides what an error means, `absence`, `lists` and `visibility` decide when a response
+//! is trusted, and [`health`] reports.
 
 mod absence;
 pub mod api;
-mod api_errors;
 pub mod budget;
 mod credential;
 pub(crate) mod credential_status;
+mod error_meaning;
 pub mod health;
 mod lists;
 mod lockout;
@@ -30,9 +31,9 @@ pub use api::time::timestamp;
 pub use api::types::{
     AccessToken, CurrentUser, ListedRole, Organization, OrganizationMember, Team, TeamMember, TokenUser,
 };
-pub(crate) use api_errors::{Subject, from_api};
 pub use credential::token::{ApiToken, CredentialError};
 pub use credential::token_file::{Credential, TokenFileError};
 pub use credential_status::CredentialStatus;
+pub(crate) use error_meaning::{Subject, from_api};
 pub(crate) use health::probe::ProbeSet;
 pub use provider::{Buildkite, BuildkiteProvider, govern, govern_with_sink};

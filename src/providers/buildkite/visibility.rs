@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::api_errors::{Subject, from_api};
 use super::credential_status::{EVIDENCE_MAX_AGE, owner_role};
+use super::error_meaning::{Subject, from_api};
 use super::{ApiError, ApiErrorKind, Buildkite};
 use crate::governance::provider::{ListStage, OwnerRole};
 use crate::governance::{CallContext, GovernanceError, PartialVisibility};

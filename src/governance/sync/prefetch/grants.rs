@@ -10,17 +10,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Prefetch;
+use super::limits::{PREFETCH_GRANTS, READY_PER_REQUEST};
 use super::task::{HeldBatch, PrefetchTask};
 use crate::governance::CallContext;
 use crate::governance::model::{Holding, ResourceId};
 use crate::governance::provider::{Amount, Batch, Cursor, ResourceType};
-
-/// Resources whose grants are read before they are requested, for each concurrent request: enough that the client does not wait for
-/// a round trip, and few enough that little is lost if the client disappears.
-const READY_PER_REQUEST: usize = 4;
-
-/// Grants of a resource that are prefetched, or read with the first page if the excess is kept.
-pub(super) const PREFETCH_GRANTS: usize = 500;
 
 /// The read of a resource's grants, and their generation when it began.
 pub(crate) type GrantTask = (u64, PrefetchTask<Holding>);

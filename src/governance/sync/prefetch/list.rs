@@ -3,8 +3,9 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use super::Prefetch;
+use super::limits::PREFETCH_ROWS;
 use super::task::PrefetchTask;
-use super::{PREFETCH_ROWS, Prefetch};
 use crate::governance::CallContext;
 use crate::governance::model::Resource;
 use crate::governance::provider::{Amount, Batch, Cursor, Failure, ResourceType, Rows};

@@ -1,13 +1,14 @@
 //! Prefetching: rows that the client of a sync is expected to request next are read before it requests them.
 //!
 //! A list of resources is read on while its pages are returned (`list`), and the grants of the resources that come next are read
-//! concurrently (`grants`). The number of rows is bounded. They belong to the session of the sync, which frees them when the sync
-//! ends or is idle; a sync without an id has none. A grant or revoke by this process begins a new generation of the resource's
-//! grants: rows of an older generation are not returned. A process that does not know a sync, because it was restarted during the
+//! concurrently (`grants`). `limits` says when prefetching stops. The rows belong to the session of the sync, which frees them when
+//! the sync ends or is idle; a sync without an id has none. A grant or revoke by this process begins a new generation of the
+//! resource's grants: rows of an older generation are not returned. A process that does not know a sync, because it was restarted during the
 //! sync, lists the resources once (`late_join`).
 
 mod grants;
 mod late_join;
+mod limits;
 mod list;
 pub(crate) mod task;
 #[cfg(test)]
@@ -24,12 +25,10 @@ use super::session::SessionHandle;
 use crate::governance::model::{Holding, Resource, ResourceId};
 use crate::governance::provider::{Amount, Batch, Cursor, Failure, Provider, ResourceType, Rows};
 use crate::governance::{CallContext, Lane};
-use grants::{GrantPrefetch, PREFETCH_GRANTS};
+use grants::GrantPrefetch;
+use limits::PREFETCH_GRANTS;
 use list::ListPrefetch;
 use task::{PrefetchTask, RowBudget};
-
-/// Rows of a list that one prefetch reads: several pages, so that their windows are requested concurrently.
-const PREFETCH_ROWS: usize = 3 * PREFETCH_GRANTS;
 
 /// Prefetches for syncs.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::limits::MAX_ROWS;
 use crate::governance::provider::{Batch, Failure};
 use crate::governance::{CallContext, Lane};
 
@@ -14,15 +15,12 @@ use crate::governance::{CallContext, Lane};
 pub(crate) struct RowBudget(Arc<AtomicUsize>);
 
 impl RowBudget {
-    /// No read is started while this many rows are held: a few megabytes.
-    pub(crate) const MAX_ROWS: usize = 20_000;
-
     pub(crate) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.count() >= Self::MAX_ROWS
+        self.count() >= MAX_ROWS
     }
 
     /// Counts the rows of `batch` for as long as they are held. Returns `None` if the budget is exhausted.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mockall::Sequence;
 
+use super::limits::MAX_ROWS;
 use super::*;
 use crate::governance::GovernanceError;
 use crate::governance::model::examples::{self, GROUP, MEMBER};
@@ -163,7 +164,7 @@ async fn the_number_of_prefetched_rows_is_bounded_for_every_visit_order() {
                 assert_eq!(syncs.grants(sync, requested).await.len(), 500);
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            let most = RowBudget::MAX_ROWS + CONCURRENCY * 500;
+            let most = MAX_ROWS + CONCURRENCY * 500;
             assert!(syncs.rows() < most, "{} rows, stride {stride}", syncs.rows());
         }
     }
@@ -176,7 +177,7 @@ async fn the_number_of_prefetched_rows_is_bounded_for_a_client_that_opens_many_s
         syncs.begin(&number.to_string()).await;
         assert!(syncs.sessions.counts().0 <= MAX_SESSIONS);
     }
-    assert!(syncs.rows() < RowBudget::MAX_ROWS + CONCURRENCY * 500);
+    assert!(syncs.rows() < MAX_ROWS + CONCURRENCY * 500);
 }
 
 #[tokio::test(start_paused = true)]

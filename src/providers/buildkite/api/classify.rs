@@ -15,8 +15,9 @@
 //! | any other 4xx: 400, 409, 422 … | `Rejected` |
 //! | no connection, a connection reset, a timeout | `Unavailable` |
 //!
-//! A 4xx status is trusted whatever the body, because Buildkite documents bare and empty bodies for it. What a 404
-//! proves is a separate question: [`crate::governance`] never answers it from a single 404.
+//! A 4xx status is trusted whatever the body, because Buildkite documents bare and empty bodies for it. What a class
+//! means for governance, a 403 for example, is decided in `error_meaning.rs`, and whether a 404 proves absence in `absence.rs`,
+//! never from a single 404; both are in `src/providers/buildkite`.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};

@@ -5,11 +5,12 @@
 //! in this order: `headers` parses what a response reports; `window`, `unattributed` and `bucket` derive how many
 //! requests may be sent, and `bucket` explains why this process alone causes no 429; `slow_start` is how a window begins;
 //! `queue` orders the waiters; `operator_limit` is the operator's own limit; `scheduler` combines them, without a
-//! clock; `limiter` waits.
+//! clock; `limiter` waits, no longer than `max_wait` allows.
 
 mod bucket;
 mod headers;
 mod limiter;
+mod max_wait;
 mod operator_limit;
 mod options;
 mod queue;

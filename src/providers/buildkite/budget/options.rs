@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::max_wait::{DEFAULT_MAX_WAIT, DEFAULT_PROVISIONING_MAX_WAIT};
 use crate::governance::Lane;
 
 /// Sync requests in flight at once: enough to hide latency.
@@ -22,7 +23,7 @@ pub(crate) const MAX_DEFAULT_RESERVE: u8 = 30;
 pub struct BudgetOptions {
     /// Longest wait for a rate limit (`--max-wait`).
     pub max_wait: Duration,
-    /// The same for a grant or a revoke: a whole window and a margin, because the platform may not retry it.
+    /// The same for a request of a grant or a revoke.
     pub provisioning_max_wait: Duration,
     /// Percent of each window that syncs leave to grants and revokes (`--write-reserve`): at least one request, and
     /// none at all for zero. `None`: a tenth and at least fifteen requests, but never more than three tenths.
@@ -35,8 +36,8 @@ pub struct BudgetOptions {
 impl Default for BudgetOptions {
     fn default() -> Self {
         Self {
-            max_wait: Duration::from_secs(45),
-            provisioning_max_wait: Duration::from_secs(75),
+            max_wait: DEFAULT_MAX_WAIT,
+            provisioning_max_wait: DEFAULT_PROVISIONING_MAX_WAIT,
             reserve: None,
             max_requests_per_minute: None,
         }
@@ -44,14 +45,6 @@ impl Default for BudgetOptions {
 }
 
 impl BudgetOptions {
-    /// The longest time that a request of this lane may wait.
-    pub(crate) fn max_wait(&self, lane: Lane) -> Duration {
-        match lane {
-            Lane::Provisioning => self.provisioning_max_wait,
-            Lane::Interactive | Lane::Sync => self.max_wait,
-        }
-    }
-
     /// Requests in flight at which this lane has to wait. The higher lanes have slots of their own, so slow sync
     /// requests never block them.
     pub(crate) fn max_in_flight(lane: Lane) -> u32 {

@@ -7,17 +7,9 @@
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 
+use super::Row;
 use super::cursor::{Anchor, Cursor, Prefix};
-use super::{ROWS_PER_PAGE, Row, Window};
-
-/// Number of rows to read for a page of at most `limit` rows when the excess is not kept: as many windows as
-/// certainly fit.
-#[must_use]
-pub fn min_rows_for(limit: Option<NonZeroUsize>) -> usize {
-    limit.map_or(ROWS_PER_PAGE, |limit| {
-        limit.get().saturating_sub(Window::LARGEST as usize - 1).max(1)
-    })
-}
+use super::page_size::DEFAULT_BATCH_ROWS;
 
 /// Consecutive rows of a list.
 #[derive(Debug)]
@@ -99,14 +91,14 @@ impl<R: Row> Batch<R> {
         self.next = further.next;
     }
 
-    /// Removes and returns the first page: at most `limit` rows, or about [`ROWS_PER_PAGE`] without a limit. The
+    /// Removes and returns the first page: at most `limit` rows, or about [`DEFAULT_BATCH_ROWS`] without a limit. The
     /// remaining rows follow it.
     #[must_use]
     pub fn split(&mut self, limit: Option<NonZeroUsize>) -> Self {
         let mut ends = self.split_points.iter().map(|(behind, _)| *behind);
         let at = match (limit, self.order) {
-            (None, Order::Listed) => ends.find(|behind| *behind >= ROWS_PER_PAGE).unwrap_or(usize::MAX),
-            (None, Order::ById) => ROWS_PER_PAGE,
+            (None, Order::Listed) => ends.find(|behind| *behind >= DEFAULT_BATCH_ROWS).unwrap_or(usize::MAX),
+            (None, Order::ById) => DEFAULT_BATCH_ROWS,
             (Some(limit), _) if self.rows.len() <= limit.get() => usize::MAX,
             (Some(limit), _) => {
                 let mut fitting = ends.rev().filter(|behind| (1..=limit.get()).contains(behind));

@@ -48,15 +48,17 @@ pub(crate) mod cursor;
 mod extent;
 mod link;
 mod overlap;
+mod page_size;
 pub(crate) mod stable_scan;
 mod window;
 pub(crate) mod window_prefetch;
 
 use uuid::Uuid;
 
-pub use batch::{Batch, min_rows_for};
+pub use batch::Batch;
 pub use cursor::{Anchor, Cursor, Prefix};
 pub use link::Link;
+pub use page_size::{DEFAULT_BATCH_ROWS, min_rows_for};
 pub use window::Window;
 
 use extent::CompleteList;
@@ -124,9 +126,6 @@ pub trait ListSource<R: Row>: Sync {
     fn error(&self, kind: ApiErrorKind) -> ApiError;
 }
 
-/// Approximate number of rows of a page without a requested size.
-pub const ROWS_PER_PAGE: usize = 500;
-
 /// Reads from `cursor` until there are at least `min_rows` rows or the list ends.
 ///
 /// # Errors
@@ -160,7 +159,7 @@ pub async fn read<R: Row, S: ListSource<R>>(source: &S, cursor: Cursor, min_rows
     if whole.is_empty() && after.is_some() {
         return Err(source.error(ApiErrorKind::Unavailable(Unavailability::Short)));
     }
-    Ok(slice(whole, after, min_rows.max(ROWS_PER_PAGE)))
+    Ok(slice(whole, after, min_rows.max(DEFAULT_BATCH_ROWS)))
 }
 
 /// The part of a complete list that follows `after` in the order of ids.

@@ -10,11 +10,6 @@ pub struct Window {
 }
 
 impl Window {
-    /// The largest page that Buildkite returns.
-    pub const LARGEST: u32 = 100;
-    /// The page size of Buildkite if `per_page` is absent or ignored.
-    pub const DEFAULT: u32 = 30;
-
     /// The number of rows before the window.
     #[must_use]
     pub fn offset(self) -> u32 {

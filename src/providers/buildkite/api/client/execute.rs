@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::Client;
-use super::single_flight::SharedExchange;
+use super::coalescing::SharedExchange;
 use super::transport::{Exchange, RequestKey};
 use crate::governance::CallContext;
 use crate::governance::rate_limit::LimitExceeded;

@@ -1,11 +1,11 @@
 //! The HTTP client: `endpoints` has one typed method per endpoint, `execute` acquires a permit for each request
-//! and retries it, `single_flight` coalesces identical reads, `transport` sends the request. An `observer` sees the
+//! and retries it, `coalescing` coalesces identical reads, `transport` sends the request. An `observer` sees the
 //! response to each call.
 
+pub(crate) mod coalescing;
 mod endpoints;
 pub(crate) mod execute;
 pub(crate) mod observer;
-pub(crate) mod single_flight;
 pub(crate) mod transport;
 
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use crate::governance::rate_limit::BudgetState;
 use crate::providers::buildkite::budget::{BudgetOptions, RateLimiter};
 use crate::providers::buildkite::credential::token::{ApiToken, CredentialError};
 use crate::providers::buildkite::credential::token_file::Credential;
+use coalescing::SingleFlight;
 use observer::Observer;
-use single_flight::SingleFlight;
 use transport::Transport;
 
 /// A connection carries one request over HTTP/1.1, where a response is matched to its request by order alone, so a

@@ -58,9 +58,7 @@ fn a_later_short_page_without_a_link_is_an_error_or_recovered(
         rows,
         linked: false,
     };
-    let min_rows = limit.map_or(min_rows, |limit| {
-        batch::min_rows_for(std::num::NonZeroUsize::new(limit))
-    });
+    let min_rows = limit.map_or(min_rows, |limit| min_rows_for(std::num::NonZeroUsize::new(limit)));
     let (read, server) = read_limited(lying(Linking::WithLast, lie), together, min_rows, limit);
     match read {
         Ok(rows) => assert!(ids(&rows) == ids(&server.rows), "{} rows were accepted", rows.len()),

@@ -2,7 +2,7 @@
 //! change.
 
 use super::*;
-use crate::providers::buildkite::pagination::batch::min_rows_for;
+use crate::providers::buildkite::pagination::min_rows_for;
 use server::read_limited;
 
 /// The rows of a list that is returned in pages of `limit` rows, with the rest kept between pages or not, and the

@@ -68,7 +68,7 @@ fn a_list_can_be_continued_after_any_page(
         assert!((4..=5).contains(&parts.len()), "{} parts", parts.len());
         let mut before = std::collections::BTreeSet::new();
         for part in parts {
-            assert!(part.rows.len() <= ROWS_PER_PAGE + 100);
+            assert!(part.rows.len() <= DEFAULT_BATCH_ROWS + 100);
             before.extend(ids(&part.rows));
             let rest = match part.next {
                 Some(next) => read(&shared, next, 10_000).await.unwrap().rows,

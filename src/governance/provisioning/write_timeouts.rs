@@ -1,4 +1,7 @@
-//! The time that a write has to become visible, to be finished, and to be recorded.
+//! How long a started write may take: to become visible, to be finished, and to be recorded.
+//!
+//! Before it, each request of a grant or revoke waits for the rate limit. The provider bounds that wait for each lane: for
+//! Buildkite in `max_wait.rs` of `src/providers/buildkite/budget`.
 
 use std::time::Duration;
 

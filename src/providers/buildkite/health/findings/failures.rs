@@ -1,136 +1,13 @@
-//! The findings of each check: state, sentence, remedy and error. First for checks whose probe succeeded (healthy, degraded, or
-//! unhealthy because of what the response contains), then for each way in which a probe fails.
+//! The findings of failed probes: one for each class of error.
 
-use super::assess::{Context, Finding};
-use super::check::Check;
-use super::evidence::{Evidence, Observation};
-use super::{credential, remedy};
-use crate::governance::health::{Expiry, State, format_minute};
-use crate::governance::provider::OwnerRole;
-use crate::governance::provisioning::ProtectedNames;
-use crate::governance::{GovernanceError, PartialVisibility};
-use crate::providers::buildkite::{
-    AccessToken, ApiError, ApiErrorKind, Endpoint, Scope, Subject, Unavailability, from_api,
-};
-
-/// Whether team members can be changed, by the token's scopes, the audit record, the protected names and the owner's role.
-pub(crate) fn management(token: &AccessToken, evidence: &Evidence, context: &Context<'_>) -> Finding {
-    if token.lacks(Scope::WriteTeams) {
-        let missing = missing_scopes(token, context);
-        let finding = Finding::new(
-            State::Unhealthy,
-            missing_scope_summary(Scope::WriteTeams),
-            remedy::create_token_with(&missing, context.governance.provisioning),
-        );
-        return finding.with_error(GovernanceError::MissingScope {
-            scope: Scope::WriteTeams.as_str(),
-            endpoint: Endpoint::AddMember.name(),
-        });
-    }
-    if let Some(why) = &context.governance.audit_error {
-        let summary = format!("no change is made while the audit record cannot be written: {why}");
-        return Finding::new(State::Unhealthy, summary, remedy::audit()).changes_only();
-    }
-    if let Some(finding) = context.governance.protected_names.as_ref().and_then(protected_names) {
-        return finding;
-    }
-    match evidence.owner_role() {
-        Some(OwnerRole::Member) => Finding::new(
-            State::Degraded,
-            "the token's owner is no organization admin: only teams they maintain can be changed",
-            remedy::admin_owner(),
-        ),
-        Some(OwnerRole::Admin) => Finding::healthy("team members can be changed"),
-        Some(OwnerRole::Unknown) | None => {
-            Finding::healthy("the token may change team members (the owner's organization role is not told)")
-        }
-    }
-}
-
-/// The problem with the protected names, if there is one.
-fn protected_names(names: &ProtectedNames) -> Option<Finding> {
-    let (state, summary, remedy) = match names {
-        ProtectedNames::Found => return None,
-        ProtectedNames::Unread => (
-            State::Unknown,
-            "what --protect-team and --protect-user lead to is not looked up yet".to_owned(),
-            "ask again in a moment; in a large organization it takes a few minutes".to_owned(),
-        ),
-        ProtectedNames::Unreadable(error) => (
-            State::Unknown,
-            format!("what --protect-team and --protect-user lead to could not be looked up ({error})"),
-            "ask again in a moment".to_owned(),
-        ),
-        ProtectedNames::Unknown(name) => (
-            State::Unhealthy,
-            format!("no change is made while a protected name leads to nothing: {name}"),
-            remedy::protected_names(),
-        ),
-        ProtectedNames::Gone(name) => (State::Degraded, name.clone(), remedy::protected_names()),
-    };
-    Some(Finding::new(state, summary, remedy).changes_only())
-}
-
-/// Whether the token expires soon.
-pub(crate) fn expiry(token: &AccessToken, context: &Context<'_>) -> Finding {
-    let expiry = credential::expiry(token);
-    let summary = match expiry {
-        Expiry::Never => return Finding::healthy("the token is accepted and never expires"),
-        Expiry::Unreadable => {
-            let text = token.expires_at.as_deref().unwrap_or_default();
-            let text = crate::telemetry::redact::redact(text);
-            return Finding::healthy(format!(
-                "the token is accepted (when it expires cannot be read: `{text}`)"
-            ));
-        }
-        Expiry::At(at) if !expiry.is_within(context.governance.expiry_warning, context.now) => {
-            return Finding::healthy(format!("the token is accepted until {}", format_minute(at)));
-        }
-        Expiry::At(at) if at <= context.now => format!(
-            "the token is still accepted although it expired at {}: it may end at any moment",
-            format_minute(at)
-        ),
-        Expiry::At(at) => format!("the token expires soon, at {}", format_minute(at)),
-    };
-    Finding::new(
-        State::Degraded,
-        summary,
-        remedy::replace_token(context.governance.provisioning),
-    )
-}
-
-/// Whether the token's owner is shown all teams.
-pub(crate) fn visibility(evidence: &Evidence, context: &Context<'_>) -> Finding {
-    match (evidence.owner_role(), context.partial_visibility) {
-        (Some(OwnerRole::Member), PartialVisibility::Refuse) => {
-            let owner = evidence.user.as_ref().and_then(Observation::value);
-            let owner = owner.and_then(|owner| owner.email.clone().or_else(|| owner.name.clone()));
-            Finding::new(
-                State::Unhealthy,
-                "the token's owner is no organization admin and is not shown secret teams, so team listings are refused",
-                remedy::admin_owner_or_partial_view(),
-            )
-            .with_error(GovernanceError::PartialVisibility {
-                owner: owner.unwrap_or_else(|| "(unknown)".to_owned()),
-            })
-        }
-        (Some(OwnerRole::Member), PartialVisibility::Allow) => Finding::new(
-            State::Degraded,
-            "teams can be listed, without the secret ones: the token's owner is no organization admin",
-            remedy::admin_owner(),
-        ),
-        (Some(OwnerRole::Admin), _) => Finding::healthy("teams can be listed, all of them"),
-        (Some(OwnerRole::Unknown) | None, _) => match evidence.owner_role_error() {
-            Some(error) => Finding::new(
-                State::Unknown,
-                "teams can be listed, but whether all of them are shown is not known: the owner's role could not be asked",
-                "ask again in a moment",
-            )
-            .with_error(from_api(error.clone(), Subject::Other, None)),
-            None => Finding::healthy("teams can be listed (the owner's organization role is not told, and is treated as admin)"),
-        },
-    }
-}
+use super::{missing_scope_summary, missing_scopes};
+use crate::governance::GovernanceError;
+use crate::governance::health::State;
+use crate::providers::buildkite::health::assess::{Context, Finding};
+use crate::providers::buildkite::health::check::Check;
+use crate::providers::buildkite::health::evidence::{Evidence, Observation};
+use crate::providers::buildkite::health::remedy;
+use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Subject, Unavailability, from_api};
 
 /// The finding of a check whose request failed. Rate-limited or unreachable is unknown, never unhealthy.
 pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evidence, context: &Context<'_>) -> Finding {
@@ -271,18 +148,4 @@ fn unreachable(evidence: &Evidence, context: &Context<'_>) -> String {
             ),
         },
     }
-}
-
-/// Every scope that is needed and missing.
-pub(crate) fn missing_scopes(token: &AccessToken, context: &Context<'_>) -> Vec<Scope> {
-    let needed = |scope: &Scope| *scope != Scope::WriteTeams || context.governance.provisioning;
-    Scope::ALL
-        .into_iter()
-        .filter(needed)
-        .filter(|scope| token.lacks(*scope))
-        .collect()
-}
-
-pub(crate) fn missing_scope_summary(scope: Scope) -> String {
-    format!("the token lacks the scope `{scope}`")
 }

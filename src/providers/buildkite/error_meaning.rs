@@ -1,4 +1,15 @@
-//! The one place where an API error becomes a domain error.
+//! What each class of API error means for governance: the one place where an API error becomes a domain error.
+//!
+//! `api/classify.rs` decides the class of a response. What the class means:
+//!
+//! | class | meaning |
+//! | --- | --- |
+//! | `TokenRejected` (401) | the token is rejected |
+//! | `Forbidden` (403) | the token lacks the scope, if its own record shows that; else the request is forbidden |
+//! | `NotFound` (404) | decided by the [`Subject`]; whether it proves absence is decided in [`super::absence`] |
+//! | `Rejected` (any other 4xx) | the request is rejected |
+//! | `RateLimited` (429) | the rate limit is used up |
+//! | `Unavailable`, `Unexpected`, `DeadlineExceeded`, `Abandoned` | as they are named |
 //!
 //! [`from_api`] is the mapping. The methods of [`Buildkite`] below it request its further inputs, such as the scopes of the token
 //! after a 403, or whether the organization is readable after a 404.
@@ -10,9 +21,9 @@ use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Buildkite
 /// The object of the failed request; it decides what a 404 means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject<'a> {
-    /// The organization with this slug.
+    /// The organization with this slug: a 404 means that it is out of reach.
     Organization(&'a str),
-    /// A list of a readable organization.
+    /// A list of a readable organization: a 404 means that teams are unavailable.
     List,
     /// Any other object: a 404 is an unexpected response. The caller decides whether it proves absence, see [`super::absence`].
     Other,

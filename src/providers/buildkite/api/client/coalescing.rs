@@ -1,4 +1,12 @@
-//! Coalesces identical in-flight reads.
+//! Which requests are coalesced, and how: identical reads that are in flight at the same time share one request.
+//!
+//! Only reads are coalesced, and only those of a call that permits it ([`CallContext::may_coalesce`]). A call on the
+//! provisioning lane and one that is [uncoalesced][`CallContext::uncoalesced`] do not, because their answers may
+//! not be older than they are: they never use a request that was sent before. Other reads may share the requests that
+//! they send. A write is never shared.
+//!
+//! [`CallContext::may_coalesce`]: crate::governance::CallContext::may_coalesce
+//! [`CallContext::uncoalesced`]: crate::governance::CallContext::uncoalesced
 //!
 //! A reader waits for a permit and for another reader's identical request at once. Each flight sends one request and
 //! every holder must poll it, because a shared future makes no progress unpolled; the request continues as long as
