@@ -66,7 +66,7 @@ impl SyncOptions {
 
     /// Whether grants are read: not if no principal type is included.
     fn reads_grants(&self, catalog: &Catalog) -> bool {
-        let mut principals = catalog.principals();
+        let mut principals = catalog.of_kind(ResourceKind::User);
         !self.skip_grants && !self.skip_entitlements_and_grants && principals.any(|principal| self.includes(principal))
     }
 }
@@ -89,6 +89,7 @@ impl Counts {
         match resource.resource_type.kind {
             ResourceKind::User => self.users += 1,
             ResourceKind::Group => self.teams += 1,
+            ResourceKind::Object => {}
         }
     }
 }
@@ -214,7 +215,7 @@ impl Run<'_> {
         let catalog = self.reader.governance.listings().catalog();
         for level in resource.resource_type.levels {
             let id = EntitlementId { resource, level };
-            let entitlement = rows::entitlement(&named, id, catalog.principals());
+            let entitlement = rows::entitlement(&named, id, catalog.principals_of(resource.resource_type));
             self.sink.write(Row::Entitlement(&entitlement))?;
             self.counts.entitlements += 1;
         }
@@ -263,7 +264,7 @@ impl<'a> Reader<'a> {
     ) -> Result<(), ExportError> {
         self.progress.begin(match resource_type.kind {
             ResourceKind::User => Stage::Users,
-            ResourceKind::Group => Stage::Teams,
+            ResourceKind::Group | ResourceKind::Object => Stage::Teams,
         });
         let (mut token, mut known) = (String::new(), HashSet::new());
         loop {

@@ -91,24 +91,39 @@ pub(crate) fn entitlement(
     Ok(id)
 }
 
-/// The principal that a request names.
+/// The principal that a request names, for a level of `entitlement` if that could be parsed.
 ///
 /// # Errors
-/// `Invalid` if it is not a `user`, or if its id is wrong.
-pub(crate) fn principal(catalog: &Catalog, principal: Option<&Resource>) -> Result<Principal, GovernanceError> {
+/// `Invalid` if principals of its type cannot hold the level, or if its id is wrong.
+pub(crate) fn principal(
+    catalog: &Catalog,
+    entitlement: Option<EntitlementId>,
+    principal: Option<&Resource>,
+) -> Result<Principal, GovernanceError> {
     let id = principal
         .and_then(|resource| resource.id.as_ref())
         .ok_or_else(|| invalid("principal.id", "the principal has no id"))?;
-    let resource_type = catalog.resource_type(&id.resource_type).ok();
-    if resource_type.is_none_or(|resource_type| resource_type.kind != ResourceKind::User) {
-        return Err(invalid(
-            "principal.id.resource_type",
-            "only a `user` can hold a team role",
-        ));
+    let resource_type = catalog
+        .resource_type(&id.resource_type)
+        .map_err(|problem| invalid("principal.id.resource_type", problem));
+    if let Some(entitlement) = entitlement {
+        let of = entitlement.resource.resource_type;
+        let can_hold = |holder: &&ResourceTypeInfo| of.principal_kinds.contains(&holder.kind);
+        if resource_type
+            .as_ref()
+            .ok()
+            .copied()
+            .filter(|known| can_hold(&known))
+            .is_none()
+        {
+            return Err(invalid("principal.id.resource_type", of.principal_rule));
+        }
     }
-    catalog
-        .principal(&id.resource)
-        .map_err(|problem| invalid("principal.id.resource", problem))
+    let parsed = match resource_type? {
+        user if user.kind == ResourceKind::User => catalog.principal(&id.resource),
+        other => catalog.resource(other.id, &id.resource).map(Principal::Resource),
+    };
+    parsed.map_err(|problem| invalid("principal.id.resource", problem))
 }
 
 /// Rejects a page token for a list that has one page.

@@ -29,25 +29,30 @@ pub(crate) fn annotation<M: Name>(message: &M) -> Any {
 pub(crate) fn resource_type(info: &ResourceTypeInfo) -> proto::ResourceType {
     let (r#trait, annotations) = match info.kind {
         ResourceKind::User => (
-            resource_type::Trait::User,
+            Some(resource_type::Trait::User),
             vec![annotation(&SkipEntitlementsAndGrants {})],
         ),
-        ResourceKind::Group => (resource_type::Trait::Group, vec![]),
+        ResourceKind::Group => (Some(resource_type::Trait::Group), vec![]),
+        ResourceKind::Object => (None, vec![]),
     };
     proto::ResourceType {
         id: info.id.to_owned(),
         display_name: info.display_name.to_owned(),
-        traits: vec![r#trait.into()],
+        traits: r#trait.into_iter().map(Into::into).collect(),
         annotations,
         description: info.description.to_owned(),
         sourced_externally: false,
     }
 }
 
-pub(crate) fn resource(resource: Resource) -> proto::Resource {
+pub(crate) fn resource(mut resource: Resource) -> proto::Resource {
     match resource.id.resource_type.kind {
         ResourceKind::User => user(resource),
         ResourceKind::Group => group(resource),
+        ResourceKind::Object => {
+            let profile = profile(std::mem::take(&mut resource.profile).into_iter());
+            object(resource, profile, vec![])
+        }
     }
 }
 
@@ -94,17 +99,22 @@ fn user_trait(address: Option<&str>, login: Option<&str>, profile: Struct) -> Us
     }
 }
 
-fn group(group: Resource) -> proto::Resource {
-    let profile = profile(group.profile.into_iter());
-    let mut annotations = vec![annotation(&group_trait(profile.clone()))];
-    annotations.extend(group.page.map(|url| annotation(&ExternalLink { url })));
+fn group(mut group: Resource) -> proto::Resource {
+    let profile = profile(std::mem::take(&mut group.profile).into_iter());
+    let group_trait = annotation(&group_trait(profile.clone()));
+    object(group, profile, vec![group_trait])
+}
+
+/// A resource with its profile and the annotations of its trait.
+fn object(object: Resource, profile: Struct, mut annotations: Vec<Any>) -> proto::Resource {
+    annotations.extend(object.page.map(|url| annotation(&ExternalLink { url })));
     proto::Resource {
-        id: Some(resource_id(group.id)),
-        display_name: display_name([group.name.as_deref(), group.handle.as_deref()], group.id.id),
+        id: Some(resource_id(object.id)),
+        display_name: display_name([object.name.as_deref(), object.handle.as_deref()], object.id.id),
         annotations,
-        description: truncated(group.description.as_deref().unwrap_or_default(), MAX_DESCRIPTION),
+        description: truncated(object.description.as_deref().unwrap_or_default(), MAX_DESCRIPTION),
         profile: Some(profile),
-        created_at: group.created_at.map(|at| Timestamp {
+        created_at: object.created_at.map(|at| Timestamp {
             seconds: at.as_second(),
             nanos: at.subsec_nanosecond(),
         }),
@@ -121,7 +131,7 @@ fn group_trait(profile: Struct) -> GroupTrait {
     }
 }
 
-/// An entitlement of `resource`, whose display name becomes part of its texts. Principals are the users of the catalog.
+/// An entitlement of `resource`, whose display name becomes part of its texts. It is grantable to the `principals`.
 pub(crate) fn entitlement(
     resource: &proto::Resource,
     id: EntitlementId,

@@ -90,13 +90,9 @@ async fn change(
     };
     let id = request.request_id.clone();
     let catalog = job.governance().listings().catalog();
-    let work = apply(
-        &job,
-        operation,
-        request::entitlement(catalog, Some(entitlement)),
-        request::principal(catalog, Some(principal)),
-        request,
-    );
+    let entitlement = request::entitlement(catalog, Some(entitlement));
+    let principal = request::principal(catalog, entitlement.as_ref().ok().copied(), Some(principal));
+    let work = apply(&job, operation, entitlement, principal, request);
     let done = job.until_interrupted(&Progress::default(), work).await;
     // A change that was begun when a signal came is finished and recorded.
     if done.is_err() {

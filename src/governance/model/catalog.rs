@@ -27,9 +27,11 @@ impl Catalog {
         &self.types
     }
 
-    /// The types whose resources can hold levels.
-    pub fn principals(&self) -> impl Iterator<Item = &'static ResourceTypeInfo> {
-        self.of_kind(ResourceKind::User)
+    /// The types whose resources can hold a level of `resource_type`.
+    pub fn principals_of(&self, resource_type: &ResourceTypeInfo) -> impl Iterator<Item = &'static ResourceTypeInfo> {
+        let kinds = resource_type.principal_kinds;
+        let types = self.types.iter().copied();
+        types.filter(move |known| kinds.contains(&known.kind))
     }
 
     /// The types of a kind.
@@ -91,7 +93,7 @@ impl Catalog {
     /// # Errors
     /// One sentence that shows the forms that are accepted.
     pub fn principal(&self, text: &str) -> Result<Principal, String> {
-        if let (Some(resource_type), Some(id)) = (self.principals().next(), hyphenated(text)) {
+        if let (Some(resource_type), Some(id)) = (self.of_kind(ResourceKind::User).next(), hyphenated(text)) {
             return Ok(Principal::Resource(ResourceId { resource_type, id }));
         }
         if email_address::EmailAddress::is_valid(text) {

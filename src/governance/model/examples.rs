@@ -20,6 +20,8 @@ pub(crate) static GROUP: ResourceTypeInfo = ResourceTypeInfo {
     description: "A team",
     kind: ResourceKind::Group,
     levels: &LEVELS,
+    principal_kinds: &[ResourceKind::User],
+    principal_rule: "only a `user` can hold a team role",
     list_name: "teams",
     grants_endpoint: "team members",
     read_scopes: &["read_teams"],
@@ -27,6 +29,16 @@ pub(crate) static GROUP: ResourceTypeInfo = ResourceTypeInfo {
     absence: "no longer exists",
     not_found_reason: "TEAM_NOT_FOUND",
     unreachable_reason: "TEAM_UNREACHABLE",
+};
+
+/// A type whose levels groups and users hold.
+pub(crate) static OBJECT: ResourceTypeInfo = ResourceTypeInfo {
+    id: "cluster",
+    kind: ResourceKind::Object,
+    principal_kinds: &[ResourceKind::Group, ResourceKind::User],
+    principal_rule: "only a `team` or a `user` can maintain a cluster",
+    list_name: "clusters",
+    ..GROUP
 };
 
 static LEVELS: [Level; 2] = [
@@ -68,5 +80,12 @@ pub(crate) fn membership(number: u128) -> Membership {
     Membership {
         resource: group(number),
         principal: user(number),
+    }
+}
+
+pub(crate) fn object(number: u128) -> ResourceId {
+    ResourceId {
+        resource_type: &OBJECT,
+        id: Uuid::from_u128(number),
     }
 }

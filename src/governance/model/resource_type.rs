@@ -8,8 +8,10 @@ use std::hash::{Hash, Hasher};
 pub enum ResourceKind {
     /// A user: a principal that offers no levels.
     User,
-    /// A group of users.
+    /// A group of users: a principal whose members have what it holds.
     Group,
+    /// An object that principals can hold levels of, and that holds none itself.
+    Object,
 }
 
 /// A resource type: its stable id, its texts, and the levels that each of its resources offers.
@@ -27,6 +29,10 @@ pub struct ResourceTypeInfo {
     pub kind: ResourceKind,
     /// The levels that a resource of the type offers, the weakest first. A principal holds at most one of them.
     pub levels: &'static [Level],
+    /// The kinds of the principals that can hold a level.
+    pub principal_kinds: &'static [ResourceKind],
+    /// The message for a principal of another kind.
+    pub principal_rule: &'static str,
     /// The name of the type's list in page tokens. Tokens are stored by clients, so it never changes.
     pub list_name: &'static str,
     /// The name of the request that lists the grants of a resource; empty if the type has none.
@@ -60,6 +66,14 @@ impl ResourceTypeInfo {
     #[must_use]
     pub fn has_grants(&self) -> bool {
         !self.levels.is_empty()
+    }
+
+    /// Whether a grant whose principal is not in the list of principals is reported all the same. A group names its members
+    /// itself, so they are added to the list of users. Everywhere else such a principal became known only after that list was
+    /// read, and its grants are reported by the next sync.
+    #[must_use]
+    pub fn reports_unlisted_principals(&self) -> bool {
+        self.kind == ResourceKind::Group
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
+use crate::governance::model::{ResourceId, ResourceTypeInfo};
+
 /// Whether a page is at an end of its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PageEnds {
@@ -18,23 +20,27 @@ pub(crate) struct PageEnds {
 pub(crate) struct Progress {
     /// Resources whose grants were read to the end.
     pub(crate) read: usize,
-    /// All resources that have grants.
+    /// All resources of the type.
     pub(crate) resources: usize,
 }
 
-/// What a sync read of the lists of users, of resources and of grants.
+/// What a sync read of the lists of resources and of their grants.
 #[derive(Debug, Default)]
 pub(crate) struct ObservedLists {
-    users: HashSet<Uuid>,
-    users_state: ListState,
+    types: HashMap<&'static ResourceTypeInfo, ObservedType>,
+    /// The users that grants name and the list of users lacks, or that were read before it.
+    referenced: HashSet<Uuid>,
+}
+
+/// What a sync read of one type.
+#[derive(Debug, Default)]
+struct ObservedType {
     resources: HashSet<Uuid>,
-    resources_state: ListState,
+    state: ListState,
     /// By resource.
     grants_states: HashMap<Uuid, ListState>,
     /// How many of these are complete.
     complete_grants: usize,
-    /// The principals of grants that the list of users lacks, or that were read before it.
-    referenced: HashSet<Uuid>,
 }
 
 /// How much of a list this process read. A list whose first page another process read is never complete here.
@@ -61,73 +67,96 @@ impl ListState {
     }
 }
 
-impl ObservedLists {
-    /// Records a page of the list of users. The first page starts the list anew.
-    pub(super) fn record_users(&mut self, page: PageEnds, users: impl Iterator<Item = Uuid>) {
-        if page.is_first {
-            self.users.clear();
-        }
-        self.users_state.record_page(page);
-        self.users.extend(users);
-    }
-
-    /// Whether the list of users was read completely.
-    pub(super) fn users_are_complete(&self) -> bool {
-        self.users_state.is_complete()
-    }
-
-    /// Whether the list of users showed the user.
-    pub(super) fn has_user(&self, user: &Uuid) -> bool {
-        self.users.contains(user)
-    }
-
-    /// Records a page of the list of resources.
-    pub(super) fn record_resources(&mut self, page: PageEnds, resources: impl Iterator<Item = Uuid>) {
-        self.resources_state.record_page(page);
-        self.resources.extend(resources);
-    }
-
-    /// Records a principal of a grant. Returns whether the complete list of users lacks it.
-    pub(super) fn record_principal(&mut self, principal: Uuid) -> bool {
-        let is_complete = self.users_are_complete();
-        if is_complete && self.has_user(&principal) {
-            return false;
-        }
-        self.referenced.insert(principal);
-        is_complete
-    }
-
-    /// Whether a grant referenced a user that the list of users did not show.
-    pub(super) fn references(&self, user: &Uuid) -> bool {
-        self.referenced.contains(user)
-    }
-
-    /// Records a page of the grants of a resource. Grants that were read to the end stay complete when they are read again.
-    pub(super) fn record_grants(&mut self, resource: Uuid, page: PageEnds) {
-        let state = self.grants_states.entry(resource).or_default();
-        if !state.is_complete() {
-            state.record_page(page);
-            self.complete_grants += usize::from(state.is_complete());
-        }
-    }
-
-    /// How many resources' grants were read; `None` before the list of resources is complete.
-    pub(super) fn progress(&self) -> Option<Progress> {
+impl ObservedType {
+    fn progress(&self) -> Option<Progress> {
         let resources = self.resources.len();
-        self.resources_state.is_complete().then(|| Progress {
+        self.state.is_complete().then(|| Progress {
             read: self.complete_grants.min(resources),
             resources,
         })
     }
 
-    /// Whether the users, the resources and the grants of each resource were read completely.
-    pub(super) fn are_complete(&self) -> bool {
-        let has_grants = |resource| {
+    /// Whether the grants of each resource were read completely.
+    fn grants_are_complete(&self) -> bool {
+        let is_complete = |resource| {
             self.grants_states
                 .get(resource)
-                .copied()
-                .is_some_and(ListState::is_complete)
+                .is_some_and(|state| state.is_complete())
         };
-        self.users_are_complete() && self.resources_state.is_complete() && self.resources.iter().all(has_grants)
+        self.resources.iter().all(is_complete)
+    }
+}
+
+impl ObservedLists {
+    /// Records a page of the list of a type. The first page starts the list anew.
+    pub(super) fn record_resources(
+        &mut self,
+        resource_type: &'static ResourceTypeInfo,
+        page: PageEnds,
+        resources: impl Iterator<Item = Uuid>,
+    ) {
+        let observed = self.types.entry(resource_type).or_default();
+        if page.is_first {
+            observed.resources.clear();
+        }
+        observed.state.record_page(page);
+        observed.resources.extend(resources);
+    }
+
+    /// Whether the list of the type was read completely.
+    pub(super) fn is_complete(&self, resource_type: &ResourceTypeInfo) -> bool {
+        let observed = self.types.get(resource_type);
+        observed.is_some_and(|observed| observed.state.is_complete())
+    }
+
+    /// Whether the list of its type showed the resource.
+    pub(super) fn shows(&self, resource: ResourceId) -> bool {
+        let observed = self.types.get(resource.resource_type);
+        observed.is_some_and(|observed| observed.resources.contains(&resource.id))
+    }
+
+    /// Whether the complete list of its type lacks the resource.
+    pub(super) fn lacks(&self, resource: ResourceId) -> bool {
+        self.is_complete(resource.resource_type) && !self.shows(resource)
+    }
+
+    /// Records a user that a grant names. Returns whether the complete list of users lacks it.
+    pub(super) fn record_principal(&mut self, user: ResourceId) -> bool {
+        let is_complete = self.is_complete(user.resource_type);
+        if is_complete && self.shows(user) {
+            return false;
+        }
+        self.referenced.insert(user.id);
+        is_complete
+    }
+
+    /// Whether a grant named a user that the list of users did not show.
+    pub(super) fn references(&self, user: &Uuid) -> bool {
+        self.referenced.contains(user)
+    }
+
+    /// Records a page of the grants of a resource. Grants that were read to the end stay complete when they are read again.
+    pub(super) fn record_grants(&mut self, resource: ResourceId, page: PageEnds) {
+        let observed = self.types.entry(resource.resource_type).or_default();
+        let state = observed.grants_states.entry(resource.id).or_default();
+        if !state.is_complete() {
+            state.record_page(page);
+            observed.complete_grants += usize::from(state.is_complete());
+        }
+    }
+
+    /// How many resources' grants were read of a type; `None` before its list is complete.
+    pub(super) fn progress(&self, resource_type: &ResourceTypeInfo) -> Option<Progress> {
+        self.types.get(resource_type).and_then(ObservedType::progress)
+    }
+
+    /// Whether the list of each of the types was read completely, and the grants of each of their resources.
+    pub(super) fn are_complete(&self, types: &[&'static ResourceTypeInfo]) -> bool {
+        types.iter().all(|resource_type| {
+            let observed = self.types.get(*resource_type);
+            observed.is_some_and(|observed| {
+                observed.state.is_complete() && (!resource_type.has_grants() || observed.grants_are_complete())
+            })
+        })
     }
 }

@@ -192,6 +192,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::governance::model::examples::USER;
     use crate::governance::sync::observed_lists::PageEnds;
 
     /// Reads a complete list of users in the sync.
@@ -201,12 +202,12 @@ mod tests {
             is_last: true,
         };
         let session = sessions.session(id);
-        session.update_observed(|observed| observed.record_users(only_page, [Uuid::nil()].into_iter()));
+        session.update_observed(|observed| observed.record_resources(&USER, only_page, [Uuid::nil()].into_iter()));
     }
 
     fn has_read_users(sessions: &Sessions, id: &str) -> bool {
         let observed = sessions.end(id);
-        observed.is_some_and(|observed| observed.users_are_complete())
+        observed.is_some_and(|observed| observed.is_complete(&USER))
     }
 
     #[tokio::test(start_paused = true)]

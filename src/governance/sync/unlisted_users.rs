@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::observed_lists::{ObservedLists, PageEnds, Progress};
 use super::session::SessionHandle;
+use crate::governance::model::{ResourceId, ResourceKind, ResourceTypeInfo};
 
 /// A user that a grant references and the provider's list of users lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,25 +50,36 @@ impl UnlistedUsers {
     pub(crate) fn record_users(
         &self,
         session: SessionHandle<'_>,
+        user_type: &'static ResourceTypeInfo,
         page: PageEnds,
         users: impl Iterator<Item = Uuid>,
     ) -> Vec<UnlistedUser> {
         session.update_observed(|observed| {
-            observed.record_users(page, users);
+            observed.record_resources(user_type, page, users);
             // A list that was not read completely does not show which users it lacks.
-            if !(page.is_last && observed.users_are_complete()) {
+            if !(page.is_last && observed.is_complete(user_type)) {
                 return Vec::new();
             }
             let mut unlisted = self.lock();
-            unlisted.retain(|user, _| !observed.has_user(user));
+            unlisted.retain(|id, _| {
+                !observed.shows(ResourceId {
+                    resource_type: user_type,
+                    id: *id,
+                })
+            });
             unlisted.iter().map(UnlistedUser::new).collect()
         })
     }
 
     /// The users that have to be added to the list of users after `after`, in the order of their ids. Empty if this process did not
     /// read that list.
-    pub(crate) fn unlisted_after(&self, session: SessionHandle<'_>, after: Uuid) -> Vec<UnlistedUser> {
-        if !session.update_observed(|observed| observed.users_are_complete()) {
+    pub(crate) fn unlisted_after(
+        &self,
+        session: SessionHandle<'_>,
+        user_type: &ResourceTypeInfo,
+        after: Uuid,
+    ) -> Vec<UnlistedUser> {
+        if !session.update_observed(|observed| observed.is_complete(user_type)) {
             return Vec::new();
         }
         let unlisted = self.lock();
@@ -79,14 +91,15 @@ impl UnlistedUsers {
     pub(crate) fn record_grants<'a>(
         &self,
         session: SessionHandle<'_>,
-        resource: Uuid,
+        resource: ResourceId,
         page: PageEnds,
-        principals: impl Iterator<Item = (Uuid, Option<&'a str>)>,
+        principals: impl Iterator<Item = (ResourceId, Option<&'a str>)>,
     ) -> RecordedGrants {
         session.update_observed(|observed| {
-            let unlisted: Vec<_> = principals
+            let users = principals.filter(|(principal, _)| principal.resource_type.kind == ResourceKind::User);
+            let unlisted: Vec<_> = users
                 .filter(|(user, _)| observed.record_principal(*user))
-                .map(|(user, name)| (user, name.map(str::to_owned)))
+                .map(|(user, name)| (user.id, name.map(str::to_owned)))
                 .collect();
             let newly_unlisted = unlisted.len();
             if newly_unlisted > 0 {
@@ -95,15 +108,18 @@ impl UnlistedUsers {
             observed.record_grants(resource, page);
             RecordedGrants {
                 newly_unlisted,
-                progress: page.is_last.then(|| observed.progress()).flatten(),
+                progress: page
+                    .is_last
+                    .then(|| observed.progress(resource.resource_type))
+                    .flatten(),
             }
         })
     }
 
-    /// Removes the users that no grant references any more, as far as the ended sync shows it: only a sync that read every list
-    /// does. Returns whether it did.
-    pub(crate) fn end_sync(&self, observed: &ObservedLists) -> bool {
-        let is_complete = observed.are_complete();
+    /// Removes the users that no grant references any more, as far as the ended sync shows it: only a sync that read every list of
+    /// the `types` does. Returns whether it did.
+    pub(crate) fn end_sync(&self, observed: &ObservedLists, types: &[&'static ResourceTypeInfo]) -> bool {
+        let is_complete = observed.are_complete(types);
         if is_complete {
             self.lock().retain(|user, _| observed.references(user));
         }
@@ -118,6 +134,7 @@ impl UnlistedUsers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::governance::model::examples::{self, GROUP, OBJECT, USER};
     use crate::governance::sync::session::Sessions;
 
     const ONLY_PAGE: PageEnds = PageEnds {
@@ -135,10 +152,6 @@ mod tests {
         Uuid::from_u128(number)
     }
 
-    fn resource(number: u128) -> Uuid {
-        Uuid::from_u128(number)
-    }
-
     /// The syncs of an organization.
     #[derive(Default)]
     struct Syncs {
@@ -149,26 +162,28 @@ mod tests {
     impl Syncs {
         fn users(&self, id: &str, page: PageEnds, users: &[u128]) -> Vec<Uuid> {
             let users = users.iter().copied().map(user);
-            let added = self.unlisted_users.record_users(self.sessions.session(id), page, users);
+            let added = self
+                .unlisted_users
+                .record_users(self.sessions.session(id), &USER, page, users);
             added.into_iter().map(|unlisted| unlisted.user).collect()
         }
 
         fn resources(&self, id: &str, page: PageEnds, resources: &[u128]) {
-            let resources = resources.iter().copied().map(resource);
+            let resources = resources.iter().copied().map(Uuid::from_u128);
             let session = self.sessions.session(id);
-            session.update_observed(|observed| observed.record_resources(page, resources));
+            session.update_observed(|observed| observed.record_resources(&GROUP, page, resources));
         }
 
         fn grants(&self, id: &str, number: u128, page: PageEnds, principals: &[u128]) -> RecordedGrants {
-            let principals = principals.iter().map(|number| (user(*number), Some("Ada")));
+            let principals = principals.iter().map(|number| (examples::user(*number), Some("Ada")));
             let session = self.sessions.session(id);
             self.unlisted_users
-                .record_grants(session, resource(number), page, principals)
+                .record_grants(session, examples::group(number), page, principals)
         }
 
         fn end(&self, id: &str) -> bool {
             let observed = self.sessions.end(id);
-            observed.is_some_and(|observed| self.unlisted_users.end_sync(&observed))
+            observed.is_some_and(|observed| self.unlisted_users.end_sync(&observed, &[&USER, &GROUP]))
         }
 
         /// A complete sync of one resource, held by `principals`, and of `users`. Returns the users that were added to their list.
@@ -215,7 +230,7 @@ mod tests {
         syncs.complete("1", &[1], &[7, 8, 9]);
         let after = |id| {
             let session = syncs.sessions.session(id);
-            let unlisted = syncs.unlisted_users.unlisted_after(session, user(7));
+            let unlisted = syncs.unlisted_users.unlisted_after(session, &USER, user(7));
             unlisted
                 .into_iter()
                 .map(|unlisted| unlisted.user)
@@ -247,6 +262,31 @@ mod tests {
         syncs.resources("1", ONLY_PAGE, &[1]);
         syncs.grants("1", 1, LAST_PAGE, &[]);
         assert!(!syncs.end("1"));
+    }
+
+    #[test]
+    fn a_sync_is_complete_only_if_the_list_of_every_type_was_read() {
+        let syncs = Syncs::default();
+        let types: &[&'static ResourceTypeInfo] = &[&USER, &GROUP, &OBJECT];
+        let ends = |objects_are_listed: bool, object_grants_are_listed: bool| {
+            syncs.users("1", ONLY_PAGE, &[1]);
+            syncs.resources("1", ONLY_PAGE, &[1]);
+            syncs.grants("1", 1, ONLY_PAGE, &[]);
+            let session = syncs.sessions.session("1");
+            if objects_are_listed {
+                let objects = [Uuid::from_u128(1)].into_iter();
+                session.update_observed(|observed| observed.record_resources(&OBJECT, ONLY_PAGE, objects));
+            }
+            if object_grants_are_listed {
+                let (object, nobody) = (examples::object(1), std::iter::empty());
+                syncs.unlisted_users.record_grants(session, object, ONLY_PAGE, nobody);
+            }
+            let observed = syncs.sessions.end("1");
+            observed.is_some_and(|observed| syncs.unlisted_users.end_sync(&observed, types))
+        };
+        assert!(!ends(false, false));
+        assert!(!ends(true, false));
+        assert!(ends(true, true));
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl EntitlementsService for Connector {
         let Page { rows, next } = self.governance.listings().levels(of, &request.page_token, limit)?;
         let entitlements = rows.into_iter().map(|level| {
             let id = EntitlementId { resource: of, level };
-            rows::entitlement(&resource, id, self.catalog().principals())
+            rows::entitlement(&resource, id, self.catalog().principals_of(of.resource_type))
         });
         Ok(Response::new(EntitlementsServiceListEntitlementsResponse {
             list: entitlements.collect(),

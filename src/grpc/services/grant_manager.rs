@@ -29,7 +29,8 @@ impl GrantManagerService for Connector {
         context::respond(&context.clone(), async {
             let request = request.into_inner();
             let entitlement = request::entitlement(self.catalog(), request.entitlement.as_ref());
-            let principal = request::principal(self.catalog(), request.principal.as_ref());
+            let of = entitlement.as_ref().ok().copied();
+            let principal = request::principal(self.catalog(), of, request.principal.as_ref());
             let (entitlement, principal) = self
                 .well_formed(OperationKind::Grant, entitlement, principal, &context)
                 .await?;
@@ -62,7 +63,8 @@ impl GrantManagerService for Connector {
             let entitlement = grant
                 .clone()
                 .and_then(|it| request::entitlement(self.catalog(), it.entitlement.as_ref()));
-            let principal = grant.and_then(|it| request::principal(self.catalog(), it.principal.as_ref()));
+            let of = entitlement.as_ref().ok().copied();
+            let principal = grant.and_then(|it| request::principal(self.catalog(), of, it.principal.as_ref()));
             let (entitlement, principal) = self
                 .well_formed(OperationKind::Revoke, entitlement, principal, &context)
                 .await?;

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::{Listings, Page};
 use crate::governance::model::{EntitlementId, Grant, GrantId, Holding, ResourceId};
 use crate::governance::provider::Rows;
 use crate::governance::sync::observed_lists::PageEnds;
 use crate::governance::sync::page_token::{self, List};
+use crate::governance::sync::session::SessionHandle;
 use crate::governance::{CallContext, GovernanceError};
 
 impl Listings {
@@ -63,11 +62,10 @@ impl Listings {
                 ),
             });
         }
-        let principals = rows.iter().map(|row| (row.principal.id, row.name.as_deref()));
+        let rows = listed_in_time(session, resource, rows);
+        let principals = rows.iter().map(|row| (row.principal, row.name.as_deref()));
         let ends = PageEnds { is_first, is_last };
-        let recorded = self
-            .unlisted_users
-            .record_grants(session, resource.id, ends, principals);
+        let recorded = self.unlisted_users.record_grants(session, resource, ends, principals);
         if recorded.newly_unlisted > 0 {
             tracing::info!(
                 %resource,
@@ -89,6 +87,21 @@ impl Listings {
     }
 }
 
+/// The rows whose principal a sync can refer to. A principal that the sync's complete list lacks became known after it; unless the
+/// resource's type reports such principals, the row is left out and comes with the next sync.
+fn listed_in_time(session: SessionHandle<'_>, resource: ResourceId, mut rows: Vec<Holding>) -> Vec<Holding> {
+    if resource.resource_type.reports_unlisted_principals() {
+        return rows;
+    }
+    let before = rows.len();
+    session.update_observed(|observed| rows.retain(|row| !observed.lacks(row.principal)));
+    let left_out = before - rows.len();
+    if left_out > 0 {
+        tracing::info!(%resource, left_out, "grants of principals that this sync did not list are left out until the next sync");
+    }
+    rows
+}
+
 /// Whether no row has a level of the catalog. A list without such a row was not understood.
 fn has_no_known_level(rows: &[Holding]) -> bool {
     rows.iter().all(|row| row.level.is_none())
@@ -97,7 +110,7 @@ fn has_no_known_level(rows: &[Holding]) -> bool {
 /// The grants of the rows with a level of the catalog, one for each principal: of two rows about one principal, the later one is
 /// current.
 fn known_grants(resource: ResourceId, rows: Vec<Holding>) -> Vec<Grant> {
-    let mut indexes: HashMap<Uuid, usize> = HashMap::with_capacity(rows.len());
+    let mut indexes: HashMap<ResourceId, usize> = HashMap::with_capacity(rows.len());
     let mut grants: Vec<Grant> = Vec::with_capacity(rows.len());
     for Holding { principal, name, level } in rows {
         let Some(level) = level else {
@@ -110,10 +123,10 @@ fn known_grants(resource: ResourceId, rows: Vec<Holding>) -> Vec<Grant> {
             },
             principal_name: name,
         };
-        if let Some(earlier) = indexes.get(&principal.id).and_then(|index| grants.get_mut(*index)) {
+        if let Some(earlier) = indexes.get(&principal).and_then(|index| grants.get_mut(*index)) {
             *earlier = grant;
         } else {
-            indexes.insert(principal.id, grants.len());
+            indexes.insert(principal, grants.len());
             grants.push(grant);
         }
     }

@@ -137,7 +137,7 @@ impl Listings {
         let Some(observed) = self.sessions.end(sync) else {
             return;
         };
-        let is_complete = self.unlisted_users.end_sync(&observed);
+        let is_complete = self.unlisted_users.end_sync(&observed, self.catalog.types());
         // Several clients that send no id share a session, so its lists need not be of one sync.
         if is_complete && !sync.is_empty() {
             SYNC_LAST_SUCCESS.set_timestamp([], Timestamp::now());

@@ -37,7 +37,7 @@ impl Listings {
             let Position::After(last) = Position::of(&cursor)? else {
                 return Err(PageTokenError.into());
             };
-            let unlisted = self.unlisted_users.unlisted_after(session, last);
+            let unlisted = self.unlisted_users.unlisted_after(session, resource_type, last);
             return Ok(self.final_page(resource_type, vec![], unlisted, limit));
         }
         let list = List::Resources(resource_type);
@@ -58,16 +58,16 @@ impl Listings {
         let ids = rows.iter().map(|row| row.id.id);
         let ends = PageEnds { is_first, is_last };
         if is_user {
-            let unlisted = self.unlisted_users.record_users(session, ends, ids);
+            let unlisted = self.unlisted_users.record_users(session, resource_type, ends, ids);
             if is_last {
                 return Ok(self.final_page(resource_type, rows, unlisted, limit));
             }
         } else {
             let progress = session.update_observed(|observed| {
-                observed.record_resources(ends, ids);
-                observed.progress()
+                observed.record_resources(resource_type, ends, ids);
+                observed.progress(resource_type)
             });
-            if let Some(progress) = progress {
+            if let Some(progress) = progress.filter(|_| resource_type.has_grants()) {
                 log_forecast(&*self.provider, progress.resources);
             }
         }

@@ -30,6 +30,8 @@ pub static TEAM: ResourceTypeInfo = ResourceTypeInfo {
     description: "A Buildkite team: its members share access to pipelines, test suites and registries",
     kind: ResourceKind::Group,
     levels: &LEVELS,
+    principal_kinds: &[ResourceKind::User],
+    principal_rule: "only a `user` can hold a team role",
     list_name: "teams",
     grants_endpoint: "team members",
     read_scopes: &["read_teams"],

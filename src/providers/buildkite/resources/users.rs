@@ -20,6 +20,8 @@ pub static USER: ResourceTypeInfo = ResourceTypeInfo {
     description: "A person in the Buildkite organization",
     kind: ResourceKind::User,
     levels: &[],
+    principal_kinds: &[],
+    principal_rule: "a user offers nothing that can be held",
     list_name: "people",
     grants_endpoint: "",
     read_scopes: &["read_organizations", "read_user"],
