@@ -1,7 +1,8 @@
 //! The one table of what is served: every method with who may call it and its class, every service with the health it needs.
 //!
 //! Authorization, limits, deadlines, the labels of metrics and the services of `grpc.health.v1` all follow from it. A method
-//! without a row is denied. To serve another service, add its rows here and register it in [`super::services`].
+//! without a row is denied. Roles count where callers are known: without a file of callers, any caller has every role (see
+//! `middleware/authorization.rs`). To serve another service, add its rows here and register it in [`super::services`].
 
 use super::middleware::callers::CallerRole;
 use crate::governance::health::Feature;

@@ -38,8 +38,8 @@ pub(super) struct BudgetArgs {
 fn max_wait_help() -> String {
     let max_wait = PositiveDuration(BudgetOptions::default().max_wait);
     format!(
-        "Longest wait for a rate limit. If it is not set, a grant or revoke may wait for a whole window and a margin \
-         [default: {max_wait}; none for jobs and `service`]"
+        "Longest wait for a rate limit; a grant or revoke that a platform sends to `serve` or `plugin` may always wait for \
+         a whole window and a margin [default: {max_wait}; none for jobs and `service`]"
     )
 }
 

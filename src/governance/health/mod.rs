@@ -6,7 +6,7 @@
 
 mod changes;
 mod check;
-mod expiry;
+mod expiry_warning;
 mod report;
 mod settings;
 mod validate;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub(crate) use changes::ChangeHealth;
 pub use check::{CheckInfo, CheckResult, Feature, State};
-pub use expiry::{Expiry, format_minute};
+pub use expiry_warning::{Expiry, format_minute};
 pub use report::{CredentialReport, Report};
 pub use settings::HealthSettings;
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::check::{CheckResult, Feature, State};
-use super::expiry::Expiry;
+use super::expiry_warning::Expiry;
 use crate::governance::GovernanceError;
 
 /// The credential in use, without the secret.

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-/// How long before its expiry a token counts as degraded, by default: 7 days (see `expiry.rs`).
-const DEFAULT_EXPIRY_WARNING: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+use super::expiry_warning::DEFAULT_EXPIRY_WARNING;
 
 /// The settings of health.
 #[derive(Debug, Clone)]

@@ -1,7 +1,8 @@
 //! How long a started write may take: to become visible, to be finished, and to be recorded.
 //!
 //! Before it, each request of a grant or revoke waits for the rate limit. The provider bounds that wait for each lane: for
-//! Buildkite in `max_wait.rs` of `src/providers/buildkite/budget`.
+//! Buildkite in `max_wait.rs` of `src/providers/buildkite/budget`. A call of a platform as a whole ends at its deadline, see
+//! `deadline.rs` of `src/grpc/middleware`; a job has none.
 
 use std::time::Duration;
 

@@ -21,15 +21,17 @@ use super::response_stream;
 use crate::grpc::methods;
 use crate::grpc::services::{Deadline, deadline_exceeded};
 
+/// Deadline of a call without `grpc-timeout`, and the latest of any call: two rate-limit windows and the writes that wait for
+/// them.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
+
 /// Ends the call at its deadline.
 pub(crate) async fn enforce(mut request: Request, next: Next) -> Response {
     // A stream stays open for as long as its caller likes.
     if methods::class(request.uri().path()).is_open_ended() {
         return next.run(request).await;
     }
-    let timeout = timeout(request.headers()).map_or(limits::DEFAULT_DEADLINE, |timeout| {
-        timeout.min(limits::DEFAULT_DEADLINE)
-    });
+    let timeout = timeout(request.headers()).map_or(DEFAULT_DEADLINE, |timeout| timeout.min(DEFAULT_DEADLINE));
     let deadline = Instant::now() + timeout;
     request.extensions_mut().insert(Deadline(deadline));
     let request = request.map(|body| Body::new(RequestBodyTimeout::new(body)));

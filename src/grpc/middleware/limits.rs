@@ -1,6 +1,7 @@
 //! The server's limits: each a constant with its reason. A call above a limit is rejected at once as `OVERLOADED`.
 //!
-//! Two limits are elsewhere: a message's size in `services::MESSAGE_SIZE`, a page token's in `governance::page_token`.
+//! Three limits are elsewhere: a message's size in `services::MESSAGE_SIZE`, a page token's in `governance::sync::page_token`, and the time of a
+//! call in `deadline.rs`.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -36,10 +37,6 @@ pub(crate) const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Time for a client to answer a ping.
 pub(crate) const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Deadline of a call without `grpc-timeout`, and the latest of any call: two rate-limit windows and the writes that wait for
-/// them.
-pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Time for a request's body to arrive after its headers. It is small, and a slow client must not hold a permit.
 pub(crate) const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(20);

@@ -5,7 +5,7 @@
 //! | class | meaning |
 //! | --- | --- |
 //! | `TokenRejected` (401) | the token is rejected |
-//! | `Forbidden` (403) | the token lacks the scope, if its own record shows that; else the request is forbidden |
+//! | `Forbidden` (403) | the token lacks the scope, if its own record shows that; else the request is forbidden. After a rejected write the user may be outside the organization: `rejected_write.rs` of `src/governance/provisioning` |
 //! | `NotFound` (404) | decided by the [`Subject`]; whether it proves absence is decided in [`super::absence`] |
 //! | `Rejected` (any other 4xx) | the request is rejected |
 //! | `RateLimited` (429) | the rate limit is used up |

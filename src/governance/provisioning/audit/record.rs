@@ -1,5 +1,5 @@
 //! The record of one request, from its beginning to its end. A request whose caller disconnects while it waits has no outcome of
-//! its own; dropping its record writes one.
+//! its own; dropping its record writes one. The record of a credential that was revoked has another shape, see `disconnect.rs`.
 
 use std::sync::Arc;
 

@@ -5,6 +5,9 @@
 //! each concurrent request. Rows that are not requested are freed when the sync ends, is idle for [`SESSION_IDLE_TIMEOUT`], or
 //! gives way to a newer one because there are [`MAX_SESSIONS`].
 //!
+//! Nothing is read ahead for a sync without an id or with `--read-ahead 0`, and no grants for a sync whose resources could not be
+//! listed when this process joined it late.
+//!
 //! [`SESSION_IDLE_TIMEOUT`]: crate::governance::sync::session::SESSION_IDLE_TIMEOUT
 //! [`MAX_SESSIONS`]: crate::governance::sync::session::MAX_SESSIONS
 

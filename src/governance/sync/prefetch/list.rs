@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::Prefetch;
 use super::limits::PREFETCH_ROWS;
-use super::task::PrefetchTask;
+use super::task::{HeldBatch, PrefetchTask};
 use crate::governance::CallContext;
 use crate::governance::model::Resource;
-use crate::governance::provider::{Amount, Batch, Cursor, Failure, ResourceType, Rows};
+use crate::governance::provider::{Amount, Cursor, Failure, ResourceType, Rows};
 use crate::governance::sync::session::SessionHandle;
 
 /// The prefetched rows of a list, and the read of the rows after them.
@@ -16,7 +16,7 @@ use crate::governance::sync::session::SessionHandle;
 pub(crate) struct ListPrefetch {
     /// The cursor of the next page; `None` is the beginning.
     next: Option<Cursor>,
-    ready: Option<Box<dyn Batch<Resource>>>,
+    ready: Option<HeldBatch<Resource>>,
     /// Reads the rows after `ready`.
     task: Option<PrefetchTask<Resource>>,
 }
@@ -47,9 +47,8 @@ impl Prefetch {
             let mut batch = resources.list(from, Amount::Page(limit), &call_for_list).await?;
             return Ok(batch.split(limit));
         };
-        let ListPrefetch {
-            mut ready, mut task, ..
-        } = prefetched.unwrap_or_default();
+        let ListPrefetch { ready, mut task, .. } = prefetched.unwrap_or_default();
+        let mut ready = ready.map(|held| held.batch);
         if ready.is_none()
             && let Some(task) = task.take()
         {
@@ -72,7 +71,7 @@ impl Prefetch {
             };
             let list = ListPrefetch {
                 next: Some(next),
-                ready,
+                ready: ready.map(|rest| self.budget.hold(rest)),
                 task,
             };
             self.with_session(session, |prefetched| prefetched.lists.insert(id, list));

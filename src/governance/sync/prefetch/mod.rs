@@ -132,7 +132,7 @@ impl Prefetch {
         };
         let page = batch.split(limit);
         if let Some(next) = page.next.clone().filter(|_| !batch.is_empty()) {
-            let rest = self.budget.hold(batch);
+            let rest = (!self.budget.is_full()).then(|| self.budget.hold(batch));
             self.with_session(session, |prefetched| {
                 let grants = prefetched.grants.entry(resource_type.id).or_default();
                 grants.store_remainder(id, generation, next, rest);

@@ -23,12 +23,12 @@ impl RowBudget {
         self.count() >= MAX_ROWS
     }
 
-    /// Counts the rows of `batch` for as long as they are held. Returns `None` if the budget is exhausted.
-    pub(crate) fn hold<R>(&self, batch: Box<dyn Batch<R>>) -> Option<HeldBatch<R>> {
-        (!self.is_full()).then(|| HeldBatch {
+    /// Counts the rows of `batch` for as long as they are held.
+    pub(crate) fn hold<R>(&self, batch: Box<dyn Batch<R>>) -> HeldBatch<R> {
+        HeldBatch {
             _reservation: self.reserve(batch.len()),
             batch,
-        })
+        }
     }
 
     /// Counts `rows` until the reservation is dropped.

@@ -1,4 +1,5 @@
-//! Whether the token expires soon. When an expiry is a warning is decided by [`Expiry::is_warning`].
+//! Whether the token expires soon. When an expiry is a warning is decided in `expiry_warning.rs` of
+//! `src/governance/health`.
 
 use crate::governance::health::{Expiry, State, format_minute};
 use crate::providers::buildkite::AccessToken;

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+/// How long before its expiry a credential is a warning, by default (`--token-expiry-warning`): 7 days.
+pub(super) const DEFAULT_EXPIRY_WARNING: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// When a credential expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
