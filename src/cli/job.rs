@@ -101,7 +101,7 @@ impl Job {
         .map_err(|error| CommandError::Failed(error.to_string()))?;
         let credential = client.credential();
         Ok(Self {
-            governance: Arc::new(govern(Arc::new(client), settings.governance)),
+            governance: Arc::new(govern(Arc::new(client), settings.coverage, settings.governance)),
             has_max_wait: connection.has_max_wait(),
             _sandbox: sandbox,
             _rotation: AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await })),
@@ -190,7 +190,7 @@ impl From<GovernanceError> for CommandError {
         let message = error.to_string();
         match error {
             GovernanceError::RateLimited(_) => Self::RateLimited(message),
-            GovernanceError::ProvisioningDisabled => Self::Refused(message),
+            GovernanceError::ProvisioningDisabled { .. } => Self::Refused(message),
             _ => Self::Failed(message),
         }
     }

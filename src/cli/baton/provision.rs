@@ -35,7 +35,9 @@ pub(super) fn environment(flags: &Flags) -> impl Fn(&str) -> Option<String> {
 /// A job by the flags' settings.
 pub(super) async fn job(flags: &Flags, provisions: bool) -> Result<Job, BatonError> {
     let adjust = |mut settings: Settings| {
-        settings.governance.provisioning |= provisions;
+        if provisions {
+            settings.coverage = settings.coverage.with_membership();
+        }
         settings
     };
     Ok(Job::open(&flags.connection, flags.sandbox, environment(flags), adjust).await?)

@@ -10,9 +10,6 @@ use crate::governance::provisioning::{ProtectedNames, Provisioning};
 /// The part of health that provisioning knows.
 #[async_trait]
 pub(crate) trait ChangeHealth: Debug + Send + Sync {
-    /// Whether grants and revokes are carried out.
-    fn is_enabled(&self) -> bool;
-
     /// Why changes cannot be recorded, if they cannot.
     fn audit_problem(&self) -> Option<String>;
 
@@ -28,10 +25,6 @@ pub(crate) trait ChangeHealth: Debug + Send + Sync {
 
 #[async_trait]
 impl ChangeHealth for Provisioning {
-    fn is_enabled(&self) -> bool {
-        Self::is_enabled(self)
-    }
-
     fn audit_problem(&self) -> Option<String> {
         self.audit_error()
     }

@@ -1,8 +1,11 @@
 //! `ConnectorService`: what this connector is, whether its credential works, and the end of a sync.
 
+use std::collections::BTreeSet;
+
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
+use crate::governance::AllowedChanges;
 use crate::governance::model::{Catalog, ResourceTypeInfo};
 use crate::proto::c1::connector::v2::{
     Capability, CapabilityPermission, CapabilityPermissions, ConnectorCapabilities, ConnectorMetadata,
@@ -25,7 +28,7 @@ impl ConnectorService for Connector {
             display_name: "Buildkite".to_owned(),
             help_url: "https://buildkite.com/docs/platform/team-management/permissions".to_owned(),
             description: "Governs who is Member or Maintainer of which Buildkite team".to_owned(),
-            capabilities: Some(capabilities(self.catalog(), self.governance.settings().provisioning)),
+            capabilities: Some(capabilities(self.catalog(), &self.governance.settings().allowed)),
             ..Default::default()
         };
         Ok(Response::new(ConnectorServiceGetMetadataResponse {
@@ -53,34 +56,36 @@ impl ConnectorService for Connector {
     }
 }
 
-/// What is offered now: provisioning is a capability only while it is on.
-pub(crate) fn capabilities(catalog: &Catalog, provisioning: bool) -> ConnectorCapabilities {
+/// What is offered now, by what `allowed` allows. The connector's own capabilities are those of its types.
+pub(crate) fn capabilities(catalog: &Catalog, allowed: &AllowedChanges) -> ConnectorCapabilities {
     // Sorted by type id and by number, as the protocol's own SDK does.
     let mut types = catalog.types().to_vec();
     types.sort_unstable_by_key(|resource_type| resource_type.id);
-    let mut all = Vec::new();
-    all.extend(provisioning.then_some(Capability::Provision));
-    all.extend([
-        Capability::Sync,
-        Capability::TargetedSync,
-        Capability::ServiceModeTargetedSync,
-    ]);
+    let of_types = types.iter().flat_map(|resource_type| offered(resource_type, allowed));
+    let all: BTreeSet<i32> = of_types
+        .chain([Capability::ServiceModeTargetedSync])
+        .map(Into::into)
+        .collect();
     ConnectorCapabilities {
+        connector_capabilities: all.into_iter().collect(),
         resource_type_capabilities: types
             .into_iter()
-            .map(|resource_type| capability(resource_type, provisioning))
+            .map(|resource_type| capability(resource_type, allowed))
             .collect(),
-        connector_capabilities: all.into_iter().map(Into::into).collect(),
         credential_details: None,
     }
 }
 
-fn capability(resource_type: &ResourceTypeInfo, provisioning: bool) -> ResourceTypeCapability {
-    let is_provisioned = provisioning && resource_type.has_grants();
-    let mut capabilities = Vec::new();
-    capabilities.extend(is_provisioned.then_some(Capability::Provision));
-    capabilities.extend([Capability::Sync, Capability::TargetedSync]);
-    let write_scopes = if is_provisioned {
+/// The capabilities of a type: every type is read; what else is offered depends on the allowed changes.
+fn offered(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> Vec<Capability> {
+    let provisioned = resource_type.is_provisioned(allowed).then_some(Capability::Provision);
+    let read = [Capability::Sync, Capability::TargetedSync];
+    provisioned.into_iter().chain(read).collect()
+}
+
+fn capability(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> ResourceTypeCapability {
+    let capabilities = offered(resource_type, allowed);
+    let write_scopes = if resource_type.is_provisioned(allowed) {
         resource_type.write_scopes
     } else {
         &[]

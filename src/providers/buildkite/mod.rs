@@ -8,6 +8,7 @@
 mod absence;
 pub mod api;
 pub mod budget;
+mod coverage;
 mod credential;
 pub(crate) mod credential_status;
 mod error_meaning;
@@ -23,14 +24,17 @@ mod visibility;
 
 pub use crate::telemetry::redact::{mask, redact};
 pub use api::client::{Client, ClientError, ClientOptions};
-pub use api::endpoint::{Endpoint, Scope};
+pub use api::endpoint::Endpoint;
 pub use api::error::{ApiError, ApiErrorKind, Unavailability};
-pub use api::ids::{IdError, OrganizationSlug, Role, TeamId, UserId};
+pub use api::ids::{IdError, OrganizationSlug, PipelineSlug, Role, TeamId, UserId};
 pub use api::origin::{ApiOrigin, OriginError};
+pub use api::scope::{Scope, UnknownScope};
 pub use api::time::timestamp;
 pub use api::types::{
     AccessToken, CurrentUser, ListedRole, Organization, OrganizationMember, Team, TeamMember, TokenUser,
 };
+pub(crate) use coverage::OwnerRequirement;
+pub use coverage::{Coverage, CoverageError, IncludedType, UnknownType};
 pub use credential::token::{ApiToken, CredentialError};
 pub use credential::token_file::{Credential, TokenFileError};
 pub use credential_status::CredentialStatus;

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use buildkite_connector::governance::AllowedChanges;
 use buildkite_connector::governance::provisioning::Protected;
 use buildkite_connector::sandbox::{Endpoint, MemberRows};
 use rstest::rstest;
@@ -97,7 +98,7 @@ async fn resolvable_names_cost_each_list_once_while_it_is_cached() {
 #[tokio::test]
 async fn names_are_not_looked_up_while_changes_are_off() {
     let mut setup = protecting(&["typo"], &[]);
-    setup.access.provisioning = false;
+    setup.access.allowed = AllowedChanges::none();
     let harness = harness(setup).await;
     assert_eq!(harness.fresh().await.state(MANAGEMENT), NotRequired);
     assert_eq!(harness.requests(), 6);

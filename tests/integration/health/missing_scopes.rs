@@ -1,6 +1,7 @@
 //! A scope that is missing is named, alone and in pairs, with the link that ticks all that are needed.
 
-use buildkite_connector::sandbox::ALL_SCOPES;
+use buildkite_connector::governance::AllowedChanges;
+use buildkite_connector::sandbox::TEAM_SCOPES;
 use rstest::rstest;
 
 use super::harness::{CHECKS, Degraded, HealthHarness, Healthy, NotRequired, Unhealthy, admin, non_admin, setup};
@@ -33,7 +34,7 @@ fn without(scope: &str) -> &'static [&'static str] {
 #[case(&["read_user", "read_organizations", "read_teams", "write_teams"])]
 #[tokio::test]
 async fn each_missing_scope_is_named_by_its_checks_alone(#[case] missing: &[&str]) {
-    let granted: Vec<&str> = ALL_SCOPES
+    let granted: Vec<&str> = TEAM_SCOPES
         .into_iter()
         .filter(|scope| !missing.contains(scope))
         .collect();
@@ -56,7 +57,7 @@ async fn each_missing_scope_is_named_by_its_checks_alone(#[case] missing: &[&str
         for missing in missing {
             assert!(check.remedy.contains(&format!("`{missing}`")), "{check:?}");
         }
-        for needed in ALL_SCOPES {
+        for needed in TEAM_SCOPES {
             assert!(check.remedy.contains(&format!("&scopes[]={needed}")), "{check:?}");
         }
     }
@@ -74,7 +75,7 @@ async fn each_missing_scope_is_named_by_its_checks_alone(#[case] missing: &[&str
 #[tokio::test]
 async fn while_writes_are_off_their_scope_is_not_required() {
     let mut setup = setup();
-    setup.access.provisioning = false;
+    setup.access.allowed = AllowedChanges::none();
     let scopes = ["read_user", "read_organizations", "read_teams"];
     let harness = HealthHarness::with(|sandbox| sandbox.mint(admin(sandbox).with_scopes(&scopes)), setup).await;
     let report = harness.fresh().await;

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use buildkite_connector::governance::AllowedChanges;
 use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantResponse;
 use buildkite_connector::proto::c1::connectorapi::baton::v1::baton_service_finish_task_request::FinalState;
 use buildkite_connector::proto::c1::connectorapi::baton::v1::task::{
@@ -247,7 +248,7 @@ async fn a_grant_and_a_revoke_are_carried_out_and_answered_whole() {
 #[tokio::test]
 async fn writes_that_are_off_are_refused_for_good_with_the_reason() {
     let mut setup = Setup::default();
-    setup.access.provisioning = false;
+    setup.access.allowed = AllowedChanges::none();
     let harness = Harness::start_with(HarnessOptions {
         setup,
         ..HarnessOptions::default()

@@ -5,52 +5,8 @@ use std::fmt;
 use http::Method;
 
 use super::ids::{OrganizationSlug, TeamId, UserId};
-
-/// A permission of an API token, as Buildkite's token page lists it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// Read the owner of the token.
-    ReadUser,
-    /// Read the organization and its members.
-    ReadOrganizations,
-    /// Read teams and their members.
-    ReadTeams,
-    /// Change the members of teams.
-    WriteTeams,
-}
-
-impl Scope {
-    /// All scopes that the connector uses.
-    pub const ALL: [Self; 4] = [
-        Self::ReadUser,
-        Self::ReadOrganizations,
-        Self::ReadTeams,
-        Self::WriteTeams,
-    ];
-
-    /// The scope as Buildkite spells it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ReadUser => "read_user",
-            Self::ReadOrganizations => "read_organizations",
-            Self::ReadTeams => "read_teams",
-            Self::WriteTeams => "write_teams",
-        }
-    }
-}
-
-impl AsRef<str> for Scope {
-    fn as_ref(&self) -> &str {
-        self.as_str()
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use super::scope::Scope;
+use super::scope_probe::ScopeProbe;
 
 /// An endpoint of the REST API, without the ids of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,6 +39,26 @@ pub enum Endpoint {
     ChangeRole,
     /// Removes a user from a team.
     RemoveMember,
+    /// The pipelines of the organization.
+    Pipelines,
+    /// The test suites of the organization.
+    Suites,
+    /// The package registries of the organization.
+    Registries,
+    /// The clusters of the organization.
+    Clusters,
+    /// The pending invitations to the organization.
+    Invitations,
+    /// The builds of the organization.
+    Builds,
+    /// The artifacts of a build.
+    Artifacts,
+    /// The log of a job.
+    JobLog,
+    /// The agents of the organization.
+    Agents,
+    /// The audit log of the organization.
+    AuditEvents,
 }
 
 impl Endpoint {
@@ -104,6 +80,16 @@ impl Endpoint {
             Self::AddMember => "add team member",
             Self::ChangeRole => "change team member",
             Self::RemoveMember => "remove team member",
+            Self::Pipelines => "pipelines",
+            Self::Suites => "suites",
+            Self::Registries => "registries",
+            Self::Clusters => "clusters",
+            Self::Invitations => "invitations",
+            Self::Builds => "builds",
+            Self::Artifacts => "artifacts",
+            Self::JobLog => "job log",
+            Self::Agents => "agents",
+            Self::AuditEvents => "audit events",
         }
     }
 
@@ -118,13 +104,23 @@ impl Endpoint {
             }
             Self::Teams | Self::Team | Self::Members | Self::Member => Some(Scope::ReadTeams),
             Self::AddMember | Self::ChangeRole | Self::RemoveMember => Some(Scope::WriteTeams),
+            Self::Pipelines => Some(Scope::ReadPipelines),
+            Self::Suites => Some(Scope::ReadSuites),
+            Self::Registries => Some(Scope::ReadRegistries),
+            Self::Clusters => Some(Scope::ReadClusters),
+            Self::Invitations => Some(Scope::ReadOrganizationInvitations),
+            Self::Builds => Some(Scope::ReadBuilds),
+            Self::Artifacts => Some(Scope::ReadArtifacts),
+            Self::JobLog => Some(Scope::ReadBuildLogs),
+            Self::Agents => Some(Scope::ReadAgents),
+            Self::AuditEvents => Some(Scope::ReadAuditEvents),
         }
     }
 
     /// Whether the request has an effect, so that it must not be retried blindly.
     #[must_use]
     pub fn is_write(self) -> bool {
-        self.method() != Method::GET
+        !self.method().is_safe()
     }
 
     pub(crate) fn method(self) -> Method {
@@ -132,6 +128,8 @@ impl Endpoint {
             Self::AddMember => Method::POST,
             Self::ChangeRole => Method::PATCH,
             Self::RemoveMember | Self::RevokeToken => Method::DELETE,
+            // The size of the log is enough: its content is never read.
+            Self::JobLog => Method::HEAD,
             _ => Method::GET,
         }
     }
@@ -144,7 +142,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// A request to an endpoint, with its ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Request {
     AccessToken,
     RevokeToken,
@@ -160,11 +158,12 @@ pub(crate) enum Request {
     AddMember(TeamId),
     ChangeRole(TeamId, UserId),
     RemoveMember(TeamId, UserId),
+    ScopeProbe(ScopeProbe),
 }
 
 impl Request {
     /// The endpoint that the request is for.
-    pub(crate) fn endpoint(self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         match self {
             Self::AccessToken => Endpoint::AccessToken,
             Self::RevokeToken => Endpoint::RevokeToken,
@@ -180,16 +179,18 @@ impl Request {
             Self::AddMember(_) => Endpoint::AddMember,
             Self::ChangeRole(..) => Endpoint::ChangeRole,
             Self::RemoveMember(..) => Endpoint::RemoveMember,
+            Self::ScopeProbe(probe) => probe.endpoint(),
         }
     }
 
     /// The segments of the path below `/v2`.
-    pub(crate) fn path(self, organization: &OrganizationSlug) -> Vec<String> {
+    pub(crate) fn path(&self, organization: &OrganizationSlug) -> Vec<String> {
         let below: Vec<String> = match self {
             Self::AccessToken | Self::RevokeToken => return vec!["access-token".into()],
             Self::User => return vec!["user".into()],
             Self::Organizations => return vec!["organizations".into()],
             Self::Organization => vec![],
+            Self::ScopeProbe(probe) => return probe.path(organization),
             Self::OrganizationMembers => vec!["members".into()],
             Self::OrganizationMember(user) => vec!["members".into(), user.to_string()],
             Self::Teams => vec!["teams".into()],
@@ -203,5 +204,13 @@ impl Request {
             .into_iter()
             .chain(below)
             .collect()
+    }
+
+    /// The parameters of the query, other than those of a window.
+    pub(crate) fn query(&self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::ScopeProbe(probe) => probe.query(),
+            _ => &[],
+        }
     }
 }

@@ -7,5 +7,7 @@ pub mod endpoint;
 pub mod error;
 pub mod ids;
 pub mod origin;
+pub mod scope;
+pub(crate) mod scope_probe;
 pub mod time;
 pub mod types;

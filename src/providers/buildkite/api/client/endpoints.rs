@@ -10,6 +10,7 @@ use crate::governance::CallContext;
 use crate::providers::buildkite::api::endpoint::{Endpoint, Request};
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind};
 use crate::providers::buildkite::api::ids::{Role, TeamId, UserId};
+use crate::providers::buildkite::api::scope_probe::{BuildReference, BuildRow, ScopeProbe};
 use crate::providers::buildkite::api::types::{
     AccessToken, CurrentUser, Organization, OrganizationMember, Team, TeamMember,
 };
@@ -162,6 +163,34 @@ impl Client {
             .map(|_: Option<serde::de::IgnoredAny>| ())
     }
 
+    /// Sends the probe of a scope and discards the response.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub(crate) async fn probe_scope(&self, probe: ScopeProbe, call: &CallContext) -> Result<(), ApiError> {
+        let endpoint = probe.endpoint();
+        let request = async {
+            match endpoint {
+                Endpoint::JobLog => self.read_headers(Request::ScopeProbe(probe), call).await,
+                _ => {
+                    let read = self.read::<serde::de::IgnoredAny>(Request::ScopeProbe(probe), call);
+                    read.await.map(drop)
+                }
+            }
+        };
+        self.observed(call, request, other(endpoint)).await
+    }
+
+    /// Sends the probe of the list of builds: the newest build, if there is one whose pipeline is named.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub(crate) async fn newest_build(&self, call: &CallContext) -> Result<Option<BuildReference>, ApiError> {
+        let request = self.read::<Vec<BuildRow>>(Request::ScopeProbe(ScopeProbe::Builds), call);
+        let builds = self.observed(call, request, other(Endpoint::Builds)).await?;
+        Ok(builds.first().and_then(BuildRow::reference))
+    }
+
     /// Revokes the token that the request carries, for good.
     ///
     /// # Errors
@@ -194,23 +223,28 @@ impl Client {
         min_rows: usize,
         call: &CallContext,
     ) -> Result<Batch<R>, ApiError> {
+        let endpoint = request.endpoint();
         let source = ListRequest {
             client: self,
             request,
             call,
         };
         let rows = Box::pin(pagination::read(&source, cursor, min_rows));
-        self.observed(call, rows, other(request.endpoint())).await
+        self.observed(call, rows, other(endpoint)).await
     }
 
     /// Sends a read. Transient failures are retried, because a read has no effect.
     async fn read<T: DeserializeOwned>(&self, request: Request, call: &CallContext) -> Result<T, ApiError> {
-        let attempt = || async {
-            self.execute(RequestKey { request, window: None }, None, call)
-                .await?
-                .decode(request.endpoint())
-        };
+        let key = RequestKey { request, window: None };
+        let attempt = || async { self.execute(&key, None, call).await?.decode(key.endpoint()) };
         // Boxed: an exchange is large, and callers nest calls.
+        Box::pin(self.with_retries(call, attempt)).await
+    }
+
+    /// Sends a read whose response has no body.
+    async fn read_headers(&self, request: Request, call: &CallContext) -> Result<(), ApiError> {
+        let key = RequestKey { request, window: None };
+        let attempt = || async { self.execute(&key, None, call).await.map(drop) };
         Box::pin(self.with_retries(call, attempt)).await
     }
 
@@ -223,7 +257,7 @@ impl Client {
         call: &CallContext,
     ) -> Result<Option<T>, ApiError> {
         let key = RequestKey { request, window: None };
-        let response = Box::pin(self.execute(key, body.as_ref(), call)).await?;
+        let response = Box::pin(self.execute(&key, body.as_ref(), call)).await?;
         Ok(response.echo())
     }
 }
@@ -248,10 +282,10 @@ impl<R: Row + DeserializeOwned> ListSource<R> for ListRequest<'_> {
     async fn window(&self, window: Window) -> Result<ListPage<R>, ApiError> {
         let fetch = || async {
             let key = RequestKey {
-                request: self.request,
+                request: self.request.clone(),
                 window: Some(window),
             };
-            let response = self.client.execute(key, None, self.call).await?;
+            let response = self.client.execute(&key, None, self.call).await?;
             Ok(ListPage {
                 link: pagination::Link::parse(response.headers()),
                 rows: response.decode(self.request.endpoint())?,
