@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::resources::{MEMBER, TEAM, USER};
-use super::{Client, ClientOptions, govern};
+use super::{Client, ClientOptions, Coverage, govern};
 use crate::governance::model::{EntitlementId, Principal, ResourceId};
 use crate::governance::provisioning::{Outcome, ProvisioningResult, RequestContext};
 use crate::governance::{AllowedChanges, Change, Governance, GovernanceError, GovernanceSettings};
@@ -47,10 +47,11 @@ impl Bench {
     async fn start() -> Self {
         let sandbox = sandbox().await;
         let settings = GovernanceSettings {
-            allowed: AllowedChanges::from_iter([Change::Membership]),
             ..GovernanceSettings::default()
         };
-        let governance = govern(client(&sandbox), settings);
+        let allowed = AllowedChanges::from_iter([Change::Membership]);
+        let coverage = Coverage::new([], allowed, []).unwrap();
+        let governance = govern(client(&sandbox), coverage, settings);
         let (team, member, outsider) = sandbox.with_organization(|organization| {
             let team = organization.team_by_slug("platform").unwrap();
             let mut members = team.members().iter();

@@ -1,7 +1,8 @@
 //! Generated organizations of any size.
 
 use super::rng::{Rng, minutes_after_start};
-use crate::sandbox::organization::{Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole};
+use crate::sandbox::organization::{Organization, OrganizationRole, Person, SsoMode};
+use crate::sandbox::team::{Privacy, Team, TeamRole};
 
 const GIVEN_NAMES: [&str; 16] = [
     "Ada", "Björn", "Chiara", "Daniyar", "Eszter", "Fatima", "Goran", "Hana", "Ioana", "João", "Kwame", "Lucía",

@@ -21,7 +21,9 @@ use crate::providers::buildkite::{ApiError, Buildkite, Client, Endpoint};
 
 /// A row of the list of such a type, and what the type does with it.
 #[async_trait]
-pub(in crate::providers::buildkite) trait ObjectRow: Row + Clone + Debug + Sync + Sized + 'static {
+pub(in crate::providers::buildkite) trait ObjectRow:
+    Row + Clone + Debug + Sync + Sized + 'static
+{
     /// The type.
     const INFO: &'static ResourceTypeInfo;
     /// The request for its list.
@@ -79,7 +81,10 @@ impl<R: ObjectRow> Objects<R> {
     /// `ResourceNotFound` if the object is proven absent, `ResourceUnreachable` if it is not listed and not proven absent, or the
     /// failure to read the list.
     pub(super) async fn row(&self, id: Uuid, call: &CallContext) -> Result<R, GovernanceError> {
-        let recent = self.latest.recent(R::LIST.name(), call, || self.read_list(call)).await?;
+        let recent = self
+            .latest
+            .recent(R::LIST.name(), call, || self.read_list(call))
+            .await?;
         if let Some(row) = recent.find(id) {
             return Ok(row.clone());
         }
@@ -131,7 +136,9 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
         let rows = batch.rows.iter().cloned();
         self.latest.record(&from, begun, rows, batch.next.as_ref());
         let buildkite = Arc::clone(&self.buildkite);
-        Ok(converted(batch, move |row: R| row.resource(buildkite.organization_slug())))
+        Ok(converted(batch, move |row: R| {
+            row.resource(buildkite.organization_slug())
+        }))
     }
 
     async fn get(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure> {
