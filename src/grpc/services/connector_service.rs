@@ -78,18 +78,14 @@ pub(crate) fn capabilities(catalog: &Catalog, allowed: &AllowedChanges) -> Conne
 
 /// The capabilities of a type: every type is read; what else is offered depends on the allowed changes.
 fn offered(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> Vec<Capability> {
-    let provisioned = is_provisioned(resource_type, allowed).then_some(Capability::Provision);
+    let provisioned = resource_type.is_provisioned(allowed).then_some(Capability::Provision);
     let read = [Capability::Sync, Capability::TargetedSync];
     provisioned.into_iter().chain(read).collect()
 }
 
-fn is_provisioned(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> bool {
-    resource_type.change.is_some_and(|change| allowed.allows(change))
-}
-
 fn capability(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> ResourceTypeCapability {
     let capabilities = offered(resource_type, allowed);
-    let write_scopes = if is_provisioned(resource_type, allowed) {
+    let write_scopes = if resource_type.is_provisioned(allowed) {
         resource_type.write_scopes
     } else {
         &[]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -25,10 +25,15 @@ pub(crate) async fn sandbox() -> Sandbox {
 
 /// A client with the sandbox's own token.
 pub(crate) fn client(sandbox: &Sandbox) -> Arc<Client> {
+    client_with(sandbox, sandbox.token())
+}
+
+/// A client with this token.
+pub(crate) fn client_with(sandbox: &Sandbox, token: &SecretString) -> Arc<Client> {
     let client = Client::new(
         sandbox.url().parse().unwrap(),
         sandbox.slug().parse().unwrap(),
-        sandbox.token().expose_secret().parse().unwrap(),
+        token.expose_secret().parse().unwrap(),
         ClientOptions::default(),
     );
     Arc::new(client.unwrap())

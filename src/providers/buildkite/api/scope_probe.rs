@@ -101,18 +101,28 @@ pub(crate) struct BuildRow {
 #[derive(Debug, Deserialize)]
 struct JobRow {
     id: Option<Uuid>,
+    state: Option<String>,
     started_at: Option<String>,
+}
+
+impl JobRow {
+    /// Whether the job runs or ran, and so has a log.
+    fn has_run(&self) -> bool {
+        let state = self.state.as_deref();
+        let ran =
+            state.is_some_and(|state| matches!(state, "running" | "passed" | "failed" | "finished" | "timed_out"));
+        ran || self.started_at.is_some()
+    }
 }
 
 impl BuildRow {
     /// What the probes need of the build; `None` if its URL does not name its pipeline.
     pub(crate) fn reference(&self) -> Option<BuildReference> {
         let (_, rest) = self.url.split_once("/pipelines/")?;
-        let has_run = |job: &&JobRow| job.started_at.is_some();
         Some(BuildReference {
             pipeline: rest.split('/').next()?.parse().ok()?,
             number: self.number,
-            job: self.jobs.iter().filter(has_run).find_map(|job| job.id),
+            job: self.jobs.iter().filter(|job| job.has_run()).find_map(|job| job.id),
         })
     }
 }
@@ -131,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_build_is_known_by_its_url_and_number_and_the_first_job_that_has_run() {
-        let waiting = json!({ "id": "0298c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d", "started_at": null });
+        let waiting = json!({ "id": "0298c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d", "state": "scheduled", "started_at": null });
         let url = "https://api.buildkite.com/v2/organizations/acme/pipelines/my-app/builds/7";
         let row = json!({ "number": 7, "url": url, "jobs": [{ "type": "waiter" }, waiting, { "id": JOB, "started_at": "2026-01-01" }] });
         let build = reference(row).unwrap();

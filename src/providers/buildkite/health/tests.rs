@@ -6,10 +6,13 @@ use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::governance::health::{CheckResult, State};
-use crate::governance::{CallContext, Lane, PartialVisibility};
+use crate::governance::{AllowedChanges, CallContext, Lane, PartialVisibility};
 use crate::providers::buildkite::pagination::Cursor;
-use crate::providers::buildkite::tests::{BodyStyle, Endpoint, Fault, FaultKind, OrganizationRole, client, sandbox};
-use crate::providers::buildkite::{Coverage, Scope};
+use crate::providers::buildkite::tests::{
+    BodyStyle, Endpoint, Fault, FaultKind, OrganizationRole, client, client_with, sandbox,
+};
+use crate::providers::buildkite::{Coverage, IncludedType, Scope};
+use crate::sandbox::{ALL_SCOPES, TokenSpec};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_AGE: MaxAge = MaxAge {
@@ -74,6 +77,33 @@ async fn a_partial_view_is_as_old_as_the_role_of_the_owner_and_not_as_the_list()
         (listing.state, listing.error.unwrap().reason(), listing.seen_at),
         (State::Unhealthy, "PARTIAL_VISIBILITY", Some(begun))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_others_require_is_requested_again_after_an_hour_or_when_fresh() {
+    let _clock = StoppedClock::new();
+    let sandbox = sandbox().await;
+    let others = Coverage::new([IncludedType::Cluster], AllowedChanges::none(), [Scope::ReadAgents]).unwrap();
+    let token = TokenSpec::owned_by(sandbox.owner()).with_scopes(&ALL_SCOPES);
+    let client = client_with(&sandbox, &sandbox.mint(token));
+    let buildkite = Buildkite::new(client, others, PartialVisibility::Refuse, 1);
+    let fresh = MaxAge {
+        success: Duration::ZERO,
+        failure: Duration::ZERO,
+        others: Duration::ZERO,
+    };
+    for (seconds, age, agents) in [
+        (0, MAX_AGE, 1),
+        (60, MAX_AGE, 1),
+        (3_539, MAX_AGE, 1),
+        (1, MAX_AGE, 2),
+        (10, fresh, 3),
+    ] {
+        advance(Duration::from_secs(seconds)).await;
+        HealthSource::probe(&buildkite, age, TIMEOUT).await.unwrap();
+        assert_eq!(sandbox.request_log().count(Endpoint::Agents), agents, "{seconds}");
+    }
+    assert_eq!(sandbox.request_log().count(Endpoint::Clusters), 4);
 }
 
 #[test]
