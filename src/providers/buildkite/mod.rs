@@ -26,8 +26,15 @@ pub use crate::telemetry::redact::{mask, redact};
 pub use api::client::{Client, ClientError, ClientOptions};
 pub use api::endpoint::Endpoint;
 pub use api::error::{ApiError, ApiErrorKind, Unavailability};
-pub use api::ids::{IdError, OrganizationSlug, PipelineSlug, Role, TeamId, UserId};
+pub use api::ids::{
+    ClusterId, IdError, InvitationId, MaintainerId, ObjectSlug, OrganizationId, OrganizationSlug, PipelineId,
+    PipelineSlug, RegistryId, Role, SuiteId, TeamId, UserId,
+};
+pub use api::objects::{
+    Cluster, ClusterMaintainer, Invitation, InvitingUser, MaintainerActor, Pipeline, Registry, Suite,
+};
 pub use api::origin::{ApiOrigin, OriginError};
+pub use api::repository::Repository;
 pub use api::scope::{Scope, UnknownScope};
 pub use api::time::timestamp;
 pub use api::types::{

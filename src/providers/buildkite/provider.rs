@@ -73,10 +73,11 @@ pub struct BuildkiteProvider {
 }
 
 impl BuildkiteProvider {
-    /// The provider for the organization of `buildkite`.
+    /// The provider for the organization of `buildkite`. A list in which a single resource is looked up may be `directory_max_age`
+    /// old.
     #[must_use]
-    pub fn new(buildkite: Arc<Buildkite>) -> Self {
-        let resource_types = resources::all(&buildkite);
+    pub fn new(buildkite: Arc<Buildkite>, directory_max_age: Duration) -> Self {
+        let resource_types = resources::all(&buildkite, directory_max_age);
         Self {
             buildkite,
             resource_types,
@@ -192,5 +193,5 @@ fn allowing(coverage: &Coverage, settings: GovernanceSettings) -> GovernanceSett
 
 fn provider(client: Arc<Client>, coverage: Coverage, settings: &GovernanceSettings) -> Arc<dyn Provider> {
     let buildkite = Buildkite::new(client, coverage, settings.partial_visibility, settings.read_ahead);
-    Arc::new(BuildkiteProvider::new(Arc::new(buildkite)))
+    Arc::new(BuildkiteProvider::new(Arc::new(buildkite), settings.directory_max_age))
 }

@@ -154,7 +154,13 @@ async fn nothing_that_holds_the_token_shows_it_by_debug() {
         settings.read_ahead,
     );
     let buildkite = Arc::new(buildkite);
-    let governance = Governance::new(Arc::new(BuildkiteProvider::new(Arc::clone(&buildkite))), settings);
+    let governance = Governance::new(
+        Arc::new(BuildkiteProvider::new(
+            Arc::clone(&buildkite),
+            settings.directory_max_age,
+        )),
+        settings,
+    );
     let call = CallContext::new(Lane::Sync);
     let status = buildkite.credential_status(Duration::ZERO, &call).await.unwrap();
     let shown = format!("{token:?} {client:?} {buildkite:?} {governance:?} {status:?} {call:?} {sandbox:?}");

@@ -4,9 +4,11 @@ use std::fmt;
 
 use http::Method;
 
-use super::ids::{OrganizationSlug, TeamId, UserId};
+use super::ids::{ClusterId, InvitationId, ObjectSlug, OrganizationSlug, TeamId, UserId};
 use super::scope::Scope;
 use super::scope_probe::ScopeProbe;
+use super::server_cursor::ServerCursor;
+use crate::providers::buildkite::pagination::Window;
 
 /// An endpoint of the REST API, without the ids of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,14 +43,26 @@ pub enum Endpoint {
     RemoveMember,
     /// The pipelines of the organization.
     Pipelines,
+    /// One pipeline.
+    Pipeline,
     /// The test suites of the organization.
     Suites,
+    /// One test suite.
+    Suite,
     /// The package registries of the organization.
     Registries,
+    /// One package registry.
+    Registry,
     /// The clusters of the organization.
     Clusters,
+    /// One cluster.
+    Cluster,
+    /// The maintainers of a cluster.
+    ClusterMaintainers,
     /// The pending invitations to the organization.
     Invitations,
+    /// One invitation to the organization, in any state.
+    Invitation,
     /// The builds of the organization.
     Builds,
     /// The artifacts of a build.
@@ -81,10 +95,16 @@ impl Endpoint {
             Self::ChangeRole => "change team member",
             Self::RemoveMember => "remove team member",
             Self::Pipelines => "pipelines",
+            Self::Pipeline => "pipeline",
             Self::Suites => "suites",
+            Self::Suite => "suite",
             Self::Registries => "registries",
+            Self::Registry => "registry",
             Self::Clusters => "clusters",
+            Self::Cluster => "cluster",
+            Self::ClusterMaintainers => "cluster maintainers",
             Self::Invitations => "invitations",
+            Self::Invitation => "invitation",
             Self::Builds => "builds",
             Self::Artifacts => "artifacts",
             Self::JobLog => "job log",
@@ -104,11 +124,11 @@ impl Endpoint {
             }
             Self::Teams | Self::Team | Self::Members | Self::Member => Some(Scope::ReadTeams),
             Self::AddMember | Self::ChangeRole | Self::RemoveMember => Some(Scope::WriteTeams),
-            Self::Pipelines => Some(Scope::ReadPipelines),
-            Self::Suites => Some(Scope::ReadSuites),
-            Self::Registries => Some(Scope::ReadRegistries),
-            Self::Clusters => Some(Scope::ReadClusters),
-            Self::Invitations => Some(Scope::ReadOrganizationInvitations),
+            Self::Pipelines | Self::Pipeline => Some(Scope::ReadPipelines),
+            Self::Suites | Self::Suite => Some(Scope::ReadSuites),
+            Self::Registries | Self::Registry => Some(Scope::ReadRegistries),
+            Self::Clusters | Self::Cluster | Self::ClusterMaintainers => Some(Scope::ReadClusters),
+            Self::Invitations | Self::Invitation => Some(Scope::ReadOrganizationInvitations),
             Self::Builds => Some(Scope::ReadBuilds),
             Self::Artifacts => Some(Scope::ReadArtifacts),
             Self::JobLog => Some(Scope::ReadBuildLogs),
@@ -158,6 +178,18 @@ pub(crate) enum Request {
     AddMember(TeamId),
     ChangeRole(TeamId, UserId),
     RemoveMember(TeamId, UserId),
+    Pipelines,
+    Pipeline(ObjectSlug),
+    Suites,
+    Suite(ObjectSlug),
+    Registries,
+    Registry(ObjectSlug),
+    Clusters,
+    Cluster(ClusterId),
+    ClusterMaintainers(ClusterId),
+    /// The page after a cursor, or the first one.
+    Invitations(Option<ServerCursor>),
+    Invitation(InvitationId),
     ScopeProbe(ScopeProbe),
 }
 
@@ -179,6 +211,17 @@ impl Request {
             Self::AddMember(_) => Endpoint::AddMember,
             Self::ChangeRole(..) => Endpoint::ChangeRole,
             Self::RemoveMember(..) => Endpoint::RemoveMember,
+            Self::Pipelines => Endpoint::Pipelines,
+            Self::Pipeline(_) => Endpoint::Pipeline,
+            Self::Suites => Endpoint::Suites,
+            Self::Suite(_) => Endpoint::Suite,
+            Self::Registries => Endpoint::Registries,
+            Self::Registry(_) => Endpoint::Registry,
+            Self::Clusters => Endpoint::Clusters,
+            Self::Cluster(_) => Endpoint::Cluster,
+            Self::ClusterMaintainers(_) => Endpoint::ClusterMaintainers,
+            Self::Invitations(_) => Endpoint::Invitations,
+            Self::Invitation(_) => Endpoint::Invitation,
             Self::ScopeProbe(probe) => probe.endpoint(),
         }
     }
@@ -199,18 +242,40 @@ impl Request {
             Self::Member(team, user) | Self::ChangeRole(team, user) | Self::RemoveMember(team, user) => {
                 vec!["teams".into(), team.to_string(), "members".into(), user.to_string()]
             }
+            Self::Pipelines => vec!["pipelines".into()],
+            Self::Pipeline(slug) => vec!["pipelines".into(), slug.to_string()],
+            Self::Suites => vec!["suites".into()],
+            Self::Suite(slug) => vec!["suites".into(), slug.to_string()],
+            Self::Registries => vec!["registries".into()],
+            Self::Registry(slug) => vec!["registries".into(), slug.to_string()],
+            Self::Clusters => vec!["clusters".into()],
+            Self::Cluster(cluster) => vec!["clusters".into(), cluster.to_string()],
+            Self::ClusterMaintainers(cluster) => vec!["clusters".into(), cluster.to_string(), "maintainers".into()],
+            Self::Invitations(_) => vec!["invitations".into()],
+            Self::Invitation(invitation) => vec!["invitations".into(), invitation.to_string()],
         };
-        ["organizations".to_owned(), organization.to_string()]
-            .into_iter()
-            .chain(below)
-            .collect()
+        // Test Engine and Package Registries have roots of their own.
+        let root = match self {
+            Self::Suites | Self::Suite(_) => Some("analytics"),
+            Self::Registries | Self::Registry(_) => Some("packages"),
+            _ => None,
+        };
+        let root = root.into_iter().chain(["organizations"]).map(str::to_owned);
+        root.chain([organization.to_string()]).chain(below).collect()
     }
 
     /// The parameters of the query, other than those of a window.
-    pub(crate) fn query(&self) -> &'static [(&'static str, &'static str)] {
+    pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::ScopeProbe(probe) => probe.query(),
-            _ => &[],
+            Self::Invitations(after) => {
+                let after = after.iter().map(|after| ("after", after.to_string()));
+                after.chain([("per_page", Window::LARGEST.to_string())]).collect()
+            }
+            Self::ScopeProbe(probe) => {
+                let fixed = probe.query().iter();
+                fixed.map(|(name, value)| (*name, (*value).to_owned())).collect()
+            }
+            _ => vec![],
         }
     }
 }

@@ -117,7 +117,16 @@ fn is_conclusive<T>(outcome: Result<&T, &ApiError>, call: &CallContext) -> bool 
     };
     let about_one_row = matches!(
         error.endpoint,
-        Endpoint::OrganizationMember | Endpoint::Team | Endpoint::Members | Endpoint::Member
+        Endpoint::OrganizationMember
+            | Endpoint::Team
+            | Endpoint::Members
+            | Endpoint::Member
+            | Endpoint::Pipeline
+            | Endpoint::Suite
+            | Endpoint::Registry
+            | Endpoint::Cluster
+            | Endpoint::ClusterMaintainers
+            | Endpoint::Invitation
     ) || error.endpoint.is_write();
     match error.kind {
         // The end of the caller (a probe has none: a response that is too late for it is `Unavailable`), or a list that changes

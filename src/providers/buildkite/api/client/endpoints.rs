@@ -202,7 +202,7 @@ impl Client {
     }
 
     /// Sends a request and notifies the observer of its outcome.
-    async fn observed<T>(
+    pub(super) async fn observed<T>(
         &self,
         call: &CallContext,
         request: impl Future<Output = Result<T, ApiError>>,
@@ -216,7 +216,7 @@ impl Client {
         outcome
     }
 
-    async fn list<R: Row + DeserializeOwned>(
+    pub(super) async fn list<R: Row + DeserializeOwned>(
         &self,
         request: Request,
         cursor: Cursor,
@@ -234,7 +234,7 @@ impl Client {
     }
 
     /// Sends a read. Transient failures are retried, because a read has no effect.
-    async fn read<T: DeserializeOwned>(&self, request: Request, call: &CallContext) -> Result<T, ApiError> {
+    pub(super) async fn read<T: DeserializeOwned>(&self, request: Request, call: &CallContext) -> Result<T, ApiError> {
         let key = RequestKey { request, window: None };
         let attempt = || async { self.execute(&key, None, call).await?.decode(key.endpoint()) };
         // Boxed: an exchange is large, and callers nest calls.
@@ -263,7 +263,7 @@ impl Client {
 }
 
 /// A call whose value no observer needs.
-fn other<T>(endpoint: Endpoint) -> impl for<'a> FnOnce(&'a Result<T, ApiError>) -> Completed<'a> {
+pub(super) fn other<T>(endpoint: Endpoint) -> impl for<'a> FnOnce(&'a Result<T, ApiError>) -> Completed<'a> {
     move |outcome| Completed::Other(endpoint, outcome.as_ref().map(|_| ()))
 }
 

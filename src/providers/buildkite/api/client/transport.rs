@@ -124,7 +124,7 @@ impl Transport {
             builder = builder.header(http::header::AUTHORIZATION, authorization);
         }
         builder = builder.header(http::header::ACCEPT, "application/json");
-        builder = builder.query(request.query());
+        builder = builder.query(&request.query());
         if let Some(window) = window {
             builder = builder.query(&[("page", window.page), ("per_page", window.per_page)]);
         }
