@@ -168,7 +168,7 @@ impl From<ExportError> for CommandError {
     fn from(error: ExportError) -> Self {
         let message = error.to_string();
         match error {
-            ExportError::Refused { .. } => Self::Refused(message),
+            ExportError::NoSuchType(_) | ExportError::Refused { .. } => Self::Refused(message),
             ExportError::Read(error) => error.into(),
             ExportError::NoSuchTeam(_) | ExportError::Write { .. } => Self::Failed(message),
         }

@@ -7,6 +7,7 @@ use super::{Level, Membership, ResourceId, ResourceKind, ResourceTypeInfo};
 /// Users that hold levels of [`GROUP`].
 pub(crate) static USER: ResourceTypeInfo = ResourceTypeInfo {
     id: "user",
+    display_name: "User",
     kind: ResourceKind::User,
     levels: &[],
     list_name: "people",
@@ -27,6 +28,16 @@ pub(crate) static GROUP: ResourceTypeInfo = ResourceTypeInfo {
     absence: "no longer exists",
     not_found_reason: "TEAM_NOT_FOUND",
     unreachable_reason: "TEAM_UNREACHABLE",
+};
+
+/// A type beside users and groups. Its levels are held by groups.
+pub(crate) static SUITE: ResourceTypeInfo = ResourceTypeInfo {
+    id: "suite",
+    display_name: "Test suite",
+    description: "A test suite",
+    list_name: "suites",
+    grants_endpoint: "suite teams",
+    ..GROUP
 };
 
 static LEVELS: [Level; 2] = [
