@@ -115,7 +115,7 @@ static TEAM_LISTING: CheckInfo = CheckInfo {
     probe: "GET /v2/organizations/{slug}/teams",
     endpoint: Endpoint::Teams.name(),
     impact: "no team is synced",
-    degraded_when: "the token's owner is no organization admin, and `--partial-visibility allow` is set",
+    degraded_when: "the token's owner is not an organization admin, and `--partial-visibility allow` is set",
     for_writes: false,
     required_by: &[Feature::Resources, Feature::Grants, Feature::Provisioning],
 };
@@ -126,7 +126,7 @@ static TEAM_MEMBERSHIP_MANAGEMENT: CheckInfo = CheckInfo {
     probe: "none: the token's scopes and the owner's role tell",
     endpoint: Endpoint::AccessToken.name(),
     impact: "no grant or revoke is carried out",
-    degraded_when: "the token's owner is no organization admin, or a protected name leads to nothing any more",
+    degraded_when: "the token's owner is not an organization admin, or a protected name leads to nothing any more",
     for_writes: true,
     required_by: &[Feature::Provisioning],
 };
