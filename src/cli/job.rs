@@ -153,6 +153,12 @@ impl Job {
     }
 }
 
+/// The end of a command whose change was finished, with the exit code of the signal that came meanwhile, if any.
+pub(super) fn ended(interrupted: Option<u8>) -> Result<(), CommandError> {
+    let finished = |code| CommandError::Finished(code, "the change in progress was finished first".to_owned());
+    interrupted.map_or(Ok(()), |code| Err(finished(code)))
+}
+
 impl From<GovernanceError> for CommandError {
     fn from(error: GovernanceError) -> Self {
         let message = error.to_string();

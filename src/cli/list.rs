@@ -2,6 +2,10 @@
 
 mod printer;
 
+use std::sync::LazyLock;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
 use super::CommandError;
 use super::job::{Job, JobArgs};
 use super::settings::parsed_by;
@@ -13,7 +17,8 @@ use printer::Printer;
 /// The arguments of `list`.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
-    #[arg(value_name = "LIST", help = format!("The list to print: {}", list_names()), value_parser = parsed_by(what))]
+    /// What to list
+    #[arg(value_parser = What::parser())]
     what: What,
     #[command(flatten)]
     job: JobArgs,
@@ -40,8 +45,8 @@ fn list_name(listed: &ResourceTypeInfo) -> String {
     plural(listed.display_name).replace(' ', "-")
 }
 
-/// The lists, by their names: one for each resource type, then all grants and all resources.
-fn lists() -> Vec<(String, What)> {
+/// The lists by their names: one for each resource type, then all grants and all resources.
+static LISTS: LazyLock<Vec<(String, What)>> = LazyLock::new(|| {
     let catalog = resources::catalog();
     let types = catalog
         .types()
@@ -51,19 +56,26 @@ fn lists() -> Vec<(String, What)> {
     types
         .chain(others.map(|(name, what)| (name.to_owned(), what)))
         .collect()
-}
+});
 
-fn list_names() -> String {
-    let names: Vec<_> = lists().into_iter().map(|(name, _)| format!("`{name}`")).collect();
-    names.join(", ")
-}
+impl What {
+    fn help(self) -> String {
+        match self {
+            Self::OfType(listed) => format!("Every {}", listed.display_name.to_lowercase()),
+            Self::Grants => "Every role that is held, such as a user's role in a team".to_owned(),
+            Self::Resources => "The resources of every type".to_owned(),
+        }
+    }
 
-fn what(text: &str) -> Result<What, String> {
-    let mut lists = lists().into_iter();
-    let found = lists.find(|(name, _)| name == text);
-    found
-        .map(|(_, what)| what)
-        .ok_or_else(|| format!("give one of {}", list_names()))
+    fn parser() -> impl TypedValueParser<Value = Self> {
+        let values = LISTS
+            .iter()
+            .map(|(name, what)| PossibleValue::new(name.as_str()).help(what.help()));
+        PossibleValuesParser::new(values).try_map(|given| {
+            let named = LISTS.iter().find(|(name, _)| *name == given);
+            named.map(|(_, what)| *what).ok_or("this list does not exist")
+        })
+    }
 }
 
 /// How rows are printed. Nothing is printed before all rows are known.

@@ -10,19 +10,8 @@ use super::output::Complete;
 use super::{ExportError, NamedGrant, ResourceNames, Row, Sink};
 use crate::governance::model::ResourceTypeInfo;
 
-/// The columns of the grants of users in teams, in their order.
-pub const COLUMNS: [&str; 7] = [
-    "team_slug",
-    "team_name",
-    "role",
-    "user_name",
-    "user_email",
-    "team_id",
-    "user_id",
-];
-
-/// The columns of the grants of any resource: those of [`COLUMNS`], and resource and principal of whatever type.
-pub const ALL_COLUMNS: [&str; 15] = [
+/// The columns of the grants of any resource: those of [`COLUMNS`], and resource and principal of any type.
+pub const ALL_COLUMNS: &[&str; 15] = &[
     "team_slug",
     "team_name",
     "role",
@@ -40,6 +29,9 @@ pub const ALL_COLUMNS: [&str; 15] = [
     "principal_id",
 ];
 
+/// The columns of the grants of users in teams.
+pub const COLUMNS: &[&str] = ALL_COLUMNS.split_at(7).0;
+
 /// Whether a resource type is one of those that [`COLUMNS`] describe.
 fn is_user_or_team(id: &str) -> bool {
     id == USER || id == TEAM
@@ -48,9 +40,9 @@ fn is_user_or_team(id: &str) -> bool {
 /// The columns of the grants of an organization with these resource types.
 pub(super) fn columns(types: &[&ResourceTypeInfo]) -> &'static [&'static str] {
     if types.iter().all(|listed| is_user_or_team(listed.id)) {
-        &COLUMNS
+        COLUMNS
     } else {
-        &ALL_COLUMNS
+        ALL_COLUMNS
     }
 }
 
@@ -133,7 +125,7 @@ impl Table {
         Self {
             path: path.to_owned(),
             cells: Cells::new(BufWriter::new(file)),
-            columns: &COLUMNS,
+            columns: COLUMNS,
             has_header: false,
             names: ResourceNames::default(),
         }
@@ -142,7 +134,7 @@ impl Table {
     fn add(&mut self, row: Row<'_>) -> io::Result<()> {
         if let Row::ResourceType(listed) = row {
             if !is_user_or_team(&listed.id) {
-                self.columns = &ALL_COLUMNS;
+                self.columns = ALL_COLUMNS;
             }
             return Ok(());
         }

@@ -34,7 +34,7 @@ impl ListQuery {
                 TEAM => &["team_slug", "team_name", "privacy", "team_id"],
                 _ => &["slug", "name", "id"],
             },
-            Self::Grants(Some(_)) => &COLUMNS,
+            Self::Grants(Some(_)) => COLUMNS,
             Self::Grants(None) => columns(catalog.types()),
             Self::Resources(_) => &["resource_type", "name", "id"],
         }

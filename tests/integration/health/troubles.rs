@@ -81,11 +81,7 @@ fn said(kind: &FaultKind, check: &str) -> (ScopeState, &'static str, &'static st
             "buildkite cannot be reached: the connection broke",
             "firewall and proxy",
         ),
-        FaultKind::WrongShape(_) => (
-            Unhealthy,
-            "the response is not as documented",
-            "BUILDKITE_REST_URL",
-        ),
+        FaultKind::WrongShape(_) => (Unhealthy, "the response is not as documented", "BUILDKITE_REST_URL"),
         FaultKind::Redirect(_) => (
             Unhealthy,
             "the response is not as documented: a redirect",

@@ -162,11 +162,9 @@ impl Assessor<'_> {
             return self.result(None::<&Observation<T>>, finding);
         }
         let finding = match seen.map(|seen| &seen.outcome) {
-            None if self.context.probe_in_progress => Finding::new(
-                State::Unknown,
-                "the check is in progress",
-                "try again in a moment",
-            ),
+            None if self.context.probe_in_progress => {
+                Finding::new(State::Unknown, "the check is in progress", "try again in a moment")
+            }
             None => Finding::new(
                 State::Unknown,
                 "not checked yet",
@@ -205,10 +203,7 @@ impl Assessor<'_> {
             // The lists are requested all the same.
             ApiErrorKind::Forbidden => None,
             ApiErrorKind::NotFound => Some(unknown("the organization is not found", Check::OrganizationAccess)),
-            _ => Some(unknown(
-                "the organization could not be read",
-                Check::OrganizationAccess,
-            )),
+            _ => Some(unknown("the organization could not be read", Check::OrganizationAccess)),
         }
     }
 

@@ -33,10 +33,9 @@ pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evide
         ApiErrorKind::Rejected(status) => {
             unhealthy(format!("buildkite refuses the request with {status}"), remedy::report())
         }
-        ApiErrorKind::Unexpected(what) => unhealthy(
-            format!("the response is not as documented: {what}"),
-            remedy::api_base(),
-        ),
+        ApiErrorKind::Unexpected(what) => {
+            unhealthy(format!("the response is not as documented: {what}"), remedy::api_base())
+        }
         ApiErrorKind::RateLimited(_) => unknown(
             "could not be checked: the rate limit is used up".to_owned(),
             remedy::rate_limit(),
