@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::job::{Job, JobArgs};
+use super::job::{self, Job, JobArgs};
 use super::settings::parsed_by;
 use super::{CommandError, user};
 use crate::export::{Progress, Stage};
@@ -67,13 +67,7 @@ pub(super) async fn run(args: &ChangeArgs, operation: OperationKind) -> Result<(
     let (report, interrupted) = job.finish(Some(&progress), work).await?;
     args.print(&report)
         .map_err(|error| CommandError::Failed(format!("the result cannot be printed: {error}")))?;
-    match interrupted {
-        Some(code) => Err(CommandError::Finished(
-            code,
-            "the change in progress was finished first".to_owned(),
-        )),
-        None => Ok(()),
-    }
+    job::ended(interrupted)
 }
 
 impl ChangeArgs {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use comfy_table::{Table, presets};
 
 use super::CommandError;
+use crate::export::NamedGrant;
 use crate::export::diff::{Difference, diff};
 
 /// The arguments of `diff`.
@@ -55,29 +56,43 @@ fn table(difference: &Difference, out: &mut impl Write) -> io::Result<()> {
     if difference.is_empty() {
         return writeln!(out, "no difference");
     }
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_header(["", "team", "role", "user", "e-mail"]);
     let changes = [("gained", &difference.gained), ("lost", &difference.lost)];
-    for (change, memberships) in changes {
-        for held in memberships {
-            // A file may lack names, but never ids.
-            let named = |name: &str, id: &str| {
-                if name.is_empty() {
-                    id.to_owned()
-                } else {
-                    name.to_owned()
-                }
-            };
-            table.add_row([
-                change.to_owned(),
-                named(&held.team_slug, &held.team_id),
-                held.role.clone(),
-                named(&held.user_name, &held.user_id),
-                held.user_email.clone(),
-            ]);
+    let rows = || {
+        changes
+            .iter()
+            .flat_map(|(change, grants)| grants.iter().map(move |grant| (*change, grant)))
+    };
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    // A file may lack names, but never ids.
+    let named = |name: &'_ str, id: &'_ str| {
+        if name.is_empty() {
+            id.to_owned()
+        } else {
+            name.to_owned()
         }
+    };
+    let resource = |grant: &NamedGrant| named(&grant.resource_slug, &named(&grant.resource_name, &grant.resource_id));
+    let principal = |grant: &NamedGrant| named(&grant.principal_name, &grant.principal_id);
+    if rows().all(|(_, grant)| grant.is_of_team_and_user()) {
+        table.set_header(["", "team", "role", "user", "e-mail"]);
+        table.add_rows(rows().map(|(change, grant)| {
+            let (role, email) = (grant.role.clone(), grant.principal_handle.clone());
+            [change.to_owned(), resource(grant), role, principal(grant), email]
+        }));
+    } else {
+        table.set_header(["", "type", "resource", "role", "held by", "principal", "e-mail or slug"]);
+        table.add_rows(rows().map(|(change, grant)| {
+            [
+                change.to_owned(),
+                grant.resource_type.clone(),
+                resource(grant),
+                grant.role.clone(),
+                grant.principal_type.clone(),
+                principal(grant),
+                grant.principal_handle.clone(),
+            ]
+        }));
     }
     writeln!(out, "{table}")
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use uuid::Uuid;
 
-use super::job::{Job, JobArgs};
+use super::job::{self, Job, JobArgs};
 use super::settings::SettingError;
 use super::{CommandError, user};
 use crate::governance::provider::{CredentialDetails, OwnerRole};
@@ -53,13 +53,7 @@ pub(super) async fn run(args: &DisconnectArgs) -> Result<(), CommandError> {
             "the token is revoked, but the result cannot be printed: {error}"
         ))
     })?;
-    match interrupted {
-        Some(code) => Err(CommandError::Finished(
-            code,
-            "the change in progress was finished first".to_owned(),
-        )),
-        None => Ok(()),
-    }
+    job::ended(interrupted)
 }
 
 /// Prints the token's owner, description, scopes and expiry.

@@ -4,24 +4,18 @@ use std::io::{self, IsTerminal};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use tokio_util::task::AbortOnDropHandle;
-
+use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
 use super::logging::LogFilter;
 use super::settings::{ConnectionArgs, Settings, parsed_by};
-use super::{CommandError, logging, progress, serve, signals};
+use super::{CommandError, logging, progress, signals};
 use crate::export::{ExportError, Progress};
 use crate::governance::{Governance, GovernanceError};
-use crate::providers::buildkite::{Client, govern};
-use crate::sandbox::Sandbox;
 
 /// The arguments of every job.
 #[derive(Debug, clap::Args)]
 pub struct JobArgs {
     #[command(flatten)]
-    connection: ConnectionArgs,
-    /// Use an embedded Buildkite with an example organization; needs no account
-    #[arg(long)]
-    sandbox: bool,
+    target: ConnectionOrSandboxArgs,
     /// Which events are logged, for instance `info` or `buildkite_connector=debug` [default: warnings; if standard error is not a
     /// terminal, also a line of progress every ten seconds]
     #[arg(
@@ -36,12 +30,8 @@ pub struct JobArgs {
 /// A job that is ready to begin.
 #[derive(Debug)]
 pub(super) struct Job {
-    governance: Arc<Governance>,
+    connection: Connection,
     has_max_wait: bool,
-    /// The sandbox that the job uses; it ends with the job.
-    _sandbox: Option<Sandbox>,
-    /// Reloads the token file when it changes.
-    _rotation: AbortOnDropHandle<()>,
 }
 
 impl Job {
@@ -68,49 +58,27 @@ impl Job {
             }
         });
         logging::init(&log);
-        Self::open(&args.connection, args.sandbox, |name| std::env::var(name).ok(), adjust).await
+        let ConnectionOrSandboxArgs { connection, sandbox } = &args.target;
+        Self::open(connection, *sandbox, environment, adjust).await
     }
 
-    /// Opens a job on the connection that the settings describe, or on a sandbox. `variable` reads the environment; `adjust` changes
-    /// the settings before they are used.
-    ///
-    /// # Errors
-    /// When a setting is wrong or missing, or the sandbox or the client cannot be created.
+    /// Opens a job on a [`Connection`], with the same arguments and errors.
     pub(super) async fn open(
         connection: &ConnectionArgs,
         sandbox: bool,
         variable: impl Fn(&str) -> Option<String>,
         adjust: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, CommandError> {
-        let sandbox = if sandbox {
-            Some(serve::start_sandbox().await?)
-        } else {
-            None
-        };
-        let settings = match &sandbox {
-            Some(sandbox) => serve::sandbox_settings(sandbox, connection)?,
-            None => Settings::read(connection, variable)?,
-        };
-        let settings = adjust(settings);
-        let client = Client::with_credential(
-            settings.origin,
-            settings.organization,
-            settings.credential,
-            connection.client_of_a_job(settings.client),
-        )
-        .map_err(|error| CommandError::Failed(error.to_string()))?;
-        let credential = client.credential();
+        let adjust = |settings| connection.waiting_for_rate_limits(adjust(settings));
         Ok(Self {
-            governance: Arc::new(govern(Arc::new(client), settings.coverage, settings.governance)),
+            connection: Connection::open(connection, sandbox, variable, adjust).await?,
             has_max_wait: connection.has_max_wait(),
-            _sandbox: sandbox,
-            _rotation: AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await })),
         })
     }
 
     /// The organization's governance.
     pub(super) fn governance(&self) -> &Arc<Governance> {
-        &self.governance
+        &self.connection.governance
     }
 
     /// Whether `--max-wait` is set.
@@ -139,7 +107,7 @@ impl Job {
         let mut work = std::pin::pin!(work);
         let show = async {
             match progress {
-                Some(progress) => progress::show(progress, &self.governance).await,
+                Some(progress) => progress::show(progress, self.governance()).await,
                 None => std::future::pending().await,
             }
         };
@@ -149,7 +117,7 @@ impl Job {
             done = &mut work => return self.limited(done.map(|done| (done, None)).map_err(CommandError::from)),
             never = show => match never {},
         };
-        self.governance.provisioning().stop_accepting();
+        self.governance().provisioning().stop_accepting();
         tracing::info!("interrupted: the change in progress is finished first");
         match work.await {
             Ok(done) => Ok((done, Some(code))),
@@ -180,9 +148,15 @@ impl Job {
             biased;
             code = interruption => Err(CommandError::Interrupted(code)),
             done = work => Ok(done),
-            never = progress::show(progress, &self.governance) => match never {},
+            never = progress::show(progress, self.governance()) => match never {},
         }
     }
+}
+
+/// The end of a command whose change was finished, with the exit code of the signal that came meanwhile, if any.
+pub(super) fn ended(interrupted: Option<u8>) -> Result<(), CommandError> {
+    let finished = |code| CommandError::Finished(code, "the change in progress was finished first".to_owned());
+    interrupted.map_or(Ok(()), |code| Err(finished(code)))
 }
 
 impl From<GovernanceError> for CommandError {
@@ -200,7 +174,7 @@ impl From<ExportError> for CommandError {
     fn from(error: ExportError) -> Self {
         let message = error.to_string();
         match error {
-            ExportError::Refused { .. } => Self::Refused(message),
+            ExportError::NoSuchType(_) | ExportError::Refused { .. } => Self::Refused(message),
             ExportError::Read(error) => error.into(),
             ExportError::NoSuchTeam(_) | ExportError::Write { .. } => Self::Failed(message),
         }

@@ -9,7 +9,22 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::plugin::Hclog;
+use super::settings::parsed_by;
 use crate::telemetry::redact::mask;
+
+/// The argument of a server's log.
+#[derive(Debug, clap::Args)]
+pub(super) struct LogArgs {
+    /// Which events are logged, for instance `info` or `buildkite_connector=debug`
+    #[arg(
+        long = "log",
+        env = "BUILDKITE_CONNECTOR_LOG",
+        value_name = "FILTER",
+        default_value_t = LogFilter::info(),
+        value_parser = parsed_by(LogFilter::from_str)
+    )]
+    pub(super) filter: LogFilter,
+}
 
 /// The events that are logged: a valid list of directives.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ mod baton;
 mod caller;
 mod change;
 mod check;
+mod connection;
 mod diff;
 mod disconnect;
 mod job;

@@ -2,48 +2,31 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use tokio_util::task::AbortOnDropHandle;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::logging::LogFilter;
-use super::settings::{ConnectionArgs, PositiveDuration, Settings, parsed_by};
+use super::connection::{Connection, environment};
+use super::logging::LogArgs;
+use super::settings::{ConnectionArgs, DrainArgs};
 use super::{CommandError, logging, signals};
-use crate::grpc::server::ServerOptions;
 use crate::hosts::plugin::{Plugin, PluginError, PluginOptions};
-use crate::providers::buildkite::{Client, govern};
 
 /// The arguments of `plugin`.
 #[derive(Debug, clap::Args)]
 pub(super) struct PluginArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// Time for calls in progress to finish at shutdown
-    #[arg(
-        long,
-        env = "BUILDKITE_CONNECTOR_DRAIN",
-        value_name = "TIME",
-        default_value_t = PositiveDuration(ServerOptions::default().drain),
-        value_parser = parsed_by(PositiveDuration::from_str)
-    )]
-    drain: PositiveDuration,
-    /// Which events are logged, for instance `info` or `buildkite_connector=debug`
-    #[arg(
-        long,
-        env = "BUILDKITE_CONNECTOR_LOG",
-        value_name = "FILTER",
-        default_value_t = LogFilter::info(),
-        value_parser = parsed_by(LogFilter::from_str)
-    )]
-    log: LogFilter,
+    #[command(flatten)]
+    drain: DrainArgs,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 impl From<PluginError> for CommandError {
@@ -57,28 +40,19 @@ impl From<PluginError> for CommandError {
 
 /// Serves until the host, or a signal, ends it. Standard output has one line: the handshake.
 pub(super) async fn run(args: &PluginArgs) -> Result<(), CommandError> {
-    let variable = |name: &str| std::env::var(name).ok();
-    let options = PluginOptions::read(variable)?;
-    logging::init_for_plugin_host(&args.log);
-    let settings = Settings::read(&args.connection, variable)?;
+    let options = PluginOptions::read(environment)?;
+    logging::init_for_plugin_host(&args.log.filter);
+    let connection = Connection::open(&args.connection, false, environment, |settings| settings).await?;
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
-    let client = Client::with_credential(
-        settings.origin,
-        settings.organization,
-        settings.credential,
-        settings.client,
-    )
-    .map_err(|error| failed(&error))?;
-    let credential = client.credential();
-    let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await }));
-    let governance = Arc::new(govern(Arc::new(client), settings.coverage, settings.governance));
     let ending = signals::ending().map_err(|error| failed(&error))?;
     let plugin = Plugin::open(&options).await?;
     let mut out = io::stdout();
     writeln!(out, "{}", plugin.handshake())
         .and_then(|()| out.flush())
         .map_err(|error| failed(&error))?;
-    Ok(plugin.run(governance, args.drain.0, ending).await?)
+    Ok(plugin
+        .run(Arc::clone(&connection.governance), args.drain.drain(), ending)
+        .await?)
 }
 
 /// Log events as hclog writes them in JSON.

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Zoned};
 use tokio::time::{Instant, interval, interval_at};
 
-use crate::export::{Progress, Status};
+use crate::export::{Progress, Status, plural};
 use crate::governance::Governance;
 
 /// Interval at which the bar is drawn.
@@ -41,21 +41,15 @@ async fn log(progress: &Progress, governance: &Governance) -> Infallible {
     loop {
         lines.tick().await;
         let status = progress.status(governance);
-        let Status {
-            rows,
-            teams_read,
-            teams,
-            requests,
-            done_at,
-            ..
-        } = status;
-        let seconds_left = done_at.map(|at| at.saturating_duration_since(Instant::now()).as_secs());
+        let seconds_left = status
+            .done_at
+            .map(|at| at.saturating_duration_since(Instant::now()).as_secs());
         tracing::info!(
-            stage = status.stage.as_str(),
-            rows,
-            teams_read,
-            teams,
-            requests,
+            stage = %status.stage,
+            rows = status.rows,
+            teams_read = status.resources_read,
+            teams = status.resources,
+            requests = status.requests,
             seconds_left,
             "{}",
             in_words(&status, Instant::now(), &Zoned::now())
@@ -72,10 +66,10 @@ impl Bar {
     }
 
     fn draw(&self, status: &Status) {
-        let template = match status.teams {
-            Some(teams) => {
-                self.0.set_length(teams.into());
-                self.0.set_position(status.teams_read.into());
+        let template = match status.resources {
+            Some(resources) => {
+                self.0.set_length(resources.into());
+                self.0.set_position(status.resources_read.into());
                 "{spinner} [{bar:24}] {wide_msg}"
             }
             None => "{spinner} {wide_msg}",
@@ -102,11 +96,16 @@ fn in_words(status: &Status, now: Instant, clock: &Zoned) -> String {
     };
     let mut words = match status.waiting_until {
         Some(until) => format!("waiting for the rate limit until {}", time(until)),
-        None => status.stage.as_str().to_owned(),
+        None => status.stage.to_string(),
     };
     // Writing to a string does not fail.
-    let _ = match (status.teams, status.rows) {
-        (Some(teams), _) => write!(words, ", {} of {teams} teams", status.teams_read),
+    let _ = match (status.resources, status.rows) {
+        (Some(resources), _) => {
+            let of = status
+                .granting_type
+                .map_or_else(|| "resources".to_owned(), |of| plural(of.display_name));
+            write!(words, ", {} of {resources} {of}", status.resources_read)
+        }
         (None, 0) => Ok(()),
         (None, rows) => write!(words, ", {rows} so far"),
     };
@@ -125,22 +124,25 @@ mod tests {
 
     use super::*;
     use crate::export::Stage;
+    use crate::providers::buildkite::resources::{TEAM, USER};
 
     const USERS: Status = Status {
-        stage: Stage::Users,
+        stage: Stage::Resources(&USER),
         rows: 300,
-        teams_read: 0,
-        teams: None,
+        granting_type: None,
+        resources_read: 0,
+        resources: None,
         requests: 7,
         done_at: None,
         waiting_until: None,
     };
 
     const MEMBERS: Status = Status {
-        stage: Stage::Members,
+        stage: Stage::Grants(Some(&TEAM)),
         rows: 40,
-        teams_read: 2,
-        teams: Some(250),
+        granting_type: Some(&TEAM),
+        resources_read: 2,
+        resources: Some(250),
         ..USERS
     };
 

@@ -1,22 +1,20 @@
 //! `serve`: the gRPC server, on Buildkite or on an embedded sandbox.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
 use tokio::signal::unix::Signal;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::logging::LogFilter;
-use super::settings::{ConnectionArgs, ListenerArgs, Settings, listen_error, metrics_listen_error, parsed_by};
+use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
+use super::logging::LogArgs;
+use super::settings::{ListenerArgs, listen_error, metrics_listen_error};
 use super::{CommandError, logging, signals};
 use crate::governance::Governance;
 use crate::governance::health::{Report, State};
 use crate::grpc::server::{Listener, Monitoring, ReloadTrigger, Reloadable, Server};
-use crate::providers::buildkite::{ApiToken, Client, Credential, govern};
-use crate::sandbox::{Options, Sandbox};
+use crate::providers::buildkite::Credential;
 
 /// Interval of health checks while Buildkite cannot be reached.
 const UNKNOWN_RETRY_INTERVAL: Duration = Duration::from_secs(30);
@@ -25,39 +23,24 @@ const UNKNOWN_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 #[derive(Debug, clap::Args)]
 pub struct ServeArgs {
     #[command(flatten)]
-    connection: ConnectionArgs,
+    target: ConnectionOrSandboxArgs,
     #[command(flatten)]
     listener: ListenerArgs,
-    /// Serve an embedded Buildkite with an example organization; needs no account
-    #[arg(long)]
-    sandbox: bool,
-    /// Which events are logged, for instance `info` or `buildkite_connector=debug`
-    #[arg(
-        long,
-        env = "BUILDKITE_CONNECTOR_LOG",
-        value_name = "FILTER",
-        default_value_t = LogFilter::info(),
-        value_parser = parsed_by(LogFilter::from_str)
-    )]
-    log: LogFilter,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 /// Serves until a signal arrives.
 pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
-    logging::init(&args.log);
+    logging::init(&args.log.filter);
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
     // First, so that an early SIGHUP does not end the process.
     let hangups = signals::hangups().map_err(|error| failed(&error))?;
-    let sandbox = if args.sandbox {
-        Some(start_sandbox().await?)
-    } else {
-        None
-    };
-    let settings = match &sandbox {
-        Some(sandbox) => sandbox_settings(sandbox, &args.connection)?,
-        None => Settings::read(&args.connection, |name| std::env::var(name).ok())?,
-    };
-    let address = args.listener.address(!settings.coverage.allowed().is_empty())?;
+    let ConnectionOrSandboxArgs { connection, sandbox } = &args.target;
+    let interval = connection.health.interval();
+    let connection = Connection::open(connection, *sandbox, environment, |settings| settings).await?;
+    let governance = &connection.governance;
+    let address = args.listener.address(!connection.coverage.allowed().is_empty())?;
     let options = args.listener.options()?;
     let files = [
         options.tls.as_ref().map(Reloadable::trigger),
@@ -67,26 +50,12 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         Some(address) => Some(Monitoring::open(&address).await.map_err(metrics_listen_error)?),
         None => None,
     };
-    let interval = args.connection.health.interval();
-    let organization = settings.organization.clone();
-    let governance_settings = settings.governance;
-    let client = Client::with_credential(
-        settings.origin,
-        settings.organization,
-        settings.credential,
-        settings.client,
-    )
-    .map_err(|error| failed(&error))?;
-    let credential = client.credential();
     let _reloading = AbortOnDropHandle::new(tokio::spawn(reload_on_hangup(
         hangups,
-        Arc::clone(&credential),
+        Arc::clone(&connection.credential),
         files.into_iter().flatten().collect(),
     )));
-    let watched = Arc::clone(&credential);
-    let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-    let governance = Arc::new(govern(Arc::new(client), settings.coverage, governance_settings));
-    let server = Server::new(Arc::clone(&governance), options)
+    let server = Server::new(Arc::clone(governance), options)
         .await
         .map_err(|error| failed(&error))?;
     let ending = signals::ending_but_for_hangups().map_err(|error| failed(&error))?;
@@ -95,20 +64,18 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let metrics = monitoring.as_ref().map(Monitoring::address).transpose();
     let metrics = metrics.map_err(|error| failed(&error))?;
     let metrics = metrics.as_ref().map(tracing::field::display);
-    tracing::info!(address = %bound, metrics, %organization, sandbox = args.sandbox, "serving");
+    tracing::info!(address = %bound, metrics, organization = governance.organization(), sandbox, "serving");
     let _monitored = monitoring.map(|monitoring| {
-        let serving = monitoring.serve(Arc::clone(&governance), server.shutdown_token());
+        let serving = monitoring.serve(Arc::clone(governance), server.shutdown_token());
         AbortOnDropHandle::new(tokio::spawn(serving))
     });
     let _checking = AbortOnDropHandle::new(tokio::spawn(monitor_health(
-        Arc::clone(&governance),
-        credential,
+        Arc::clone(governance),
+        Arc::clone(&connection.credential),
         interval,
     )));
     server.run(listener, ending).await.map_err(|error| failed(&error))?;
-    if let Some(sandbox) = sandbox {
-        sandbox.stop().await;
-    }
+    connection.close().await;
     tracing::info!("ended");
     Ok(())
 }
@@ -170,30 +137,4 @@ fn log_health(report: &Report) {
     for hint in report.hints() {
         tracing::info!(organization = report.organization, "hint: {hint}");
     }
-}
-
-pub(super) async fn start_sandbox() -> Result<Sandbox, CommandError> {
-    let sandbox = Sandbox::start(Options::default())
-        .await
-        .map_err(|error| CommandError::Failed(format!("the sandbox could not start: {error}")))?;
-    tracing::info!(url = sandbox.url(), organization = sandbox.slug(), "sandbox");
-    Ok(sandbox)
-}
-
-/// The settings with the sandbox's origin, organization and token in place of the configured ones.
-pub(super) fn sandbox_settings(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
-    let failed = |error: &dyn std::error::Error| CommandError::Failed(format!("the sandbox cannot be used: {error}"));
-    let token: ApiToken = sandbox
-        .token()
-        .expose_secret()
-        .parse()
-        .map_err(|error| failed(&error))?;
-    Ok(Settings {
-        origin: sandbox.url().parse().map_err(|error| failed(&error))?,
-        organization: sandbox.slug().parse().map_err(|error| failed(&error))?,
-        credential: token.into(),
-        client: args.client(),
-        coverage: args.coverage()?,
-        governance: args.governance(),
-    })
 }

@@ -1,39 +1,28 @@
 //! `service`: polls an access platform for tasks and executes them. The only listener is an optional one for health pages.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::logging::LogFilter;
-use super::settings::{ConnectionArgs, PlatformArgs, SettingError, Settings, health_listen_error, parsed_by};
+use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
+use super::logging::LogArgs;
+use super::settings::{ConnectionArgs, PlatformArgs, SettingError, health_listen_error};
 use super::{CommandError, logging, serve, signals};
 use crate::governance::Governance;
 use crate::grpc::server::{ListenAddress, Listener};
 use crate::hosts::ExportRunner;
 use crate::hosts::service::{Service, ServiceError, ServiceOptions};
 use crate::monitoring;
-use crate::providers::buildkite::{Client, govern};
 
 /// The arguments of `service`.
 #[derive(Debug, clap::Args)]
 pub struct ServiceArgs {
     #[command(flatten)]
-    connection: ConnectionArgs,
+    target: ConnectionOrSandboxArgs,
     #[command(flatten)]
     platform: PlatformArgs,
-    /// Use an embedded Buildkite with an example organization; needs no account
-    #[arg(long)]
-    sandbox: bool,
-    /// Which events are logged, for instance `info` or `buildkite_connector=debug`
-    #[arg(
-        long,
-        env = "BUILDKITE_CONNECTOR_LOG",
-        value_name = "FILTER",
-        default_value_t = LogFilter::info(),
-        value_parser = parsed_by(LogFilter::from_str)
-    )]
-    log: LogFilter,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 impl From<ServiceError> for CommandError {
@@ -47,15 +36,14 @@ impl From<ServiceError> for CommandError {
 
 /// Executes tasks until a signal comes, or the platform rejects this connector permanently.
 pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
-    logging::init(&args.log);
-    let variable = |name: &str| std::env::var(name).ok();
+    logging::init(&args.log.filter);
     let work = Work {
-        connection: &args.connection,
-        sandbox: args.sandbox,
-        options: args.platform.options(variable)?,
+        connection: &args.target.connection,
+        sandbox: args.target.sandbox,
+        options: args.platform.options(environment)?,
         health_address: args.platform.health_address(),
     };
-    work.run(variable).await
+    work.run(environment).await
 }
 
 /// Service mode with its settings.
@@ -80,48 +68,36 @@ impl Work<'_> {
         self,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<(), E> {
-        let sandbox = if self.sandbox {
-            Some(serve::start_sandbox().await?)
-        } else {
-            None
-        };
-        let settings = match &sandbox {
-            Some(sandbox) => serve::sandbox_settings(sandbox, self.connection)?,
-            None => Settings::read(self.connection, variable).map_err(CommandError::from)?,
-        };
+        let waits = |settings| self.connection.waiting_for_rate_limits(settings);
+        let connection = Connection::open(self.connection, self.sandbox, variable, waits).await?;
+        let governance = &connection.governance;
         let interval = self.connection.health.interval();
-        let organization = settings.organization.clone();
-        let client = Client::with_credential(
-            settings.origin,
-            settings.organization,
-            settings.credential,
-            self.connection.client_of_a_job(settings.client),
-        )
-        .map_err(|error| CommandError::Failed(error.to_string()))?;
-        let credential = client.credential();
-        let watched = Arc::clone(&credential);
-        let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-        let governance = Arc::new(govern(Arc::new(client), settings.coverage, settings.governance));
         let (client_id, host_id) = (self.options.client_id.as_str().to_owned(), self.options.host_id.clone());
-        let syncs = Arc::new(ExportRunner::new(Arc::clone(&governance)));
-        let service = Service::new(Arc::clone(&governance), syncs, self.options)?;
+        let syncs = Arc::new(ExportRunner::new(Arc::clone(governance)));
+        let service = Service::new(Arc::clone(governance), syncs, self.options)?;
         let ending = signals::ending().map_err(|error| CommandError::Failed(error.to_string()))?;
         let pages = match &self.health_address {
             Some(address) => Some(
-                open_pages(address, &service, &governance)
+                open_pages(address, &service, governance)
                     .await
                     .map_err(CommandError::from)?,
             ),
             None => None,
         };
         let health = pages.as_ref().map(|(address, _)| tracing::field::display(address));
-        tracing::info!(client_id, host_id, health, %organization, sandbox = self.sandbox, "working for the platform");
-        let checking = serve::monitor_health(Arc::clone(&governance), credential, interval);
+        let organization = governance.organization();
+        tracing::info!(
+            client_id,
+            host_id,
+            health,
+            organization,
+            sandbox = self.sandbox,
+            "working for the platform"
+        );
+        let checking = serve::monitor_health(Arc::clone(governance), Arc::clone(&connection.credential), interval);
         let _checking = AbortOnDropHandle::new(tokio::spawn(checking));
         let ended = service.run(ending).await;
-        if let Some(sandbox) = sandbox {
-            sandbox.stop().await;
-        }
+        connection.close().await;
         ended?;
         tracing::info!("ended");
         Ok(())

@@ -7,6 +7,7 @@ use super::CommandError;
 use super::job::{Job, JobArgs};
 use super::settings::{PathParser, SettingError};
 use crate::export::{self, Counts, Format, Output, Progress, Stage, SyncOptions};
+use crate::providers::buildkite::resources::{TEAM, USER};
 
 /// The arguments of `sync`.
 #[derive(Debug, clap::Args)]
@@ -39,7 +40,7 @@ pub(super) async fn run(args: &SyncArgs) -> Result<(), CommandError> {
         Ok(counts)
     };
     let counts = job.run(&progress, work).await?;
-    report(path, counts, progress.status(job.governance()).requests);
+    report(path, &counts, progress.status(job.governance()).requests);
     Ok(())
 }
 
@@ -54,14 +55,25 @@ fn destination(path: Option<&Path>, format: Option<Format>) -> Result<(&Path, Fo
 }
 
 /// Reports in one line what was written.
-fn report(path: &Path, counts: Counts, requests: u64) {
-    let Counts {
-        users, teams, grants, ..
-    } = counts;
-    let path = path.display();
+fn report(path: &Path, counts: &Counts, requests: u64) {
     if io::stderr().is_terminal() {
-        eprintln!("{path}: {users} users, {teams} teams, {grants} grants ({requests} requests)");
+        let (resources, grants) = (counts.in_words(|_| true), counts.grants);
+        eprintln!("{}: {resources}, {grants} grants ({requests} requests)", path.display());
     } else {
-        tracing::info!(%path, users, teams, grants, requests, "synced");
+        log(path, counts, requests);
     }
+}
+
+/// Logs what was written.
+pub(super) fn log(path: &Path, counts: &Counts, requests: u64) {
+    let others = counts.in_words(|counted| *counted != USER && *counted != TEAM);
+    tracing::info!(
+        path = %path.display(),
+        users = counts.of_type(USER.id),
+        teams = counts.of_type(TEAM.id),
+        grants = counts.grants,
+        others = (!others.is_empty()).then_some(others),
+        requests,
+        "synced"
+    );
 }

@@ -5,11 +5,13 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::names::{TEAM, USER};
 use super::output::Complete;
 use super::{ExportError, NamedGrant, ResourceNames, Row, Sink};
+use crate::governance::model::ResourceTypeInfo;
 
-/// The columns, in their order.
-pub const COLUMNS: [&str; 7] = [
+/// The columns of the grants of any resource: those of [`COLUMNS`], and resource and principal of any type.
+pub const ALL_COLUMNS: &[&str; 15] = &[
     "team_slug",
     "team_name",
     "role",
@@ -17,21 +19,37 @@ pub const COLUMNS: [&str; 7] = [
     "user_email",
     "team_id",
     "user_id",
+    "resource_type",
+    "resource_slug",
+    "resource_name",
+    "resource_id",
+    "principal_type",
+    "principal_name",
+    "principal_handle",
+    "principal_id",
 ];
 
+/// The columns of the grants of users in teams.
+pub const COLUMNS: &[&str] = ALL_COLUMNS.split_at(7).0;
+
+/// Whether a resource type is one of those that [`COLUMNS`] describe.
+fn is_user_or_team(id: &str) -> bool {
+    id == USER || id == TEAM
+}
+
+/// The columns of the grants of an organization with these resource types.
+pub(super) fn columns(types: &[&ResourceTypeInfo]) -> &'static [&'static str] {
+    if types.iter().all(|listed| is_user_or_team(listed.id)) {
+        COLUMNS
+    } else {
+        ALL_COLUMNS
+    }
+}
+
 impl NamedGrant {
-    /// The cells under [`COLUMNS`].
-    #[must_use]
-    pub fn cells(&self) -> [&str; 7] {
-        [
-            &self.team_slug,
-            &self.team_name,
-            &self.role,
-            &self.user_name,
-            &self.user_email,
-            &self.team_id,
-            &self.user_id,
-        ]
+    /// The cells under `columns`, which are [`COLUMNS`] or [`ALL_COLUMNS`].
+    pub(super) fn cells_under(&self, columns: &[&str]) -> Vec<&str> {
+        self.cells().into_iter().take(columns.len()).collect()
     }
 }
 
@@ -39,14 +57,19 @@ impl NamedGrant {
 pub struct Cells<W: Write>(csv::Writer<W>);
 
 impl<W: Write> Cells<W> {
+    /// Begins a table without a header.
+    pub(super) fn new(out: W) -> Self {
+        Self(csv::Writer::from_writer(out))
+    }
+
     /// Begins a table with its header.
     ///
     /// # Errors
     /// The failure to write the header.
     pub fn begin(out: W, header: &[&str]) -> io::Result<Self> {
-        let mut table = csv::Writer::from_writer(out);
-        table.write_record(header)?;
-        Ok(Self(table))
+        let mut table = Self::new(out);
+        table.row(header)?;
+        Ok(table)
     }
 
     /// Writes a row.
@@ -88,44 +111,64 @@ pub(super) fn unescaped(cell: &str) -> &str {
     cell.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(cell)
 }
 
-/// The table of a sync's grants.
+/// The table of a sync's grants. Its columns follow from the resource types, which precede all other rows.
 pub(super) struct Table {
     path: PathBuf,
     cells: Cells<BufWriter<File>>,
+    columns: &'static [&'static str],
+    has_header: bool,
     names: ResourceNames,
 }
 
 impl Table {
-    pub(super) fn begin(path: &Path, file: File) -> Result<Self, ExportError> {
-        let cells = Cells::begin(BufWriter::new(file), &COLUMNS).map_err(|error| ExportError::write(path, error))?;
-        Ok(Self {
+    pub(super) fn begin(path: &Path, file: File) -> Self {
+        Self {
             path: path.to_owned(),
-            cells,
+            cells: Cells::new(BufWriter::new(file)),
+            columns: COLUMNS,
+            has_header: false,
             names: ResourceNames::default(),
-        })
+        }
+    }
+
+    fn add(&mut self, row: Row<'_>) -> io::Result<()> {
+        if let Row::ResourceType(listed) = row {
+            if !is_user_or_team(&listed.id) {
+                self.columns = ALL_COLUMNS;
+            }
+            return Ok(());
+        }
+        self.begin_rows()?;
+        match row {
+            Row::Resource(resource) => self.names.add(resource),
+            Row::Grant(grant) => self
+                .cells
+                .row(&self.names.named_grant(grant).cells_under(self.columns))?,
+            Row::ResourceType(_) | Row::Entitlement(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Writes the header, unless it is written already.
+    fn begin_rows(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.has_header, true) {
+            return Ok(());
+        }
+        self.cells.row(self.columns)
     }
 }
 
 impl Sink for Table {
     fn write(&mut self, row: Row<'_>) -> Result<(), ExportError> {
-        match row {
-            Row::Resource(resource) => self.names.add(resource),
-            Row::Grant(grant) => {
-                let named = self.names.named_grant(grant);
-                self.cells
-                    .row(&named.cells())
-                    .map_err(|error| ExportError::write(&self.path, error))?;
-            }
-            Row::ResourceType(_) | Row::Entitlement(_) => {}
-        }
-        Ok(())
+        self.add(row).map_err(|error| ExportError::write(&self.path, error))
     }
 }
 
 impl Complete for Table {
-    fn complete(self: Box<Self>) -> Result<(), ExportError> {
+    fn complete(mut self: Box<Self>) -> Result<(), ExportError> {
+        let begun = self.begin_rows();
         let Self { path, cells, .. } = *self;
-        let written = || cells.end()?.into_inner()?.sync_all();
+        let written = || begun.and_then(|()| cells.end()?.into_inner()?.sync_all());
         written().map_err(|error: io::Error| ExportError::write(&path, error))
     }
 }

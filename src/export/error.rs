@@ -11,6 +11,9 @@ pub enum ExportError {
     /// Buildkite could not be read.
     #[error(transparent)]
     Read(#[from] GovernanceError),
+    /// The organization is governed without the given resource type; the text says so and names the types that it is governed with.
+    #[error("{0}")]
+    NoSuchType(String),
     /// No team has the given name.
     #[error("no team has the slug `{0}`: `list teams` shows the existing ones")]
     NoSuchTeam(String),

@@ -9,6 +9,7 @@ use prost::Name;
 
 use super::canonical::Canonical;
 use super::output::Complete;
+use super::plural::plural;
 use super::{ExportError, Row, Sink};
 
 /// The file of the grants.
@@ -18,7 +19,7 @@ pub(super) struct Files {
     destination: PathBuf,
     canonical: Canonical,
     directory: PathBuf,
-    /// Each resource type's id, and its array: the file `users.json` for the type `user`.
+    /// Each resource type's id, and its array: the file `test_suites.json` for the type with the name "Test suite".
     resources: Vec<(String, Array)>,
     grants: Array,
 }
@@ -49,7 +50,9 @@ impl Sink for Files {
             }
             Row::Grant(grant) => self.grants.push(&self.canonical, grant),
             Row::ResourceType(listed) => {
-                let file = self.directory.join(format!("{}s.json", listed.id));
+                let file = self
+                    .directory
+                    .join(format!("{}.json", plural(&listed.display_name).replace(' ', "_")));
                 Array::begin(&file).map(|array| self.resources.push((listed.id.clone(), array)))
             }
             // Entitlements follow from the resource types and the resources.

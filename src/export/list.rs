@@ -2,34 +2,40 @@
 
 use std::collections::HashSet;
 
-use super::names::names;
+use super::csv::columns;
+use super::names::{Names, TEAM, USER, names, type_and_id};
 use super::{COLUMNS, ExportError, Progress, Reader, ResourceNames, Stage};
 use crate::governance::Governance;
 use crate::governance::model::{Catalog, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
-use crate::proto::c1::connector::v2 as proto;
 use crate::wire::rows;
 
 /// The list to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListQuery {
-    /// The users in the organization, or in the team with this slug or id.
-    Users(Option<String>),
-    /// Every team.
-    Teams,
-    /// The grants in all teams, or in the team with this slug or id.
+    /// The resources of one type, with the columns of the type.
+    OfType(&'static ResourceTypeInfo),
+    /// The users in the team with this slug or id.
+    Members(String),
+    /// The grants of all resources, or of the team with this slug or id.
     Grants(Option<String>),
-    /// The resources of every type, or of the type with this id.
-    Resources(Option<String>),
+    /// The resources of every type, or of one, with the columns that all types have.
+    Resources(Option<&'static ResourceTypeInfo>),
 }
 
 impl ListQuery {
-    /// The columns of the rows.
+    /// The columns of the rows, in an organization with the resource types of `catalog`.
     #[must_use]
-    pub fn columns(&self) -> &'static [&'static str] {
+    pub fn columns(&self, catalog: &Catalog) -> &'static [&'static str] {
+        const USERS: [&str; 4] = ["user_name", "user_email", "organization_role", "user_id"];
         match self {
-            Self::Users(_) => &["user_name", "user_email", "organization_role", "user_id"],
-            Self::Teams => &["team_slug", "team_name", "privacy", "team_id"],
-            Self::Grants(_) => &COLUMNS,
+            Self::Members(_) => &USERS,
+            Self::OfType(listed) => match listed.id {
+                USER => &USERS,
+                TEAM => &["team_slug", "team_name", "privacy", "team_id"],
+                _ => &["slug", "name", "id"],
+            },
+            Self::Grants(Some(_)) => COLUMNS,
+            Self::Grants(None) => columns(catalog.types()),
             Self::Resources(_) => &["resource_type", "name", "id"],
         }
     }
@@ -38,25 +44,30 @@ impl ListQuery {
 /// Passes every row to `each`: one text for each of the columns.
 ///
 /// # Errors
-/// The failure to read a complete list, a team that does not exist, or the failure of `each`. The rows so far are then incomplete.
+/// The failure to read a complete list, a type or a team that does not exist, or the failure of `each`. The rows so far are then
+/// incomplete.
 pub async fn list(
     governance: &Governance,
     query: &ListQuery,
     progress: &Progress,
     each: &mut dyn FnMut(&[&str]) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
+    let catalog = governance.listings().catalog();
+    if let ListQuery::OfType(listed) | ListQuery::Resources(Some(listed)) = query {
+        let known = catalog.resource_type(listed.id);
+        known.map_err(|problem| ExportError::NoSuchType(format!("{problem}, not `{listed}`")))?;
+    }
     let mut listing = Listing {
         reader: Reader::begin(governance, progress),
-        catalog: governance.listings().catalog(),
+        catalog,
         progress,
         each,
     };
     match query {
-        ListQuery::Users(None) => listing.users(None).await,
-        ListQuery::Users(Some(team)) => listing.members(team).await,
-        ListQuery::Teams => listing.teams().await,
-        ListQuery::Grants(team) => listing.grants(team.as_deref()).await,
-        ListQuery::Resources(only) => listing.resources(only.as_deref()).await,
+        ListQuery::OfType(listed) => listing.of_type(listed, None).await,
+        ListQuery::Members(team) => listing.members(team).await,
+        ListQuery::Grants(team) => listing.grants(team.as_deref(), query.columns(catalog)).await,
+        ListQuery::Resources(only) => listing.resources(*only).await,
     }
 }
 
@@ -68,116 +79,109 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// All users, or only these.
-    async fn users(&mut self, only: Option<HashSet<ResourceId>>) -> Result<(), ExportError> {
+    /// All resources of a type, or only these.
+    async fn of_type(
+        &mut self,
+        listed: &'static ResourceTypeInfo,
+        only: Option<HashSet<ResourceId>>,
+    ) -> Result<(), ExportError> {
         let print = &mut *self.each;
-        let mut each = |user: Resource| {
-            if only.as_ref().is_some_and(|only| !only.contains(&user.id)) {
+        let each = |resource: Resource| {
+            if only.as_ref().is_some_and(|only| !only.contains(&resource.id)) {
                 return Ok(());
             }
-            let role = user.profile_text("organization_role").unwrap_or_default().to_owned();
-            let row = rows::resource(user);
-            let names = names(&row);
-            print(&[&names[0], &names[1], &role, id(&row)])
+            let profile = |field| resource.profile_text(field).unwrap_or_default().to_owned();
+            let [role, privacy] = ["organization_role", "privacy"].map(profile);
+            let row = rows::resource(resource);
+            let Names { handle, name } = names(&row);
+            let (_, id) = type_and_id(row.id.as_ref());
+            match listed.id {
+                USER => print(&[&name, &handle, &role, id]),
+                TEAM => print(&[&handle, &name, &privacy, id]),
+                _ => print(&[&handle, &name, id]),
+            }
         };
-        for users in self.catalog.of_kind(ResourceKind::User) {
-            self.reader.resources(users, &mut each).await?;
-        }
-        Ok(())
-    }
-
-    async fn teams(&mut self) -> Result<(), ExportError> {
-        let print = &mut *self.each;
-        let mut each = |team: Resource| {
-            let privacy = team.profile_text("privacy").unwrap_or_default().to_owned();
-            let row = rows::resource(team);
-            let names = names(&row);
-            print(&[&names[0], &names[1], &privacy, id(&row)])
-        };
-        for teams in self.catalog.of_kind(ResourceKind::Group) {
-            self.reader.resources(teams, &mut each).await?;
-        }
-        Ok(())
+        self.reader.resources(listed, each).await
     }
 
     /// The users in a team.
     async fn members(&mut self, team: &str) -> Result<(), ExportError> {
         let team = self.team(team).await?;
-        self.progress.begin(Stage::Members);
+        self.progress.begin(Stage::Grants(Some(team.id.resource_type)));
         let grants = self.reader.grants_of_one(team.id).await?;
-        self.users(Some(grants.into_iter().map(|grant| grant.id.principal).collect()))
-            .await
+        let members: HashSet<_> = grants.into_iter().map(|grant| grant.id.principal).collect();
+        let users = self.type_with_id(USER)?;
+        self.of_type(users, Some(members)).await
     }
 
-    /// The grants of all teams, or of one.
-    async fn grants(&mut self, only: Option<&str>) -> Result<(), ExportError> {
+    /// The grants of all resources, or of one team.
+    async fn grants(&mut self, only: Option<&str>, columns: &[&str]) -> Result<(), ExportError> {
         let mut names_by_id = ResourceNames::default();
-        for users in self.catalog.of_kind(ResourceKind::User) {
-            let each = |user| {
-                names_by_id.add(&rows::resource(user));
+        let mut granting = Vec::new();
+        for listed in self.catalog.types() {
+            let is_read = match listed.has_grants() {
+                true => only.is_none(),
+                // Users hold grants; resources of the other types neither hold nor offer any.
+                false => listed.kind == ResourceKind::User,
+            };
+            if !is_read {
+                continue;
+            }
+            let each = |resource: Resource| {
+                if listed.has_grants() {
+                    granting.push(resource.id);
+                }
+                names_by_id.add(&rows::resource(resource));
                 Ok(())
             };
-            self.reader.resources(users, each).await?;
+            self.reader.resources(listed, each).await?;
         }
-        let teams = match only {
-            Some(team) => vec![self.team(team).await?],
-            None => self.all_teams().await?,
-        };
-        let ids: Vec<_> = teams.iter().map(|team| team.id).collect();
-        for team in teams {
+        if let Some(team) = only {
+            let team = self.team(team).await?;
+            granting.push(team.id);
             names_by_id.add(&rows::resource(team));
         }
-        self.progress.begin(Stage::Members);
-        self.progress.expect(ids.len());
-        for team in ids {
+        self.progress.begin_grants(self.catalog, granting.len());
+        for resource in granting {
             let grants = match only {
-                Some(_) => self.reader.grants_of_one(team).await?,
-                None => self.reader.grants(team).await?,
+                Some(_) => self.reader.grants_of_one(resource).await?,
+                None => self.reader.grants(resource).await?,
             };
             for grant in &grants {
                 let named = names_by_id.named_grant(&rows::grant(grant));
-                (self.each)(&named.cells())?;
+                (self.each)(&named.cells_under(columns))?;
             }
         }
         Ok(())
     }
 
-    async fn resources(&mut self, only: Option<&str>) -> Result<(), ExportError> {
+    async fn resources(&mut self, only: Option<&ResourceTypeInfo>) -> Result<(), ExportError> {
         let print = &mut *self.each;
-        let is_listed = |known: &&&'static ResourceTypeInfo| only.is_none_or(|only| known.id == only);
+        let is_listed = |known: &&&'static ResourceTypeInfo| only.is_none_or(|only| **known == only);
         for resource_type in self.catalog.types().iter().filter(is_listed) {
             let each = |resource| {
                 let row = rows::resource(resource);
-                print(&[resource_type.id, &row.display_name, id(&row)])
+                print(&[resource_type.id, &row.display_name, type_and_id(row.id.as_ref()).1])
             };
             self.reader.resources(resource_type, each).await?;
         }
         Ok(())
     }
 
-    async fn all_teams(&mut self) -> Result<Vec<Resource>, ExportError> {
-        let mut listed = Vec::new();
-        for teams in self.catalog.of_kind(ResourceKind::Group) {
-            let each = |team| {
-                listed.push(team);
-                Ok(())
-            };
-            self.reader.resources(teams, each).await?;
-        }
-        Ok(listed)
-    }
-
     /// The team with this slug, or this id.
     async fn team(&mut self, named: &str) -> Result<Resource, ExportError> {
-        let teams = self.all_teams().await?;
-        let is_named = |team: &Resource| team.handle.as_deref() == Some(named) || team.id.id.to_string() == named;
-        teams
-            .into_iter()
-            .find(is_named)
-            .ok_or_else(|| ExportError::NoSuchTeam(named.to_owned()))
+        let mut found = None;
+        let each = |team: Resource| {
+            if team.handle.as_deref() == Some(named) || team.id.id.to_string() == named {
+                found.get_or_insert(team);
+            }
+            Ok(())
+        };
+        self.reader.resources(self.type_with_id(TEAM)?, each).await?;
+        found.ok_or_else(|| ExportError::NoSuchTeam(named.to_owned()))
     }
-}
 
-fn id(resource: &proto::Resource) -> &str {
-    resource.id.as_ref().map(|id| id.resource.as_str()).unwrap_or_default()
+    fn type_with_id(&self, id: &str) -> Result<&'static ResourceTypeInfo, ExportError> {
+        self.catalog.resource_type(id).map_err(ExportError::NoSuchType)
+    }
 }

@@ -7,6 +7,7 @@
 
 mod c1z;
 mod canonical;
+mod counts;
 mod csv;
 pub mod diff;
 mod error;
@@ -17,19 +18,24 @@ mod list;
 mod names;
 mod output;
 mod part;
+mod plural;
 mod progress;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 pub use c1z::SyncedRows;
 pub(crate) use canonical::Canonical;
-pub use csv::{COLUMNS, Cells};
+pub use counts::Counts;
+pub use csv::{ALL_COLUMNS, COLUMNS, Cells};
 pub use error::ExportError;
 pub use format::Format;
 pub use list::{ListQuery, list};
 pub use names::{NamedGrant, ResourceNames};
 pub use output::Output;
+pub use plural::plural;
 pub use progress::{Progress, Stage, Status};
-pub use sync::{Counts, Reader, RunType, SyncOptions, sync};
+pub use sync::{Reader, RunType, SyncOptions, sync};
 
 use crate::proto::c1::connector::v2::{Entitlement, Grant, Resource, ResourceType};
 

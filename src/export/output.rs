@@ -47,7 +47,7 @@ impl Output {
             }
             Format::Csv => {
                 let (part, file) = PartFile::create(path)?;
-                let writer = Table::begin(part.destination(), file)?;
+                let writer = Table::begin(part.destination(), file);
                 Self::new(Part::File(part), writer)
             }
             Format::Json => {

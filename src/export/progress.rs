@@ -1,9 +1,12 @@
 //! The progress of a job, for display.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use super::plural::plural;
+use crate::governance::model::{Catalog, ResourceKind, ResourceTypeInfo};
 use crate::governance::{Governance, Lane};
 
 /// The current stage of a job.
@@ -12,12 +15,10 @@ pub enum Stage {
     /// Nothing was read yet.
     #[default]
     Beginning,
-    /// Reads the organization's users.
-    Users,
-    /// Reads its teams.
-    Teams,
-    /// Reads the members of the teams.
-    Members,
+    /// Reads the organization's resources of a type.
+    Resources(&'static ResourceTypeInfo),
+    /// Reads the grants of the resources of a type, or of several types.
+    Grants(Option<&'static ResourceTypeInfo>),
     /// Completes the file, after everything was read.
     Writing,
     /// Plans, makes and confirms a change.
@@ -25,24 +26,28 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// The stage in words.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Beginning => "beginning",
-            Self::Users => "reading users",
-            Self::Teams => "reading teams",
-            Self::Members => "reading the members of teams",
-            Self::Writing => "writing",
-            Self::Changing => "changing",
-        }
-    }
-
     /// The lane of its requests.
     fn lane(self) -> Lane {
         match self {
             Self::Changing => Lane::Provisioning,
             _ => Lane::Sync,
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    /// The stage in words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Beginning => f.write_str("beginning"),
+            Self::Resources(of) => write!(f, "reading {}", plural(of.display_name)),
+            Self::Grants(Some(of)) if of.kind == ResourceKind::Group => {
+                write!(f, "reading the members of {}", plural(of.display_name))
+            }
+            Self::Grants(Some(of)) => write!(f, "reading the grants of {}", plural(of.display_name)),
+            Self::Grants(None) => f.write_str("reading grants"),
+            Self::Writing => f.write_str("writing"),
+            Self::Changing => f.write_str("changing"),
         }
     }
 }
@@ -55,8 +60,9 @@ pub struct Progress(Mutex<Counters>);
 struct Counters {
     stage: Stage,
     rows: u64,
-    teams_read: u32,
-    teams: Option<u32>,
+    granting_type: Option<&'static ResourceTypeInfo>,
+    resources_read: u32,
+    resources: Option<u32>,
 }
 
 /// The progress of a job at one moment.
@@ -66,10 +72,12 @@ pub struct Status {
     pub stage: Stage,
     /// Rows of this stage so far.
     pub rows: u64,
-    /// The number of teams whose members were read.
-    pub teams_read: u32,
-    /// The number of teams, once it is known.
-    pub teams: Option<u32>,
+    /// The type of the resources whose grants are read; `None` if they are of several types.
+    pub granting_type: Option<&'static ResourceTypeInfo>,
+    /// The number of resources whose grants were read.
+    pub resources_read: u32,
+    /// The number of resources whose grants are to be read, once it is known.
+    pub resources: Option<u32>,
     /// Requests sent to Buildkite.
     pub requests: u64,
     /// When the last request is expected to be sent; `None` if that is not known, or if no rate limit delays it.
@@ -91,14 +99,19 @@ impl Progress {
         self.lock().rows += u64::try_from(rows).unwrap_or_default();
     }
 
-    /// Sets the number of teams whose members are to be read.
-    pub(super) fn expect(&self, teams: usize) {
-        self.lock().teams = u32::try_from(teams).ok();
+    /// Begins to read the grants of this number of resources, whose types are among those of `catalog`.
+    pub(super) fn begin_grants(&self, catalog: &Catalog, resources: usize) {
+        let mut granting = catalog.types().iter().copied().filter(|known| known.has_grants());
+        let only = granting.next().filter(|_| granting.next().is_none());
+        self.begin(Stage::Grants(only));
+        let mut counted = self.lock();
+        counted.granting_type = only;
+        counted.resources = u32::try_from(resources).ok();
     }
 
-    /// Counts a team whose members were read.
-    pub(super) fn team_read(&self) {
-        self.lock().teams_read += 1;
+    /// Counts a resource whose grants were read.
+    pub(super) fn resource_read(&self) {
+        self.lock().resources_read += 1;
     }
 
     /// The progress of the job, with the state of the request budget of `governance`.
@@ -106,7 +119,9 @@ impl Progress {
     pub fn status(&self, governance: &Governance) -> Status {
         let counted = *self.lock();
         let budget = governance.budget();
-        let left = counted.teams.map(|teams| teams.saturating_sub(counted.teams_read));
+        let left = counted
+            .resources
+            .map(|resources| resources.saturating_sub(counted.resources_read));
         let reading = !matches!(counted.stage, Stage::Writing);
         let done_at = left
             .filter(|left| reading && *left > 0)
@@ -116,8 +131,9 @@ impl Progress {
         Status {
             stage: counted.stage,
             rows: counted.rows,
-            teams_read: counted.teams_read,
-            teams: counted.teams,
+            granting_type: counted.granting_type,
+            resources_read: counted.resources_read,
+            resources: counted.resources,
             requests: budget.sent,
             done_at,
             waiting_until: waits.then(|| governance.forecast(counted.stage.lane(), 1)).flatten(),

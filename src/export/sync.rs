@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use svix_ksuid::{Ksuid, KsuidLike};
 
-use super::{ExportError, Progress, Row, Sink, Stage};
+use super::{Counts, ExportError, Progress, Row, Sink, Stage};
 use crate::governance::model::{Catalog, EntitlementId, Grant, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::{CallContext, Governance, GovernanceError, Lane, Page};
 use crate::proto::c1::connector::v2 as proto;
@@ -64,33 +64,13 @@ impl SyncOptions {
         types.is_none_or(|types| types.contains(&resource_type))
     }
 
-    /// Whether grants are read: not if no principal type is included.
-    fn reads_grants(&self, catalog: &Catalog) -> bool {
-        let mut principals = catalog.of_kind(ResourceKind::User);
-        !self.skip_grants && !self.skip_entitlements_and_grants && principals.any(|principal| self.includes(principal))
-    }
-}
-
-/// The number of rows of each kind in a sync.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Users.
-    pub users: usize,
-    /// Teams.
-    pub teams: usize,
-    /// Entitlements.
-    pub entitlements: usize,
-    /// Grants.
-    pub grants: usize,
-}
-
-impl Counts {
-    fn add(&mut self, resource: ResourceId) {
-        match resource.resource_type.kind {
-            ResourceKind::User => self.users += 1,
-            ResourceKind::Group => self.teams += 1,
-            ResourceKind::Object | ResourceKind::PendingUser => {}
-        }
+    /// Whether the grants of a type's resources are read: not if no type that can hold them is included.
+    fn reads_grants(&self, catalog: &Catalog, of: &ResourceTypeInfo) -> bool {
+        let holds = |holder: &ResourceTypeInfo| {
+            holder != of && matches!(holder.kind, ResourceKind::User | ResourceKind::Group) && self.includes(holder)
+        };
+        let skipped = self.skip_grants || self.skip_entitlements_and_grants;
+        !skipped && of.has_grants() && catalog.types().iter().any(|holder| holds(holder))
     }
 }
 
@@ -105,14 +85,15 @@ pub async fn sync(
     progress: &Progress,
 ) -> Result<Counts, ExportError> {
     let catalog = governance.listings().catalog();
-    for resource_type in catalog.types().iter().filter(|known| options.includes(known)) {
+    let included = catalog.types().iter().copied().filter(|known| options.includes(known));
+    for resource_type in included.clone() {
         sink.write(Row::ResourceType(&rows::resource_type(resource_type)))?;
     }
     let mut run = Run {
         reader: Reader::begin(governance, progress),
         options,
         sink,
-        counts: Counts::default(),
+        counts: Counts::of(included),
     };
     if options.targets.is_empty() {
         run.everything().await?;
@@ -145,7 +126,7 @@ impl Run<'_> {
                 let id = resource.id;
                 let row = rows::resource(resource);
                 sink.write(Row::Resource(&row))?;
-                counts.add(id);
+                counts.add(resource_type);
                 if resource_type.has_grants() {
                     with_grants.push((id, row.display_name));
                 }
@@ -156,21 +137,21 @@ impl Run<'_> {
         for (resource, name) in &with_grants {
             self.entitlements(*resource, name)?;
         }
-        if self.options.reads_grants(catalog) {
-            self.reader.progress.begin(Stage::Members);
-            self.reader.progress.expect(with_grants.len());
-            for (resource, _) in with_grants {
-                let grants = self.reader.grants(resource).await?;
-                self.grants(&grants)?;
-            }
+        with_grants.retain(|(resource, _)| self.options.reads_grants(catalog, resource.resource_type));
+        if !with_grants.is_empty() {
+            self.reader.progress.begin_grants(catalog, with_grants.len());
+        }
+        for (resource, _) in with_grants {
+            let grants = self.reader.grants(resource).await?;
+            self.grants(&grants)?;
         }
         Ok(())
     }
 
     async fn targets(&mut self) -> Result<(), ExportError> {
         let mut known = HashSet::new();
-        self.reader.progress.begin(Stage::Members);
-        self.reader.progress.expect(self.options.targets.len());
+        let catalog = self.reader.governance.listings().catalog();
+        self.reader.progress.begin_grants(catalog, self.options.targets.len());
         for target in self.options.targets.iter().filter(|target| known.insert(**target)) {
             match self.target(*target).await {
                 // The target is proven absent. The Baton SDK's syncer skips such a target too.
@@ -179,7 +160,7 @@ impl Run<'_> {
                 }
                 done => done?,
             }
-            self.reader.progress.team_read();
+            self.reader.progress.resource_read();
         }
         Ok(())
     }
@@ -192,13 +173,13 @@ impl Run<'_> {
         let listings = governance.listings();
         let resource = rows::resource(listings.resource(target, call).await?);
         // Read the grants before the resource is written: a resource that is deleted in between is left out completely.
-        let grants = if target.resource_type.has_grants() && self.options.reads_grants(listings.catalog()) {
+        let grants = if self.options.reads_grants(listings.catalog(), target.resource_type) {
             self.reader.grants_of_one(target).await?
         } else {
             vec![]
         };
         self.sink.write(Row::Resource(&resource))?;
-        self.counts.add(target);
+        self.counts.add(target.resource_type);
         self.entitlements(target, &resource.display_name)?;
         self.grants(&grants)
     }
@@ -223,10 +204,11 @@ impl Run<'_> {
     }
 
     fn grants(&mut self, grants: &[Grant]) -> Result<(), ExportError> {
-        for grant in grants {
+        let is_included = |grant: &&Grant| self.options.includes(grant.id.principal.resource_type);
+        for grant in grants.iter().filter(is_included) {
             self.sink.write(Row::Grant(&rows::grant(grant)))?;
+            self.counts.grants += 1;
         }
-        self.counts.grants += grants.len();
         Ok(())
     }
 }
@@ -262,10 +244,7 @@ impl<'a> Reader<'a> {
         resource_type: &'static ResourceTypeInfo,
         mut each: impl FnMut(Resource) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
-        self.progress.begin(match resource_type.kind {
-            ResourceKind::User => Stage::Users,
-            ResourceKind::Group | ResourceKind::Object | ResourceKind::PendingUser => Stage::Teams,
-        });
+        self.progress.begin(Stage::Resources(resource_type));
         let (mut token, mut known) = (String::new(), HashSet::new());
         loop {
             let listings = self.governance.listings();
@@ -289,7 +268,7 @@ impl<'a> Reader<'a> {
     /// The failure to read the complete list.
     pub async fn grants(&mut self, resource: ResourceId) -> Result<Vec<Grant>, ExportError> {
         let grants = self.all_grants(resource, &self.id).await?;
-        self.progress.team_read();
+        self.progress.resource_read();
         Ok(grants)
     }
 
@@ -309,14 +288,14 @@ impl<'a> Reader<'a> {
         if next.is_empty() {
             return Ok(rows);
         }
-        let principals = rows.iter().map(|grant| grant.id.principal.id);
+        let principals = rows.iter().map(|grant| grant.id.principal);
         let mut at: HashMap<_, _> = principals.zip(0_usize..).collect();
         let mut token = next;
         while !token.is_empty() {
             let page = listings.grants(resource, &token, None, sync, &self.call).await?;
             self.progress.read(page.rows.len());
             for grant in page.rows {
-                let principal = grant.id.principal.id;
+                let principal = grant.id.principal;
                 if let Some(earlier) = at.get(&principal).and_then(|at| rows.get_mut(*at)) {
                     *earlier = grant;
                 } else {

@@ -45,11 +45,11 @@ impl ExportRunner {
             ticks.tick().await;
             let status = progress.status(&self.access);
             let (done, total) = match status.stage {
-                Stage::Members => (status.teams_read.into(), status.teams.map(u64::from)),
+                Stage::Grants(_) => (status.resources_read.into(), status.resources.map(u64::from)),
                 _ => (status.rows, None),
             };
             to.send_replace(SyncProgress {
-                reading: status.stage.as_str().to_owned(),
+                reading: status.stage.to_string(),
                 done,
                 total,
             });
@@ -114,7 +114,7 @@ fn status(error: ExportError) -> Status {
         ExportError::Write { source, .. } => Status::unavailable(format!(
             "the sync's file cannot be written ({source}): check the temporary directory"
         )),
-        ExportError::NoSuchTeam(_) | ExportError::Refused { .. } => {
+        ExportError::NoSuchType(_) | ExportError::NoSuchTeam(_) | ExportError::Refused { .. } => {
             Status::internal("the sync's file cannot be created: see the connector's log")
         }
     }

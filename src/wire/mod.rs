@@ -1,5 +1,6 @@
-//! The translation between the governance model and the messages of the protocol. No server and no I/O.
+//! The translation between the governance model and the messages of the protocol. It knows no server.
 
+pub(crate) mod change;
 pub(crate) mod email;
 pub(crate) mod rate_limit;
 pub(crate) mod request;

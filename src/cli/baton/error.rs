@@ -70,7 +70,7 @@ impl BatonError {
     pub(super) fn of_export(error: ExportError, is_bounded: bool) -> Self {
         match error {
             ExportError::Read(error) => Self::of(error, is_bounded),
-            ExportError::Refused { .. } => Self::Refused(error.to_string()),
+            ExportError::NoSuchType(_) | ExportError::Refused { .. } => Self::Refused(error.to_string()),
             ExportError::NoSuchTeam(_) | ExportError::Write { .. } => Self::unknown(error),
         }
     }

@@ -11,11 +11,9 @@ use super::task::GrantRequest;
 use crate::cli::job::Job;
 use crate::cli::settings::Settings;
 use crate::export::{Progress, SyncedRows};
-use crate::governance::GovernanceError;
-use crate::governance::model::{EntitlementId, Principal};
-use crate::governance::provisioning::{MalformedRequest, OperationKind, ProvisioningResult, RequestContext};
+use crate::governance::provisioning::{OperationKind, ProvisioningResult, RequestContext};
 use crate::proto::c1::connector::v2::{Entitlement, Resource, ResourceId};
-use crate::wire::request;
+use crate::wire::{change, request};
 
 /// The variable of the token by the connector's own name.
 const TOKEN: &str = "BUILDKITE_API_TOKEN";
@@ -53,7 +51,7 @@ pub(super) async fn grant(flags: &Flags, wanted: GrantRequest) -> Result<(), Bat
     let entitlement = found.ok_or_else(|| missing(&flags.file, "entitlement", &wanted.entitlement))?;
     resource_of(&file, &flags.file, &entitlement)?;
     let principal = resource(&file, &flags.file, &wanted.principal_type, &wanted.principal)?;
-    change(flags, OperationKind::Grant, &entitlement, &principal).await
+    apply(flags, OperationKind::Grant, &entitlement, &principal).await
 }
 
 /// Revokes a grant of the file.
@@ -74,10 +72,10 @@ pub(super) async fn revoke(flags: &Flags, id: &str) -> Result<(), BatonError> {
         ..
     } = grant.principal.and_then(|principal| principal.id).unwrap_or_default();
     let principal = resource(&file, &flags.file, &resource_type, &id)?;
-    change(flags, OperationKind::Revoke, &entitlement, &principal).await
+    apply(flags, OperationKind::Revoke, &entitlement, &principal).await
 }
 
-async fn change(
+async fn apply(
     flags: &Flags,
     operation: OperationKind,
     entitlement: &Entitlement,
@@ -94,7 +92,8 @@ async fn change(
     let catalog = job.governance().listings().catalog();
     let entitlement = request::entitlement(catalog, Some(entitlement));
     let principal = request::principal(catalog, entitlement.as_ref().ok().copied(), Some(principal));
-    let work = apply(&job, operation, entitlement, principal, request);
+    let provisioning = job.governance().provisioning();
+    let work = change::apply(provisioning, operation, entitlement, principal, request);
     let done = job.until_interrupted(&Progress::default(), work).await;
     // A change that was begun when a signal came is finished and recorded.
     if done.is_err() {
@@ -109,33 +108,6 @@ async fn change(
     let ProvisioningResult { grant, outcome, .. } = done.map_err(|error| BatonError::of(error, job.has_max_wait()))?;
     tracing::info!(request_id = id, %grant, outcome = outcome.as_str(), "done");
     Ok(())
-}
-
-/// Makes the change. One with invalid rows is rejected, and recorded like any other rejection.
-async fn apply(
-    job: &Job,
-    operation: OperationKind,
-    entitlement: Result<EntitlementId, GovernanceError>,
-    principal: Result<Principal, GovernanceError>,
-    request: RequestContext,
-) -> Result<ProvisioningResult, GovernanceError> {
-    let provisioning = job.governance().provisioning();
-    let (entitlement, principal, error) = match (entitlement, principal) {
-        (Ok(entitlement), Ok(principal)) => {
-            return match operation {
-                OperationKind::Grant => provisioning.grant(entitlement, principal, request).await,
-                OperationKind::Revoke => provisioning.revoke(entitlement, principal, request).await,
-            };
-        }
-        (Err(error), principal) => (None, principal.ok(), error),
-        (Ok(entitlement), Err(error)) => (Some(entitlement), None, error),
-    };
-    let malformed = MalformedRequest {
-        operation,
-        entitlement,
-        principal,
-    };
-    Err(provisioning.record_rejected_request(malformed, request, error).await)
 }
 
 fn open(path: &Path) -> Result<SyncedRows, BatonError> {

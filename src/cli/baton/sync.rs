@@ -3,6 +3,7 @@
 use super::error::BatonError;
 use super::flags::Flags;
 use super::provision::job;
+use crate::cli::sync;
 use crate::export::{self, ExportError, Format, Output, Progress, Stage, SyncOptions};
 
 /// Reads the organization once, into the file.
@@ -22,13 +23,6 @@ pub(super) async fn run(flags: &Flags, options: &SyncOptions) -> Result<(), Bato
     let done = job.until_interrupted(&progress, work).await?;
     let counts = done.map_err(|error| BatonError::of_export(error, job.has_max_wait()))?;
     let requests = progress.status(job.governance()).requests;
-    tracing::info!(
-        path = %flags.file.display(),
-        users = counts.users,
-        teams = counts.teams,
-        grants = counts.grants,
-        requests,
-        "synced"
-    );
+    sync::log(&flags.file, &counts, requests);
     Ok(())
 }

@@ -95,7 +95,7 @@ fn sync_options(flags: &SyncFlags) -> Result<SyncOptions, BatonError> {
             .filter(|value| !value.is_empty());
         values.map(str::to_owned).collect()
     };
-    let catalog = resources::catalog(&Coverage::default());
+    let catalog = resources::full_catalog();
     let types: Result<Vec<&'static ResourceTypeInfo>, BatonError> = named(&flags.sync_resource_types)
         .iter()
         .map(|id| {

@@ -5,17 +5,17 @@ mod table;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::CommandError;
+use super::connection::{Connection, environment};
 use super::settings::{ConnectionArgs, Settings};
 use crate::governance::health::Report;
 use crate::governance::rate_limit::BudgetState;
-use crate::providers::buildkite::{Client, Coverage, govern};
+use crate::providers::buildkite::Coverage;
 
 /// The command ends within 15 s in any case; this leaves time to print.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(14);
@@ -55,17 +55,9 @@ struct CheckOutput {
 
 /// Runs every check once and prints the results.
 pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
-    let settings = Settings::read(&args.connection, |name| std::env::var(name).ok())?;
-    let mut options = settings.client;
-    options.attempt_timeout = options.attempt_timeout.min(ATTEMPT_TIMEOUT);
-    options.retry_for = options.retry_for.min(RETRY_FOR);
-    options.budget.max_wait = options.budget.max_wait.min(RETRY_FOR);
-    let mut governance = settings.governance;
-    governance.health.probe_timeout = PROBE_TIMEOUT;
-    let coverage = settings.coverage;
-    let client = Client::with_credential(settings.origin, settings.organization, settings.credential, options)
-        .map_err(|error| CommandError::Failed(error.to_string()))?;
-    let governance = Arc::new(govern(Arc::new(client), coverage.clone(), governance));
+    let Connection {
+        governance, coverage, ..
+    } = &Connection::open(&args.connection, false, environment, impatient).await?;
     let report = governance
         .health()
         .check(Duration::ZERO, Some(Instant::now() + TOTAL_TIMEOUT))
@@ -73,7 +65,7 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     let output = CheckOutput {
         report,
         budget: governance.budget(),
-        coverage,
+        coverage: coverage.clone(),
         now: Timestamp::now(),
     };
     print(&output, args.format)
@@ -83,6 +75,16 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     } else {
         Err(CommandError::Unhealthy)
     }
+}
+
+/// The settings with the timeouts of this command.
+fn impatient(mut settings: Settings) -> Settings {
+    let client = &mut settings.client;
+    client.attempt_timeout = client.attempt_timeout.min(ATTEMPT_TIMEOUT);
+    client.retry_for = client.retry_for.min(RETRY_FOR);
+    client.budget.max_wait = client.budget.max_wait.min(RETRY_FOR);
+    settings.governance.health.probe_timeout = PROBE_TIMEOUT;
+    settings
 }
 
 fn print(output: &CheckOutput, format: Format) -> io::Result<()> {

@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::value::{PathParser, PositiveDuration, parse_bool, parsed_by};
-use super::{SettingError, name};
+use super::value::{PathParser, parse_bool, parsed_by};
+use super::{DrainArgs, SettingError, name};
 use crate::grpc::server::{Callers, Limits, ListenAddress, ServerOptions, TlsFiles, TlsPart};
 
 /// Where the connector listens by default: on loopback, which needs no protection.
@@ -82,15 +82,8 @@ pub(crate) struct ListenerArgs {
         value_parser = PathParser
     )]
     callers: Option<PathBuf>,
-    /// Time for calls in progress to finish at shutdown
-    #[arg(
-        long,
-        env = "BUILDKITE_CONNECTOR_DRAIN",
-        value_name = "TIME",
-        default_value_t = PositiveDuration(ServerOptions::default().drain),
-        value_parser = parsed_by(PositiveDuration::from_str)
-    )]
-    drain: PositiveDuration,
+    #[command(flatten)]
+    drain: DrainArgs,
     /// Calls per second of one caller, with bursts of five times as many; 0 for no limit
     #[arg(
         long,
@@ -168,7 +161,7 @@ impl ListenerArgs {
             tls,
             callers: callers.transpose().map_err(|problem| error("callers", problem))?,
             host: None,
-            drain: self.drain.0,
+            drain: self.drain.drain(),
             calls_per_second: NonZeroU32::new(self.calls_per_second),
             limits: Limits::default(),
         })

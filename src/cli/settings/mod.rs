@@ -3,6 +3,7 @@
 
 mod budget;
 mod coverage;
+mod drain;
 mod error;
 mod health;
 mod listener;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub(super) use drain::DrainArgs;
 pub use error::SettingError;
 pub(super) use error::{name, name_of};
 pub(super) use listener::{ListenerArgs, listen_error, metrics_listen_error};
@@ -160,14 +162,15 @@ impl ConnectionArgs {
         }
     }
 
-    /// The options of a job. It waits for a rate limit without a bound, unless `--max-wait` sets one, which then holds for
+    /// The settings of a job. It waits for a rate limit without a bound, unless `--max-wait` sets one, which then holds for
     /// grants and revokes too.
-    pub(super) fn client_of_a_job(&self, mut client: ClientOptions) -> ClientOptions {
+    pub(super) fn waiting_for_rate_limits(&self, mut settings: Settings) -> Settings {
+        let budget = &mut settings.client.budget;
         if !self.has_max_wait() {
-            client.budget.max_wait = UNLIMITED_WAIT;
+            budget.max_wait = UNLIMITED_WAIT;
         }
-        client.budget.provisioning_max_wait = client.budget.max_wait;
-        client
+        budget.provisioning_max_wait = budget.max_wait;
+        settings
     }
 
     /// Whether `--max-wait` is set.

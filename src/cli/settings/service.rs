@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::value::{PathParser, PositiveDuration, parsed_by};
-use super::{SettingError, name};
+use super::value::{PathParser, parsed_by};
+use super::{DrainArgs, SettingError, name};
 use crate::files;
-use crate::grpc::server::{ListenAddress, ServerOptions};
+use crate::grpc::server::ListenAddress;
 use crate::hosts::service::{ClientId, ClientSecret, ServiceOptions, Timing, default_host_id};
 
 /// Variables without a flag.
@@ -60,15 +60,8 @@ pub(crate) struct PlatformArgs {
         value_parser = parsed_by(task_concurrency)
     )]
     task_concurrency: usize,
-    /// Time for tasks in progress to finish at shutdown
-    #[arg(
-        long,
-        env = "BUILDKITE_CONNECTOR_DRAIN",
-        value_name = "TIME",
-        default_value_t = PositiveDuration(ServerOptions::default().drain),
-        value_parser = parsed_by(PositiveDuration::from_str)
-    )]
-    drain: PositiveDuration,
+    #[command(flatten)]
+    drain: DrainArgs,
     /// Where to serve /health, /ready and /live over plain HTTP: an address (port 0 takes a free one) or unix:PATH
     #[arg(
         long,
@@ -111,7 +104,7 @@ impl PlatformArgs {
 
     /// How long work in progress may take at shutdown.
     pub(crate) fn drain(&self) -> Duration {
-        self.drain.0
+        self.drain.drain()
     }
 
     /// The address of the listener for monitors, if there is one.

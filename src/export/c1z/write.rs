@@ -12,11 +12,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use serde_json::json;
 
 use super::{envelope, runs, schema};
+use crate::export::names::type_and_id;
 use crate::export::output::Complete;
 use crate::export::part::PartFile;
 use crate::export::sync::new_sync_id;
 use crate::export::{ExportError, Row, RunType, Sink};
-use crate::proto::c1::connector::v2::{Entitlement, Grant, GrantExpandable, Resource, ResourceId, ResourceType};
+use crate::proto::c1::connector::v2::{Entitlement, Grant, GrantExpandable, Resource, ResourceType};
 
 /// A scratch file needs no journal, because it is discarded after any failure. A small cache is enough, because rows are only added.
 const PRAGMAS: &str = "pragma page_size = 4096; pragma locking_mode = exclusive; pragma journal_mode = off; \
@@ -253,11 +254,6 @@ fn count(by_type: &mut BTreeMap<String, u64>, kind: &str) {
         Some(count) => *count += 1,
         None => drop(by_type.insert(kind.to_owned(), 1)),
     }
-}
-
-fn type_and_id(id: Option<&ResourceId>) -> (&str, &str) {
-    id.map(|id| (id.resource_type.as_str(), id.resource.as_str()))
-        .unwrap_or_default()
 }
 
 fn resource_of(entitlement: Option<&Entitlement>) -> (&str, &str) {

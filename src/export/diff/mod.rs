@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::names::names;
+use super::names::{Names, names, type_and_id};
 use super::{ExportError, NamedGrant};
 use crate::proto::c1::connector::v2::Resource;
 
 /// The identity of a grant: the entitlement's id, and the principal as `type:id`.
 type Key = (Arc<str>, Arc<str>);
 
-/// The difference between two files, in the order of team, role and user.
+/// The difference between two files, in the order of resource, role and principal.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// Grants in the new file only. A change of role is one gained and one lost grant.
@@ -74,8 +74,8 @@ impl Ids {
 #[derive(Debug, Default)]
 struct Contents {
     grants: HashSet<Key>,
-    /// Two names of each resource, by `type:id`.
-    names: HashMap<Arc<str>, [String; 2]>,
+    /// The names of each resource, by `type:id`.
+    names: HashMap<Arc<str>, Names<String>>,
 }
 
 /// Collects the rows that a reader finds.
@@ -88,12 +88,11 @@ pub(super) struct Snapshot<'a> {
 impl Snapshot<'_> {
     /// Adds the names of a resource.
     pub(super) fn resource(&mut self, resource: &Resource) {
-        if let Some(id) = &resource.id {
-            self.names(&id.resource_type, &id.resource, names(resource));
-        }
+        let (kind, id) = type_and_id(resource.id.as_ref());
+        self.names(kind, id, names(resource));
     }
 
-    fn names(&mut self, kind: &str, id: &str, names: [String; 2]) {
+    fn names(&mut self, kind: &str, id: &str, names: Names<String>) {
         let id = self.ids.shared(&format!("{kind}:{id}"));
         self.contents.names.insert(id, names);
     }
@@ -109,8 +108,8 @@ impl Snapshot<'_> {
 /// A grant with its names. An entitlement's id consists of its resource's type and id, and its slug.
 fn named_grant((entitlement, principal): &Key, files: [&Contents; 2]) -> NamedGrant {
     let (resource, role) = entitlement.rsplit_once(':').unwrap_or((entitlement, ""));
-    let (resource_type, team_id) = resource.split_once(':').unwrap_or(("", resource));
-    let (_, user_id) = principal.split_once(':').unwrap_or(("", principal));
+    let (resource_type, resource_id) = resource.split_once(':').unwrap_or(("", resource));
+    let (principal_type, principal_id) = principal.split_once(':').unwrap_or(("", principal));
     let names = |id: &str| {
         files
             .iter()
@@ -118,15 +117,16 @@ fn named_grant((entitlement, principal): &Key, files: [&Contents; 2]) -> NamedGr
             .cloned()
             .unwrap_or_default()
     };
-    let ([team_slug, team_name], [user_name, user_email]) = (names(resource), names(principal));
+    let (resource, principal) = (names(resource), names(principal));
     NamedGrant {
         resource_type: resource_type.to_owned(),
-        team_slug,
-        team_name,
+        resource_slug: resource.handle,
+        resource_name: resource.name,
         role: role.to_owned(),
-        user_name,
-        user_email,
-        team_id: team_id.to_owned(),
-        user_id: user_id.to_owned(),
+        principal_type: principal_type.to_owned(),
+        principal_name: principal.name,
+        principal_handle: principal.handle,
+        resource_id: resource_id.to_owned(),
+        principal_id: principal_id.to_owned(),
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Contents, Ids, Snapshot};
 use crate::export::csv::unescaped;
 use crate::export::json::GRANTS;
-use crate::export::names::{TEAM, USER};
+use crate::export::names::{Names, TEAM, USER};
 use crate::export::{ExportError, c1z};
 use crate::proto::FILE_DESCRIPTOR_SET;
 use crate::proto::c1::connector::v2::{Grant, Resource};
@@ -131,21 +131,54 @@ fn add_grant(grant: &Grant, snapshot: &mut Snapshot<'_>) {
     }
 }
 
-/// A row of `csv`, read by its header: columns may have been moved or added.
-#[derive(Deserialize)]
+/// A row of `csv`, read by its header: columns may have been moved or added. Columns that are missing are empty.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct TableRow {
-    resource_type: Option<String>,
-    #[serde(default)]
-    team_slug: String,
-    #[serde(default)]
-    team_name: String,
     role: String,
-    #[serde(default)]
-    user_name: String,
-    #[serde(default)]
-    user_email: String,
+    team_slug: String,
+    team_name: String,
     team_id: String,
+    user_name: String,
+    user_email: String,
     user_id: String,
+    resource_type: String,
+    resource_slug: String,
+    resource_name: String,
+    resource_id: String,
+    principal_type: String,
+    principal_name: String,
+    principal_handle: String,
+    principal_id: String,
+}
+
+impl TableRow {
+    /// The resource: the team, in a table of teams and users only.
+    fn resource(&self) -> (&str, &str, Names<String>) {
+        if self.resource_id.is_empty() {
+            (TEAM, &self.team_id, unescaped_names(&self.team_slug, &self.team_name))
+        } else {
+            let names = unescaped_names(&self.resource_slug, &self.resource_name);
+            (&self.resource_type, &self.resource_id, names)
+        }
+    }
+
+    /// The principal: the user, in a table of teams and users only.
+    fn principal(&self) -> (&str, &str, Names<String>) {
+        if self.principal_id.is_empty() {
+            (USER, &self.user_id, unescaped_names(&self.user_email, &self.user_name))
+        } else {
+            let names = unescaped_names(&self.principal_handle, &self.principal_name);
+            (&self.principal_type, &self.principal_id, names)
+        }
+    }
+}
+
+fn unescaped_names(handle: &str, name: &str) -> Names<String> {
+    Names {
+        handle: unescaped(handle).to_owned(),
+        name: unescaped(name).to_owned(),
+    }
 }
 
 fn read_table(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
@@ -157,14 +190,14 @@ fn read_table(path: &Path, snapshot: &mut Snapshot<'_>) -> Result<(), String> {
     {
         return Err("it is neither a c1z, nor jsonl, nor a table of grants".to_owned());
     }
-    for row in table.deserialize() {
-        let row: TableRow = row.map_err(|error: csv::Error| error.to_string())?;
-        let kind = row.resource_type.as_deref().unwrap_or(TEAM);
-        let user = USER;
-        let name = |cell: &str| unescaped(cell).to_owned();
-        snapshot.names(kind, &row.team_id, [name(&row.team_slug), name(&row.team_name)]);
-        snapshot.names(user, &row.user_id, [name(&row.user_name), name(&row.user_email)]);
-        snapshot.grant(&format!("{kind}:{}:{}", row.team_id, row.role), user, &row.user_id);
+    for row in table.deserialize::<TableRow>() {
+        let row = row.map_err(|error| error.to_string())?;
+        let (resource_type, resource, resource_names) = row.resource();
+        let (principal_type, principal, principal_names) = row.principal();
+        let entitlement = format!("{resource_type}:{resource}:{}", row.role);
+        snapshot.grant(&entitlement, principal_type, principal);
+        snapshot.names(resource_type, resource, resource_names);
+        snapshot.names(principal_type, principal, principal_names);
     }
     Ok(())
 }

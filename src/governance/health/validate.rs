@@ -38,7 +38,7 @@ impl Health {
             // A probe that did not renew the evidence will not renew it the next time either.
             if let Some(at) = due.filter(|at| last_due.is_none_or(|before| before < *at)) {
                 if deadline.is_some_and(|deadline| deadline <= at) {
-                    let why = "it failed a moment ago, and may be asked again only after the caller's deadline";
+                    let why = "it failed a moment ago, and may be repeated only after the caller's deadline";
                     return Err(unavailable(&report, why));
                 }
                 sleep_until(at).await;

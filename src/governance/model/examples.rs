@@ -9,6 +9,7 @@ use super::{Level, Membership, ResourceId, ResourceKind, ResourceTypeInfo};
 /// Users that hold levels of [`GROUP`].
 pub(crate) static USER: ResourceTypeInfo = ResourceTypeInfo {
     id: "user",
+    display_name: "User",
     kind: ResourceKind::User,
     levels: &[],
     change: None,
@@ -44,6 +45,16 @@ pub(crate) static OBJECT: ResourceTypeInfo = ResourceTypeInfo {
     principal_kinds: &[ResourceKind::Group, ResourceKind::User],
     principal_rule: "only a `team` or a `user` can maintain a cluster",
     list_name: "clusters",
+    ..GROUP
+};
+
+/// A type beside users and groups. Its levels are held by groups.
+pub(crate) static SUITE: ResourceTypeInfo = ResourceTypeInfo {
+    id: "suite",
+    display_name: "Test suite",
+    description: "A test suite",
+    list_name: "suites",
+    grants_endpoint: "suite teams",
     ..GROUP
 };
 

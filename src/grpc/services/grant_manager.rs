@@ -7,17 +7,14 @@ use prost_types::Any;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
-use crate::governance::GovernanceError;
-use crate::governance::model::{EntitlementId, Principal};
-use crate::governance::provisioning::{MalformedRequest, OperationKind, Outcome, ProvisioningResult, RequestContext};
+use crate::governance::provisioning::{OperationKind, Outcome, ProvisioningResult};
 use crate::grpc::context;
 use crate::proto::c1::connector::v2::{
     GrantAlreadyExists, GrantAlreadyRevoked, GrantManagerServiceGrantRequest, GrantManagerServiceGrantResponse,
     GrantManagerServiceRevokeRequest, GrantManagerServiceRevokeResponse, GrantReplaced,
     grant_manager_service_server::GrantManagerService,
 };
-use crate::wire::request;
-use crate::wire::rows;
+use crate::wire::{change, request, rows};
 
 #[async_trait]
 impl GrantManagerService for Connector {
@@ -31,14 +28,8 @@ impl GrantManagerService for Connector {
             let entitlement = request::entitlement(self.catalog(), request.entitlement.as_ref());
             let of = entitlement.as_ref().ok().copied();
             let principal = request::principal(self.catalog(), of, request.principal.as_ref());
-            let (entitlement, principal) = self
-                .well_formed(OperationKind::Grant, entitlement, principal, &context)
-                .await?;
-            let result = self
-                .governance
-                .provisioning()
-                .grant(entitlement, principal, context)
-                .await?;
+            let provisioning = self.governance.provisioning();
+            let result = change::apply(provisioning, OperationKind::Grant, entitlement, principal, context).await?;
             let name = request
                 .principal
                 .map(|principal| principal.display_name)
@@ -65,46 +56,13 @@ impl GrantManagerService for Connector {
                 .and_then(|it| request::entitlement(self.catalog(), it.entitlement.as_ref()));
             let of = entitlement.as_ref().ok().copied();
             let principal = grant.and_then(|it| request::principal(self.catalog(), of, it.principal.as_ref()));
-            let (entitlement, principal) = self
-                .well_formed(OperationKind::Revoke, entitlement, principal, &context)
-                .await?;
-            let result = self
-                .governance
-                .provisioning()
-                .revoke(entitlement, principal, context)
-                .await?;
+            let provisioning = self.governance.provisioning();
+            let result = change::apply(provisioning, OperationKind::Revoke, entitlement, principal, context).await?;
             Ok(GrantManagerServiceRevokeResponse {
                 annotations: annotations(&result),
             })
         })
         .await
-    }
-}
-
-impl Connector {
-    /// What a change is about. A request that does not say it is refused, and recorded as any other.
-    async fn well_formed(
-        &self,
-        operation: OperationKind,
-        entitlement: Result<EntitlementId, GovernanceError>,
-        principal: Result<Principal, GovernanceError>,
-        context: &RequestContext,
-    ) -> Result<(EntitlementId, Principal), GovernanceError> {
-        let (entitlement, principal, error) = match (entitlement, principal) {
-            (Ok(entitlement), Ok(principal)) => return Ok((entitlement, principal)),
-            (Err(error), principal) => (None, principal.ok(), error),
-            (Ok(entitlement), Err(error)) => (Some(entitlement), None, error),
-        };
-        let malformed = MalformedRequest {
-            operation,
-            entitlement,
-            principal,
-        };
-        Err(self
-            .governance
-            .provisioning()
-            .record_rejected_request(malformed, context.clone(), error)
-            .await)
     }
 }
 

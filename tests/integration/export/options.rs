@@ -82,8 +82,7 @@ async fn targets_alone_are_read_and_belong_to_the_last_full_run() {
     };
     let (counts, file) = sync(&sandbox, &options, &place).await;
     let expected = Counts {
-        users: 1,
-        teams: 1,
+        resources: vec![(&USER, 1), (&TEAM, 1)],
         entitlements: 2,
         grants: 4,
     };
@@ -114,7 +113,7 @@ async fn a_sync_in_one_process_reads_everything_anew_each_time() {
             organization.remove_team(team);
         });
     }
-    assert_eq!(counted[0].teams, counted[1].teams + 1);
+    assert_eq!(counted[0].of_type("team"), counted[1].of_type("team") + 1);
     assert!(counted[0].grants > counted[1].grants);
 }
 

@@ -49,7 +49,7 @@ async fn a_token_without_access_to_its_organization_is_reported_and_the_lists_wa
     );
     for id in ["organization_member_listing", "team_listing"] {
         assert_eq!(report.state(id), Unknown);
-        assert_eq!(report.summary(id), "not asked, because the organization is not found");
+        assert_eq!(report.summary(id), "not checked, because the organization is not found");
         assert_eq!(report.of(id).remedy, report.of("organization_access").remedy);
     }
     let refused = harness.platform().validate().await.unwrap_err();

@@ -172,7 +172,7 @@ async fn a_caller_that_times_out_gets_the_latest_known_report_and_the_probe_cont
     let slow = harness.sandbox.faults().add(held);
     let report = harness.fresh_within(Duration::from_secs(3)).await;
     assert_eq!(report.states(), [Unknown; 6]);
-    assert_eq!(report.summary("authentication"), "being asked, and not answered yet");
+    assert_eq!(report.summary("authentication"), "the check is in progress");
     gate.open();
     let report = harness.fresh().await;
     assert_eq!(report.states(), [Healthy; 6]);

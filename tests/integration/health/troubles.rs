@@ -32,7 +32,7 @@ fn said(kind: &FaultKind, check: &str) -> (ScopeState, &'static str, &'static st
             (401, _) => (Unhealthy, "buildkite rejects the token", "create a new token"),
             (403, "authentication") => (
                 Unhealthy,
-                "buildkite forbids to read the token's own record",
+                "buildkite forbids reading the token's own record",
                 "ip allowlists",
             ),
             (403, _) => (
@@ -48,7 +48,7 @@ fn said(kind: &FaultKind, check: &str) -> (ScopeState, &'static str, &'static st
             (404, _) if lists => (Unhealthy, "buildkite answers 404 for this list", "enable teams"),
             (404, _) => (
                 Unhealthy,
-                "what answers 404 here is not buildkite's api",
+                "the server that answers 404 here is not buildkite's api",
                 "BUILDKITE_REST_URL",
             ),
             (422, _) => (Unhealthy, "buildkite refuses the request with 422", "report it"),
@@ -66,7 +66,7 @@ fn said(kind: &FaultKind, check: &str) -> (ScopeState, &'static str, &'static st
         },
         FaultKind::RateLimited(..) => (
             Unknown,
-            "could not be asked: the rate limit is used up",
+            "could not be checked: the rate limit is used up",
             "wait for its reset",
         ),
         FaultKind::Html200 => (
@@ -81,14 +81,10 @@ fn said(kind: &FaultKind, check: &str) -> (ScopeState, &'static str, &'static st
             "buildkite cannot be reached: the connection broke",
             "firewall and proxy",
         ),
-        FaultKind::WrongShape(_) => (
-            Unhealthy,
-            "an answer came that is not as documented",
-            "BUILDKITE_REST_URL",
-        ),
+        FaultKind::WrongShape(_) => (Unhealthy, "the response is not as documented", "BUILDKITE_REST_URL"),
         FaultKind::Redirect(_) => (
             Unhealthy,
-            "an answer came that is not as documented: a redirect",
+            "the response is not as documented: a redirect",
             "BUILDKITE_REST_URL",
         ),
         other => unreachable!("{other:?}"),
@@ -129,7 +125,7 @@ async fn each_trouble_at_each_probe_has_its_own_sentence_and_remedy(#[case] kind
         if is_rejected && id != "authentication" {
             assert_eq!(
                 (report.state(id), report.summary(id)),
-                (Unknown, "not asked, because the token is rejected")
+                (Unknown, "not checked, because the token is rejected")
             );
         }
         if state == Unknown {
@@ -144,11 +140,11 @@ async fn each_trouble_at_each_probe_has_its_own_sentence_and_remedy(#[case] kind
 }
 
 #[rstest]
-#[case::forbidden(status(403), Healthy, "is not told")]
-#[case::not_found(status(404), Healthy, "is not told")]
-#[case::shape(FaultKind::WrongShape(json!({"id": "0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d"})), Healthy, "is not told")]
-#[case::unavailable(status(503), Unknown, "could not be asked")]
-#[case::hang(FaultKind::Hang, Unknown, "could not be asked")]
+#[case::forbidden(status(403), Healthy, "is not known")]
+#[case::not_found(status(404), Healthy, "is not known")]
+#[case::shape(FaultKind::WrongShape(json!({"id": "0198c3f2-7d5e-4a1b-8c9d-0e1f2a3b4c5d"})), Healthy, "is not known")]
+#[case::unavailable(status(503), Unknown, "could not be read")]
+#[case::hang(FaultKind::Hang, Unknown, "could not be read")]
 #[tokio::test]
 async fn an_unreported_owner_role_is_not_a_fault_and_an_unreadable_owner_is_unknown(
     #[case] kind: FaultKind,

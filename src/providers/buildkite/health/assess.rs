@@ -169,15 +169,13 @@ impl Assessor<'_> {
             return self.result(None::<&Observation<T>>, finding);
         }
         let finding = match seen.map(|seen| &seen.outcome) {
-            None if self.context.probe_in_progress => Finding::new(
-                State::Unknown,
-                "being asked, and not answered yet",
-                "ask again in a moment",
-            ),
+            None if self.context.probe_in_progress => {
+                Finding::new(State::Unknown, "the check is in progress", "try again in a moment")
+            }
             None => Finding::new(
                 State::Unknown,
-                "not asked yet",
-                "ask with `fresh`, or wait for the next check",
+                "not checked yet",
+                "request it with `fresh`, or wait for the next check",
             ),
             Some(Ok(value)) => works(value),
             Some(Err(error)) => findings::finding_for_error(self.check, error, self.evidence, self.context),
@@ -192,7 +190,7 @@ impl Assessor<'_> {
         }
         let unknown = |because: &str, cause: Check| {
             let remedy = findings::remedy_for(cause, self.evidence, self.context);
-            Finding::new(State::Unknown, format!("not asked, because {because}"), remedy)
+            Finding::new(State::Unknown, format!("not checked, because {because}"), remedy)
         };
         if self.evidence.rejected.is_some() {
             return Some(unknown("the token is rejected", Check::Authentication));
@@ -215,10 +213,7 @@ impl Assessor<'_> {
             // The lists are requested all the same.
             ApiErrorKind::Forbidden => None,
             ApiErrorKind::NotFound => Some(unknown("the organization is not found", Check::OrganizationAccess)),
-            _ => Some(unknown(
-                "the organization could not be asked",
-                Check::OrganizationAccess,
-            )),
+            _ => Some(unknown("the organization could not be read", Check::OrganizationAccess)),
         }
     }
 

@@ -130,6 +130,12 @@ pub fn catalog(coverage: &Coverage) -> Catalog {
     Catalog::new(offered(coverage).map(|offer| offer.info).collect())
 }
 
+/// Every resource type that can be covered. Whether one is included is decided later, by the settings.
+#[must_use]
+pub fn full_catalog() -> Catalog {
+    Catalog::new(OFFERS.into_iter().map(|offer| offer.info).collect())
+}
+
 /// The type whose list the endpoint returns.
 pub(super) fn listed_by(endpoint: Endpoint) -> &'static ResourceTypeInfo {
     match endpoint {

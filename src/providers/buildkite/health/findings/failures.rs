@@ -22,7 +22,7 @@ pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evide
         ApiErrorKind::NotFound => match check {
             Check::OrganizationAccess => unhealthy(unreachable(evidence, context), remedy::organization()),
             Check::Authentication | Check::UserIdentity => unhealthy(
-                "what answers 404 here is not buildkite's api".to_owned(),
+                "the server that answers 404 here is not buildkite's api".to_owned(),
                 remedy::api_base(),
             ),
             Check::Scope(scope, _) => unhealthy(
@@ -37,12 +37,11 @@ pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evide
         ApiErrorKind::Rejected(status) => {
             unhealthy(format!("buildkite refuses the request with {status}"), remedy::report())
         }
-        ApiErrorKind::Unexpected(what) => unhealthy(
-            format!("an answer came that is not as documented: {what}"),
-            remedy::api_base(),
-        ),
+        ApiErrorKind::Unexpected(what) => {
+            unhealthy(format!("the response is not as documented: {what}"), remedy::api_base())
+        }
         ApiErrorKind::RateLimited(_) => unknown(
-            "could not be asked: the rate limit is used up".to_owned(),
+            "could not be checked: the rate limit is used up".to_owned(),
             remedy::rate_limit(),
         ),
         ApiErrorKind::DeadlineExceeded | ApiErrorKind::Abandoned => {
@@ -74,7 +73,7 @@ fn forbidden(check: Check, error: &ApiError, evidence: &Evidence, context: &Cont
     let message = message.unwrap_or_default();
     match (check.scope(), evidence.token()) {
         (None, _) => unhealthy(
-            format!("buildkite forbids to read the token's own record{message}"),
+            format!("buildkite forbids reading the token's own record{message}"),
             remedy::forbidden(),
         ),
         (Some(scope), Some(token)) if token.lacks(scope) => unhealthy(

@@ -19,12 +19,12 @@ pub(crate) fn management(token: &AccessToken, evidence: &Evidence, context: &Con
     match evidence.owner_role() {
         Some(OwnerRole::Member) => Finding::new(
             State::Degraded,
-            "the token's owner is no organization admin: only teams they maintain can be changed",
+            "the token's owner is not an organization admin: only teams they maintain can be changed",
             remedy::admin_owner(),
         ),
         Some(OwnerRole::Admin) => Finding::healthy("team members can be changed"),
         Some(OwnerRole::Unknown) | None => {
-            Finding::healthy("the token may change team members (the owner's organization role is not told)")
+            Finding::healthy("the token may change team members (the owner's organization role is not known)")
         }
     }
 }
@@ -85,12 +85,12 @@ fn protected_names(names: &ProtectedNames) -> Option<Finding> {
         ProtectedNames::Unread => (
             State::Unknown,
             "what --protect-team and --protect-user lead to is not looked up yet".to_owned(),
-            "ask again in a moment; in a large organization it takes a few minutes".to_owned(),
+            "try again in a moment; in a large organization it takes a few minutes".to_owned(),
         ),
         ProtectedNames::Unreadable(error) => (
             State::Unknown,
             format!("what --protect-team and --protect-user lead to could not be looked up ({error})"),
-            "ask again in a moment".to_owned(),
+            "try again in a moment".to_owned(),
         ),
         ProtectedNames::Unknown(name) => (
             State::Unhealthy,

@@ -14,25 +14,25 @@ pub(crate) fn visibility(evidence: &Evidence, context: &Context<'_>) -> Finding 
         (Some(OwnerRole::Member), PartialVisibility::Refuse) => {
             Finding::new(
                 State::Unhealthy,
-                "the token's owner is no organization admin and is not shown secret teams, so team listings are refused",
+                "the token's owner is not an organization admin and is not shown secret teams, so team listings are refused",
                 remedy::admin_owner_or_partial_view(),
             )
             .with_error(partial_visibility_error(evidence))
         }
         (Some(OwnerRole::Member), PartialVisibility::Allow) => Finding::new(
             State::Degraded,
-            "teams can be listed, without the secret ones: the token's owner is no organization admin",
+            "teams can be listed, without the secret ones: the token's owner is not an organization admin",
             remedy::admin_owner(),
         ),
         (Some(OwnerRole::Admin), _) => Finding::healthy("teams can be listed, all of them"),
         (Some(OwnerRole::Unknown) | None, _) => match evidence.owner_role_error() {
             Some(error) => Finding::new(
                 State::Unknown,
-                "teams can be listed, but whether all of them are shown is not known: the owner's role could not be asked",
-                "ask again in a moment",
+                "teams can be listed, but whether all of them are shown is not known: the owner's role could not be read",
+                "try again in a moment",
             )
             .with_error(from_api(error.clone(), Subject::Other, None)),
-            None => Finding::healthy("teams can be listed (the owner's organization role is not told, and is treated as admin)"),
+            None => Finding::healthy("teams can be listed (the owner's organization role is not known, and is treated as admin)"),
         },
     }
 }

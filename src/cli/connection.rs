@@ -1,0 +1,114 @@
+//! The connection of a command to Buildkite, or to an embedded sandbox.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::CommandError;
+use super::settings::{ConnectionArgs, Settings};
+use crate::governance::Governance;
+use crate::providers::buildkite::{ApiToken, Client, Coverage, Credential, govern};
+use crate::sandbox::{Options, Sandbox};
+
+/// The arguments of a command that reaches Buildkite, or an embedded sandbox in its place.
+#[derive(Debug, clap::Args)]
+pub(super) struct ConnectionOrSandboxArgs {
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+    /// Use an embedded Buildkite with an example organization; needs no account
+    #[arg(long)]
+    pub(super) sandbox: bool,
+}
+
+/// An organization's governance, with the credential that it uses.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// The organization's governance.
+    pub(super) governance: Arc<Governance>,
+    /// The included types and the allowed changes, and what follows from them.
+    pub(super) coverage: Coverage,
+    /// The credential of all requests.
+    pub(super) credential: Arc<Credential>,
+    /// The sandbox that replaces Buildkite; it ends with the connection.
+    sandbox: Option<Sandbox>,
+    /// Reloads the token file when it changes.
+    _rotation: AbortOnDropHandle<()>,
+}
+
+impl Connection {
+    /// Opens the connection that the settings describe, or one to a new sandbox. Sends no request to Buildkite. `variable` reads the
+    /// environment; `adjust` changes the settings before they are used.
+    ///
+    /// # Errors
+    /// When a setting is wrong or missing, or the sandbox or the client cannot be created.
+    pub(super) async fn open(
+        args: &ConnectionArgs,
+        sandbox: bool,
+        variable: impl Fn(&str) -> Option<String>,
+        adjust: impl FnOnce(Settings) -> Settings,
+    ) -> Result<Self, CommandError> {
+        let sandbox = if sandbox { Some(start_sandbox().await?) } else { None };
+        let settings = match &sandbox {
+            Some(sandbox) => sandbox_settings(sandbox, args)?,
+            None => Settings::read(args, variable)?,
+        };
+        let Settings {
+            origin,
+            organization,
+            credential,
+            client,
+            coverage,
+            governance,
+        } = adjust(settings);
+        let client = Client::with_credential(origin, organization, credential, client)
+            .map_err(|error| CommandError::Failed(error.to_string()))?;
+        let credential = client.credential();
+        let watched = Arc::clone(&credential);
+        Ok(Self {
+            governance: Arc::new(govern(Arc::new(client), coverage.clone(), governance)),
+            coverage,
+            credential,
+            sandbox,
+            _rotation: AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await })),
+        })
+    }
+
+    /// Stops the sandbox, if there is one, after its requests in progress.
+    pub(super) async fn close(self) {
+        if let Some(sandbox) = self.sandbox {
+            sandbox.stop().await;
+        }
+    }
+}
+
+/// Reads a variable of the environment.
+pub(super) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+async fn start_sandbox() -> Result<Sandbox, CommandError> {
+    let sandbox = Sandbox::start(Options::default())
+        .await
+        .map_err(|error| CommandError::Failed(format!("the sandbox could not start: {error}")))?;
+    tracing::info!(url = sandbox.url(), organization = sandbox.slug(), "sandbox");
+    Ok(sandbox)
+}
+
+/// The settings with the sandbox's origin, organization and token in place of the configured ones.
+fn sandbox_settings(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
+    let failed = |error: &dyn std::error::Error| CommandError::Failed(format!("the sandbox cannot be used: {error}"));
+    let token: ApiToken = sandbox
+        .token()
+        .expose_secret()
+        .parse()
+        .map_err(|error| failed(&error))?;
+    Ok(Settings {
+        origin: sandbox.url().parse().map_err(|error| failed(&error))?,
+        organization: sandbox.slug().parse().map_err(|error| failed(&error))?,
+        credential: token.into(),
+        client: args.client(),
+        coverage: args.coverage()?,
+        governance: args.governance(),
+    })
+}
