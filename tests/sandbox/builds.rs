@@ -53,8 +53,8 @@ async fn builds_are_listed_newest_first_and_parts_can_be_left_out() {
 #[case("state[]=failed", &[])]
 #[case("branch=main&commit=4d6f2a9", &[2, 1])]
 #[case("branch=other", &[])]
-#[case("created_from=2023-04-11T00:00:00Z", &[2])]
-#[case("created_to=2023-04-11T00:00:00Z", &[1])]
+#[case("created_from=2023-04-12T00:00:00Z", &[2])]
+#[case("created_to=2023-04-12T00:00:00Z", &[1])]
 #[case("meta_data[key]=value", &[])]
 #[tokio::test]
 async fn builds_are_filtered(#[case] query: &str, #[case] expected: &[u64]) {

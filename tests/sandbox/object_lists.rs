@@ -59,7 +59,7 @@ fn lists(probe: &Probe) -> [List; 7] {
         }),
         (
             Endpoint::ClusterMaintainers,
-            format!("{}/maintainers", probe.cluster("Cluster 0")),
+            format!("{}/maintainers", probe.cluster("Cluster 20")),
             |behaviors| &mut behaviors.cluster_maintainer_paging,
         ),
     ]
@@ -77,7 +77,7 @@ fn length(reply: &Reply) -> usize {
 #[tokio::test]
 async fn each_list_pages_by_its_own_behavior(#[case] paging: Paging, #[case] expected: [usize; 3]) {
     let probe = generated().await;
-    let cluster = probe.sandbox.organization().cluster_by_name("Cluster 0").unwrap().id;
+    let cluster = probe.sandbox.organization().cluster_by_name("Cluster 20").unwrap().id;
     probe.sandbox.edit(|organization| {
         let people: Vec<_> = organization.people().iter().map(|person| person.id).collect();
         let cluster = organization.cluster_mut(cluster).unwrap();
