@@ -119,10 +119,11 @@ impl Listing<'_> {
         let mut names_by_id = ResourceNames::default();
         let mut granting = Vec::new();
         for listed in self.catalog.types() {
-            let is_read = match listed.has_grants() {
-                true => only.is_none(),
-                // Users hold grants; resources of the other types neither hold nor offer any.
-                false => listed.kind == ResourceKind::User,
+            // Users hold grants. Resources of the other types that have no grants do not hold any.
+            let is_read = if listed.has_grants() {
+                only.is_none()
+            } else {
+                listed.kind == ResourceKind::User
             };
             if !is_read {
                 continue;

@@ -11,6 +11,7 @@ use super::*;
 use crate::governance::model::examples::{GROUP, MEMBER, SUITE, USER, group, user};
 use crate::governance::model::{Holding, ProfileValue, Resource, ResourceId, ResourceTypeInfo};
 use crate::governance::provider::{HealthSource, MockHealthSource, MockProvider, MockResourceType, ResourceType, Rows};
+use crate::governance::sync::ListHistory;
 use crate::governance::{Governance, GovernanceSettings};
 
 const SUITE_ID: Uuid = Uuid::from_u128(3);
@@ -64,7 +65,7 @@ fn organization(holds: bool) -> Governance {
     provider.expect_organization().return_const("acme".to_owned());
     provider.expect_resource_types().return_const(types);
     provider.expect_health().return_const(health);
-    provider.expect_list_history().return_const(Default::default());
+    provider.expect_list_history().return_const(ListHistory::default());
     provider.expect_forecast().returning(|_, _| None);
     provider.expect_confirm_access().returning(|_, _| Ok(()));
     Governance::new(Arc::new(provider), GovernanceSettings::default())
