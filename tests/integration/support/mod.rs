@@ -50,5 +50,6 @@ pub fn sized(teams: usize, members_per_team: usize, people: usize) -> Seed {
         members_per_team,
         people,
         seed: 7,
+        ..Size::default()
     })
 }
