@@ -7,7 +7,7 @@ use super::pages::organization_page;
 use crate::governance::model::{Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::{CallContext, Change};
 use crate::providers::buildkite::pagination;
-use crate::providers::buildkite::{ApiError, Client, Endpoint, Suite, timestamp};
+use crate::providers::buildkite::{ApiError, Client, Endpoint, ObjectSlug, Suite, timestamp};
 
 /// Suites, with the levels `read` and `edit`.
 pub static SUITE: ResourceTypeInfo = ResourceTypeInfo {
@@ -60,6 +60,14 @@ impl ObjectRow for Suite {
         call: &CallContext,
     ) -> Result<pagination::Batch<Self>, ApiError> {
         client.suites(from, min_rows, call).await
+    }
+
+    async fn read_one(client: &Client, slug: ObjectSlug, call: &CallContext) -> Result<Self, ApiError> {
+        client.suite(slug, call).await
+    }
+
+    fn slug(&self) -> Option<&str> {
+        self.slug.as_deref()
     }
 
     fn resource(self, organization: &str) -> Resource {
