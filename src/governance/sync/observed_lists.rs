@@ -112,7 +112,9 @@ impl ObservedLists {
     /// The resources that the list of the type showed.
     pub(super) fn resources(&self, resource_type: &ResourceTypeInfo) -> impl Iterator<Item = Uuid> {
         let observed = self.types.get(resource_type);
-        observed.into_iter().flat_map(|observed| observed.resources.iter().copied())
+        observed
+            .into_iter()
+            .flat_map(|observed| observed.resources.iter().copied())
     }
 
     /// Whether the list of its type showed the resource.

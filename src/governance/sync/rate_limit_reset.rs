@@ -22,10 +22,7 @@ pub(super) async fn wait_for_reset(limit: &LimitExceeded, call: &CallContext) {
 ///
 /// # Errors
 /// Any other error of `attempt`.
-pub(super) async fn retry_after_resets<T, F>(
-    call: &CallContext,
-    attempt: impl Fn() -> F,
-) -> Result<T, GovernanceError>
+pub(super) async fn retry_after_resets<T, F>(call: &CallContext, attempt: impl Fn() -> F) -> Result<T, GovernanceError>
 where
     F: Future<Output = Result<T, GovernanceError>>,
 {

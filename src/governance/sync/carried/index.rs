@@ -181,7 +181,9 @@ impl CarriedIndex {
     fn level_index(&self, level: Option<&'static Level>) -> u8 {
         let levels = self.resource_type.levels;
         let index = level.and_then(|level| levels.iter().position(|known| known == level));
-        index.and_then(|index| u8::try_from(index).ok()).unwrap_or(UNKNOWN_LEVEL)
+        index
+            .and_then(|index| u8::try_from(index).ok())
+            .unwrap_or(UNKNOWN_LEVEL)
     }
 }
 

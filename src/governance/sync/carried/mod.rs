@@ -28,7 +28,7 @@ use crate::governance::model::{Holding, Membership, ResourceId, ResourceTypeInfo
 use crate::governance::provider::{CarriedGrants, Cursor, Provider, ResourceType, Rows};
 use crate::governance::{CallContext, GovernanceError};
 use carriers::CarrierList;
-use reading::{Reading, Readers};
+use reading::{Readers, Reading};
 
 /// The rows of a page whose size the client leaves to the connector.
 const PAGE_ROWS: usize = 500;
@@ -73,7 +73,10 @@ impl SessionReadings {
     pub(crate) fn free_idle(&mut self, last_used: Instant, timeout: Duration) {
         self.readings.retain(|_, held| {
             let repeat_at = held.reading.repeat_at();
-            repeat_at.map_or(last_used, |repeat_at| repeat_at.max(last_used)).elapsed() < timeout
+            repeat_at
+                .map_or(last_used, |repeat_at| repeat_at.max(last_used))
+                .elapsed()
+                < timeout
         });
         if self.readings.is_empty() {
             self.carrier_lists.clear();
@@ -115,7 +118,8 @@ impl CarriedAccess {
         let is_carried = types
             .iter()
             .any(|known| known.info() == resource_type && known.carried().is_some());
-        let carries = |known: &&Arc<dyn ResourceType>| carriers_of(known.as_ref()).is_some_and(|of| of == resource_type);
+        let carries =
+            |known: &&Arc<dyn ResourceType>| carriers_of(known.as_ref()).is_some_and(|of| of == resource_type);
         usize::from(!is_carried) + types.iter().filter(carries).count()
     }
 
@@ -267,7 +271,9 @@ impl CarriedAccess {
     /// Whether a sync that did not begin the reading may use it. A reading that goes on is joined; the age counts from its end, so that
     /// one that takes longer than the maximum age is of use.
     fn is_usable(&self, reading: &Reading) -> bool {
-        reading.completed_at().is_none_or(|completed_at| completed_at.elapsed() < self.max_age)
+        reading
+            .completed_at()
+            .is_none_or(|completed_at| completed_at.elapsed() < self.max_age)
     }
 
     /// Keeps a complete reading until its maximum age, in place of an earlier one. Must be called within a runtime.

@@ -312,7 +312,8 @@ impl Source {
         let (carriers, pending) = (state.index.carrier_count(), state.index.pending_count());
         drop(state);
         let (provider, resource_type) = (&*self.readers.provider, self.resources.info().id);
-        self.progress.log_carried(provider, resource_type, carriers - pending, carriers);
+        self.progress
+            .log_carried(provider, resource_type, carriers - pending, carriers);
     }
 
     /// The principals that hold a level of the resource; `None` while a list is missing.

@@ -33,7 +33,10 @@ impl Listings {
         let resources = self.resource_type(resource.resource_type)?;
         let read = |from| async move {
             if resources.carried().is_some() {
-                return self.carried.grants(session, resources, resource.id, from, limit, call).await;
+                return self
+                    .carried
+                    .grants(session, resources, resource.id, from, limit, call)
+                    .await;
             }
             let page = self.prefetch.grants(session, resources, resource.id, from, limit, call);
             match page.await {
