@@ -56,12 +56,12 @@ fn code(error: &GovernanceError) -> Code {
         E::MissingScope { .. } | E::Forbidden { .. } => Code::PermissionDenied,
         E::ResourceNotFound { .. } => Code::NotFound,
         E::OrganizationUnreachable { .. }
-        | E::TeamsUnavailable { .. }
+        | E::ListUnavailable { .. }
         | E::PartialVisibility { .. }
         | E::ResourceUnreachable { .. }
         | E::UserNotInOrganization { .. }
         | E::AmbiguousPrincipal { .. }
-        | E::ProvisioningDisabled
+        | E::ProvisioningDisabled { .. }
         | E::Protected { .. }
         | E::AuditUnavailable { .. }
         | E::Rejected { .. }

@@ -43,6 +43,7 @@ struct Session {
     /// `None` before the first prefetch, and after an idle time.
     prefetched: Option<PrefetchedLists>,
     carried: SessionReadings,
+    began: Instant,
     last_used: Instant,
 }
 
@@ -89,6 +90,12 @@ impl SessionHandle<'_> {
     /// Whether the client sent an id. Without one, requests of several syncs share the session.
     pub(super) fn has_id(self) -> bool {
         !self.id.is_empty()
+    }
+
+    /// When the sync sent its first request to this process; `None` for requests without an id, which belong to several syncs.
+    pub(super) fn began(self) -> Option<Instant> {
+        self.has_id()
+            .then(|| self.sessions.update(self.id, |session| session.began))
     }
 
     /// Runs `update` on the record of what the sync read.
@@ -154,6 +161,7 @@ impl State {
                 observed: ObservedLists::default(),
                 prefetched: None,
                 carried: SessionReadings::default(),
+                began: now,
                 last_used: now,
             })
         };
