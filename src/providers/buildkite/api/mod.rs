@@ -10,5 +10,6 @@ pub mod objects;
 pub mod origin;
 pub mod repository;
 pub mod server_cursor;
+pub mod team_access;
 pub mod time;
 pub mod types;

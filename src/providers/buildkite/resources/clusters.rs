@@ -42,7 +42,9 @@ static LEVELS: [Level; 1] = [Level {
     display_name: "Maintainer",
     order: 1,
     describe: |cluster| {
-        format!("Manages the queues, the agent tokens, the pipelines and the maintainers of the Buildkite cluster {cluster}")
+        format!(
+            "Manages the queues, the agent tokens, the pipelines and the maintainers of the Buildkite cluster {cluster}"
+        )
     },
 }];
 
@@ -164,7 +166,10 @@ fn holding(maintainer: ClusterMaintainer) -> Holding {
 
 fn resource(cluster: Cluster) -> Resource {
     let id = cluster_id(cluster.id.uuid());
-    let texts = [("name", cluster.name.clone()), ("description", cluster.description.clone())];
+    let texts = [
+        ("name", cluster.name.clone()),
+        ("description", cluster.description.clone()),
+    ];
     let profile = texts
         .into_iter()
         .filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))));

@@ -12,7 +12,8 @@ use super::latest_list::{LatestList, Reading};
 use super::rows::{converted, min_rows, position};
 use crate::governance::model::{Holding, Resource, ResourceId, ResourceTypeInfo};
 use crate::governance::provider::{
-    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, OwnerRole, ResourceType,
+    Amount, Assignable, Batch, CarriedGrants, Cursor, EmptyReading, Failure, FailureClass, ListStage, OwnerRole,
+    ResourceType,
 };
 use crate::governance::{CallContext, GovernanceError, sync};
 use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
@@ -21,7 +22,9 @@ use crate::providers::buildkite::{ApiError, Buildkite, Client, Endpoint};
 
 /// A row of the list of such a type, and what the type does with it.
 #[async_trait]
-pub(in crate::providers::buildkite) trait ObjectRow: Row + Clone + Debug + Sync + Sized + 'static {
+pub(in crate::providers::buildkite) trait ObjectRow:
+    Row + Clone + Debug + Sync + Sized + 'static
+{
     /// The type.
     const INFO: &'static ResourceTypeInfo;
     /// The request for its list.
@@ -51,6 +54,11 @@ pub(in crate::providers::buildkite) trait ObjectRow: Row + Clone + Debug + Sync 
         }))
     }
 
+    /// Reads what teams carry of the type; `None` if they carry nothing of it.
+    fn carried(_: &Objects<Self>) -> Option<&dyn CarriedGrants> {
+        None
+    }
+
     /// Reads and writes the type's levels; `None` if they cannot be changed.
     fn assignable(_: &Objects<Self>) -> Option<&dyn Assignable> {
         None
@@ -73,13 +81,21 @@ impl<R: ObjectRow> Objects<R> {
         }
     }
 
+    /// The API of the organization.
+    pub(super) fn client(&self) -> &Client {
+        &self.buildkite.client
+    }
+
     /// The row of an object, from a list that is recent enough, else from a new one.
     ///
     /// # Errors
     /// `ResourceNotFound` if the object is proven absent, `ResourceUnreachable` if it is not listed and not proven absent, or the
     /// failure to read the list.
     pub(super) async fn row(&self, id: Uuid, call: &CallContext) -> Result<R, GovernanceError> {
-        let recent = self.latest.recent(R::LIST.name(), call, || self.read_list(call)).await?;
+        let recent = self
+            .latest
+            .recent(R::LIST.name(), call, || self.read_list(call))
+            .await?;
         if let Some(row) = recent.find(id) {
             return Ok(row.clone());
         }
@@ -131,7 +147,9 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
         let rows = batch.rows.iter().cloned();
         self.latest.record(&from, begun, rows, batch.next.as_ref());
         let buildkite = Arc::clone(&self.buildkite);
-        Ok(converted(batch, move |row: R| row.resource(buildkite.organization_slug())))
+        Ok(converted(batch, move |row: R| {
+            row.resource(buildkite.organization_slug())
+        }))
     }
 
     async fn get(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure> {
@@ -175,6 +193,10 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
             EmptyReading::First => self.buildkite.confirm_works(EVIDENCE_MAX_AGE, call).await,
             EmptyReading::Second => Ok(()),
         }
+    }
+
+    fn carried(&self) -> Option<&dyn CarriedGrants> {
+        R::carried(self)
     }
 
     fn assignable(&self) -> Option<&dyn Assignable> {

@@ -8,9 +8,7 @@ use uuid::Uuid;
 use super::people::{People, Person};
 use super::rows::complete;
 use super::users::user_id;
-use crate::governance::model::{
-    Holding, Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
-};
+use crate::governance::model::{Holding, Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::provider::{
     Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, ResourceType, Rows,
 };

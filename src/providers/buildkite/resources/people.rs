@@ -53,7 +53,8 @@ impl People {
 
     /// Records people that were listed from `from` on by a request that began at `begun`.
     pub(super) fn record(&self, from: &Cursor, begun: Instant, batch: &Batch<OrganizationMember>) {
-        self.0.record(from, begun, batch.rows.iter().map(Person::from), batch.next.as_ref());
+        self.0
+            .record(from, begun, batch.rows.iter().map(Person::from), batch.next.as_ref());
     }
 
     /// The people of a complete list that is recent enough for the call, else of a new one.

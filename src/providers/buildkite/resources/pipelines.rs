@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::objects::{ObjectRow, Objects};
 use super::pages::page;
 use crate::governance::model::{Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
+use crate::governance::provider::CarriedGrants;
 use crate::governance::{CallContext, Change};
 use crate::providers::buildkite::pagination;
 use crate::providers::buildkite::{ApiError, Client, Endpoint, Pipeline, timestamp};
@@ -68,6 +69,10 @@ impl ObjectRow for Pipeline {
         call: &CallContext,
     ) -> Result<pagination::Batch<Self>, ApiError> {
         client.pipelines(from, min_rows, call).await
+    }
+
+    fn carried(pipelines: &Pipelines) -> Option<&dyn CarriedGrants> {
+        Some(pipelines)
     }
 
     fn resource(self, organization: &str) -> Resource {

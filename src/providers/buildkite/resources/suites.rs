@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::objects::{ObjectRow, Objects};
 use super::pages::organization_page;
 use crate::governance::model::{Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
+use crate::governance::provider::CarriedGrants;
 use crate::governance::{CallContext, Change};
 use crate::providers::buildkite::pagination;
 use crate::providers::buildkite::{ApiError, Client, Endpoint, Suite, timestamp};
@@ -60,6 +61,10 @@ impl ObjectRow for Suite {
         call: &CallContext,
     ) -> Result<pagination::Batch<Self>, ApiError> {
         client.suites(from, min_rows, call).await
+    }
+
+    fn carried(suites: &Suites) -> Option<&dyn CarriedGrants> {
+        Some(suites)
     }
 
     fn resource(self, organization: &str) -> Resource {

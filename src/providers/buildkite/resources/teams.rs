@@ -315,7 +315,9 @@ fn resource(team: Team, organization: &str) -> Resource {
         .filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))));
     let is_default = is_default.map(|is_default| ("default", ProfileValue::Bool(is_default)));
     Resource {
-        page: slug.as_deref().and_then(|slug| organization_page(organization, &["teams", slug])),
+        page: slug
+            .as_deref()
+            .and_then(|slug| organization_page(organization, &["teams", slug])),
         profile: texts.chain(is_default).collect(),
         handle: slug,
         description,
