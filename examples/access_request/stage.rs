@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use buildkite_connector::governance::GovernanceSettings;
+use buildkite_connector::governance::{AllowedChanges, Change, GovernanceSettings};
 use buildkite_connector::grpc::server::{Listener, Server, ServerOptions};
 use buildkite_connector::proto::c1::connector::v2::{Entitlement, Resource};
 use buildkite_connector::providers::buildkite::{Client, ClientOptions, govern};
@@ -35,7 +35,7 @@ impl Stage {
             ClientOptions::default(),
         )?;
         let settings = GovernanceSettings {
-            provisioning: true,
+            allowed: AllowedChanges::from_iter([Change::Membership]),
             ..GovernanceSettings::default()
         };
         let server = Server::new(Arc::new(govern(Arc::new(client), settings)), ServerOptions::default()).await?;

@@ -11,7 +11,7 @@ use super::{CommandError, user};
 use crate::export::{Progress, Stage};
 use crate::governance::model::{EntitlementId, Level, Principal, Resource, ResourceId};
 use crate::governance::provisioning::{MalformedRequest, OperationKind, Outcome, Preview, Request};
-use crate::governance::{Governance, GovernanceError};
+use crate::governance::{Change, Governance, GovernanceError};
 use crate::providers::buildkite::resources::{self, TEAM};
 
 /// The arguments of `grant` and `revoke`.
@@ -79,10 +79,12 @@ impl ChangeArgs {
     async fn change(&self, operation: OperationKind, governance: &Arc<Governance>) -> Result<Report, GovernanceError> {
         let request_id = Uuid::now_v7().to_string();
         let context = user::request(&request_id);
-        let found = if governance.settings().provisioning {
+        let found = if governance.settings().allowed.allows(Change::Membership) {
             governance.provisioning().find_resource(&TEAM, &self.team).await
         } else {
-            Err(GovernanceError::ProvisioningDisabled)
+            Err(GovernanceError::ProvisioningDisabled {
+                change: Change::Membership,
+            })
         };
         let team = match found {
             Ok(team) => team,

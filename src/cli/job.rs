@@ -190,7 +190,7 @@ impl From<GovernanceError> for CommandError {
         let message = error.to_string();
         match error {
             GovernanceError::RateLimited(_) => Self::RateLimited(message),
-            GovernanceError::ProvisioningDisabled => Self::Refused(message),
+            GovernanceError::ProvisioningDisabled { .. } => Self::Refused(message),
             _ => Self::Failed(message),
         }
     }

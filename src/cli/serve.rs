@@ -57,7 +57,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         Some(sandbox) => sandbox_settings(sandbox, &args.connection)?,
         None => Settings::read(&args.connection, |name| std::env::var(name).ok())?,
     };
-    let address = args.listener.address(settings.governance.provisioning)?;
+    let address = args.listener.address(!settings.governance.allowed.is_empty())?;
     let options = args.listener.options()?;
     let files = [
         options.tls.as_ref().map(Reloadable::trigger),

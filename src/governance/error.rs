@@ -3,6 +3,7 @@
 //! `wire::status` turns each into a gRPC status, in one place. A message is one sentence with the cause and the remedy, and it
 //! never contains a token.
 
+use crate::governance::Change;
 use crate::governance::model::ResourceId;
 use crate::governance::rate_limit::LimitExceeded;
 use crate::governance::sync::page_token::PageTokenError;
@@ -79,9 +80,12 @@ pub enum GovernanceError {
         /// The number of users that have it.
         users: usize,
     },
-    /// Writes are off.
-    #[error("provisioning is off: start the connector with --provisioning or BUILDKITE_CONNECTOR_PROVISIONING=true")]
-    ProvisioningDisabled,
+    /// The operator did not allow changes of this kind.
+    #[error("{}", not_allowed(*.change))]
+    ProvisioningDisabled {
+        /// The kind of change.
+        change: Change,
+    },
     /// A protection forbids the change: the operator's, or the one against locking the connector out.
     #[error("{guard}")]
     Protected {
@@ -157,7 +161,7 @@ impl GovernanceError {
             Self::ResourceNotFound { resource } => resource.resource_type.not_found_reason,
             Self::UserNotInOrganization { .. } => "USER_NOT_IN_ORGANIZATION",
             Self::AmbiguousPrincipal { .. } => "AMBIGUOUS_PRINCIPAL",
-            Self::ProvisioningDisabled => "PROVISIONING_DISABLED",
+            Self::ProvisioningDisabled { .. } => "PROVISIONING_DISABLED",
             Self::Protected { .. } => "PROTECTED",
             Self::AuditUnavailable { .. } => "AUDIT_UNAVAILABLE",
             Self::Rejected { .. } => "REJECTED_BY_BUILDKITE",
@@ -183,4 +187,14 @@ impl From<PageTokenError> for GovernanceError {
 
 fn quoted(message: Option<&String>) -> String {
     message.map(|message| format!(" (\"{message}\")")).unwrap_or_default()
+}
+
+/// Names the setting that allows the change.
+fn not_allowed(change: Change) -> String {
+    match change {
+        Change::Membership => "provisioning is off: start the connector with --provisioning or \
+                               BUILDKITE_CONNECTOR_PROVISIONING=true (--allow membership means the same)"
+            .to_owned(),
+        other => format!("{other} is not allowed: add it to --allow or BUILDKITE_CONNECTOR_ALLOW"),
+    }
 }

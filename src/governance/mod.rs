@@ -5,6 +5,7 @@
 //! is complete or an error, an empty list is confirmed, and "not found" is reported only for a resource that is proven absent.
 
 pub mod call_context;
+mod changes;
 mod directory;
 mod error;
 pub mod health;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use call_context::{CallContext, Lane};
+pub use changes::{AllowedChanges, Change, UnknownChange};
 pub use error::GovernanceError;
 pub use sync::{Listings, Page, PageTokenError};
 
@@ -43,8 +45,8 @@ pub enum PartialVisibility {
 /// The operator's settings for governance.
 #[derive(Debug, Clone)]
 pub struct GovernanceSettings {
-    /// Whether grants and revokes are carried out.
-    pub provisioning: bool,
+    /// The kinds of changes that are carried out.
+    pub allowed: AllowedChanges,
     /// What happens to a maintainer whose level is revoked.
     pub maintainer_revoke: MaintainerRevoke,
     /// Users and teams that no grant or revoke changes.
@@ -66,7 +68,7 @@ pub struct GovernanceSettings {
 impl Default for GovernanceSettings {
     fn default() -> Self {
         Self {
-            provisioning: false,
+            allowed: AllowedChanges::none(),
             maintainer_revoke: MaintainerRevoke::default(),
             protected: Protected::default(),
             audit_file: None,
@@ -105,7 +107,7 @@ impl Governance {
         sink: Option<Arc<dyn AuditSink>>,
     ) -> Self {
         let source = provider.health();
-        let directory = Arc::new(Directory::new(settings.provisioning));
+        let directory = Arc::new(Directory::new(!settings.allowed.is_empty()));
         let listings = Listings::new(Arc::clone(&provider), settings.read_ahead, Arc::clone(&directory));
         let listings = Arc::new(listings);
         let provisioning = Provisioning::new(
@@ -173,7 +175,7 @@ impl Governance {
 impl From<&GovernanceSettings> for ProvisioningSettings {
     fn from(settings: &GovernanceSettings) -> Self {
         Self {
-            enabled: settings.provisioning,
+            allowed: settings.allowed.clone(),
             maintainer_revoke: settings.maintainer_revoke,
             protected: settings.protected.clone(),
             write_timeouts: settings.write_timeouts.clone(),

@@ -61,7 +61,7 @@ fn code(error: &GovernanceError) -> Code {
         | E::ResourceUnreachable { .. }
         | E::UserNotInOrganization { .. }
         | E::AmbiguousPrincipal { .. }
-        | E::ProvisioningDisabled
+        | E::ProvisioningDisabled { .. }
         | E::Protected { .. }
         | E::AuditUnavailable { .. }
         | E::Rejected { .. }

@@ -11,9 +11,9 @@ use super::task::GrantRequest;
 use crate::cli::job::Job;
 use crate::cli::settings::Settings;
 use crate::export::{Progress, SyncedRows};
-use crate::governance::GovernanceError;
 use crate::governance::model::{EntitlementId, Principal};
 use crate::governance::provisioning::{MalformedRequest, OperationKind, ProvisioningResult, RequestContext};
+use crate::governance::{Change, GovernanceError};
 use crate::proto::c1::connector::v2::{Entitlement, Resource, ResourceId};
 use crate::wire::request;
 
@@ -35,7 +35,9 @@ pub(super) fn environment(flags: &Flags) -> impl Fn(&str) -> Option<String> {
 /// A job by the flags' settings.
 pub(super) async fn job(flags: &Flags, provisions: bool) -> Result<Job, BatonError> {
     let adjust = |mut settings: Settings| {
-        settings.governance.provisioning |= provisions;
+        if provisions {
+            settings.governance.allowed = settings.governance.allowed.and(Change::Membership);
+        }
         settings
     };
     Ok(Job::open(&flags.connection, flags.sandbox, environment(flags), adjust).await?)

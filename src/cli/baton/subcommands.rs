@@ -20,8 +20,8 @@ use crate::providers::buildkite::resources;
 /// # Errors
 /// Where a setting is wrong, or standard output cannot be written.
 pub(super) fn capabilities(flags: &Flags) -> Result<(), BatonError> {
-    let provisioning = flags.connection.governance().provisioning;
-    let capabilities = services::capabilities(&resources::catalog(), provisioning);
+    let allowed = flags.connection.governance().allowed;
+    let capabilities = services::capabilities(&resources::catalog(), &allowed);
     let packed = Any {
         type_url: format!("type.googleapis.com/{}", ConnectorCapabilities::full_name()),
         value: prost::Message::encode_to_vec(&capabilities),

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::CommandError;
 use super::settings::{ConnectionArgs, Settings};
+use crate::governance::Change;
 use crate::governance::health::Report;
 use crate::governance::rate_limit::BudgetState;
 use crate::providers::buildkite::{Client, govern};
@@ -62,7 +63,7 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     options.budget.max_wait = options.budget.max_wait.min(RETRY_FOR);
     let mut governance = settings.governance;
     governance.health.probe_timeout = PROBE_TIMEOUT;
-    let provisioning = governance.provisioning;
+    let provisioning = governance.allowed.allows(Change::Membership);
     let client = Client::with_credential(settings.origin, settings.organization, settings.credential, options)
         .map_err(|error| CommandError::Failed(error.to_string()))?;
     let governance = Arc::new(govern(Arc::new(client), governance));

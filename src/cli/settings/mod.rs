@@ -19,7 +19,7 @@ pub(super) use listener::{ListenerArgs, listen_error, metrics_listen_error};
 pub(super) use service::{PlatformArgs, health_listen_error};
 pub(super) use value::{PathParser, PositiveDuration, parse_bool, parsed_by};
 
-use crate::governance::{GovernanceSettings, PartialVisibility};
+use crate::governance::{Change, GovernanceSettings, PartialVisibility};
 use crate::providers::buildkite::{ApiOrigin, ApiToken, ClientOptions, Credential, OrganizationSlug};
 
 /// The environment variable of the token. It has no flag, because other processes can read a command line.
@@ -67,7 +67,7 @@ pub struct ConnectionArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
-        default_value_t = GovernanceSettings::default().provisioning,
+        default_value_t = false,
         hide_default_value = true,
         action = clap::ArgAction::Set,
         value_parser = parsed_by(parse_bool)
@@ -185,7 +185,7 @@ impl ConnectionArgs {
 
     pub(super) fn governance(&self) -> GovernanceSettings {
         GovernanceSettings {
-            provisioning: self.provisioning,
+            allowed: self.provisioning.then_some(Change::Membership).into_iter().collect(),
             maintainer_revoke: self.guards.maintainer_revoke(),
             protected: self.guards.protected(),
             audit_file: self.guards.audit_file(),

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::governance::Change;
 use crate::governance::provisioning::{ProtectedNames, Provisioning};
 
 /// The part of health that provisioning knows.
 #[async_trait]
 pub(crate) trait ChangeHealth: Debug + Send + Sync {
-    /// Whether grants and revokes are carried out.
-    fn is_enabled(&self) -> bool;
+    /// Whether changes of this kind are carried out.
+    fn allows(&self, change: Change) -> bool;
 
     /// Why changes cannot be recorded, if they cannot.
     fn audit_problem(&self) -> Option<String>;
@@ -28,8 +29,8 @@ pub(crate) trait ChangeHealth: Debug + Send + Sync {
 
 #[async_trait]
 impl ChangeHealth for Provisioning {
-    fn is_enabled(&self) -> bool {
-        Self::is_enabled(self)
+    fn allows(&self, change: Change) -> bool {
+        Self::allows(self, change)
     }
 
     fn audit_problem(&self) -> Option<String> {

@@ -22,6 +22,7 @@ pub use expiry::{Expiry, format_minute};
 pub use report::{CredentialReport, Report};
 pub use settings::HealthSettings;
 
+use crate::governance::Change;
 use crate::governance::provider::{HealthContext, HealthSource, MaxAge};
 
 /// The health of one provider.
@@ -47,7 +48,7 @@ impl Health {
     pub fn latest(&self) -> Report {
         let changes = &self.changes;
         self.source.report(&HealthContext {
-            provisioning: changes.is_enabled(),
+            provisioning: changes.allows(Change::Membership),
             expiry_warning: self.settings.expiry_warning,
             audit_error: changes.audit_problem(),
             protected_names: changes.name_status(),

@@ -81,6 +81,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::governance::Change;
     use crate::governance::health::{ChangeHealth, CheckInfo, CheckResult, HealthSettings, State};
     use crate::governance::provider::MockHealthSource;
     use crate::governance::provisioning::ProtectedNames;
@@ -140,7 +141,7 @@ mod tests {
 
     #[async_trait]
     impl ChangeHealth for ReadOnly {
-        fn is_enabled(&self) -> bool {
+        fn allows(&self, _: Change) -> bool {
             false
         }
 

@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+use crate::governance::Change;
+
 use super::{Level, Membership, ResourceId, ResourceKind, ResourceTypeInfo};
 
 /// Users that hold levels of [`GROUP`].
@@ -9,6 +11,7 @@ pub(crate) static USER: ResourceTypeInfo = ResourceTypeInfo {
     id: "user",
     kind: ResourceKind::User,
     levels: &[],
+    change: None,
     list_name: "people",
     ..GROUP
 };
@@ -26,6 +29,7 @@ pub(crate) static GROUP: ResourceTypeInfo = ResourceTypeInfo {
     grants_endpoint: "team members",
     read_scopes: &["read_teams"],
     write_scopes: &["write_teams"],
+    change: Some(Change::Membership),
     absence: "no longer exists",
     not_found_reason: "TEAM_NOT_FOUND",
     unreachable_reason: "TEAM_UNREACHABLE",

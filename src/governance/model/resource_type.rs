@@ -3,6 +3,8 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use crate::governance::Change;
+
 /// What a resource is to the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceKind {
@@ -41,6 +43,8 @@ pub struct ResourceTypeInfo {
     pub read_scopes: &'static [&'static str],
     /// The scopes of the credential that granting and revoking a level needs.
     pub write_scopes: &'static [&'static str],
+    /// The kind of change that granting and revoking a level of the type is; `None` if its levels cannot be changed.
+    pub change: Option<Change>,
     /// The predicate of the message about a resource that is proven absent; type and id precede it.
     pub absence: &'static str,
     /// The error reason of a resource that is proven absent.

@@ -42,7 +42,7 @@ use super::directory::Directory;
 use super::model::{EntitlementId, GrantId, Level, Membership, Principal, ResourceId};
 use super::provider::{Assignable, Provider, ResourceType};
 use super::sync::Listings;
-use super::{CallContext, GovernanceError, Lane};
+use super::{AllowedChanges, CallContext, Change, GovernanceError, Lane};
 use audit::{Audit, AuditRecord, RecordedRequest};
 use execute::Operation;
 use keyed_lock::KeyedLock;
@@ -57,8 +57,8 @@ pub(crate) fn file_sink(path: PathBuf) -> Arc<dyn AuditSink> {
 /// The operator's settings for provisioning.
 #[derive(Debug, Clone)]
 pub(crate) struct ProvisioningSettings {
-    /// Whether grants and revokes are carried out.
-    pub(crate) enabled: bool,
+    /// The kinds of changes that are carried out.
+    pub(crate) allowed: AllowedChanges,
     /// What happens to a maintainer whose level is revoked.
     pub(crate) maintainer_revoke: MaintainerRevoke,
     /// Resources and users that no grant or revoke changes.
@@ -195,10 +195,10 @@ impl Provisioning {
         refused.err().unwrap_or(GovernanceError::Abandoned)
     }
 
-    /// Whether grants and revokes are carried out.
+    /// Whether changes of this kind are carried out.
     #[must_use]
-    pub fn is_enabled(&self) -> bool {
-        self.settings.enabled
+    pub fn allows(&self, change: Change) -> bool {
+        self.settings.allowed.allows(change)
     }
 
     /// The error that prevents audit records from being written, if any.
@@ -314,6 +314,14 @@ impl Provisioning {
         Ok((resources.as_ref(), levels))
     }
 
+    /// Rejects a change of the levels of `resource` that the operator did not allow.
+    fn check_allowed(&self, resource: ResourceId) -> Result<(), GovernanceError> {
+        match resource.resource_type.change {
+            Some(change) if !self.allows(change) => Err(GovernanceError::ProvisioningDisabled { change }),
+            _ => Ok(()),
+        }
+    }
+
     /// The level that replaces a revoked one; `None` if it is removed.
     fn replacement_level(&self, resource: ResourceId, request: Request) -> Option<&'static Level> {
         match (request, self.settings.maintainer_revoke) {
@@ -349,9 +357,7 @@ impl Provisioning {
         record: &mut AuditRecord,
         call: &CallContext,
     ) -> Result<(Membership, keyed_lock::MembershipGuard), GovernanceError> {
-        if !self.settings.enabled {
-            return Err(GovernanceError::ProvisioningDisabled);
-        }
+        self.check_allowed(entitlement.resource)?;
         if call.is_cancelled() {
             return Err(GovernanceError::ShuttingDown);
         }

@@ -148,9 +148,9 @@ impl Provisioning {
         Err(GovernanceError::Protected { guard })
     }
 
-    /// The status of the protected names; `None` if there are none, or if provisioning is off.
+    /// The status of the protected names; `None` if there are none, or if no change is allowed.
     pub(crate) fn protected_names(&self) -> Option<ProtectedNames> {
-        let is_guarded = self.settings.enabled && !self.settings.protected.is_empty();
+        let is_guarded = !self.settings.allowed.is_empty() && !self.settings.protected.is_empty();
         is_guarded.then(|| self.protections.names())
     }
 

@@ -8,7 +8,7 @@ use crate::governance::model::examples::{GROUP, MEMBER, group, user};
 use crate::governance::provider::{
     Failure, FailureClass, MockAssignable, MockHealthSource, MockProvider, MockResourceType, WriteReply,
 };
-use crate::governance::{Governance, GovernanceSettings};
+use crate::governance::{AllowedChanges, Change, Governance, GovernanceSettings};
 
 /// The levels that the reads show, in turn.
 type Reads = Arc<Mutex<VecDeque<Option<&'static Level>>>>;
@@ -23,7 +23,7 @@ impl Scripted {
     fn new(reads: impl IntoIterator<Item = Option<&'static Level>>, reply: Result<WriteReply, Failure>) -> Self {
         let reads: Reads = Arc::new(Mutex::new(reads.into_iter().collect()));
         let settings = GovernanceSettings {
-            provisioning: true,
+            allowed: AllowedChanges::from_iter([Change::Membership]),
             ..GovernanceSettings::default()
         };
         Self {

@@ -3,6 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
+use crate::governance::AllowedChanges;
 use crate::governance::model::{Catalog, ResourceTypeInfo};
 use crate::proto::c1::connector::v2::{
     Capability, CapabilityPermission, CapabilityPermissions, ConnectorCapabilities, ConnectorMetadata,
@@ -25,7 +26,7 @@ impl ConnectorService for Connector {
             display_name: "Buildkite".to_owned(),
             help_url: "https://buildkite.com/docs/platform/team-management/permissions".to_owned(),
             description: "Governs who is Member or Maintainer of which Buildkite team".to_owned(),
-            capabilities: Some(capabilities(self.catalog(), self.governance.settings().provisioning)),
+            capabilities: Some(capabilities(self.catalog(), &self.governance.settings().allowed)),
             ..Default::default()
         };
         Ok(Response::new(ConnectorServiceGetMetadataResponse {
@@ -53,13 +54,14 @@ impl ConnectorService for Connector {
     }
 }
 
-/// What is offered now: provisioning is a capability only while it is on.
-pub(crate) fn capabilities(catalog: &Catalog, provisioning: bool) -> ConnectorCapabilities {
+/// What is offered now: provisioning a type is a capability only while its changes are allowed.
+pub(crate) fn capabilities(catalog: &Catalog, allowed: &AllowedChanges) -> ConnectorCapabilities {
     // Sorted by type id and by number, as the protocol's own SDK does.
     let mut types = catalog.types().to_vec();
     types.sort_unstable_by_key(|resource_type| resource_type.id);
+    let is_any_provisioned = types.iter().any(|resource_type| is_provisioned(resource_type, allowed));
     let mut all = Vec::new();
-    all.extend(provisioning.then_some(Capability::Provision));
+    all.extend(is_any_provisioned.then_some(Capability::Provision));
     all.extend([
         Capability::Sync,
         Capability::TargetedSync,
@@ -68,15 +70,19 @@ pub(crate) fn capabilities(catalog: &Catalog, provisioning: bool) -> ConnectorCa
     ConnectorCapabilities {
         resource_type_capabilities: types
             .into_iter()
-            .map(|resource_type| capability(resource_type, provisioning))
+            .map(|resource_type| capability(resource_type, allowed))
             .collect(),
         connector_capabilities: all.into_iter().map(Into::into).collect(),
         credential_details: None,
     }
 }
 
-fn capability(resource_type: &ResourceTypeInfo, provisioning: bool) -> ResourceTypeCapability {
-    let is_provisioned = provisioning && resource_type.has_grants();
+fn is_provisioned(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> bool {
+    resource_type.change.is_some_and(|change| allowed.allows(change))
+}
+
+fn capability(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> ResourceTypeCapability {
+    let is_provisioned = is_provisioned(resource_type, allowed);
     let mut capabilities = Vec::new();
     capabilities.extend(is_provisioned.then_some(Capability::Provision));
     capabilities.extend([Capability::Sync, Capability::TargetedSync]);

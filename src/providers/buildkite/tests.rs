@@ -10,7 +10,7 @@ use super::resources::{MEMBER, TEAM, USER};
 use super::{Client, ClientOptions, govern};
 use crate::governance::model::{EntitlementId, Principal, ResourceId};
 use crate::governance::provisioning::{Outcome, ProvisioningResult, RequestContext};
-use crate::governance::{Governance, GovernanceError, GovernanceSettings};
+use crate::governance::{AllowedChanges, Change, Governance, GovernanceError, GovernanceSettings};
 pub(crate) use crate::sandbox::{BodyStyle, Endpoint, Fault, FaultKind, OrganizationRole, Sandbox, TeamRole};
 use crate::sandbox::{LimitOptions, Options};
 
@@ -47,7 +47,7 @@ impl Bench {
     async fn start() -> Self {
         let sandbox = sandbox().await;
         let settings = GovernanceSettings {
-            provisioning: true,
+            allowed: AllowedChanges::from_iter([Change::Membership]),
             ..GovernanceSettings::default()
         };
         let governance = govern(client(&sandbox), settings);

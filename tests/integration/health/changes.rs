@@ -1,6 +1,7 @@
 //! What keeps changes from being made although the token may make them: names that protect nothing, and a record that cannot be
 //! written. Reads are unaffected, and so is `Validate`.
 
+use buildkite_connector::governance::AllowedChanges;
 use std::path::Path;
 use std::time::Duration;
 
@@ -97,7 +98,7 @@ async fn resolvable_names_cost_each_list_once_while_it_is_cached() {
 #[tokio::test]
 async fn names_are_not_looked_up_while_changes_are_off() {
     let mut setup = protecting(&["typo"], &[]);
-    setup.access.provisioning = false;
+    setup.access.allowed = AllowedChanges::none();
     let harness = harness(setup).await;
     assert_eq!(harness.fresh().await.state(MANAGEMENT), NotRequired);
     assert_eq!(harness.requests(), 6);

@@ -1,5 +1,6 @@
 //! A scope that is missing is named, alone and in pairs, with the link that ticks all that are needed.
 
+use buildkite_connector::governance::AllowedChanges;
 use buildkite_connector::sandbox::ALL_SCOPES;
 use rstest::rstest;
 
@@ -74,7 +75,7 @@ async fn each_missing_scope_is_named_by_its_checks_alone(#[case] missing: &[&str
 #[tokio::test]
 async fn while_writes_are_off_their_scope_is_not_required() {
     let mut setup = setup();
-    setup.access.provisioning = false;
+    setup.access.allowed = AllowedChanges::none();
     let scopes = ["read_user", "read_organizations", "read_teams"];
     let harness = HealthHarness::with(|sandbox| sandbox.mint(admin(sandbox).with_scopes(&scopes)), setup).await;
     let report = harness.fresh().await;

@@ -1,5 +1,6 @@
 //! Service mode: what the platform sees of it, whatever goes wrong in between.
 
+use buildkite_connector::governance::AllowedChanges;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -247,7 +248,7 @@ async fn a_grant_and_a_revoke_are_carried_out_and_answered_whole() {
 #[tokio::test]
 async fn writes_that_are_off_are_refused_for_good_with_the_reason() {
     let mut setup = Setup::default();
-    setup.access.provisioning = false;
+    setup.access.allowed = AllowedChanges::none();
     let harness = Harness::start_with(HarnessOptions {
         setup,
         ..HarnessOptions::default()

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buildkite_connector::governance::{Governance, GovernanceSettings};
+use buildkite_connector::governance::{AllowedChanges, Change, Governance, GovernanceSettings};
 use buildkite_connector::grpc::server::{ListenAddress, Listener, Server, ServerOptions};
 use buildkite_connector::providers::buildkite::{ApiToken, Client, ClientOptions, Credential, govern};
 use buildkite_connector::sandbox::Sandbox;
@@ -34,7 +34,7 @@ impl Default for Setup {
         Self {
             client,
             access: GovernanceSettings {
-                provisioning: true,
+                allowed: AllowedChanges::from_iter([Change::Membership]),
                 ..GovernanceSettings::default()
             },
         }

@@ -17,7 +17,7 @@ use crate::governance::provider::{
     WriteReply,
 };
 use crate::governance::provisioning::Write;
-use crate::governance::{CallContext, GovernanceError};
+use crate::governance::{CallContext, Change, GovernanceError};
 use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
 use crate::providers::buildkite::{
     ApiError, ApiErrorKind, Buildkite, Endpoint, ListedRole, Role, Team, TeamId, TeamMember, UserId, timestamp,
@@ -36,6 +36,7 @@ pub static TEAM: ResourceTypeInfo = ResourceTypeInfo {
     grants_endpoint: "team members",
     read_scopes: &["read_teams"],
     write_scopes: &["write_teams"],
+    change: Some(Change::Membership),
     absence: "no longer exists",
     not_found_reason: "TEAM_NOT_FOUND",
     unreachable_reason: "TEAM_UNREACHABLE",

@@ -26,6 +26,7 @@ pub static USER: ResourceTypeInfo = ResourceTypeInfo {
     grants_endpoint: "",
     read_scopes: &["read_organizations", "read_user"],
     write_scopes: &[],
+    change: None,
     absence: "is not in the organization",
     not_found_reason: "USER_NOT_FOUND",
     unreachable_reason: "USER_UNREACHABLE",

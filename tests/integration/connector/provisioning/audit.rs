@@ -1,5 +1,6 @@
 //! The audit record: on the disk before a change, true after it, and never in the way of a truth.
 
+use buildkite_connector::governance::AllowedChanges;
 use std::path::{Path, PathBuf};
 
 use buildkite_connector::proto::c1::connector::v2::{
@@ -126,7 +127,7 @@ async fn a_change_that_is_requested_while_changes_are_off_is_on_record() {
     let (_directory, path) = file();
     let mut setup = setup();
     setup.access.audit_file = Some(path.clone());
-    setup.access.provisioning = false;
+    setup.access.allowed = AllowedChanges::none();
     let world = World::with(setup).await;
     world.perform(world.pair(), GRANT).await.unwrap_err();
     let [line] = lines(&path).try_into().unwrap();

@@ -1,5 +1,6 @@
 //! The decision table, cell by cell, under every behavior that Buildkite may have, and what each costs.
 
+use buildkite_connector::governance::AllowedChanges;
 use buildkite_connector::sandbox::{
     Behavior, Behaviors, DeleteAbsent, Echo, Endpoint, LastMaintainer, MemberRows, PatchAbsent, PostExisting,
     PostOutsider, WriteLag,
@@ -187,7 +188,7 @@ async fn a_deleted_team_is_not_found_for_a_grant_and_already_revoked_for_a_revok
 #[tokio::test]
 async fn while_provisioning_is_off_no_request_is_sent_and_the_remedy_is_given() {
     let mut off: Setup = setup();
-    off.access.provisioning = false;
+    off.access.allowed = AllowedChanges::none();
     let world = World::with(off).await;
     for change in Change::ALL {
         let refused = world.perform(world.pair(), change).await.unwrap_err();

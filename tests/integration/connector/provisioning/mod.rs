@@ -14,8 +14,8 @@ mod state_machine;
 
 use std::time::Duration;
 
-use buildkite_connector::governance::GovernanceSettings;
 use buildkite_connector::governance::provisioning::WriteTimeouts;
+use buildkite_connector::governance::{self, AllowedChanges, GovernanceSettings};
 use buildkite_connector::sandbox::{Endpoint, LimitOptions, Options, Organization, Sandbox, TeamRole};
 use prost::Name;
 use secrecy::SecretString;
@@ -52,7 +52,7 @@ pub fn write_timeouts() -> WriteTimeouts {
 pub fn setup() -> Setup {
     Setup {
         access: GovernanceSettings {
-            provisioning: true,
+            allowed: AllowedChanges::from_iter([governance::Change::Membership]),
             write_timeouts: write_timeouts(),
             ..GovernanceSettings::default()
         },
