@@ -40,7 +40,7 @@ pub use write_timeouts::WriteTimeouts;
 
 use super::directory::Directory;
 use super::model::{EntitlementId, GrantId, Level, Membership, Principal, ResourceId};
-use super::provider::{Assignable, Provider, ResourceType};
+use super::provider::{Assignable, Labels, Provider, ResourceType};
 use super::sync::Listings;
 use super::{AllowedChanges, CallContext, Change, GovernanceError, Lane};
 use audit::{Audit, AuditRecord, RecordedRequest};
@@ -295,10 +295,18 @@ impl Provisioning {
         record: &mut AuditRecord,
     ) -> Result<Outcome, GovernanceError> {
         let assignable = self.assignable(membership.resource)?;
-        let user_label = self.directory.user_label(principal);
-        Operation::new(self, assignable, membership, user_label, request, call, record)
+        let labels = self.labels(membership, principal);
+        Operation::new(self, assignable, membership, labels, request, call, record)
             .run()
             .await
+    }
+
+    /// The names of the resource and of the requested principal in messages.
+    fn labels(&self, membership: Membership, principal: &Principal) -> Labels {
+        Labels {
+            resource: self.directory.resource_label(membership.resource),
+            principal: self.directory.principal_label(principal),
+        }
     }
 
     /// The resource's type, and access to its levels.
@@ -323,10 +331,10 @@ impl Provisioning {
     }
 
     /// The level that replaces a revoked one; `None` if it is removed.
-    fn replacement_level(&self, resource: ResourceId, request: Request) -> Option<&'static Level> {
-        match (request, self.settings.maintainer_revoke) {
-            (Request::Revoke(level), MaintainerRevoke::Demote) => resource.resource_type.level_below(level),
-            _ => None,
+    fn replacement_level(&self, levels: &dyn Assignable, request: Request) -> Option<&'static Level> {
+        match request {
+            Request::Revoke(level) => levels.replacement(level, self.settings.maintainer_revoke),
+            Request::Grant(_) => None,
         }
     }
 

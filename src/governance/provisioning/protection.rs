@@ -17,7 +17,7 @@ use super::Provisioning;
 use super::plan::Write;
 use crate::governance::directory::Freshness;
 use crate::governance::model::{Membership, ResourceId, ResourceKind};
-use crate::governance::provider::Assignable;
+use crate::governance::provider::{Assignable, Labels};
 use crate::governance::{CallContext, GovernanceError, Lane};
 
 /// How long a name that matched nothing is not looked up again.
@@ -120,13 +120,13 @@ impl Provisioning {
         levels: &dyn Assignable,
         membership: Membership,
         write: Write,
+        labels: &Labels,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         if !self.settings.protected.is_empty() {
             self.guard_protected(membership, call).await?;
         }
-        let label = self.directory.resource_label(membership.resource);
-        levels.guard(membership, write, &label, call).await
+        levels.guard(membership, write, labels, call).await
     }
 
     async fn guard_protected(&self, membership: Membership, call: &CallContext) -> Result<(), GovernanceError> {

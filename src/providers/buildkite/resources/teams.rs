@@ -13,10 +13,10 @@ use crate::governance::model::{
     Holding, Level, Membership, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
 };
 use crate::governance::provider::{
-    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, OwnerRole, ResourceType,
+    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, Labels, ListStage, OwnerRole, ResourceType,
     WriteReply,
 };
-use crate::governance::provisioning::Write;
+use crate::governance::provisioning::{MaintainerRevoke, Write};
 use crate::governance::{CallContext, Change, GovernanceError};
 use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
 use crate::providers::buildkite::{
@@ -260,12 +260,19 @@ impl Assignable for Teams {
         }
     }
 
+    fn replacement(&self, revoked: &'static Level, maintainer_revoke: MaintainerRevoke) -> Option<&'static Level> {
+        match maintainer_revoke {
+            MaintainerRevoke::Demote => TEAM.level_below(revoked),
+            MaintainerRevoke::Remove => None,
+        }
+    }
+
     /// Rejects removing the maintainer role by which the token's owner can change the team: the connector could not restore it.
     async fn guard(
         &self,
         membership: Membership,
         write: Write,
-        resource_label: &str,
+        labels: &Labels,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         let takes_maintainer = match write {
@@ -277,7 +284,7 @@ impl Assignable for Teams {
         }
         let user = membership.principal.id.into();
         self.buildkite
-            .guard_against_self_lockout(user, resource_label, call)
+            .guard_against_self_lockout(user, &labels.resource, call)
             .await
     }
 }
