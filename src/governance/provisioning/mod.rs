@@ -34,8 +34,8 @@ pub use audit::AuditSink;
 pub use outcome::{Outcome, ProvisioningResult};
 pub use plan::{MaintainerRevoke, OperationKind, Plan, Request, Write};
 pub use preview::Preview;
-pub use protection::Protected;
 pub(crate) use protection::ProtectedNames;
+pub use protection::{Protected, ProtectedResource};
 pub use write_timeouts::WriteTimeouts;
 
 use super::directory::Directory;
@@ -351,7 +351,7 @@ impl Provisioning {
             operation,
             entitlement,
             principal,
-            team_slug: entitlement.and_then(|entitlement| self.directory.handle(entitlement.resource)),
+            resource_name: entitlement.and_then(|entitlement| self.directory.handle(entitlement.resource)),
         };
         AuditRecord::new(Arc::clone(&self.audit), recorded, call)
     }
@@ -370,7 +370,7 @@ impl Provisioning {
             return Err(GovernanceError::ShuttingDown);
         }
         let principal = self.resolve_principal(principal, call).await?;
-        record.set_user(principal, self.directory.handle(principal));
+        record.set_principal(principal, self.directory.handle(principal));
         let membership = Membership {
             resource: entitlement.resource,
             principal,
