@@ -89,7 +89,7 @@ impl Counts {
         match resource.resource_type.kind {
             ResourceKind::User => self.users += 1,
             ResourceKind::Group => self.teams += 1,
-            ResourceKind::Object => {}
+            ResourceKind::Object | ResourceKind::PendingUser => {}
         }
     }
 }
@@ -264,7 +264,7 @@ impl<'a> Reader<'a> {
     ) -> Result<(), ExportError> {
         self.progress.begin(match resource_type.kind {
             ResourceKind::User => Stage::Users,
-            ResourceKind::Group | ResourceKind::Object => Stage::Teams,
+            ResourceKind::Group | ResourceKind::Object | ResourceKind::PendingUser => Stage::Teams,
         });
         let (mut token, mut known) = (String::new(), HashSet::new());
         loop {

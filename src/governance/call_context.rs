@@ -61,6 +61,7 @@ pub struct CallContext {
     cancellation: CancellationToken,
     concurrency: usize,
     coalesce: bool,
+    reuses_reads_since: Option<Instant>,
     ledger: Arc<Mutex<Ledger>>,
 }
 
@@ -83,6 +84,7 @@ impl CallContext {
             cancellation: CancellationToken::new(),
             concurrency: 1,
             coalesce: lane != Lane::Provisioning,
+            reuses_reads_since: None,
             ledger: Arc::default(),
         }
     }
@@ -120,6 +122,19 @@ impl CallContext {
     #[must_use]
     pub fn cancel_on_drop(&self) -> DropGuard {
         self.cancellation.clone().drop_guard()
+    }
+
+    /// Lets the call use what was read since `began`, the beginning of its sync, however long ago that is.
+    #[must_use]
+    pub fn reusing_reads_since(mut self, began: Option<Instant>) -> Self {
+        self.reuses_reads_since = began;
+        self
+    }
+
+    /// The beginning of the sync whose reads the call may use.
+    #[must_use]
+    pub fn reuses_reads_since(&self) -> Option<Instant> {
+        self.reuses_reads_since
     }
 
     /// The number of windows of a list that may be requested concurrently; at least 1.

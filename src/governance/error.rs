@@ -4,7 +4,7 @@
 //! never contains a token.
 
 use crate::governance::Change;
-use crate::governance::model::ResourceId;
+use crate::governance::model::{ResourceId, ResourceTypeInfo};
 use crate::governance::rate_limit::LimitExceeded;
 use crate::governance::sync::page_token::PageTokenError;
 
@@ -41,8 +41,10 @@ pub enum GovernanceError {
         organization: String,
     },
     /// A list responds with 404 although the organization is readable.
-    #[error("{endpoint}: buildkite answers 404 although the organization is readable: enable teams for it")]
-    TeamsUnavailable {
+    #[error("{endpoint}: buildkite answers 404 although the organization is readable: {}", .resource_type.unavailable_remedy)]
+    ListUnavailable {
+        /// The type of the list.
+        resource_type: &'static ResourceTypeInfo,
         /// The name of the request.
         endpoint: &'static str,
     },
@@ -155,7 +157,7 @@ impl GovernanceError {
             Self::MissingScope { .. } => "MISSING_SCOPE",
             Self::Forbidden { .. } => "FORBIDDEN",
             Self::OrganizationUnreachable { .. } => "ORGANIZATION_UNREACHABLE",
-            Self::TeamsUnavailable { .. } => "TEAMS_UNAVAILABLE",
+            Self::ListUnavailable { resource_type, .. } => resource_type.unavailable_reason,
             Self::PartialVisibility { .. } => "PARTIAL_VISIBILITY",
             Self::ResourceUnreachable { resource } => resource.resource_type.unreachable_reason,
             Self::ResourceNotFound { resource } => resource.resource_type.not_found_reason,

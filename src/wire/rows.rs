@@ -11,7 +11,8 @@ use crate::governance::model::{
 };
 use crate::proto::c1::connector::v2 as proto;
 use crate::proto::c1::connector::v2::{
-    EntitlementExclusionGroup, ExternalLink, GroupTrait, SkipEntitlementsAndGrants, UserTrait, entitlement,
+    EntitlementExclusionGroup, EntitlementImmutable, ExternalLink, GrantExpandable, GrantImmutable, GroupTrait,
+    SkipEntitlementsAndGrants, SkipSyncAnomalyDetection, UserTrait, entitlement,
     resource_type, status, user_trait,
 };
 
@@ -34,6 +35,14 @@ pub(crate) fn resource_type(info: &ResourceTypeInfo) -> proto::ResourceType {
         ),
         ResourceKind::Group => (Some(resource_type::Trait::Group), vec![]),
         ResourceKind::Object => (None, vec![]),
+        // An invitation that is accepted disappears, so that their number may fall to nothing.
+        ResourceKind::PendingUser => (
+            Some(resource_type::Trait::User),
+            vec![
+                annotation(&SkipEntitlementsAndGrants {}),
+                annotation(&SkipSyncAnomalyDetection {}),
+            ],
+        ),
     };
     proto::ResourceType {
         id: info.id.to_owned(),
@@ -47,7 +56,7 @@ pub(crate) fn resource_type(info: &ResourceTypeInfo) -> proto::ResourceType {
 
 pub(crate) fn resource(mut resource: Resource) -> proto::Resource {
     match resource.id.resource_type.kind {
-        ResourceKind::User => user(resource),
+        ResourceKind::User | ResourceKind::PendingUser => user(resource),
         ResourceKind::Group => group(resource),
         ResourceKind::Object => {
             let profile = profile(std::mem::take(&mut resource.profile).into_iter());
@@ -57,6 +66,8 @@ pub(crate) fn resource(mut resource: Resource) -> proto::Resource {
 }
 
 fn user(user: Resource) -> proto::Resource {
+    // Of a person who is not a user yet, the protocol has no status.
+    let is_user = user.id.resource_type.kind == ResourceKind::User;
     let email = user.handle.as_deref();
     let address = email.filter(|address| email::is_accepted(address));
     // An address that the protocol rejects is kept in the profile, which is not validated.
@@ -67,21 +78,26 @@ fn user(user: Resource) -> proto::Resource {
         id: Some(resource_id(user.id)),
         display_name: display_name([user.name.as_deref(), email], user.id.id),
         annotations: vec![
-            annotation(&user_trait(address, email, profile.clone())),
+            annotation(&user_trait(address, email, is_user, profile.clone())),
             annotation(&SkipEntitlementsAndGrants {}),
         ],
         profile: Some(profile),
         status: Some(proto::Status {
-            status: status::ResourceStatus::Enabled.into(),
+            status: if is_user {
+                status::ResourceStatus::Enabled.into()
+            } else {
+                status::ResourceStatus::Unspecified.into()
+            },
             details: String::new(),
         }),
+        created_at: user.created_at.map(wire_time),
         ..Default::default()
     }
 }
 
 /// The trait of a user. Older readers look for status and profile here, and not in the resource.
 #[allow(deprecated)]
-fn user_trait(address: Option<&str>, login: Option<&str>, profile: Struct) -> UserTrait {
+fn user_trait(address: Option<&str>, login: Option<&str>, is_user: bool, profile: Struct) -> UserTrait {
     let address = address.map(|address| user_trait::Email {
         address: address.to_owned(),
         is_primary: true,
@@ -89,7 +105,11 @@ fn user_trait(address: Option<&str>, login: Option<&str>, profile: Struct) -> Us
     UserTrait {
         emails: address.into_iter().collect(),
         status: Some(user_trait::Status {
-            status: user_trait::status::Status::Enabled.into(),
+            status: if is_user {
+                user_trait::status::Status::Enabled.into()
+            } else {
+                user_trait::status::Status::Unspecified.into()
+            },
             details: String::new(),
         }),
         profile: Some(profile),
@@ -114,11 +134,15 @@ fn object(object: Resource, profile: Struct, mut annotations: Vec<Any>) -> proto
         annotations,
         description: truncated(object.description.as_deref().unwrap_or_default(), MAX_DESCRIPTION),
         profile: Some(profile),
-        created_at: object.created_at.map(|at| Timestamp {
-            seconds: at.as_second(),
-            nanos: at.subsec_nanosecond(),
-        }),
+        created_at: object.created_at.map(wire_time),
         ..Default::default()
+    }
+}
+
+fn wire_time(at: jiff::Timestamp) -> Timestamp {
+    Timestamp {
+        seconds: at.as_second(),
+        nanos: at.subsec_nanosecond(),
     }
 }
 
@@ -145,6 +169,10 @@ pub(crate) fn entitlement(
         is_default: false,
         scope_to_resource: false,
     };
+    // A single level excludes nothing.
+    let group = (of.resource_type.levels.len() > 1).then(|| annotation(&group));
+    let is_immutable = of.resource_type.is_immutable();
+    let immutable = is_immutable.then(|| annotation(&EntitlementImmutable::default()));
     proto::Entitlement {
         resource: Some(proto::Resource {
             id: Some(resource_id(of)),
@@ -155,7 +183,7 @@ pub(crate) fn entitlement(
         display_name: truncated(&format!("{named} · {}", level.display_name), MAX_NAME),
         description: truncated(&(level.describe)(&named), MAX_DESCRIPTION),
         grantable_to: principals.into_iter().map(resource_type).collect(),
-        annotations: vec![annotation(&group)],
+        annotations: group.into_iter().chain(immutable).collect(),
         purpose: entitlement::PurposeValue::Assignment.into(),
         slug: level.slug.to_owned(),
     }
@@ -184,8 +212,26 @@ pub(crate) fn grant_with_name(id: GrantId, principal_name: String) -> proto::Gra
             ..Default::default()
         }),
         id: id.to_string(),
+        annotations: grant_annotations(id),
         ..Default::default()
     }
+}
+
+/// What a group holds, its members have: each level of the group is named, so that the platform shows the people as well.
+fn grant_annotations(id: GrantId) -> Vec<Any> {
+    let group = id.principal;
+    let expandable = (group.resource_type.kind == ResourceKind::Group).then(|| {
+        let levels = group.resource_type.levels.iter();
+        let entitlement = |level| EntitlementId { resource: group, level }.to_string();
+        annotation(&GrantExpandable {
+            entitlement_ids: levels.map(entitlement).collect(),
+            shallow: true,
+            resource_type_ids: vec![],
+        })
+    });
+    let is_immutable = id.entitlement.resource.resource_type.is_immutable();
+    let immutable = is_immutable.then(|| annotation(&GrantImmutable::default()));
+    expandable.into_iter().chain(immutable).collect()
 }
 
 fn resource_id(ResourceId { resource_type, id }: ResourceId) -> proto::ResourceId {

@@ -56,7 +56,7 @@ fn code(error: &GovernanceError) -> Code {
         E::MissingScope { .. } | E::Forbidden { .. } => Code::PermissionDenied,
         E::ResourceNotFound { .. } => Code::NotFound,
         E::OrganizationUnreachable { .. }
-        | E::TeamsUnavailable { .. }
+        | E::ListUnavailable { .. }
         | E::PartialVisibility { .. }
         | E::ResourceUnreachable { .. }
         | E::UserNotInOrganization { .. }

@@ -33,6 +33,8 @@ pub(crate) static GROUP: ResourceTypeInfo = ResourceTypeInfo {
     absence: "no longer exists",
     not_found_reason: "TEAM_NOT_FOUND",
     unreachable_reason: "TEAM_UNREACHABLE",
+    unavailable_reason: "TEAMS_UNAVAILABLE",
+    unavailable_remedy: "enable teams for it",
 };
 
 /// A type whose levels groups and users hold.

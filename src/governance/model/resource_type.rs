@@ -14,6 +14,8 @@ pub enum ResourceKind {
     Group,
     /// An object that principals can hold levels of, and that holds none itself.
     Object,
+    /// A person who was invited and is not a user yet: holds and offers nothing.
+    PendingUser,
 }
 
 /// A resource type: its stable id, its texts, and the levels that each of its resources offers.
@@ -51,6 +53,10 @@ pub struct ResourceTypeInfo {
     pub not_found_reason: &'static str,
     /// The error reason of a resource that responds with "not found" and is not proven absent.
     pub unreachable_reason: &'static str,
+    /// The error reason of a list that responds with "not found" although the organization is readable.
+    pub unavailable_reason: &'static str,
+    /// What to do about such a list.
+    pub unavailable_remedy: &'static str,
 }
 
 impl ResourceTypeInfo {
@@ -70,6 +76,12 @@ impl ResourceTypeInfo {
     #[must_use]
     pub fn has_grants(&self) -> bool {
         !self.levels.is_empty()
+    }
+
+    /// Whether the levels of the type never change through this connector: no [`Change`] is about them.
+    #[must_use]
+    pub fn is_immutable(&self) -> bool {
+        self.has_grants() && self.change.is_none()
     }
 
     /// Whether a grant whose principal is not in the list of principals is reported all the same. A group names its members

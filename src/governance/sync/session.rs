@@ -41,6 +41,7 @@ struct Session {
     observed: ObservedLists,
     /// `None` before the first prefetch, and after an idle time.
     prefetched: Option<PrefetchedLists>,
+    began: Instant,
     last_used: Instant,
 }
 
@@ -87,6 +88,12 @@ impl SessionHandle<'_> {
     /// Whether the client sent an id. Without one, requests of several syncs share the session.
     pub(super) fn has_id(self) -> bool {
         !self.id.is_empty()
+    }
+
+    /// When the sync sent its first request to this process; `None` for requests without an id, which belong to several syncs.
+    pub(super) fn began(self) -> Option<Instant> {
+        self.has_id()
+            .then(|| self.sessions.update(self.id, |session| session.began))
     }
 
     /// Runs `update` on the record of what the sync read.
@@ -136,6 +143,7 @@ impl State {
             self.sessions.entry(id.to_owned()).or_insert_with(|| Session {
                 observed: ObservedLists::default(),
                 prefetched: None,
+                began: now,
                 last_used: now,
             })
         };

@@ -16,14 +16,14 @@
 
 use crate::governance::provider::{Failure, FailureClass};
 use crate::governance::{CallContext, GovernanceError};
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Buildkite, Endpoint, Scope};
+use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Buildkite, Endpoint, Scope, resources};
 
 /// The object of the failed request; it decides what a 404 means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject<'a> {
     /// The organization with this slug: a 404 means that it is out of reach.
     Organization(&'a str),
-    /// A list of a readable organization: a 404 means that teams are unavailable.
+    /// A list of a readable organization: a 404 means that its type is unavailable.
     List,
     /// Any other object: a 404 is an unexpected response. The caller decides whether it proves absence, see [`super::absence`].
     Other,
@@ -36,8 +36,7 @@ pub(crate) fn from_api(error: ApiError, subject: Subject<'_>, credential: Option
         kind,
         message,
     } = error;
-    let scope = endpoint.scope();
-    let endpoint = endpoint.name();
+    let (request, scope, endpoint) = (endpoint, endpoint.scope(), endpoint.name());
     match kind {
         ApiErrorKind::TokenRejected => GovernanceError::TokenRejected,
         ApiErrorKind::Forbidden => match (scope, credential) {
@@ -51,7 +50,10 @@ pub(crate) fn from_api(error: ApiError, subject: Subject<'_>, credential: Option
             Subject::Organization(slug) => GovernanceError::OrganizationUnreachable {
                 organization: slug.to_owned(),
             },
-            Subject::List => GovernanceError::TeamsUnavailable { endpoint },
+            Subject::List => GovernanceError::ListUnavailable {
+                resource_type: resources::listed_by(request),
+                endpoint,
+            },
             Subject::Other => GovernanceError::Unexpected {
                 endpoint,
                 what: kind.to_string(),
@@ -107,10 +109,11 @@ impl Buildkite {
         }
     }
 
-    /// The error for a list that responds with 404: the organization is out of reach, or teams are disabled for it.
+    /// The error for a list that responds with 404: the organization is out of reach, or it has no such list.
     pub(super) async fn explain_missing_list(&self, endpoint: Endpoint, call: &CallContext) -> GovernanceError {
         match self.client.organization(call).await {
-            Ok(_) => GovernanceError::TeamsUnavailable {
+            Ok(_) => GovernanceError::ListUnavailable {
+                resource_type: resources::listed_by(endpoint),
                 endpoint: endpoint.name(),
             },
             Err(error) => self.credential_error(error, None),

@@ -1,14 +1,13 @@
 //! Checks empty lists.
 //!
-//! The list of users is never empty, because the token's owner is one of them. An empty list of teams is read twice, and a team that
-//! this process saw earlier is requested by its id.
+//! The list of users is never empty, because the token's owner is one of them. Any other empty list is read twice, and a resource
+//! that this process saw in it earlier is requested by itself.
 
 use std::time::Duration;
 
 use super::credential_status::EVIDENCE_MAX_AGE;
-use super::resources::{TEAM, Teams};
 use super::{Buildkite, Endpoint};
-use crate::governance::provider::{FailureClass, ResourceType};
+use crate::governance::provider::{Failure, FailureClass, ResourceType};
 use crate::governance::{CallContext, GovernanceError};
 
 impl Buildkite {
@@ -31,24 +30,36 @@ impl Buildkite {
             what: "an empty list, although the token's owner is in the organization".to_owned(),
         })
     }
-}
 
-impl Teams {
-    /// Accepts an empty list of teams that was read twice.
+    /// Accepts an empty list that was read twice.
     ///
     /// # Errors
-    /// `Unexpected` if a team that was listed before responds, or the failure to request it.
-    pub(super) async fn confirm_no_teams(&self, call: &CallContext) -> Result<(), GovernanceError> {
-        let Some(team) = self.buildkite().list_history.last_listed(TEAM.id) else {
+    /// `Unexpected` if a resource that was listed before responds, or the failure to request it.
+    pub(super) async fn confirm_none(
+        &self,
+        resources: &dyn ResourceType,
+        endpoint: Endpoint,
+        call: &CallContext,
+    ) -> Result<(), GovernanceError> {
+        let Some(listed) = self.list_history.last_listed(resources.info().id) else {
             return Ok(());
         };
-        match self.get(team.id, call).await {
+        match resources.get(listed.id, call).await {
             Ok(_) => Err(GovernanceError::Unexpected {
-                endpoint: Endpoint::Teams.name(),
-                what: format!("an empty list, twice, although team {} exists", team.id),
+                endpoint: endpoint.name(),
+                what: format!("an empty list, twice, although {} {} exists", listed.resource_type, listed.id),
             }),
-            Err(failure) if failure.class == FailureClass::NotFound => Ok(()),
-            Err(failure) => Err(self.buildkite().explain(failure, call).await),
+            Err(
+                Failure {
+                    class: FailureClass::NotFound,
+                    ..
+                }
+                | Failure {
+                    error: GovernanceError::ResourceNotFound { .. },
+                    ..
+                },
+            ) => Ok(()),
+            Err(failure) => Err(self.explain(failure, call).await),
         }
     }
 }

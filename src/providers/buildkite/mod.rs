@@ -8,6 +8,7 @@
 mod absence;
 pub mod api;
 pub mod budget;
+mod coverage;
 mod credential;
 pub(crate) mod credential_status;
 mod error_meaning;
@@ -25,15 +26,21 @@ pub use crate::telemetry::redact::{mask, redact};
 pub use api::client::{Client, ClientError, ClientOptions};
 pub use api::endpoint::{Endpoint, Scope};
 pub use api::error::{ApiError, ApiErrorKind, Unavailability};
-pub use api::ids::{IdError, OrganizationSlug, Role, TeamId, UserId};
+pub use api::ids::{
+    ClusterId, IdError, InvitationId, MaintainerId, OrganizationId, OrganizationSlug, PipelineId, RegistryId, Role, SuiteId,
+    TeamId, UserId,
+};
+pub use api::objects::{Cluster, ClusterMaintainer, Invitation, InvitingUser, MaintainerActor, Pipeline, Registry, Suite};
 pub use api::origin::{ApiOrigin, OriginError};
+pub use api::repository::Repository;
 pub use api::time::timestamp;
 pub use api::types::{
     AccessToken, CurrentUser, ListedRole, Organization, OrganizationMember, Team, TeamMember, TokenUser,
 };
+pub use coverage::{Coverage, CoverageError, IncludedType, UnknownType};
 pub use credential::token::{ApiToken, CredentialError};
 pub use credential::token_file::{Credential, TokenFileError};
 pub use credential_status::CredentialStatus;
 pub(crate) use error_meaning::{Subject, from_api};
 pub(crate) use health::probe::ProbeSet;
-pub use provider::{Buildkite, BuildkiteProvider, govern, govern_with_sink};
+pub use provider::{Buildkite, BuildkiteProvider, govern, govern_covered, govern_with_sink};

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::api::client::observer::Observer;
 use super::health::recorder::EvidenceRecorder;
 use super::visibility::RoleAfterLists;
-use super::{ApiErrorKind, Client, resources};
+use super::{ApiErrorKind, Client, Coverage, resources};
 use crate::governance::provider::{
     CredentialDetails, Failure, HealthSource, OwnCredential, OwnerRole, Provider, ResourceType,
 };
@@ -66,10 +66,17 @@ pub struct BuildkiteProvider {
 }
 
 impl BuildkiteProvider {
-    /// The provider for the organization of `buildkite`.
+    /// The provider for the users and teams of the organization of `buildkite`.
     #[must_use]
     pub fn new(buildkite: Arc<Buildkite>) -> Self {
-        let resource_types = resources::all(&buildkite);
+        Self::covering(buildkite, &Coverage::default(), Duration::ZERO)
+    }
+
+    /// The provider for what `coverage` covers of the organization of `buildkite`. A list in which a single resource is looked up may
+    /// be `directory_max_age` old.
+    #[must_use]
+    pub fn covering(buildkite: Arc<Buildkite>, coverage: &Coverage, directory_max_age: Duration) -> Self {
+        let resource_types = resources::all(&buildkite, coverage, directory_max_age);
         Self {
             buildkite,
             resource_types,
@@ -156,19 +163,27 @@ impl OwnCredential for Buildkite {
     }
 }
 
-/// Governs the organization that `client` reaches. Changes are recorded in the audit file of the settings, if any.
+/// Governs the users and teams of the organization that `client` reaches. Changes are recorded in the audit file of the settings, if
+/// any.
 #[must_use]
 pub fn govern(client: Arc<Client>, settings: GovernanceSettings) -> Governance {
-    Governance::new(provider(client, &settings), settings)
+    govern_covered(client, &Coverage::default(), settings)
+}
+
+/// Governs what `coverage` covers of the organization that `client` reaches, as [`govern`] does.
+#[must_use]
+pub fn govern_covered(client: Arc<Client>, coverage: &Coverage, settings: GovernanceSettings) -> Governance {
+    Governance::new(provider(client, coverage, &settings), settings)
 }
 
 /// Governs the organization that `client` reaches, and records changes in `sink` in place of the audit file.
 #[must_use]
 pub fn govern_with_sink(client: Arc<Client>, settings: GovernanceSettings, sink: Arc<dyn AuditSink>) -> Governance {
-    Governance::with_sink(provider(client, &settings), settings, Some(sink))
+    Governance::with_sink(provider(client, &Coverage::default(), &settings), settings, Some(sink))
 }
 
-fn provider(client: Arc<Client>, settings: &GovernanceSettings) -> Arc<dyn Provider> {
+fn provider(client: Arc<Client>, coverage: &Coverage, settings: &GovernanceSettings) -> Arc<dyn Provider> {
     let buildkite = Buildkite::new(client, settings.partial_visibility, settings.read_ahead);
-    Arc::new(BuildkiteProvider::new(Arc::new(buildkite)))
+    let provider = BuildkiteProvider::covering(Arc::new(buildkite), coverage, settings.directory_max_age);
+    Arc::new(provider)
 }

@@ -31,6 +31,7 @@ impl Listings {
         let is_first = from.is_none();
         let session = self.sessions.session(sync);
         let resources = self.resource_type(resource.resource_type)?;
+        let call = &call.clone().reusing_reads_since(session.began());
         let read = |from| async move {
             let page = self.prefetch.grants(session, resources, resource.id, from, limit, call);
             match page.await {
@@ -63,7 +64,8 @@ impl Listings {
             });
         }
         let rows = listed_in_time(session, resource, rows);
-        let principals = rows.iter().map(|row| (row.principal, row.name.as_deref()));
+        let known = rows.iter().filter(|row| row.level.is_some());
+        let principals = known.map(|row| (row.principal, row.name.as_deref()));
         let ends = PageEnds { is_first, is_last };
         let recorded = self.unlisted_users.record_grants(session, resource, ends, principals);
         if recorded.newly_unlisted > 0 {
@@ -88,13 +90,14 @@ impl Listings {
 }
 
 /// The rows whose principal a sync can refer to. A principal that the sync's complete list lacks became known after it; unless the
-/// resource's type reports such principals, the row is left out and comes with the next sync.
+/// resource's type reports such principals, the row is left out and comes with the next sync. A row with an unknown level is no grant,
+/// and is counted as such.
 fn listed_in_time(session: SessionHandle<'_>, resource: ResourceId, mut rows: Vec<Holding>) -> Vec<Holding> {
     if resource.resource_type.reports_unlisted_principals() {
         return rows;
     }
     let before = rows.len();
-    session.update_observed(|observed| rows.retain(|row| !observed.lacks(row.principal)));
+    session.update_observed(|observed| rows.retain(|row| row.level.is_none() || !observed.lacks(row.principal)));
     let left_out = before - rows.len();
     if left_out > 0 {
         tracing::info!(%resource, left_out, "grants of principals that this sync did not list are left out until the next sync");

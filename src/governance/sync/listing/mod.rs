@@ -125,7 +125,7 @@ impl Listings {
         let was_not_found = failure.class == FailureClass::NotFound;
         match principals.explain(failure, Some(principal.id), call).await {
             GovernanceError::ResourceNotFound { .. } => Ok(true),
-            GovernanceError::ResourceUnreachable { .. } | GovernanceError::TeamsUnavailable { .. } if was_not_found => {
+            GovernanceError::ResourceUnreachable { .. } | GovernanceError::ListUnavailable { .. } if was_not_found => {
                 Ok(false)
             }
             error => Err(error),

@@ -4,7 +4,9 @@ use std::fmt;
 
 use http::Method;
 
-use super::ids::{OrganizationSlug, TeamId, UserId};
+use super::ids::{ClusterId, InvitationId, ObjectSlug, OrganizationSlug, TeamId, UserId};
+use super::server_cursor::ServerCursor;
+use crate::providers::buildkite::pagination::Window;
 
 /// A permission of an API token, as Buildkite's token page lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +19,16 @@ pub enum Scope {
     ReadTeams,
     /// Change the members of teams.
     WriteTeams,
+    /// Read pipelines.
+    ReadPipelines,
+    /// Read test suites.
+    ReadSuites,
+    /// Read package registries.
+    ReadRegistries,
+    /// Read clusters and their maintainers.
+    ReadClusters,
+    /// Read invitations to the organization.
+    ReadOrganizationInvitations,
 }
 
 impl Scope {
@@ -36,6 +48,11 @@ impl Scope {
             Self::ReadOrganizations => "read_organizations",
             Self::ReadTeams => "read_teams",
             Self::WriteTeams => "write_teams",
+            Self::ReadPipelines => "read_pipelines",
+            Self::ReadSuites => "read_suites",
+            Self::ReadRegistries => "read_registries",
+            Self::ReadClusters => "read_clusters",
+            Self::ReadOrganizationInvitations => "read_organization_invitations",
         }
     }
 }
@@ -83,6 +100,28 @@ pub enum Endpoint {
     ChangeRole,
     /// Removes a user from a team.
     RemoveMember,
+    /// The pipelines of the organization.
+    Pipelines,
+    /// One pipeline.
+    Pipeline,
+    /// The test suites of the organization.
+    Suites,
+    /// One test suite.
+    Suite,
+    /// The package registries of the organization.
+    Registries,
+    /// One package registry.
+    Registry,
+    /// The clusters of the organization.
+    Clusters,
+    /// One cluster.
+    Cluster,
+    /// The maintainers of a cluster.
+    ClusterMaintainers,
+    /// The pending invitations to the organization.
+    Invitations,
+    /// One invitation to the organization, in any state.
+    Invitation,
 }
 
 impl Endpoint {
@@ -104,6 +143,17 @@ impl Endpoint {
             Self::AddMember => "add team member",
             Self::ChangeRole => "change team member",
             Self::RemoveMember => "remove team member",
+            Self::Pipelines => "pipelines",
+            Self::Pipeline => "pipeline",
+            Self::Suites => "suites",
+            Self::Suite => "suite",
+            Self::Registries => "registries",
+            Self::Registry => "registry",
+            Self::Clusters => "clusters",
+            Self::Cluster => "cluster",
+            Self::ClusterMaintainers => "cluster maintainers",
+            Self::Invitations => "invitations",
+            Self::Invitation => "invitation",
         }
     }
 
@@ -118,6 +168,11 @@ impl Endpoint {
             }
             Self::Teams | Self::Team | Self::Members | Self::Member => Some(Scope::ReadTeams),
             Self::AddMember | Self::ChangeRole | Self::RemoveMember => Some(Scope::WriteTeams),
+            Self::Pipelines | Self::Pipeline => Some(Scope::ReadPipelines),
+            Self::Suites | Self::Suite => Some(Scope::ReadSuites),
+            Self::Registries | Self::Registry => Some(Scope::ReadRegistries),
+            Self::Clusters | Self::Cluster | Self::ClusterMaintainers => Some(Scope::ReadClusters),
+            Self::Invitations | Self::Invitation => Some(Scope::ReadOrganizationInvitations),
         }
     }
 
@@ -144,7 +199,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// A request to an endpoint, with its ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Request {
     AccessToken,
     RevokeToken,
@@ -160,11 +215,23 @@ pub(crate) enum Request {
     AddMember(TeamId),
     ChangeRole(TeamId, UserId),
     RemoveMember(TeamId, UserId),
+    Pipelines,
+    Pipeline(ObjectSlug),
+    Suites,
+    Suite(ObjectSlug),
+    Registries,
+    Registry(ObjectSlug),
+    Clusters,
+    Cluster(ClusterId),
+    ClusterMaintainers(ClusterId),
+    /// The page after a cursor, or the first one.
+    Invitations(Option<ServerCursor>),
+    Invitation(InvitationId),
 }
 
 impl Request {
     /// The endpoint that the request is for.
-    pub(crate) fn endpoint(self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         match self {
             Self::AccessToken => Endpoint::AccessToken,
             Self::RevokeToken => Endpoint::RevokeToken,
@@ -180,11 +247,22 @@ impl Request {
             Self::AddMember(_) => Endpoint::AddMember,
             Self::ChangeRole(..) => Endpoint::ChangeRole,
             Self::RemoveMember(..) => Endpoint::RemoveMember,
+            Self::Pipelines => Endpoint::Pipelines,
+            Self::Pipeline(_) => Endpoint::Pipeline,
+            Self::Suites => Endpoint::Suites,
+            Self::Suite(_) => Endpoint::Suite,
+            Self::Registries => Endpoint::Registries,
+            Self::Registry(_) => Endpoint::Registry,
+            Self::Clusters => Endpoint::Clusters,
+            Self::Cluster(_) => Endpoint::Cluster,
+            Self::ClusterMaintainers(_) => Endpoint::ClusterMaintainers,
+            Self::Invitations(_) => Endpoint::Invitations,
+            Self::Invitation(_) => Endpoint::Invitation,
         }
     }
 
     /// The segments of the path below `/v2`.
-    pub(crate) fn path(self, organization: &OrganizationSlug) -> Vec<String> {
+    pub(crate) fn path(&self, organization: &OrganizationSlug) -> Vec<String> {
         let below: Vec<String> = match self {
             Self::AccessToken | Self::RevokeToken => return vec!["access-token".into()],
             Self::User => return vec!["user".into()],
@@ -198,10 +276,36 @@ impl Request {
             Self::Member(team, user) | Self::ChangeRole(team, user) | Self::RemoveMember(team, user) => {
                 vec!["teams".into(), team.to_string(), "members".into(), user.to_string()]
             }
+            Self::Pipelines => vec!["pipelines".into()],
+            Self::Pipeline(slug) => vec!["pipelines".into(), slug.to_string()],
+            Self::Suites => vec!["suites".into()],
+            Self::Suite(slug) => vec!["suites".into(), slug.to_string()],
+            Self::Registries => vec!["registries".into()],
+            Self::Registry(slug) => vec!["registries".into(), slug.to_string()],
+            Self::Clusters => vec!["clusters".into()],
+            Self::Cluster(cluster) => vec!["clusters".into(), cluster.to_string()],
+            Self::ClusterMaintainers(cluster) => vec!["clusters".into(), cluster.to_string(), "maintainers".into()],
+            Self::Invitations(_) => vec!["invitations".into()],
+            Self::Invitation(invitation) => vec!["invitations".into(), invitation.to_string()],
         };
-        ["organizations".to_owned(), organization.to_string()]
-            .into_iter()
-            .chain(below)
-            .collect()
+        // Test Engine and Package Registries have roots of their own.
+        let root = match self {
+            Self::Suites | Self::Suite(_) => Some("analytics"),
+            Self::Registries | Self::Registry(_) => Some("packages"),
+            _ => None,
+        };
+        let root = root.into_iter().chain(["organizations"]).map(str::to_owned);
+        root.chain([organization.to_string()]).chain(below).collect()
+    }
+
+    /// The parameters of the query, other than those of a window.
+    pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Invitations(after) => {
+                let after = after.iter().map(|after| ("after", after.to_string()));
+                after.chain([("per_page", Window::LARGEST.to_string())]).collect()
+            }
+            _ => vec![],
+        }
     }
 }

@@ -88,6 +88,41 @@ uuid_id!(
     UserId,
     "a user id"
 );
+uuid_id!(
+    /// A Buildkite organization, by its UUID.
+    OrganizationId,
+    "an organization id"
+);
+uuid_id!(
+    /// A pipeline, by its UUID.
+    PipelineId,
+    "a pipeline id"
+);
+uuid_id!(
+    /// A test suite, by its UUID.
+    SuiteId,
+    "a suite id"
+);
+uuid_id!(
+    /// A package registry, by its UUID.
+    RegistryId,
+    "a registry id"
+);
+uuid_id!(
+    /// A cluster, by its UUID.
+    ClusterId,
+    "a cluster id"
+);
+uuid_id!(
+    /// A maintainer's row of a cluster, by its UUID: neither that of the user nor that of the team.
+    MaintainerId,
+    "a maintainer id"
+);
+uuid_id!(
+    /// An invitation to the organization, by its UUID.
+    InvitationId,
+    "an invitation id"
+);
 
 /// The slug of an organization. Case is preserved, because Buildkite slugs are case-sensitive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -108,16 +143,36 @@ impl FromStr for OrganizationSlug {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let only_dots = text.chars().all(|c| c == '.');
-        if text.len() > MAX_SLUG_BYTES || only_dots || !text.chars().all(plain) {
-            return Err(IdError::NotSlug);
-        }
-        Ok(Self(text.to_owned()))
+        is_slug(text).then(|| Self(text.to_owned())).ok_or(IdError::NotSlug)
     }
 }
 
+/// Whether the text is one segment of a path that needs no encoding.
+fn is_slug(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let only_dots = text.chars().all(|c| c == '.');
+    text.len() <= MAX_SLUG_BYTES && !only_dots && text.chars().all(plain)
+}
+
 impl fmt::Display for OrganizationSlug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The slug of a pipeline, suite or registry in a row of Buildkite, by which REST addresses it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ObjectSlug(String);
+
+impl ObjectSlug {
+    /// The slug, if it is one segment of a path.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        is_slug(text).then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for ObjectSlug {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

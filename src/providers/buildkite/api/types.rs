@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::ids::{Role, TeamId, UserId};
+use super::ids::{OrganizationId, Role, TeamId, UserId};
 
 /// `GET /v2/access-token`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -59,6 +59,9 @@ pub struct CurrentUser {
 /// `GET /v2/organizations/{slug}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Organization {
+    /// The organization; a response without an id is enough for everything but the list of organizations.
+    #[serde(default, deserialize_with = "tolerant")]
+    pub id: Option<OrganizationId>,
     /// The slug as spelled by Buildkite.
     pub slug: String,
     /// Display name.
@@ -160,7 +163,7 @@ impl<'de> Deserialize<'de> for ListedRole {
 }
 
 /// A value of the expected type; `None` for any other value, including null.
-fn tolerant<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(super) fn tolerant<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -178,7 +181,7 @@ where
 }
 
 /// A non-empty text; `None` for null, another type or an empty text.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(tolerant::<D, String>(deserializer)?.filter(|text| !text.is_empty()))
 }
 

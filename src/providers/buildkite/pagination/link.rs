@@ -70,6 +70,16 @@ impl Link {
     }
 }
 
+/// The URL of the next page. It is not to be followed, only to be searched for a cursor.
+pub(crate) fn next_page_url(headers: &HeaderMap) -> Option<Url> {
+    let values = headers.get_all(header::LINK).iter();
+    let mut targets = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(entries)
+        .filter(|(_, parameters)| relations(parameters).any(|relation| relation == "next"));
+    targets.find_map(|(target, _)| Url::parse(target).ok())
+}
+
 /// Each `<target>` with its parameters. Commas within a target or a quoted parameter do not separate entries.
 fn entries(header: &str) -> impl Iterator<Item = (&str, &str)> {
     header.split('<').skip(1).filter_map(|entry| entry.split_once('>'))

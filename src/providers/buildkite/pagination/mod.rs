@@ -58,6 +58,7 @@ use uuid::Uuid;
 pub use batch::Batch;
 pub use cursor::{Anchor, Cursor, Prefix};
 pub use link::Link;
+pub(crate) use link::next_page_url;
 pub use page_size::{DEFAULT_BATCH_ROWS, min_rows_for};
 pub use window::Window;
 
@@ -65,6 +66,7 @@ use extent::CompleteList;
 use overlap::OverlapResult;
 
 use super::api::error::{ApiError, ApiErrorKind, Unavailability};
+use super::api::objects::{Cluster, ClusterMaintainer, Pipeline, Registry, Suite};
 use super::api::types::{OrganizationMember, Team, TeamMember};
 
 /// A row of a list.
@@ -75,25 +77,35 @@ pub trait Row: Send {
     fn created_at(&self) -> Option<&str>;
 }
 
-impl Row for OrganizationMember {
-    fn id(&self) -> Uuid {
-        self.id.uuid()
-    }
+/// Rows that are identified by `id`, with or without a creation time.
+macro_rules! row {
+    ($name:ident) => {
+        row!($name, |_| None);
+    };
+    ($name:ident, created_at) => {
+        row!($name, |row: &$name| row.created_at.as_deref());
+    };
+    ($name:ident, $created_at:expr) => {
+        impl Row for $name {
+            fn id(&self) -> Uuid {
+                self.id.uuid()
+            }
 
-    fn created_at(&self) -> Option<&str> {
-        None
-    }
+            fn created_at(&self) -> Option<&str> {
+                let created_at: fn(&Self) -> Option<&str> = $created_at;
+                created_at(self)
+            }
+        }
+    };
 }
 
-impl Row for Team {
-    fn id(&self) -> Uuid {
-        self.id.uuid()
-    }
-
-    fn created_at(&self) -> Option<&str> {
-        self.created_at.as_deref()
-    }
-}
+row!(OrganizationMember);
+row!(Team, created_at);
+row!(Pipeline, created_at);
+row!(Suite, created_at);
+row!(Registry);
+row!(Cluster, created_at);
+row!(ClusterMaintainer);
 
 impl Row for TeamMember {
     fn id(&self) -> Uuid {
@@ -160,6 +172,15 @@ pub async fn read<R: Row, S: ListSource<R>>(source: &S, cursor: Cursor, min_rows
         return Err(source.error(ApiErrorKind::Unavailable(Unavailability::Short)));
     }
     Ok(slice(whole, after, min_rows.max(DEFAULT_BATCH_ROWS)))
+}
+
+/// The rows of a complete list that follow `from`, in the order of ids; `None` for a cursor that such a list never produces.
+pub(crate) fn rows_after<R: Row>(rows: Vec<R>, from: &Cursor) -> Option<Batch<R>> {
+    match from {
+        Cursor::Start => Some(slice(rows, None, usize::MAX)),
+        Cursor::After(id) => Some(slice(rows, Some(*id), usize::MAX)),
+        Cursor::Behind { .. } => None,
+    }
 }
 
 /// The part of a complete list that follows `after` in the order of ids.

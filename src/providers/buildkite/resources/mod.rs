@@ -1,31 +1,143 @@
 //! The resource types of Buildkite, one file each: their rows, levels and grants, and how a level is read and written.
 
+mod clusters;
+mod invitations;
+mod latest_list;
+mod objects;
+mod organization;
+mod pages;
+mod people;
+mod pipelines;
+mod registries;
 mod rows;
+mod suites;
 mod teams;
 mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use clusters::{CLUSTER, CLUSTER_MAINTAINER};
+pub use invitations::INVITATION;
+pub use organization::{ORGANIZATION, ORGANIZATION_ADMIN, ORGANIZATION_MEMBER};
+pub use pipelines::PIPELINE;
+pub use registries::REGISTRY;
+pub use suites::SUITE;
 pub use teams::{MAINTAINER, MEMBER, TEAM};
 pub use users::USER;
 
 pub(super) use teams::Teams;
 
-use super::Buildkite;
-use crate::governance::model::Catalog;
+use super::{Buildkite, Coverage, Endpoint, IncludedType};
+use crate::governance::model::{Catalog, ResourceTypeInfo};
 use crate::governance::provider::ResourceType;
+use clusters::Clusters;
+use invitations::Invitations;
+use organization::Organizations;
+use people::People;
+use pipelines::Pipelines;
+use registries::Registries;
+use suites::Suites;
 use users::Users;
 
-/// Every resource type, principals first. A new type is a file in this folder, and a line here and in [`catalog`].
-pub(super) fn all(buildkite: &Arc<Buildkite>) -> Vec<Arc<dyn ResourceType>> {
-    vec![
-        Arc::new(Users::new(Arc::clone(buildkite))),
-        Arc::new(Teams::new(Arc::clone(buildkite))),
-    ]
+/// A resource type, and how it is read in an organization.
+struct Offer {
+    info: &'static ResourceTypeInfo,
+    /// What the operator has to include; `None` for the types that are always offered.
+    included: Option<IncludedType>,
+    open: fn(&Connection) -> Arc<dyn ResourceType>,
 }
 
-/// The resource types, without a connection: ids and options are parsed against them before there is one.
+/// What the types of one organization share.
+struct Connection {
+    buildkite: Arc<Buildkite>,
+    people: Arc<People>,
+    /// Whether the people's roles are governed.
+    records_people: bool,
+    /// How old a list may be in which a single resource is looked up.
+    max_age: Duration,
+}
+
+/// Every resource type, principals first. A new type is a file in this folder and a row here.
+const OFFERS: [Offer; 8] = [
+    Offer {
+        info: &USER,
+        included: None,
+        open: |of| {
+            let people = of.records_people.then(|| Arc::clone(&of.people));
+            Arc::new(Users::new(Arc::clone(&of.buildkite), people))
+        },
+    },
+    Offer {
+        info: &TEAM,
+        included: None,
+        open: |of| Arc::new(Teams::new(Arc::clone(&of.buildkite))),
+    },
+    Offer {
+        info: &ORGANIZATION,
+        included: Some(IncludedType::Organization),
+        open: |of| Arc::new(Organizations::new(Arc::clone(&of.buildkite), Arc::clone(&of.people))),
+    },
+    Offer {
+        info: &PIPELINE,
+        included: Some(IncludedType::Pipeline),
+        open: |of| Arc::new(Pipelines::new(Arc::clone(&of.buildkite), of.max_age)),
+    },
+    Offer {
+        info: &SUITE,
+        included: Some(IncludedType::Suite),
+        open: |of| Arc::new(Suites::new(Arc::clone(&of.buildkite), of.max_age)),
+    },
+    Offer {
+        info: &REGISTRY,
+        included: Some(IncludedType::Registry),
+        open: |of| Arc::new(Registries::new(Arc::clone(&of.buildkite), of.max_age)),
+    },
+    Offer {
+        info: &CLUSTER,
+        included: Some(IncludedType::Cluster),
+        open: |of| Arc::new(Clusters::new(Arc::clone(&of.buildkite))),
+    },
+    Offer {
+        info: &INVITATION,
+        included: Some(IncludedType::Invitation),
+        open: |of| Arc::new(Invitations::new(Arc::clone(&of.buildkite))),
+    },
+];
+
+fn offered(coverage: &Coverage) -> impl Iterator<Item = Offer> {
+    OFFERS
+        .into_iter()
+        .filter(|offer| offer.included.is_none_or(|included| coverage.includes(included)))
+}
+
+/// The resource types that `coverage` names, in the organization of `buildkite`. A list in which a single resource is looked up may
+/// be `max_age` old.
+pub(super) fn all(buildkite: &Arc<Buildkite>, coverage: &Coverage, max_age: Duration) -> Vec<Arc<dyn ResourceType>> {
+    let connection = Connection {
+        buildkite: Arc::clone(buildkite),
+        people: Arc::new(People::new(max_age)),
+        records_people: coverage.includes(IncludedType::Organization),
+        max_age,
+    };
+    offered(coverage).map(|offer| (offer.open)(&connection)).collect()
+}
+
+/// The resource types that are always offered, without a connection: ids and options are parsed against them before there is one.
 #[must_use]
 pub fn catalog() -> Catalog {
-    Catalog::new(vec![&USER, &TEAM])
+    Catalog::new(offered(&Coverage::default()).map(|offer| offer.info).collect())
+}
+
+/// The type whose list the endpoint returns.
+pub(super) fn listed_by(endpoint: Endpoint) -> &'static ResourceTypeInfo {
+    match endpoint {
+        Endpoint::Teams => &TEAM,
+        Endpoint::Pipelines => &PIPELINE,
+        Endpoint::Suites => &SUITE,
+        Endpoint::Registries => &REGISTRY,
+        Endpoint::Clusters => &CLUSTER,
+        Endpoint::Invitations => &INVITATION,
+        _ => &USER,
+    }
 }

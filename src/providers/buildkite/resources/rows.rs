@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::num::NonZeroUsize;
 
-use crate::governance::PageTokenError;
+use crate::governance::{GovernanceError, PageTokenError};
 use crate::governance::provider::{Amount, Batch, Cursor, Failure, Rows};
 use crate::providers::buildkite::pagination::{self, Row, min_rows_for};
 
@@ -63,6 +63,21 @@ impl<A: Debug, R, F> Debug for Converted<A, R, F> {
     }
 }
 
+/// The rows of a complete list from `from` on, in the order of their ids, each converted by `convert` when it is taken.
+///
+/// # Errors
+/// An invalid page token.
+pub(super) fn complete<A, R, F>(rows: Vec<A>, from: Option<Cursor>, convert: F) -> Result<Box<dyn Batch<R>>, Failure>
+where
+    A: Row + Debug + 'static,
+    R: 'static,
+    F: FnMut(A) -> R + Send + 'static,
+{
+    let batch = pagination::rows_after(rows, &position(from)?);
+    let batch = batch.ok_or_else(|| Failure::from(GovernanceError::from(PageTokenError)))?;
+    Ok(converted(batch, convert))
+}
+
 /// The API's cursor. A page token may contain any JSON, so a cursor that no list can produce is rejected.
 ///
 /// # Errors
@@ -73,7 +88,7 @@ pub(super) fn position(from: Option<Cursor>) -> Result<pagination::Cursor, Failu
     };
     match cursor.parse::<pagination::Cursor>() {
         Ok(position) if position.is_plausible() => Ok(position),
-        _ => Err(Failure::from(crate::governance::GovernanceError::from(PageTokenError))),
+        _ => Err(Failure::from(GovernanceError::from(PageTokenError))),
     }
 }
 

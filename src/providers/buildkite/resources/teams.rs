@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use url::Url;
 use uuid::Uuid;
 
+use super::pages::organization_page;
 use super::rows::{converted, min_rows, position};
 use super::users::user_id;
 use crate::governance::model::{
@@ -40,6 +40,8 @@ pub static TEAM: ResourceTypeInfo = ResourceTypeInfo {
     absence: "no longer exists",
     not_found_reason: "TEAM_NOT_FOUND",
     unreachable_reason: "TEAM_UNREACHABLE",
+    unavailable_reason: "TEAMS_UNAVAILABLE",
+    unavailable_remedy: "enable teams for it",
 };
 
 static LEVELS: [Level; 2] = [
@@ -66,9 +68,6 @@ pub static MAINTAINER: &Level = &LEVELS[1];
 /// An upper bound for the difference between this machine's clock and Buildkite's.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);
 
-/// The maximum bytes of the URL of a resource's web page.
-const MAX_PAGE_URL: usize = 1024;
-
 fn level(role: Role) -> &'static Level {
     match role {
         Role::Member => MEMBER,
@@ -84,7 +83,7 @@ fn role(level: &Level) -> Role {
     }
 }
 
-fn team_id(team: TeamId) -> ResourceId {
+pub(super) fn team_id(team: TeamId) -> ResourceId {
     ResourceId {
         resource_type: &TEAM,
         id: team.uuid(),
@@ -196,7 +195,7 @@ impl ResourceType for Teams {
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError> {
         match reading {
             EmptyReading::First => self.buildkite.confirm_works(EVIDENCE_MAX_AGE, call).await,
-            EmptyReading::Second => self.confirm_no_teams(call).await,
+            EmptyReading::Second => self.buildkite.confirm_none(self, Endpoint::Teams, call).await,
         }
     }
 
@@ -323,20 +322,11 @@ fn resource(team: Team, organization: &str) -> Resource {
         .filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))));
     let is_default = is_default.map(|is_default| ("default", ProfileValue::Bool(is_default)));
     Resource {
-        page: slug.as_deref().and_then(|slug| page(organization, slug)),
+        page: slug.as_deref().and_then(|slug| organization_page(organization, &["teams", slug])),
         profile: texts.chain(is_default).collect(),
         handle: slug,
         description,
         created_at: created_at.as_deref().and_then(timestamp),
         ..Resource::named(team_id(id), name)
     }
-}
-
-/// The URL of the team's web page.
-fn page(organization: &str, slug: &str) -> Option<String> {
-    let mut url = Url::parse("https://buildkite.com").ok()?;
-    url.path_segments_mut()
-        .ok()?
-        .extend(["organizations", organization, "teams", slug]);
-    Some(url.to_string()).filter(|url| url.len() <= MAX_PAGE_URL)
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::people::People;
 use super::rows::{converted, min_rows, position};
 use crate::governance::model::{Holding, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::provider::{
@@ -30,6 +32,8 @@ pub static USER: ResourceTypeInfo = ResourceTypeInfo {
     absence: "is not in the organization",
     not_found_reason: "USER_NOT_FOUND",
     unreachable_reason: "USER_UNREACHABLE",
+    unavailable_reason: "TEAMS_UNAVAILABLE",
+    unavailable_remedy: "enable teams for it",
 };
 
 /// The id of a user in the model.
@@ -44,11 +48,13 @@ pub(super) fn user_id(user: UserId) -> ResourceId {
 #[derive(Debug)]
 pub(super) struct Users {
     buildkite: Arc<Buildkite>,
+    /// Records the list, if the people's roles are governed.
+    people: Option<Arc<People>>,
 }
 
 impl Users {
-    pub(super) fn new(buildkite: Arc<Buildkite>) -> Self {
-        Self { buildkite }
+    pub(super) fn new(buildkite: Arc<Buildkite>, people: Option<Arc<People>>) -> Self {
+        Self { buildkite, people }
     }
 }
 
@@ -64,11 +70,14 @@ impl ResourceType for Users {
         amount: Amount,
         call: &CallContext,
     ) -> Result<Box<dyn Batch<Resource>>, Failure> {
-        let batch = self
-            .buildkite
-            .client
-            .organization_members(position(from)?, min_rows(amount), call)
+        let (from, begun) = (position(from)?, Instant::now());
+        let client = &self.buildkite.client;
+        let batch = client
+            .organization_members(from.clone(), min_rows(amount), call)
             .await?;
+        if let Some(people) = &self.people {
+            people.record(&from, begun, &batch);
+        }
         Ok(converted(batch, resource))
     }
 
@@ -94,7 +103,8 @@ impl ResourceType for Users {
                 Ok(true) => GovernanceError::ResourceNotFound {
                     resource: user_id(id.into()),
                 },
-                Ok(false) => GovernanceError::TeamsUnavailable {
+                Ok(false) => GovernanceError::ListUnavailable {
+                    resource_type: &USER,
                     endpoint: Endpoint::OrganizationMember.name(),
                 },
                 Err(error) => error,

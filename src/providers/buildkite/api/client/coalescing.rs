@@ -32,7 +32,7 @@ pub(crate) struct SingleFlight {
     generation: AtomicU64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct FlightKey {
     request: RequestKey,
     /// The number of own writes that completed before.

@@ -173,7 +173,7 @@ impl Client {
     }
 
     /// Sends a request and notifies the observer of its outcome.
-    async fn observed<T>(
+    pub(super) async fn observed<T>(
         &self,
         call: &CallContext,
         request: impl Future<Output = Result<T, ApiError>>,
@@ -187,29 +187,27 @@ impl Client {
         outcome
     }
 
-    async fn list<R: Row + DeserializeOwned>(
+    pub(super) async fn list<R: Row + DeserializeOwned>(
         &self,
         request: Request,
         cursor: Cursor,
         min_rows: usize,
         call: &CallContext,
     ) -> Result<Batch<R>, ApiError> {
+        let endpoint = request.endpoint();
         let source = ListRequest {
             client: self,
             request,
             call,
         };
         let rows = Box::pin(pagination::read(&source, cursor, min_rows));
-        self.observed(call, rows, other(request.endpoint())).await
+        self.observed(call, rows, other(endpoint)).await
     }
 
     /// Sends a read. Transient failures are retried, because a read has no effect.
-    async fn read<T: DeserializeOwned>(&self, request: Request, call: &CallContext) -> Result<T, ApiError> {
-        let attempt = || async {
-            self.execute(RequestKey { request, window: None }, None, call)
-                .await?
-                .decode(request.endpoint())
-        };
+    pub(super) async fn read<T: DeserializeOwned>(&self, request: Request, call: &CallContext) -> Result<T, ApiError> {
+        let key = RequestKey { request, window: None };
+        let attempt = || async { self.execute(&key, None, call).await?.decode(key.endpoint()) };
         // Boxed: an exchange is large, and callers nest calls.
         Box::pin(self.with_retries(call, attempt)).await
     }
@@ -223,13 +221,13 @@ impl Client {
         call: &CallContext,
     ) -> Result<Option<T>, ApiError> {
         let key = RequestKey { request, window: None };
-        let response = Box::pin(self.execute(key, body.as_ref(), call)).await?;
+        let response = Box::pin(self.execute(&key, body.as_ref(), call)).await?;
         Ok(response.echo())
     }
 }
 
 /// A call whose value no observer needs.
-fn other<T>(endpoint: Endpoint) -> impl for<'a> FnOnce(&'a Result<T, ApiError>) -> Completed<'a> {
+pub(super) fn other<T>(endpoint: Endpoint) -> impl for<'a> FnOnce(&'a Result<T, ApiError>) -> Completed<'a> {
     move |outcome| Completed::Other(endpoint, outcome.as_ref().map(|_| ()))
 }
 
@@ -248,10 +246,10 @@ impl<R: Row + DeserializeOwned> ListSource<R> for ListRequest<'_> {
     async fn window(&self, window: Window) -> Result<ListPage<R>, ApiError> {
         let fetch = || async {
             let key = RequestKey {
-                request: self.request,
+                request: self.request.clone(),
                 window: Some(window),
             };
-            let response = self.client.execute(key, None, self.call).await?;
+            let response = self.client.execute(&key, None, self.call).await?;
             Ok(ListPage {
                 link: pagination::Link::parse(response.headers()),
                 rows: response.decode(self.request.endpoint())?,

@@ -58,7 +58,7 @@ impl Client {
     /// was replaced meanwhile. A read may return the response to an identical request of another call.
     pub(crate) async fn execute(
         &self,
-        key: RequestKey,
+        key: &RequestKey,
         body: Option<&serde_json::Value>,
         call: &CallContext,
     ) -> Result<Response, ApiError> {
@@ -98,7 +98,7 @@ impl Client {
     /// outcome would be unknown.
     async fn execute_write(
         &self,
-        key: RequestKey,
+        key: &RequestKey,
         body: Option<&serde_json::Value>,
         queue_deadline: Instant,
         call: &CallContext,
@@ -110,7 +110,7 @@ impl Client {
         };
         let token = self.credential.current();
         let exchange = Arc::clone(&self.transport)
-            .send(permit, key, body.cloned(), token)
+            .send(permit, key.clone(), body.cloned(), token)
             .await;
         self.reads.invalidate();
         call.record(key.endpoint().name(), exchange.status.map(|status| status.as_u16()));
@@ -120,13 +120,13 @@ impl Client {
     /// A rejection by the rate limiter is final; a 429 from Buildkite is retried through the limiter.
     async fn execute_read(
         &self,
-        key: RequestKey,
+        key: &RequestKey,
         queue_deadline: Instant,
         call: &CallContext,
     ) -> Result<Exchange, ApiErrorKind> {
         let permit = self.acquire(queue_deadline, call);
         let (flight, permit) = if call.may_coalesce() {
-            let flight = self.reads.join(key);
+            let flight = self.reads.join(key.clone());
             let permit = tokio::select! {
                 biased;
                 exchange = flight.started() => return Self::await_response(exchange, call).await,
@@ -135,11 +135,11 @@ impl Client {
             (flight, permit)
         } else {
             let permit = permit.await?;
-            (self.reads.lead(key), permit)
+            (self.reads.lead(key.clone()), permit)
         };
         let send = |permit| {
             let transport = Arc::clone(&self.transport);
-            transport.send(permit, key, None, self.credential.current()).boxed()
+            transport.send(permit, key.clone(), None, self.credential.current()).boxed()
         };
         let (exchange, unused) = flight.start(permit, send);
         if let Some(permit) = unused {

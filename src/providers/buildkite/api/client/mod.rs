@@ -5,6 +5,7 @@
 pub(crate) mod coalescing;
 mod endpoints;
 pub(crate) mod execute;
+mod objects;
 pub(crate) mod observer;
 pub(crate) mod transport;
 

@@ -37,7 +37,7 @@ pub(crate) struct Transport {
 }
 
 /// Identifies a request, or a window of the list that it returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RequestKey {
     pub(crate) request: Request,
     pub(crate) window: Option<Window>,
@@ -45,7 +45,7 @@ pub(crate) struct RequestKey {
 
 impl RequestKey {
     /// The endpoint that the request is for.
-    pub(crate) fn endpoint(self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         self.request.endpoint()
     }
 }
@@ -70,7 +70,7 @@ impl Transport {
         token: Arc<ApiToken>,
     ) -> Exchange {
         let timer = RequestTimer::start(key.endpoint());
-        let response = tokio::time::timeout(self.timeout, self.round_trip(key, body, &token)).await;
+        let response = tokio::time::timeout(self.timeout, self.round_trip(&key, body, &token)).await;
         let response = match response.unwrap_or(Err(Unavailability::Timeout(self.timeout))) {
             Ok(response) => response,
             Err(cause) => {
@@ -111,7 +111,7 @@ impl Transport {
 
     async fn round_trip(
         &self,
-        RequestKey { request, window }: RequestKey,
+        RequestKey { request, window }: &RequestKey,
         body: Option<serde_json::Value>,
         token: &ApiToken,
     ) -> Result<RawResponse, Unavailability> {
@@ -124,6 +124,7 @@ impl Transport {
             builder = builder.header(http::header::AUTHORIZATION, authorization);
         }
         builder = builder.header(http::header::ACCEPT, "application/json");
+        builder = builder.query(&request.query());
         if let Some(window) = window {
             builder = builder.query(&[("page", window.page), ("per_page", window.per_page)]);
         }

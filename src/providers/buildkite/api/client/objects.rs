@@ -1,0 +1,139 @@
+//! The reads of pipelines, suites, registries, clusters and invitations (reference, sections 1.5 and 1.6).
+
+use super::Client;
+use super::endpoints::other;
+use super::transport::RequestKey;
+use crate::governance::CallContext;
+use crate::providers::buildkite::api::endpoint::{Endpoint, Request};
+use crate::providers::buildkite::api::error::ApiError;
+use crate::providers::buildkite::api::ids::{ClusterId, InvitationId, ObjectSlug};
+use crate::providers::buildkite::api::objects::{Cluster, ClusterMaintainer, Invitation, Pipeline, Registry, Suite};
+use crate::providers::buildkite::api::server_cursor::{CursorPage, ServerCursor};
+use crate::providers::buildkite::pagination::{Batch, Cursor};
+
+impl Client {
+    /// The pipelines from `cursor` on: at least `min_rows` rows, unless the list ends.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub async fn pipelines(
+        &self,
+        cursor: Cursor,
+        min_rows: usize,
+        call: &CallContext,
+    ) -> Result<Batch<Pipeline>, ApiError> {
+        self.list(Request::Pipelines, cursor, min_rows, call).await
+    }
+
+    /// One pipeline.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub async fn pipeline(&self, pipeline: ObjectSlug, call: &CallContext) -> Result<Pipeline, ApiError> {
+        let request = self.read(Request::Pipeline(pipeline), call);
+        self.observed(call, request, other(Endpoint::Pipeline)).await
+    }
+
+    /// The test suites from `cursor` on: at least `min_rows` rows, unless the list ends.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub async fn suites(&self, cursor: Cursor, min_rows: usize, call: &CallContext) -> Result<Batch<Suite>, ApiError> {
+        self.list(Request::Suites, cursor, min_rows, call).await
+    }
+
+    /// One test suite.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub async fn suite(&self, suite: ObjectSlug, call: &CallContext) -> Result<Suite, ApiError> {
+        let request = self.read(Request::Suite(suite), call);
+        self.observed(call, request, other(Endpoint::Suite)).await
+    }
+
+    /// The package registries from `cursor` on: at least `min_rows` rows, unless the list ends.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub async fn registries(
+        &self,
+        cursor: Cursor,
+        min_rows: usize,
+        call: &CallContext,
+    ) -> Result<Batch<Registry>, ApiError> {
+        self.list(Request::Registries, cursor, min_rows, call).await
+    }
+
+    /// One package registry.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub async fn registry(&self, registry: ObjectSlug, call: &CallContext) -> Result<Registry, ApiError> {
+        let request = self.read(Request::Registry(registry), call);
+        self.observed(call, request, other(Endpoint::Registry)).await
+    }
+
+    /// The clusters from `cursor` on: at least `min_rows` rows, unless the list ends.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub async fn clusters(
+        &self,
+        cursor: Cursor,
+        min_rows: usize,
+        call: &CallContext,
+    ) -> Result<Batch<Cluster>, ApiError> {
+        self.list(Request::Clusters, cursor, min_rows, call).await
+    }
+
+    /// One cluster.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub async fn cluster(&self, cluster: ClusterId, call: &CallContext) -> Result<Cluster, ApiError> {
+        let request = self.read(Request::Cluster(cluster), call);
+        self.observed(call, request, other(Endpoint::Cluster)).await
+    }
+
+    /// The maintainers of a cluster from `cursor` on: at least `min_rows` rows, unless the list ends.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub async fn cluster_maintainers(
+        &self,
+        cluster: ClusterId,
+        cursor: Cursor,
+        min_rows: usize,
+        call: &CallContext,
+    ) -> Result<Batch<ClusterMaintainer>, ApiError> {
+        let request = Request::ClusterMaintainers(cluster);
+        self.list(request, cursor, min_rows, call).await
+    }
+
+    /// The page of the pending invitations after `after`, or the first one.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub async fn invitations(
+        &self,
+        after: Option<ServerCursor>,
+        call: &CallContext,
+    ) -> Result<CursorPage<Invitation>, ApiError> {
+        let key = RequestKey {
+            request: Request::Invitations(after),
+            window: None,
+        };
+        let attempt = || async { CursorPage::decode(&self.execute(&key, None, call).await?, key.endpoint()) };
+        let request = Box::pin(self.with_retries(call, attempt));
+        self.observed(call, request, other(Endpoint::Invitations)).await
+    }
+
+    /// One invitation, in any state.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub async fn invitation(&self, invitation: InvitationId, call: &CallContext) -> Result<Invitation, ApiError> {
+        let request = self.read(Request::Invitation(invitation), call);
+        self.observed(call, request, other(Endpoint::Invitation)).await
+    }
+}

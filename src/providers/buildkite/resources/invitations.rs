@@ -1,0 +1,248 @@
+//! Pending invitations to the organization: people who are not users yet.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::rows::min_rows;
+use crate::governance::model::{Holding, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
+use crate::governance::provider::{
+    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, ResourceType, Rows,
+};
+use crate::governance::{CallContext, GovernanceError, PageTokenError, sync};
+use crate::providers::buildkite::api::server_cursor::ServerCursor;
+use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
+use crate::providers::buildkite::pagination::DEFAULT_BATCH_ROWS;
+use crate::providers::buildkite::{Buildkite, Endpoint, Invitation, timestamp};
+
+/// Pending invitations: they hold and offer nothing.
+pub static INVITATION: ResourceTypeInfo = ResourceTypeInfo {
+    id: "invitation",
+    display_name: "Invitation",
+    description: "A person who was invited to the Buildkite organization and has not accepted yet",
+    kind: ResourceKind::PendingUser,
+    levels: &[],
+    change: None,
+    principal_kinds: &[],
+    principal_rule: "an invitation offers nothing that can be held",
+    list_name: "invitations",
+    grants_endpoint: "",
+    read_scopes: &["read_organization_invitations"],
+    write_scopes: &["write_organization_invitations"],
+    absence: "is not pending",
+    not_found_reason: "RESOURCE_NOT_FOUND",
+    unreachable_reason: "RESOURCE_UNREACHABLE",
+    unavailable_reason: "RESOURCES_UNAVAILABLE",
+    unavailable_remedy: "check that the token's owner may invite people, or leave invitation out of --include",
+};
+
+/// The pending invitations of one organization.
+#[derive(Debug)]
+pub(in crate::providers::buildkite) struct Invitations {
+    buildkite: Arc<Buildkite>,
+}
+
+/// Where the list continues. The names are part of the page tokens and must not change.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Position {
+    /// The server's cursor of the page; absent for the first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<ServerCursor>,
+    /// The invitation of that page behind which the list continues; absent for the beginning of the page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    behind: Option<Uuid>,
+}
+
+impl Invitations {
+    pub(super) fn new(buildkite: Arc<Buildkite>) -> Self {
+        Self { buildkite }
+    }
+
+    /// Whether a fresh and complete list lacks the invitation.
+    async fn is_gone(&self, invitation: Uuid, call: &CallContext) -> Result<bool, GovernanceError> {
+        let list = sync::complete_list(self, &self.buildkite.list_history, &call.uncoalesced()).await?;
+        Ok(!list.iter().any(|listed| listed.id.id == invitation))
+    }
+}
+
+#[async_trait]
+impl ResourceType for Invitations {
+    fn info(&self) -> &'static ResourceTypeInfo {
+        &INVITATION
+    }
+
+    async fn list(
+        &self,
+        from: Option<Cursor>,
+        amount: Amount,
+        call: &CallContext,
+    ) -> Result<Box<dyn Batch<Resource>>, Failure> {
+        let position = from.map_or_else(|| Ok(Position::default()), |cursor| cursor.parse());
+        let Position { mut after, mut behind } = position.map_err(|_| GovernanceError::from(PageTokenError))?;
+        let (mut rows, mut seen) = (Vec::new(), HashSet::new());
+        loop {
+            seen.insert(after.clone());
+            let page = self.buildkite.client.invitations(after.clone(), call).await?;
+            let rest = rows_behind(page.rows, behind.take()).into_iter();
+            rows.extend(rest.filter(is_pending).map(|row| (after.clone(), row)));
+            after = page.next;
+            if after.is_none() || rows.len() >= min_rows(amount) {
+                return Ok(Box::new(InvitationBatch { rows, next: after }));
+            }
+            if seen.contains(&after) {
+                return Err(Failure::from(GovernanceError::Unexpected {
+                    endpoint: Endpoint::Invitations.name(),
+                    what: "a page that continues at itself".to_owned(),
+                }));
+            }
+        }
+    }
+
+    async fn get(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure> {
+        let invitation = self.buildkite.client.invitation(id.into(), call).await?;
+        if is_pending(&invitation) {
+            return Ok(resource(invitation));
+        }
+        Err(Failure::from(GovernanceError::ResourceNotFound {
+            resource: invitation_id(id),
+        }))
+    }
+
+    async fn grants(
+        &self,
+        _: Uuid,
+        _: Option<Cursor>,
+        _: Amount,
+        _: &CallContext,
+    ) -> Result<Box<dyn Batch<Holding>>, Failure> {
+        Ok(Box::new(Rows::default()))
+    }
+
+    async fn explain(&self, failure: Failure, resource: Option<Uuid>, call: &CallContext) -> GovernanceError {
+        let (FailureClass::NotFound, Some(id)) = (failure.class, resource) else {
+            return match failure.class {
+                FailureClass::NotFound => self.buildkite.explain_missing_list(Endpoint::Invitations, call).await,
+                _ => self.buildkite.explain(failure, call).await,
+            };
+        };
+        let resource = invitation_id(id);
+        match self.is_gone(id, call).await {
+            Ok(true) => GovernanceError::ResourceNotFound { resource },
+            Ok(false) => GovernanceError::ResourceUnreachable { resource },
+            Err(error) => error,
+        }
+    }
+
+    async fn explain_unlisted(&self, name: &str, _: &CallContext) -> GovernanceError {
+        GovernanceError::Invalid {
+            field: "invitation",
+            problem: format!("no pending invitation is for `{name}`: `list invitations` shows the pending ones"),
+        }
+    }
+
+    async fn check_visibility(&self, _: ListStage, _: &CallContext) -> Result<(), GovernanceError> {
+        Ok(())
+    }
+
+    async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError> {
+        match reading {
+            EmptyReading::First => self.buildkite.confirm_works(EVIDENCE_MAX_AGE, call).await,
+            EmptyReading::Second => self.buildkite.confirm_none(self, Endpoint::Invitations, call).await,
+        }
+    }
+
+    fn assignable(&self) -> Option<&dyn Assignable> {
+        None
+    }
+}
+
+/// The rows of a page behind one of them; all of them if it left the page.
+fn rows_behind(mut rows: Vec<Invitation>, behind: Option<Uuid>) -> Vec<Invitation> {
+    let index = behind.and_then(|behind| rows.iter().position(|row| row.id.uuid() == behind));
+    match index {
+        Some(index) => rows.split_off(index + 1),
+        None => rows,
+    }
+}
+
+/// Whether the invitation can still be accepted. The list shows no other, and a state that is not known ends nothing.
+fn is_pending(invitation: &Invitation) -> bool {
+    !matches!(invitation.state.as_deref(), Some("accepted" | "revoked" | "expired"))
+}
+
+/// Invitations that were read together, each with the cursor of its page, and the cursor of the page after them.
+#[derive(Debug)]
+struct InvitationBatch {
+    rows: Vec<(Option<ServerCursor>, Invitation)>,
+    next: Option<ServerCursor>,
+}
+
+impl InvitationBatch {
+    /// Where the list continues after the first `count` rows.
+    fn position_after(&self, count: usize) -> Option<Position> {
+        let before = count.checked_sub(1).and_then(|index| self.rows.get(index));
+        let Some((after, _)) = self.rows.get(count) else {
+            let after = Some(self.next.clone()?);
+            return Some(Position { after, behind: None });
+        };
+        let behind = before.filter(|(page, _)| page == after).map(|(_, row)| row.id.uuid());
+        Some(Position {
+            after: after.clone(),
+            behind,
+        })
+    }
+}
+
+impl Batch<Resource> for InvitationBatch {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn next(&self) -> Option<Cursor> {
+        self.position_after(self.rows.len()).as_ref().and_then(Cursor::new)
+    }
+
+    fn split(&mut self, limit: Option<NonZeroUsize>) -> Rows<Resource> {
+        let count = limit.map_or(DEFAULT_BATCH_ROWS, NonZeroUsize::get).min(self.rows.len());
+        let next = self.position_after(count).as_ref().and_then(Cursor::new);
+        let rows = self.rows.drain(..count).map(|(_, row)| resource(row)).collect();
+        Rows { rows, next }
+    }
+
+    fn take_all(&mut self) -> Rows<Resource> {
+        let next = self.next();
+        let rows = self.rows.drain(..).map(|(_, row)| resource(row)).collect();
+        Rows { rows, next }
+    }
+}
+
+fn invitation_id(id: Uuid) -> ResourceId {
+    ResourceId {
+        resource_type: &INVITATION,
+        id,
+    }
+}
+
+fn resource(invitation: Invitation) -> Resource {
+    let invited_by = invitation.created_by.and_then(|by| by.email.or(by.name));
+    let texts = [
+        ("email", invitation.email.clone()),
+        ("state", invitation.state),
+        ("role", invitation.role),
+        ("created_at", invitation.created_at.clone()),
+        ("invited_by", invited_by),
+    ];
+    let profile = texts
+        .into_iter()
+        .filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))));
+    Resource {
+        profile: profile.collect(),
+        handle: invitation.email,
+        created_at: invitation.created_at.as_deref().and_then(timestamp),
+        ..Resource::named(invitation_id(invitation.id.uuid()), None)
+    }
+}
