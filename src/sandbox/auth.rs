@@ -11,8 +11,32 @@ use uuid::Uuid;
 
 use super::response::{self, ErrorResponse};
 
-/// The scopes that the sandbox's endpoints require.
-pub const ALL_SCOPES: [&str; 4] = ["read_user", "read_organizations", "read_teams", "write_teams"];
+/// The scopes of the endpoints about the user, the organization, its members, teams and what teams have access to.
+pub const TEAM_SCOPES: [&str; 4] = ["read_user", "read_organizations", "read_teams", "write_teams"];
+
+/// The scopes that the sandbox's endpoints require, and `write_pipelines`, which shows the URLs of webhooks.
+pub const ALL_SCOPES: [&str; 20] = [
+    "read_user",
+    "read_organizations",
+    "write_organizations",
+    "read_organization_invitations",
+    "write_organization_invitations",
+    "read_teams",
+    "write_teams",
+    "read_pipelines",
+    "write_pipelines",
+    "read_builds",
+    "write_builds",
+    "read_build_logs",
+    "read_job_env",
+    "read_artifacts",
+    "read_agents",
+    "read_clusters",
+    "write_clusters",
+    "read_suites",
+    "read_registries",
+    "read_audit_events",
+];
 
 /// The properties of a token to be created.
 #[derive(Clone, Debug)]
@@ -31,12 +55,12 @@ pub struct TokenSpec {
 }
 
 impl TokenSpec {
-    /// A token with all four scopes that never expires.
+    /// A token with the scopes of [`TEAM_SCOPES`] that never expires.
     #[must_use]
     pub fn owned_by(owner: Uuid) -> Self {
         Self {
             owner,
-            scopes: ALL_SCOPES.map(str::to_owned).to_vec(),
+            scopes: TEAM_SCOPES.map(str::to_owned).to_vec(),
             expires_at: None,
             reaches_organization: true,
             description: "sandbox".to_owned(),
@@ -48,6 +72,12 @@ impl TokenSpec {
     pub fn with_scopes(mut self, scopes: &[&str]) -> Self {
         self.scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
         self
+    }
+
+    /// The same token with all scopes.
+    #[must_use]
+    pub fn with_all_scopes(self) -> Self {
+        self.with_scopes(&ALL_SCOPES)
     }
 
     /// The same token with this description.

@@ -1,88 +1,102 @@
-//! Maps requests to endpoints. This is the only place that parses paths.
+//! The endpoints, and their names in `--fault`.
 
 use std::fmt;
 use std::str::FromStr;
 
-use http::Method;
-use uuid::Uuid;
+macro_rules! endpoints {
+    ($( $name:literal $variant:ident($request:literal) $($list:ident)?, )*) => {
+        /// An endpoint of the API. Requests are counted by endpoint, and faults apply to one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Endpoint {
+            $( #[doc = $request] $variant, )*
+        }
 
-/// An endpoint of the API. Requests are counted by endpoint, and faults apply to one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Endpoint {
-    /// Any endpoint; only used for faults.
-    Any,
-    /// `GET /`
-    Root,
-    /// `GET /v2/meta`
-    Meta,
-    /// `GET /v2/access-token`
-    AccessToken,
-    /// `DELETE /v2/access-token`
-    RevokeAccessToken,
-    /// `GET /v2/user`
-    User,
-    /// `GET /v2/organizations`
-    Organizations,
-    /// `GET /v2/organizations/{slug}`
-    Organization,
-    /// `GET …/rate_limit`
-    RateLimit,
-    /// `GET …/teams`
-    Teams,
-    /// `GET …/teams/{team}`
-    Team,
-    /// `GET …/teams/{team}/members`
-    TeamMembers,
-    /// `GET …/teams/{team}/members/{user}`
-    TeamMember,
-    /// `POST …/teams/{team}/members`
-    AddTeamMember,
-    /// `PATCH …/teams/{team}/members/{user}`
-    ChangeTeamMember,
-    /// `DELETE …/teams/{team}/members/{user}`
-    RemoveTeamMember,
-    /// `GET …/members`
-    OrganizationMembers,
-    /// `GET …/members/{user}`
-    OrganizationMember,
-    /// Anything else.
-    Unknown,
+        impl Endpoint {
+            /// Every endpoint and its name in `--fault`.
+            pub const ALL: [(Self, &'static str); [$($name),*].len()] = [$((Self::$variant, $name)),*];
+
+            /// Whether its responses are pages of a list.
+            pub(super) fn is_list(self) -> bool {
+                match self {
+                    $( Self::$variant => endpoints!(@ $($list)?), )*
+                }
+            }
+        }
+    };
+    (@ list) => { true };
+    (@) => { false };
+}
+
+endpoints! {
+    "any" Any("Any endpoint; only used for faults."),
+    "root" Root("`GET /`"),
+    "meta" Meta("`GET /v2/meta`"),
+    "access-token" AccessToken("`GET /v2/access-token`"),
+    "revoke-access-token" RevokeAccessToken("`DELETE /v2/access-token`"),
+    "user" User("`GET /v2/user`"),
+    "organizations" Organizations("`GET /v2/organizations`") list,
+    "organization" Organization("`GET /v2/organizations/{slug}`"),
+    "rate-limit" RateLimit("`GET …/rate_limit`"),
+    "teams" Teams("`GET …/teams`") list,
+    "team" Team("`GET …/teams/{team}`"),
+    "create-team" CreateTeam("`POST …/teams`"),
+    "update-team" UpdateTeam("`PATCH …/teams/{team}`"),
+    "delete-team" DeleteTeam("`DELETE …/teams/{team}`"),
+    "team-members" TeamMembers("`GET …/teams/{team}/members`") list,
+    "team-member" TeamMember("`GET …/teams/{team}/members/{user}`"),
+    "add-team-member" AddTeamMember("`POST …/teams/{team}/members`"),
+    "change-team-member" ChangeTeamMember("`PATCH …/teams/{team}/members/{user}`"),
+    "remove-team-member" RemoveTeamMember("`DELETE …/teams/{team}/members/{user}`"),
+    "team-pipelines" TeamPipelines("`GET …/teams/{team}/pipelines`") list,
+    "team-pipeline" TeamPipeline("`GET …/teams/{team}/pipelines/{pipeline}`"),
+    "add-team-pipeline" AddTeamPipeline("`POST …/teams/{team}/pipelines`"),
+    "change-team-pipeline" ChangeTeamPipeline("`PATCH …/teams/{team}/pipelines/{pipeline}`"),
+    "remove-team-pipeline" RemoveTeamPipeline("`DELETE …/teams/{team}/pipelines/{pipeline}`"),
+    "team-suites" TeamSuites("`GET …/teams/{team}/suites`") list,
+    "team-suite" TeamSuite("`GET …/teams/{team}/suites/{suite}`"),
+    "add-team-suite" AddTeamSuite("`POST …/teams/{team}/suites`, or `…/suite`"),
+    "change-team-suite" ChangeTeamSuite("`PATCH …/teams/{team}/suites/{suite}`"),
+    "remove-team-suite" RemoveTeamSuite("`DELETE …/teams/{team}/suites/{suite}`"),
+    "organization-members" OrganizationMembers("`GET …/members`") list,
+    "organization-member" OrganizationMember("`GET …/members/{user}`"),
+    "change-organization-member" ChangeOrganizationMember("`PATCH …/members/{user}`"),
+    "remove-organization-member" RemoveOrganizationMember("`DELETE …/members/{user}`"),
+    "invitations" Invitations("`GET …/invitations`") list,
+    "invitation" Invitation("`GET …/invitations/{invitation}`"),
+    "create-invitations" CreateInvitations("`POST …/invitations`"),
+    "revoke-invitation" RevokeInvitation("`DELETE …/invitations/{invitation}`"),
+    "pipelines" Pipelines("`GET …/pipelines`") list,
+    "pipeline" Pipeline("`GET …/pipelines/{slug}`"),
+    "suites" Suites("`GET /v2/analytics/organizations/{slug}/suites`") list,
+    "suite" Suite("`GET /v2/analytics/organizations/{slug}/suites/{slug}`"),
+    "registries" Registries("`GET /v2/packages/organizations/{slug}/registries`") list,
+    "registry" Registry("`GET /v2/packages/organizations/{slug}/registries/{slug}`"),
+    "clusters" Clusters("`GET …/clusters`") list,
+    "cluster" Cluster("`GET …/clusters/{cluster}`"),
+    "delete-cluster" DeleteCluster("`DELETE …/clusters/{cluster}`"),
+    "cluster-maintainers" ClusterMaintainers("`GET …/clusters/{cluster}/maintainers`") list,
+    "cluster-maintainer" ClusterMaintainer("`GET …/clusters/{cluster}/maintainers/{maintainer}`"),
+    "add-cluster-maintainer" AddClusterMaintainer("`POST …/clusters/{cluster}/maintainers`"),
+    "remove-cluster-maintainer" RemoveClusterMaintainer("`DELETE …/clusters/{cluster}/maintainers/{maintainer}`"),
+    "builds" Builds("`GET …/builds`") list,
+    "pipeline-builds" PipelineBuilds("`GET …/pipelines/{slug}/builds`") list,
+    "build" Build("`GET …/pipelines/{slug}/builds/{number}`"),
+    "create-build" CreateBuild("`POST …/pipelines/{slug}/builds`"),
+    "artifacts" Artifacts("`GET …/builds/{number}/artifacts`") list,
+    "job-log" JobLog("`GET` or `HEAD …/builds/{number}/jobs/{job}/log`"),
+    "job-env" JobEnv("`GET …/builds/{number}/jobs/{job}/env`"),
+    "unblock-job" UnblockJob("`PUT …/builds/{number}/jobs/{job}/unblock`"),
+    "agents" Agents("`GET …/agents`") list,
+    "agent" Agent("`GET …/agents/{agent}`"),
+    "audit-events" AuditEvents("`GET …/audit_events`") list,
+    "audit-event" AuditEvent("`GET …/audit_events/{event}`"),
+    "delete-list" DeleteList("`DELETE` of a list, which no correct client sends; 404, and nothing changes"),
+    "unknown" Unknown("Anything else."),
 }
 
 impl Endpoint {
-    /// Every endpoint and its name in `--fault`.
-    pub const ALL: [(Self, &'static str); 19] = [
-        (Self::Any, "any"),
-        (Self::Root, "root"),
-        (Self::Meta, "meta"),
-        (Self::AccessToken, "access-token"),
-        (Self::RevokeAccessToken, "revoke-access-token"),
-        (Self::User, "user"),
-        (Self::Organizations, "organizations"),
-        (Self::Organization, "organization"),
-        (Self::RateLimit, "rate-limit"),
-        (Self::Teams, "teams"),
-        (Self::Team, "team"),
-        (Self::TeamMembers, "team-members"),
-        (Self::TeamMember, "team-member"),
-        (Self::AddTeamMember, "add-team-member"),
-        (Self::ChangeTeamMember, "change-team-member"),
-        (Self::RemoveTeamMember, "remove-team-member"),
-        (Self::OrganizationMembers, "organization-members"),
-        (Self::OrganizationMember, "organization-member"),
-        (Self::Unknown, "unknown"),
-    ];
-
     pub(super) fn covers(self, other: Self) -> bool {
         self == Self::Any || self == other
-    }
-
-    /// Whether its responses are pages of a list.
-    pub(super) fn is_list(self) -> bool {
-        matches!(
-            self,
-            Self::Organizations | Self::Teams | Self::TeamMembers | Self::OrganizationMembers
-        )
     }
 }
 
@@ -110,74 +124,4 @@ impl FromStr for Endpoint {
             .find_map(|(endpoint, name)| (name == text).then_some(endpoint))
             .ok_or_else(|| UnknownEndpoint(text.to_owned()))
     }
-}
-
-/// The endpoint and ids of a request. An id that is not a UUID becomes `None`, which matches no row.
-#[derive(Clone, Debug)]
-pub(super) struct Target {
-    pub(super) endpoint: Endpoint,
-    pub(super) organization: Option<String>,
-    pub(super) team: Option<Uuid>,
-    pub(super) user: Option<Uuid>,
-}
-
-impl Target {
-    pub(super) fn parse(method: &Method, path: &str) -> Self {
-        let path = path.strip_prefix('/').unwrap_or(path);
-        // Some examples in Buildkite's documentation end collection paths with a slash.
-        let path = path.strip_suffix('/').unwrap_or(path);
-        let segments: Vec<&str> = path.split('/').collect();
-        match segments.as_slice() {
-            ["v2", "organizations", slug, rest @ ..] => Self::in_organization(method, slug, rest),
-            [""] if method == Method::GET => Self::outside_organization(Endpoint::Root),
-            ["v2", "access-token"] if method == Method::DELETE => {
-                Self::outside_organization(Endpoint::RevokeAccessToken)
-            }
-            ["v2", name] if method == Method::GET => Self::outside_organization(match *name {
-                "meta" => Endpoint::Meta,
-                "access-token" => Endpoint::AccessToken,
-                "user" => Endpoint::User,
-                "organizations" => Endpoint::Organizations,
-                _ => Endpoint::Unknown,
-            }),
-            _ => Self::outside_organization(Endpoint::Unknown),
-        }
-    }
-
-    fn in_organization(method: &Method, slug: &str, rest: &[&str]) -> Self {
-        let (endpoint, team, user) = match (method.as_str(), rest) {
-            ("GET", []) => (Endpoint::Organization, None, None),
-            ("GET", ["rate_limit"]) => (Endpoint::RateLimit, None, None),
-            ("GET", ["members"]) => (Endpoint::OrganizationMembers, None, None),
-            ("GET", ["members", user]) => (Endpoint::OrganizationMember, None, Some(*user)),
-            ("GET", ["teams"]) => (Endpoint::Teams, None, None),
-            ("GET", ["teams", team]) => (Endpoint::Team, Some(*team), None),
-            ("GET", ["teams", team, "members"]) => (Endpoint::TeamMembers, Some(*team), None),
-            ("POST", ["teams", team, "members"]) => (Endpoint::AddTeamMember, Some(*team), None),
-            ("GET", ["teams", team, "members", user]) => (Endpoint::TeamMember, Some(*team), Some(*user)),
-            ("PATCH", ["teams", team, "members", user]) => (Endpoint::ChangeTeamMember, Some(*team), Some(*user)),
-            ("DELETE", ["teams", team, "members", user]) => (Endpoint::RemoveTeamMember, Some(*team), Some(*user)),
-            _ => (Endpoint::Unknown, None, None),
-        };
-        Self {
-            endpoint,
-            organization: Some(slug.to_owned()),
-            team: team.and_then(parse_uuid),
-            user: user.and_then(parse_uuid),
-        }
-    }
-
-    fn outside_organization(endpoint: Endpoint) -> Self {
-        Self {
-            endpoint,
-            organization: None,
-            team: None,
-            user: None,
-        }
-    }
-}
-
-/// Buildkite only accepts the hyphenated form.
-pub(super) fn parse_uuid(text: &str) -> Option<Uuid> {
-    (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
 }

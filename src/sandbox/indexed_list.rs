@@ -3,11 +3,14 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
-/// The id of a row within its list.
+/// The id and the age of a row within its list.
 pub(super) trait Keyed {
     fn key(&self) -> Uuid;
+
+    fn created_at(&self) -> Timestamp;
 }
 
 /// An ordered list with an index by id. Adding and finding take constant time. Removing takes linear time, which is

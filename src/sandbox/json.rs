@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::auth::Token;
 use super::behaviors::{Behaviors, ExpiresAt, MemberRoleField};
-use super::organization::{Membership, Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole};
+use super::organization::{Organization, OrganizationRole, Person, SsoMode};
+use super::team::{Membership, Privacy, Team, TeamRole};
 
 /// A team in `GET teams`.
 #[expect(clippy::struct_excessive_bools, reason = "the fields are Buildkite's")]
@@ -43,16 +44,13 @@ impl<'a> TeamJson<'a> {
             privacy: team.privacy,
             default: team.default,
             created_at: format_iso(team.created_at),
-            created_by: team
-                .created_by
-                .and_then(|id| organization.current_or_former_person(id))
-                .map(UserJson::new),
+            created_by: user(organization, team.created_by),
             default_member_role: team.default_member_role,
-            members_can_create_pipelines: true,
-            members_can_create_suites: true,
-            members_can_create_registries: true,
-            members_can_destroy_registries: false,
-            members_can_destroy_packages: false,
+            members_can_create_pipelines: team.permissions.create_pipelines,
+            members_can_create_suites: team.permissions.create_suites,
+            members_can_create_registries: team.permissions.create_registries,
+            members_can_destroy_registries: team.permissions.destroy_registries,
+            members_can_destroy_packages: team.permissions.destroy_packages,
         }
     }
 }
@@ -133,6 +131,12 @@ impl<'a> UserJson<'a> {
     }
 }
 
+/// A person who is or was in the organization, if known.
+pub(super) fn user(organization: &Organization, id: Option<Uuid>) -> Option<UserJson<'_>> {
+    id.and_then(|id| organization.current_or_former_person(id))
+        .map(UserJson::new)
+}
+
 /// The organization. Its URLs point to this server.
 pub(super) fn organization(organization: &Organization, origin: &str) -> Value {
     let slug = &organization.slug;
@@ -176,10 +180,10 @@ pub(super) fn access_token(token: &Token, owner: &Person, format: ExpiresAt) -> 
 }
 
 /// Milliseconds and a `Z`, as in the documentation.
-fn format_iso(at: Timestamp) -> String {
+pub(super) fn format_iso(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
-fn graphql_id(kind: &str, id: Uuid) -> String {
+pub(super) fn graphql_id(kind: &str, id: Uuid) -> String {
     STANDARD.encode(format!("{kind}---{id}"))
 }

@@ -16,17 +16,25 @@
 //! # }
 //! ```
 
+mod agents;
 mod auth;
 mod behaviors;
+mod clusters;
 mod connection;
+mod cursor_pages;
 mod endpoint;
 mod faults;
 mod indexed_list;
+mod invitations;
 mod json;
 mod limits;
+mod object_json;
+mod objects;
 mod options;
 mod organization;
 mod pages;
+mod pipeline_json;
+mod pipelines;
 pub mod platform;
 mod request_log;
 mod response;
@@ -34,6 +42,8 @@ mod routes;
 mod seed;
 mod service;
 mod stale_reads;
+mod target;
+mod team;
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -44,24 +54,32 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use auth::{ALL_SCOPES, TokenSpec};
+pub use agents::{Agent, AuditEvent};
+pub use auth::{ALL_SCOPES, TEAM_SCOPES, TokenSpec};
 pub use behaviors::{
-    Behavior, Behaviors, DeleteAbsent, Echo, ExpiresAt, LastMaintainer, Link, MemberRoleField, Order,
-    OrganizationHeaders, Paging, PatchAbsent, PostExisting, PostOutsider, RateLimitAccess, ResetRounding,
-    TeamsDisabled, UnknownBehavior, WriteLag,
+    Behavior, Behaviors, BuildErrorBody, CreatedLevel, CursorBody, DeleteAbsent, Echo, ExpiresAt, FeatureAccess,
+    InviteAgain, LastMaintainer, Link, MemberRoleField, MetaDataFilter, Order, OrganizationHeaders, Paging,
+    PatchAbsent, PostExisting, PostOutsider, RateLimitAccess, ResetRounding, SingleSignOn, SuiteLevels, SuitePostPath,
+    TeamEcho, TeamsDisabled, UnknownBehavior, WriteLag,
 };
+pub use clusters::{Cluster, ClusterMaintainer, Maintainer};
 pub use endpoint::{Endpoint, UnknownEndpoint};
 pub use faults::{
     BodyStyle, Edit, FAULT_KINDS, Fault, FaultHandle, FaultKind, FaultSpecError, Faults, Gate, HeaderChange,
     LinkChange, RateLimitStyle, Times,
 };
+pub use invitations::{Invitation, InvitationState, InvitationTeam};
 pub use limits::{Bucket, LimitOptions};
+pub use objects::{Registry, Suite};
 pub use options::Options;
-pub use organization::{
-    MemberRows, Membership, Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole,
-};
+pub use organization::{MemberRows, Organization, OrganizationRole, Person, SsoMode};
+pub use pipelines::{Build, Job, JobKind, Pipeline, PipelineVisibility, SECRET_MARKER};
 pub use request_log::{LoggedRequest, RequestLog};
 pub use seed::{Seed, Size};
+pub use team::{
+    Membership, PipelineLevel, Privacy, SuiteLevel, Team, TeamAccess, TeamPermissions, TeamPipeline, TeamRole,
+    TeamSuite,
+};
 
 use auth::Tokens;
 use service::Service;
@@ -135,7 +153,7 @@ impl Sandbox {
         &self.slug
     }
 
-    /// The default token: it belongs to an admin and has all four scopes.
+    /// The default token: it belongs to an admin and has the scopes of [`TEAM_SCOPES`].
     #[must_use]
     pub fn token(&self) -> &SecretString {
         &self.token

@@ -1,4 +1,4 @@
-//! The organization that the sandbox serves: people, teams and memberships. Tests compare against this state and change
+//! The organization that the sandbox serves, and its people. Tests compare against this state and change
 //! it without an API request. Access control is in the endpoints.
 
 use std::collections::HashMap;
@@ -7,7 +7,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::agents::{Agent, AuditEvent};
+use super::clusters::{Cluster, Maintainer};
 use super::indexed_list::{IndexedList, Keyed};
+use super::invitations::Invitation;
+use super::objects::{Registry, Suite};
+use super::pipelines::Pipeline;
+use super::team::{Team, TeamRole};
 
 /// A person's role in the organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -27,26 +33,6 @@ pub enum SsoMode {
     Required,
     /// Any sign-in method.
     Optional,
-}
-
-/// A person's role in a team.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TeamRole {
-    /// A member.
-    Member,
-    /// A member who manages the team's members.
-    Maintainer,
-}
-
-/// Visibility of a team.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Privacy {
-    /// Visible to everyone in the organization.
-    Visible,
-    /// Visible to admins and to the team's members.
-    Secret,
 }
 
 /// What happens to the member rows of a person who leaves the organization.
@@ -90,122 +76,13 @@ impl Person {
     }
 }
 
-/// A row of a team's member list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Membership {
-    /// The user's UUID.
-    pub user: Uuid,
-    /// Role in the team.
-    pub role: TeamRole,
-    /// When this membership began; reset if the person is removed and added again.
-    pub created_at: Timestamp,
-}
-
-/// A team and its members.
-#[derive(Clone, Debug)]
-pub struct Team {
-    /// The team's UUID.
-    pub id: Uuid,
-    /// Slug, unique in the organization. The API does not address teams by slug.
-    pub slug: String,
-    /// Display name.
-    pub name: String,
-    /// Description; without one, Buildkite returns `""` or null.
-    pub description: Option<String>,
-    /// Visibility.
-    pub privacy: Privacy,
-    /// Whether people who join the organization are added to it.
-    pub default: bool,
-    /// The role of people who are added because this is a default team.
-    pub default_member_role: TeamRole,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// Its creator, if known.
-    pub created_by: Option<Uuid>,
-    pub(super) members: IndexedList<Membership>,
-}
-
-impl Team {
-    /// A visible team with a new id and without members.
-    #[must_use]
-    pub fn new(slug: &str, name: &str) -> Self {
-        Self {
-            id: Uuid::new_v4(),
-            slug: slug.to_owned(),
-            name: name.to_owned(),
-            description: None,
-            privacy: Privacy::Visible,
-            default: false,
-            default_member_role: TeamRole::Member,
-            created_at: Timestamp::now(),
-            created_by: None,
-            members: IndexedList::default(),
-        }
-    }
-
-    /// The member rows, oldest first.
-    #[must_use]
-    pub fn members(&self) -> &[Membership] {
-        self.members.as_slice()
-    }
-
-    /// One person's row.
-    #[must_use]
-    pub fn member(&self, user: Uuid) -> Option<&Membership> {
-        self.members.get(user)
-    }
-
-    /// One person's role in this team.
-    #[must_use]
-    pub fn role_of(&self, user: Uuid) -> Option<TeamRole> {
-        self.member(user).map(|row| row.role)
-    }
-
-    /// Adds a member, or changes the role in the existing row.
-    pub fn set_member(&mut self, user: Uuid, role: TeamRole, now: Timestamp) -> Membership {
-        let created_at = self.member(user).map_or(now, |row| row.created_at);
-        let row = Membership { user, role, created_at };
-        self.members.push(row);
-        row
-    }
-
-    /// Removes a member.
-    pub fn remove_member(&mut self, user: Uuid) -> Option<Membership> {
-        self.members.remove(user)
-    }
-
-    /// Inserts a row before all others, as in a list that is not sorted by age.
-    pub(super) fn set_member_ahead(&mut self, row: Membership) {
-        self.members.push_front(row);
-    }
-
-    /// Whether this person is the only maintainer.
-    pub(super) fn is_last_maintainer(&self, user: Uuid) -> bool {
-        self.role_of(user) == Some(TeamRole::Maintainer)
-            && self
-                .members()
-                .iter()
-                .filter(|row| row.role == TeamRole::Maintainer)
-                .count()
-                == 1
-    }
-}
-
 impl Keyed for Person {
     fn key(&self) -> Uuid {
         self.id
     }
-}
 
-impl Keyed for Membership {
-    fn key(&self) -> Uuid {
-        self.user
-    }
-}
-
-impl Keyed for Team {
-    fn key(&self) -> Uuid {
-        self.id
+    fn created_at(&self) -> Timestamp {
+        self.created_at
     }
 }
 
@@ -220,8 +97,17 @@ pub struct Organization {
     pub name: String,
     /// When it was created.
     pub created_at: Timestamp,
-    people: IndexedList<Person>,
-    teams: IndexedList<Team>,
+    /// Maximum number of pending invitations.
+    pub invitation_quota: usize,
+    pub(super) people: IndexedList<Person>,
+    pub(super) teams: IndexedList<Team>,
+    pub(super) pipelines: IndexedList<Pipeline>,
+    pub(super) suites: IndexedList<Suite>,
+    pub(super) registries: IndexedList<Registry>,
+    pub(super) clusters: IndexedList<Cluster>,
+    pub(super) invitations: IndexedList<Invitation>,
+    pub(super) agents: IndexedList<Agent>,
+    pub(super) audit_events: IndexedList<AuditEvent>,
     // Kept for the names on member rows of people who left, and for the owners of tokens.
     departed: HashMap<Uuid, Person>,
 }
@@ -235,8 +121,16 @@ impl Organization {
             slug: slug.to_owned(),
             name: name.to_owned(),
             created_at,
+            invitation_quota: 20,
             people: IndexedList::default(),
             teams: IndexedList::default(),
+            pipelines: IndexedList::default(),
+            suites: IndexedList::default(),
+            registries: IndexedList::default(),
+            clusters: IndexedList::default(),
+            invitations: IndexedList::default(),
+            agents: IndexedList::default(),
+            audit_events: IndexedList::default(),
             departed: HashMap::new(),
         }
     }
@@ -329,6 +223,7 @@ impl Organization {
             for team in self.teams.iter_mut() {
                 team.remove_member(id);
             }
+            self.remove_maintainers(Maintainer::User(id));
         }
         self.departed.insert(id, person);
         true
@@ -351,9 +246,14 @@ impl Organization {
         self.teams.push_front(team);
     }
 
-    /// Removes a team and its member rows.
+    /// Removes a team, its member rows, and the access that it gives.
     pub fn remove_team(&mut self, id: Uuid) -> Option<Team> {
-        self.teams.remove(id)
+        let team = self.teams.remove(id)?;
+        for registry in self.registries.iter_mut() {
+            registry.teams.retain(|team| *team != id);
+        }
+        self.remove_maintainers(Maintainer::Team(id));
+        Some(team)
     }
 
     /// Adds a member to a team or changes the member's role. Returns false if there is no such team.
@@ -366,6 +266,13 @@ impl Organization {
     /// Removes a member from a team. Returns false if there is no such membership.
     pub fn remove_membership(&mut self, team: Uuid, user: Uuid) -> bool {
         self.team_mut(team).and_then(|team| team.remove_member(user)).is_some()
+    }
+
+    /// A person who left, by e-mail address; case is ignored.
+    pub(super) fn former_person_by_email(&self, email: &str) -> Option<&Person> {
+        self.departed
+            .values()
+            .find(|person| person.email.eq_ignore_ascii_case(email))
     }
 
     /// A person who is or was in the organization.

@@ -39,7 +39,47 @@ impl PageQuery {
 
     /// Requests page 1 instead.
     pub(super) fn reset_page(&mut self) {
-        self.parameters.retain(|(key, _)| key != "page");
+        self.parameters
+            .retain(|(key, _)| !matches!(key.as_str(), "page" | "after" | "before"));
+    }
+
+    /// All values of a parameter that may be repeated, with or without brackets.
+    pub(super) fn values<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> {
+        self.parameters
+            .iter()
+            .filter(move |(key, _)| key.strip_suffix("[]").unwrap_or(key) == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The parameters of the form `name[key]`.
+    pub(super) fn entries<'q>(&'q self, name: &'q str) -> impl Iterator<Item = (&'q str, &'q str)> {
+        self.parameters.iter().filter_map(move |(key, value)| {
+            let key = key.strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']')?;
+            Some((key, value.as_str()))
+        })
+    }
+
+    /// The requested cursor, `after` or `before`.
+    pub(super) fn cursor(&self) -> Option<(&str, &str)> {
+        ["after", "before"]
+            .into_iter()
+            .find_map(|name| self.parameter(name).map(|cursor| (name, cursor)))
+    }
+
+    /// The same query with another cursor.
+    pub(super) fn query_with_cursor(&self, cursor: Option<(&str, &str)>) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(
+            self.parameters
+                .iter()
+                .filter(|(key, _)| !matches!(key.as_str(), "after" | "before")),
+        );
+        query.extend_pairs(cursor).finish()
+    }
+
+    /// The rows that come before the requested page.
+    pub(super) fn skipped_rows(&self, cap: u32) -> usize {
+        (self.page() - 1).saturating_mul(self.per_page(cap))
     }
 
     fn per_page(&self, cap: u32) -> usize {
@@ -73,17 +113,30 @@ pub(super) struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// Returns the requested page. Only its own rows are serialized.
+    /// Returns the requested page, in the order that the behavior determines. Only its own rows are serialized.
     pub(super) fn render<'r, R, D: Serialize>(&self, rows: &'r [R], document: impl Fn(&'r R) -> D) -> Response {
-        let (page, per_page) = self.page_and_size(rows.len());
+        match self.behaviors.order {
+            Order::OldestFirst => self.page_of(rows.len(), rows.iter().map(document)),
+            Order::NewestFirst => self.page_of(rows.len(), rows.iter().rev().map(document)),
+        }
+    }
+
+    /// Returns the requested page of rows whose order is documented.
+    pub(super) fn render_in_order<'r, R, D: Serialize>(
+        &self,
+        rows: &'r [R],
+        document: impl Fn(&'r R) -> D,
+    ) -> Response {
+        self.page_of(rows.len(), rows.iter().map(document))
+    }
+
+    fn page_of<D: Serialize>(&self, length: usize, documents: impl Iterator<Item = D>) -> Response {
+        let (page, per_page) = self.page_and_size(length);
         let start = (page - 1).saturating_mul(per_page);
         let max_rows = self.max_rows.map_or(per_page, |rows| rows.min(per_page));
-        let documents: Vec<D> = match self.behaviors.order {
-            Order::OldestFirst => rows.iter().skip(start).take(max_rows).map(document).collect(),
-            Order::NewestFirst => rows.iter().rev().skip(start).take(max_rows).map(document).collect(),
-        };
+        let documents: Vec<D> = documents.skip(start).take(max_rows).collect();
         let mut response = Response::ok(&documents);
-        if let Some(link) = self.link(page, rows.len().div_ceil(per_page).max(1)) {
+        if let Some(link) = self.link(page, length.div_ceil(per_page).max(1)) {
             response.headers.insert(header::LINK, link);
         }
         response

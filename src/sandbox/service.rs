@@ -10,7 +10,6 @@ use hyper::body::Incoming;
 use super::auth::{Token, Tokens};
 use super::behaviors::{Behaviors, OrganizationHeaders};
 use super::connection::ConnectionReset;
-use super::endpoint::Target;
 use super::faults::{self, FaultPlan, Faults, Outcome};
 use super::limits::{LimitStatus, Limits};
 use super::organization::Organization;
@@ -19,6 +18,7 @@ use super::request_log::{OpenEntry, RequestLog};
 use super::response::Response;
 use super::routes::{self, Call};
 use super::stale_reads::StaleReads;
+use super::target::Target;
 
 /// Larger than any request body of this API.
 const MAX_BODY: usize = 64 * 1024;

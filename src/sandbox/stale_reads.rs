@@ -7,16 +7,32 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::behaviors::WriteLag;
-use super::organization::{Membership, Team};
+use super::clusters::ClusterMaintainer;
+use super::indexed_list::{IndexedList, Keyed};
+use super::invitations::Invitation;
+use super::organization::Person;
+use super::team::{Membership, Team, TeamPipeline, TeamSuite};
+
+/// The hidden writes of every kind of row. The lists of the organization itself have the organization's id.
+#[derive(Debug, Default)]
+pub(super) struct StaleReads {
+    pub(super) teams: StaleRows<Team>,
+    pub(super) people: StaleRows<Person>,
+    pub(super) invitations: StaleRows<Invitation>,
+    pub(super) team_members: StaleRows<Membership>,
+    pub(super) team_pipelines: StaleRows<TeamPipeline>,
+    pub(super) team_suites: StaleRows<TeamSuite>,
+    pub(super) cluster_maintainers: StaleRows<ClusterMaintainer>,
+}
 
 #[derive(Debug)]
-struct StaleRow {
-    before: Option<Membership>,
+struct StaleRow<R> {
+    before: Option<R>,
     lag: WriteLag,
     written: Instant,
 }
 
-impl StaleRow {
+impl<R> StaleRow<R> {
     /// Whether a read still returns the old row. Counts the read.
     fn is_stale(&mut self) -> bool {
         match &mut self.lag {
@@ -30,20 +46,28 @@ impl StaleRow {
     }
 }
 
-/// The writes that are still hidden, by team and user.
-#[derive(Debug, Default)]
-pub(super) struct StaleReads {
-    by_team: Mutex<HashMap<Uuid, HashMap<Uuid, StaleRow>>>,
+/// The writes to one kind of row that are still hidden, by list and row.
+#[derive(Debug)]
+pub(super) struct StaleRows<R> {
+    by_list: Mutex<HashMap<Uuid, HashMap<Uuid, StaleRow<R>>>>,
 }
 
-impl StaleReads {
+impl<R> Default for StaleRows<R> {
+    fn default() -> Self {
+        Self {
+            by_list: Mutex::default(),
+        }
+    }
+}
+
+impl<R: Keyed + Clone> StaleRows<R> {
     /// Records a write. After several writes within the lag, reads return the row from before the first.
-    pub(super) fn record(&self, team: Uuid, user: Uuid, before: Option<Membership>, lag: WriteLag) {
+    pub(super) fn record(&self, list: Uuid, row: Uuid, before: Option<R>, lag: WriteLag) {
         if lag == WriteLag::None {
             return;
         }
-        let mut by_team = self.lock();
-        let stale = by_team.entry(team).or_default().entry(user).or_insert(StaleRow {
+        let mut by_list = self.lock();
+        let stale = by_list.entry(list).or_default().entry(row).or_insert(StaleRow {
             before,
             lag,
             written: Instant::now(),
@@ -52,47 +76,43 @@ impl StaleReads {
         stale.written = Instant::now();
     }
 
-    /// One user's row as a read returns it.
-    pub(super) fn member(&self, team: &Team, user: Uuid) -> Option<Membership> {
-        let mut by_team = self.lock();
-        if let Some(stale_rows) = by_team.get_mut(&team.id)
-            && let Some(stale) = stale_rows.get_mut(&user)
+    /// One row as a read returns it.
+    pub(super) fn row(&self, list: Uuid, row: Uuid, current: &IndexedList<R>) -> Option<R> {
+        let mut by_list = self.lock();
+        if let Some(stale_rows) = by_list.get_mut(&list)
+            && let Some(stale) = stale_rows.get_mut(&row)
         {
             if stale.is_stale() {
-                return stale.before;
+                return stale.before.clone();
             }
-            stale_rows.remove(&user);
+            stale_rows.remove(&row);
         }
-        team.member(user).copied()
+        current.get(row).cloned()
     }
 
     /// The whole list as a read returns it; `None` if it equals the current list.
-    pub(super) fn members(&self, team: &Team) -> Option<Vec<Membership>> {
-        let mut by_team = self.lock();
-        let stale_rows = by_team.get_mut(&team.id)?;
+    pub(super) fn rows(&self, list: Uuid, current: &IndexedList<R>) -> Option<Vec<R>> {
+        let mut by_list = self.lock();
+        let stale_rows = by_list.get_mut(&list)?;
         stale_rows.retain(|_, stale| stale.is_stale());
         if stale_rows.is_empty() {
             return None;
         }
-        let mut rows: Vec<Membership> = Vec::with_capacity(team.members().len());
-        for row in team.members() {
-            match stale_rows.get(&row.user) {
-                Some(stale) => rows.extend(stale.before),
-                None => rows.push(*row),
+        let mut rows: Vec<R> = Vec::with_capacity(current.as_slice().len());
+        for row in current.as_slice() {
+            match stale_rows.get(&row.key()) {
+                Some(stale) => rows.extend(stale.before.clone()),
+                None => rows.push(row.clone()),
             }
         }
-        rows.extend(
-            stale_rows
-                .values()
-                .filter_map(|stale| stale.before)
-                .filter(|row| team.member(row.user).is_none()),
-        );
-        // Sorting puts removed members back at their place by age.
-        rows.sort_by_key(|row| row.created_at);
+        let removed = stale_rows.values().filter_map(|stale| stale.before.as_ref());
+        rows.extend(removed.filter(|row| !current.contains(row.key())).cloned());
+        // Sorting puts removed rows back at their place by age.
+        rows.sort_by_key(Keyed::created_at);
         Some(rows)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, HashMap<Uuid, StaleRow>>> {
-        self.by_team.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, HashMap<Uuid, StaleRow<R>>>> {
+        self.by_list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

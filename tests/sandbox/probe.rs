@@ -50,6 +50,7 @@ impl Probe {
             members_per_team,
             people,
             seed: 7,
+            ..Size::default()
         });
         Self::start(Options {
             seed,

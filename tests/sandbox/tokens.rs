@@ -1,6 +1,6 @@
 //! What a token is refused, and what its owner is not shown.
 
-use buildkite_connector::sandbox::{ALL_SCOPES, ExpiresAt, MemberRows, TokenSpec};
+use buildkite_connector::sandbox::{ExpiresAt, MemberRows, TEAM_SCOPES, TokenSpec};
 use http::{Method, StatusCode};
 use jiff::{Span, Timestamp};
 use rstest::rstest;
@@ -73,7 +73,7 @@ async fn a_missing_scope_is_403_and_named() {
         ),
     ];
     for (method, path, scope) in needs {
-        let others: Vec<&str> = ALL_SCOPES.into_iter().filter(|held| *held != scope).collect();
+        let others: Vec<&str> = TEAM_SCOPES.into_iter().filter(|held| *held != scope).collect();
         let token = probe
             .sandbox
             .mint(TokenSpec::owned_by(probe.sandbox.owner()).with_scopes(&others));

@@ -3,9 +3,10 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::sandbox::{
-    Behavior, Behaviors, DeleteAbsent, Echo, ExpiresAt, LastMaintainer, Link, MemberRoleField, Order,
-    OrganizationHeaders, Paging, PatchAbsent, PostExisting, PostOutsider, RateLimitAccess, ResetRounding,
-    TeamsDisabled, WriteLag,
+    Behavior, Behaviors, BuildErrorBody, CreatedLevel, CursorBody, DeleteAbsent, Echo, ExpiresAt, FeatureAccess,
+    InviteAgain, LastMaintainer, Link, MemberRoleField, MetaDataFilter, Order, OrganizationHeaders, Paging,
+    PatchAbsent, PostExisting, PostOutsider, RateLimitAccess, ResetRounding, SingleSignOn, SuiteLevels, SuitePostPath,
+    TeamEcho, TeamsDisabled, WriteLag,
 };
 
 /// The behaviors that Buildkite's documentation leaves open.
@@ -21,6 +22,27 @@ pub struct BehaviorArgs {
     /// The same for the organization's members
     #[arg(long, default_value_t, value_parser = choices::<Paging>())]
     pub organization_member_paging: Paging,
+    /// The same for pipelines
+    #[arg(long, default_value_t, value_parser = choices::<Paging>())]
+    pub pipeline_paging: Paging,
+    /// The same for a team's pipelines
+    #[arg(long, default_value_t, value_parser = choices::<Paging>())]
+    pub team_pipeline_paging: Paging,
+    /// The same for suites
+    #[arg(long, default_value_t, value_parser = choices::<Paging>())]
+    pub suite_paging: Paging,
+    /// The same for a team's suites
+    #[arg(long, default_value_t, value_parser = choices::<Paging>())]
+    pub team_suite_paging: Paging,
+    /// The same for registries
+    #[arg(long, default_value_t, value_parser = choices::<Paging>())]
+    pub registry_paging: Paging,
+    /// The same for clusters
+    #[arg(long, default_value_t, value_parser = choices::<Paging>())]
+    pub cluster_paging: Paging,
+    /// The same for a cluster's maintainers
+    #[arg(long, default_value_t, value_parser = choices::<Paging>())]
+    pub cluster_maintainer_paging: Paging,
     /// Maximum number of rows on a page
     #[arg(long, default_value_t = Behaviors::default().per_page_cap, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub per_page_cap: u32,
@@ -66,6 +88,45 @@ pub struct BehaviorArgs {
     /// Which permission `rate_limit` needs
     #[arg(long, default_value_t, value_parser = choices::<RateLimitAccess>())]
     pub rate_limit_access: RateLimitAccess,
+    /// The path that adds a suite to a team: `suites` or `suite`
+    #[arg(long, default_value_t, value_parser = choices::<SuitePostPath>())]
+    pub suite_post_path: SuitePostPath,
+    /// Form of a suite's level of access
+    #[arg(long, default_value_t, value_parser = choices::<SuiteLevels>())]
+    pub suite_levels: SuiteLevels,
+    /// Level in the response to giving a team access to a pipeline
+    #[arg(long, default_value_t, value_parser = choices::<CreatedLevel>())]
+    pub created_level: CreatedLevel,
+    /// Body of the response to creating or changing a team
+    #[arg(long, default_value_t, value_parser = choices::<TeamEcho>())]
+    pub team_echo: TeamEcho,
+    /// Body of the lists of invitations and audit events
+    #[arg(long, default_value_t, value_parser = choices::<CursorBody>())]
+    pub cursor_body: CursorBody,
+    /// Whether the organization uses single sign-on
+    #[arg(long, default_value_t, value_parser = choices::<SingleSignOn>())]
+    pub single_sign_on: SingleSignOn,
+    /// Response to inviting an address with a pending invitation
+    #[arg(long, default_value_t, value_parser = choices::<InviteAgain>())]
+    pub invite_again: InviteAgain,
+    /// Body of the 422 response to starting a build
+    #[arg(long, default_value_t, value_parser = choices::<BuildErrorBody>())]
+    pub build_error_body: BuildErrorBody,
+    /// Whether lists of builds apply the `meta_data` filter
+    #[arg(long, default_value_t, value_parser = choices::<MetaDataFilter>())]
+    pub meta_data_filter: MetaDataFilter,
+    /// Rows that a list of builds gives access to
+    #[arg(long, default_value_t = Behaviors::default().build_depth, value_name = "N")]
+    pub build_depth: u32,
+    /// Whether the organization has test suites, and how their absence shows
+    #[arg(long, default_value_t, value_parser = choices::<FeatureAccess>())]
+    pub test_engine: FeatureAccess,
+    /// The same for package registries
+    #[arg(long, default_value_t, value_parser = choices::<FeatureAccess>())]
+    pub package_registries: FeatureAccess,
+    /// The same for the audit log
+    #[arg(long, default_value_t, value_parser = choices::<FeatureAccess>())]
+    pub audit_log: FeatureAccess,
     /// How long writes stay hidden from reads: none, a number such as 2-reads, a time such as 500ms
     #[arg(long, default_value_t, value_name = "LAG")]
     pub write_lag: WriteLag,
@@ -79,6 +140,13 @@ impl BehaviorArgs {
             team_paging: self.team_paging,
             team_member_paging: self.team_member_paging,
             organization_member_paging: self.organization_member_paging,
+            pipeline_paging: self.pipeline_paging,
+            team_pipeline_paging: self.team_pipeline_paging,
+            suite_paging: self.suite_paging,
+            team_suite_paging: self.team_suite_paging,
+            registry_paging: self.registry_paging,
+            cluster_paging: self.cluster_paging,
+            cluster_maintainer_paging: self.cluster_maintainer_paging,
             per_page_cap: self.per_page_cap,
             link: self.link,
             order: self.order,
@@ -94,6 +162,19 @@ impl BehaviorArgs {
             reset_rounding: self.reset_rounding,
             expires_at: self.expires_at,
             rate_limit_access: self.rate_limit_access,
+            suite_post_path: self.suite_post_path,
+            suite_levels: self.suite_levels,
+            created_level: self.created_level,
+            team_echo: self.team_echo,
+            cursor_body: self.cursor_body,
+            single_sign_on: self.single_sign_on,
+            invite_again: self.invite_again,
+            build_error_body: self.build_error_body,
+            meta_data_filter: self.meta_data_filter,
+            build_depth: self.build_depth,
+            test_engine: self.test_engine,
+            package_registries: self.package_registries,
+            audit_log: self.audit_log,
             write_lag: self.write_lag,
         }
     }

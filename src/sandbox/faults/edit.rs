@@ -4,9 +4,12 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Edit;
+use super::move_objects::move_objects;
 use crate::sandbox::behaviors::Order;
-use crate::sandbox::endpoint::{Endpoint, Target};
-use crate::sandbox::organization::{MemberRows, Membership, Organization, Person, Team, TeamRole};
+use crate::sandbox::endpoint::Endpoint;
+use crate::sandbox::organization::{MemberRows, Organization, Person};
+use crate::sandbox::target::Target;
+use crate::sandbox::team::{Membership, Team, TeamRole};
 
 /// Applies the edit.
 pub(in crate::sandbox) fn apply_edit(edit: &Edit, organization: &mut Organization, target: &Target, order: Order) {
@@ -14,16 +17,34 @@ pub(in crate::sandbox) fn apply_edit(edit: &Edit, organization: &mut Organizatio
         change(organization);
         return;
     }
-    match (target.endpoint, target.team) {
-        (Endpoint::Teams, _) => move_teams(edit, organization, order),
-        (Endpoint::OrganizationMembers, _) => move_people(edit, organization, order),
-        (Endpoint::TeamMembers, Some(team)) => move_members(edit, organization, team, order),
-        _ => {}
+    match (target.endpoint, target.team, target.object_id()) {
+        (Endpoint::Teams, ..) => move_teams(edit, organization, order),
+        (Endpoint::OrganizationMembers, ..) => move_people(edit, organization, order),
+        (Endpoint::TeamMembers, Some(team), _) => move_members(edit, organization, team, order),
+        (endpoint, team, object) => move_objects(edit, organization, (endpoint, team, object), order),
     }
 }
 
+/// Whether the named edits apply to this list.
+pub(super) fn can_move_rows(endpoint: Endpoint) -> bool {
+    matches!(
+        endpoint,
+        Endpoint::Teams
+            | Endpoint::OrganizationMembers
+            | Endpoint::TeamMembers
+            | Endpoint::TeamPipelines
+            | Endpoint::TeamSuites
+            | Endpoint::Pipelines
+            | Endpoint::Suites
+            | Endpoint::Registries
+            | Endpoint::Clusters
+            | Endpoint::ClusterMaintainers
+            | Endpoint::Invitations
+    )
+}
+
 /// The row that a list shows first.
-fn first_shown<'r, T>(mut rows: impl DoubleEndedIterator<Item = &'r T>, order: Order) -> Option<&'r T> {
+pub(super) fn first_shown<'r, T>(mut rows: impl DoubleEndedIterator<Item = &'r T>, order: Order) -> Option<&'r T> {
     match order {
         Order::OldestFirst => rows.next(),
         Order::NewestFirst => rows.next_back(),
@@ -37,7 +58,8 @@ fn move_teams(edit: &Edit, organization: &mut Organization, order: Order) {
             first.and_then(|id| organization.remove_team(id));
         }
         Edit::RemoveAndAddAgain => {
-            if let Some(mut team) = first.and_then(|id| organization.remove_team(id)) {
+            // What the team gives access to stays, because only the list of teams moves.
+            if let Some(mut team) = first.and_then(|id| organization.teams.remove(id)) {
                 team.created_at = Timestamp::now();
                 organization.add_team(team);
             }

@@ -3,6 +3,7 @@
 
 mod edit;
 mod gate;
+mod move_objects;
 mod outcome;
 mod registry;
 mod spec;

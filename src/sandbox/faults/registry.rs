@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::edit::can_move_rows;
 use super::{Edit, Fault, FaultKind, Gate, HeaderChange, LinkChange, Times};
-use crate::sandbox::endpoint::{Endpoint, Target};
 use crate::sandbox::response::Response;
+use crate::sandbox::target::Target;
 
 /// The faults of a sandbox.
 #[derive(Clone, Debug, Default)]
@@ -189,7 +190,7 @@ impl FaultKind {
         match self {
             Self::RepeatPage | Self::ReplayPrevious | Self::ShortPage(_) | Self::Links(_) => target.endpoint.is_list(),
             Self::MoveRows(Edit::RemoveAhead | Edit::InsertAhead | Edit::RemoveAndAddAgain) => {
-                target.endpoint.is_list() && target.endpoint != Endpoint::Organizations
+                can_move_rows(target.endpoint)
             }
             _ => true,
         }

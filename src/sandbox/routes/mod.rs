@@ -1,22 +1,37 @@
 //! The endpoints, one file per family. This module has their common checks: the token, its scope, and its access to the
 //! organization.
 
+mod agents;
+mod audit_events;
+mod builds;
+mod clusters;
 mod identity;
+mod invitations;
+mod jobs;
 mod members;
 mod organizations;
+mod pipelines;
+mod registries;
+mod suites;
+mod team_access;
 mod team_members;
 mod teams;
 
 use http::StatusCode;
+use serde_json::Value;
+use uuid::Uuid;
 
 use super::auth::Token;
-use super::behaviors::{Behaviors, Paging};
-use super::endpoint::{Endpoint, Target};
+use super::behaviors::{Behaviors, FeatureAccess, Paging};
+use super::cursor_pages::{CursorLinks, CursorListing};
+use super::endpoint::Endpoint;
 use super::faults::ListOverride;
 use super::organization::Organization;
 use super::pages::{Listing, PageQuery};
 use super::response::{self, ErrorResponse, Response};
 use super::service::Service;
+use super::target::Target;
+use super::team::{PipelineLevel, SuiteLevel};
 
 /// A request to an endpoint.
 pub(super) struct Call<'a> {
@@ -66,6 +81,31 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// The caller, if the token has the scope and its owner is an admin of the organization.
+    fn admin(&self, scope: &str, organization: &Organization) -> Result<Caller, ErrorResponse> {
+        let caller = self.caller(scope, organization)?;
+        if caller.admin {
+            Ok(caller)
+        } else {
+            Err(response::forbidden())
+        }
+    }
+
+    /// Returns an error if the organization does not have this feature.
+    fn require_feature(&self, feature: FeatureAccess) -> Result<(), ErrorResponse> {
+        match feature {
+            FeatureAccess::Available => Ok(()),
+            FeatureAccess::Forbidden => Err(response::forbidden()),
+            FeatureAccess::NotFound => Err(Response::message(StatusCode::NOT_FOUND, "Not Found")),
+        }
+    }
+
+    /// The body of a request with JSON.
+    fn json_body(&self) -> Result<Value, ErrorResponse> {
+        serde_json::from_slice(self.body)
+            .map_err(|_| Response::message(StatusCode::BAD_REQUEST, "Request body could not be parsed as JSON"))
+    }
+
     /// The list at this call's path, without its rows.
     fn listing<'c>(&'c self, url: &'c str, paging: Paging) -> Listing<'c> {
         Listing {
@@ -73,6 +113,17 @@ impl<'a> Call<'a> {
             paging,
             behaviors: &self.behaviors,
             url,
+            max_rows: self.max_rows,
+        }
+    }
+
+    /// The list with cursors at this call's path, without its rows.
+    fn cursor_listing(&self, links: CursorLinks) -> CursorListing<'_> {
+        CursorListing {
+            query: &self.query,
+            behaviors: &self.behaviors,
+            url: self.url(),
+            links,
             max_rows: self.max_rows,
         }
     }
@@ -85,7 +136,7 @@ impl<'a> Call<'a> {
 /// The caller and the caller's role in the organization.
 #[derive(Clone, Copy, Debug)]
 struct Caller {
-    user: uuid::Uuid,
+    user: Uuid,
     admin: bool,
 }
 
@@ -102,14 +153,60 @@ pub(super) fn dispatch(call: &Call<'_>) -> Response {
         Endpoint::RateLimit => organizations::rate_limit(call),
         Endpoint::OrganizationMembers => members::list(call),
         Endpoint::OrganizationMember => members::get(call),
+        Endpoint::ChangeOrganizationMember => members::change(call),
+        Endpoint::RemoveOrganizationMember => members::remove(call),
         Endpoint::Teams => teams::list(call),
         Endpoint::Team => teams::get(call),
+        Endpoint::CreateTeam => teams::create(call),
+        Endpoint::UpdateTeam => teams::update(call),
+        Endpoint::DeleteTeam => teams::delete(call),
         Endpoint::TeamMembers => team_members::list(call),
         Endpoint::TeamMember => team_members::get(call),
         Endpoint::AddTeamMember => team_members::add(call),
         Endpoint::ChangeTeamMember => team_members::change(call),
         Endpoint::RemoveTeamMember => team_members::remove(call),
-        Endpoint::Unknown | Endpoint::Any => Err(Response::message(StatusCode::NOT_FOUND, "Not Found")),
+        Endpoint::TeamPipelines => team_access::list::<PipelineLevel>(call),
+        Endpoint::TeamPipeline => team_access::get::<PipelineLevel>(call),
+        Endpoint::AddTeamPipeline => team_access::add::<PipelineLevel>(call),
+        Endpoint::ChangeTeamPipeline => team_access::change::<PipelineLevel>(call),
+        Endpoint::RemoveTeamPipeline => team_access::remove::<PipelineLevel>(call),
+        Endpoint::TeamSuites => team_access::list::<SuiteLevel>(call),
+        Endpoint::TeamSuite => team_access::get::<SuiteLevel>(call),
+        Endpoint::AddTeamSuite => team_access::add_suite(call),
+        Endpoint::ChangeTeamSuite => team_access::change::<SuiteLevel>(call),
+        Endpoint::RemoveTeamSuite => team_access::remove::<SuiteLevel>(call),
+        Endpoint::Invitations => invitations::list(call),
+        Endpoint::Invitation => invitations::get(call),
+        Endpoint::CreateInvitations => invitations::create(call),
+        Endpoint::RevokeInvitation => invitations::revoke(call),
+        Endpoint::Pipelines => pipelines::list(call),
+        Endpoint::Pipeline => pipelines::get(call),
+        Endpoint::Suites => suites::list(call),
+        Endpoint::Suite => suites::get(call),
+        Endpoint::Registries => registries::list(call),
+        Endpoint::Registry => registries::get(call),
+        Endpoint::Clusters => clusters::list(call),
+        Endpoint::Cluster => clusters::get(call),
+        Endpoint::DeleteCluster => clusters::delete(call),
+        Endpoint::ClusterMaintainers => clusters::list_maintainers(call),
+        Endpoint::ClusterMaintainer => clusters::get_maintainer(call),
+        Endpoint::AddClusterMaintainer => clusters::add_maintainer(call),
+        Endpoint::RemoveClusterMaintainer => clusters::remove_maintainer(call),
+        Endpoint::Builds => builds::list_all(call),
+        Endpoint::PipelineBuilds => builds::list(call),
+        Endpoint::Build => builds::get(call),
+        Endpoint::CreateBuild => builds::create(call),
+        Endpoint::Artifacts => builds::artifacts(call),
+        Endpoint::JobLog => jobs::log(call),
+        Endpoint::JobEnv => jobs::env(call),
+        Endpoint::UnblockJob => jobs::unblock(call),
+        Endpoint::Agents => agents::list(call),
+        Endpoint::Agent => agents::get(call),
+        Endpoint::AuditEvents => audit_events::list(call),
+        Endpoint::AuditEvent => audit_events::get(call),
+        Endpoint::DeleteList | Endpoint::Unknown | Endpoint::Any => {
+            Err(Response::message(StatusCode::NOT_FOUND, "Not Found"))
+        }
     };
     response.unwrap_or_else(|error| error)
 }

@@ -8,10 +8,12 @@ use uuid::Uuid;
 use super::Call;
 use super::teams::visible_team;
 use crate::sandbox::behaviors::{DeleteAbsent, Echo, LastMaintainer, PatchAbsent, PostExisting, PostOutsider};
-use crate::sandbox::endpoint;
+
 use crate::sandbox::json::TeamMemberJson;
-use crate::sandbox::organization::{Membership, Organization, Team, TeamRole};
+use crate::sandbox::organization::Organization;
 use crate::sandbox::response::{self, ErrorResponse, Response};
+use crate::sandbox::target;
+use crate::sandbox::team::{Membership, Team, TeamRole};
 
 const READ: &str = "read_teams";
 const WRITE: &str = "write_teams";
@@ -19,7 +21,7 @@ const WRITE: &str = "write_teams";
 pub(super) fn list(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let organization = call.service.organization();
     let (team, _) = visible_team(call, READ, &organization)?;
-    let lagging = call.service.stale_reads.members(team);
+    let lagging = call.service.stale_reads.team_members.rows(team.id, &team.members);
     let rows = lagging.as_deref().unwrap_or_else(|| team.members());
     let url = call.url();
     let listing = call.listing(&url, call.behaviors.team_member_paging);
@@ -32,7 +34,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let row = call
         .target
         .user
-        .and_then(|user| call.service.stale_reads.member(team, user));
+        .and_then(|user| call.service.stale_reads.team_members.row(team.id, user, &team.members));
     let row = row.ok_or_else(member_not_found)?;
     Ok(Response::ok(&TeamMemberJson::new(&organization, &row)))
 }
@@ -40,11 +42,8 @@ pub(super) fn get(call: &Call<'_>) -> Result<Response, ErrorResponse> {
 pub(super) fn add(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let mut organization = call.service.organization_mut();
     let team = writable_team(call, &organization)?;
-    let body = parse_body(call)?;
-    let user = body
-        .get("user_id")
-        .and_then(Value::as_str)
-        .and_then(endpoint::parse_uuid);
+    let body = call.json_body()?;
+    let user = body.get("user_id").and_then(Value::as_str).and_then(target::parse_uuid);
     let user = user.ok_or_else(|| response::validation_failed("User must exist"))?;
     let role = parse_role(&body)?;
     if organization.person(user).is_none() {
@@ -77,7 +76,7 @@ pub(super) fn add(call: &Call<'_>) -> Result<Response, ErrorResponse> {
 pub(super) fn change(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let mut organization = call.service.organization_mut();
     let team = writable_team(call, &organization)?;
-    let role = parse_role(&parse_body(call)?)?;
+    let role = parse_role(&call.json_body()?)?;
     let user = call.target.user.filter(|&user| is_member(&organization, team, user));
     let user = user.ok_or_else(|| match call.behaviors.patch_absent {
         PatchAbsent::NotFound => member_not_found(),
@@ -103,6 +102,7 @@ pub(super) fn remove(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let before = organization.team_mut(team).and_then(|team| team.remove_member(user));
     call.service
         .stale_reads
+        .team_members
         .record(team, user, before, call.behaviors.write_lag);
     Ok(Response::empty(StatusCode::NO_CONTENT).with_applied(true))
 }
@@ -125,6 +125,7 @@ fn write(
     }
     call.service
         .stale_reads
+        .team_members
         .record(team, user, before, call.behaviors.write_lag);
     Ok(write_response(call, organization, status, before, row).with_applied(true))
 }
@@ -179,12 +180,7 @@ fn is_member(organization: &Organization, team: Uuid, user: Uuid) -> bool {
     organization.team(team).is_some_and(|team| team.member(user).is_some())
 }
 
-fn parse_body(call: &Call<'_>) -> Result<Value, ErrorResponse> {
-    serde_json::from_slice(call.body)
-        .map_err(|_| Response::message(StatusCode::BAD_REQUEST, "Request body could not be parsed as JSON"))
-}
-
-fn parse_role(body: &Value) -> Result<TeamRole, ErrorResponse> {
+pub(super) fn parse_role(body: &Value) -> Result<TeamRole, ErrorResponse> {
     match body.get("role").and_then(Value::as_str) {
         Some("member") => Ok(TeamRole::Member),
         Some("maintainer") => Ok(TeamRole::Maintainer),

@@ -1,7 +1,9 @@
 //! A small example company: Northwind Rail, which builds timetable software.
 
+use super::example_objects;
 use super::rng::{Rng, minutes_after_start};
-use crate::sandbox::organization::{Organization, OrganizationRole, Person, Privacy, SsoMode, Team, TeamRole};
+use crate::sandbox::organization::{Organization, OrganizationRole, Person, SsoMode};
+use crate::sandbox::team::{Privacy, Team, TeamRole};
 
 /// Name, e-mail, whether an admin, and the role in each team of `TEAMS` by position (`M` maintainer, `m` member).
 const PEOPLE: [(&str, &str, bool, &str); 14] = [
@@ -96,5 +98,6 @@ pub(super) fn build() -> Organization {
         }
         organization.add_team(team);
     }
+    example_objects::add(&mut organization);
     organization
 }

@@ -85,7 +85,7 @@ async fn a_service_serves_when_the_scopes_that_it_needs_do(
     #[case] stopped: &[&str],
     #[case] lost: &[&str],
 ) {
-    let scopes: Vec<&str> = buildkite_connector::sandbox::ALL_SCOPES
+    let scopes: Vec<&str> = buildkite_connector::sandbox::TEAM_SCOPES
         .into_iter()
         .filter(|scope| !missing.contains(scope))
         .collect();

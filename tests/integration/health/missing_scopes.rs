@@ -1,7 +1,7 @@
 //! A scope that is missing is named, alone and in pairs, with the link that ticks all that are needed.
 
 use buildkite_connector::governance::AllowedChanges;
-use buildkite_connector::sandbox::ALL_SCOPES;
+use buildkite_connector::sandbox::TEAM_SCOPES;
 use rstest::rstest;
 
 use super::harness::{CHECKS, Degraded, HealthHarness, Healthy, NotRequired, Unhealthy, admin, non_admin, setup};
@@ -34,7 +34,7 @@ fn without(scope: &str) -> &'static [&'static str] {
 #[case(&["read_user", "read_organizations", "read_teams", "write_teams"])]
 #[tokio::test]
 async fn each_missing_scope_is_named_by_its_checks_alone(#[case] missing: &[&str]) {
-    let granted: Vec<&str> = ALL_SCOPES
+    let granted: Vec<&str> = TEAM_SCOPES
         .into_iter()
         .filter(|scope| !missing.contains(scope))
         .collect();
@@ -57,7 +57,7 @@ async fn each_missing_scope_is_named_by_its_checks_alone(#[case] missing: &[&str
         for missing in missing {
             assert!(check.remedy.contains(&format!("`{missing}`")), "{check:?}");
         }
-        for needed in ALL_SCOPES {
+        for needed in TEAM_SCOPES {
             assert!(check.remedy.contains(&format!("&scopes[]={needed}")), "{check:?}");
         }
     }
