@@ -12,8 +12,7 @@ use crate::governance::model::{
 use crate::proto::c1::connector::v2 as proto;
 use crate::proto::c1::connector::v2::{
     EntitlementExclusionGroup, EntitlementImmutable, ExternalLink, GrantExpandable, GrantImmutable, GroupTrait,
-    SkipEntitlementsAndGrants, SkipSyncAnomalyDetection, UserTrait, entitlement,
-    resource_type, status, user_trait,
+    SkipEntitlementsAndGrants, SkipSyncAnomalyDetection, UserTrait, entitlement, resource_type, status, user_trait,
 };
 
 /// The maximum bytes of a display name and of a description (protocol reference, section 6).

@@ -103,10 +103,7 @@ impl Coverage {
         if let Some(change) = allowed.iter().find(is_missing) {
             return Err(CoverageError { change });
         }
-        Ok(Self {
-            included,
-            allowed,
-        })
+        Ok(Self { included, allowed })
     }
 
     /// Whether the resources of this type are governed.

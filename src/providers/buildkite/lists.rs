@@ -47,7 +47,10 @@ impl Buildkite {
         match resources.get(listed.id, call).await {
             Ok(_) => Err(GovernanceError::Unexpected {
                 endpoint: endpoint.name(),
-                what: format!("an empty list, twice, although {} {} exists", listed.resource_type, listed.id),
+                what: format!(
+                    "an empty list, twice, although {} {} exists",
+                    listed.resource_type, listed.id
+                ),
             }),
             Err(
                 Failure {

@@ -27,10 +27,12 @@ pub use api::client::{Client, ClientError, ClientOptions};
 pub use api::endpoint::{Endpoint, Scope};
 pub use api::error::{ApiError, ApiErrorKind, Unavailability};
 pub use api::ids::{
-    ClusterId, IdError, InvitationId, MaintainerId, OrganizationId, OrganizationSlug, PipelineId, RegistryId, Role, SuiteId,
-    TeamId, UserId,
+    ClusterId, IdError, InvitationId, MaintainerId, OrganizationId, OrganizationSlug, PipelineId, RegistryId, Role,
+    SuiteId, TeamId, UserId,
 };
-pub use api::objects::{Cluster, ClusterMaintainer, Invitation, InvitingUser, MaintainerActor, Pipeline, Registry, Suite};
+pub use api::objects::{
+    Cluster, ClusterMaintainer, Invitation, InvitingUser, MaintainerActor, Pipeline, Registry, Suite,
+};
 pub use api::origin::{ApiOrigin, OriginError};
 pub use api::repository::Repository;
 pub use api::time::timestamp;

@@ -203,12 +203,16 @@ mod tests {
 
     #[test]
     fn every_row_requires_only_its_id() {
-        let odd = json!({"id": ID, "name": 1, "slug": [], "actor": "x", "created_by": 7, "public": "yes", "repository": {}});
+        let odd =
+            json!({"id": ID, "name": 1, "slug": [], "actor": "x", "created_by": 7, "public": "yes", "repository": {}});
         assert_eq!(serde_json::from_value::<Pipeline>(odd.clone()).unwrap().slug, None);
         assert_eq!(serde_json::from_value::<Suite>(odd.clone()).unwrap().name, None);
         assert_eq!(serde_json::from_value::<Registry>(odd.clone()).unwrap().public, None);
         assert_eq!(serde_json::from_value::<Cluster>(odd.clone()).unwrap().name, None);
-        assert_eq!(serde_json::from_value::<ClusterMaintainer>(odd.clone()).unwrap().actor, None);
+        assert_eq!(
+            serde_json::from_value::<ClusterMaintainer>(odd.clone()).unwrap().actor,
+            None
+        );
         assert_eq!(serde_json::from_value::<Invitation>(odd).unwrap().created_by, None);
         assert!(serde_json::from_value::<Pipeline>(json!({"name": "Deploy"})).is_err());
     }

@@ -25,7 +25,9 @@ impl Repository {
         };
         let lower = path.to_ascii_lowercase();
         let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
-        let may_hold_credentials = ["@", ":", "?", "#", "%40", "%3a"].iter().any(|sign| lower.contains(sign));
+        let may_hold_credentials = ["@", ":", "?", "#", "%40", "%3a"]
+            .iter()
+            .any(|sign| lower.contains(sign));
         let path = path.trim_start_matches('/');
         if host.is_empty() || !host.chars().all(is_host) || path.is_empty() || may_hold_credentials {
             return None;
@@ -49,9 +51,15 @@ mod tests {
 
     #[rstest]
     #[case("https://github.com/acme/deploy.git", Some("github.com/acme/deploy.git"))]
-    #[case("https://user:secret@GitHub.com:8443/acme/deploy?token=secret#secret", Some("github.com/acme/deploy"))]
+    #[case(
+        "https://user:secret@GitHub.com:8443/acme/deploy?token=secret#secret",
+        Some("github.com/acme/deploy")
+    )]
     #[case("https://user:se@cret@github.com/acme/deploy", Some("github.com/acme/deploy"))]
-    #[case("ssh://git:secret@git.acme.example/srv/deploy.git", Some("git.acme.example/srv/deploy.git"))]
+    #[case(
+        "ssh://git:secret@git.acme.example/srv/deploy.git",
+        Some("git.acme.example/srv/deploy.git")
+    )]
     #[case("git@github.com:acme/deploy.git", Some("github.com/acme/deploy.git"))]
     #[case("github.com:acme/deploy.git", Some("github.com/acme/deploy.git"))]
     #[case("https://user:se/cret@github.com/acme/deploy", None)]
@@ -62,7 +70,12 @@ mod tests {
     #[case("/srv/secret/deploy", None)]
     #[case("", None)]
     fn only_host_and_path_are_kept(#[case] address: &str, #[case] kept: Option<&str>) {
-        assert_eq!(Repository::of(address).map(|repository| repository.to_string()).as_deref(), kept);
+        assert_eq!(
+            Repository::of(address)
+                .map(|repository| repository.to_string())
+                .as_deref(),
+            kept
+        );
     }
 
     proptest! {

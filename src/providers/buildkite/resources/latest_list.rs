@@ -77,13 +77,7 @@ impl<R: Row> LatestList<R> {
 
     /// Records rows of the list that were read from `from` to `next` by a request that began at `begun`. Without `next`, the list
     /// ends with them.
-    pub(super) fn record(
-        &self,
-        from: &Cursor,
-        begun: Instant,
-        rows: impl Iterator<Item = R>,
-        next: Option<&Cursor>,
-    ) {
+    pub(super) fn record(&self, from: &Cursor, begun: Instant, rows: impl Iterator<Item = R>, next: Option<&Cursor>) {
         let mut state = self.lock();
         let mut reading = if *from == Cursor::Start {
             Partial {
@@ -104,7 +98,11 @@ impl<R: Row> LatestList<R> {
                 state.partial.remove(0);
             }
             state.partial.push(reading);
-        } else if state.complete.as_ref().is_none_or(|latest| latest.begun <= reading.begun) {
+        } else if state
+            .complete
+            .as_ref()
+            .is_none_or(|latest| latest.begun <= reading.begun)
+        {
             state.complete = Some(Arc::new(reading.complete()));
         }
     }

@@ -21,7 +21,9 @@ use crate::providers::buildkite::{ApiError, Buildkite, Client, Endpoint};
 
 /// A row of the list of such a type, and what the type does with it.
 #[async_trait]
-pub(in crate::providers::buildkite) trait ObjectRow: Row + Clone + Debug + Sync + Sized + 'static {
+pub(in crate::providers::buildkite) trait ObjectRow:
+    Row + Clone + Debug + Sync + Sized + 'static
+{
     /// The type.
     const INFO: &'static ResourceTypeInfo;
     /// The request for its list.
@@ -73,16 +75,31 @@ impl<R: ObjectRow> Objects<R> {
         }
     }
 
+    pub(super) fn buildkite(&self) -> &Arc<Buildkite> {
+        &self.buildkite
+    }
+
     /// The row of an object, from a list that is recent enough, else from a new one.
     ///
     /// # Errors
     /// `ResourceNotFound` if the object is proven absent, `ResourceUnreachable` if it is not listed and not proven absent, or the
     /// failure to read the list.
     pub(super) async fn row(&self, id: Uuid, call: &CallContext) -> Result<R, GovernanceError> {
-        let recent = self.latest.recent(R::LIST.name(), call, || self.read_list(call)).await?;
+        let recent = self
+            .latest
+            .recent(R::LIST.name(), call, || self.read_list(call))
+            .await?;
         if let Some(row) = recent.find(id) {
             return Ok(row.clone());
         }
+        self.row_anew(id, call).await
+    }
+
+    /// The row of an object, from a new list.
+    ///
+    /// # Errors
+    /// As for [`Self::row`].
+    async fn row_anew(&self, id: Uuid, call: &CallContext) -> Result<R, GovernanceError> {
         // Read the role before and after the list: a list proves absence only if its reader is shown every object.
         let call = &call.uncoalesced();
         let status = self.buildkite.credential_status(Duration::ZERO, call).await?;
@@ -131,7 +148,9 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
         let rows = batch.rows.iter().cloned();
         self.latest.record(&from, begun, rows, batch.next.as_ref());
         let buildkite = Arc::clone(&self.buildkite);
-        Ok(converted(batch, move |row: R| row.resource(buildkite.organization_slug())))
+        Ok(converted(batch, move |row: R| {
+            row.resource(buildkite.organization_slug())
+        }))
     }
 
     async fn get(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure> {
@@ -149,9 +168,19 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
         R::grants(self, id, from, call).await
     }
 
-    async fn explain(&self, failure: Failure, _: Option<Uuid>, call: &CallContext) -> GovernanceError {
-        match failure.class {
-            FailureClass::NotFound => self.buildkite.explain_missing_list(R::LIST, call).await,
+    async fn explain(&self, failure: Failure, resource: Option<Uuid>, call: &CallContext) -> GovernanceError {
+        match (failure.class, resource) {
+            // Something about the object was not found: the object itself, or another part of the path.
+            (FailureClass::NotFound, Some(id)) => match self.row_anew(id, call).await {
+                Ok(_) => GovernanceError::ResourceUnreachable {
+                    resource: ResourceId {
+                        resource_type: R::INFO,
+                        id,
+                    },
+                },
+                Err(error) => error,
+            },
+            (FailureClass::NotFound, None) => self.buildkite.explain_missing_list(R::LIST, call).await,
             _ => self.buildkite.explain(failure, call).await,
         }
     }

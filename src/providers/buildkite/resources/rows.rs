@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 use std::num::NonZeroUsize;
 
-use crate::governance::{GovernanceError, PageTokenError};
 use crate::governance::provider::{Amount, Batch, Cursor, Failure, Rows};
+use crate::governance::{GovernanceError, PageTokenError};
 use crate::providers::buildkite::pagination::{self, Row, min_rows_for};
 
 /// A batch of rows of the API, with the function that converts each.

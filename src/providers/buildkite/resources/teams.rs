@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::pages::organization_page;
 use super::rows::{converted, min_rows, position};
 use super::users::user_id;
+use super::write_reply::{EchoedRow, write_reply};
 use crate::governance::model::{
     Holding, Level, Membership, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
 };
@@ -64,9 +64,6 @@ pub static MEMBER: &Level = &LEVELS[0];
 
 /// Permits the access of a team, and changing its members.
 pub static MAINTAINER: &Level = &LEVELS[1];
-
-/// An upper bound for the difference between this machine's clock and Buildkite's.
-const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);
 
 fn level(role: Role) -> &'static Level {
     match role {
@@ -242,13 +239,11 @@ impl Assignable for Teams {
             Write::Change { to, .. } => client.change_team_member(team, user, role(to), call).await,
             Write::Remove(_) => client.remove_team_member(team, user, call).await.map(|()| None),
         }?;
-        let shown = echo.as_ref().filter(|row| row.user_id == user);
-        Ok(match shown.and_then(|row| Some((row, level(row.role.known()?)))) {
-            Some((_, shown)) if Some(shown) != write.resulting_level() => WriteReply::Unconfirmed(Some(shown)),
-            Some((row, _)) if matches!(write, Write::Add(_)) && is_old(row) => WriteReply::AlreadyPresent,
-            Some(_) => WriteReply::Confirmed,
-            None => WriteReply::Unconfirmed(None),
-        })
+        let shown = echo.as_ref().filter(|row| row.user_id == user).map(|row| EchoedRow {
+            level: row.role.known().map(level),
+            created_at: row.created_at.as_deref(),
+        });
+        Ok(write_reply(write, shown))
     }
 
     fn endpoint(&self, write: Write) -> &'static str {
@@ -288,12 +283,6 @@ impl Assignable for Teams {
     }
 }
 
-/// Whether a row is older than the clocks can differ.
-fn is_old(row: &TeamMember) -> bool {
-    let began = row.created_at.as_deref().and_then(timestamp);
-    began.is_some_and(|began| Timestamp::now().duration_since(began) > MAX_CLOCK_SKEW)
-}
-
 fn holding(member: TeamMember) -> Holding {
     Holding {
         principal: user_id(member.user_id),
@@ -322,7 +311,9 @@ fn resource(team: Team, organization: &str) -> Resource {
         .filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))));
     let is_default = is_default.map(|is_default| ("default", ProfileValue::Bool(is_default)));
     Resource {
-        page: slug.as_deref().and_then(|slug| organization_page(organization, &["teams", slug])),
+        page: slug
+            .as_deref()
+            .and_then(|slug| organization_page(organization, &["teams", slug])),
         profile: texts.chain(is_default).collect(),
         handle: slug,
         description,

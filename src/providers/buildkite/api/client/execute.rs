@@ -139,7 +139,9 @@ impl Client {
         };
         let send = |permit| {
             let transport = Arc::clone(&self.transport);
-            transport.send(permit, key.clone(), None, self.credential.current()).boxed()
+            transport
+                .send(permit, key.clone(), None, self.credential.current())
+                .boxed()
         };
         let (exchange, unused) = flight.start(permit, send);
         if let Some(permit) = unused {
