@@ -6,7 +6,7 @@ use std::sync::Arc;
 use buildkite_connector::governance::{AllowedChanges, Change, GovernanceSettings};
 use buildkite_connector::grpc::server::{Listener, Server, ServerOptions};
 use buildkite_connector::proto::c1::connector::v2::{Entitlement, Resource};
-use buildkite_connector::providers::buildkite::{Client, ClientOptions, govern};
+use buildkite_connector::providers::buildkite::{Client, ClientOptions, Coverage, govern};
 use buildkite_connector::sandbox::{MemberRows, Options, Sandbox, TeamRole};
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
@@ -34,11 +34,13 @@ impl Stage {
             sandbox.token().expose_secret().parse()?,
             ClientOptions::default(),
         )?;
-        let settings = GovernanceSettings {
-            allowed: AllowedChanges::from_iter([Change::Membership]),
-            ..GovernanceSettings::default()
-        };
-        let server = Server::new(Arc::new(govern(Arc::new(client), settings)), ServerOptions::default()).await?;
+        let allowed = AllowedChanges::from_iter([Change::Membership]);
+        let governance = govern(
+            Arc::new(client),
+            Coverage::new([], allowed, [])?,
+            GovernanceSettings::default(),
+        );
+        let server = Server::new(Arc::new(governance), ServerOptions::default()).await?;
         let listener = Listener::bind(&"127.0.0.1:0".parse()?).await?;
         let address = format!("http://{}", listener.address()?);
         let (end, ended) = oneshot::channel();

@@ -12,6 +12,7 @@ use crate::export::{Progress, Stage};
 use crate::governance::model::{EntitlementId, Level, Principal, Resource, ResourceId};
 use crate::governance::provisioning::{MalformedRequest, OperationKind, Outcome, Preview, Request};
 use crate::governance::{Change, Governance, GovernanceError};
+use crate::providers::buildkite::Coverage;
 use crate::providers::buildkite::resources::{self, TEAM};
 
 /// The arguments of `grant` and `revoke`.
@@ -48,7 +49,7 @@ fn role(text: &str) -> Result<&'static Level, &'static str> {
 }
 
 fn principal(text: &str) -> Result<Principal, String> {
-    resources::catalog().principal(text)
+    resources::catalog(&Coverage::default()).principal(text)
 }
 
 /// Makes the change, and prints the role before it and the outcome.

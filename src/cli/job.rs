@@ -101,7 +101,7 @@ impl Job {
         .map_err(|error| CommandError::Failed(error.to_string()))?;
         let credential = client.credential();
         Ok(Self {
-            governance: Arc::new(govern(Arc::new(client), settings.governance)),
+            governance: Arc::new(govern(Arc::new(client), settings.coverage, settings.governance)),
             has_max_wait: connection.has_max_wait(),
             _sandbox: sandbox,
             _rotation: AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await })),

@@ -7,7 +7,7 @@ use super::job::{Job, JobArgs};
 use super::settings::parsed_by;
 use crate::export::{self, ListQuery, Progress};
 use crate::governance::model::ResourceTypeInfo;
-use crate::providers::buildkite::resources;
+use crate::providers::buildkite::{Coverage, resources};
 use printer::Printer;
 
 /// The arguments of `list`.
@@ -53,7 +53,7 @@ enum Layout {
 }
 
 fn resource_type(text: &str) -> Result<&'static ResourceTypeInfo, String> {
-    resources::catalog().resource_type(text)
+    resources::catalog(&Coverage::default()).resource_type(text)
 }
 
 /// Prints the list, once all of it is known.

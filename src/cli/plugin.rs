@@ -71,7 +71,7 @@ pub(super) async fn run(args: &PluginArgs) -> Result<(), CommandError> {
     .map_err(|error| failed(&error))?;
     let credential = client.credential();
     let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { credential.watch().await }));
-    let governance = Arc::new(govern(Arc::new(client), settings.governance));
+    let governance = Arc::new(govern(Arc::new(client), settings.coverage, settings.governance));
     let ending = signals::ending().map_err(|error| failed(&error))?;
     let plugin = Plugin::open(&options).await?;
     let mut out = io::stdout();

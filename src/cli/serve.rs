@@ -57,7 +57,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         Some(sandbox) => sandbox_settings(sandbox, &args.connection)?,
         None => Settings::read(&args.connection, |name| std::env::var(name).ok())?,
     };
-    let address = args.listener.address(!settings.governance.allowed.is_empty())?;
+    let address = args.listener.address(!settings.coverage.allowed().is_empty())?;
     let options = args.listener.options()?;
     let files = [
         options.tls.as_ref().map(Reloadable::trigger),
@@ -85,7 +85,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     )));
     let watched = Arc::clone(&credential);
     let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-    let governance = Arc::new(govern(Arc::new(client), governance_settings));
+    let governance = Arc::new(govern(Arc::new(client), settings.coverage, governance_settings));
     let server = Server::new(Arc::clone(&governance), options)
         .await
         .map_err(|error| failed(&error))?;
@@ -193,6 +193,7 @@ pub(super) fn sandbox_settings(sandbox: &Sandbox, args: &ConnectionArgs) -> Resu
         organization: sandbox.slug().parse().map_err(|error| failed(&error))?,
         credential: token.into(),
         client: args.client(),
+        coverage: args.coverage()?,
         governance: args.governance(),
     })
 }

@@ -101,7 +101,7 @@ impl Work<'_> {
         let credential = client.credential();
         let watched = Arc::clone(&credential);
         let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-        let governance = Arc::new(govern(Arc::new(client), settings.governance));
+        let governance = Arc::new(govern(Arc::new(client), settings.coverage, settings.governance));
         let (client_id, host_id) = (self.options.client_id.as_str().to_owned(), self.options.host_id.clone());
         let syncs = Arc::new(ExportRunner::new(Arc::clone(&governance)));
         let service = Service::new(Arc::clone(&governance), syncs, self.options)?;

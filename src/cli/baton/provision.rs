@@ -11,9 +11,9 @@ use super::task::GrantRequest;
 use crate::cli::job::Job;
 use crate::cli::settings::Settings;
 use crate::export::{Progress, SyncedRows};
+use crate::governance::GovernanceError;
 use crate::governance::model::{EntitlementId, Principal};
 use crate::governance::provisioning::{MalformedRequest, OperationKind, ProvisioningResult, RequestContext};
-use crate::governance::{Change, GovernanceError};
 use crate::proto::c1::connector::v2::{Entitlement, Resource, ResourceId};
 use crate::wire::request;
 
@@ -36,7 +36,7 @@ pub(super) fn environment(flags: &Flags) -> impl Fn(&str) -> Option<String> {
 pub(super) async fn job(flags: &Flags, provisions: bool) -> Result<Job, BatonError> {
     let adjust = |mut settings: Settings| {
         if provisions {
-            settings.governance.allowed = settings.governance.allowed.and(Change::Membership);
+            settings.coverage = settings.coverage.with_membership();
         }
         settings
     };

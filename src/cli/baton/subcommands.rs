@@ -20,8 +20,8 @@ use crate::providers::buildkite::resources;
 /// # Errors
 /// Where a setting is wrong, or standard output cannot be written.
 pub(super) fn capabilities(flags: &Flags) -> Result<(), BatonError> {
-    let allowed = flags.connection.governance().allowed;
-    let capabilities = services::capabilities(&resources::catalog(), &allowed);
+    let coverage = flags.connection.coverage()?;
+    let capabilities = services::capabilities(&resources::catalog(&coverage), coverage.allowed());
     let packed = Any {
         type_url: format!("type.googleapis.com/{}", ConnectorCapabilities::full_name()),
         value: prost::Message::encode_to_vec(&capabilities),

@@ -5,7 +5,7 @@ use super::flags::{Flags, SyncFlags};
 use super::service::ServiceSettings;
 use crate::export::SyncOptions;
 use crate::governance::model::{Catalog, ResourceId, ResourceTypeInfo};
-use crate::providers::buildkite::resources;
+use crate::providers::buildkite::{Coverage, resources};
 
 /// What a command line runs.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ fn sync_options(flags: &SyncFlags) -> Result<SyncOptions, BatonError> {
             .filter(|value| !value.is_empty());
         values.map(str::to_owned).collect()
     };
-    let catalog = resources::catalog();
+    let catalog = resources::catalog(&Coverage::default());
     let types: Result<Vec<&'static ResourceTypeInfo>, BatonError> = named(&flags.sync_resource_types)
         .iter()
         .map(|id| {
@@ -154,7 +154,10 @@ mod tests {
         let Task::Sync(options) = task(&[&bid, "--sync-resource-types=team,user", "--skip-grants"]).unwrap() else {
             panic!("no sync")
         };
-        assert_eq!(options.targets, [resources::catalog().resource("team", TEAM).unwrap()]);
+        assert_eq!(
+            options.targets,
+            [resources::catalog(&Coverage::default()).resource("team", TEAM).unwrap()]
+        );
         assert_eq!(options.types, Some(vec![&resources::TEAM, &resources::USER]));
         assert!(options.skip_grants && !options.skip_entitlements_and_grants);
         assert!(matches!(task(&[]), Ok(Task::Sync(options)) if options == SyncOptions::default()));

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::CheckOutput;
+use crate::governance::Change;
 use crate::governance::health::{CheckResult, CredentialReport, Expiry};
 use crate::governance::rate_limit::BucketState;
 
@@ -56,7 +57,7 @@ pub(super) fn write(output: &CheckOutput, out: &mut impl Write) -> io::Result<()
     let document = Document {
         overall: report.overall.as_str(),
         organization: &report.organization,
-        provisioning: output.provisioning,
+        provisioning: output.coverage.allowed().allows(Change::Membership),
         checks: report.checks.iter().map(check).collect(),
         credential: report.credential.as_ref().map(credential),
         rate_limits: output.budget.buckets.iter().map(rate_limit).collect(),

@@ -13,10 +13,9 @@ use tokio::time::Instant;
 
 use super::CommandError;
 use super::settings::{ConnectionArgs, Settings};
-use crate::governance::Change;
 use crate::governance::health::Report;
 use crate::governance::rate_limit::BudgetState;
-use crate::providers::buildkite::{Client, govern};
+use crate::providers::buildkite::{Client, Coverage, govern};
 
 /// The command ends within 15 s in any case; this leaves time to print.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(14);
@@ -50,7 +49,7 @@ enum Format {
 struct CheckOutput {
     report: Report,
     budget: BudgetState,
-    provisioning: bool,
+    coverage: Coverage,
     now: Timestamp,
 }
 
@@ -63,10 +62,10 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     options.budget.max_wait = options.budget.max_wait.min(RETRY_FOR);
     let mut governance = settings.governance;
     governance.health.probe_timeout = PROBE_TIMEOUT;
-    let provisioning = governance.allowed.allows(Change::Membership);
+    let coverage = settings.coverage;
     let client = Client::with_credential(settings.origin, settings.organization, settings.credential, options)
         .map_err(|error| CommandError::Failed(error.to_string()))?;
-    let governance = Arc::new(govern(Arc::new(client), governance));
+    let governance = Arc::new(govern(Arc::new(client), coverage.clone(), governance));
     let report = governance
         .health()
         .check(Duration::ZERO, Some(Instant::now() + TOTAL_TIMEOUT))
@@ -74,7 +73,7 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     let output = CheckOutput {
         report,
         budget: governance.budget(),
-        provisioning,
+        coverage,
         now: Timestamp::now(),
     };
     print(&output, args.format)

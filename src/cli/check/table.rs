@@ -7,23 +7,27 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::CheckOutput;
+use crate::governance::Change;
 use crate::governance::health::{CheckResult, CredentialReport, Expiry, Report, State, format_minute};
 use crate::governance::rate_limit::{Bucket, BudgetState};
+use crate::providers::buildkite::{Coverage, IncludedType, Scope};
 
 pub(super) fn write(output: &CheckOutput, coloured: bool, out: &mut impl Write) -> io::Result<()> {
     let CheckOutput {
         report,
         budget,
-        provisioning,
+        coverage,
         now,
     } = output;
+    let widths = Widths::of(&report.checks);
     for result in &report.checks {
-        row(result, coloured, out)?;
+        row(result, widths, coloured, out)?;
     }
     writeln!(out)?;
     credential(report, *now, out)?;
     windows(budget, out)?;
-    if !provisioning {
+    covered(coverage, out)?;
+    if coverage.allowed().is_empty() {
         writeln!(
             out,
             "writes         off: grants and revokes are refused (--provisioning turns them on)"
@@ -35,7 +39,32 @@ pub(super) fn write(output: &CheckOutput, coloured: bool, out: &mut impl Write) 
     steps(report, out)
 }
 
-fn row(result: &CheckResult, coloured: bool, out: &mut impl Write) -> io::Result<()> {
+/// The widths of the first two columns, in characters.
+#[derive(Debug, Clone, Copy)]
+struct Widths {
+    id: usize,
+    scope: usize,
+}
+
+impl Widths {
+    /// Those of the checks of every configuration, or more if an id or a scope needs it.
+    fn of(checks: &[CheckResult]) -> Self {
+        let longest = |text: fn(&CheckResult) -> &'static str| checks.iter().map(|result| text(result).len()).max();
+        Self {
+            id: longest(|result| result.check.id).unwrap_or_default().max(28),
+            scope: longest(|result| result.check.scope.unwrap_or("-"))
+                .unwrap_or_default()
+                .max(19),
+        }
+    }
+}
+
+fn row(
+    result: &CheckResult,
+    Widths { id, scope: width }: Widths,
+    coloured: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let check = result.check;
     let scope = check.scope.unwrap_or("-");
     let (mark, colour) = mark(result.state);
@@ -50,7 +79,7 @@ fn row(result: &CheckResult, coloured: bool, out: &mut impl Write) -> io::Result
     } else {
         String::new()
     };
-    writeln!(out, "{mark} {:<28} {scope:<19} {summary}{without}", check.id)
+    writeln!(out, "{mark} {:<id$} {scope:<width$} {summary}{without}", check.id)
 }
 
 /// The mark and its ANSI colour code.
@@ -62,6 +91,24 @@ fn mark(state: State) -> (&'static str, u8) {
         State::Unknown => ("?", 35),
         State::NotRequired => ("-", 90),
     }
+}
+
+/// What the settings cover beside users, teams and memberships.
+fn covered(coverage: &Coverage, out: &mut impl Write) -> io::Result<()> {
+    let included: Vec<&str> = coverage.included().map(IncludedType::as_str).collect();
+    let allowed: Vec<&str> = coverage.allowed().iter().map(Change::as_str).collect();
+    let others: Vec<&str> = coverage.others().map(Scope::as_str).collect();
+    let is_shown = !included.is_empty()
+        || !others.is_empty()
+        || allowed.iter().any(|change| *change != Change::Membership.as_str());
+    if !is_shown {
+        return Ok(());
+    }
+    let lists = [("included", included), ("allowed", allowed), ("required", others)];
+    for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+        writeln!(out, "{name:<14} {}", list.join(" "))?;
+    }
+    Ok(())
 }
 
 fn credential(report: &Report, now: Timestamp, out: &mut impl Write) -> io::Result<()> {

@@ -106,20 +106,20 @@ impl ListenerArgs {
     /// The address to listen on.
     ///
     /// # Errors
-    /// When other machines can reach the address and its protection does not suffice: TLS in any case, and callers if
-    /// `provisioning` is on.
-    pub(crate) fn address(&self, provisioning: bool) -> Result<ListenAddress, SettingError> {
+    /// When other machines can reach the address and its protection does not suffice: TLS in any case, and callers if the settings
+    /// allow anything (`allows`).
+    pub(crate) fn address(&self, allows: bool) -> Result<ListenAddress, SettingError> {
         let address = &self.listen;
         if address.is_remote() && self.tls_cert.is_none() && !self.insecure_listen {
             return Err(listen_error(format!(
                 "{address} can be reached by others and there is no TLS: give --tls-cert and --tls-key, listen on loopback or unix:PATH, or give --insecure-listen"
             )));
         }
-        if address.is_remote() && provisioning && self.callers.is_none() {
+        if address.is_remote() && allows && self.callers.is_none() {
             return Err(error(
                 "callers",
                 format!(
-                    "{address} can be reached by others and writes are on: list the callers in a callers file (`buildkite-connector caller` makes an entry)"
+                    "{address} can be reached by others and --provisioning or --allow is set: list the callers in a callers file (`buildkite-connector caller` makes an entry)"
                 ),
             ));
         }
@@ -248,11 +248,11 @@ mod tests {
     #[case(&["--tls-cert", "a", "--tls-key", "b"], false, None)]
     fn a_remote_listener_needs_tls_or_consent_and_callers_for_writes(
         #[case] protection: &[&str],
-        #[case] provisioning: bool,
+        #[case] allows: bool,
         #[case] named: Option<&str>,
     ) {
         let arguments = [&["--listen", "0.0.0.0:50051"], protection].concat();
-        let error = args(&arguments).address(provisioning).err();
+        let error = args(&arguments).address(allows).err();
         let error = error.map(|error| error.to_string()).unwrap_or_default();
         match named {
             Some(named) => assert!(error.contains(named), "{error}"),

@@ -2,6 +2,7 @@
 //! be derived from the same declaration, by its long name. Clap parses the values; what is here builds the typed settings.
 
 mod budget;
+mod coverage;
 mod error;
 mod health;
 mod listener;
@@ -19,8 +20,8 @@ pub(super) use listener::{ListenerArgs, listen_error, metrics_listen_error};
 pub(super) use service::{PlatformArgs, health_listen_error};
 pub(super) use value::{PathParser, PositiveDuration, parse_bool, parsed_by};
 
-use crate::governance::{Change, GovernanceSettings, PartialVisibility};
-use crate::providers::buildkite::{ApiOrigin, ApiToken, ClientOptions, Credential, OrganizationSlug};
+use crate::governance::{GovernanceSettings, PartialVisibility};
+use crate::providers::buildkite::{ApiOrigin, ApiToken, ClientOptions, Coverage, Credential, OrganizationSlug};
 
 /// The environment variable of the token. It has no flag, because other processes can read a command line.
 const TOKEN: &str = "BUILDKITE_API_TOKEN";
@@ -59,20 +60,8 @@ pub struct ConnectionArgs {
         value_parser = parsed_by(ApiOrigin::from_str)
     )]
     api_url: ApiOrigin,
-    /// Carry out grants and revokes
-    #[arg(
-        long,
-        env = "BUILDKITE_CONNECTOR_PROVISIONING",
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value_t = false,
-        hide_default_value = true,
-        action = clap::ArgAction::Set,
-        value_parser = parsed_by(parse_bool)
-    )]
-    provisioning: bool,
+    #[command(flatten)]
+    coverage: coverage::CoverageArgs,
     #[command(flatten)]
     guards: provisioning::GuardArgs,
     /// What to do when the token's owner sees only some of the teams: `refuse` or `allow`
@@ -138,7 +127,9 @@ pub struct Settings {
     pub credential: Credential,
     /// Timeouts and rate limits of the API client.
     pub client: ClientOptions,
-    /// What is governed, and what is allowed.
+    /// What is governed, and which changes are made.
+    pub coverage: Coverage,
+    /// How it is governed.
     pub governance: GovernanceSettings,
 }
 
@@ -146,7 +137,7 @@ impl Settings {
     /// Builds the settings from parsed arguments. `variable` reads the environment, of which only the token is used here.
     ///
     /// # Errors
-    /// When the organization or the token is missing, or the token cannot be used.
+    /// When the organization or the token is missing, the token cannot be used, or a change is allowed whose type is not included.
     pub fn read(args: &ConnectionArgs, variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
         let organization = args.organization.clone();
         Ok(Self {
@@ -154,6 +145,7 @@ impl Settings {
             organization: organization.ok_or_else(|| error("organization", GIVE_ORGANIZATION))?,
             credential: credential(args.api_token_file.as_deref(), variable)?,
             client: args.client(),
+            coverage: args.coverage()?,
             governance: args.governance(),
         })
     }
@@ -183,9 +175,16 @@ impl ConnectionArgs {
         self.budget.has_max_wait()
     }
 
+    /// What is governed, and which changes are made.
+    ///
+    /// # Errors
+    /// When a change is allowed and none of the types that it changes is included.
+    pub(super) fn coverage(&self) -> Result<Coverage, SettingError> {
+        self.coverage.coverage()
+    }
+
     pub(super) fn governance(&self) -> GovernanceSettings {
         GovernanceSettings {
-            allowed: self.provisioning.then_some(Change::Membership).into_iter().collect(),
             maintainer_revoke: self.guards.maintainer_revoke(),
             protected: self.guards.protected(),
             audit_file: self.guards.audit_file(),

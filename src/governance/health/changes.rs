@@ -5,15 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::governance::Change;
 use crate::governance::provisioning::{ProtectedNames, Provisioning};
 
 /// The part of health that provisioning knows.
 #[async_trait]
 pub(crate) trait ChangeHealth: Debug + Send + Sync {
-    /// Whether changes of this kind are carried out.
-    fn allows(&self, change: Change) -> bool;
-
     /// Why changes cannot be recorded, if they cannot.
     fn audit_problem(&self) -> Option<String>;
 
@@ -29,10 +25,6 @@ pub(crate) trait ChangeHealth: Debug + Send + Sync {
 
 #[async_trait]
 impl ChangeHealth for Provisioning {
-    fn allows(&self, change: Change) -> bool {
-        Self::allows(self, change)
-    }
-
     fn audit_problem(&self) -> Option<String> {
         self.audit_error()
     }

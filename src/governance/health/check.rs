@@ -35,6 +35,9 @@ pub struct CheckInfo {
     pub degraded_when: &'static str,
     /// Whether the check is required only while provisioning is on.
     pub for_writes: bool,
+    /// Whether only other integrations with the same credential require the check. It then counts in the overall state, but
+    /// neither for `Validate` nor for a service.
+    pub for_others: bool,
     /// The features that require the check.
     pub required_by: &'static [Feature],
 }

@@ -22,7 +22,6 @@ pub use expiry::{Expiry, format_minute};
 pub use report::{CredentialReport, Report};
 pub use settings::HealthSettings;
 
-use crate::governance::Change;
 use crate::governance::provider::{HealthContext, HealthSource, MaxAge};
 
 /// The health of one provider.
@@ -48,7 +47,6 @@ impl Health {
     pub fn latest(&self) -> Report {
         let changes = &self.changes;
         self.source.report(&HealthContext {
-            provisioning: changes.allows(Change::Membership),
             expiry_warning: self.settings.expiry_warning,
             audit_error: changes.audit_problem(),
             protected_names: changes.name_status(),
@@ -57,7 +55,19 @@ impl Health {
 
     /// Returns a report from evidence no older than `age` (minimum 5 s). Concurrent callers share one probe run, which
     /// continues if a caller times out at `until`; that caller gets the latest known report.
+    ///
+    /// What only other integrations require is probed again at most hourly, unless `age` is zero.
     pub async fn check(&self, age: Duration, until: Option<Instant>) -> Report {
+        let others = if age.is_zero() {
+            age
+        } else {
+            self.settings.others_max_age.max(age)
+        };
+        self.check_with(age, others, until).await
+    }
+
+    /// Does the same with a maximum age of its own for what only other integrations require.
+    async fn check_with(&self, age: Duration, others: Duration, until: Option<Instant>) -> Report {
         let HealthSettings {
             min_interval,
             probe_timeout,
@@ -66,6 +76,7 @@ impl Health {
         let max_age = MaxAge {
             success: age.max(min_interval),
             failure: min_interval,
+            others: others.max(min_interval),
         };
         let source = Arc::clone(&self.source);
         let changes_in_run = Arc::clone(&self.changes);

@@ -102,10 +102,10 @@ impl Report {
         })
     }
 
-    /// The worst state of all checks, without problems that concern only changes.
+    /// The worst state of all checks that the connector requires, without problems that concern only changes.
     #[must_use]
     pub fn reads(&self) -> State {
-        self.worst(|result| !result.concerns_changes_only)
+        self.worst(|result| !result.concerns_changes_only && !result.check.for_others)
     }
 
     /// The error of the first check that is unhealthy, or else unknown, as a call would end with it.
@@ -114,12 +114,13 @@ impl Report {
         self.first_failing().and_then(|result| result.error.as_ref())
     }
 
-    /// The first check that is unhealthy, or else the first that is unknown. Problems that concern only changes are left out.
+    /// The first check that is unhealthy, or else the first that is unknown. Problems that concern only changes, or only other
+    /// integrations, are left out.
     pub(crate) fn first_failing(&self) -> Option<&CheckResult> {
         let of = |state| self.checks.iter().filter(move |result| result.state == state);
         of(State::Unhealthy)
             .chain(of(State::Unknown))
-            .find(|result| result.error.is_some() && !result.concerns_changes_only)
+            .find(|result| result.error.is_some() && !result.concerns_changes_only && !result.check.for_others)
     }
 
     /// The worst check, if one is worse than healthy.

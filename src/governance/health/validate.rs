@@ -25,7 +25,7 @@ impl Health {
         let (mut age, mut wait_for_probe) = (self.settings.max_age, Some(until));
         let mut last_due = None;
         loop {
-            let report = self.check(age, wait_for_probe).await;
+            let report = self.check_with(age, self.settings.others_max_age, wait_for_probe).await;
             if report.reads().is_operational() {
                 return Ok(());
             }
@@ -81,7 +81,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::governance::Change;
     use crate::governance::health::{ChangeHealth, CheckInfo, CheckResult, HealthSettings, State};
     use crate::governance::provider::MockHealthSource;
     use crate::governance::provisioning::ProtectedNames;
@@ -94,6 +93,7 @@ mod tests {
         impact: "nothing is listed",
         degraded_when: "",
         for_writes: false,
+        for_others: false,
         required_by: &[],
     };
 
@@ -141,10 +141,6 @@ mod tests {
 
     #[async_trait]
     impl ChangeHealth for ReadOnly {
-        fn allows(&self, _: Change) -> bool {
-            false
-        }
-
         fn audit_problem(&self) -> Option<String> {
             None
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use crate::governance::Change;
+use crate::governance::{AllowedChanges, Change};
 
 /// What a resource is to the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,12 @@ impl ResourceTypeInfo {
     #[must_use]
     pub fn level_below(&'static self, level: &Level) -> Option<&'static Level> {
         self.levels.iter().rev().find(|below| below.order < level.order)
+    }
+
+    /// Whether granting and revoking levels of the type is allowed.
+    #[must_use]
+    pub fn is_provisioned(&self, allowed: &AllowedChanges) -> bool {
+        self.change.is_some_and(|change| allowed.allows(change))
     }
 
     /// Whether resources of the type offer levels, and so have grants.

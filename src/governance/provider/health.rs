@@ -15,8 +15,6 @@ use crate::governance::provisioning::ProtectedNames;
 /// The inputs of a report other than the evidence of the provider.
 #[derive(Debug, Clone, Default)]
 pub struct HealthContext {
-    /// Whether grants and revokes are carried out.
-    pub(crate) provisioning: bool,
     /// The time before its expiry from which a credential counts as degraded.
     pub(crate) expiry_warning: Duration,
     /// The error that prevents changes from being recorded, if any.
@@ -32,6 +30,8 @@ pub struct MaxAge {
     pub success: Duration,
     /// The maximum age of a failure: lower, so that a failure is not reported for long after it passed.
     pub failure: Duration,
+    /// The maximum age of a response to a probe that only other integrations require.
+    pub others: Duration,
 }
 
 impl MaxAge {

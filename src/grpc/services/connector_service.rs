@@ -1,5 +1,7 @@
 //! `ConnectorService`: what this connector is, whether its credential works, and the end of a sync.
 
+use std::collections::BTreeSet;
+
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
@@ -54,39 +56,36 @@ impl ConnectorService for Connector {
     }
 }
 
-/// What is offered now: provisioning a type is a capability only while its changes are allowed.
+/// What is offered now, by what `allowed` allows. The connector's own capabilities are those of its types.
 pub(crate) fn capabilities(catalog: &Catalog, allowed: &AllowedChanges) -> ConnectorCapabilities {
     // Sorted by type id and by number, as the protocol's own SDK does.
     let mut types = catalog.types().to_vec();
     types.sort_unstable_by_key(|resource_type| resource_type.id);
-    let is_any_provisioned = types.iter().any(|resource_type| is_provisioned(resource_type, allowed));
-    let mut all = Vec::new();
-    all.extend(is_any_provisioned.then_some(Capability::Provision));
-    all.extend([
-        Capability::Sync,
-        Capability::TargetedSync,
-        Capability::ServiceModeTargetedSync,
-    ]);
+    let of_types = types.iter().flat_map(|resource_type| offered(resource_type, allowed));
+    let all: BTreeSet<i32> = of_types
+        .chain([Capability::ServiceModeTargetedSync])
+        .map(Into::into)
+        .collect();
     ConnectorCapabilities {
+        connector_capabilities: all.into_iter().collect(),
         resource_type_capabilities: types
             .into_iter()
             .map(|resource_type| capability(resource_type, allowed))
             .collect(),
-        connector_capabilities: all.into_iter().map(Into::into).collect(),
         credential_details: None,
     }
 }
 
-fn is_provisioned(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> bool {
-    resource_type.change.is_some_and(|change| allowed.allows(change))
+/// The capabilities of a type: every type is read; what else is offered depends on the allowed changes.
+fn offered(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> Vec<Capability> {
+    let provisioned = resource_type.is_provisioned(allowed).then_some(Capability::Provision);
+    let read = [Capability::Sync, Capability::TargetedSync];
+    provisioned.into_iter().chain(read).collect()
 }
 
 fn capability(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> ResourceTypeCapability {
-    let is_provisioned = is_provisioned(resource_type, allowed);
-    let mut capabilities = Vec::new();
-    capabilities.extend(is_provisioned.then_some(Capability::Provision));
-    capabilities.extend([Capability::Sync, Capability::TargetedSync]);
-    let write_scopes = if is_provisioned {
+    let capabilities = offered(resource_type, allowed);
+    let write_scopes = if resource_type.is_provisioned(allowed) {
         resource_type.write_scopes
     } else {
         &[]

@@ -70,6 +70,7 @@ impl Buildkite {
                 MaxAge {
                     success: max_age,
                     failure: Duration::ZERO,
+                    others: max_age,
                 },
                 call,
             )

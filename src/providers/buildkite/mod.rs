@@ -24,25 +24,27 @@ mod visibility;
 
 pub use crate::telemetry::redact::{mask, redact};
 pub use api::client::{Client, ClientError, ClientOptions};
-pub use api::endpoint::{Endpoint, Scope};
+pub use api::endpoint::Endpoint;
 pub use api::error::{ApiError, ApiErrorKind, Unavailability};
 pub use api::ids::{
-    ClusterId, IdError, InvitationId, MaintainerId, OrganizationId, OrganizationSlug, PipelineId, RegistryId, Role,
-    SuiteId, TeamId, UserId,
+    ClusterId, IdError, InvitationId, MaintainerId, ObjectSlug, OrganizationId, OrganizationSlug, PipelineId,
+    PipelineSlug, RegistryId, Role, SuiteId, TeamId, UserId,
 };
 pub use api::objects::{
     Cluster, ClusterMaintainer, Invitation, InvitingUser, MaintainerActor, Pipeline, Registry, Suite,
 };
 pub use api::origin::{ApiOrigin, OriginError};
 pub use api::repository::Repository;
+pub use api::scope::{Scope, UnknownScope};
 pub use api::time::timestamp;
 pub use api::types::{
     AccessToken, CurrentUser, ListedRole, Organization, OrganizationMember, Team, TeamMember, TokenUser,
 };
+pub(crate) use coverage::OwnerRequirement;
 pub use coverage::{Coverage, CoverageError, IncludedType, UnknownType};
 pub use credential::token::{ApiToken, CredentialError};
 pub use credential::token_file::{Credential, TokenFileError};
 pub use credential_status::CredentialStatus;
 pub(crate) use error_meaning::{Subject, from_api};
 pub(crate) use health::probe::ProbeSet;
-pub use provider::{Buildkite, BuildkiteProvider, govern, govern_covered, govern_with_sink};
+pub use provider::{Buildkite, BuildkiteProvider, govern, govern_with_sink};

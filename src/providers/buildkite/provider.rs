@@ -25,6 +25,7 @@ pub struct Buildkite {
     /// The API. `recorder` observes every call.
     pub(crate) client: Client,
     pub(crate) recorder: Arc<EvidenceRecorder>,
+    pub(crate) coverage: Coverage,
     pub(super) partial_visibility: PartialVisibility,
     /// How many windows of a list may be requested concurrently.
     pub(super) list_concurrency: usize,
@@ -37,12 +38,18 @@ pub struct Buildkite {
 impl Buildkite {
     /// The organization that `client` reaches.
     #[must_use]
-    pub fn new(client: Arc<Client>, partial_visibility: PartialVisibility, list_concurrency: usize) -> Self {
+    pub fn new(
+        client: Arc<Client>,
+        coverage: Coverage,
+        partial_visibility: PartialVisibility,
+        list_concurrency: usize,
+    ) -> Self {
         let recorder = Arc::new(EvidenceRecorder::default());
         let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
         Self {
             client: Arc::unwrap_or_clone(client).observed_by(observer),
             recorder,
+            coverage,
             partial_visibility,
             list_concurrency,
             probe_lock: Mutex::default(),
@@ -66,17 +73,11 @@ pub struct BuildkiteProvider {
 }
 
 impl BuildkiteProvider {
-    /// The provider for the users and teams of the organization of `buildkite`.
+    /// The provider for the organization of `buildkite`. A list in which a single resource is looked up may be `directory_max_age`
+    /// old.
     #[must_use]
-    pub fn new(buildkite: Arc<Buildkite>) -> Self {
-        Self::covering(buildkite, &Coverage::default(), Duration::ZERO)
-    }
-
-    /// The provider for what `coverage` covers of the organization of `buildkite`. A list in which a single resource is looked up may
-    /// be `directory_max_age` old.
-    #[must_use]
-    pub fn covering(buildkite: Arc<Buildkite>, coverage: &Coverage, directory_max_age: Duration) -> Self {
-        let resource_types = resources::all(&buildkite, coverage, directory_max_age);
+    pub fn new(buildkite: Arc<Buildkite>, directory_max_age: Duration) -> Self {
+        let resource_types = resources::all(&buildkite, directory_max_age);
         Self {
             buildkite,
             resource_types,
@@ -163,27 +164,34 @@ impl OwnCredential for Buildkite {
     }
 }
 
-/// Governs the users and teams of the organization that `client` reaches. Changes are recorded in the audit file of the settings, if
-/// any.
+/// Governs what `coverage` covers of the organization that `client` reaches. The changes that it allows replace those of the
+/// settings. Changes are recorded in the audit file of the settings, if any.
 #[must_use]
-pub fn govern(client: Arc<Client>, settings: GovernanceSettings) -> Governance {
-    govern_covered(client, &Coverage::default(), settings)
-}
-
-/// Governs what `coverage` covers of the organization that `client` reaches, as [`govern`] does.
-#[must_use]
-pub fn govern_covered(client: Arc<Client>, coverage: &Coverage, settings: GovernanceSettings) -> Governance {
+pub fn govern(client: Arc<Client>, coverage: Coverage, settings: GovernanceSettings) -> Governance {
+    let settings = allowing(&coverage, settings);
     Governance::new(provider(client, coverage, &settings), settings)
 }
 
-/// Governs the organization that `client` reaches, and records changes in `sink` in place of the audit file.
+/// Does the same, and records changes in `sink` in place of the audit file.
 #[must_use]
-pub fn govern_with_sink(client: Arc<Client>, settings: GovernanceSettings, sink: Arc<dyn AuditSink>) -> Governance {
-    Governance::with_sink(provider(client, &Coverage::default(), &settings), settings, Some(sink))
+pub fn govern_with_sink(
+    client: Arc<Client>,
+    coverage: Coverage,
+    settings: GovernanceSettings,
+    sink: Arc<dyn AuditSink>,
+) -> Governance {
+    let settings = allowing(&coverage, settings);
+    Governance::with_sink(provider(client, coverage, &settings), settings, Some(sink))
 }
 
-fn provider(client: Arc<Client>, coverage: &Coverage, settings: &GovernanceSettings) -> Arc<dyn Provider> {
-    let buildkite = Buildkite::new(client, settings.partial_visibility, settings.read_ahead);
-    let provider = BuildkiteProvider::covering(Arc::new(buildkite), coverage, settings.directory_max_age);
-    Arc::new(provider)
+fn allowing(coverage: &Coverage, settings: GovernanceSettings) -> GovernanceSettings {
+    GovernanceSettings {
+        allowed: coverage.allowed().clone(),
+        ..settings
+    }
+}
+
+fn provider(client: Arc<Client>, coverage: Coverage, settings: &GovernanceSettings) -> Arc<dyn Provider> {
+    let buildkite = Buildkite::new(client, coverage, settings.partial_visibility, settings.read_ahead);
+    Arc::new(BuildkiteProvider::new(Arc::new(buildkite), settings.directory_max_age))
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::resources::{MEMBER, TEAM, USER};
-use super::{Client, ClientOptions, govern};
+use super::{Client, ClientOptions, Coverage, govern};
 use crate::governance::model::{EntitlementId, Principal, ResourceId};
 use crate::governance::provisioning::{Outcome, ProvisioningResult, RequestContext};
 use crate::governance::{AllowedChanges, Change, Governance, GovernanceError, GovernanceSettings};
@@ -25,10 +25,15 @@ pub(crate) async fn sandbox() -> Sandbox {
 
 /// A client with the sandbox's own token.
 pub(crate) fn client(sandbox: &Sandbox) -> Arc<Client> {
+    client_with(sandbox, sandbox.token())
+}
+
+/// A client with this token.
+pub(crate) fn client_with(sandbox: &Sandbox, token: &SecretString) -> Arc<Client> {
     let client = Client::new(
         sandbox.url().parse().unwrap(),
         sandbox.slug().parse().unwrap(),
-        sandbox.token().expose_secret().parse().unwrap(),
+        token.expose_secret().parse().unwrap(),
         ClientOptions::default(),
     );
     Arc::new(client.unwrap())
@@ -47,10 +52,11 @@ impl Bench {
     async fn start() -> Self {
         let sandbox = sandbox().await;
         let settings = GovernanceSettings {
-            allowed: AllowedChanges::from_iter([Change::Membership]),
             ..GovernanceSettings::default()
         };
-        let governance = govern(client(&sandbox), settings);
+        let allowed = AllowedChanges::from_iter([Change::Membership]);
+        let coverage = Coverage::new([], allowed, []).unwrap();
+        let governance = govern(client(&sandbox), coverage, settings);
         let (team, member, outsider) = sandbox.with_organization(|organization| {
             let team = organization.team_by_slug("platform").unwrap();
             let mut members = team.members().iter();

@@ -55,6 +55,12 @@ fn refusal(mut command: Command) -> String {
     API_URL,
     "the API base is not an http or https URL: give an origin such as `https://api.buildkite.com`"
 )]
+#[case::included(
+    "--include",
+    "pipeline,team",
+    "--include (BUILDKITE_CONNECTOR_INCLUDE)",
+    "give one or more of organization, pipeline, suite, registry, cluster, invitation"
+)]
 #[case::writes(
     "--provisioning",
     "perhaps",
@@ -372,4 +378,15 @@ fn refused_after_log(mut command: Command) -> String {
 
 fn last_line(said: &str) -> &str {
     said.lines().last().unwrap_or_default()
+}
+
+#[test]
+fn a_change_whose_type_is_not_included_is_refused_at_the_start() {
+    let mut command = whole();
+    command.args(["--include=registry", "--allow=teams,access"]);
+    assert_eq!(
+        refusal(command),
+        "--allow (BUILDKITE_CONNECTOR_ALLOW): access needs one of pipeline, suite, cluster in --include or \
+         BUILDKITE_CONNECTOR_INCLUDE"
+    );
 }

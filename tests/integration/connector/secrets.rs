@@ -7,7 +7,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use buildkite_connector::governance::{CallContext, Governance, GovernanceSettings, Lane};
-use buildkite_connector::providers::buildkite::{ApiToken, Buildkite, BuildkiteProvider, Client, ClientOptions};
+use buildkite_connector::providers::buildkite::{
+    ApiToken, Buildkite, BuildkiteProvider, Client, ClientOptions, Coverage,
+};
 use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, RateLimitStyle, TokenSpec};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use secrecy::ExposeSecret;
@@ -145,9 +147,20 @@ async fn nothing_that_holds_the_token_shows_it_by_debug() {
     );
     let client = Arc::new(client.unwrap());
     let settings = GovernanceSettings::default();
-    let buildkite = Buildkite::new(client.clone(), settings.partial_visibility, settings.read_ahead);
+    let buildkite = Buildkite::new(
+        client.clone(),
+        Coverage::default(),
+        settings.partial_visibility,
+        settings.read_ahead,
+    );
     let buildkite = Arc::new(buildkite);
-    let governance = Governance::new(Arc::new(BuildkiteProvider::new(Arc::clone(&buildkite))), settings);
+    let governance = Governance::new(
+        Arc::new(BuildkiteProvider::new(
+            Arc::clone(&buildkite),
+            settings.directory_max_age,
+        )),
+        settings,
+    );
     let call = CallContext::new(Lane::Sync);
     let status = buildkite.credential_status(Duration::ZERO, &call).await.unwrap();
     let shown = format!("{token:?} {client:?} {buildkite:?} {governance:?} {status:?} {call:?} {sandbox:?}");

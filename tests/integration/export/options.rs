@@ -6,7 +6,7 @@ use buildkite_connector::export::{self, Counts, Format, Output, Progress, SyncOp
 use buildkite_connector::governance::model::ResourceId;
 use buildkite_connector::governance::{Governance, GovernanceSettings};
 use buildkite_connector::providers::buildkite::resources::{TEAM, USER};
-use buildkite_connector::providers::buildkite::{Client, ClientOptions, govern};
+use buildkite_connector::providers::buildkite::{Client, ClientOptions, Coverage, govern};
 use buildkite_connector::sandbox::{Endpoint, Sandbox, Seed};
 use rstest::rstest;
 use secrecy::ExposeSecret;
@@ -22,7 +22,11 @@ fn access(sandbox: &Sandbox) -> Arc<Governance> {
         sandbox.token().expose_secret().parse().unwrap(),
         ClientOptions::default(),
     );
-    Arc::new(govern(Arc::new(client.unwrap()), GovernanceSettings::default()))
+    Arc::new(govern(
+        Arc::new(client.unwrap()),
+        Coverage::default(),
+        GovernanceSettings::default(),
+    ))
 }
 
 async fn sync(sandbox: &Sandbox, options: &SyncOptions, place: &Place) -> (Counts, C1z) {

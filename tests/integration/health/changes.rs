@@ -1,10 +1,10 @@
 //! What keeps changes from being made although the token may make them: names that protect nothing, and a record that cannot be
 //! written. Reads are unaffected, and so is `Validate`.
 
-use buildkite_connector::governance::AllowedChanges;
 use std::path::Path;
 use std::time::Duration;
 
+use buildkite_connector::governance::AllowedChanges;
 use buildkite_connector::governance::provisioning::{Protected, ProtectedResource};
 use buildkite_connector::providers::buildkite::resources::TEAM;
 use buildkite_connector::sandbox::{Endpoint, MemberRows};

@@ -167,6 +167,37 @@ async fn a_cause_that_blocks_every_change_is_a_failure(#[case] argument: &str, #
 }
 
 #[tokio::test]
+async fn scopes_that_other_integrations_require_are_rows_and_decide_the_exit_code() {
+    let sandbox = sandbox().await;
+    let scopes = ["read_user", "read_organizations", "read_teams", "read_agents"];
+    let spec = || admin(&sandbox).with_scopes(&scopes);
+    let output = check_on(&sandbox, spec(), &["--require=read_agents"]).await;
+    assert_eq!(output.status.code(), Some(0));
+    let screen = text(&output);
+    assert!(
+        screen.contains("\n✓ read_agents                  read_agents         declared and proved\n"),
+        "{screen}"
+    );
+    assert!(screen.contains("\nrequired       read_agents\n"), "{screen}");
+    assert!(
+        screen.contains("everything that is needed works") && !screen.contains("hint"),
+        "{screen}"
+    );
+
+    let arguments = ["--require=read_agents,write_organization_invitations"];
+    let output = check_on(&sandbox, spec(), &arguments).await;
+    assert_eq!(output.status.code(), Some(1));
+    let screen = text(&output);
+    let row = "✗ write_organization_invitations write_organization_invitations the token lacks the scope \
+               `write_organization_invitations` (so an integration that shares the token lacks it)";
+    assert!(screen.contains(row), "{screen}");
+    assert!(
+        screen.contains("\n✓ read_agents                    read_agents                    declared"),
+        "{screen}"
+    );
+}
+
+#[tokio::test]
 async fn degraded_is_good_enough() {
     let sandbox = sandbox().await;
     let arguments = ["--provisioning", "--partial-visibility=allow"];

@@ -8,6 +8,7 @@ mod grpc_health;
 mod harness;
 mod hints;
 mod missing_scopes;
+mod scopes;
 mod starting;
 mod traffic;
 mod troubles;

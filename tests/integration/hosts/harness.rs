@@ -91,9 +91,13 @@ impl Harness {
             sandbox.url().parse().unwrap(),
             sandbox.slug().parse().unwrap(),
             sandbox.token().expose_secret().parse().unwrap(),
-            options.setup.client,
+            options.setup.client.clone(),
         );
-        let access = Arc::new(govern(Arc::new(client.unwrap()), options.setup.access));
+        let access = Arc::new(govern(
+            Arc::new(client.unwrap()),
+            options.setup.coverage(),
+            options.setup.access,
+        ));
         let runner = Arc::new(RecordingRunner::of(LocalConnector::new(&access, "test")));
         let ca = std::fs::read(platform.ca_file()).unwrap();
         let client_secret = std::fs::read_to_string(platform.client_secret_file()).unwrap();

@@ -1,9 +1,9 @@
 //! Service mode: what the platform sees of it, whatever goes wrong in between.
 
-use buildkite_connector::governance::AllowedChanges;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use buildkite_connector::governance::AllowedChanges;
 use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantResponse;
 use buildkite_connector::proto::c1::connectorapi::baton::v1::baton_service_finish_task_request::FinalState;
 use buildkite_connector::proto::c1::connectorapi::baton::v1::task::{

@@ -83,12 +83,17 @@ fn serve(arguments: &[&str], directory: &Path) -> Command {
 #[case::writes_without_callers(
     &["--listen", "0.0.0.0:0", "--insecure-listen", "--provisioning"],
     CALLERS,
-    "0.0.0.0:0 can be reached by others and writes are on: list the callers in a callers file (`buildkite-connector caller` makes an entry)"
+    "0.0.0.0:0 can be reached by others and --provisioning or --allow is set: list the callers in a callers file (`buildkite-connector caller` makes an entry)"
+)]
+#[case::any_allowed_change_without_callers(
+    &["--listen", "0.0.0.0:0", "--insecure-listen", "--allow", "rest-read"],
+    CALLERS,
+    "0.0.0.0:0 can be reached by others and --provisioning or --allow is set: list the callers in a callers file (`buildkite-connector caller` makes an entry)"
 )]
 #[case::writes_over_tls_without_callers(
     &["--listen", "0.0.0.0:0", "--tls-cert", "server.pem", "--tls-key", "server.key", "--provisioning"],
     CALLERS,
-    "0.0.0.0:0 can be reached by others and writes are on: list the callers in a callers file (`buildkite-connector caller` makes an entry)"
+    "0.0.0.0:0 can be reached by others and --provisioning or --allow is set: list the callers in a callers file (`buildkite-connector caller` makes an entry)"
 )]
 #[case::no_key(&["--tls-cert", "server.pem"], CERTIFICATE, BOTH)]
 #[case::no_certificate(&["--tls-key", "server.key"], CERTIFICATE, BOTH)]

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use buildkite_connector::governance::{AllowedChanges, Change, Governance, GovernanceSettings};
 use buildkite_connector::grpc::server::{ListenAddress, Listener, Server, ServerOptions};
-use buildkite_connector::providers::buildkite::{ApiToken, Client, ClientOptions, Credential, govern};
+use buildkite_connector::providers::buildkite::{
+    ApiToken, Client, ClientOptions, Coverage, Credential, IncludedType, Scope, govern,
+};
 use buildkite_connector::sandbox::Sandbox;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
@@ -21,6 +23,18 @@ use super::wait::within;
 pub struct Setup {
     pub client: ClientOptions,
     pub access: GovernanceSettings,
+    /// The resource types beside users and teams.
+    pub include: Vec<IncludedType>,
+    /// The scopes that other integrations require.
+    pub require: Vec<Scope>,
+}
+
+impl Setup {
+    /// What is covered: the included types, and the changes that the settings allow.
+    pub fn coverage(&self) -> Coverage {
+        let allowed = self.access.allowed.clone();
+        Coverage::new(self.include.iter().copied(), allowed, self.require.iter().copied()).unwrap()
+    }
 }
 
 impl Default for Setup {
@@ -37,6 +51,8 @@ impl Default for Setup {
                 allowed: AllowedChanges::from_iter([Change::Membership]),
                 ..GovernanceSettings::default()
             },
+            include: Vec::new(),
+            require: Vec::new(),
         }
     }
 }
@@ -135,6 +151,7 @@ impl Drop for TestServer {
 }
 
 fn governance(url: &str, slug: &str, credential: Credential, setup: Setup) -> Governance {
+    let coverage = setup.coverage();
     let client = Client::with_credential(url.parse().unwrap(), slug.parse().unwrap(), credential, setup.client);
-    govern(Arc::new(client.unwrap()), setup.access)
+    govern(Arc::new(client.unwrap()), coverage, setup.access)
 }

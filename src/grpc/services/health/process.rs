@@ -4,7 +4,7 @@
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use crate::governance::health::{Report, State};
+use crate::governance::health::{Feature, Report, State};
 use crate::grpc::methods::{SERVICES, ServiceHealth};
 
 /// The name that stands for the process.
@@ -15,12 +15,17 @@ pub(crate) struct ProcessHealth {
     reporter: HealthReporter,
     /// The scopes that are reported.
     scopes: Vec<&'static str>,
+    /// Whether the settings allow granting and revoking levels of any type.
+    provisions: bool,
 }
 
 impl ProcessHealth {
-    pub(crate) fn new(reporter: HealthReporter, report: &Report) -> Self {
-        let scopes = report.scopes();
-        Self { reporter, scopes }
+    pub(crate) fn new(reporter: HealthReporter, report: &Report, provisions: bool) -> Self {
+        Self {
+            reporter,
+            scopes: report.scopes(),
+            provisions,
+        }
     }
 
     pub(crate) async fn publish(&self, report: &Report) {
@@ -29,6 +34,7 @@ impl ProcessHealth {
                 ServiceHealth::Unlisted => continue,
                 ServiceHealth::Always => ServingStatus::Serving,
                 ServiceHealth::Reads => serving(report.reads()),
+                ServiceHealth::Needs(Feature::Provisioning) if !self.provisions => ServingStatus::NotServing,
                 ServiceHealth::Needs(feature) => serving(report.feature(feature)),
                 ServiceHealth::NotOffered => ServingStatus::NotServing,
             };

@@ -6,75 +6,10 @@ use http::Method;
 
 use super::access::AccessRequest;
 use super::ids::{ClusterId, InvitationId, ObjectSlug, OrganizationSlug, TeamId, UserId};
+use super::scope::Scope;
+use super::scope_probe::ScopeProbe;
 use super::server_cursor::ServerCursor;
 use crate::providers::buildkite::pagination::Window;
-
-/// A permission of an API token, as Buildkite's token page lists it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// Read the owner of the token.
-    ReadUser,
-    /// Read the organization and its members.
-    ReadOrganizations,
-    /// Read teams and their members.
-    ReadTeams,
-    /// Change the members of teams.
-    WriteTeams,
-    /// Read pipelines.
-    ReadPipelines,
-    /// Read test suites.
-    ReadSuites,
-    /// Read package registries.
-    ReadRegistries,
-    /// Read clusters and their maintainers.
-    ReadClusters,
-    /// Read invitations to the organization.
-    ReadOrganizationInvitations,
-    /// Change the maintainers of clusters.
-    WriteClusters,
-    /// Change the roles in the organization.
-    WriteOrganizations,
-}
-
-impl Scope {
-    /// All scopes that the connector uses.
-    pub const ALL: [Self; 4] = [
-        Self::ReadUser,
-        Self::ReadOrganizations,
-        Self::ReadTeams,
-        Self::WriteTeams,
-    ];
-
-    /// The scope as Buildkite spells it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ReadUser => "read_user",
-            Self::ReadOrganizations => "read_organizations",
-            Self::ReadTeams => "read_teams",
-            Self::WriteTeams => "write_teams",
-            Self::ReadPipelines => "read_pipelines",
-            Self::ReadSuites => "read_suites",
-            Self::ReadRegistries => "read_registries",
-            Self::ReadClusters => "read_clusters",
-            Self::ReadOrganizationInvitations => "read_organization_invitations",
-            Self::WriteClusters => "write_clusters",
-            Self::WriteOrganizations => "write_organizations",
-        }
-    }
-}
-
-impl AsRef<str> for Scope {
-    fn as_ref(&self) -> &str {
-        self.as_str()
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// An endpoint of the REST API, without the ids of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -151,6 +86,16 @@ pub enum Endpoint {
     Invitations,
     /// One invitation to the organization, in any state.
     Invitation,
+    /// The builds of the organization.
+    Builds,
+    /// The artifacts of a build.
+    Artifacts,
+    /// The log of a job.
+    JobLog,
+    /// The agents of the organization.
+    Agents,
+    /// The audit log of the organization.
+    AuditEvents,
 }
 
 impl Endpoint {
@@ -194,6 +139,11 @@ impl Endpoint {
             Self::ClusterMaintainers => "cluster maintainers",
             Self::Invitations => "invitations",
             Self::Invitation => "invitation",
+            Self::Builds => "builds",
+            Self::Artifacts => "artifacts",
+            Self::JobLog => "job log",
+            Self::Agents => "agents",
+            Self::AuditEvents => "audit events",
         }
     }
 
@@ -225,13 +175,18 @@ impl Endpoint {
             Self::Registries | Self::Registry => Some(Scope::ReadRegistries),
             Self::Clusters | Self::Cluster | Self::ClusterMaintainers => Some(Scope::ReadClusters),
             Self::Invitations | Self::Invitation => Some(Scope::ReadOrganizationInvitations),
+            Self::Builds => Some(Scope::ReadBuilds),
+            Self::Artifacts => Some(Scope::ReadArtifacts),
+            Self::JobLog => Some(Scope::ReadBuildLogs),
+            Self::Agents => Some(Scope::ReadAgents),
+            Self::AuditEvents => Some(Scope::ReadAuditEvents),
         }
     }
 
     /// Whether the request has an effect, so that it must not be retried blindly.
     #[must_use]
     pub fn is_write(self) -> bool {
-        self.method() != Method::GET
+        !self.method().is_safe()
     }
 
     pub(crate) fn method(self) -> Method {
@@ -245,6 +200,8 @@ impl Endpoint {
             | Self::RemoveTeamSuite
             | Self::RemoveClusterMaintainer
             | Self::RevokeToken => Method::DELETE,
+            // The size of the log is enough: its content is never read.
+            Self::JobLog => Method::HEAD,
             _ => Method::GET,
         }
     }
@@ -286,6 +243,7 @@ pub(crate) enum Request {
     /// The page after a cursor, or the first one.
     Invitations(Option<ServerCursor>),
     Invitation(InvitationId),
+    ScopeProbe(ScopeProbe),
 }
 
 impl Request {
@@ -318,6 +276,7 @@ impl Request {
             Self::ClusterMaintainers(_) => Endpoint::ClusterMaintainers,
             Self::Invitations(_) => Endpoint::Invitations,
             Self::Invitation(_) => Endpoint::Invitation,
+            Self::ScopeProbe(probe) => probe.endpoint(),
         }
     }
 
@@ -328,6 +287,7 @@ impl Request {
             Self::User => return vec!["user".into()],
             Self::Organizations => return vec!["organizations".into()],
             Self::Organization => vec![],
+            Self::ScopeProbe(probe) => return probe.path(organization),
             Self::OrganizationMembers => vec!["members".into()],
             Self::OrganizationMember(user) => vec!["members".into(), user.to_string()],
             Self::Teams => vec!["teams".into()],
@@ -366,6 +326,10 @@ impl Request {
             Self::Invitations(after) => {
                 let after = after.iter().map(|after| ("after", after.to_string()));
                 after.chain([("per_page", Window::LARGEST.to_string())]).collect()
+            }
+            Self::ScopeProbe(probe) => {
+                let fixed = probe.query().iter();
+                fixed.map(|(name, value)| (*name, (*value).to_owned())).collect()
             }
             _ => vec![],
         }

@@ -21,6 +21,11 @@ pub enum IdError {
     /// The text is not an organization slug.
     #[error("an organization slug holds letters, digits, `-`, `_` and `.` only, as in `https://buildkite.com/<slug>`")]
     NotSlug,
+    /// The text is not a pipeline slug.
+    #[error(
+        "a pipeline slug holds letters, digits, `-`, `_` and `.` only, as in `https://buildkite.com/<organization>/<slug>`"
+    )]
+    NotPipelineSlug,
     /// The text is not a team role.
     #[error("a team role is `member` or `maintainer`")]
     NotRole,
@@ -173,6 +178,26 @@ impl ObjectSlug {
 }
 
 impl fmt::Display for ObjectSlug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The slug of a pipeline, by which REST addresses it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PipelineSlug(String);
+
+impl FromStr for PipelineSlug {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        is_slug(text)
+            .then(|| Self(text.to_owned()))
+            .ok_or(IdError::NotPipelineSlug)
+    }
+}
+
+impl fmt::Display for PipelineSlug {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

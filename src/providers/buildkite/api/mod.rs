@@ -10,6 +10,8 @@ pub mod ids;
 pub mod objects;
 pub mod origin;
 pub mod repository;
+pub mod scope;
+pub(crate) mod scope_probe;
 pub mod server_cursor;
 pub mod time;
 pub mod types;

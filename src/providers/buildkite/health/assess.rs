@@ -12,14 +12,16 @@ use super::evidence::{Evidence, Observation};
 use super::{advisories, findings};
 use crate::governance::health::{CheckResult, State};
 use crate::governance::provider::HealthContext;
-use crate::governance::{GovernanceError, PartialVisibility};
-use crate::providers::buildkite::ApiErrorKind;
+use crate::governance::{Change, GovernanceError, PartialVisibility};
+use crate::providers::buildkite::{AccessToken, ApiErrorKind, Coverage};
 
 /// What a result depends on beside the evidence.
 #[derive(Debug, Clone)]
 pub(crate) struct Context<'a> {
     pub(crate) organization: &'a str,
     pub(crate) partial_visibility: PartialVisibility,
+    /// What the settings require.
+    pub(crate) coverage: &'a Coverage,
     /// How far Buildkite's clock is ahead.
     pub(crate) clock_ahead: Option<SignedDuration>,
     /// Whether a probe run is in progress.
@@ -100,6 +102,8 @@ pub(crate) fn assess(check: Check, evidence: &Evidence, context: &Context<'_>) -
         }
         Check::TeamListing => assessor.assess(evidence.teams.as_ref(), |()| findings::visibility(evidence, context)),
         Check::TeamMembershipManagement => assessor.management(),
+        Check::TeamManagement => assessor.by_token(|token| findings::team_management(token, evidence, context)),
+        Check::Scope(scope, required_by) => assessor.scope(scope, required_by),
     };
     CheckResult {
         seen_at: evidence.decisive_for(check),
@@ -108,10 +112,10 @@ pub(crate) fn assess(check: Check, evidence: &Evidence, context: &Context<'_>) -
 }
 
 /// One check, and what its result is derived from.
-struct Assessor<'a> {
+pub(super) struct Assessor<'a> {
     check: Check,
-    evidence: &'a Evidence,
-    context: &'a Context<'a>,
+    pub(super) evidence: &'a Evidence,
+    pub(super) context: &'a Context<'a>,
 }
 
 impl Assessor<'_> {
@@ -123,8 +127,7 @@ impl Assessor<'_> {
             findings::expiry(token, self.context)
         });
         let token = self.evidence.token();
-        let too_much = token
-            .and_then(|token| advisories::least_privilege(&not_needed(token, self.context.governance.provisioning)));
+        let too_much = token.and_then(|token| advisories::least_privilege(&not_needed(token, self.context.coverage)));
         result.hints = too_much
             .into_iter()
             .chain(advisories::clock(self.context.clock_ahead))
@@ -132,14 +135,18 @@ impl Assessor<'_> {
         result
     }
 
-    /// No write is made to find out: the token's scopes and the owner's role decide.
     fn management(&self) -> CheckResult {
-        if !self.context.governance.provisioning {
+        if !self.context.coverage.allowed().allows(Change::Membership) {
             return self.result(
                 None::<&Observation<()>>,
                 Finding::new(State::NotRequired, "writes are off", ""),
             );
         }
+        self.by_token(|token| findings::management(token, self.evidence, self.context))
+    }
+
+    /// Derives the result from the token's record, for what no request finds out without a change.
+    pub(super) fn by_token(&self, decide: impl FnOnce(&AccessToken) -> Finding) -> CheckResult {
         let seen = self.evidence.token.as_ref();
         let unread = seen.filter(|seen| seen.outcome.is_err()).map(|_| {
             let remedy = findings::remedy_for(Check::Authentication, self.evidence, self.context);
@@ -151,12 +158,12 @@ impl Assessor<'_> {
         });
         match unread {
             Some(finding) if self.evidence.rejected.is_none() => self.result(None::<&Observation<()>>, finding),
-            _ => self.assess(seen, |token| findings::management(token, self.evidence, self.context)),
+            _ => self.assess(seen, decide),
         }
     }
 
     /// Derives the result from one observation: `works` if it succeeded, the finding for its error if it failed, or why there is none.
-    fn assess<T>(&self, seen: Option<&Observation<T>>, works: impl FnOnce(&T) -> Finding) -> CheckResult {
+    pub(super) fn assess<T>(&self, seen: Option<&Observation<T>>, works: impl FnOnce(&T) -> Finding) -> CheckResult {
         let since = seen.map(|seen| seen.since);
         if let Some(finding) = self.blocked_by_dependency(since) {
             return self.result(None::<&Observation<T>>, finding);
@@ -198,7 +205,10 @@ impl Assessor<'_> {
                 Check::Authentication,
             ));
         }
-        let is_list = matches!(self.check, Check::OrganizationMemberListing | Check::TeamListing);
+        let is_list = matches!(
+            self.check,
+            Check::OrganizationMemberListing | Check::TeamListing | Check::Scope(..)
+        );
         let organization = self.evidence.organization.as_ref().filter(|_| is_list)?;
         match organization.error().map(|error| &error.kind)? {
             _ if !is_later(organization.since) => None,

@@ -1,5 +1,7 @@
-//! The checks: one static description each. To check another scope, add a variant and its description.
+//! The checks: one static description each. The six of every configuration are written out; those of single scopes are in
+//! [`super::scope_checks`].
 
+use super::scope_checks;
 use crate::governance::health::{CheckInfo, Feature};
 use crate::providers::buildkite::{Endpoint, Scope};
 
@@ -18,10 +20,23 @@ pub enum Check {
     TeamListing,
     /// Team members can be added, changed and removed.
     TeamMembershipManagement,
+    /// Teams can be created, changed and deleted.
+    TeamManagement,
+    /// The token has a scope, and a request that needs it is answered if there is a harmless one.
+    Scope(Scope, RequiredBy),
+}
+
+/// Why a scope has a check of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RequiredBy {
+    /// An included type or an allowed change needs it.
+    Connector,
+    /// Other integrations with the same token need it (`--require`).
+    Others,
 }
 
 impl Check {
-    /// All checks, in the order in which they depend on each other.
+    /// The checks of every configuration, in the order in which they depend on each other.
     pub const ALL: [Self; 6] = [
         Self::Authentication,
         Self::UserIdentity,
@@ -34,8 +49,10 @@ impl Check {
     /// The scope that the check stands for; `None` for the token's own record, which requires none.
     #[must_use]
     pub fn scope(self) -> Option<Scope> {
-        let scope = self.info().scope?;
-        Scope::ALL.into_iter().find(|known| known.as_str() == scope)
+        if let Self::Scope(scope, _) = self {
+            return Some(scope);
+        }
+        self.info().scope?.parse().ok()
     }
 
     /// The description of the check.
@@ -48,6 +65,8 @@ impl Check {
             Self::OrganizationMemberListing => &ORGANIZATION_MEMBER_LISTING,
             Self::TeamListing => &TEAM_LISTING,
             Self::TeamMembershipManagement => &TEAM_MEMBERSHIP_MANAGEMENT,
+            Self::TeamManagement => &TEAM_MANAGEMENT,
+            Self::Scope(scope, required_by) => scope_checks::info(scope, required_by),
         }
     }
 
@@ -59,9 +78,38 @@ impl Check {
             Endpoint::User => Self::UserIdentity,
             Endpoint::Organization | Endpoint::Organizations => Self::OrganizationAccess,
             Endpoint::OrganizationMembers | Endpoint::OrganizationMember => Self::OrganizationMemberListing,
-            Endpoint::Teams | Endpoint::Team | Endpoint::Members | Endpoint::Member => Self::TeamListing,
-            Endpoint::AddMember | Endpoint::ChangeRole | Endpoint::RemoveMember => Self::TeamMembershipManagement,
+            Endpoint::Teams
+            | Endpoint::Team
+            | Endpoint::Members
+            | Endpoint::Member
+            | Endpoint::TeamPipeline
+            | Endpoint::TeamSuite => Self::TeamListing,
+            Endpoint::AddMember
+            | Endpoint::ChangeRole
+            | Endpoint::RemoveMember
+            | Endpoint::AddTeamPipeline
+            | Endpoint::ChangeTeamPipeline
+            | Endpoint::RemoveTeamPipeline
+            | Endpoint::AddTeamSuite
+            | Endpoint::ChangeTeamSuite
+            | Endpoint::RemoveTeamSuite => Self::TeamMembershipManagement,
+            Endpoint::AddClusterMaintainer | Endpoint::RemoveClusterMaintainer => Self::of(Scope::WriteClusters),
+            Endpoint::ChangeOrganizationMember => Self::of(Scope::WriteOrganizations),
+            Endpoint::Pipelines | Endpoint::Pipeline => Self::of(Scope::ReadPipelines),
+            Endpoint::Suites | Endpoint::Suite => Self::of(Scope::ReadSuites),
+            Endpoint::Registries | Endpoint::Registry => Self::of(Scope::ReadRegistries),
+            Endpoint::Clusters | Endpoint::Cluster | Endpoint::ClusterMaintainers => Self::of(Scope::ReadClusters),
+            Endpoint::Invitations | Endpoint::Invitation => Self::of(Scope::ReadOrganizationInvitations),
+            Endpoint::Builds => Self::of(Scope::ReadBuilds),
+            Endpoint::Artifacts => Self::of(Scope::ReadArtifacts),
+            Endpoint::JobLog => Self::of(Scope::ReadBuildLogs),
+            Endpoint::Agents => Self::of(Scope::ReadAgents),
+            Endpoint::AuditEvents => Self::of(Scope::ReadAuditEvents),
         }
+    }
+
+    fn of(scope: Scope) -> Self {
+        Self::Scope(scope, RequiredBy::Connector)
     }
 }
 
@@ -73,6 +121,7 @@ static AUTHENTICATION: CheckInfo = CheckInfo {
     impact: "nothing works",
     degraded_when: "the token expires within 7 days (`--token-expiry-warning`)",
     for_writes: false,
+    for_others: false,
     required_by: &[Feature::Resources, Feature::Grants, Feature::Provisioning],
 };
 
@@ -84,6 +133,7 @@ static USER_IDENTITY: CheckInfo = CheckInfo {
     impact: "the token's owner is unknown",
     degraded_when: "",
     for_writes: false,
+    for_others: false,
     required_by: &[],
 };
 
@@ -95,6 +145,7 @@ static ORGANIZATION_ACCESS: CheckInfo = CheckInfo {
     impact: "the organization is out of reach",
     degraded_when: "",
     for_writes: false,
+    for_others: false,
     required_by: &[Feature::Resources, Feature::Grants, Feature::Provisioning],
 };
 
@@ -106,6 +157,7 @@ static ORGANIZATION_MEMBER_LISTING: CheckInfo = CheckInfo {
     impact: "no users and no e-mails are listed",
     degraded_when: "",
     for_writes: false,
+    for_others: false,
     required_by: &[Feature::Resources],
 };
 
@@ -117,6 +169,7 @@ static TEAM_LISTING: CheckInfo = CheckInfo {
     impact: "no team is synced",
     degraded_when: "the token's owner is no organization admin, and `--partial-visibility allow` is set",
     for_writes: false,
+    for_others: false,
     required_by: &[Feature::Resources, Feature::Grants, Feature::Provisioning],
 };
 
@@ -128,5 +181,18 @@ static TEAM_MEMBERSHIP_MANAGEMENT: CheckInfo = CheckInfo {
     impact: "no grant or revoke is carried out",
     degraded_when: "the token's owner is no organization admin, or a protected name leads to nothing any more",
     for_writes: true,
+    for_others: false,
     required_by: &[Feature::Provisioning],
+};
+
+static TEAM_MANAGEMENT: CheckInfo = CheckInfo {
+    id: "team_management",
+    scope: Some(Scope::WriteTeams.as_str()),
+    probe: "none: the token's scopes and the owner's role tell",
+    endpoint: Endpoint::AccessToken.name(),
+    impact: "no team is created, changed or deleted",
+    degraded_when: "a protected name leads to nothing any more",
+    for_writes: true,
+    for_others: false,
+    required_by: &[],
 };

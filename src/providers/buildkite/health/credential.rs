@@ -1,24 +1,20 @@
 //! What the token's own record says about it.
 
+use crate::governance::Change;
 use crate::governance::health::{CredentialReport, Expiry};
-use crate::providers::buildkite::{AccessToken, Scope, timestamp};
+use crate::providers::buildkite::{AccessToken, Coverage, IncludedType, timestamp};
 
 /// Reports a token by its record.
-pub(crate) fn report(token: &AccessToken, provisioning: bool) -> CredentialReport {
+pub(crate) fn report(token: &AccessToken, coverage: &Coverage) -> CredentialReport {
     let owner = token.user.clone();
-    let purpose = if provisioning {
-        "lists people, teams and memberships, and changes memberships"
-    } else {
-        "lists people, teams and memberships"
-    };
     CredentialReport {
         owner_name: owner.as_ref().and_then(|owner| owner.name.clone()).unwrap_or_default(),
         owner_email: owner.and_then(|owner| owner.email).unwrap_or_default(),
         scopes: token.scopes.clone(),
         expiry: expiry(token),
         description: token.description.clone().unwrap_or_default(),
-        purpose: purpose.to_owned(),
-        not_needed: not_needed(token, provisioning),
+        purpose: purpose(coverage),
+        not_needed: not_needed(token, coverage),
     }
 }
 
@@ -31,11 +27,31 @@ pub(crate) fn expiry(token: &AccessToken) -> Expiry {
     }
 }
 
-/// The scopes that a token has and the connector does not need.
-pub(crate) fn not_needed(token: &AccessToken, provisioning: bool) -> Vec<String> {
-    let needed = |granted: &str| {
-        let mut known = Scope::ALL.into_iter();
-        known.any(|scope| scope.as_str() == granted && (provisioning || scope != Scope::WriteTeams))
-    };
-    token.scopes.iter().filter(|scope| !needed(scope)).cloned().collect()
+/// The scopes that a token has and that nothing requires.
+pub(crate) fn not_needed(token: &AccessToken, coverage: &Coverage) -> Vec<String> {
+    let needed = coverage.scopes();
+    let is_needed = |granted: &str| needed.iter().any(|scope| scope.as_str() == granted);
+    token.scopes.iter().filter(|scope| !is_needed(scope)).cloned().collect()
+}
+
+/// What the token is used for, in one sentence.
+fn purpose(coverage: &Coverage) -> String {
+    let mut purpose = "lists people, teams and memberships".to_owned();
+    let included: Vec<&str> = coverage.included().map(IncludedType::as_str).collect();
+    if !included.is_empty() {
+        purpose = format!("{purpose}, and by --include {}", included.join(","));
+    }
+    let others: Vec<&str> = coverage
+        .allowed()
+        .iter()
+        .filter(|change| *change != Change::Membership)
+        .map(Change::as_str)
+        .collect();
+    if coverage.allowed().allows(Change::Membership) {
+        purpose += ", and changes memberships";
+    }
+    if !others.is_empty() {
+        purpose = format!("{purpose}, and makes the changes of --allow {}", others.join(","));
+    }
+    purpose
 }

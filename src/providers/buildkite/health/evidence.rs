@@ -1,5 +1,6 @@
 //! The evidence: the last response of each kind that a check depends on.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,7 +8,8 @@ use tokio::time::Instant;
 
 use super::check::Check;
 use crate::governance::provider::OwnerRole;
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CurrentUser, Organization};
+use crate::providers::buildkite::api::scope_probe::BuildReference;
+use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, CurrentUser, Organization, Scope};
 
 /// The last response of one kind.
 #[derive(Debug, Clone)]
@@ -30,6 +32,10 @@ pub(crate) struct Evidence {
     pub(crate) owner_role: Option<Observation<OwnerRole>>,
     pub(crate) people: Option<Observation<()>>,
     pub(crate) teams: Option<Observation<()>>,
+    /// The last response to a request that needs a scope with a check of its own.
+    pub(crate) scopes: BTreeMap<Scope, Observation<()>>,
+    /// The newest build at the last probe of builds; what is read of it proves other scopes.
+    pub(crate) newest_build: Option<BuildReference>,
     /// The last response that rejected the token, unless a request that was begun later was accepted.
     pub(crate) rejected: Option<Observation<()>>,
 }
@@ -38,6 +44,16 @@ impl Evidence {
     /// The token's record, if it could be read.
     pub(crate) fn token(&self) -> Option<&AccessToken> {
         self.token.as_ref().and_then(Observation::value)
+    }
+
+    /// The last response to a request that needs the scope, and so proves it if it succeeded.
+    pub(crate) fn proof(&self, scope: Scope) -> Option<Observation<()>> {
+        match scope {
+            Scope::ReadUser => self.user.as_ref().map(Observation::erased),
+            Scope::ReadOrganizations => self.organization.as_ref().map(Observation::erased),
+            Scope::ReadTeams => self.teams.clone(),
+            other => self.scopes.get(&other).cloned(),
+        }
     }
 
     /// The owner's role in the organization, if it is known.
@@ -79,9 +95,14 @@ impl Evidence {
             since(seen.filter(|seen| seen.outcome.is_err()))
         }
         match check {
-            Check::Authentication | Check::TeamMembershipManagement => {
+            Check::Authentication | Check::TeamMembershipManagement | Check::TeamManagement => {
                 since(self.rejected.as_ref()).or_else(|| since(self.token.as_ref()))
             }
+            Check::Scope(scope, _) => self
+                .proof(scope)
+                .map(|seen| seen.since)
+                .or_else(|| since(self.rejected.as_ref()))
+                .or_else(|| since(self.token.as_ref())),
             Check::UserIdentity => since(self.user.as_ref()),
             Check::OrganizationAccess => since(self.organization.as_ref()),
             Check::OrganizationMemberListing => since(self.people.as_ref()),
@@ -100,6 +121,16 @@ impl<T> Observation<T> {
 
     pub(crate) fn error(&self) -> Option<&ApiError> {
         self.outcome.as_ref().err()
+    }
+
+    /// The observation without its value.
+    fn erased(&self) -> Observation<()> {
+        Observation {
+            at: self.at,
+            since: self.since,
+            latency: self.latency,
+            outcome: self.outcome.as_ref().map(|_| ()).map_err(Clone::clone),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Buildkite as a source of health: which scopes of the token work, which do not, and what to do.
 //!
 //! `check` has the checks. `recorder` keeps the responses of ordinary traffic as `evidence`; `probe` requests only what is missing
-//! or too old, in at most six requests. `assess` and `findings` derive each check's result from the evidence.
+//! or too old, in at most six requests and one for each scope with a probe that the settings require. `assess` and `findings` derive each check's result from the evidence.
 
 mod advisories;
 mod assess;
@@ -12,6 +12,9 @@ mod findings;
 pub(crate) mod probe;
 pub(crate) mod recorder;
 mod remedy;
+mod scope_checks;
+mod scope_probes;
+mod scope_result;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +25,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-pub use check::Check;
+pub use check::{Check, RequiredBy};
 
 use super::Buildkite;
 use crate::governance::GovernanceError;
@@ -37,16 +40,16 @@ impl HealthSource for Buildkite {
         let context = Context {
             organization: self.organization_slug(),
             partial_visibility: self.partial_visibility,
+            coverage: &self.coverage,
             clock_ahead: self.client.clock_ahead(),
             probe_in_progress: self.probe_lock.try_lock().is_err(),
             now: Timestamp::now(),
             governance: context,
         };
-        let checks = Check::ALL.map(|check| assess::assess(check, &evidence, &context));
-        let credential = evidence
-            .token()
-            .map(|token| credential::report(token, context.governance.provisioning));
-        Report::new(checks.into(), credential, context.organization.to_owned())
+        let checks = self.coverage.checks().into_iter();
+        let checks = checks.map(|check| assess::assess(check, &evidence, &context)).collect();
+        let credential = evidence.token().map(|token| credential::report(token, &self.coverage));
+        Report::new(checks, credential, context.organization.to_owned())
     }
 
     async fn probe(&self, max_age: MaxAge, timeout: Duration) -> Result<(), GovernanceError> {

@@ -1,4 +1,5 @@
-//! The probes: requests for evidence that is missing or too old. One run at a time sends at most six requests.
+//! The probes: requests for evidence that is missing or too old. One run at a time sends at most six requests, and one for each
+//! scope with a probe that the settings require.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::providers::buildkite::{ApiError, ApiErrorKind, Buildkite};
 pub(crate) enum ProbeSet {
     /// Token, owner, organization and role: at most four requests.
     CredentialStatus,
-    /// The lists as well: at most six requests.
+    /// The lists and the scopes as well.
     Everything,
 }
 
@@ -67,7 +68,11 @@ impl Buildkite {
                 .as_ref()
                 .map_or_else(|error| error.kind == ApiErrorKind::Forbidden, |()| true);
             if probes == ProbeSet::Everything && in_order && self.recorder.evidence().rejected.is_none() {
-                tokio::join!(self.probe_members(seen, age, call), self.probe_teams(seen, age, call));
+                tokio::join!(
+                    self.probe_members(seen, age, call),
+                    self.probe_teams(seen, age, call),
+                    self.probe_scopes(seen, age, call)
+                );
             }
             organization
         };

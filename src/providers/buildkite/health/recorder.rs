@@ -10,6 +10,7 @@ use super::check::Check;
 use super::evidence::{Evidence, Observation};
 use crate::governance::{CallContext, Lane};
 use crate::providers::buildkite::api::client::observer::{Completed, Observer};
+use crate::providers::buildkite::api::scope_probe::BuildReference;
 use crate::providers::buildkite::credential_status::owner_role;
 use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, OrganizationMember, Unavailability, UserId};
 
@@ -34,6 +35,11 @@ impl EvidenceRecorder {
     /// Resolves after the next change. Supports one listener at a time.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// Records the newest build, if there is one.
+    pub(crate) fn record_newest_build(&self, build: Option<BuildReference>) {
+        self.lock().newest_build = build;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Evidence> {
@@ -111,7 +117,16 @@ fn is_conclusive<T>(outcome: Result<&T, &ApiError>, call: &CallContext) -> bool 
     };
     let about_one_row = matches!(
         error.endpoint,
-        Endpoint::OrganizationMember | Endpoint::Team | Endpoint::Members | Endpoint::Member
+        Endpoint::OrganizationMember
+            | Endpoint::Team
+            | Endpoint::Members
+            | Endpoint::Member
+            | Endpoint::Pipeline
+            | Endpoint::Suite
+            | Endpoint::Registry
+            | Endpoint::Cluster
+            | Endpoint::ClusterMaintainers
+            | Endpoint::Invitation
     ) || error.endpoint.is_write();
     match error.kind {
         // The end of the caller (a probe has none: a response that is too late for it is `Unavailable`), or a list that changes
@@ -132,6 +147,7 @@ fn record_list(evidence: &mut Evidence, endpoint: Endpoint, seen: Observation<()
     match Check::for_endpoint(endpoint) {
         Check::OrganizationMemberListing => evidence.people = Some(seen),
         Check::TeamListing => evidence.teams = Some(seen),
+        Check::Scope(scope, _) => drop(evidence.scopes.insert(scope, seen)),
         // The token, its owner and the organization are kept with their records. A write is not evidence, because whether it is
         // allowed depends on the team.
         _ => {}

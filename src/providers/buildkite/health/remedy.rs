@@ -1,30 +1,28 @@
 //! The remedies: one sentence each, with the page to open.
 
-use crate::providers::buildkite::{Scope, Unavailability};
+use crate::providers::buildkite::{Coverage, Scope, Unavailability};
 
 /// The page that creates a token, with the needed scopes ticked.
-fn new_token_url(provisioning: bool) -> String {
-    let scopes = Scope::ALL
-        .into_iter()
-        .filter(|scope| provisioning || *scope != Scope::WriteTeams);
+fn new_token_url(coverage: &Coverage) -> String {
+    let scopes = coverage.scopes().into_iter();
     let page = "https://buildkite.com/user/api-access-tokens/new?description=buildkite-connector".to_owned();
     scopes.fold(page, |page, scope| page + "&scopes[]=" + scope.as_str())
 }
 
 /// Names all missing scopes in one sentence, so that one new token has them all.
-pub(crate) fn create_token_with(missing: &[Scope], provisioning: bool) -> String {
+pub(crate) fn create_token_with(missing: &[Scope], coverage: &Coverage) -> String {
     let named: Vec<String> = missing.iter().map(|scope| format!("`{scope}`")).collect();
     format!(
         "create a token with {} ticked and set it as BUILDKITE_API_TOKEN: {}",
         named.join(" and "),
-        new_token_url(provisioning)
+        new_token_url(coverage)
     )
 }
 
-pub(crate) fn replace_token(provisioning: bool) -> String {
+pub(crate) fn replace_token(coverage: &Coverage) -> String {
     format!(
         "create a new token and set it as BUILDKITE_API_TOKEN: {}",
-        new_token_url(provisioning)
+        new_token_url(coverage)
     )
 }
 
@@ -72,6 +70,20 @@ pub(crate) fn organization() -> String {
 
 pub(crate) fn teams() -> String {
     "enable teams for the organization: https://buildkite.com/docs/platform/team-management/permissions".to_owned()
+}
+
+pub(crate) fn unavailable_feature(scope: Scope) -> String {
+    match scope {
+        Scope::ReadSuites => {
+            "turn on Test Engine for the organization, or leave suites out of the settings: https://buildkite.com/docs/test-engine"
+                .to_owned()
+        }
+        Scope::ReadRegistries => {
+            "turn on Package Registries for the organization, or leave registries out of the settings: https://buildkite.com/docs/package-registries"
+                .to_owned()
+        }
+        _ => forbidden(),
+    }
 }
 
 pub(crate) fn forbidden() -> String {

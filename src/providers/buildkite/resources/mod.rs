@@ -113,9 +113,10 @@ fn offered(coverage: &Coverage) -> impl Iterator<Item = Offer> {
         .filter(|offer| offer.included.is_none_or(|included| coverage.includes(included)))
 }
 
-/// The resource types that `coverage` names, in the organization of `buildkite`. A list in which a single resource is looked up may
-/// be `max_age` old.
-pub(super) fn all(buildkite: &Arc<Buildkite>, coverage: &Coverage, max_age: Duration) -> Vec<Arc<dyn ResourceType>> {
+/// The resource types that the organization of `buildkite` is covered with. A list in which a single resource is looked up may be
+/// `max_age` old.
+pub(super) fn all(buildkite: &Arc<Buildkite>, max_age: Duration) -> Vec<Arc<dyn ResourceType>> {
+    let coverage = &buildkite.coverage;
     let connection = Connection {
         buildkite: Arc::clone(buildkite),
         people: Arc::new(People::new(max_age)),
@@ -125,10 +126,10 @@ pub(super) fn all(buildkite: &Arc<Buildkite>, coverage: &Coverage, max_age: Dura
     offered(coverage).map(|offer| (offer.open)(&connection)).collect()
 }
 
-/// The resource types that are always offered, without a connection: ids and options are parsed against them before there is one.
+/// The resource types that `coverage` names, without a connection: ids and options are parsed against them before there is one.
 #[must_use]
-pub fn catalog() -> Catalog {
-    Catalog::new(offered(&Coverage::default()).map(|offer| offer.info).collect())
+pub fn catalog(coverage: &Coverage) -> Catalog {
+    Catalog::new(offered(coverage).map(|offer| offer.info).collect())
 }
 
 /// The type whose list the endpoint returns.

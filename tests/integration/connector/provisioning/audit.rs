@@ -1,8 +1,8 @@
 //! The audit record: on the disk before a change, true after it, and never in the way of a truth.
 
-use buildkite_connector::governance::AllowedChanges;
 use std::path::{Path, PathBuf};
 
+use buildkite_connector::governance::AllowedChanges;
 use buildkite_connector::proto::c1::connector::v2::{
     GrantManagerServiceGrantRequest, GrantManagerServiceRevokeRequest, RequestId,
 };

@@ -89,10 +89,10 @@ async fn on(disk: &Arc<Disk>) -> World {
         sandbox.url().parse().unwrap(),
         sandbox.slug().parse().unwrap(),
         sandbox.token().expose_secret().parse().unwrap(),
-        setup.client,
+        setup.client.clone(),
     );
     let sink = Arc::clone(disk) as Arc<dyn AuditSink>;
-    let access = govern_with_sink(Arc::new(client.unwrap()), setup.access, sink);
+    let access = govern_with_sink(Arc::new(client.unwrap()), setup.coverage(), setup.access, sink);
     World::of(sandbox, TestServer::serving(access).await).await
 }
 

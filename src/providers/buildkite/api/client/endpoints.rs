@@ -10,6 +10,7 @@ use crate::governance::CallContext;
 use crate::providers::buildkite::api::endpoint::{Endpoint, Request};
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind};
 use crate::providers::buildkite::api::ids::{Role, TeamId, UserId};
+use crate::providers::buildkite::api::scope_probe::{BuildReference, BuildRow, ScopeProbe};
 use crate::providers::buildkite::api::types::{
     AccessToken, CurrentUser, Organization, OrganizationMember, Team, TeamMember,
 };
@@ -162,6 +163,34 @@ impl Client {
             .map(|_: Option<serde::de::IgnoredAny>| ())
     }
 
+    /// Sends the probe of a scope and discards the response.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub(crate) async fn probe_scope(&self, probe: ScopeProbe, call: &CallContext) -> Result<(), ApiError> {
+        let endpoint = probe.endpoint();
+        let request = async {
+            match endpoint {
+                Endpoint::JobLog => self.read_headers(Request::ScopeProbe(probe), call).await,
+                _ => {
+                    let read = self.read::<serde::de::IgnoredAny>(Request::ScopeProbe(probe), call);
+                    read.await.map(drop)
+                }
+            }
+        };
+        self.observed(call, request, other(endpoint)).await
+    }
+
+    /// Sends the probe of the list of builds: the newest build, if there is one whose pipeline is named.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub(crate) async fn newest_build(&self, call: &CallContext) -> Result<Option<BuildReference>, ApiError> {
+        let request = self.read::<Vec<BuildRow>>(Request::ScopeProbe(ScopeProbe::Builds), call);
+        let builds = self.observed(call, request, other(Endpoint::Builds)).await?;
+        Ok(builds.first().and_then(BuildRow::reference))
+    }
+
     /// Revokes the token that the request carries, for good.
     ///
     /// # Errors
@@ -209,6 +238,13 @@ impl Client {
         let key = RequestKey { request, window: None };
         let attempt = || async { self.execute(&key, None, call).await?.decode(key.endpoint()) };
         // Boxed: an exchange is large, and callers nest calls.
+        Box::pin(self.with_retries(call, attempt)).await
+    }
+
+    /// Sends a read whose response has no body.
+    async fn read_headers(&self, request: Request, call: &CallContext) -> Result<(), ApiError> {
+        let key = RequestKey { request, window: None };
+        let attempt = || async { self.execute(&key, None, call).await.map(drop) };
         Box::pin(self.with_retries(call, attempt)).await
     }
 

@@ -16,7 +16,7 @@ pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evide
     let finding = match &error.kind {
         ApiErrorKind::TokenRejected => unhealthy(
             "buildkite rejects the token: it is wrong, expired or revoked".to_owned(),
-            remedy::replace_token(context.governance.provisioning),
+            remedy::replace_token(context.coverage),
         ),
         ApiErrorKind::Forbidden => forbidden(check, error, evidence, context),
         ApiErrorKind::NotFound => match check {
@@ -24,6 +24,10 @@ pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evide
             Check::Authentication | Check::UserIdentity => unhealthy(
                 "what answers 404 here is not buildkite's api".to_owned(),
                 remedy::api_base(),
+            ),
+            Check::Scope(scope, _) => unhealthy(
+                "buildkite answers 404 although the organization is readable".to_owned(),
+                remedy::unavailable_feature(scope),
             ),
             _ => unhealthy(
                 "buildkite answers 404 for this list although the organization is readable".to_owned(),
@@ -75,7 +79,7 @@ fn forbidden(check: Check, error: &ApiError, evidence: &Evidence, context: &Cont
         ),
         (Some(scope), Some(token)) if token.lacks(scope) => unhealthy(
             missing_scope_summary(scope),
-            remedy::create_token_with(&missing_scopes(token, context), context.governance.provisioning),
+            remedy::create_token_with(&missing_scopes(token, context), context.coverage),
         ),
         (Some(scope), Some(_)) => unhealthy(
             format!("buildkite forbids it although the token has the scope `{scope}`{message}"),
@@ -83,7 +87,7 @@ fn forbidden(check: Check, error: &ApiError, evidence: &Evidence, context: &Cont
         ),
         (Some(scope), None) => unhealthy(
             format!("buildkite forbids it: the token probably lacks the scope `{scope}`"),
-            remedy::create_token_with(&[scope], context.governance.provisioning),
+            remedy::create_token_with(&[scope], context.coverage),
         ),
     }
 }
@@ -123,7 +127,11 @@ fn request_error(
     let subject = match check {
         Check::OrganizationAccess => Subject::Organization(context.organization),
         Check::OrganizationMemberListing | Check::TeamListing => Subject::List,
-        Check::Authentication | Check::UserIdentity | Check::TeamMembershipManagement => Subject::Other,
+        Check::Authentication
+        | Check::UserIdentity
+        | Check::TeamMembershipManagement
+        | Check::TeamManagement
+        | Check::Scope(..) => Subject::Other,
     };
     from_api(error.clone(), subject, token)
 }

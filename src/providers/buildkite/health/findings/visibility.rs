@@ -12,16 +12,12 @@ use crate::providers::buildkite::{Subject, from_api};
 pub(crate) fn visibility(evidence: &Evidence, context: &Context<'_>) -> Finding {
     match (evidence.owner_role(), context.partial_visibility) {
         (Some(OwnerRole::Member), PartialVisibility::Refuse) => {
-            let owner = evidence.user.as_ref().and_then(Observation::value);
-            let owner = owner.and_then(|owner| owner.email.clone().or_else(|| owner.name.clone()));
             Finding::new(
                 State::Unhealthy,
                 "the token's owner is no organization admin and is not shown secret teams, so team listings are refused",
                 remedy::admin_owner_or_partial_view(),
             )
-            .with_error(GovernanceError::PartialVisibility {
-                owner: owner.unwrap_or_else(|| "(unknown)".to_owned()),
-            })
+            .with_error(partial_visibility_error(evidence))
         }
         (Some(OwnerRole::Member), PartialVisibility::Allow) => Finding::new(
             State::Degraded,
@@ -38,5 +34,14 @@ pub(crate) fn visibility(evidence: &Evidence, context: &Context<'_>) -> Finding 
             .with_error(from_api(error.clone(), Subject::Other, None)),
             None => Finding::healthy("teams can be listed (the owner's organization role is not told, and is treated as admin)"),
         },
+    }
+}
+
+/// The error of a listing that is refused because the owner is not shown all rows.
+pub(super) fn partial_visibility_error(evidence: &Evidence) -> GovernanceError {
+    let owner = evidence.user.as_ref().and_then(Observation::value);
+    let owner = owner.and_then(|owner| owner.email.clone().or_else(|| owner.name.clone()));
+    GovernanceError::PartialVisibility {
+        owner: owner.unwrap_or_else(|| "(unknown)".to_owned()),
     }
 }
