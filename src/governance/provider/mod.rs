@@ -25,7 +25,7 @@ pub(crate) use health::MockHealthSource;
 pub use health::{HealthContext, HealthSource, MaxAge};
 
 use super::model::{Holding, Level, Membership, Resource, ResourceTypeInfo};
-use super::provisioning::Write;
+use super::provisioning::{MaintainerRevoke, Write};
 use super::rate_limit::BudgetState;
 use super::sync::ListHistory;
 use super::{CallContext, GovernanceError, Lane};
@@ -149,15 +149,27 @@ pub trait Assignable: Debug + Send + Sync {
     /// The name of the request that a write sends.
     fn endpoint(&self, write: Write) -> &'static str;
 
-    /// Rejects a write after which the connector could no longer change the resource. Messages name the resource
-    /// `resource_label`.
+    /// The level that a principal keeps whose `revoked` level is revoked; `None` if it keeps none. `maintainer_revoke` is the
+    /// operator's choice for maintainers of teams.
+    fn replacement(&self, revoked: &'static Level, maintainer_revoke: MaintainerRevoke) -> Option<&'static Level>;
+
+    /// Rejects a write that the type does not offer, and one after which the connector could no longer change the resource.
     async fn guard(
         &self,
         membership: Membership,
         write: Write,
-        resource_label: &str,
+        labels: &Labels,
         call: &CallContext,
     ) -> Result<(), GovernanceError>;
+}
+
+/// The names of a resource and a principal in messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    /// The resource's name.
+    pub resource: String,
+    /// The principal's name.
+    pub principal: String,
 }
 
 /// The response to a write that was accepted.

@@ -36,7 +36,6 @@ pub use api::objects::{
 pub use api::origin::{ApiOrigin, OriginError};
 pub use api::repository::Repository;
 pub use api::scope::{Scope, UnknownScope};
-pub use api::team_access::{TeamPipeline, TeamSuite};
 pub use api::time::timestamp;
 pub use api::types::{
     AccessToken, CurrentUser, ListedRole, Organization, OrganizationMember, Team, TeamMember, TokenUser,

@@ -1,5 +1,6 @@
 //! Buildkite's REST API: endpoints, types, ids, the client, and the classification of its responses.
 
+pub mod access;
 pub mod classify;
 pub mod client;
 pub mod clock_skew;
@@ -12,6 +13,5 @@ pub mod repository;
 pub mod scope;
 pub(crate) mod scope_probe;
 pub mod server_cursor;
-pub mod team_access;
 pub mod time;
 pub mod types;

@@ -65,9 +65,9 @@ pub use window::Window;
 use extent::CompleteList;
 use overlap::OverlapResult;
 
+use super::api::access::{TeamPipeline, TeamSuite};
 use super::api::error::{ApiError, ApiErrorKind, Unavailability};
 use super::api::objects::{Cluster, ClusterMaintainer, Pipeline, Registry, Suite};
-use super::api::team_access::{TeamPipeline, TeamSuite};
 use super::api::types::{OrganizationMember, Team, TeamMember};
 
 /// A row of a list.

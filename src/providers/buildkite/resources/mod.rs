@@ -12,8 +12,10 @@ mod pipelines;
 mod registries;
 mod rows;
 mod suites;
+mod team_access;
 mod teams;
 mod users;
+mod write_reply;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -81,9 +81,8 @@ impl<R: ObjectRow> Objects<R> {
         }
     }
 
-    /// The API of the organization.
-    pub(super) fn client(&self) -> &Client {
-        &self.buildkite.client
+    pub(super) fn buildkite(&self) -> &Arc<Buildkite> {
+        &self.buildkite
     }
 
     /// The row of an object, from a list that is recent enough, else from a new one.
@@ -99,6 +98,14 @@ impl<R: ObjectRow> Objects<R> {
         if let Some(row) = recent.find(id) {
             return Ok(row.clone());
         }
+        self.row_anew(id, call).await
+    }
+
+    /// The row of an object, from a new list.
+    ///
+    /// # Errors
+    /// As for [`Self::row`].
+    async fn row_anew(&self, id: Uuid, call: &CallContext) -> Result<R, GovernanceError> {
         // Read the role before and after the list: a list proves absence only if its reader is shown every object.
         let call = &call.uncoalesced();
         let status = self.buildkite.credential_status(Duration::ZERO, call).await?;
@@ -167,9 +174,19 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
         R::grants(self, id, from, call).await
     }
 
-    async fn explain(&self, failure: Failure, _: Option<Uuid>, call: &CallContext) -> GovernanceError {
-        match failure.class {
-            FailureClass::NotFound => self.buildkite.explain_missing_list(R::LIST, call).await,
+    async fn explain(&self, failure: Failure, resource: Option<Uuid>, call: &CallContext) -> GovernanceError {
+        match (failure.class, resource) {
+            // Something about the object was not found: the object itself, or another part of the path.
+            (FailureClass::NotFound, Some(id)) => match self.row_anew(id, call).await {
+                Ok(_) => GovernanceError::ResourceUnreachable {
+                    resource: ResourceId {
+                        resource_type: R::INFO,
+                        id,
+                    },
+                },
+                Err(error) => error,
+            },
+            (FailureClass::NotFound, None) => self.buildkite.explain_missing_list(R::LIST, call).await,
             _ => self.buildkite.explain(failure, call).await,
         }
     }

@@ -2,6 +2,7 @@
 //! and retries it, `coalescing` coalesces identical reads, `transport` sends the request. An `observer` sees the
 //! response to each call.
 
+pub(crate) mod access;
 pub(crate) mod coalescing;
 mod endpoints;
 pub(crate) mod execute;

@@ -4,12 +4,12 @@ use super::Client;
 use super::endpoints::other;
 use super::transport::RequestKey;
 use crate::governance::CallContext;
+use crate::providers::buildkite::api::access::{TeamPipeline, TeamSuite};
 use crate::providers::buildkite::api::endpoint::{Endpoint, Request};
 use crate::providers::buildkite::api::error::ApiError;
 use crate::providers::buildkite::api::ids::{ClusterId, InvitationId, ObjectSlug, TeamId};
 use crate::providers::buildkite::api::objects::{Cluster, ClusterMaintainer, Invitation, Pipeline, Registry, Suite};
 use crate::providers::buildkite::api::server_cursor::{CursorPage, ServerCursor};
-use crate::providers::buildkite::api::team_access::{TeamPipeline, TeamSuite};
 use crate::providers::buildkite::pagination::{Batch, Cursor};
 
 impl Client {
