@@ -99,7 +99,7 @@ async fn a_call_is_told_to_come_back_after_the_maximum_wait_and_joins_the_readin
             (error.code(), told.reason.as_str()),
             (Code::Unavailable, "RATE_LIMITED")
         );
-        assert!(told.retry_after.is_some_and(|delay| delay >= Duration::from_secs(5)));
+        assert!(told.retry.is_some_and(|delay| delay >= Duration::from_secs(5)));
     }
     gate.open();
     until(|| carried_requests(&sandbox) == ONCE).await;

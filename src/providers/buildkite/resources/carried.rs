@@ -27,7 +27,8 @@ impl CarriedGrants for Pipelines {
     ) -> Result<Box<dyn Batch<Carried>>, Failure> {
         let (from, min_rows) = (position(from)?, min_rows(amount));
         let batch = self
-            .client()
+            .buildkite()
+            .client
             .team_pipelines(carrier.into(), from, min_rows, call)
             .await?;
         Ok(converted(batch, |row| carried(pipelines::access(row))))
