@@ -123,7 +123,7 @@ impl CarriedAccess {
         usize::from(!is_carried) + types.iter().filter(carries).count()
     }
 
-    /// Starts the readings of a sync that has listed both the resources and the principals, after the end of the list of a type.
+    /// Starts the readings of a sync that has listed both the principals and resources, after the end of the list of a type.
     /// Must be called within a runtime.
     pub(crate) fn start(&self, session: SessionHandle<'_>, listed: &ResourceTypeInfo) {
         for resources in self.readers.provider.resource_types() {
@@ -142,6 +142,7 @@ impl CarriedAccess {
                     held.reading.add_carriers(observed.resources(carriers));
                 }
                 if session.has_id()
+                    && observed.resources(info).next().is_some()
                     && let Some(reading) = self.reading(session, held, observed, resources, false)
                 {
                     reading.start();
