@@ -1,13 +1,11 @@
 //! What changes while a sync is going on: at Buildkite, and by grants and revokes of the connector.
 
-use buildkite_connector::proto::c1::connector::v2::Entitlement;
+use buildkite_connector::proto::c1::connector::v2::{Entitlement, Grant, GrantManagerServiceRevokeRequest};
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Gate, Pipeline, PipelineLevel, Team};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::harness::{
-    CARRIED, ONCE, TEAMS, a_pipeline, carried_requests, connector, entitle, grants, list, organization, truth,
-};
+use super::harness::{CARRIED, ONCE, TEAMS, carried_requests, connector, entitle, grants, list, organization, truth};
 use crate::support::platform::{SYNC, id_of, resource};
 use crate::support::until;
 
@@ -135,5 +133,16 @@ async fn a_grant_and_a_revoke_of_the_connector_show_in_the_grants_that_are_liste
     assert_eq!(carried_requests(&sandbox), [ONCE[0] + 1, ONCE[1]]);
     assert_eq!(grants(&platform, SYNC, &listed).await.unwrap(), truth(&sandbox));
     assert_eq!(carried_requests(&sandbox), [ONCE[0] + 1, ONCE[1]]);
-    let _ = a_pipeline(&listed);
+    let revoked = Grant {
+        entitlement: Some(entitlement("build_and_read")),
+        principal: Some(resource("team", &team)),
+        ..Default::default()
+    };
+    let request = GrantManagerServiceRevokeRequest {
+        grant: Some(revoked),
+        ..Default::default()
+    };
+    platform.grants_client().revoke(request).await.unwrap();
+    assert!(!holds().await);
+    assert_eq!(carried_requests(&sandbox), [ONCE[0] + 2, ONCE[1]]);
 }

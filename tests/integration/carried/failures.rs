@@ -82,7 +82,7 @@ async fn a_refusal_in_the_middle_delays_the_reading_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_call_is_told_to_come_back_after_the_maximum_wait_and_joins_the_reading_then() {
+async fn a_call_that_waited_for_the_maximum_time_joins_the_reading_when_it_is_repeated() {
     let sandbox = organization().await;
     let gate = Gate::default();
     let held = Fault::new(Endpoint::TeamPipelines, FaultKind::Held(gate.clone()));
@@ -94,12 +94,12 @@ async fn a_call_is_told_to_come_back_after_the_maximum_wait_and_joins_the_readin
     let listed = list(&platform, SYNC).await;
     for _ in 0..3 {
         let error = platform.grants(a_pipeline(&listed)).await.unwrap_err();
-        let told = details(&error);
+        let details = details(&error);
         assert_eq!(
-            (error.code(), told.reason.as_str()),
+            (error.code(), details.reason.as_str()),
             (Code::Unavailable, "RATE_LIMITED")
         );
-        assert!(told.retry.is_some_and(|delay| delay >= Duration::from_secs(5)));
+        assert!(details.retry.is_some_and(|delay| delay >= Duration::from_secs(5)));
     }
     gate.open();
     until(|| carried_requests(&sandbox) == ONCE).await;

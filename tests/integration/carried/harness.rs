@@ -140,5 +140,5 @@ pub fn a_pipeline(listed: &Listed) -> &Resource {
     &listed["pipeline"][0]
 }
 
-/// A maximum wait that ends soon, for calls that are to be told to come back.
+/// A maximum wait that ends soon, for calls that do not wait until the reading is complete.
 pub const SHORT_WAIT: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! A sync that another process goes on with: it lists what it needs once, and loses nothing.
+//! A sync that continues in another process, which lists what it needs once and loses nothing.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::harness::{ONCE, TEAMS, carried_requests, connector, entitle, grants, 
 use crate::support::platform::{SYNC, id_of};
 
 #[tokio::test]
-async fn a_sync_that_goes_on_in_a_new_process_lists_the_teams_once_and_is_complete() {
+async fn a_sync_that_continues_in_a_new_process_lists_the_teams_once_and_is_complete() {
     let sandbox = organization().await;
     let (first, second) = (connector(&sandbox).await, connector(&sandbox).await);
     let (before, after) = (first.platform().await, second.platform().await);

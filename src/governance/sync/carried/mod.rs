@@ -1,7 +1,7 @@
 //! Carried access: grants that the provider lists by principal, and the client requests by resource.
 //!
 //! They are read once for a sync, as an index from a resource to the principals that hold a level of it (`index`). A sync that has
-//! listed both types starts the reading, which goes on in the background (`reading`) while the client lists entitlements; it is
+//! listed both types starts the reading, which runs in the background (`reading`) while the client lists entitlements; it is
 //! complete or an error. The reading belongs to the session of the sync. When it is complete, it is kept for the maximum age of the
 //! directory, for syncs that request single resources without listing any. A sync that did not list the principals in this process
 //! has them listed once (`carriers`). A grant or revoke by this process makes the lists of its principal be read again.
@@ -68,15 +68,12 @@ struct SessionReading {
 }
 
 impl SessionReadings {
-    /// Frees the readings of a session that was used last at `last_used` and is idle for `timeout`. A client that was told to repeat
-    /// its call later is not idle before that time.
+    /// Frees the readings of a session that was used last at `last_used` and is idle for `timeout`. A client that
+    /// waits for the retry time of a response is not idle before it.
     pub(crate) fn free_idle(&mut self, last_used: Instant, timeout: Duration) {
         self.readings.retain(|_, held| {
-            let repeat_at = held.reading.repeat_at();
-            repeat_at
-                .map_or(last_used, |repeat_at| repeat_at.max(last_used))
-                .elapsed()
-                < timeout
+            let retry_at = held.reading.retry_at();
+            retry_at.map_or(last_used, |retry_at| retry_at.max(last_used)).elapsed() < timeout
         });
         if self.readings.is_empty() {
             self.carrier_lists.clear();
@@ -269,7 +266,7 @@ impl CarriedAccess {
         readings.find(|reading| reading.type_id() == resource_type.id && self.is_usable(reading))
     }
 
-    /// Whether a sync that did not begin the reading may use it. A reading that goes on is joined; the age counts from its end, so that
+    /// Whether a sync that did not begin the reading may use it. A reading in progress is joined; the age counts from its end, so that
     /// one that takes longer than the maximum age is of use.
     fn is_usable(&self, reading: &Reading) -> bool {
         reading

@@ -1,6 +1,6 @@
 //! One reading of the access that principals carry to the resources of a type.
 //!
-//! It goes on in the background, independently of the calls that wait for it. A rate limit delays it. Any other failure ends the
+//! It runs in the background, independently of the calls that wait for it. A rate limit delays it. Any other failure ends the
 //! run and fails the calls that wait for it; the next call starts another run, which reads only what is missing. So the index is
 //! complete or an error, and no list is read twice because another one failed.
 
@@ -58,8 +58,8 @@ struct State {
     index: CarriedIndex,
     /// When every list was read for the first time.
     completed_at: Option<Instant>,
-    /// The latest time at which a client was told to repeat its call.
-    repeat_at: Option<Instant>,
+    /// The latest retry time in a response to a client.
+    retry_at: Option<Instant>,
 }
 
 /// A task that reads what is missing.
@@ -71,7 +71,7 @@ struct Run {
     _task: AbortOnDropHandle<()>,
 }
 
-/// `None` while the run goes on.
+/// `None` during the run.
 type Outcome = watch::Receiver<Option<Result<(), GovernanceError>>>;
 
 impl Reading {
@@ -86,7 +86,7 @@ impl Reading {
         let state = State {
             index: CarriedIndex::new(resources.info()),
             completed_at: None,
-            repeat_at: None,
+            retry_at: None,
         };
         let source = Source {
             readers: Arc::clone(readers),
@@ -122,9 +122,9 @@ impl Reading {
         self.source.lock().completed_at
     }
 
-    /// The latest time at which a client was told to repeat its call.
-    pub(super) fn repeat_at(&self) -> Option<Instant> {
-        self.source.lock().repeat_at
+    /// The latest retry time in a response to a client.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.source.lock().retry_at
     }
 
     /// How many resources of the complete index are not among those that `is_listed` accepts.
@@ -133,7 +133,7 @@ impl Reading {
         state.index.resources().filter(|resource| !is_listed(*resource)).count()
     }
 
-    /// Starts a run, unless one goes on or nothing is missing. Must be called within a runtime.
+    /// Starts a run, unless there is one or nothing is missing. Must be called within a runtime.
     pub(super) fn start(&self) {
         if !self.source.is_complete() {
             self.running();
@@ -144,7 +144,7 @@ impl Reading {
     /// longer than the rate limit's maximum wait. Must be called within a runtime.
     ///
     /// # Errors
-    /// The failure to read a list, or a rate limit that delays the reading for too long; the reading goes on.
+    /// The failure to read a list, or a rate limit that delays the reading for too long; the reading continues.
     pub(super) async fn holders(&self, resource: Uuid, call: &CallContext) -> Result<Holders, GovernanceError> {
         let longest = Instant::now() + self.source.readers.provider.max_wait(Lane::Sync);
         loop {
@@ -180,14 +180,14 @@ impl Reading {
         }
     }
 
-    /// The run that goes on, or a new one.
+    /// The current run, or a new one.
     fn running(&self) -> (Outcome, CallContext) {
         let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
-        let going_on = run.take().filter(|run| {
+        let current = run.take().filter(|run| {
             let has_ended = run.outcome.borrow().is_some() || run.outcome.has_changed().is_err();
             !has_ended
         });
-        let run = run.insert(going_on.unwrap_or_else(|| Run::start(&self.source)));
+        let run = run.insert(current.unwrap_or_else(|| Run::start(&self.source)));
         (run.outcome.clone(), run.call.clone())
     }
 }
@@ -340,7 +340,7 @@ impl Source {
         let soonest = Instant::now() + MIN_RETRY_DELAY;
         let retry_at = self.forecast().map_or(soonest, |end| end.max(soonest));
         let mut state = self.lock();
-        state.repeat_at = state.repeat_at.max(Some(retry_at));
+        state.retry_at = state.retry_at.max(Some(retry_at));
         let buckets = self.readers.provider.budget().buckets;
         let tightest = buckets.iter().min_by_key(|bucket| bucket.remaining_for_sync);
         GovernanceError::RateLimited(LimitExceeded {

@@ -215,7 +215,7 @@ async fn a_call_waits_as_long_as_the_rate_limit_permits_and_its_repetition_joins
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_deadline_comes_before_the_reset_is_told_at_once() {
+async fn a_call_whose_deadline_comes_before_the_reset_gets_the_exceeded_limit_at_once() {
     let server = Server::new();
     server.with(|state| state.forecast = Some(Duration::from_secs(300)));
     let syncs = Syncs::new(&server);
@@ -231,7 +231,7 @@ async fn a_call_whose_deadline_comes_before_the_reset_is_told_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reading_is_not_idle_before_its_client_was_told_to_come_back() {
+async fn a_reading_is_not_idle_before_the_retry_time_of_its_client() {
     let server = Server::new();
     server.with(|state| state.forecast = Some(SESSION_IDLE_TIMEOUT * 3));
     for _ in 0..24 {
