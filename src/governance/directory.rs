@@ -69,14 +69,15 @@ impl Directory {
         handles.get(&resource).cloned()
     }
 
-    /// A user's name in messages: the e-mail address that the request used or that a list showed, else the id.
-    pub(crate) fn user_label(&self, principal: &Principal) -> String {
+    /// A principal's name in messages: of a user the e-mail address that the request used or that a list showed, else the id; of a
+    /// group as of any resource.
+    pub(crate) fn principal_label(&self, principal: &Principal) -> String {
         match principal {
             Principal::Email(email) => email.clone(),
-            Principal::Resource(ResourceId { resource_type, id }) => {
-                let known = self.handle(ResourceId { resource_type, id: *id });
-                known.unwrap_or_else(|| format!("{resource_type} {id}"))
+            Principal::Resource(user) if user.resource_type.kind == ResourceKind::User => {
+                self.handle(*user).unwrap_or_else(|| self.resource_label(*user))
             }
+            Principal::Resource(group) => self.resource_label(*group),
         }
     }
 

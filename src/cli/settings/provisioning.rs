@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::value::{PathParser, parsed_by};
-use crate::governance::provisioning::{MaintainerRevoke, Protected};
+use crate::governance::provisioning::{MaintainerRevoke, Protected, ProtectedResource};
+use crate::providers::buildkite::resources::TEAM;
 
 /// The flags.
 #[derive(Debug, Clone, clap::Args)]
@@ -52,9 +53,13 @@ impl GuardArgs {
 
     /// The protected teams and users. Empty names, as in a list with a trailing comma, are left out.
     pub(super) fn protected(&self) -> Protected {
+        let team = |slug| ProtectedResource {
+            resource_type: &TEAM,
+            slug,
+        };
         Protected {
-            teams: non_empty(&self.protect_team),
-            users: non_empty(&self.protect_user),
+            resources: non_empty(&self.protect_team).map(team).collect(),
+            users: non_empty(&self.protect_user).collect(),
         }
     }
 
@@ -96,8 +101,8 @@ fn email(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn non_empty(names: &[String]) -> Vec<String> {
-    names.iter().filter(|name| !name.is_empty()).cloned().collect()
+fn non_empty(names: &[String]) -> impl Iterator<Item = String> {
+    names.iter().filter(|name| !name.is_empty()).cloned()
 }
 
 #[cfg(test)]
@@ -111,14 +116,16 @@ mod tests {
     fn nothing_is_protected_by_default() {
         let args: GuardArgs = parse(&[]).unwrap();
         assert_eq!(args.maintainer_revoke(), MaintainerRevoke::default());
-        let Protected { teams, users } = args.protected();
-        assert!(teams.is_empty() && users.is_empty() && args.audit_file().is_none());
+        let Protected { resources, users } = args.protected();
+        assert!(resources.is_empty() && users.is_empty() && args.audit_file().is_none());
     }
 
     #[test]
     fn names_are_trimmed_and_empty_ones_left_out() {
         let args: GuardArgs = parse(&["--protect-team", " admins,,on-call ", "--protect-team", "ops"]).unwrap();
-        assert_eq!(args.protected().teams, ["admins", "on-call", "ops"]);
+        let protected = args.protected().resources;
+        let slugs: Vec<&str> = protected.iter().map(|team| team.slug.as_str()).collect();
+        assert_eq!(slugs, ["admins", "on-call", "ops"]);
     }
 
     #[rstest]

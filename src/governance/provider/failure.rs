@@ -44,6 +44,17 @@ impl Failure {
         matches!(self.class, FailureClass::NotSent | FailureClass::Unavailable)
     }
 
+    /// The failure of a read that a write begins with: nothing was sent that could have been applied.
+    #[must_use]
+    pub fn before_the_write(mut self) -> Self {
+        self.class = match self.class {
+            FailureClass::Unavailable => FailureClass::NotSent,
+            FailureClass::Unexpected | FailureClass::DeadlineExceeded => FailureClass::Other,
+            class => class,
+        };
+        self
+    }
+
     /// Whether a write may have been applied despite the failure.
     #[must_use]
     pub fn may_have_applied(&self) -> bool {

@@ -1,10 +1,11 @@
 //! The seam between governance and a provider: what a provider offers, in terms of the model.
 //!
-//! A [`Provider`] has [`ResourceType`]s, which are listed and read. A type whose levels can be changed is [`Assignable`]. A
-//! provider does not implement what it cannot do: account managers, resource managers, actions and event feeds become further
-//! traits beside [`Assignable`] once a provider has them.
+//! A [`Provider`] has [`ResourceType`]s, which are listed and read. A type whose levels can be changed is [`Assignable`]; one whose
+//! grants are listed by principal has [`CarriedGrants`]. A provider does not implement what it cannot do: account managers,
+//! resource managers, actions and event feeds become further traits beside [`Assignable`] once a provider has them.
 
 mod batch;
+mod carried;
 mod failure;
 mod health;
 
@@ -17,13 +18,14 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use batch::{Amount, Batch, Cursor, Rows};
+pub use carried::{Carried, CarriedGrants};
 pub use failure::{Failure, FailureClass};
 #[cfg(test)]
 pub(crate) use health::MockHealthSource;
 pub use health::{HealthContext, HealthSource, MaxAge};
 
 use super::model::{Holding, Level, Membership, Resource, ResourceTypeInfo};
-use super::provisioning::Write;
+use super::provisioning::{MaintainerRevoke, Write};
 use super::rate_limit::BudgetState;
 use super::sync::ListHistory;
 use super::{CallContext, GovernanceError, Lane};
@@ -43,6 +45,9 @@ pub trait Provider: Debug + Send + Sync {
 
     /// When the last of `requests` requests of a lane can be expected to be sent; `None` if no limit delays them.
     fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant>;
+
+    /// The longest time that a call of a lane waits for the rate limit.
+    fn max_wait(&self, lane: Lane) -> Duration;
 
     /// The history of lists; an empty list is compared with it.
     fn list_history(&self) -> &ListHistory;
@@ -98,7 +103,7 @@ pub trait ResourceType: Debug + Send + Sync {
     /// Reads one resource.
     async fn get(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure>;
 
-    /// Reads rows of the list of principals that hold a level of the resource.
+    /// Reads rows of the list of principals that hold a level of the resource. Not called for a type with [`Self::carried`] grants.
     async fn grants(
         &self,
         id: Uuid,
@@ -120,6 +125,12 @@ pub trait ResourceType: Debug + Send + Sync {
     /// Rejects an empty list that cannot be correct.
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError>;
 
+    /// Reads the type's grants by principal; `None` if they are listed by resource.
+    #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
+    fn carried<'a>(&'a self) -> Option<&'a dyn CarriedGrants> {
+        None
+    }
+
     /// Reads and writes the type's levels; `None` if they cannot be changed.
     #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
     fn assignable<'a>(&'a self) -> Option<&'a dyn Assignable>;
@@ -138,15 +149,27 @@ pub trait Assignable: Debug + Send + Sync {
     /// The name of the request that a write sends.
     fn endpoint(&self, write: Write) -> &'static str;
 
-    /// Rejects a write after which the connector could no longer change the resource. Messages name the resource
-    /// `resource_label`.
+    /// The level that a principal keeps whose `revoked` level is revoked; `None` if it keeps none. `maintainer_revoke` is the
+    /// operator's choice for maintainers of teams.
+    fn replacement(&self, revoked: &'static Level, maintainer_revoke: MaintainerRevoke) -> Option<&'static Level>;
+
+    /// Rejects a write that the type does not offer, and one after which the connector could no longer change the resource.
     async fn guard(
         &self,
         membership: Membership,
         write: Write,
-        resource_label: &str,
+        labels: &Labels,
         call: &CallContext,
     ) -> Result<(), GovernanceError>;
+}
+
+/// The names of a resource and a principal in messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    /// The resource's name.
+    pub resource: String,
+    /// The principal's name.
+    pub principal: String,
 }
 
 /// The response to a write that was accepted.

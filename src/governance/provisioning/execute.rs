@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::audit::AuditRecord;
 use super::plan::{Plan, Request, Write, plan};
 use super::{Outcome, Provisioning, WriteTimeouts};
-use crate::governance::model::{Level, Membership};
-use crate::governance::provider::{Assignable, Failure, FailureClass, ResourceType, WriteReply};
+use crate::governance::model::{Level, Membership, ResourceKind};
+use crate::governance::provider::{Assignable, Failure, FailureClass, Labels, ResourceType, WriteReply};
 use crate::governance::{CallContext, GovernanceError};
 
 /// The maximum number of writes of one request: a write is repeated if the previous one was seen not to have been applied.
@@ -42,8 +42,8 @@ pub(crate) struct Operation<'a> {
     pub(crate) resources: &'a dyn ResourceType,
     pub(crate) levels: &'a dyn Assignable,
     pub(crate) membership: Membership,
-    /// The user's name in messages.
-    pub(crate) user_label: String,
+    /// The names of the resource and the principal in messages.
+    pub(crate) labels: Labels,
     request: Request,
     pub(crate) call: CallContext,
     pub(crate) record: &'a mut AuditRecord,
@@ -56,7 +56,7 @@ impl<'a> Operation<'a> {
         provisioning: &'a Provisioning,
         (resources, levels): (&'a dyn ResourceType, &'a dyn Assignable),
         membership: Membership,
-        user_label: String,
+        labels: Labels,
         request: Request,
         call: CallContext,
         record: &'a mut AuditRecord,
@@ -66,7 +66,7 @@ impl<'a> Operation<'a> {
             resources,
             levels,
             membership,
-            user_label,
+            labels,
             request,
             call,
             record,
@@ -134,8 +134,7 @@ impl<'a> Operation<'a> {
         plan(
             self.request,
             current,
-            self.provisioning
-                .replacement_level(self.membership.resource, self.request),
+            self.provisioning.replacement_level(self.levels, self.request),
         )
     }
 
@@ -145,14 +144,21 @@ impl<'a> Operation<'a> {
             return Ok(self.done(write));
         }
         if current.is_none() {
-            // "Not found" proves a revoked level only if the resource itself exists.
-            let id = self.membership.resource.id;
-            match self.resources.get(id, &self.call).await {
-                Ok(resource) => self.provisioning.directory.record(&[resource]),
-                Err(failure) => return Err(self.resources.explain(failure, Some(id), &self.call).await),
-            }
+            self.confirm_existence().await?;
         }
         Ok(Outcome::unchanged(self.request))
+    }
+
+    /// Confirms that "not found" means that no level is held: the resource exists, and so does a group, whose path the level was
+    /// read under.
+    async fn confirm_existence(&self) -> Result<(), GovernanceError> {
+        let Membership { resource, principal } = self.membership;
+        let group = Some(principal).filter(|principal| principal.resource_type.kind == ResourceKind::Group);
+        for id in [Some(resource), group].into_iter().flatten() {
+            let existing = self.provisioning.listings.resource(id, &self.call).await?;
+            self.provisioning.directory.record(&[existing]);
+        }
+        Ok(())
     }
 
     fn done(&mut self, write: Write) -> Outcome {
@@ -170,7 +176,7 @@ impl<'a> Operation<'a> {
     /// The last checks before a write: the protections, the caller's deadline and connection, and the audit record.
     async fn preflight(&mut self, write: Write) -> Result<(), GovernanceError> {
         self.provisioning
-            .guard(self.levels, self.membership, write, &self.call)
+            .guard(self.levels, self.membership, write, &self.labels, &self.call)
             .await?;
         if self.call.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(GovernanceError::DeadlineExceeded);
@@ -184,9 +190,9 @@ impl<'a> Operation<'a> {
     async fn send(&mut self, write: Write) -> Result<WriteResult, GovernanceError> {
         // Invalidate before and after: a sync that reads the grants in between may see either state, and must not keep the old
         // one.
-        self.provisioning.listings.invalidate(self.membership.resource);
+        self.provisioning.listings.invalidate(self.membership);
         let reply = self.levels.write(self.membership, write, &self.call).await;
-        self.provisioning.listings.invalidate(self.membership.resource);
+        self.provisioning.listings.invalidate(self.membership);
         let not_sent = matches!(&reply, Err(failure) if !failure.may_have_applied());
         if !not_sent {
             // The write may have been applied: from here on the request is finished even if the caller disconnects.
@@ -250,7 +256,7 @@ impl<'a> Operation<'a> {
             endpoint: self.levels.endpoint(write),
             why: format!(
                 "the change was sent but is not visible ({} now {held})",
-                self.user_label
+                self.labels.principal
             ),
         }
     }

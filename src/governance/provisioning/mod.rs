@@ -34,13 +34,13 @@ pub use audit::AuditSink;
 pub use outcome::{Outcome, ProvisioningResult};
 pub use plan::{MaintainerRevoke, OperationKind, Plan, Request, Write};
 pub use preview::Preview;
-pub use protection::Protected;
 pub(crate) use protection::ProtectedNames;
+pub use protection::{Protected, ProtectedResource};
 pub use write_timeouts::WriteTimeouts;
 
 use super::directory::Directory;
 use super::model::{EntitlementId, GrantId, Level, Membership, Principal, ResourceId};
-use super::provider::{Assignable, Provider, ResourceType};
+use super::provider::{Assignable, Labels, Provider, ResourceType};
 use super::sync::Listings;
 use super::{AllowedChanges, CallContext, Change, GovernanceError, Lane};
 use audit::{Audit, AuditRecord, RecordedRequest};
@@ -295,10 +295,18 @@ impl Provisioning {
         record: &mut AuditRecord,
     ) -> Result<Outcome, GovernanceError> {
         let assignable = self.assignable(membership.resource)?;
-        let user_label = self.directory.user_label(principal);
-        Operation::new(self, assignable, membership, user_label, request, call, record)
+        let labels = self.labels(membership, principal);
+        Operation::new(self, assignable, membership, labels, request, call, record)
             .run()
             .await
+    }
+
+    /// The names of the resource and of the requested principal in messages.
+    fn labels(&self, membership: Membership, principal: &Principal) -> Labels {
+        Labels {
+            resource: self.directory.resource_label(membership.resource),
+            principal: self.directory.principal_label(principal),
+        }
     }
 
     /// The resource's type, and access to its levels.
@@ -323,10 +331,10 @@ impl Provisioning {
     }
 
     /// The level that replaces a revoked one; `None` if it is removed.
-    fn replacement_level(&self, resource: ResourceId, request: Request) -> Option<&'static Level> {
-        match (request, self.settings.maintainer_revoke) {
-            (Request::Revoke(level), MaintainerRevoke::Demote) => resource.resource_type.level_below(level),
-            _ => None,
+    fn replacement_level(&self, levels: &dyn Assignable, request: Request) -> Option<&'static Level> {
+        match request {
+            Request::Revoke(level) => levels.replacement(level, self.settings.maintainer_revoke),
+            Request::Grant(_) => None,
         }
     }
 
@@ -343,7 +351,7 @@ impl Provisioning {
             operation,
             entitlement,
             principal,
-            team_slug: entitlement.and_then(|entitlement| self.directory.handle(entitlement.resource)),
+            resource_name: entitlement.and_then(|entitlement| self.directory.handle(entitlement.resource)),
         };
         AuditRecord::new(Arc::clone(&self.audit), recorded, call)
     }
@@ -362,7 +370,7 @@ impl Provisioning {
             return Err(GovernanceError::ShuttingDown);
         }
         let principal = self.resolve_principal(principal, call).await?;
-        record.set_user(principal, self.directory.handle(principal));
+        record.set_principal(principal, self.directory.handle(principal));
         let membership = Membership {
             resource: entitlement.resource,
             principal,

@@ -2,6 +2,7 @@
 
 use super::plan::{Plan, Request, Write, plan};
 use super::read_back::read_level;
+use super::rejected_write::absent_principal;
 use super::{Outcome, Provisioning};
 use crate::governance::model::{EntitlementId, Level, Membership, Principal, Resource, ResourceId, ResourceTypeInfo};
 use crate::governance::{CallContext, GovernanceError, Lane};
@@ -77,13 +78,13 @@ impl Provisioning {
         };
         let (resources, levels) = self.assignable(resource)?;
         let held = read_level(resources, levels, membership, call).await?;
-        let outcome = match plan(request, held, self.replacement_level(resource, request)) {
+        let outcome = match plan(request, held, self.replacement_level(levels, request)) {
             Plan::NoChange => Outcome::unchanged(request),
             Plan::Apply(write) => {
-                self.guard(levels, membership, write, call).await?;
+                let labels = self.labels(membership, principal);
+                self.guard(levels, membership, write, &labels, call).await?;
                 if matches!(write, Write::Add(_)) && self.listings.is_absent(membership.principal, call).await? {
-                    let user = self.directory.user_label(principal);
-                    return Err(GovernanceError::UserNotInOrganization { user });
+                    return Err(absent_principal(membership.principal, labels.principal));
                 }
                 Outcome::of(request, write)
             }

@@ -1,4 +1,5 @@
-//! Protections: teams and users that no approved request changes, and the guard against locking the connector out.
+//! Protections: resources and users that no approved request changes, and the guard against locking the connector out. A request
+//! about a protected team is refused whether the team is the resource or the principal.
 //!
 //! Slugs and e-mail addresses are resolved to ids in complete lists, which are read again only when they are older than
 //! `--directory-max-age`. An id that a name once matched stays protected until the process ends, so that renaming a team does not
@@ -16,8 +17,8 @@ use tokio::time::Instant;
 use super::Provisioning;
 use super::plan::Write;
 use crate::governance::directory::Freshness;
-use crate::governance::model::{Membership, ResourceId, ResourceKind};
-use crate::governance::provider::Assignable;
+use crate::governance::model::{Membership, ResourceId, ResourceTypeInfo};
+use crate::governance::provider::{Assignable, Labels};
 use crate::governance::{CallContext, GovernanceError, Lane};
 
 /// How long a name that matched nothing is not looked up again.
@@ -30,15 +31,35 @@ const LOOKUP_PAUSE_FACTOR: u32 = 20;
 /// The names that the operator protects.
 #[derive(Debug, Clone, Default)]
 pub struct Protected {
-    /// Teams by slug (`--protect-team`).
-    pub teams: Vec<String>,
+    /// Resources other than users.
+    pub resources: Vec<ProtectedResource>,
     /// Users by e-mail address (`--protect-user`).
     pub users: Vec<String>,
 }
 
+/// A protected resource. The setting that names it is `--protect-` and the id of its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProtectedResource {
+    /// The resource's type.
+    pub resource_type: &'static ResourceTypeInfo,
+    /// The resource's slug.
+    pub slug: String,
+}
+
 impl Protected {
     fn is_empty(&self) -> bool {
-        self.teams.is_empty() && self.users.is_empty()
+        self.resources.is_empty() && self.users.is_empty()
+    }
+
+    /// The types of the protected resources, each once.
+    fn resource_types(&self) -> Vec<&'static ResourceTypeInfo> {
+        let mut types: Vec<&'static ResourceTypeInfo> = Vec::new();
+        for resource in &self.resources {
+            if !types.contains(&resource.resource_type) {
+                types.push(resource.resource_type);
+            }
+        }
+        types
     }
 }
 
@@ -57,7 +78,7 @@ pub(crate) enum ProtectedNames {
     Unread,
     /// No lookup has succeeded yet; the error of the last.
     Unreadable(GovernanceError),
-    /// Each name matches a team or a user.
+    /// Each name matches a resource or a user.
     Found,
     /// A name matches nothing; a sentence about it.
     Unknown(String),
@@ -93,7 +114,7 @@ struct ProtectedIds {
     read: Option<Instant>,
     /// The duration of the last lookup.
     lookup_duration: Duration,
-    teams: HashMap<ResourceId, String>,
+    resources: HashMap<ResourceId, String>,
     users: HashMap<ResourceId, String>,
     /// A sentence about the first name that matched nothing.
     unknown: Option<String>,
@@ -120,13 +141,13 @@ impl Provisioning {
         levels: &dyn Assignable,
         membership: Membership,
         write: Write,
+        labels: &Labels,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         if !self.settings.protected.is_empty() {
             self.guard_protected(membership, call).await?;
         }
-        let label = self.directory.resource_label(membership.resource);
-        levels.guard(membership, write, &label, call).await
+        levels.guard(membership, write, labels, call).await
     }
 
     async fn guard_protected(&self, membership: Membership, call: &CallContext) -> Result<(), GovernanceError> {
@@ -134,8 +155,13 @@ impl Provisioning {
         if !ids.is_current(self.settings.directory_max_age, UNRESOLVED_NAME_TTL) {
             self.look_up_protected(&mut ids, call).await?;
         }
-        let guard = if let Some(slug) = ids.teams.get(&membership.resource) {
-            format!("the team `{slug}` is protected: change it in buildkite itself, or take it out of --protect-team")
+        let protected = [membership.resource, membership.principal]
+            .into_iter()
+            .find_map(|id| Some((id.resource_type, ids.resources.get(&id)?)));
+        let guard = if let Some((kind, slug)) = protected {
+            format!(
+                "the {kind} `{slug}` is protected: change it in buildkite itself, or take it out of --protect-{kind}"
+            )
         } else if let Some(email) = ids.users.get(&membership.principal) {
             format!("{email} is protected: change their teams in buildkite itself, or take them out of --protect-user")
         } else if let Some(unknown) = &ids.unknown {
@@ -213,19 +239,22 @@ impl Provisioning {
         started: Instant,
         call: &CallContext,
     ) -> Result<Option<String>, GovernanceError> {
-        let Protected { teams, users } = &self.settings.protected;
+        let protected = &self.settings.protected;
+        let Protected { resources, users } = protected;
         let (mut unknown, mut gone) = (None, None);
-        if !teams.is_empty() {
-            let shown = self.slugs(call).await?;
-            for slug in teams {
+        for resource_type in protected.resource_types() {
+            let shown = self.slugs(resource_type, call).await?;
+            let named = resources.iter().filter(|named| named.resource_type == resource_type);
+            for ProtectedResource { slug, .. } in named {
                 let matching = shown.iter().filter(|(_, shown)| shown.eq_ignore_ascii_case(slug));
-                let before = ids.teams.values().any(|name| name == slug);
-                let found: Vec<_> = matching.map(|(team, _)| (*team, slug.clone())).collect();
+                let mut known = ids.resources.iter();
+                let before = known.any(|(id, name)| id.resource_type == resource_type && name == slug);
+                let found: Vec<_> = matching.map(|(id, _)| (*id, slug.clone())).collect();
                 if found.is_empty() {
                     let first = if before { &mut gone } else { &mut unknown };
-                    first.get_or_insert(missing_team_text(slug, before));
+                    first.get_or_insert(missing_resource_text(resource_type, slug, before));
                 }
-                ids.teams.extend(found);
+                ids.resources.extend(found);
             }
         }
         for email in users {
@@ -250,22 +279,26 @@ impl Provisioning {
         Ok(gone)
     }
 
-    async fn slugs(&self, call: &CallContext) -> Result<Vec<(ResourceId, String)>, GovernanceError> {
-        let teams = self.listings.all(self.type_of_kind(ResourceKind::Group)?, call).await?;
-        Ok(teams
-            .into_iter()
-            .filter_map(|team| Some((team.id, team.handle?)))
+    async fn slugs(
+        &self,
+        resource_type: &'static ResourceTypeInfo,
+        call: &CallContext,
+    ) -> Result<Vec<(ResourceId, String)>, GovernanceError> {
+        let listed = self.listings.all(resource_type, call).await?.into_iter();
+        Ok(listed
+            .filter_map(|resource| Some((resource.id, resource.handle?)))
             .collect())
     }
 }
 
-fn missing_team_text(slug: &str, before: bool) -> String {
+fn missing_resource_text(kind: &ResourceTypeInfo, slug: &str, before: bool) -> String {
     if before {
         format!(
-            "--protect-team names `{slug}`, which no longer matches a team; the team that had this slug stays protected until a restart"
+            "--protect-{kind} names `{slug}`, which no longer matches a {kind}; the {kind} that had this slug stays protected until a \
+             restart"
         )
     } else {
-        format!("--protect-team names `{slug}`, which matches no team that this token can see")
+        format!("--protect-{kind} names `{slug}`, which matches no {kind} that this token can see")
     }
 }
 

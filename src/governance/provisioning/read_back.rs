@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::execute::Operation;
 use crate::governance::model::{Level, Membership};
-use crate::governance::provider::{Assignable, ResourceType};
+use crate::governance::provider::{Assignable, FailureClass, ResourceType};
 use crate::governance::{CallContext, GovernanceError};
 
 impl Operation<'_> {
@@ -72,6 +72,9 @@ pub(crate) async fn read_level(
     };
     match read {
         Ok(held) => Ok(held),
-        Err(failure) => Err(resources.explain(failure, None, call).await),
+        Err(failure) => {
+            let subject = (failure.class == FailureClass::NotFound).then_some(membership.resource.id);
+            Err(resources.explain(failure, subject, call).await)
+        }
     }
 }

@@ -1,9 +1,9 @@
-//! Interprets a rejected write: the level was held already, the user is not in the organization, or Buildkite rejects it.
+//! Interprets a rejected write: the level was held already, the principal is absent, or Buildkite rejects it.
 
 use super::execute::Operation;
 use super::plan::Write;
 use crate::governance::GovernanceError;
-use crate::governance::model::Level;
+use crate::governance::model::{Level, ResourceId, ResourceKind};
 use crate::governance::provider::{Failure, FailureClass};
 
 impl Operation<'_> {
@@ -21,8 +21,11 @@ impl Operation<'_> {
         if current != before {
             return Ok(current);
         }
-        if matches!(write, Write::Add(_)) && self.user_is_outsider().await {
-            return Err(self.not_in_organization());
+        if matches!(write, Write::Add(_)) && self.principal_is_absent().await {
+            return Err(absent_principal(
+                self.membership.principal,
+                self.labels.principal.clone(),
+            ));
         }
         let timeouts = self.timeouts();
         // Buildkite may have rejected the repetition of a write whose reply was lost. That write gets the full time to become
@@ -39,32 +42,35 @@ impl Operation<'_> {
         Err(self.resources.explain(failure, subject, &self.call).await)
     }
 
-    /// The error for a POST that was forbidden: because the user is outside the organization, or because the token lacks the
-    /// permission. The POST is never repeated.
+    /// The error for a POST that was forbidden: because the principal is absent, or because the token lacks the permission. The
+    /// POST is never repeated.
     pub(crate) async fn after_forbidden_add(&self, failure: Failure) -> GovernanceError {
-        if self.user_is_outsider().await {
-            self.not_in_organization()
+        if self.principal_is_absent().await {
+            absent_principal(self.membership.principal, self.labels.principal.clone())
         } else {
             self.explain(failure).await
         }
     }
 
-    /// Whether the user is proven to be outside the organization. If that cannot be determined, the rejection is reported as it is.
-    async fn user_is_outsider(&self) -> bool {
-        let outside = self
+    /// Whether the principal is proven absent. If that cannot be determined, the rejection is reported as it is.
+    async fn principal_is_absent(&self) -> bool {
+        let absent = self
             .provisioning
             .listings
             .is_absent(self.membership.principal, &self.call)
             .await;
-        outside.unwrap_or_else(|error| {
-            tracing::debug!(%error, "it could not be determined whether the user is in the organization");
+        absent.unwrap_or_else(|error| {
+            tracing::debug!(%error, "it could not be determined whether the principal exists");
             false
         })
     }
+}
 
-    fn not_in_organization(&self) -> GovernanceError {
-        GovernanceError::UserNotInOrganization {
-            user: self.user_label.clone(),
-        }
+/// The error for a principal that is proven absent: a user outside the organization, whom messages name `label`, or a group that no
+/// longer exists.
+pub(crate) fn absent_principal(principal: ResourceId, label: String) -> GovernanceError {
+    match principal.resource_type.kind {
+        ResourceKind::User => GovernanceError::UserNotInOrganization { user: label },
+        _ => GovernanceError::ResourceNotFound { resource: principal },
     }
 }

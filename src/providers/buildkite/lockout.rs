@@ -1,10 +1,33 @@
-//! The guard against locking the connector out: a change must not remove the role by which the token's owner can change the team.
+//! The guards against locking the connector out: a change must not remove the role by which the token's owner can change a team, a
+//! pipeline, a suite or a cluster.
 
 use std::time::Duration;
 
-use super::{ApiError, ApiErrorKind, Buildkite, TokenUser, UserId};
-use crate::governance::provider::OwnerRole;
+use super::pagination::Cursor;
+use super::{ApiError, ApiErrorKind, Buildkite, TeamId, TokenUser, UserId};
+use crate::governance::provider::{Failure, OwnerRole};
 use crate::governance::{CallContext, GovernanceError};
+
+/// The owner of the token, who is not known to be an organization admin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DependentOwner {
+    /// The owner.
+    pub(crate) id: UserId,
+    label: String,
+}
+
+impl DependentOwner {
+    /// The error for a change after which the owner could not change the resource.
+    pub(crate) fn lockout_error(&self, resource_label: &str) -> GovernanceError {
+        GovernanceError::Protected {
+            guard: format!(
+                "{} owns the connector's token and is not known to be an organization admin, so this change would lock the \
+                 connector out of {resource_label}: use an admin's token",
+                self.label
+            ),
+        }
+    }
+}
 
 impl Buildkite {
     /// Rejects removing the maintainer role from `user` if they own the token and can change the team only by that role.
@@ -17,18 +40,12 @@ impl Buildkite {
         team_label: &str,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
-        // The token's owner never changes. Their role in the organization does, so it is read again before a change.
-        let status = self.credential_status(Duration::MAX, call).await?;
-        let is_owner = match (&status.owner, &status.token.user) {
-            (Some(owner), _) => owner.id == user,
-            // Without the scope `read_user` only the owner's address is known; it is compared with that of the user's record.
-            (None, Some(TokenUser { email: Some(email), .. })) => self.has_email(user, email, call).await?,
-            (None, _) => {
-                tracing::warn!("the token's owner is not known, so a change of their role cannot be recognised");
-                false
-            }
-        };
-        if !is_owner || self.credential_status(Duration::ZERO, call).await?.owner_role == OwnerRole::Admin {
+        let is_owner = self.is_token_owner(user, call).await?;
+        if !is_owner {
+            return Ok(());
+        }
+        let status = self.credential_status(Duration::ZERO, call).await?;
+        if status.owner_role == OwnerRole::Admin {
             return Ok(());
         }
         Err(GovernanceError::Protected {
@@ -38,6 +55,60 @@ impl Buildkite {
                 status.owner_label(),
             ),
         })
+    }
+
+    /// Whether `user` owns the token.
+    ///
+    /// # Errors
+    /// The failure to read the owner.
+    pub(super) async fn is_token_owner(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
+        // The token's owner never changes.
+        let status = self.credential_status(Duration::MAX, call).await?;
+        match (&status.owner, &status.token.user) {
+            (Some(owner), _) => Ok(owner.id == user),
+            // Without the scope `read_user` only the owner's address is known; it is compared with that of the user's record.
+            (None, Some(TokenUser { email: Some(email), .. })) => self.has_email(user, email, call).await,
+            (None, _) => {
+                tracing::warn!("the token's owner is not known, so a change of their role cannot be recognised");
+                Ok(false)
+            }
+        }
+    }
+
+    /// The owner of the token if they are not an organization admin now, so that they can change only what their teams and they
+    /// themselves manage; `None` for an admin.
+    ///
+    /// # Errors
+    /// The failure to read the owner or their role.
+    pub(super) async fn owner_without_admin_role(
+        &self,
+        call: &CallContext,
+    ) -> Result<Option<DependentOwner>, GovernanceError> {
+        let status = self.credential_status(Duration::MAX, call).await?;
+        let Some(owner) = &status.owner else {
+            tracing::warn!(
+                "the token's owner is not known, so a change that locks the connector out cannot be recognised"
+            );
+            return Ok(None);
+        };
+        let id = owner.id;
+        // The role changes, so it is read again before a change.
+        let role = self.fetch_owner_role(call).await?;
+        Ok((role != OwnerRole::Admin).then(|| DependentOwner {
+            id,
+            label: status.owner_label(),
+        }))
+    }
+
+    /// The teams that a user is in, read now.
+    ///
+    /// # Errors
+    /// The failure to read the list.
+    pub(super) async fn teams_of(&self, user: UserId, call: &CallContext) -> Result<Vec<TeamId>, GovernanceError> {
+        match self.client.teams_of(user, Cursor::Start, usize::MAX, call).await {
+            Ok(teams) => Ok(teams.rows.into_iter().map(|team| team.id).collect()),
+            Err(error) => Err(self.explain(Failure::from(error), call).await),
+        }
     }
 
     async fn has_email(&self, user: UserId, email: &str, call: &CallContext) -> Result<bool, GovernanceError> {

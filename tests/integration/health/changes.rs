@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use buildkite_connector::governance::AllowedChanges;
-use buildkite_connector::governance::provisioning::Protected;
+use buildkite_connector::governance::provisioning::{Protected, ProtectedResource};
+use buildkite_connector::providers::buildkite::resources::TEAM;
 use buildkite_connector::sandbox::{Endpoint, MemberRows};
 use rstest::rstest;
 use tonic::Code;
@@ -18,11 +19,14 @@ use crate::support::{Setup, sandbox, sized, until_async};
 const MANAGEMENT: &str = "team_membership_management";
 
 fn protecting(teams: &[&str], users: &[&str]) -> Setup {
-    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let team = |slug: &&str| ProtectedResource {
+        resource_type: &TEAM,
+        slug: (*slug).to_owned(),
+    };
     let mut setup = setup();
     setup.access.protected = Protected {
-        teams: owned(teams),
-        users: owned(users),
+        resources: teams.iter().map(team).collect(),
+        users: users.iter().map(|&name| name.to_owned()).collect(),
     };
     setup
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Audit;
-use crate::governance::model::{EntitlementId, Level, Principal, ResourceId};
+use crate::governance::model::{EntitlementId, Level, Principal, ResourceId, ResourceKind};
 use crate::governance::provisioning::plan::{OperationKind, Write};
 use crate::governance::provisioning::{Outcome, RequestContext};
 use crate::governance::{CallContext, GovernanceError};
@@ -21,7 +21,8 @@ pub(crate) struct RecordedRequest {
     pub(crate) operation: OperationKind,
     pub(crate) entitlement: Option<EntitlementId>,
     pub(crate) principal: Option<Principal>,
-    pub(crate) team_slug: Option<String>,
+    /// The handle of the entitlement's resource, if a list showed it.
+    pub(crate) resource_name: Option<String>,
 }
 
 /// The level that a read showed; `None` if the principal held none.
@@ -37,8 +38,9 @@ fn level_name(held: HeldLevel) -> &'static str {
 pub(crate) struct AuditRecord {
     audit: Arc<Audit>,
     request: RecordedRequest,
-    user: Option<ResourceId>,
-    email: Option<String>,
+    principal: Option<ResourceId>,
+    /// The principal's e-mail address or slug.
+    principal_name: Option<String>,
     before: Option<HeldLevel>,
     after: Option<HeldLevel>,
     intent: Option<Write>,
@@ -67,6 +69,20 @@ struct Line<'a> {
     message: Option<String>,
     calls: Vec<LineCall>,
     duration_ms: u64,
+    /// `None` where a team and a user say what the line is about.
+    #[serde(flatten)]
+    access: Option<LineAccess<'a>>,
+}
+
+/// What a line is about that is not a team membership.
+#[derive(Serialize)]
+struct LineAccess<'a> {
+    resource_type: Option<&'static str>,
+    resource_id: Option<String>,
+    resource_name: Option<&'a str>,
+    principal_type: Option<&'static str>,
+    principal_id: Option<String>,
+    principal_name: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -78,16 +94,16 @@ struct LineCall {
 
 impl AuditRecord {
     pub(crate) fn new(audit: Arc<Audit>, request: RecordedRequest, call: CallContext) -> Self {
-        let (user, email) = match &request.principal {
+        let (principal, principal_name) = match &request.principal {
             Some(Principal::Email(email)) => (None, Some(email.clone())),
-            Some(Principal::Resource(user)) => (Some(*user), None),
+            Some(Principal::Resource(principal)) => (Some(*principal), None),
             None => (None, None),
         };
         Self {
             audit,
             request,
-            user,
-            email,
+            principal,
+            principal_name,
             before: None,
             after: None,
             intent: None,
@@ -97,10 +113,10 @@ impl AuditRecord {
         }
     }
 
-    /// Sets the user that the principal was resolved to.
-    pub(crate) fn set_user(&mut self, user: ResourceId, email: Option<String>) {
-        self.user = Some(user);
-        self.email = self.email.take().or(email);
+    /// Sets the resource that the principal was resolved to, and its e-mail address or slug.
+    pub(crate) fn set_principal(&mut self, principal: ResourceId, name: Option<String>) {
+        self.principal = Some(principal);
+        self.principal_name = self.principal_name.take().or(name);
     }
 
     /// Records a level that was read or confirmed: the first is the level before the request, the last the level after it.
@@ -176,6 +192,9 @@ impl AuditRecord {
             team_slug = line.team_slug,
             user_id = line.user_id,
             user_email = line.user_email,
+            resource_type = line.access.as_ref().and_then(|access| access.resource_type),
+            resource_id = line.access.as_ref().and_then(|access| access.resource_id.as_deref()),
+            principal_id = line.access.as_ref().and_then(|access| access.principal_id.as_deref()),
             before = line.before,
             after = line.after,
             outcome = line.outcome,
@@ -191,6 +210,13 @@ impl AuditRecord {
     fn fields(&self, record: &'static str) -> Line<'_> {
         let attempts = self.call.stats().attempts;
         let entitlement = self.request.entitlement;
+        let (team, team_slug) = self.named(ResourceKind::Group).unzip();
+        let user = self.named(ResourceKind::User);
+        let (user_id, user_email) = match self.principal {
+            // An address that was not resolved is that of a user.
+            None => (None, self.principal_name.as_deref()),
+            Some(_) => (user.map(|(user, _)| user), user.and_then(|(_, email)| email)),
+        };
         let calls = attempts.iter().map(|attempt| LineCall {
             call: attempt.endpoint,
             status: attempt.status,
@@ -202,10 +228,10 @@ impl AuditRecord {
             request_id: &self.request.context.request_id,
             operation: self.request.operation.as_str(),
             role: entitlement.map(|entitlement| entitlement.level.slug),
-            team_id: entitlement.map(|entitlement| entitlement.resource.id.to_string()),
-            team_slug: self.request.team_slug.as_deref(),
-            user_id: self.user.map(|user| user.id.to_string()),
-            user_email: self.email.as_deref(),
+            team_id: team.map(|team| team.id.to_string()),
+            team_slug: team_slug.flatten(),
+            user_id: user_id.map(|user| user.id.to_string()),
+            user_email,
             before: self.before.map(level_name),
             after: self.after.map(level_name),
             outcome: None,
@@ -213,7 +239,38 @@ impl AuditRecord {
             message: None,
             calls: calls.collect(),
             duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            access: self.access(),
         }
+    }
+
+    /// The resource or the principal that is of this kind, and its name.
+    fn named(&self, kind: ResourceKind) -> Option<(ResourceId, Option<&str>)> {
+        let resource = self.request.entitlement.map(|entitlement| entitlement.resource);
+        let resource = resource.map(|resource| (resource, self.request.resource_name.as_deref()));
+        let principal = self
+            .principal
+            .map(|principal| (principal, self.principal_name.as_deref()));
+        [resource, principal]
+            .into_iter()
+            .flatten()
+            .find(|(id, _)| id.resource_type.kind == kind)
+    }
+
+    /// What the record is about, unless it is a user's membership of a team.
+    fn access(&self) -> Option<LineAccess<'_>> {
+        let resource = self.request.entitlement.map(|entitlement| entitlement.resource);
+        let is = |id: Option<ResourceId>, kind| id.is_none_or(|id| id.resource_type.kind == kind);
+        if is(resource, ResourceKind::Group) && is(self.principal, ResourceKind::User) {
+            return None;
+        }
+        Some(LineAccess {
+            resource_type: resource.map(|resource| resource.resource_type.id),
+            resource_id: resource.map(|resource| resource.id.to_string()),
+            resource_name: self.request.resource_name.as_deref(),
+            principal_type: self.principal.map(|principal| principal.resource_type.id),
+            principal_id: self.principal.map(|principal| principal.id.to_string()),
+            principal_name: self.principal_name.as_deref(),
+        })
     }
 
     fn line(&self, line: &Line<'_>) -> String {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::Method;
 
+use super::access::AccessRequest;
 use super::ids::{ClusterId, InvitationId, ObjectSlug, OrganizationSlug, TeamId, UserId};
 use super::scope::Scope;
 use super::scope_probe::ScopeProbe;
@@ -41,6 +42,28 @@ pub enum Endpoint {
     ChangeRole,
     /// Removes a user from a team.
     RemoveMember,
+    /// What a team holds of a pipeline.
+    TeamPipeline,
+    /// Gives a team a pipeline.
+    AddTeamPipeline,
+    /// Changes what a team holds of a pipeline.
+    ChangeTeamPipeline,
+    /// Takes a pipeline from a team.
+    RemoveTeamPipeline,
+    /// What a team holds of a test suite.
+    TeamSuite,
+    /// Gives a team a test suite.
+    AddTeamSuite,
+    /// Changes what a team holds of a test suite.
+    ChangeTeamSuite,
+    /// Takes a test suite from a team.
+    RemoveTeamSuite,
+    /// Makes a user or a team maintain a cluster.
+    AddClusterMaintainer,
+    /// Removes a maintainer of a cluster.
+    RemoveClusterMaintainer,
+    /// Changes the role of a member of the organization.
+    ChangeOrganizationMember,
     /// The pipelines of the organization.
     Pipelines,
     /// One pipeline.
@@ -49,6 +72,10 @@ pub enum Endpoint {
     Suites,
     /// One test suite.
     Suite,
+    /// The pipelines that a team has access to.
+    TeamPipelines,
+    /// The test suites that a team has access to.
+    TeamSuites,
     /// The package registries of the organization.
     Registries,
     /// One package registry.
@@ -94,10 +121,23 @@ impl Endpoint {
             Self::AddMember => "add team member",
             Self::ChangeRole => "change team member",
             Self::RemoveMember => "remove team member",
+            Self::TeamPipeline => "team pipeline",
+            Self::AddTeamPipeline => "add team pipeline",
+            Self::ChangeTeamPipeline => "change team pipeline",
+            Self::RemoveTeamPipeline => "remove team pipeline",
+            Self::TeamSuite => "team suite",
+            Self::AddTeamSuite => "add team suite",
+            Self::ChangeTeamSuite => "change team suite",
+            Self::RemoveTeamSuite => "remove team suite",
+            Self::AddClusterMaintainer => "add cluster maintainer",
+            Self::RemoveClusterMaintainer => "remove cluster maintainer",
+            Self::ChangeOrganizationMember => "change organization member",
             Self::Pipelines => "pipelines",
             Self::Pipeline => "pipeline",
             Self::Suites => "suites",
             Self::Suite => "suite",
+            Self::TeamPipelines => "team pipelines",
+            Self::TeamSuites => "team suites",
             Self::Registries => "registries",
             Self::Registry => "registry",
             Self::Clusters => "clusters",
@@ -122,8 +162,25 @@ impl Endpoint {
             Self::Organization | Self::Organizations | Self::OrganizationMembers | Self::OrganizationMember => {
                 Some(Scope::ReadOrganizations)
             }
-            Self::Teams | Self::Team | Self::Members | Self::Member => Some(Scope::ReadTeams),
-            Self::AddMember | Self::ChangeRole | Self::RemoveMember => Some(Scope::WriteTeams),
+            Self::Teams
+            | Self::Team
+            | Self::Members
+            | Self::Member
+            | Self::TeamPipelines
+            | Self::TeamPipeline
+            | Self::TeamSuites
+            | Self::TeamSuite => Some(Scope::ReadTeams),
+            Self::AddMember
+            | Self::ChangeRole
+            | Self::RemoveMember
+            | Self::AddTeamPipeline
+            | Self::ChangeTeamPipeline
+            | Self::RemoveTeamPipeline
+            | Self::AddTeamSuite
+            | Self::ChangeTeamSuite
+            | Self::RemoveTeamSuite => Some(Scope::WriteTeams),
+            Self::AddClusterMaintainer | Self::RemoveClusterMaintainer => Some(Scope::WriteClusters),
+            Self::ChangeOrganizationMember => Some(Scope::WriteOrganizations),
             Self::Pipelines | Self::Pipeline => Some(Scope::ReadPipelines),
             Self::Suites | Self::Suite => Some(Scope::ReadSuites),
             Self::Registries | Self::Registry => Some(Scope::ReadRegistries),
@@ -145,9 +202,15 @@ impl Endpoint {
 
     pub(crate) fn method(self) -> Method {
         match self {
-            Self::AddMember => Method::POST,
-            Self::ChangeRole => Method::PATCH,
-            Self::RemoveMember | Self::RevokeToken => Method::DELETE,
+            Self::AddMember | Self::AddTeamPipeline | Self::AddTeamSuite | Self::AddClusterMaintainer => Method::POST,
+            Self::ChangeRole | Self::ChangeTeamPipeline | Self::ChangeTeamSuite | Self::ChangeOrganizationMember => {
+                Method::PATCH
+            }
+            Self::RemoveMember
+            | Self::RemoveTeamPipeline
+            | Self::RemoveTeamSuite
+            | Self::RemoveClusterMaintainer
+            | Self::RevokeToken => Method::DELETE,
             // The size of the log is enough: its content is never read.
             Self::JobLog => Method::HEAD,
             _ => Method::GET,
@@ -178,10 +241,13 @@ pub(crate) enum Request {
     AddMember(TeamId),
     ChangeRole(TeamId, UserId),
     RemoveMember(TeamId, UserId),
+    Access(AccessRequest),
     Pipelines,
     Pipeline(ObjectSlug),
     Suites,
     Suite(ObjectSlug),
+    TeamPipelines(TeamId),
+    TeamSuites(TeamId),
     Registries,
     Registry(ObjectSlug),
     Clusters,
@@ -211,10 +277,13 @@ impl Request {
             Self::AddMember(_) => Endpoint::AddMember,
             Self::ChangeRole(..) => Endpoint::ChangeRole,
             Self::RemoveMember(..) => Endpoint::RemoveMember,
+            Self::Access(request) => request.endpoint(),
             Self::Pipelines => Endpoint::Pipelines,
             Self::Pipeline(_) => Endpoint::Pipeline,
             Self::Suites => Endpoint::Suites,
             Self::Suite(_) => Endpoint::Suite,
+            Self::TeamPipelines(_) => Endpoint::TeamPipelines,
+            Self::TeamSuites(_) => Endpoint::TeamSuites,
             Self::Registries => Endpoint::Registries,
             Self::Registry(_) => Endpoint::Registry,
             Self::Clusters => Endpoint::Clusters,
@@ -242,10 +311,13 @@ impl Request {
             Self::Member(team, user) | Self::ChangeRole(team, user) | Self::RemoveMember(team, user) => {
                 vec!["teams".into(), team.to_string(), "members".into(), user.to_string()]
             }
+            Self::Access(request) => request.path(),
             Self::Pipelines => vec!["pipelines".into()],
             Self::Pipeline(slug) => vec!["pipelines".into(), slug.to_string()],
             Self::Suites => vec!["suites".into()],
             Self::Suite(slug) => vec!["suites".into(), slug.to_string()],
+            Self::TeamPipelines(team) => vec!["teams".into(), team.to_string(), "pipelines".into()],
+            Self::TeamSuites(team) => vec!["teams".into(), team.to_string(), "suites".into()],
             Self::Registries => vec!["registries".into()],
             Self::Registry(slug) => vec!["registries".into(), slug.to_string()],
             Self::Clusters => vec!["clusters".into()],
@@ -267,6 +339,7 @@ impl Request {
     /// The parameters of the query, other than those of a window.
     pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
         match self {
+            Self::Access(request) => request.query(),
             Self::Invitations(after) => {
                 let after = after.iter().map(|after| ("after", after.to_string()));
                 after.chain([("per_page", Window::LARGEST.to_string())]).collect()

@@ -1,5 +1,6 @@
 //! Buildkite's REST API: endpoints, types, ids, the client, and the classification of its responses.
 
+pub mod access;
 pub mod classify;
 pub mod client;
 pub mod clock_skew;

@@ -78,8 +78,25 @@ impl Check {
             Endpoint::User => Self::UserIdentity,
             Endpoint::Organization | Endpoint::Organizations => Self::OrganizationAccess,
             Endpoint::OrganizationMembers | Endpoint::OrganizationMember => Self::OrganizationMemberListing,
-            Endpoint::Teams | Endpoint::Team | Endpoint::Members | Endpoint::Member => Self::TeamListing,
-            Endpoint::AddMember | Endpoint::ChangeRole | Endpoint::RemoveMember => Self::TeamMembershipManagement,
+            Endpoint::Teams
+            | Endpoint::Team
+            | Endpoint::Members
+            | Endpoint::Member
+            | Endpoint::TeamPipelines
+            | Endpoint::TeamPipeline
+            | Endpoint::TeamSuites
+            | Endpoint::TeamSuite => Self::TeamListing,
+            Endpoint::AddMember
+            | Endpoint::ChangeRole
+            | Endpoint::RemoveMember
+            | Endpoint::AddTeamPipeline
+            | Endpoint::ChangeTeamPipeline
+            | Endpoint::RemoveTeamPipeline
+            | Endpoint::AddTeamSuite
+            | Endpoint::ChangeTeamSuite
+            | Endpoint::RemoveTeamSuite => Self::TeamMembershipManagement,
+            Endpoint::AddClusterMaintainer | Endpoint::RemoveClusterMaintainer => Self::of(Scope::WriteClusters),
+            Endpoint::ChangeOrganizationMember => Self::of(Scope::WriteOrganizations),
             Endpoint::Pipelines | Endpoint::Pipeline => Self::of(Scope::ReadPipelines),
             Endpoint::Suites | Endpoint::Suite => Self::of(Scope::ReadSuites),
             Endpoint::Registries | Endpoint::Registry => Self::of(Scope::ReadRegistries),

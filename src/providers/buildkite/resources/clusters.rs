@@ -8,13 +8,20 @@ use uuid::Uuid;
 use super::rows::{converted, min_rows, position};
 use super::teams::team_id;
 use super::users::user_id;
-use crate::governance::model::{Holding, Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
-use crate::governance::provider::{
-    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, ResourceType,
+use super::write_reply::{EchoedRow, write_reply};
+use crate::governance::model::{
+    Holding, Level, Membership, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
 };
+use crate::governance::provider::{
+    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, Labels, ListStage, ResourceType, WriteReply,
+};
+use crate::governance::provisioning::{MaintainerRevoke, Write};
 use crate::governance::{CallContext, Change, GovernanceError, sync};
+use crate::providers::buildkite::api::client::access::NewMaintainer;
 use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
-use crate::providers::buildkite::{Buildkite, Cluster, ClusterMaintainer, Endpoint, timestamp};
+use crate::providers::buildkite::{
+    Buildkite, Cluster, ClusterMaintainer, Endpoint, MaintainerId, pagination, timestamp,
+};
 
 /// Clusters, with the level `maintainer`.
 pub static CLUSTER: ResourceTypeInfo = ResourceTypeInfo {
@@ -138,7 +145,7 @@ impl ResourceType for Clusters {
     }
 
     fn assignable(&self) -> Option<&dyn Assignable> {
-        None
+        Some(self)
     }
 }
 
@@ -151,16 +158,22 @@ fn cluster_id(id: Uuid) -> ResourceId {
 
 /// A row whose actor is neither a user nor a team has no level, as it names no principal: it is counted and reported.
 fn holding(maintainer: ClusterMaintainer) -> Holding {
+    let principal = principal(&maintainer);
     let actor = maintainer.actor;
-    let principal = actor.as_ref().and_then(|actor| match actor.kind.as_deref() {
-        Some("user") => Some(user_id(actor.id.into())),
-        Some("team") => Some(team_id(actor.id.into())),
-        _ => None,
-    });
     Holding {
         principal: principal.unwrap_or_else(|| cluster_id(maintainer.id.uuid())),
         name: actor.and_then(|actor| actor.name.or(actor.slug)),
         level: principal.map(|_| CLUSTER_MAINTAINER),
+    }
+}
+
+/// The user or the team that a row names; `None` if it names neither.
+fn principal(maintainer: &ClusterMaintainer) -> Option<ResourceId> {
+    let actor = maintainer.actor.as_ref()?;
+    match actor.kind.as_deref() {
+        Some("user") => Some(user_id(actor.id.into())),
+        Some("team") => Some(team_id(actor.id.into())),
+        _ => None,
     }
 }
 
@@ -178,5 +191,109 @@ fn resource(cluster: Cluster) -> Resource {
         description: cluster.description,
         created_at: cluster.created_at.as_deref().and_then(timestamp),
         ..Resource::named(id, cluster.name)
+    }
+}
+
+#[async_trait]
+impl Assignable for Clusters {
+    async fn read_level(&self, membership: Membership, call: &CallContext) -> Result<Option<&'static Level>, Failure> {
+        let maintainers = self.maintainers(membership.resource.id, call).await?;
+        let held = maintainers
+            .iter()
+            .any(|row| principal(row) == Some(membership.principal));
+        Ok(held.then_some(CLUSTER_MAINTAINER))
+    }
+
+    async fn write(&self, membership: Membership, write: Write, call: &CallContext) -> Result<WriteReply, Failure> {
+        let (client, cluster) = (&self.buildkite.client, membership.resource.id.into());
+        let echo = if write.resulting_level().is_some() {
+            let maintainer = match membership.principal.resource_type.kind {
+                ResourceKind::Group => NewMaintainer::Team(membership.principal.id.into()),
+                _ => NewMaintainer::User(membership.principal.id.into()),
+            };
+            client.add_cluster_maintainer(cluster, maintainer, call).await?
+        } else {
+            let row = self.maintainer_row(membership, call).await?;
+            client.remove_cluster_maintainer(cluster, row, call).await?;
+            None
+        };
+        let shown = echo.filter(|row| principal(row) == Some(membership.principal));
+        let shown = shown.map(|_| EchoedRow {
+            level: Some(CLUSTER_MAINTAINER),
+            created_at: None,
+        });
+        Ok(write_reply(write, shown))
+    }
+
+    fn endpoint(&self, write: Write) -> &'static str {
+        match write.resulting_level() {
+            Some(_) => Endpoint::AddClusterMaintainer.name(),
+            None => Endpoint::RemoveClusterMaintainer.name(),
+        }
+    }
+
+    fn replacement(&self, _: &'static Level, _: MaintainerRevoke) -> Option<&'static Level> {
+        None
+    }
+
+    /// Rejects a removal after which the token's owner would no longer maintain the cluster: the connector could not restore it.
+    async fn guard(
+        &self,
+        membership: Membership,
+        write: Write,
+        labels: &Labels,
+        call: &CallContext,
+    ) -> Result<(), GovernanceError> {
+        if write.resulting_level().is_some() {
+            return Ok(());
+        }
+        let Some(owner) = self.buildkite.owner_without_admin_role(call).await? else {
+            return Ok(());
+        };
+        let cluster = membership.resource.id;
+        let maintainers = match self.maintainers(cluster, call).await {
+            Ok(maintainers) => maintainers,
+            Err(failure) => return Err(self.explain(failure, Some(cluster), call).await),
+        };
+        let remaining = maintainers.iter().filter_map(principal);
+        let remaining: Vec<ResourceId> = remaining.filter(|id| *id != membership.principal).collect();
+        if remaining.contains(&user_id(owner.id)) {
+            return Ok(());
+        }
+        let teams = self.buildkite.teams_of(owner.id, call).await?;
+        if teams.into_iter().any(|team| remaining.contains(&team_id(team))) {
+            return Ok(());
+        }
+        Err(owner.lockout_error(&labels.resource))
+    }
+}
+
+impl Clusters {
+    /// All maintainers of a cluster, read now.
+    async fn maintainers(&self, cluster: Uuid, call: &CallContext) -> Result<Vec<ClusterMaintainer>, Failure> {
+        let client = &self.buildkite.client;
+        let list = client.cluster_maintainers(cluster.into(), pagination::Cursor::Start, usize::MAX, call);
+        Ok(list.await?.rows)
+    }
+
+    /// The row by which the principal maintains the cluster. It is read just before it is removed, because a principal that was
+    /// removed and added again has another row.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no row, and otherwise failures that say that nothing was sent.
+    async fn maintainer_row(&self, membership: Membership, call: &CallContext) -> Result<MaintainerId, Failure> {
+        let maintainers = self.maintainers(membership.resource.id, call).await;
+        let maintainers = maintainers.map_err(Failure::before_the_write)?;
+        let row = maintainers
+            .iter()
+            .find(|row| principal(row) == Some(membership.principal));
+        row.map(|row| row.id).ok_or_else(|| Failure {
+            class: FailureClass::NotFound,
+            scope: None,
+            error: GovernanceError::Unexpected {
+                endpoint: Endpoint::RemoveClusterMaintainer.name(),
+                what: format!("{} no longer maintains the cluster", membership.principal),
+            },
+        })
     }
 }

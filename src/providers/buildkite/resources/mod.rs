@@ -1,5 +1,6 @@
 //! The resource types of Buildkite, one file each: their rows, levels and grants, and how a level is read and written.
 
+mod carried;
 mod clusters;
 mod invitations;
 mod latest_list;
@@ -11,8 +12,10 @@ mod pipelines;
 mod registries;
 mod rows;
 mod suites;
+mod team_access;
 mod teams;
 mod users;
+mod write_reply;
 
 use std::sync::Arc;
 use std::time::Duration;

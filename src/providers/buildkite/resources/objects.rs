@@ -12,7 +12,8 @@ use super::latest_list::{LatestList, Reading};
 use super::rows::{converted, min_rows, position};
 use crate::governance::model::{Holding, Resource, ResourceId, ResourceTypeInfo};
 use crate::governance::provider::{
-    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, OwnerRole, ResourceType,
+    Amount, Assignable, Batch, CarriedGrants, Cursor, EmptyReading, Failure, FailureClass, ListStage, OwnerRole,
+    ResourceType,
 };
 use crate::governance::{CallContext, GovernanceError, sync};
 use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
@@ -59,6 +60,11 @@ pub(in crate::providers::buildkite) trait ObjectRow:
         }))
     }
 
+    /// Reads what teams carry of the type; `None` if they carry nothing of it.
+    fn carried(_: &Objects<Self>) -> Option<&dyn CarriedGrants> {
+        None
+    }
+
     /// Reads and writes the type's levels; `None` if they cannot be changed.
     fn assignable(_: &Objects<Self>) -> Option<&dyn Assignable> {
         None
@@ -84,6 +90,10 @@ impl<R: ObjectRow> Objects<R> {
         }
     }
 
+    pub(super) fn buildkite(&self) -> &Arc<Buildkite> {
+        &self.buildkite
+    }
+
     /// The row of an object, from a list that is recent enough, else from a new one.
     ///
     /// # Errors
@@ -97,6 +107,14 @@ impl<R: ObjectRow> Objects<R> {
         if let Some(row) = recent.find(id) {
             return Ok(row.clone());
         }
+        self.row_anew(id, call).await
+    }
+
+    /// The row of an object, from a new list.
+    ///
+    /// # Errors
+    /// As for [`Self::row`].
+    async fn row_anew(&self, id: Uuid, call: &CallContext) -> Result<R, GovernanceError> {
         // Read the role before and after the list: a list proves absence only if its reader is shown every object.
         let call = &call.uncoalesced();
         let status = self.buildkite.credential_status(Duration::ZERO, call).await?;
@@ -187,9 +205,19 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
         R::grants(self, id, from, call).await
     }
 
-    async fn explain(&self, failure: Failure, _: Option<Uuid>, call: &CallContext) -> GovernanceError {
-        match failure.class {
-            FailureClass::NotFound => self.buildkite.explain_missing_list(R::LIST, call).await,
+    async fn explain(&self, failure: Failure, resource: Option<Uuid>, call: &CallContext) -> GovernanceError {
+        match (failure.class, resource) {
+            // Something about the object was not found: the object itself, or another part of the path.
+            (FailureClass::NotFound, Some(id)) => match self.row_anew(id, call).await {
+                Ok(_) => GovernanceError::ResourceUnreachable {
+                    resource: ResourceId {
+                        resource_type: R::INFO,
+                        id,
+                    },
+                },
+                Err(error) => error,
+            },
+            (FailureClass::NotFound, None) => self.buildkite.explain_missing_list(R::LIST, call).await,
             _ => self.buildkite.explain(failure, call).await,
         }
     }
@@ -213,6 +241,10 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
             EmptyReading::First => self.buildkite.confirm_works(EVIDENCE_MAX_AGE, call).await,
             EmptyReading::Second => self.confirm_none(call).await,
         }
+    }
+
+    fn carried(&self) -> Option<&dyn CarriedGrants> {
+        R::carried(self)
     }
 
     fn assignable(&self) -> Option<&dyn Assignable> {

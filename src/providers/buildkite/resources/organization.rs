@@ -8,12 +8,17 @@ use uuid::Uuid;
 use super::people::{People, Person};
 use super::rows::complete;
 use super::users::user_id;
-use crate::governance::model::{Holding, Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
-use crate::governance::provider::{
-    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, ResourceType, Rows,
+use super::write_reply::{EchoedRow, write_reply};
+use crate::governance::model::{
+    Holding, Level, Membership, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
 };
+use crate::governance::provider::{
+    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, Labels, ListStage, ResourceType, Rows,
+    WriteReply,
+};
+use crate::governance::provisioning::{MaintainerRevoke, Write};
 use crate::governance::{CallContext, Change, GovernanceError, PageTokenError};
-use crate::providers::buildkite::{Buildkite, Endpoint, Organization};
+use crate::providers::buildkite::{ApiErrorKind, Buildkite, Endpoint, Organization, UserId};
 
 /// The organization, with the levels `member` and `admin`.
 pub static ORGANIZATION: ResourceTypeInfo = ResourceTypeInfo {
@@ -169,7 +174,7 @@ impl ResourceType for Organizations {
     }
 
     fn assignable(&self) -> Option<&dyn Assignable> {
-        None
+        Some(self)
     }
 }
 
@@ -177,11 +182,7 @@ fn holding(person: Person) -> Holding {
     Holding {
         principal: user_id(person.id),
         name: person.name,
-        level: match person.role.as_deref() {
-            Some("member") => Some(ORGANIZATION_MEMBER),
-            Some("admin") => Some(ORGANIZATION_ADMIN),
-            _ => None,
-        },
+        level: level(person.role.as_deref()),
     }
 }
 
@@ -196,4 +197,131 @@ fn resource(organization: Organization) -> Option<Resource> {
         handle: Some(organization.slug),
         ..Resource::named(id, organization.name)
     })
+}
+
+#[async_trait]
+impl Assignable for Organizations {
+    async fn read_level(&self, membership: Membership, call: &CallContext) -> Result<Option<&'static Level>, Failure> {
+        let unexpected = |what| {
+            Err(Failure::from(GovernanceError::Unexpected {
+                endpoint: Endpoint::OrganizationMember.name(),
+                what,
+            }))
+        };
+        // The path of a member names the configured organization, so the requested one has to be it.
+        self.check_id(membership.resource.id, call).await?;
+        let user = membership.principal.id.into();
+        match self.buildkite.client.organization_member(user, call).await {
+            Ok(member) if member.id != user => unexpected("the response is the record of another user".to_owned()),
+            Ok(member) => match level(member.role.as_deref()) {
+                Some(level) => Ok(Some(level)),
+                None => unexpected(format!(
+                    "the user holds the role `{}`, which the connector does not know and does not change",
+                    member.role.unwrap_or_default()
+                )),
+            },
+            Err(error) if error.kind == ApiErrorKind::NotFound => {
+                match self.buildkite.members_are_visible(user, call).await? {
+                    true => Ok(None),
+                    false => Err(error.into()),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn write(&self, membership: Membership, write: Write, call: &CallContext) -> Result<WriteReply, Failure> {
+        let Some(level) = write.resulting_level() else {
+            return Err(Failure::from(removal_error(&membership.principal.to_string())));
+        };
+        let user = membership.principal.id.into();
+        let echo = self
+            .buildkite
+            .client
+            .change_organization_member(user, level.slug, call)
+            .await?;
+        let shown = echo.as_ref().filter(|member| member.id == user);
+        let shown = shown.map(|member| EchoedRow {
+            level: self::level(member.role.as_deref()),
+            created_at: None,
+        });
+        Ok(write_reply(write, shown))
+    }
+
+    fn endpoint(&self, _: Write) -> &'static str {
+        Endpoint::ChangeOrganizationMember.name()
+    }
+
+    /// An admin whose role is revoked stays a member: the account itself is not taken away by a change of roles.
+    fn replacement(&self, revoked: &'static Level, _: MaintainerRevoke) -> Option<&'static Level> {
+        ORGANIZATION.level_below(revoked)
+    }
+
+    /// Rejects what is no change of a role, a change of the role of the token's owner, and the removal of the last admin.
+    async fn guard(
+        &self,
+        membership: Membership,
+        write: Write,
+        labels: &Labels,
+        call: &CallContext,
+    ) -> Result<(), GovernanceError> {
+        let user = membership.principal.id.into();
+        let from = match write {
+            Write::Change { from, .. } => from,
+            Write::Add(_) => {
+                return Err(GovernanceError::UserNotInOrganization {
+                    user: labels.principal.clone(),
+                });
+            }
+            Write::Remove(_) => return Err(removal_error(&labels.principal)),
+        };
+        if self.buildkite.is_token_owner(user, call).await? {
+            return Err(GovernanceError::Protected {
+                guard: format!(
+                    "{} owns the connector's token, and the connector never changes the role of its own user: change it in buildkite itself",
+                    labels.principal
+                ),
+            });
+        }
+        if from == ORGANIZATION_ADMIN && !self.has_another_admin(user, call).await? {
+            return Err(GovernanceError::Protected {
+                guard: format!(
+                    "{} is the last admin of {}: make somebody else an admin first",
+                    labels.principal, labels.resource
+                ),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Organizations {
+    /// Succeeds if the id is that of the configured organization.
+    async fn check_id(&self, id: Uuid, call: &CallContext) -> Result<(), Failure> {
+        if self.id.get() == Some(&id) {
+            return Ok(());
+        }
+        self.get(id, call).await.map(drop)
+    }
+
+    /// Whether a complete list of people that is read now shows an admin other than `user`.
+    async fn has_another_admin(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
+        let people = self.people.anew(&self.buildkite, &call.uncoalesced()).await?;
+        let mut others = people.rows().iter().filter(|person| person.id != user);
+        Ok(others.any(|person| level(person.role.as_deref()) == Some(ORGANIZATION_ADMIN)))
+    }
+}
+
+/// The level of a role as Buildkite wrote it; `None` if it is missing or unknown.
+fn level(role: Option<&str>) -> Option<&'static Level> {
+    role.and_then(|role| ORGANIZATION.level(role))
+}
+
+/// The error for revoking the membership of the organization.
+fn removal_error(user: &str) -> GovernanceError {
+    GovernanceError::Protected {
+        guard: format!(
+            "everybody in the organization is at least a member, so this would remove {user} from it: delete the account to take it away"
+        ),
+    }
 }

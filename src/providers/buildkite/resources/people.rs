@@ -66,12 +66,28 @@ impl People {
         buildkite: &Arc<Buildkite>,
         call: &CallContext,
     ) -> Result<Arc<Reading<Person>>, GovernanceError> {
-        let read = || async {
-            let users = Users::new(Arc::clone(buildkite), Some(Arc::clone(self)));
-            let call = call.clone().with_concurrency(buildkite.list_concurrency);
-            let list = sync::complete_list(&users, &buildkite.list_history, &call);
-            list.await.map(drop)
-        };
+        let read = || self.read(buildkite, call);
         self.0.recent(Endpoint::OrganizationMembers.name(), call, read).await
+    }
+
+    /// The people of a complete list that is read now.
+    ///
+    /// # Errors
+    /// As for [`Self::recent`].
+    pub(super) async fn anew(
+        self: &Arc<Self>,
+        buildkite: &Arc<Buildkite>,
+        call: &CallContext,
+    ) -> Result<Arc<Reading<Person>>, GovernanceError> {
+        let read = || self.read(buildkite, call);
+        self.0.anew(Endpoint::OrganizationMembers.name(), read).await
+    }
+
+    /// Reads the whole list, which [`Users`] records.
+    async fn read(self: &Arc<Self>, buildkite: &Arc<Buildkite>, call: &CallContext) -> Result<(), GovernanceError> {
+        let users = Users::new(Arc::clone(buildkite), Some(Arc::clone(self)));
+        let call = call.clone().with_concurrency(buildkite.list_concurrency);
+        let list = sync::complete_list(&users, &buildkite.list_history, &call);
+        list.await.map(drop)
     }
 }

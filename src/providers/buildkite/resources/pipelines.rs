@@ -1,13 +1,18 @@
 //! Pipelines: teams hold one of three levels of access.
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::objects::{ObjectRow, Objects};
 use super::pages::page;
+use super::team_access::{TeamAccess, TeamObject};
 use crate::governance::model::{Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
+use crate::governance::provider::{Assignable, CarriedGrants};
+use crate::governance::provisioning::Write;
 use crate::governance::{CallContext, Change};
+use crate::providers::buildkite::api::access::TeamPipeline;
 use crate::providers::buildkite::pagination;
-use crate::providers::buildkite::{ApiError, Client, Endpoint, ObjectSlug, Pipeline, timestamp};
+use crate::providers::buildkite::{ApiError, Client, Endpoint, ObjectSlug, Pipeline, TeamId, timestamp};
 
 /// Pipelines, with the levels `read_only`, `build_and_read` and `manage_build_and_read`.
 pub static PIPELINE: ResourceTypeInfo = ResourceTypeInfo {
@@ -53,6 +58,9 @@ static LEVELS: [Level; 3] = [
     },
 ];
 
+/// Permits changing the settings of a pipeline, and which teams have access to it.
+static PIPELINE_MANAGE: &Level = &LEVELS[2];
+
 /// The pipelines of one organization.
 pub(in crate::providers::buildkite) type Pipelines = Objects<Pipeline>;
 
@@ -76,6 +84,10 @@ impl ObjectRow for Pipeline {
 
     fn slug(&self) -> Option<&str> {
         self.slug.as_deref()
+    }
+
+    fn carried(pipelines: &Pipelines) -> Option<&dyn CarriedGrants> {
+        Some(pipelines)
     }
 
     fn resource(self, organization: &str) -> Resource {
@@ -104,5 +116,65 @@ impl ObjectRow for Pipeline {
                 self.name,
             )
         }
+    }
+
+    fn assignable(pipelines: &Pipelines) -> Option<&dyn Assignable> {
+        Some(pipelines)
+    }
+}
+
+#[async_trait]
+impl TeamObject for Pipeline {
+    const READ_ACCESS: Endpoint = Endpoint::TeamPipeline;
+
+    fn managing_level() -> &'static Level {
+        PIPELINE_MANAGE
+    }
+
+    async fn access(
+        objects: &Objects<Self>,
+        team: TeamId,
+        object: Uuid,
+        call: &CallContext,
+    ) -> Result<TeamAccess, ApiError> {
+        let client = &objects.buildkite().client;
+        client.team_pipeline(team, object.into(), call).await.map(access)
+    }
+
+    async fn write_access(
+        objects: &Objects<Self>,
+        team: TeamId,
+        object: Uuid,
+        write: Write,
+        call: &CallContext,
+    ) -> Result<Option<TeamAccess>, ApiError> {
+        let (client, pipeline) = (&objects.buildkite().client, object.into());
+        let echo = match write {
+            Write::Add(level) => client.add_team_pipeline(team, pipeline, level.slug, call).await?,
+            Write::Change { to, .. } => client.change_team_pipeline(team, pipeline, to.slug, call).await?,
+            Write::Remove(_) => {
+                client.remove_team_pipeline(team, pipeline, call).await?;
+                None
+            }
+        };
+        Ok(echo.map(access))
+    }
+
+    fn write_endpoint(write: Write) -> Endpoint {
+        match write {
+            Write::Add(_) => Endpoint::AddTeamPipeline,
+            Write::Change { .. } => Endpoint::ChangeTeamPipeline,
+            Write::Remove(_) => Endpoint::RemoveTeamPipeline,
+        }
+    }
+}
+
+/// What a row shows.
+pub(super) fn access(row: TeamPipeline) -> TeamAccess {
+    TeamAccess {
+        object: row.pipeline_id.uuid(),
+        level: row.access_level.as_deref().and_then(|slug| PIPELINE.level(slug)),
+        named: row.access_level.unwrap_or_default(),
+        created_at: row.created_at,
     }
 }

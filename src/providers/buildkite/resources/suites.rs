@@ -1,13 +1,18 @@
 //! Test suites: teams hold one of two levels of access.
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::objects::{ObjectRow, Objects};
 use super::pages::organization_page;
+use super::team_access::{TeamAccess, TeamObject};
 use crate::governance::model::{Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
+use crate::governance::provider::{Assignable, CarriedGrants};
+use crate::governance::provisioning::Write;
 use crate::governance::{CallContext, Change};
+use crate::providers::buildkite::api::access::{SuitePath, TeamSuite};
 use crate::providers::buildkite::pagination;
-use crate::providers::buildkite::{ApiError, Client, Endpoint, ObjectSlug, Suite, timestamp};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Client, Endpoint, ObjectSlug, Suite, TeamId, timestamp};
 
 /// Suites, with the levels `read` and `edit`.
 pub static SUITE: ResourceTypeInfo = ResourceTypeInfo {
@@ -45,6 +50,12 @@ static LEVELS: [Level; 2] = [
     },
 ];
 
+/// Permits seeing the results of a suite.
+static SUITE_READ: &Level = &LEVELS[0];
+
+/// Permits changing the settings of a suite, and which teams have access to it.
+static SUITE_EDIT: &Level = &LEVELS[1];
+
 /// The test suites of one organization.
 pub(in crate::providers::buildkite) type Suites = Objects<Suite>;
 
@@ -70,6 +81,10 @@ impl ObjectRow for Suite {
         self.slug.as_deref()
     }
 
+    fn carried(suites: &Suites) -> Option<&dyn CarriedGrants> {
+        Some(suites)
+    }
+
     fn resource(self, organization: &str) -> Resource {
         let texts = [("slug", self.slug.clone()), ("default_branch", self.default_branch)];
         let profile = texts
@@ -89,5 +104,98 @@ impl ObjectRow for Suite {
                 self.name,
             )
         }
+    }
+
+    fn assignable(suites: &Suites) -> Option<&dyn Assignable> {
+        Some(suites)
+    }
+}
+
+#[async_trait]
+impl TeamObject for Suite {
+    const READ_ACCESS: Endpoint = Endpoint::TeamSuite;
+
+    fn managing_level() -> &'static Level {
+        SUITE_EDIT
+    }
+
+    async fn access(
+        objects: &Objects<Self>,
+        team: TeamId,
+        object: Uuid,
+        call: &CallContext,
+    ) -> Result<TeamAccess, ApiError> {
+        let client = &objects.buildkite().client;
+        client.team_suite(team, object.into(), call).await.map(access)
+    }
+
+    async fn write_access(
+        objects: &Objects<Self>,
+        team: TeamId,
+        object: Uuid,
+        write: Write,
+        call: &CallContext,
+    ) -> Result<Option<TeamAccess>, ApiError> {
+        let (client, suite) = (&objects.buildkite().client, object.into());
+        let echo = match write {
+            Write::Add(level) => add(objects, team, object, permissions(level), call).await?,
+            Write::Change { to, .. } => client.change_team_suite(team, suite, permissions(to), call).await?,
+            Write::Remove(_) => {
+                client.remove_team_suite(team, suite, call).await?;
+                None
+            }
+        };
+        Ok(echo.map(access))
+    }
+
+    fn write_endpoint(write: Write) -> Endpoint {
+        match write {
+            Write::Add(_) => Endpoint::AddTeamSuite,
+            Write::Change { .. } => Endpoint::ChangeTeamSuite,
+            Write::Remove(_) => Endpoint::RemoveTeamSuite,
+        }
+    }
+}
+
+/// Gives a team a suite. If the documented path does not exist although the team and the suite do, the path is sent that a client of
+/// Buildkite's uses, once.
+async fn add(
+    objects: &Objects<Suite>,
+    team: TeamId,
+    suite: Uuid,
+    permissions: &[&str],
+    call: &CallContext,
+) -> Result<Option<TeamSuite>, ApiError> {
+    let client = &objects.buildkite().client;
+    let send = |path| client.add_team_suite(team, suite.into(), permissions, path, call);
+    match send(SuitePath::Documented).await {
+        Err(error) if error.kind == ApiErrorKind::NotFound => {
+            if client.team(team, call).await.is_ok() && objects.row(suite, call).await.is_ok() {
+                send(SuitePath::Singular).await
+            } else {
+                Err(error)
+            }
+        }
+        sent => sent,
+    }
+}
+
+/// The permissions that make up a level.
+fn permissions(level: &Level) -> &'static [&'static str] {
+    if level == SUITE_EDIT {
+        &["read", "edit"]
+    } else {
+        &["read"]
+    }
+}
+
+/// What a row shows.
+pub(super) fn access(row: TeamSuite) -> TeamAccess {
+    let holds = |level: &Level| row.access_level.iter().any(|permission| permission == level.slug);
+    TeamAccess {
+        object: row.suite_id.uuid(),
+        level: [SUITE_EDIT, SUITE_READ].into_iter().find(|level| holds(level)),
+        named: row.access_level.join(", "),
+        created_at: row.created_at,
     }
 }

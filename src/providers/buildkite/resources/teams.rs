@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::pages::organization_page;
 use super::rows::{converted, min_rows, position};
 use super::users::user_id;
+use super::write_reply::{EchoedRow, write_reply};
 use crate::governance::model::{
     Holding, Level, Membership, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
 };
 use crate::governance::provider::{
-    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, OwnerRole, ResourceType,
+    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, Labels, ListStage, OwnerRole, ResourceType,
     WriteReply,
 };
-use crate::governance::provisioning::Write;
+use crate::governance::provisioning::{MaintainerRevoke, Write};
 use crate::governance::{CallContext, Change, GovernanceError};
 use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
 use crate::providers::buildkite::{
@@ -64,9 +64,6 @@ pub static MEMBER: &Level = &LEVELS[0];
 
 /// Permits the access of a team, and changing its members.
 pub static MAINTAINER: &Level = &LEVELS[1];
-
-/// An upper bound for the difference between this machine's clock and Buildkite's.
-const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);
 
 fn level(role: Role) -> &'static Level {
     match role {
@@ -242,13 +239,11 @@ impl Assignable for Teams {
             Write::Change { to, .. } => client.change_team_member(team, user, role(to), call).await,
             Write::Remove(_) => client.remove_team_member(team, user, call).await.map(|()| None),
         }?;
-        let shown = echo.as_ref().filter(|row| row.user_id == user);
-        Ok(match shown.and_then(|row| Some((row, level(row.role.known()?)))) {
-            Some((_, shown)) if Some(shown) != write.resulting_level() => WriteReply::Unconfirmed(Some(shown)),
-            Some((row, _)) if matches!(write, Write::Add(_)) && is_old(row) => WriteReply::AlreadyPresent,
-            Some(_) => WriteReply::Confirmed,
-            None => WriteReply::Unconfirmed(None),
-        })
+        let shown = echo.as_ref().filter(|row| row.user_id == user).map(|row| EchoedRow {
+            level: row.role.known().map(level),
+            created_at: row.created_at.as_deref(),
+        });
+        Ok(write_reply(write, shown))
     }
 
     fn endpoint(&self, write: Write) -> &'static str {
@@ -259,12 +254,19 @@ impl Assignable for Teams {
         }
     }
 
+    fn replacement(&self, revoked: &'static Level, maintainer_revoke: MaintainerRevoke) -> Option<&'static Level> {
+        match maintainer_revoke {
+            MaintainerRevoke::Demote => TEAM.level_below(revoked),
+            MaintainerRevoke::Remove => None,
+        }
+    }
+
     /// Rejects removing the maintainer role by which the token's owner can change the team: the connector could not restore it.
     async fn guard(
         &self,
         membership: Membership,
         write: Write,
-        resource_label: &str,
+        labels: &Labels,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         let takes_maintainer = match write {
@@ -276,15 +278,9 @@ impl Assignable for Teams {
         }
         let user = membership.principal.id.into();
         self.buildkite
-            .guard_against_self_lockout(user, resource_label, call)
+            .guard_against_self_lockout(user, &labels.resource, call)
             .await
     }
-}
-
-/// Whether a row is older than the clocks can differ.
-fn is_old(row: &TeamMember) -> bool {
-    let began = row.created_at.as_deref().and_then(timestamp);
-    began.is_some_and(|began| Timestamp::now().duration_since(began) > MAX_CLOCK_SKEW)
 }
 
 fn holding(member: TeamMember) -> Holding {

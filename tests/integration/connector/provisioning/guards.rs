@@ -1,6 +1,7 @@
 //! What no approval changes.
 
-use buildkite_connector::governance::provisioning::{MaintainerRevoke, Protected};
+use buildkite_connector::governance::provisioning::{MaintainerRevoke, Protected, ProtectedResource};
+use buildkite_connector::providers::buildkite::resources::TEAM;
 use buildkite_connector::sandbox::{Endpoint, MemberRoleField, OrganizationRole, TeamRole, TokenSpec};
 use rstest::rstest;
 use tonic::{Code, Status};
@@ -10,11 +11,14 @@ use super::{World, error_infos, reason, setup};
 use crate::support::{Setup, sandbox, sized};
 
 fn protecting(teams: &[&str], users: &[&str]) -> Setup {
-    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let team = |slug: &&str| ProtectedResource {
+        resource_type: &TEAM,
+        slug: (*slug).to_owned(),
+    };
     let mut setup = setup();
     setup.access.protected = Protected {
-        teams: owned(teams),
-        users: owned(users),
+        resources: teams.iter().map(team).collect(),
+        users: users.iter().map(|&name| name.to_owned()).collect(),
     };
     setup
 }

@@ -250,7 +250,7 @@ impl Client {
 
     /// Sends a write once. The echoed row is returned if the body is a member row and the status is one documented
     /// with such a body; any other 2xx returns `None`.
-    async fn write<T: DeserializeOwned>(
+    pub(super) async fn write<T: DeserializeOwned>(
         &self,
         request: Request,
         body: Option<serde_json::Value>,

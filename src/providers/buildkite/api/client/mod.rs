@@ -2,6 +2,7 @@
 //! and retries it, `coalescing` coalesces identical reads, `transport` sends the request. An `observer` sees the
 //! response to each call.
 
+pub(crate) mod access;
 pub(crate) mod coalescing;
 mod endpoints;
 pub(crate) mod execute;
@@ -175,5 +176,11 @@ impl Client {
     #[must_use]
     pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
         self.limiter.forecast(lane, requests)
+    }
+
+    /// The longest time that a request of this lane waits for the rate limit.
+    #[must_use]
+    pub fn max_wait(&self, lane: Lane) -> Duration {
+        self.options.budget.max_wait(lane)
     }
 }

@@ -1,0 +1,143 @@
+//! Levels of objects that teams hold: pipelines and test suites. Access to them is carried by teams, so the principal of a level is
+//! a team, and its path in REST is that of the team.
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::objects::{ObjectRow, Objects};
+use super::write_reply::{EchoedRow, write_reply};
+use crate::governance::model::{Level, Membership};
+use crate::governance::provider::{Assignable, Failure, Labels, WriteReply};
+use crate::governance::provisioning::{MaintainerRevoke, Write};
+use crate::governance::{CallContext, GovernanceError};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, TeamId};
+
+/// What a row says that a team holds of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TeamAccess {
+    /// The object.
+    pub(super) object: Uuid,
+    /// The level; `None` if it is not one of the type.
+    pub(super) level: Option<&'static Level>,
+    /// The level as Buildkite wrote it.
+    pub(super) named: String,
+    /// When the team was given the object, as Buildkite wrote it.
+    pub(super) created_at: Option<String>,
+}
+
+/// A type of objects that teams hold levels of.
+#[async_trait]
+pub(in crate::providers::buildkite) trait TeamObject: ObjectRow {
+    /// The level with which a team's members can change who else has access.
+    fn managing_level() -> &'static Level;
+
+    /// The request that reads what a team holds of an object.
+    const READ_ACCESS: Endpoint;
+
+    /// Reads what a team holds of an object.
+    async fn access(
+        objects: &Objects<Self>,
+        team: TeamId,
+        object: Uuid,
+        call: &CallContext,
+    ) -> Result<TeamAccess, ApiError>;
+
+    /// Sends a write, once. Returns the row that the response shows, if any.
+    async fn write_access(
+        objects: &Objects<Self>,
+        team: TeamId,
+        object: Uuid,
+        write: Write,
+        call: &CallContext,
+    ) -> Result<Option<TeamAccess>, ApiError>;
+
+    /// The request that a write sends.
+    fn write_endpoint(write: Write) -> Endpoint;
+}
+
+#[async_trait]
+impl<R: TeamObject> Assignable for Objects<R> {
+    async fn read_level(&self, membership: Membership, call: &CallContext) -> Result<Option<&'static Level>, Failure> {
+        held_by(self, membership.principal.id.into(), membership.resource.id, call).await
+    }
+
+    async fn write(&self, membership: Membership, write: Write, call: &CallContext) -> Result<WriteReply, Failure> {
+        let (team, object) = (membership.principal.id.into(), membership.resource.id);
+        let echo = R::write_access(self, team, object, write, call).await?;
+        let shown = echo.as_ref().filter(|row| row.object == object).map(|row| EchoedRow {
+            level: row.level,
+            created_at: row.created_at.as_deref(),
+        });
+        Ok(write_reply(write, shown))
+    }
+
+    fn endpoint(&self, write: Write) -> &'static str {
+        R::write_endpoint(write).name()
+    }
+
+    fn replacement(&self, _: &'static Level, _: MaintainerRevoke) -> Option<&'static Level> {
+        None
+    }
+
+    /// Rejects taking the level by which alone the token's owner can change who has access: the connector could not restore it.
+    async fn guard(
+        &self,
+        membership: Membership,
+        write: Write,
+        labels: &Labels,
+        call: &CallContext,
+    ) -> Result<(), GovernanceError> {
+        let managing = R::managing_level();
+        let takes_managing = match write {
+            Write::Remove(level) | Write::Change { from: level, .. } => level == managing,
+            Write::Add(_) => false,
+        };
+        if !takes_managing {
+            return Ok(());
+        }
+        let Some(owner) = self.buildkite().owner_without_admin_role(call).await? else {
+            return Ok(());
+        };
+        for team in self.buildkite().teams_of(owner.id, call).await? {
+            if team.uuid() == membership.principal.id {
+                continue;
+            }
+            match held_by(self, team, membership.resource.id, call).await {
+                Ok(Some(held)) if held == managing => return Ok(()),
+                Ok(_) => {}
+                Err(failure) => return Err(self.buildkite().explain(failure, call).await),
+            }
+        }
+        Err(owner.lockout_error(&labels.resource))
+    }
+}
+
+/// The level that a team holds of an object; `None` if it holds none.
+async fn held_by<R: TeamObject>(
+    objects: &Objects<R>,
+    team: TeamId,
+    object: Uuid,
+    call: &CallContext,
+) -> Result<Option<&'static Level>, Failure> {
+    let unexpected = |what| {
+        Err(Failure::from(GovernanceError::Unexpected {
+            endpoint: R::READ_ACCESS.name(),
+            what,
+        }))
+    };
+    match R::access(objects, team, object, call).await {
+        Ok(row) if row.object != object => unexpected(format!(
+            "the response is about another {} than the requested one",
+            R::INFO
+        )),
+        Ok(TeamAccess { level: Some(level), .. }) => Ok(Some(level)),
+        Ok(TeamAccess { named, .. }) => unexpected(format!(
+            "the team holds the level `{named}`, which the connector does not know and does not change"
+        )),
+        Err(ApiError {
+            kind: ApiErrorKind::NotFound,
+            ..
+        }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
