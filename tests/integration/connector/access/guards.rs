@@ -4,7 +4,7 @@ use buildkite_connector::governance::model::ResourceTypeInfo;
 use buildkite_connector::governance::provisioning::{MaintainerRevoke, Protected, ProtectedResource};
 use buildkite_connector::providers::buildkite::resources::{PIPELINE, TEAM};
 use buildkite_connector::sandbox::{
-    Endpoint, Maintainer, OrganizationRole, PipelineLevel, SuiteLevel, TeamRole, TokenSpec,
+    ALL_SCOPES, Endpoint, Maintainer, OrganizationRole, PipelineLevel, SuiteLevel, TeamRole, TokenSpec,
 };
 use jiff::Timestamp;
 use rstest::rstest;
@@ -91,7 +91,7 @@ async fn owned_by(user: usize, role: OrganizationRole) -> (World, Uuid) {
     let sandbox = sandbox(sized(4, 0, 8)).await;
     let owner = sandbox.with_organization(|organization| organization.people()[user].id);
     sandbox.edit(|organization| organization.set_role(owner, role));
-    let token = sandbox.mint(TokenSpec::owned_by(owner));
+    let token = sandbox.mint(TokenSpec::owned_by(owner).with_scopes(&ALL_SCOPES));
     (World::on(sandbox, &token, setup()).await, owner)
 }
 

@@ -16,7 +16,8 @@ use buildkite_connector::proto::c1::connector::v2::{
 };
 use buildkite_connector::providers::buildkite::IncludedType;
 use buildkite_connector::sandbox::{
-    Cluster, Endpoint, Maintainer, Organization, OrganizationRole, Pipeline, PipelineLevel, Sandbox, Suite, SuiteLevel,
+    ALL_SCOPES, Cluster, Endpoint, Maintainer, Organization, OrganizationRole, Pipeline, PipelineLevel, Sandbox, Suite,
+    SuiteLevel, TokenSpec,
 };
 use jiff::Timestamp;
 use prost::Name;
@@ -67,7 +68,7 @@ impl World {
 
     pub async fn with(setup: Setup) -> Self {
         let sandbox = sandbox(sized(4, 0, 8)).await;
-        let token = sandbox.token().clone();
+        let token = sandbox.mint(TokenSpec::owned_by(sandbox.owner()).with_scopes(&ALL_SCOPES));
         Self::on(sandbox, &token, setup).await
     }
 

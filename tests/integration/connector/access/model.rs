@@ -55,16 +55,6 @@ impl Kind {
             .collect()
     }
 
-    /// The read that decides a change.
-    pub fn read(self) -> Endpoint {
-        match self {
-            Self::Pipeline => Endpoint::TeamPipeline,
-            Self::Suite => Endpoint::TeamSuite,
-            Self::ClusterByTeam | Self::ClusterByUser => Endpoint::ClusterMaintainers,
-            Self::Organization => Endpoint::OrganizationMember,
-        }
-    }
-
     pub fn writes(self) -> &'static [Endpoint] {
         match self {
             Self::Pipeline => &[
