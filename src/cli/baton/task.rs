@@ -5,7 +5,7 @@ use super::flags::{Flags, SyncFlags};
 use super::service::ServiceSettings;
 use crate::export::SyncOptions;
 use crate::governance::model::{Catalog, ResourceId, ResourceTypeInfo};
-use crate::providers::buildkite::{Coverage, resources};
+use crate::providers::buildkite::resources;
 
 /// What a command line runs.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ mod tests {
         };
         assert_eq!(
             options.targets,
-            [resources::catalog(&Coverage::default()).resource("team", TEAM).unwrap()]
+            [resources::full_catalog().resource("team", TEAM).unwrap()]
         );
         assert_eq!(options.types, Some(vec![&resources::TEAM, &resources::USER]));
         assert!(options.skip_grants && !options.skip_entitlements_and_grants);

@@ -183,7 +183,9 @@ impl ConnectionArgs {
     /// # Errors
     /// When a change is allowed and none of the types that it changes is included.
     pub(super) fn coverage(&self) -> Result<Coverage, SettingError> {
-        self.coverage.coverage()
+        let coverage = self.coverage.coverage()?;
+        self.guards.check_coverage(&coverage)?;
+        Ok(coverage)
     }
 
     pub(super) fn governance(&self) -> GovernanceSettings {

@@ -164,7 +164,7 @@ impl Listings {
             .find(|known| known.info() == info)
             .ok_or_else(|| GovernanceError::Invalid {
                 field: "resource_type_id",
-                problem: format!("resources of the type `{info}` are not offered"),
+                problem: format!("resources of the type `{info}` are not governed: name it in --include"),
             })
     }
 
