@@ -38,7 +38,7 @@ impl Stage {
             provisioning: true,
             ..GovernanceSettings::default()
         };
-        let server = Server::new(Arc::new(govern(Arc::new(client), settings)), ServerOptions::default()).await?;
+        let server = Server::new(Arc::new(govern(Arc::new(client), settings)), ServerOptions::default()).await;
         let listener = Listener::bind(&"127.0.0.1:0".parse()?).await?;
         let address = format!("http://{}", listener.address()?);
         let (end, ended) = oneshot::channel();

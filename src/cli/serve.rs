@@ -86,9 +86,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let watched = Arc::clone(&credential);
     let _rotating = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
     let governance = Arc::new(govern(Arc::new(client), governance_settings));
-    let server = Server::new(Arc::clone(&governance), options)
-        .await
-        .map_err(|error| failed(&error))?;
+    let server = Server::new(Arc::clone(&governance), options).await;
     let ending = signals::ending_but_for_hangups().map_err(|error| failed(&error))?;
     let listener = Listener::bind(&address).await.map_err(listen_error)?;
     let bound = listener.address().map_err(|error| failed(&error))?;
