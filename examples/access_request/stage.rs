@@ -40,7 +40,7 @@ impl Stage {
             Coverage::new([], allowed, [])?,
             GovernanceSettings::default(),
         );
-        let server = Server::new(Arc::new(governance), ServerOptions::default()).await?;
+        let server = Server::new(Arc::new(governance), ServerOptions::default()).await;
         let listener = Listener::bind(&"127.0.0.1:0".parse()?).await?;
         let address = format!("http://{}", listener.address()?);
         let (end, ended) = oneshot::channel();

@@ -55,9 +55,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         Arc::clone(&connection.credential),
         files.into_iter().flatten().collect(),
     )));
-    let server = Server::new(Arc::clone(governance), options)
-        .await
-        .map_err(|error| failed(&error))?;
+    let server = Server::new(Arc::clone(governance), options).await;
     let ending = signals::ending_but_for_hangups().map_err(|error| failed(&error))?;
     let listener = Listener::bind(&address).await.map_err(listen_error)?;
     let bound = listener.address().map_err(|error| failed(&error))?;

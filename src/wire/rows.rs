@@ -1,6 +1,6 @@
 //! The model's resources, entitlements and grants as messages. Texts are cut to the protocol's limits here; ids never exceed them.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 
 use prost::Name;
 use prost_types::{Any, Struct, Timestamp, Value, value::Kind};
@@ -18,6 +18,10 @@ use crate::proto::c1::connector::v2::{
 /// The maximum bytes of a display name and of a description (protocol reference, section 6).
 const MAX_NAME: usize = 1024;
 const MAX_DESCRIPTION: usize = 2048;
+
+/// Bytes that the id of an entitlement or of a grant usually fits in, for strings that are written piece by piece.
+const ENTITLEMENT_ID: usize = 64;
+const GRANT_ID: usize = 112;
 
 pub(crate) fn annotation<M: Name>(message: &M) -> Any {
     Any {
@@ -59,7 +63,7 @@ pub(crate) fn resource(mut resource: Resource) -> proto::Resource {
         ResourceKind::Group => group(resource),
         ResourceKind::Object => {
             let profile = profile(std::mem::take(&mut resource.profile).into_iter());
-            object(resource, profile, vec![])
+            object(resource, Some(profile), vec![])
         }
     }
 }
@@ -73,14 +77,12 @@ fn user(user: Resource) -> proto::Resource {
     let rejected = email.filter(|_| address.is_none());
     let rejected = rejected.map(|email| ("email", ProfileValue::Text(truncated(email, MAX_NAME))));
     let profile = profile(user.profile.into_iter().chain(rejected));
+    let (user_trait, profile) = user_trait(address, email, is_user, profile);
     proto::Resource {
         id: Some(resource_id(user.id)),
         display_name: display_name([user.name.as_deref(), email], user.id.id),
-        annotations: vec![
-            annotation(&user_trait(address, email, is_user, profile.clone())),
-            annotation(&SkipEntitlementsAndGrants {}),
-        ],
-        profile: Some(profile),
+        annotations: vec![user_trait, annotation(&SkipEntitlementsAndGrants {})],
+        profile,
         status: Some(proto::Status {
             status: if is_user {
                 status::ResourceStatus::Enabled.into()
@@ -94,14 +96,15 @@ fn user(user: Resource) -> proto::Resource {
     }
 }
 
-/// The trait of a user. Older readers look for status and profile here, and not in the resource.
+/// The encoded trait of a user, and its profile again for the resource. Older readers look for status and profile here, and not in
+/// the resource.
 #[allow(deprecated)]
-fn user_trait(address: Option<&str>, login: Option<&str>, is_user: bool, profile: Struct) -> UserTrait {
+fn user_trait(address: Option<&str>, login: Option<&str>, is_user: bool, profile: Struct) -> (Any, Option<Struct>) {
     let address = address.map(|address| user_trait::Email {
         address: address.to_owned(),
         is_primary: true,
     });
-    UserTrait {
+    let user = UserTrait {
         emails: address.into_iter().collect(),
         status: Some(user_trait::Status {
             status: if is_user {
@@ -115,24 +118,25 @@ fn user_trait(address: Option<&str>, login: Option<&str>, is_user: bool, profile
         account_type: user_trait::AccountType::Human.into(),
         login: truncated(login.unwrap_or_default(), MAX_NAME),
         ..Default::default()
-    }
+    };
+    (annotation(&user), user.profile)
 }
 
 fn group(mut group: Resource) -> proto::Resource {
     let profile = profile(std::mem::take(&mut group.profile).into_iter());
-    let group_trait = annotation(&group_trait(profile.clone()));
+    let (group_trait, profile) = group_trait(profile);
     object(group, profile, vec![group_trait])
 }
 
 /// A resource with its profile and the annotations of its trait.
-fn object(object: Resource, profile: Struct, mut annotations: Vec<Any>) -> proto::Resource {
+fn object(object: Resource, profile: Option<Struct>, mut annotations: Vec<Any>) -> proto::Resource {
     annotations.extend(object.page.map(|url| annotation(&ExternalLink { url })));
     proto::Resource {
         id: Some(resource_id(object.id)),
         display_name: display_name([object.name.as_deref(), object.handle.as_deref()], object.id.id),
         annotations,
         description: truncated(object.description.as_deref().unwrap_or_default(), MAX_DESCRIPTION),
-        profile: Some(profile),
+        profile,
         created_at: object.created_at.map(wire_time),
         ..Default::default()
     }
@@ -145,13 +149,15 @@ fn wire_time(at: jiff::Timestamp) -> Timestamp {
     }
 }
 
-/// The trait of a group. Older readers look for the profile here, and not in the resource.
+/// The encoded trait of a group, and its profile again for the resource. Older readers look for the profile here, and not in the
+/// resource.
 #[allow(deprecated)]
-fn group_trait(profile: Struct) -> GroupTrait {
-    GroupTrait {
+fn group_trait(profile: Struct) -> (Any, Option<Struct>) {
+    let group = GroupTrait {
         profile: Some(profile),
         ..Default::default()
-    }
+    };
+    (annotation(&group), group.profile)
 }
 
 /// An entitlement of `resource`, whose display name becomes part of its texts. It is grantable to the `principals`.
@@ -178,7 +184,7 @@ pub(crate) fn entitlement(
             display_name: resource.display_name.clone(),
             ..Default::default()
         }),
-        id: id.to_string(),
+        id: text(id, ENTITLEMENT_ID),
         display_name: truncated(&format!("{named} · {}", level.display_name), MAX_NAME),
         description: truncated(&(level.describe)(&named), MAX_DESCRIPTION),
         grantable_to: principals.into_iter().map(resource_type).collect(),
@@ -201,7 +207,7 @@ pub(crate) fn grant_with_name(id: GrantId, principal_name: String) -> proto::Gra
                 id: Some(resource_id(id.entitlement.resource)),
                 ..Default::default()
             }),
-            id: id.entitlement.to_string(),
+            id: text(id.entitlement, ENTITLEMENT_ID),
             slug: id.entitlement.level.slug.to_owned(),
             ..Default::default()
         }),
@@ -210,7 +216,7 @@ pub(crate) fn grant_with_name(id: GrantId, principal_name: String) -> proto::Gra
             display_name: principal_name,
             ..Default::default()
         }),
-        id: id.to_string(),
+        id: text(id, GRANT_ID),
         annotations: grant_annotations(id),
         ..Default::default()
     }
@@ -231,6 +237,14 @@ fn grant_annotations(id: GrantId) -> Vec<Any> {
     let is_immutable = id.entitlement.resource.resource_type.is_immutable();
     let immutable = is_immutable.then(|| annotation(&GrantImmutable::default()));
     expandable.into_iter().chain(immutable).collect()
+}
+
+/// The text of an id of about `length` bytes.
+fn text(id: impl Display, length: usize) -> String {
+    let mut text = String::with_capacity(length);
+    // Writing to a string does not fail.
+    let _ = write!(text, "{id}");
+    text
 }
 
 fn resource_id(ResourceId { resource_type, id }: ResourceId) -> proto::ResourceId {

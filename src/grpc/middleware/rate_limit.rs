@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
+use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
@@ -14,16 +14,16 @@ use super::limits;
 /// A caller's name in the callers file. `None` without a file.
 type Key = Option<Arc<str>>;
 
-/// A rate limit for every caller.
+/// A rate limit for every caller. Its clock is the system's: governor's other clock calibrates itself in a busy loop.
 #[derive(Debug)]
-pub(crate) struct CallerRateLimits<C: Clock + Clone = DefaultClock> {
+pub(crate) struct CallerRateLimits<C: Clock + Clone = MonotonicClock> {
     limiter: RateLimiter<Key, DashMapStateStore<Key>, C, NoOpMiddleware<C::Instant>>,
     clock: C,
 }
 
 impl CallerRateLimits {
     pub(crate) fn new(calls_per_second: NonZeroU32) -> Self {
-        Self::with_clock(calls_per_second, DefaultClock::default())
+        Self::with_clock(calls_per_second, MonotonicClock)
     }
 }
 

@@ -31,8 +31,7 @@ use crate::governance::Governance;
 use crate::grpc::middleware::concurrency_limit::ConcurrencyLimits;
 use crate::grpc::middleware::connections::Connections;
 use crate::grpc::services::health::HealthPublisher;
-use crate::grpc::services::{Connector, MESSAGE_SIZE};
-use crate::proto::FILE_DESCRIPTOR_SET;
+use crate::grpc::services::{Connector, reflection};
 
 /// Security, limits and shutdown of a server.
 #[derive(Debug)]
@@ -88,14 +87,6 @@ impl Default for ServerOptions {
     }
 }
 
-/// Why a server cannot be created.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// The descriptors for reflection cannot be read.
-    #[error("reflection could not be set up: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
-}
-
 /// The server with its services.
 pub struct Server {
     governance: Arc<Governance>,
@@ -117,28 +108,21 @@ pub(crate) struct ConnectionContext {
 }
 
 impl Server {
-    /// A server of the connector's services on `access`, with health and reflection beside them.
-    ///
-    /// # Errors
-    /// Reflection cannot be set up.
-    pub async fn new(governance: Arc<Governance>, options: ServerOptions) -> Result<Self, ServerError> {
+    /// A server of the connector's services on `governance`, with health and reflection beside them.
+    pub async fn new(governance: Arc<Governance>, options: ServerOptions) -> Self {
         Self::with_services(governance, options, |_, _| {}).await
     }
 
     /// The same with further services. `add` registers them, and gets the token that is cancelled when shutdown starts.
-    ///
-    /// # Errors
-    /// Reflection cannot be set up.
     pub async fn with_services(
         governance: Arc<Governance>,
         options: ServerOptions,
         add: impl FnOnce(&mut RoutesBuilder, &CancellationToken),
-    ) -> Result<Self, ServerError> {
+    ) -> Self {
         let mut routes = RoutesBuilder::default();
         let health = HealthPublisher::register(Arc::clone(&governance), &mut routes).await;
         Connector::new(Arc::clone(&governance)).register(&mut routes);
-        routes.add_service(reflection().build_v1()?.max_decoding_message_size(MESSAGE_SIZE));
-        routes.add_service(reflection().build_v1alpha()?.max_decoding_message_size(MESSAGE_SIZE));
+        reflection::register(&mut routes);
         let shutdown = CancellationToken::new();
         add(&mut routes, &shutdown);
         let context = ConnectionContext {
@@ -150,13 +134,13 @@ impl Server {
             unread_timeout: options.limits.unread_timeout,
             shutdown,
         };
-        Ok(Self {
+        Self {
             governance,
             health,
             context: Arc::new(context),
             connections: Connections::new(options.limits.connections),
             drain: options.drain,
-        })
+        }
     }
 
     /// Reports `service`, a name of `grpc.health.v1` beside the table's, as `SERVING`.
@@ -222,10 +206,4 @@ impl Server {
             () = idle => {}
         }
     }
-}
-
-fn reflection() -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }

@@ -9,6 +9,7 @@ mod grant_manager;
 mod grants;
 pub mod health;
 mod rate_limiter;
+pub(crate) mod reflection;
 mod resource_getter;
 mod resource_types;
 mod resources;

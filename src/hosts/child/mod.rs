@@ -47,7 +47,7 @@ pub enum ChildError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The server cannot be created, or its listener failed.
+    /// The listener failed.
     #[error("{0}")]
     Server(String),
 }
@@ -79,7 +79,7 @@ impl Child {
     /// Serves the runner until standard input is closed, or `shutdown` resolves. Calls in progress get `drain` to finish.
     ///
     /// # Errors
-    /// The server cannot be created, or its listener failed.
+    /// The listener failed.
     pub async fn run(
         self,
         governance: Arc<Governance>,
@@ -93,7 +93,7 @@ impl Child {
             drain,
             ..ServerOptions::default()
         };
-        let server = Server::new(governance, options).await.map_err(|error| failed(&error))?;
+        let server = Server::new(governance, options).await;
         let input = self.input;
         let ending = async {
             tokio::select! {

@@ -135,7 +135,7 @@ impl Plugin {
     /// Serves the host until it shuts the plugin down, `shutdown` resolves, or the host has ended.
     ///
     /// # Errors
-    /// When the server cannot be created, or its listener fails.
+    /// When the listener of the server fails.
     pub async fn run(
         self,
         access: Arc<Governance>,
@@ -155,8 +155,7 @@ impl Plugin {
         let server = Server::with_services(access, options, |routes, ending| {
             services::add(routes, &controller, ending);
         })
-        .await
-        .map_err(|error| failed(&error))?;
+        .await;
         server.announce(SERVICE).await;
         let ending = async {
             tokio::select! {

@@ -103,7 +103,7 @@ impl TestServer {
         let ListenAddress::Tcp(address) = listener.address().unwrap() else {
             panic!("not on TCP")
         };
-        let server = Server::new(Arc::new(governance), options).await.unwrap();
+        let server = Server::new(Arc::new(governance), options).await;
         let (shutdown, requested) = oneshot::channel();
         let running = tokio::spawn(async move {
             server.run(listener, async { drop(requested.await) }).await.unwrap();

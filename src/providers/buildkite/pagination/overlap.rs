@@ -95,8 +95,10 @@ pub(crate) struct OverlapReader<'s, R, S> {
     pub(crate) previous: Vec<Anchor>,
     /// Rows that were returned before this read and may appear again in it.
     handed: HashSet<Anchor>,
-    /// All rows returned, including those of this read.
+    /// All rows returned, including those of this read before `undigested`.
     prefix: Prefix,
+    /// The rows read since the last cursor. Only a cursor needs their digest, and a list of one window has none.
+    undigested: Vec<Anchor>,
     /// Index in `rows` of each row that was read.
     seen: HashMap<Anchor, usize>,
     rows: Vec<R>,
@@ -142,6 +144,7 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
             promised: promised.max(covered),
             handed: previous.iter().copied().chain(handed).collect(),
             prefix,
+            undigested: Vec::new(),
             previous,
             seen: HashMap::new(),
             rows: Vec::new(),
@@ -174,7 +177,8 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
         })
     }
 
-    fn cursor(&self) -> Cursor {
+    fn cursor(&mut self) -> Cursor {
+        self.prefix = self.prefix.with_all(self.undigested.drain(..));
         Cursor::Behind {
             covered: self.covered,
             largest: self.largest,
@@ -193,7 +197,8 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
             _ => self.start,
         };
         if self.covered > before {
-            self.split_points.push_back((self.rows.len(), self.cursor()));
+            let end = self.cursor();
+            self.split_points.push_back((self.rows.len(), end));
         }
     }
 
@@ -349,7 +354,7 @@ impl<'s, R: Row + 's, S: ListSource<R>> OverlapReader<'s, R, S> {
             } else if !self.handed.contains(anchor) {
                 self.seen.insert(*anchor, self.rows.len());
                 self.rows.push(row);
-                self.prefix = self.prefix.with(*anchor);
+                self.undigested.push(*anchor);
             }
         }
         self.previous = page.anchors;
