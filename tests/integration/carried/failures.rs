@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, Gate, RateLimitStyle, Sandbox};
+use buildkite_connector::sandbox::{
+    BodyStyle, Bucket, Endpoint, Fault, FaultKind, Gate, LimitOptions, RateLimitStyle, Sandbox,
+};
 use http::StatusCode;
 use rstest::rstest;
 use serde_json::json;
@@ -10,7 +12,8 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::harness::{
-    ONCE, SHORT_WAIT, a_pipeline, carried_requests, connector, connector_with, grants, list, organization, setup, truth,
+    ONCE, SHORT_WAIT, a_pipeline, carried_requests, connector, connector_with, grants, limited, list, organization,
+    setup, truth,
 };
 use crate::support::platform::{SYNC, id_of};
 use crate::support::{details, until};
@@ -69,7 +72,13 @@ async fn a_missing_scope_is_named() {
 
 #[tokio::test]
 async fn a_refusal_in_the_middle_delays_the_reading_and_loses_nothing() {
-    let sandbox = organization().await;
+    let limits = LimitOptions {
+        organization: Some(5_000),
+        user: Some(5_000),
+        window: Duration::from_secs(5),
+        ..LimitOptions::default()
+    };
+    let sandbox = limited(limits).await;
     let refused = FaultKind::RateLimited(Bucket::User, RateLimitStyle::Documented);
     sandbox
         .faults()
