@@ -23,5 +23,6 @@ mod export;
 mod health;
 mod hosts;
 mod metrics;
+mod objects;
 mod security;
 mod wire;

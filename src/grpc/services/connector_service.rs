@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
 use crate::governance::AllowedChanges;
-use crate::governance::model::{Catalog, ResourceTypeInfo};
+use crate::governance::model::{Catalog, ResourceKind, ResourceTypeInfo};
 use crate::proto::c1::connector::v2::{
     Capability, CapabilityPermission, CapabilityPermissions, ConnectorCapabilities, ConnectorMetadata,
     ConnectorServiceCleanupRequest, ConnectorServiceCleanupResponse, ConnectorServiceGetMetadataRequest,
@@ -100,6 +100,7 @@ fn capability(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> Res
         resource_type: Some(rows::resource_type(resource_type)),
         capabilities: capabilities.into_iter().map(Into::into).collect(),
         permissions: Some(CapabilityPermissions { permissions }),
+        skip_sync_anomaly_detection: resource_type.kind == ResourceKind::PendingUser,
         ..Default::default()
     }
 }

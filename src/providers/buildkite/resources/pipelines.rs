@@ -12,7 +12,7 @@ use crate::governance::provisioning::Write;
 use crate::governance::{CallContext, Change};
 use crate::providers::buildkite::api::access::TeamPipeline;
 use crate::providers::buildkite::pagination;
-use crate::providers::buildkite::{ApiError, Client, Endpoint, Pipeline, TeamId, timestamp};
+use crate::providers::buildkite::{ApiError, Client, Endpoint, ObjectSlug, Pipeline, TeamId, timestamp};
 
 /// Pipelines, with the levels `read_only`, `build_and_read` and `manage_build_and_read`.
 pub static PIPELINE: ResourceTypeInfo = ResourceTypeInfo {
@@ -76,6 +76,14 @@ impl ObjectRow for Pipeline {
         call: &CallContext,
     ) -> Result<pagination::Batch<Self>, ApiError> {
         client.pipelines(from, min_rows, call).await
+    }
+
+    async fn read_one(client: &Client, slug: ObjectSlug, call: &CallContext) -> Result<Self, ApiError> {
+        client.pipeline(slug, call).await
+    }
+
+    fn slug(&self) -> Option<&str> {
+        self.slug.as_deref()
     }
 
     fn resource(self, organization: &str) -> Resource {

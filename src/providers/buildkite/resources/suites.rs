@@ -12,7 +12,7 @@ use crate::governance::provisioning::Write;
 use crate::governance::{CallContext, Change};
 use crate::providers::buildkite::api::access::{SuitePath, TeamSuite};
 use crate::providers::buildkite::pagination;
-use crate::providers::buildkite::{ApiError, ApiErrorKind, Client, Endpoint, Suite, TeamId, timestamp};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Client, Endpoint, ObjectSlug, Suite, TeamId, timestamp};
 
 /// Suites, with the levels `read` and `edit`.
 pub static SUITE: ResourceTypeInfo = ResourceTypeInfo {
@@ -71,6 +71,14 @@ impl ObjectRow for Suite {
         call: &CallContext,
     ) -> Result<pagination::Batch<Self>, ApiError> {
         client.suites(from, min_rows, call).await
+    }
+
+    async fn read_one(client: &Client, slug: ObjectSlug, call: &CallContext) -> Result<Self, ApiError> {
+        client.suite(slug, call).await
+    }
+
+    fn slug(&self) -> Option<&str> {
+        self.slug.as_deref()
     }
 
     fn resource(self, organization: &str) -> Resource {

@@ -5,11 +5,11 @@ use super::endpoints::other;
 use super::transport::RequestKey;
 use crate::governance::CallContext;
 use crate::providers::buildkite::api::endpoint::{Endpoint, Request};
-use crate::providers::buildkite::api::error::ApiError;
+use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 use crate::providers::buildkite::api::ids::{ClusterId, InvitationId, ObjectSlug};
 use crate::providers::buildkite::api::objects::{Cluster, ClusterMaintainer, Invitation, Pipeline, Registry, Suite};
 use crate::providers::buildkite::api::server_cursor::{CursorPage, ServerCursor};
-use crate::providers::buildkite::pagination::{Batch, Cursor};
+use crate::providers::buildkite::pagination::{Batch, Cursor, Window};
 
 impl Client {
     /// The pipelines from `cursor` on: at least `min_rows` rows, unless the list ends.
@@ -110,7 +110,7 @@ impl Client {
         self.list(request, cursor, min_rows, call).await
     }
 
-    /// The page of the pending invitations after `after`, or the first one.
+    /// The page of the pending invitations after `after`, or the first one. A page before the last is full.
     ///
     /// # Errors
     /// As for every call: [`ApiError`].
@@ -123,7 +123,14 @@ impl Client {
             request: Request::Invitations(after),
             window: None,
         };
-        let attempt = || async { CursorPage::decode(&self.execute(&key, None, call).await?, key.endpoint()) };
+        let attempt = || async {
+            let page = CursorPage::decode(&self.execute(&key, None, call).await?, key.endpoint())?;
+            if page.next.is_some() && page.rows.len() < Window::LARGEST as usize {
+                let cut = ApiErrorKind::Unavailable(Unavailability::Short);
+                return Err(ApiError::new(key.endpoint(), cut));
+            }
+            Ok(page)
+        };
         let request = Box::pin(self.with_retries(call, attempt));
         self.observed(call, request, other(Endpoint::Invitations)).await
     }
