@@ -17,6 +17,7 @@ mod support;
 mod architecture;
 mod baton;
 mod budget;
+mod carried;
 mod cli;
 mod connector;
 mod export;

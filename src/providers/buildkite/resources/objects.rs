@@ -12,7 +12,8 @@ use super::latest_list::{LatestList, Reading};
 use super::rows::{converted, min_rows, position};
 use crate::governance::model::{Holding, Resource, ResourceId, ResourceTypeInfo};
 use crate::governance::provider::{
-    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, OwnerRole, ResourceType,
+    Amount, Assignable, Batch, CarriedGrants, Cursor, EmptyReading, Failure, FailureClass, ListStage, OwnerRole,
+    ResourceType,
 };
 use crate::governance::{CallContext, GovernanceError, sync};
 use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
@@ -57,6 +58,11 @@ pub(in crate::providers::buildkite) trait ObjectRow:
             endpoint: Self::INFO.grants_endpoint,
             what: format!("the grants of a {} are listed by their principals alone", Self::INFO),
         }))
+    }
+
+    /// Reads what teams carry of the type; `None` if they carry nothing of it.
+    fn carried(_: &Objects<Self>) -> Option<&dyn CarriedGrants> {
+        None
     }
 
     /// Reads and writes the type's levels; `None` if they cannot be changed.
@@ -235,6 +241,10 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
             EmptyReading::First => self.buildkite.confirm_works(EVIDENCE_MAX_AGE, call).await,
             EmptyReading::Second => self.confirm_none(call).await,
         }
+    }
+
+    fn carried(&self) -> Option<&dyn CarriedGrants> {
+        R::carried(self)
     }
 
     fn assignable(&self) -> Option<&dyn Assignable> {

@@ -7,7 +7,7 @@ use super::objects::{ObjectRow, Objects};
 use super::pages::page;
 use super::team_access::{TeamAccess, TeamObject};
 use crate::governance::model::{Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
-use crate::governance::provider::Assignable;
+use crate::governance::provider::{Assignable, CarriedGrants};
 use crate::governance::provisioning::Write;
 use crate::governance::{CallContext, Change};
 use crate::providers::buildkite::api::access::TeamPipeline;
@@ -84,6 +84,10 @@ impl ObjectRow for Pipeline {
 
     fn slug(&self) -> Option<&str> {
         self.slug.as_deref()
+    }
+
+    fn carried(pipelines: &Pipelines) -> Option<&dyn CarriedGrants> {
+        Some(pipelines)
     }
 
     fn resource(self, organization: &str) -> Resource {
@@ -165,7 +169,8 @@ impl TeamObject for Pipeline {
     }
 }
 
-fn access(row: TeamPipeline) -> TeamAccess {
+/// What a row shows.
+pub(super) fn access(row: TeamPipeline) -> TeamAccess {
     TeamAccess {
         object: row.pipeline_id.uuid(),
         level: row.access_level.as_deref().and_then(|slug| PIPELINE.level(slug)),

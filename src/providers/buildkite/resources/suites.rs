@@ -7,7 +7,7 @@ use super::objects::{ObjectRow, Objects};
 use super::pages::organization_page;
 use super::team_access::{TeamAccess, TeamObject};
 use crate::governance::model::{Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
-use crate::governance::provider::Assignable;
+use crate::governance::provider::{Assignable, CarriedGrants};
 use crate::governance::provisioning::Write;
 use crate::governance::{CallContext, Change};
 use crate::providers::buildkite::api::access::{SuitePath, TeamSuite};
@@ -79,6 +79,10 @@ impl ObjectRow for Suite {
 
     fn slug(&self) -> Option<&str> {
         self.slug.as_deref()
+    }
+
+    fn carried(suites: &Suites) -> Option<&dyn CarriedGrants> {
+        Some(suites)
     }
 
     fn resource(self, organization: &str) -> Resource {
@@ -185,7 +189,8 @@ fn permissions(level: &Level) -> &'static [&'static str] {
     }
 }
 
-fn access(row: TeamSuite) -> TeamAccess {
+/// What a row shows.
+pub(super) fn access(row: TeamSuite) -> TeamAccess {
     let holds = |level: &Level| row.access_level.iter().any(|permission| permission == level.slug);
     TeamAccess {
         object: row.suite_id.uuid(),
