@@ -8,8 +8,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::CommandError;
 use super::settings::{ConnectionArgs, Settings};
 use crate::governance::Governance;
-use crate::providers::buildkite::{ApiToken, Client, Coverage, Credential, govern};
-use crate::sandbox::{Options, Sandbox};
+use crate::providers::buildkite::{ApiToken, Client, Coverage, Credential, Scope, govern};
+use crate::sandbox::{Options, Sandbox, TokenSpec};
 
 /// The arguments of a command that reaches Buildkite, or an embedded sandbox in its place.
 #[derive(Debug, clap::Args)]
@@ -95,20 +95,19 @@ async fn start_sandbox() -> Result<Sandbox, CommandError> {
     Ok(sandbox)
 }
 
-/// The settings with the sandbox's origin, organization and token in place of the configured ones.
+/// The settings with the sandbox's origin and organization, and a token with the required scopes, in place of the configured ones.
 fn sandbox_settings(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
     let failed = |error: &dyn std::error::Error| CommandError::Failed(format!("the sandbox cannot be used: {error}"));
-    let token: ApiToken = sandbox
-        .token()
-        .expose_secret()
-        .parse()
-        .map_err(|error| failed(&error))?;
+    let coverage = args.coverage()?;
+    let scopes: Vec<&str> = coverage.scopes().into_iter().map(Scope::as_str).collect();
+    let token = sandbox.mint(TokenSpec::owned_by(sandbox.owner()).with_scopes(&scopes));
+    let token: ApiToken = token.expose_secret().parse().map_err(|error| failed(&error))?;
     Ok(Settings {
         origin: sandbox.url().parse().map_err(|error| failed(&error))?,
         organization: sandbox.slug().parse().map_err(|error| failed(&error))?,
         credential: token.into(),
         client: args.client(),
-        coverage: args.coverage()?,
+        coverage,
         governance: args.governance(),
     })
 }

@@ -10,8 +10,7 @@ use rstest::rstest;
 use tonic::Code;
 
 use super::model::{Answer, Change, Kind, writing_cells};
-use super::{World, setup};
-use crate::support::reason;
+use super::{World, reason, setup};
 
 fn short_timeouts() -> crate::support::Setup {
     let mut setup = setup();

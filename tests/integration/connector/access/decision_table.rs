@@ -8,8 +8,7 @@ use rstest::rstest;
 use tonic::Code;
 
 use super::model::{Answer, Change, Kind, writing_cells};
-use super::{World, setup};
-use crate::support::reason;
+use super::{World, reason, setup};
 
 fn all<H: Behavior>() -> Vec<H> {
     H::NAMES.iter().filter_map(|name| name.parse().ok()).collect()

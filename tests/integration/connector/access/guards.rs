@@ -12,8 +12,8 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::model::{Answer, Change, Kind, writing_cells};
-use super::{World, setup};
-use crate::support::{Setup, reason, sandbox, sized};
+use super::{World, reason, setup};
+use crate::support::{Setup, sandbox, sized};
 
 fn is_protected(refused: &Status, named: &str) {
     assert_eq!(reason(refused), (Code::FailedPrecondition, "PROTECTED".to_owned()));

@@ -44,6 +44,8 @@ pub struct World {
     pub user: Uuid,
 }
 
+pub use super::provisioning::reason;
+
 pub fn setup() -> Setup {
     Setup {
         access: GovernanceSettings {

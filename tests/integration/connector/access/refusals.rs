@@ -7,12 +7,12 @@ use rstest::rstest;
 use tonic::Code;
 
 use super::model::{Answer, Change, Kind, writing_cells};
-use super::{World, setup};
-use crate::support::{reason, sandbox, sized, unknown_entitlement};
+use super::{World, reason, setup};
+use crate::support::{sandbox, sized, unknown_entitlement};
 
 #[rstest]
-#[case::access(Allowed::Access, &[Kind::Organization], "--allow organization-roles")]
-#[case::roles(Allowed::OrganizationRoles, &[Kind::Pipeline, Kind::Suite, Kind::ClusterByTeam, Kind::ClusterByUser], "--allow access")]
+#[case::access(Allowed::Access, &[Kind::Organization], "organization-roles is not allowed: add it to --allow")]
+#[case::roles(Allowed::OrganizationRoles, &[Kind::Pipeline, Kind::Suite, Kind::ClusterByTeam, Kind::ClusterByUser], "access is not allowed: add it to --allow")]
 #[tokio::test]
 async fn a_change_that_is_not_allowed_names_its_setting_and_sends_nothing(
     #[case] allowed: Allowed,
