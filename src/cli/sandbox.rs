@@ -32,6 +32,24 @@ pub struct SandboxArgs {
     /// People in the generated organization
     #[arg(long, value_name = "N")]
     pub people: Option<usize>,
+    /// Pipelines in the generated organization
+    #[arg(long, value_name = "N")]
+    pub pipelines: Option<usize>,
+    /// Test suites in the generated organization
+    #[arg(long, value_name = "N")]
+    pub suites: Option<usize>,
+    /// Package registries in the generated organization
+    #[arg(long, value_name = "N")]
+    pub registries: Option<usize>,
+    /// Teams with access to each generated pipeline, suite and registry
+    #[arg(long, value_name = "N")]
+    pub teams_per_object: Option<usize>,
+    /// Clusters in the generated organization
+    #[arg(long, value_name = "N")]
+    pub clusters: Option<usize>,
+    /// Pending invitations in the generated organization
+    #[arg(long, value_name = "N")]
+    pub invitations: Option<usize>,
     /// Number from which the ids are generated
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -80,14 +98,32 @@ impl SandboxArgs {
 
     /// Any size, or a seed, selects a generated organization.
     fn seed(&self) -> Seed {
-        if self.teams.is_none() && self.members_per_team.is_none() && self.people.is_none() && self.seed.is_none() {
+        let sizes = [
+            self.teams,
+            self.members_per_team,
+            self.people,
+            self.pipelines,
+            self.suites,
+            self.registries,
+            self.teams_per_object,
+            self.clusters,
+            self.invitations,
+        ];
+        if sizes.iter().all(Option::is_none) && self.seed.is_none() {
             return Seed::Example;
         }
+        let default = Size::default();
         Seed::Sized(Size {
-            teams: self.teams.unwrap_or(20),
-            members_per_team: self.members_per_team.unwrap_or(10),
-            people: self.people.unwrap_or(100),
-            seed: self.seed.unwrap_or(0),
+            teams: self.teams.unwrap_or(default.teams),
+            members_per_team: self.members_per_team.unwrap_or(default.members_per_team),
+            people: self.people.unwrap_or(default.people),
+            pipelines: self.pipelines.unwrap_or(default.pipelines),
+            suites: self.suites.unwrap_or(default.suites),
+            registries: self.registries.unwrap_or(default.registries),
+            teams_per_object: self.teams_per_object.unwrap_or(default.teams_per_object),
+            clusters: self.clusters.unwrap_or(default.clusters),
+            invitations: self.invitations.unwrap_or(default.invitations),
+            seed: self.seed.unwrap_or(default.seed),
         })
     }
 }
@@ -153,7 +189,7 @@ fn print_usage(sandbox: &Sandbox, out: &mut impl Write) -> io::Result<()> {
             "organization       {slug} ({teams} teams, {people} people)\n\ntokens"
         )
     })?;
-    writeln!(out, "  {token}  admin, all scopes")?;
+    writeln!(out, "  {token}  admin, all scopes for people and teams")?;
     for (token, description) in other_tokens(sandbox) {
         writeln!(out, "  {}  {description}", token.expose_secret())?;
     }
@@ -169,14 +205,19 @@ fn print_usage(sandbox: &Sandbox, out: &mut impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Tokens with fewer permissions than the admin's.
+/// A token with every scope, and tokens with fewer permissions than the admin's.
 fn other_tokens(sandbox: &Sandbox) -> Vec<(SecretString, &'static str)> {
     let owner = TokenSpec::owned_by(sandbox.owner());
     let read_only = owner
         .clone()
         .with_scopes(&["read_user", "read_organizations", "read_teams"]);
     let teams_only = owner.with_scopes(&["read_teams", "write_teams"]);
+    let every_scope = TokenSpec::owned_by(sandbox.owner()).with_all_scopes();
     let mut tokens = vec![
+        (
+            sandbox.mint(every_scope.with_description("sandbox admin, every scope")),
+            "admin, every scope",
+        ),
         (
             sandbox.mint(read_only.with_description("sandbox read-only")),
             "admin, without write_teams: reads everything",
@@ -187,10 +228,12 @@ fn other_tokens(sandbox: &Sandbox) -> Vec<(SecretString, &'static str)> {
         ),
     ];
     if let Some(member) = sandbox.with_organization(non_admin) {
-        let spec = TokenSpec::owned_by(member).with_description("sandbox member");
+        let spec = TokenSpec::owned_by(member)
+            .with_all_scopes()
+            .with_description("sandbox member");
         tokens.push((
             sandbox.mint(spec),
-            "not an admin, all scopes: does not see secret teams",
+            "not an admin, every scope: does not see secret teams",
         ));
     }
     tokens

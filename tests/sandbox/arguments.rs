@@ -32,12 +32,23 @@ fn without_arguments_everything_is_the_default() {
 
 #[test]
 fn a_size_selects_a_generated_organization() {
-    let given = options(&["--teams", "250", "--people", "2000", "--seed", "3"]).seed;
+    let given = options(&[
+        "--teams",
+        "250",
+        "--people",
+        "2000",
+        "--pipelines",
+        "400",
+        "--seed",
+        "3",
+    ])
+    .seed;
     let wanted = Size {
         teams: 250,
-        members_per_team: 10,
         people: 2000,
+        pipelines: 400,
         seed: 3,
+        ..Size::default()
     };
     assert!(matches!(given, Seed::Sized(size) if size == wanted));
 }

@@ -1,5 +1,6 @@
 //! A small example company: Northwind Rail, which builds timetable software.
 
+use super::example_objects;
 use super::rng::{Rng, minutes_after_start};
 use crate::sandbox::organization::{Organization, OrganizationRole, Person, SsoMode};
 use crate::sandbox::team::{Privacy, Team, TeamRole};
@@ -97,5 +98,6 @@ pub(super) fn build() -> Organization {
         }
         organization.add_team(team);
     }
+    example_objects::add(&mut organization);
     organization
 }

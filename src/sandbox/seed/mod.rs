@@ -1,8 +1,10 @@
 //! The initial organization: a small example company, or a generated organization of any size.
 
 mod example;
+mod example_objects;
 mod rng;
 mod sized;
+mod sized_objects;
 
 use super::organization::Organization;
 
@@ -11,7 +13,7 @@ pub use sized::Size;
 /// The initial organization. The same seed always produces the same ids.
 #[derive(Clone, Debug, Default)]
 pub enum Seed {
-    /// The example company: fourteen people and seven teams, one of them secret.
+    /// The example company: fourteen people and seven teams, one of them secret, and a handful of everything else.
     #[default]
     Example,
     /// A generated organization.

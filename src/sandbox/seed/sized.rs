@@ -1,6 +1,9 @@
 //! Generated organizations of any size.
 
+use uuid::Uuid;
+
 use super::rng::{Rng, minutes_after_start};
+use super::sized_objects;
 use crate::sandbox::organization::{Organization, OrganizationRole, Person, SsoMode};
 use crate::sandbox::team::{Privacy, Team, TeamRole};
 
@@ -32,8 +35,37 @@ pub struct Size {
     pub members_per_team: usize,
     /// Number of people; at least one, the admin who owns the default token.
     pub people: usize,
+    /// Number of pipelines.
+    pub pipelines: usize,
+    /// Number of test suites.
+    pub suites: usize,
+    /// Number of package registries.
+    pub registries: usize,
+    /// Number of teams with access to each pipeline, suite and registry; at most the number of teams.
+    pub teams_per_object: usize,
+    /// Number of clusters. A team and a person maintain each.
+    pub clusters: usize,
+    /// Number of pending invitations.
+    pub invitations: usize,
     /// A different number produces different ids.
     pub seed: u64,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self {
+            teams: 20,
+            members_per_team: 10,
+            people: 100,
+            pipelines: 0,
+            suites: 0,
+            registries: 0,
+            teams_per_object: 3,
+            clusters: 0,
+            invitations: 0,
+            seed: 0,
+        }
+    }
 }
 
 pub(super) fn build(size: Size) -> Organization {
@@ -49,23 +81,31 @@ pub(super) fn build(size: Size) -> Organization {
     for number in 0..size.teams {
         let mut team = build_team(&mut rng, number);
         team.created_by = owner;
-        let start = rng.next_below(people.len());
-        let step = choose_coprime_step(&mut rng, people.len());
-        for position in 0..size.members_per_team.min(people.len()) {
-            // A step coprime to the number of people reaches each of them once.
-            let chosen = (start + position * step) % people.len();
+        for (position, user) in choose(&mut rng, &people, size.members_per_team).into_iter().enumerate() {
             let role = if position % 10 == 0 {
                 TeamRole::Maintainer
             } else {
                 TeamRole::Member
             };
-            if let Some(&user) = people.get(chosen) {
-                team.set_member(user, role, minutes_after_start(size.people + number + position));
-            }
+            team.set_member(user, role, minutes_after_start(size.people + number + position));
         }
         organization.add_team(team);
     }
+    sized_objects::add(&mut organization, size);
     organization
+}
+
+/// Chooses different ids, at most all of them.
+pub(super) fn choose(rng: &mut Rng, ids: &[Uuid], count: usize) -> Vec<Uuid> {
+    if ids.is_empty() {
+        return Vec::new();
+    }
+    let start = rng.next_below(ids.len());
+    // A step coprime to the number of ids reaches each of them once.
+    let step = choose_coprime_step(rng, ids.len());
+    (0..count.min(ids.len()))
+        .filter_map(|position| ids.get((start + position * step) % ids.len()).copied())
+        .collect()
 }
 
 fn build_person(rng: &mut Rng, number: usize) -> Person {

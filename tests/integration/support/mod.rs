@@ -48,5 +48,6 @@ pub fn sized(teams: usize, members_per_team: usize, people: usize) -> Seed {
         members_per_team,
         people,
         seed: 7,
+        ..Size::default()
     })
 }
