@@ -167,16 +167,16 @@ async fn add(
     call: &CallContext,
 ) -> Result<Option<TeamSuite>, ApiError> {
     let client = &objects.buildkite().client;
-    let send = |path| client.add_team_suite(team, suite.into(), permissions, path, call);
-    match send(SuitePath::Documented).await {
+    let post = |path| client.add_team_suite(team, suite.into(), permissions, path, call);
+    match post(SuitePath::Documented).await {
         Err(error) if error.kind == ApiErrorKind::NotFound => {
             if client.team(team, call).await.is_ok() && objects.row(suite, call).await.is_ok() {
-                send(SuitePath::Singular).await
+                post(SuitePath::Singular).await
             } else {
                 Err(error)
             }
         }
-        sent => sent,
+        reply => reply,
     }
 }
 
