@@ -4,7 +4,8 @@ use async_trait::async_trait;
 
 use super::objects::{ObjectRow, Objects};
 use super::pages::organization_page;
-use crate::governance::model::{Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
+use super::rows::texts;
+use crate::governance::model::{Level, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::{CallContext, Change};
 use crate::providers::buildkite::pagination;
 use crate::providers::buildkite::{ApiError, Client, Endpoint, ObjectSlug, Suite, timestamp};
@@ -71,10 +72,7 @@ impl ObjectRow for Suite {
     }
 
     fn resource(self, organization: &str) -> Resource {
-        let texts = [("slug", self.slug.clone()), ("default_branch", self.default_branch)];
-        let profile = texts
-            .into_iter()
-            .filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))));
+        let profile = texts([("slug", self.slug.clone()), ("default_branch", self.default_branch)]);
         let slug = self.slug.as_deref();
         Resource {
             page: slug.and_then(|slug| organization_page(organization, &["analytics", "suites", slug])),
