@@ -69,12 +69,12 @@ async fn pages_are_read_by_cursor_in_both_directions() {
     };
     let probe = Probe::start(options).await.with_all_scopes();
     let origin = probe.sandbox.url().to_owned();
-    let mut seen = Vec::new();
+    let mut found = Vec::new();
     let mut next = Some(probe.path("invitations"));
     let mut pages = 0;
     while let Some(path) = next {
         let reply = probe.get(&path).await;
-        seen.extend(emails(&reply));
+        found.extend(emails(&reply));
         let links = reply.json()["links"].clone();
         assert!(links["self"].is_string());
         assert_eq!(links["next"].as_str().map(str::to_owned), reply.link("next"));
@@ -87,7 +87,7 @@ async fn pages_are_read_by_cursor_in_both_directions() {
         .rev()
         .map(|number| format!("invited-{number}@sized.example"))
         .collect();
-    assert_eq!((pages, seen), (3, expected));
+    assert_eq!((pages, found), (3, expected));
     // `before` is the page just newer than its cursor.
     let second = probe
         .get(&probe.path("invitations?per_page=10"))

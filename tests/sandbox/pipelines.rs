@@ -96,7 +96,7 @@ async fn a_teams_pipelines_have_four_fields() {
         .await
         .rows();
     let one = probe.get(&probe.team_pipeline("platform", "deploy")).await.json();
-    assert_eq!(list, [one.clone()]);
+    assert_eq!(list, std::slice::from_ref(&one));
     assert_eq!(one["pipeline_id"], json!(probe.pipeline("deploy")));
     assert_eq!(one["access_level"], "manage_build_and_read");
     assert!(one["pipeline_url"].as_str().unwrap().ends_with("/pipelines/deploy"));
