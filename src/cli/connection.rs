@@ -48,6 +48,8 @@ impl Connection {
         variable: impl Fn(&str) -> Option<String>,
         adjust: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, CommandError> {
+        // Before a sandbox is started.
+        args.coverage()?;
         let sandbox = if sandbox { Some(start_sandbox().await?) } else { None };
         let settings = match &sandbox {
             Some(sandbox) => sandbox_settings(sandbox, args)?,

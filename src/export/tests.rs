@@ -24,6 +24,7 @@ fn rows<R: std::fmt::Debug + Send + 'static>(rows: Vec<R>) -> Box<Rows<R>> {
 fn one(info: &'static ResourceTypeInfo, resource: Resource, holder: Option<ResourceId>) -> Arc<dyn ResourceType> {
     let mut listed = MockResourceType::new();
     listed.expect_info().return_const(info);
+    listed.expect_carried().returning(|| None);
     listed.expect_check_visibility().returning(|_, _| Ok(()));
     listed
         .expect_list()
