@@ -83,7 +83,7 @@ impl Job {
         adjust: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, CommandError> {
         let sandbox = if sandbox {
-            Some(serve::start_sandbox().await?)
+            Some(serve::start_sandbox(connection).await?)
         } else {
             None
         };

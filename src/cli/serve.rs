@@ -49,7 +49,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     // First, so that an early SIGHUP does not end the process.
     let hangups = signals::hangups().map_err(|error| failed(&error))?;
     let sandbox = if args.sandbox {
-        Some(start_sandbox().await?)
+        Some(start_sandbox(&args.connection).await?)
     } else {
         None
     };
@@ -172,7 +172,9 @@ fn log_health(report: &Report) {
     }
 }
 
-pub(super) async fn start_sandbox() -> Result<Sandbox, CommandError> {
+/// Starts a sandbox, unless the settings that will be used with it are wrong.
+pub(super) async fn start_sandbox(args: &ConnectionArgs) -> Result<Sandbox, CommandError> {
+    args.coverage()?;
     let sandbox = Sandbox::start(Options::default())
         .await
         .map_err(|error| CommandError::Failed(format!("the sandbox could not start: {error}")))?;

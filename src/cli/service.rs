@@ -81,7 +81,7 @@ impl Work<'_> {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<(), E> {
         let sandbox = if self.sandbox {
-            Some(serve::start_sandbox().await?)
+            Some(serve::start_sandbox(self.connection).await?)
         } else {
             None
         };
