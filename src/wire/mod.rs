@@ -1,6 +1,7 @@
 //! The translation between the governance model and the messages of the protocol. No server and no I/O.
 
 pub(crate) mod email;
+pub(crate) mod lifecycle;
 pub(crate) mod rate_limit;
 pub(crate) mod request;
 pub(crate) mod rows;
