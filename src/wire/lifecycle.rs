@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use prost::{Message, Name};
-use prost_types::{Struct, Value, value::Kind};
+use prost_types::{ListValue, Struct, Value, value::Kind};
 
 use super::email;
 use super::request::invalid;
@@ -181,6 +181,31 @@ pub(crate) fn new_resource(resource: &Resource) -> Result<NewResource, Governanc
 #[allow(deprecated)]
 fn trait_profile(group: &GroupTrait) -> Option<Struct> {
     group.profile.clone()
+}
+
+/// A JSON object as a message; `None` for any other value.
+pub(crate) fn structure(object: serde_json::Value) -> Option<Struct> {
+    match value(object).kind {
+        Some(Kind::StructValue(object)) => Some(object),
+        _ => None,
+    }
+}
+
+fn value(json: serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    let kind = match json {
+        Json::Null => Kind::NullValue(0),
+        Json::Bool(flag) => Kind::BoolValue(flag),
+        Json::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        Json::String(text) => Kind::StringValue(text),
+        Json::Array(values) => Kind::ListValue(ListValue {
+            values: values.into_iter().map(value).collect(),
+        }),
+        Json::Object(fields) => Kind::StructValue(Struct {
+            fields: fields.into_iter().map(|(field, json)| (field, value(json))).collect(),
+        }),
+    };
+    Value { kind: Some(kind) }
 }
 
 /// The text of a field without surrounding spaces; `None` if it is missing, empty or not text.
