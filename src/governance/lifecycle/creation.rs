@@ -76,7 +76,6 @@ impl Lifecycle {
 /// A resource that is being created.
 struct Creation<'a> {
     resources: &'a dyn ResourceType,
-    creatable: &'a dyn Creatable,
     new: &'a NewResource,
     /// The resources that were there before.
     before: HashSet<ResourceId>,
@@ -97,7 +96,6 @@ impl Attempt {
         let before = lifecycle.listings.all(resource_type, &self.call).await?;
         let creation = Creation {
             resources: resources.as_ref(),
-            creatable,
             new,
             before: before.into_iter().map(|resource| resource.id).collect(),
         };

@@ -10,7 +10,7 @@ use buildkite_connector::sandbox::{
 use rstest::rstest;
 use tonic::Code;
 
-use super::{ADA, Account, World, list, request, text};
+use super::{ADA, Account, World, flag, list, request, text};
 use crate::support::{details, reason};
 
 fn is_invited(account: &Account) -> bool {
@@ -299,7 +299,7 @@ async fn a_random_password_is_ignored_and_an_encrypted_one_refused() {
 
 #[rstest]
 #[case::role("role", text("owner"))]
-#[case::role_of_another_kind("role", super::flag(true))]
+#[case::role_of_another_kind("role", flag(true))]
 #[case::sso_mode("sso_mode", text("on"))]
 #[case::teams("teams", text("platform"))]
 #[tokio::test]
