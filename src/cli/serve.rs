@@ -1,5 +1,6 @@
 //! `serve`: the gRPC server, on Buildkite or on an embedded sandbox.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::governance::Governance;
 use crate::governance::health::{Report, State};
 use crate::grpc::server::{Listener, Monitoring, ReloadTrigger, Reloadable, Server};
 use crate::providers::buildkite::{ApiToken, Client, Credential, govern};
-use crate::sandbox::{Options, Sandbox};
+use crate::sandbox::{Options, Sandbox, TEAM_SCOPES, TokenSpec};
 
 /// Interval of health checks while Buildkite cannot be reached.
 const UNKNOWN_RETRY_INTERVAL: Duration = Duration::from_secs(30);
@@ -183,17 +184,21 @@ pub(super) async fn start_sandbox() -> Result<Sandbox, CommandError> {
 /// The settings with the sandbox's origin, organization and token in place of the configured ones.
 pub(super) fn sandbox_settings(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
     let failed = |error: &dyn std::error::Error| CommandError::Failed(format!("the sandbox cannot be used: {error}"));
-    let token: ApiToken = sandbox
-        .token()
-        .expose_secret()
-        .parse()
-        .map_err(|error| failed(&error))?;
+    let coverage = args.coverage()?;
+    // The sandbox's own token has the scopes of team memberships. What else is covered needs more.
+    let required = coverage.scopes();
+    let required = required.iter().map(|scope| scope.as_str());
+    let scopes: BTreeSet<&str> = TEAM_SCOPES.into_iter().chain(required).collect();
+    let scopes: Vec<&str> = scopes.into_iter().collect();
+    let owner = TokenSpec::owned_by(sandbox.owner()).with_description("sandbox admin");
+    let token = sandbox.mint(owner.with_scopes(&scopes));
+    let token: ApiToken = token.expose_secret().parse().map_err(|error| failed(&error))?;
     Ok(Settings {
         origin: sandbox.url().parse().map_err(|error| failed(&error))?,
         organization: sandbox.slug().parse().map_err(|error| failed(&error))?,
         credential: token.into(),
         client: args.client(),
-        coverage: args.coverage()?,
+        coverage,
         governance: args.governance(),
     })
 }
