@@ -279,9 +279,9 @@ async fn audit_records_name_the_host_and_the_task() {
 }
 
 #[rstest]
-#[case(TaskType::CreateAccount(CreateAccountTask::default()), Code::Unimplemented)]
-#[case(TaskType::CreateResource(CreateResourceTask::default()), Code::Unimplemented)]
-#[case(TaskType::DeleteResource(DeleteResourceTask::default()), Code::Unimplemented)]
+#[case(TaskType::CreateAccount(CreateAccountTask::default()), Code::FailedPrecondition)]
+#[case(TaskType::CreateResource(CreateResourceTask::default()), Code::InvalidArgument)]
+#[case(TaskType::DeleteResource(DeleteResourceTask::default()), Code::InvalidArgument)]
 #[case(TaskType::RotateCredentials(RotateCredentialsTask::default()), Code::Unimplemented)]
 #[case(TaskType::IssueCredential(IssueCredentialTask::default()), Code::Unimplemented)]
 #[case(TaskType::ListEvents(ListEventsTask::default()), Code::NotFound)]
@@ -289,7 +289,7 @@ async fn audit_records_name_the_host_and_the_task() {
 #[case(TaskType::ActionStatus(ActionStatusTask::default()), Code::NotFound)]
 #[case(TaskType::ActionGetSchema(ActionGetSchemaTask::default()), Code::NotFound)]
 #[tokio::test]
-async fn a_task_for_what_is_not_offered_is_finished_as_the_call_would_be(
+async fn a_task_that_ends_with_an_error_is_finished_as_the_call_would_be(
     #[case] task: TaskType,
     #[case] expected: Code,
 ) {
