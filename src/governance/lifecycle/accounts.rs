@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::attempt::{Attempt, MAX_WRITES};
+use super::attempt::{Attempt, MAX_WRITES, unless_cancelled};
 use super::record::{RecordedGroup, RecordedSubject};
 use super::{Lifecycle, LifecycleOutcome, Subject, not_offered};
 use crate::governance::model::{EntitlementId, Level, LifecycleOperation, Resource, ResourceKind, ResourceTypeInfo};
@@ -160,18 +160,40 @@ impl Lifecycle {
     }
 }
 
+/// What the reads before an invitation show.
+enum Prepared {
+    /// The person has an account.
+    Found(Account),
+    /// The person has none; the invitation to send.
+    Missing(NewInvitation),
+}
+
 impl Attempt {
     async fn create_account(&mut self, request: &AccountRequest) -> Result<Account, GovernanceError> {
         let lifecycle = Arc::clone(&self.lifecycle);
         let users = Arc::clone(lifecycle.listings.resource_type(request.resource_type)?);
         let accounts = users.accounts();
         let accounts = accounts.ok_or_else(|| not_offered(request.resource_type, LifecycleOperation::Invite))?;
+        let call = self.call.clone();
+        match unless_cancelled(&call, self.prepare(accounts, request)).await? {
+            Prepared::Found(account) => Ok(account),
+            Prepared::Missing(invitation) => self.invite(accounts, &invitation).await,
+        }
+    }
+
+    /// Looks the person up; if there is no account, determines the invitation to send.
+    async fn prepare(
+        &mut self,
+        accounts: &dyn AccountManager,
+        request: &AccountRequest,
+    ) -> Result<Prepared, GovernanceError> {
+        let lifecycle = Arc::clone(&self.lifecycle);
         let email = &request.email;
         if let Some(user) = lifecycle.member(email, &self.call).await? {
-            return Ok(self.found_user(user));
+            return Ok(Prepared::Found(self.found_user(user)));
         }
         if let Some(invitation) = self.pending(accounts, email).await? {
-            return Ok(self.found_invitation(invitation, false));
+            return Ok(Prepared::Found(self.found_invitation(invitation, false)));
         }
         let groups = lifecycle.groups(&request.groups, &self.call).await?;
         let protected: Vec<_> = groups.iter().map(|(group, _)| group.resource).collect();
@@ -182,13 +204,12 @@ impl Attempt {
             role: Some(group.level.slug),
         });
         self.record.set_groups(recorded.collect());
-        let invitation = NewInvitation {
+        Ok(Prepared::Missing(NewInvitation {
             email: email.clone(),
             role: request.role,
             groups: groups.into_iter().map(|(group, _)| group).collect(),
             sso_mode: request.sso_mode,
-        };
-        self.invite(accounts, &invitation).await
+        }))
     }
 
     /// Sends the invitation. It is sent again only if reads show that the last one was not applied.

@@ -65,3 +65,18 @@ impl Attempt {
         self.timeouts().read_back_delays.clone()
     }
 }
+
+/// The result of reads that a write follows; given up if the call is cancelled.
+///
+/// # Errors
+/// `Abandoned`, or the failure of `reads`.
+pub(super) async fn unless_cancelled<T>(
+    call: &CallContext,
+    reads: impl Future<Output = Result<T, GovernanceError>>,
+) -> Result<T, GovernanceError> {
+    tokio::select! {
+        biased;
+        () = call.cancelled() => Err(GovernanceError::Abandoned),
+        read = reads => read,
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempt::{Attempt, MAX_WRITES};
+use super::attempt::{Attempt, MAX_WRITES, unless_cancelled};
 use super::record::RecordedSubject;
 use super::{Lifecycle, LifecycleOutcome, Subject, not_offered};
 use crate::governance::GovernanceError;
@@ -91,9 +91,12 @@ impl Attempt {
         let resources = lifecycle.listings.resource_type(resource_type)?;
         let creatable = resources.creatable();
         let creatable = creatable.ok_or_else(|| not_offered(resource_type, LifecycleOperation::Create))?;
-        // A protected name that matches nothing forbids every change.
-        lifecycle.provisioning.guard_protected(&[], &self.call).await?;
-        let before = lifecycle.listings.all(resource_type, &self.call).await?;
+        let reads = async {
+            // A protected name that matches nothing forbids every change.
+            lifecycle.provisioning.guard_protected(&[], &self.call).await?;
+            lifecycle.listings.all(resource_type, &self.call).await
+        };
+        let before = unless_cancelled(&self.call, reads).await?;
         let creation = Creation {
             resources: resources.as_ref(),
             new,

@@ -10,11 +10,11 @@
 
 use std::sync::Arc;
 
-use super::attempt::{Attempt, MAX_WRITES};
+use super::attempt::{Attempt, MAX_WRITES, unless_cancelled};
 use super::record::RecordedSubject;
 use super::{Lifecycle, LifecycleOutcome, Subject, not_offered};
 use crate::governance::GovernanceError;
-use crate::governance::model::{LifecycleOperation, ResourceId, ResourceKind};
+use crate::governance::model::{LifecycleOperation, Resource, ResourceId, ResourceKind};
 use crate::governance::provider::{Deletable, Failure, FailureClass};
 use crate::governance::provisioning::RequestContext;
 
@@ -64,13 +64,10 @@ impl Attempt {
         if resource.resource_type.kind == ResourceKind::User {
             return self.off_board(resource, resources.as_ref(), deletable).await;
         }
-        let Some(found) = deletable.find(resource.id, &self.call).await? else {
+        let call = self.call.clone();
+        let Some(found) = unless_cancelled(&call, self.deletable_resource(deletable, resource)).await? else {
             return Ok(LifecycleOutcome::AlreadyAbsent);
         };
-        self.record.set_name(found.handle.as_deref());
-        let provisioning = Arc::clone(&self.lifecycle.provisioning);
-        provisioning.guard_protected(&[resource], &self.call).await?;
-        deletable.guard_deletion(&found, &self.call).await?;
         // The grants of a group are read ahead within a sync, and must not be served after the group is gone.
         self.lifecycle.listings.invalidate(resource);
         let outcome = self.delete_until_absent(deletable, resource).await?;
@@ -82,6 +79,22 @@ impl Attempt {
             self.lifecycle.recent_invitations.forget(&email);
         }
         Ok(outcome)
+    }
+
+    /// The resource, if it is there and nothing forbids its deletion; `None` if it is proven absent.
+    pub(super) async fn deletable_resource(
+        &mut self,
+        deletable: &dyn Deletable,
+        resource: ResourceId,
+    ) -> Result<Option<Resource>, GovernanceError> {
+        let Some(found) = deletable.find(resource.id, &self.call).await? else {
+            return Ok(None);
+        };
+        self.record.set_name(found.handle.as_deref());
+        let provisioning = &self.lifecycle.provisioning;
+        provisioning.guard_protected(&[resource], &self.call).await?;
+        deletable.guard_deletion(&found, &self.call).await?;
+        Ok(Some(found))
     }
 
     /// Sends the deletion, and reads until the resource is gone.

@@ -3,15 +3,29 @@
 
 use std::sync::Arc;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, unless_cancelled};
 use super::record::RecordedGroup;
+use super::removal_limit::Removal;
 use super::{LifecycleOutcome, Subject, not_offered};
 use crate::governance::GovernanceError;
 use crate::governance::model::{LifecycleOperation, Membership, Resource, ResourceId};
 use crate::governance::provider::{AccountManager, Deletable, ResourceType};
+use crate::governance::provisioning::KeyGuard;
 
 /// The field of a user's profile that names their role in the organization.
 const ORGANIZATION_ROLE: &str = "organization_role";
+
+/// What a removal needs.
+struct PreparedRemoval {
+    email: String,
+    /// The pending invitations to the address.
+    invitations: Vec<Resource>,
+    /// The groups that the user loses.
+    groups: Vec<Resource>,
+    permission: Removal,
+    /// Nobody with the address is invited while their invitations are revoked.
+    _exclusive: KeyGuard,
+}
 
 impl Attempt {
     pub(super) async fn off_board(
@@ -20,36 +34,52 @@ impl Attempt {
         users: &dyn ResourceType,
         deletable: &dyn Deletable,
     ) -> Result<LifecycleOutcome, GovernanceError> {
-        let Some(user) = deletable.find(id.id, &self.call).await? else {
+        let accounts = users.accounts();
+        let accounts = accounts.ok_or_else(|| not_offered(id.resource_type, LifecycleOperation::Delete))?;
+        let call = self.call.clone();
+        let Some(removal) = unless_cancelled(&call, self.prepare_removal(id, accounts, deletable)).await? else {
             return Ok(LifecycleOutcome::AlreadyAbsent);
         };
-        self.record.set_name(user.handle.as_deref());
+        self.revoke_invitations(accounts, &removal).await?;
+        self.invalidate(&removal.groups);
+        let outcome = self.delete_until_absent(deletable, id).await?;
+        self.invalidate(&removal.groups);
+        if outcome == LifecycleOutcome::Deleted {
+            removal.permission.commit();
+        }
+        Ok(outcome)
+    }
+
+    /// Reads what a removal needs, if nothing forbids it; `None` if the user is proven absent.
+    async fn prepare_removal(
+        &mut self,
+        id: ResourceId,
+        accounts: &dyn AccountManager,
+        deletable: &dyn Deletable,
+    ) -> Result<Option<PreparedRemoval>, GovernanceError> {
+        let Some(user) = self.deletable_resource(deletable, id).await? else {
+            return Ok(None);
+        };
         if let Some(role) = user.profile_text(ORGANIZATION_ROLE) {
             self.record.set_role(role);
         }
-        let accounts = users.accounts();
-        let accounts = accounts.ok_or_else(|| not_offered(id.resource_type, LifecycleOperation::Delete))?;
-        let lifecycle = Arc::clone(&self.lifecycle);
-        lifecycle.provisioning.guard_protected(&[id], &self.call).await?;
-        deletable.guard_deletion(&user, &self.call).await?;
-        let Some(email) = &user.handle else {
+        let Some(email) = user.handle else {
             return Err(GovernanceError::EmailUnknown {
                 user: user.name.unwrap_or_else(|| id.to_string()),
             });
         };
-        // Nobody is invited again while their invitations are revoked.
-        let _invitations = lifecycle.lock(Subject::of_email(email), &self.call).await?;
-        let removal = lifecycle.removals.reserve()?;
+        let lifecycle = Arc::clone(&self.lifecycle);
+        let exclusive = lifecycle.lock(Subject::of_email(&email), &self.call).await?;
+        let permission = lifecycle.removals.reserve()?;
         let groups = deletable.groups(id.id, &self.call).await?;
         self.record.set_groups(self.recorded(id, &groups));
-        self.revoke_invitations(accounts, email).await?;
-        self.invalidate(&groups);
-        let outcome = self.delete_until_absent(deletable, id).await?;
-        self.invalidate(&groups);
-        if outcome == LifecycleOutcome::Deleted {
-            removal.commit();
-        }
-        Ok(outcome)
+        Ok(Some(PreparedRemoval {
+            invitations: lifecycle.pending(accounts, &email, &self.call).await?,
+            email,
+            groups,
+            permission,
+            _exclusive: exclusive,
+        }))
     }
 
     /// Revokes the pending invitations to the address. One that is accepted meanwhile makes nobody a member who is not one already.
@@ -61,7 +91,7 @@ impl Attempt {
                 Err(error) => return Err(error),
             }
         }
-        lifecycle.recent_invitations.forget(email);
+        self.lifecycle.recent_invitations.forget(&removal.email);
         Ok(())
     }
 

@@ -11,7 +11,8 @@ use rstest::rstest;
 use tonic::Code;
 
 use super::{ADA, Account, World, flag, list, request, text};
-use crate::support::{details, reason};
+use crate::connector::provisioning::reason;
+use crate::support::details;
 
 fn is_invited(account: &Account) -> bool {
     matches!(account, Account::ActionRequired { kind, message, .. } if kind == "invitation" && message.contains("was invited and has to accept"))

@@ -117,9 +117,9 @@ async fn an_invitation_that_was_begun_is_finished_although_its_caller_is_gone() 
     let world = World::new().await;
     let gate = Gate::default();
     let faults = world.sandbox.faults();
-    faults.add(Fault::new(Endpoint::CreateInvitations, FaultKind::Held(gate.clone())).once());
+    let held = faults.add(Fault::new(Endpoint::CreateInvitations, FaultKind::Held(gate.clone())).once());
     let caller = tokio::spawn(super::create(world.channel.clone(), request(ADA, &[])));
-    until(|| world.count(Endpoint::CreateInvitations) == 1).await;
+    until(|| held.fired() == 1).await;
     caller.abort();
     gate.open();
     until(|| !world.outcomes().is_empty()).await;
@@ -132,9 +132,9 @@ async fn a_caller_that_is_gone_before_the_write_invites_nobody() {
     let world = World::new().await;
     let gate = Gate::default();
     let held = Fault::new(Endpoint::Invitations, FaultKind::Held(gate.clone())).once();
-    world.sandbox.faults().add(held);
+    let held = world.sandbox.faults().add(held);
     let caller = tokio::spawn(super::create(world.channel.clone(), request(ADA, &[])));
-    until(|| world.count(Endpoint::Invitations) == 1).await;
+    until(|| held.fired() == 1).await;
     caller.abort();
     until(|| !world.outcomes().is_empty()).await;
     gate.open();

@@ -9,7 +9,8 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::{World, delete};
-use crate::support::{reason, until};
+use crate::connector::provisioning::reason;
+use crate::support::until;
 
 const PRECONDITION: Code = Code::FailedPrecondition;
 
@@ -186,11 +187,11 @@ async fn two_off_boardings_of_one_person_send_one_deletion() {
     let person = world.people[0].id;
     let gate = Gate::default();
     let held = Fault::new(Endpoint::RemoveOrganizationMember, FaultKind::Held(gate.clone())).once();
-    world.sandbox.faults().add(held);
+    let held = world.sandbox.faults().add(held);
     let calls: Vec<_> = (0..2)
         .map(|_| tokio::spawn(delete(world.channel.clone(), "user", person)))
         .collect();
-    until(|| world.count(Endpoint::RemoveOrganizationMember) == 1).await;
+    until(|| held.fired() == 1).await;
     gate.open();
     for call in calls {
         call.await.unwrap().unwrap();
@@ -268,9 +269,9 @@ async fn a_removal_that_was_begun_is_finished_although_its_caller_is_gone() {
     let person = world.people[0].id;
     let gate = Gate::default();
     let faults = world.sandbox.faults();
-    faults.add(Fault::new(Endpoint::RemoveOrganizationMember, FaultKind::Held(gate.clone())).once());
+    let held = faults.add(Fault::new(Endpoint::RemoveOrganizationMember, FaultKind::Held(gate.clone())).once());
     let caller = tokio::spawn(delete(world.channel.clone(), "user", person));
-    until(|| world.count(Endpoint::RemoveOrganizationMember) == 1).await;
+    until(|| held.fired() == 1).await;
     caller.abort();
     gate.open();
     until(|| !world.outcomes().is_empty()).await;

@@ -13,8 +13,9 @@ use rstest::rstest;
 use tonic::Code;
 
 use super::{ADA, World, flag, list, text};
+use crate::connector::provisioning::reason;
 use crate::support::platform::id_of;
-use crate::support::{TestServer, details, reason, resource, sized};
+use crate::support::{TestServer, details, resource, sized};
 
 #[tokio::test]
 async fn a_pending_invitation_is_revoked_and_one_that_is_not_pending_is_a_success() {
@@ -68,10 +69,10 @@ async fn an_invitation_that_was_accepted_is_not_revoked(#[case] races: bool) {
 #[tokio::test]
 async fn a_person_whose_invitation_was_revoked_is_invited_again_although_the_list_lags() {
     let world = World::new().await;
+    world.invite(ADA).await.unwrap();
     world
         .sandbox
         .change_behaviors(|behaviors| behaviors.write_lag = WriteLag::Reads(2));
-    world.invite(ADA).await.unwrap();
     let id = world
         .sandbox
         .with_organization(|organization| organization.invitations()[0].id);
