@@ -83,9 +83,12 @@ impl Attempt {
     }
 
     /// Revokes the pending invitations to the address. One that is accepted meanwhile makes nobody a member who is not one already.
-    async fn revoke_invitations(&mut self, accounts: &dyn AccountManager, email: &str) -> Result<(), GovernanceError> {
-        let lifecycle = Arc::clone(&self.lifecycle);
-        for invitation in lifecycle.pending(accounts, email, &self.call).await? {
+    async fn revoke_invitations(
+        &mut self,
+        accounts: &dyn AccountManager,
+        removal: &PreparedRemoval,
+    ) -> Result<(), GovernanceError> {
+        for invitation in &removal.invitations {
             match self.delete_until_absent(accounts.invitations(), invitation.id).await {
                 Ok(_) | Err(GovernanceError::InvitationAccepted { .. }) => {}
                 Err(error) => return Err(error),
