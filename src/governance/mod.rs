@@ -59,7 +59,8 @@ pub struct GovernanceSettings {
     pub off_boarding_limit: u32,
     /// The timeouts of writes.
     pub write_timeouts: WriteTimeouts,
-    /// The maximum age of the lists in which e-mail addresses and protected names are looked up.
+    /// The maximum age of the lists in which e-mail addresses and protected names are looked up, and of carried access that serves a
+    /// request outside of the sync that read it.
     pub directory_max_age: Duration,
     /// How a partial view of the teams is treated.
     pub partial_visibility: PartialVisibility,
@@ -114,7 +115,12 @@ impl Governance {
     ) -> Self {
         let source = provider.health();
         let directory = Arc::new(Directory::new(!settings.allowed.is_empty()));
-        let listings = Listings::new(Arc::clone(&provider), settings.read_ahead, Arc::clone(&directory));
+        let listings = Listings::new(
+            Arc::clone(&provider),
+            settings.read_ahead,
+            Arc::clone(&directory),
+            settings.directory_max_age,
+        );
         let listings = Arc::new(listings);
         let provisioning = Provisioning::new(
             Arc::clone(&provider),

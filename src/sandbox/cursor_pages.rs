@@ -46,7 +46,8 @@ impl CursorListing<'_> {
     ) -> Result<Response, ErrorResponse> {
         let per_page = self.per_page()?;
         let position = |name: &str| -> Result<Option<usize>, ErrorResponse> {
-            let Some(cursor) = self.query.parameter(name) else {
+            let is_list = self.query.parameter(&format!("{name}[]")).is_some();
+            let Some(cursor) = self.query.parameter(name).or(is_list.then_some("")) else {
                 return Ok(None);
             };
             let id = decode(cursor);

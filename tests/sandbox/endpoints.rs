@@ -196,7 +196,7 @@ async fn an_outsider_is_not_an_organization_member() {
 #[tokio::test]
 async fn a_path_that_the_sandbox_does_not_serve_is_not_found() {
     let probe = Probe::example().await;
-    for path in ["/v3", "/v2/organizations/northwind-rail/pipelines"] {
+    for path in ["/v3", "/v2/organizations/northwind-rail/rules"] {
         let reply = probe.get(path).await;
         assert_eq!(
             (reply.status, reply.message().as_str()),

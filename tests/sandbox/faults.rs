@@ -449,7 +449,7 @@ fn a_fault_can_be_written_as_text(#[case] text: &str) {
 
 #[rstest]
 #[case("teams", "ENDPOINT:KIND")]
-#[case("pipelines:hang", "`pipelines` names no endpoint")]
+#[case("rules:hang", "`rules` names no endpoint")]
 #[case("teams:status=99999", "`status=99999`")]
 #[case("teams:explode", "`explode`")]
 #[case("teams:hang:times=often", "`times=often`")]

@@ -263,6 +263,16 @@ fn every_answer_of_a_behavior_reads_back_as_written() {
     names::<buildkite_connector::sandbox::ResetRounding>();
     names::<buildkite_connector::sandbox::ExpiresAt>();
     names::<buildkite_connector::sandbox::RateLimitAccess>();
+    names::<buildkite_connector::sandbox::SuitePostPath>();
+    names::<buildkite_connector::sandbox::SuiteLevels>();
+    names::<buildkite_connector::sandbox::CreatedLevel>();
+    names::<buildkite_connector::sandbox::TeamEcho>();
+    names::<buildkite_connector::sandbox::CursorBody>();
+    names::<buildkite_connector::sandbox::SingleSignOn>();
+    names::<buildkite_connector::sandbox::InviteAgain>();
+    names::<buildkite_connector::sandbox::BuildErrorBody>();
+    names::<buildkite_connector::sandbox::MetaDataFilter>();
+    names::<buildkite_connector::sandbox::FeatureAccess>();
     for lag in ["none", "3-reads", "500ms"] {
         assert_eq!(lag.parse::<WriteLag>().unwrap().to_string(), lag);
     }

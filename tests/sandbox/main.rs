@@ -3,11 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod arguments;
+mod builds;
+mod clusters;
 mod endpoints;
 mod faults;
 mod habits;
+mod invitations;
 mod limits;
 mod lists;
+mod object_lists;
+mod people;
+mod pipelines;
 mod probe;
+mod scopes;
+mod suites;
 mod tokens;
 mod writes;

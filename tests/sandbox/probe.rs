@@ -1,6 +1,8 @@
 //! A plain HTTP client for the sandbox: what a test sends, and what came back.
 
-use buildkite_connector::sandbox::{Behaviors, LimitOptions, Options, Sandbox, Seed, Size, Team, TokenSpec};
+use buildkite_connector::sandbox::{
+    Behaviors, LimitOptions, Options, Organization, Sandbox, Seed, Size, Team, TokenSpec,
+};
 use http::{HeaderMap, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -8,6 +10,7 @@ use uuid::Uuid;
 
 pub(crate) struct Probe {
     pub(crate) sandbox: Sandbox,
+    token: SecretString,
     client: reqwest::Client,
 }
 
@@ -22,10 +25,31 @@ impl Probe {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none());
+        let sandbox = Sandbox::start(options).await.unwrap();
         Self {
-            sandbox: Sandbox::start(options).await.unwrap(),
+            token: sandbox.token().clone(),
+            sandbox,
             client: client.build().unwrap(),
         }
+    }
+
+    /// The same probe with a token of the same owner that has every scope.
+    pub(crate) fn with_all_scopes(mut self) -> Self {
+        let owner = TokenSpec::owned_by(self.sandbox.owner());
+        self.token = self.sandbox.mint(owner.with_all_scopes());
+        self
+    }
+
+    /// The same probe with a token of this member that has every scope.
+    pub(crate) fn acting_as(mut self, name: &str) -> Self {
+        let owner = TokenSpec::owned_by(self.person(name));
+        self.token = self.sandbox.mint(owner.with_all_scopes());
+        self
+    }
+
+    /// The example organization, and a token with every scope.
+    pub(crate) async fn full() -> Self {
+        Self::example().await.with_all_scopes()
     }
 
     /// The example organization, without rate limits.
@@ -84,8 +108,7 @@ impl Probe {
     }
 
     pub(crate) async fn try_get(&self, path: &str) -> reqwest::Result<Reply> {
-        self.send(Method::GET, path, self.sandbox.token().expose_secret(), None)
-            .await
+        self.send(Method::GET, path, self.token.expose_secret(), None).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
@@ -97,13 +120,13 @@ impl Probe {
     }
 
     pub(crate) async fn write(&self, method: Method, path: &str, body: Value) -> Reply {
-        self.send(method, path, self.sandbox.token().expose_secret(), Some(body))
+        self.send(method, path, self.token.expose_secret(), Some(body))
             .await
             .unwrap()
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Reply {
-        self.send(Method::DELETE, path, self.sandbox.token().expose_secret(), None)
+        self.send(Method::DELETE, path, self.token.expose_secret(), None)
             .await
             .unwrap()
     }
@@ -111,6 +134,44 @@ impl Probe {
     /// A path below the organization.
     pub(crate) fn path(&self, rest: &str) -> String {
         format!("/v2/organizations/{}/{rest}", self.sandbox.slug())
+    }
+
+    /// The path of a pipeline in a team's list.
+    pub(crate) fn team_pipeline(&self, team: &str, pipeline: &str) -> String {
+        self.path(&format!(
+            "teams/{}/pipelines/{}",
+            self.team(team).id,
+            self.pipeline(pipeline)
+        ))
+    }
+
+    /// The path of a suite in a team's list.
+    pub(crate) fn team_suite(&self, team: &str, suite: &str) -> String {
+        self.path(&format!("teams/{}/suites/{}", self.team(team).id, self.suite(suite)))
+    }
+
+    pub(crate) fn pipeline(&self, slug: &str) -> Uuid {
+        let id = |organization: &Organization| organization.pipeline_by_slug(slug).unwrap().id;
+        self.sandbox.with_organization(id)
+    }
+
+    pub(crate) fn suite(&self, slug: &str) -> Uuid {
+        let id = |organization: &Organization| organization.suite_by_slug(slug).unwrap().id;
+        self.sandbox.with_organization(id)
+    }
+
+    /// The path of a cluster.
+    pub(crate) fn cluster(&self, name: &str) -> String {
+        let id = |organization: &Organization| organization.cluster_by_name(name).unwrap().id;
+        self.path(&format!("clusters/{}", self.sandbox.with_organization(id)))
+    }
+
+    pub(crate) fn suites(&self) -> String {
+        format!("/v2/analytics/organizations/{}/suites", self.sandbox.slug())
+    }
+
+    pub(crate) fn registries(&self) -> String {
+        format!("/v2/packages/organizations/{}/registries", self.sandbox.slug())
     }
 
     pub(crate) fn members(&self, slug: &str) -> String {
@@ -139,7 +200,7 @@ impl Probe {
         })
     }
 
-    /// A token with the four scopes.
+    /// A token with the scopes for people and teams.
     pub(crate) fn token_of(&self, name: &str) -> SecretString {
         self.sandbox.mint(TokenSpec::owned_by(self.person(name)))
     }

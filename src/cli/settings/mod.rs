@@ -181,6 +181,7 @@ impl ConnectionArgs {
     /// When a change is allowed and none of the types that it changes is included, or off-boarding without an audit file.
     pub(super) fn coverage(&self) -> Result<Coverage, SettingError> {
         let coverage = self.coverage.coverage()?;
+        self.guards.check_coverage(&coverage)?;
         self.check_audit_file(&coverage)?;
         Ok(coverage)
     }

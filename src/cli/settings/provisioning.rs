@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::SettingError;
 use super::value::{PathParser, parsed_by};
 use crate::governance::GovernanceSettings;
 use crate::governance::provisioning::{MaintainerRevoke, Protected, ProtectedResource};
-use crate::providers::buildkite::resources::TEAM;
+use crate::providers::buildkite::resources::{PIPELINE, TEAM};
+use crate::providers::buildkite::{Coverage, IncludedType};
 
 /// The flags.
 #[derive(Debug, Clone, clap::Args)]
@@ -28,6 +30,16 @@ pub(crate) struct GuardArgs {
         value_parser = parsed_by(team_slug)
     )]
     protect_team: Vec<String>,
+    /// A pipeline whose access no grant or revoke changes; repeat the flag, or separate by commas, for several; needs `pipeline` in
+    /// --include
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_PROTECT_PIPELINE",
+        value_name = "SLUG",
+        value_delimiter = ',',
+        value_parser = parsed_by(pipeline_slug)
+    )]
+    protect_pipeline: Vec<String>,
     /// A user that no grant or revoke changes; repeat the flag, or separate by commas, for several
     #[arg(
         long,
@@ -61,16 +73,29 @@ impl GuardArgs {
         self.maintainer_revoke
     }
 
-    /// The protected teams and users. Empty names, as in a list with a trailing comma, are left out.
+    /// The protected resources and users. Empty names, as in a list with a trailing comma, are left out.
     pub(super) fn protected(&self) -> Protected {
-        let team = |slug| ProtectedResource {
-            resource_type: &TEAM,
-            slug,
-        };
+        let teams = non_empty(&self.protect_team).map(|slug| (&TEAM, slug));
+        let pipelines = non_empty(&self.protect_pipeline).map(|slug| (&PIPELINE, slug));
         Protected {
-            resources: non_empty(&self.protect_team).map(team).collect(),
+            resources: teams
+                .chain(pipelines)
+                .map(|(resource_type, slug)| ProtectedResource { resource_type, slug })
+                .collect(),
             users: non_empty(&self.protect_user).collect(),
         }
+    }
+
+    /// Succeeds if the types of the protected resources are covered.
+    ///
+    /// # Errors
+    /// When a pipeline is protected, and pipelines are not included.
+    pub(super) fn check_coverage(&self, coverage: &Coverage) -> Result<(), SettingError> {
+        if non_empty(&self.protect_pipeline).next().is_some() && !coverage.includes(IncludedType::Pipeline) {
+            let problem = "needs pipeline in --include or BUILDKITE_CONNECTOR_INCLUDE";
+            return Err(SettingError::of::<Self>("protect-pipeline", problem));
+        }
+        Ok(())
     }
 
     pub(super) fn audit_file(&self) -> Option<PathBuf> {
@@ -102,13 +127,17 @@ fn maintainer_revoke(text: &str) -> Result<MaintainerRevoke, &'static str> {
 }
 
 fn team_slug(text: &str) -> Result<String, &'static str> {
+    slug(text).ok_or("give the slugs of teams, as in `https://buildkite.com/organizations/<organization>/teams/<slug>`")
+}
+
+fn pipeline_slug(text: &str) -> Result<String, &'static str> {
+    slug(text).ok_or("give the slugs of pipelines, as in `https://buildkite.com/<organization>/<slug>`")
+}
+
+fn slug(text: &str) -> Option<String> {
     let allowed = |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '.');
     let slug = text.trim();
-    if slug.chars().all(allowed) {
-        Ok(slug.to_owned())
-    } else {
-        Err("give the slugs of teams, as in `https://buildkite.com/organizations/<organization>/teams/<slug>`")
-    }
+    slug.chars().all(allowed).then(|| slug.to_owned())
 }
 
 fn email(text: &str) -> Result<String, &'static str> {
@@ -130,6 +159,7 @@ mod tests {
 
     use super::*;
     use crate::cli::settings::value::parse;
+    use crate::governance::AllowedChanges;
 
     #[test]
     fn nothing_is_protected_by_default() {
@@ -147,8 +177,24 @@ mod tests {
         assert_eq!(slugs, ["admins", "on-call", "ops"]);
     }
 
+    #[test]
+    fn a_protected_pipeline_needs_pipelines_to_be_included() {
+        let args: GuardArgs = parse(&["--protect-pipeline", "deploy"]).unwrap();
+        let covering = |included: Option<IncludedType>| {
+            let coverage = Coverage::new(included, AllowedChanges::none(), None).unwrap();
+            args.check_coverage(&coverage)
+        };
+        assert!(covering(Some(IncludedType::Pipeline)).is_ok());
+        assert_eq!(
+            covering(None).unwrap_err().to_string(),
+            "--protect-pipeline (BUILDKITE_CONNECTOR_PROTECT_PIPELINE): needs pipeline in --include or \
+             BUILDKITE_CONNECTOR_INCLUDE"
+        );
+    }
+
     #[rstest]
     #[case("--protect-team=a/b")]
+    #[case("--protect-pipeline=a/b")]
     #[case("--protect-user=ada")]
     #[case("--maintainer-revoke=eject")]
     fn each_rejection_names_its_flag(#[case] argument: &str) {

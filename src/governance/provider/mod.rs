@@ -1,10 +1,11 @@
 //! The seam between governance and a provider: what a provider offers, in terms of the model.
 //!
 //! A [`Provider`] has [`ResourceType`]s, which are listed and read. A type whose levels can be changed is [`Assignable`], one whose
-//! resources can be created or deleted is [`Creatable`] or [`Deletable`], and one that people are invited to has an
-//! [`AccountManager`]. A provider does not implement what it cannot do.
+//! resources can be created or deleted is [`Creatable`] or [`Deletable`], one that people are invited to has an
+//! [`AccountManager`], and one whose grants are listed by principal has [`CarriedGrants`]. A provider does not implement what it cannot do.
 
 mod batch;
+mod carried;
 mod failure;
 mod health;
 mod lifecycle;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use batch::{Amount, Batch, Cursor, Rows};
+pub use carried::{Carried, CarriedGrants};
 pub use failure::{Failure, FailureClass};
 #[cfg(test)]
 pub(crate) use health::MockHealthSource;
@@ -45,6 +47,9 @@ pub trait Provider: Debug + Send + Sync {
 
     /// When the last of `requests` requests of a lane can be expected to be sent; `None` if no limit delays them.
     fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant>;
+
+    /// The longest time that a call of a lane waits for the rate limit.
+    fn max_wait(&self, lane: Lane) -> Duration;
 
     /// The history of lists; an empty list is compared with it.
     fn list_history(&self) -> &ListHistory;
@@ -100,7 +105,7 @@ pub trait ResourceType: Debug + Send + Sync {
     /// Reads one resource.
     async fn get(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure>;
 
-    /// Reads rows of the list of principals that hold a level of the resource.
+    /// Reads rows of the list of principals that hold a level of the resource. Not called for a type with [`Self::carried`] grants.
     async fn grants(
         &self,
         id: Uuid,
@@ -121,6 +126,12 @@ pub trait ResourceType: Debug + Send + Sync {
 
     /// Rejects an empty list that cannot be correct.
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError>;
+
+    /// Reads the type's grants by principal; `None` if they are listed by resource.
+    #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
+    fn carried<'a>(&'a self) -> Option<&'a dyn CarriedGrants> {
+        None
+    }
 
     /// Reads and writes the type's levels; `None` if they cannot be changed.
     #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]

@@ -190,9 +190,9 @@ impl<'a> Operation<'a> {
     async fn send(&mut self, write: Write) -> Result<WriteResult, GovernanceError> {
         // Invalidate before and after: a sync that reads the grants in between may see either state, and must not keep the old
         // one.
-        self.provisioning.listings.invalidate(self.membership.resource);
+        self.provisioning.listings.invalidate(self.membership);
         let reply = self.levels.write(self.membership, write, &self.call).await;
-        self.provisioning.listings.invalidate(self.membership.resource);
+        self.provisioning.listings.invalidate(self.membership);
         let not_sent = matches!(&reply, Err(failure) if !failure.may_have_applied());
         if !not_sent {
             // The write may have been applied: from here on the request is finished even if the caller disconnects.

@@ -19,10 +19,11 @@ pub struct Preview {
 }
 
 impl Provisioning {
-    /// The resource with this handle (a team's slug) or this id, in a list that is read now.
+    /// The resource with this handle (a team's slug) or this id, in a list that is read now. A resource without a handle is found by
+    /// its display name.
     ///
     /// # Errors
-    /// `Invalid` if no listed resource has the name, or the failure to read the complete list.
+    /// `Invalid` if no listed resource has the name or several have it, or the failure to read the complete list.
     pub async fn find_resource(
         &self,
         resource_type: &'static ResourceTypeInfo,
@@ -31,13 +32,20 @@ impl Provisioning {
         let call = self.new_call();
         let find = async {
             let listed = self.listings.all(resource_type, &call).await?;
-            let by_name = listed
-                .iter()
-                .position(|resource| resource.handle.as_deref() == Some(name));
-            let by_id = || listed.iter().position(|resource| resource.id.id.to_string() == name);
-            match by_name.or_else(by_id).and_then(|at| listed.into_iter().nth(at)) {
-                Some(resource) => Ok(resource),
-                None => Err(self
+            let has_name = |resource: &&Resource| {
+                let known = resource.handle.as_deref().or(resource.name.as_deref());
+                known == Some(name) || resource.id.id.to_string() == name
+            };
+            let mut found = listed.iter().filter(has_name);
+            match (found.next(), found.next()) {
+                (Some(resource), None) => Ok(resource.clone()),
+                (Some(_), Some(_)) => Err(GovernanceError::Invalid {
+                    field: "resource",
+                    problem: format!(
+                        "several resources of the type `{resource_type}` are named `{name}`: give the id instead"
+                    ),
+                }),
+                (None, _) => Err(self
                     .listings
                     .resource_type(resource_type)?
                     .explain_unlisted(name, &call)

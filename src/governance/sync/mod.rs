@@ -1,11 +1,13 @@
 //! Listings for a sync: complete or an error, with the rows that a client is expected to request next prefetched.
 
+mod carried;
 mod list_history;
 mod listing;
 mod observed_lists;
 pub(crate) mod page_token;
 mod prefetch;
 mod progress;
+mod rate_limit_reset;
 mod session;
 mod unlisted_users;
 

@@ -109,6 +109,14 @@ impl ObservedLists {
         observed.is_some_and(|observed| observed.state.is_complete())
     }
 
+    /// The resources that the list of the type showed.
+    pub(super) fn resources(&self, resource_type: &ResourceTypeInfo) -> impl Iterator<Item = Uuid> {
+        let observed = self.types.get(resource_type);
+        observed
+            .into_iter()
+            .flat_map(|observed| observed.resources.iter().copied())
+    }
+
     /// Whether the list of its type showed the resource.
     pub(super) fn shows(&self, resource: ResourceId) -> bool {
         let observed = self.types.get(resource.resource_type);

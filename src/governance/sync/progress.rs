@@ -13,9 +13,10 @@ use crate::governance::provider::Provider;
 /// Minimum time between two progress lines.
 const MIN_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Logs what it costs to list the grants of `resources` resources, at a minimum of one request per resource.
-pub(crate) fn log_forecast(provider: &dyn Provider, resources: usize) {
-    let requests = u32::try_from(resources).unwrap_or(u32::MAX);
+/// Logs what it costs to list the grants of `resources` resources, at a minimum of `requests_each` requests per resource: one for
+/// its grants, and one for each type of which it carries access.
+pub(crate) fn log_forecast(provider: &dyn Provider, resources: usize, requests_each: usize) {
+    let requests = u32::try_from(resources.saturating_mul(requests_each)).unwrap_or(u32::MAX);
     let Some(end) = provider.forecast(Lane::Sync, requests) else {
         tracing::info!(
             resources,
@@ -49,15 +50,33 @@ pub(crate) struct ProgressLog {
 
 impl ProgressLog {
     /// Logs how many resources' grants were read, unless the last line is less than [`MIN_LOG_INTERVAL`] old. The end is always
-    /// logged.
-    pub(crate) fn log_progress(&self, provider: &dyn Provider, Progress { read, resources }: Progress) {
+    /// logged. The grants of each further resource cost `requests_each` requests.
+    pub(crate) fn log_progress(
+        &self,
+        provider: &dyn Provider,
+        Progress { read, resources }: Progress,
+        requests_each: usize,
+    ) {
         if read != resources && !self.is_due() {
             return;
         }
-        let left = u32::try_from(resources - read).unwrap_or(u32::MAX);
-        let end = provider.forecast(Lane::Sync, left);
-        let seconds_left = end.map(|end| end.saturating_duration_since(Instant::now()).as_secs());
+        let seconds_left = seconds_left(provider, (resources - read) * requests_each);
         tracing::info!(read, resources, seconds_left, "sync: grants of resources listed");
+    }
+
+    /// Logs of how many of the principals it was read what they carry of a type, as often as [`Self::log_progress`].
+    pub(crate) fn log_carried(&self, provider: &dyn Provider, resource_type: &str, read: usize, principals: usize) {
+        if read != principals && !self.is_due() {
+            return;
+        }
+        let seconds_left = seconds_left(provider, principals - read);
+        tracing::info!(
+            resource_type,
+            read,
+            principals,
+            seconds_left,
+            "sync: access that principals carry is read"
+        );
     }
 
     fn is_due(&self) -> bool {
@@ -68,4 +87,11 @@ impl ProgressLog {
         }
         due
     }
+}
+
+/// The seconds until the last of `requests` requests can be expected to be sent; `None` if no limit delays them.
+fn seconds_left(provider: &dyn Provider, requests: usize) -> Option<u64> {
+    let requests = u32::try_from(requests).unwrap_or(u32::MAX);
+    let end = provider.forecast(Lane::Sync, requests)?;
+    Some(end.saturating_duration_since(Instant::now()).as_secs())
 }

@@ -1,9 +1,9 @@
 //! The sessions of syncs: what is kept of each sync while a client reads its lists.
 //!
 //! A session belongs to a sync id, and to the empty id for the clients that send none. It begins with the first request of the
-//! sync and is removed when the sync ends. Two parts work on it: [`super::prefetch`] keeps the rows that the client is expected to
-//! request next, and [`super::unlisted_users`] records what the lists showed. A sync that is idle loses its prefetched rows, which
-//! can be read again, but not what it recorded, which cannot.
+//! sync and is removed when the sync ends. Three parts work on it: [`super::prefetch`] keeps the rows that the client is expected to
+//! request next, [`super::carried`] reads the access that principals carry, and [`super::unlisted_users`] records what the lists
+//! showed. A sync that is idle loses its rows, which can be read again, but not what it recorded, which cannot.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::carried::SessionReadings;
 use super::observed_lists::ObservedLists;
 use super::prefetch::PrefetchedLists;
 
-/// The prefetched rows of a session without requests for this long are freed. Longer than a client waits for a rate limit window.
+/// The rows of a session without requests for this long are freed. Longer than a client waits for a rate limit window.
 /// One of the limits of prefetching, with those in `prefetch/limits.rs`.
 pub(super) const SESSION_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -31,7 +32,7 @@ pub(crate) struct Sessions {
 #[derive(Debug, Default)]
 struct State {
     sessions: HashMap<String, Session>,
-    /// Whether a task frees the prefetched rows of idle sessions.
+    /// Whether a task frees the rows of idle sessions.
     is_sweeping: bool,
 }
 
@@ -41,6 +42,7 @@ struct Session {
     observed: ObservedLists,
     /// `None` before the first prefetch, and after an idle time.
     prefetched: Option<PrefetchedLists>,
+    carried: SessionReadings,
     began: Instant,
     last_used: Instant,
 }
@@ -65,7 +67,7 @@ impl Sessions {
         SessionHandle { sessions: self, id }
     }
 
-    /// Removes the session of the sync `id`, with its prefetched rows, and returns what the sync read; `None` if there is no session.
+    /// Removes the session of the sync `id`, with its rows, and returns what the sync read; `None` if there is no session.
     pub(crate) fn end(&self, id: &str) -> Option<ObservedLists> {
         let ended = lock(&self.state).sessions.remove(id)?;
         Some(ended.observed)
@@ -75,7 +77,7 @@ impl Sessions {
         lock(&self.state).update(id, update)
     }
 
-    /// Starts to free the prefetched rows of idle sessions, unless that was started before. Must be called within a runtime.
+    /// Starts to free the rows of idle sessions, unless that was started before. Must be called within a runtime.
     fn start_sweep(&self, state: &mut State) {
         if !state.is_sweeping {
             state.is_sweeping = true;
@@ -106,6 +108,21 @@ impl SessionHandle<'_> {
         let mut state = lock(&self.sessions.state);
         self.sessions.start_sweep(&mut state);
         state.update(self.id, |session| update(session.prefetched.get_or_insert_default()))
+    }
+
+    /// Runs `update` on the readings of carried access of the sync, and on the record of what it read. Must be called within a
+    /// runtime.
+    pub(super) fn update_carried<T>(self, update: impl FnOnce(&mut SessionReadings, &ObservedLists) -> T) -> T {
+        let mut state = lock(&self.sessions.state);
+        self.sessions.start_sweep(&mut state);
+        state.update(self.id, |session| update(&mut session.carried, &session.observed))
+    }
+
+    /// Keeps the rows of the sync, if it has a session: its client continues, although it requests nothing of them.
+    pub(super) fn keep_alive(self) {
+        if let Some(session) = lock(&self.sessions.state).sessions.get_mut(self.id) {
+            session.last_used = Instant::now();
+        }
     }
 
     /// The same session, for a task that must not keep it.
@@ -143,6 +160,7 @@ impl State {
             self.sessions.entry(id.to_owned()).or_insert_with(|| Session {
                 observed: ObservedLists::default(),
                 prefetched: None,
+                carried: SessionReadings::default(),
                 began: now,
                 last_used: now,
             })
@@ -160,7 +178,7 @@ impl State {
     }
 }
 
-/// Frees the prefetched rows of idle sessions, until no session has any.
+/// Frees the rows of idle sessions, until no session has any.
 async fn sweep(state: Weak<Mutex<State>>) {
     loop {
         tokio::time::sleep(SESSION_IDLE_TIMEOUT / 4).await;
@@ -172,8 +190,10 @@ async fn sweep(state: Weak<Mutex<State>>) {
             if session.last_used.elapsed() >= SESSION_IDLE_TIMEOUT {
                 session.prefetched = None;
             }
+            session.carried.free_idle(session.last_used, SESSION_IDLE_TIMEOUT);
         }
-        if state.sessions.values().all(|session| session.prefetched.is_none()) {
+        let mut sessions = state.sessions.values();
+        if sessions.all(|session| session.prefetched.is_none() && session.carried.is_empty()) {
             state.is_sweeping = false;
             return;
         }

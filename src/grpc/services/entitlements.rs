@@ -27,7 +27,8 @@ impl EntitlementsService for Connector {
             request::reject_page_token(&request.page_token)?;
             return Ok(Response::new(EntitlementsServiceListEntitlementsResponse::default()));
         }
-        let Page { rows, next } = self.governance.listings().levels(of, &request.page_token, limit)?;
+        let listings = self.governance.listings();
+        let Page { rows, next } = listings.levels(of, &request.page_token, limit, &request.active_sync_id)?;
         let entitlements = rows.into_iter().map(|level| {
             let id = EntitlementId { resource: of, level };
             rows::entitlement(&resource, id, self.catalog().principals_of(of.resource_type))

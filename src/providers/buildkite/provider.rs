@@ -103,6 +103,10 @@ impl Provider for BuildkiteProvider {
         self.buildkite.client.forecast(lane, requests)
     }
 
+    fn max_wait(&self, lane: Lane) -> Duration {
+        self.buildkite.client.max_wait(lane)
+    }
+
     fn list_history(&self) -> &ListHistory {
         &self.buildkite.list_history
     }

@@ -76,8 +76,9 @@ fn move_rows<T: Keyed>(
     match (edit, first) {
         (Edit::RemoveAhead, first) => return first,
         (Edit::RemoveAndAddAgain, Some(first)) => {
-            let row = rows.remove(first);
-            row.into_iter().for_each(|row| rows.push(row));
+            if let Some(row) = rows.remove(first) {
+                rows.push(row);
+            }
         }
         (Edit::InsertAhead, _) => match order {
             Order::OldestFirst => rows.push_front(new_row()),

@@ -1,6 +1,6 @@
 //! The audit log. It needs a plan that has it, and an admin.
 
-use super::Call;
+use super::{Call, require_feature};
 use crate::sandbox::cursor_pages::CursorLinks;
 use crate::sandbox::object_json;
 use crate::sandbox::organization::Organization;
@@ -28,5 +28,5 @@ pub(super) fn get(call: &Call<'_>) -> Result<Response, ErrorResponse> {
 
 fn check(call: &Call<'_>, organization: &Organization) -> Result<(), ErrorResponse> {
     call.admin(SCOPE, organization)?;
-    call.require_feature(call.behaviors.audit_log)
+    require_feature(call.behaviors.audit_log)
 }

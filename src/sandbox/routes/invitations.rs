@@ -69,7 +69,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Response, ErrorResponse> {
         return Err(invalid("Too many pending invitations"));
     }
     let mut documents = Vec::with_capacity(emails.len());
-    for email in emails {
+    for email in &emails {
         let invitation = template.invitation(email, caller);
         documents.push(object_json::invitation(
             &organization,
@@ -109,13 +109,13 @@ struct Template {
 }
 
 impl Template {
-    fn invitation(&self, email: String, caller: Caller) -> Invitation {
+    fn invitation(&self, email: &str, caller: Caller) -> Invitation {
         Invitation {
             role: self.role,
             sso_mode: self.sso_mode,
             teams: self.teams.clone(),
             created_by: Some(caller.user),
-            ..Invitation::new(&email)
+            ..Invitation::new(email)
         }
     }
 }

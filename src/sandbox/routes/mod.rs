@@ -91,15 +91,6 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Returns an error if the organization does not have this feature.
-    fn require_feature(&self, feature: FeatureAccess) -> Result<(), ErrorResponse> {
-        match feature {
-            FeatureAccess::Available => Ok(()),
-            FeatureAccess::Forbidden => Err(response::forbidden()),
-            FeatureAccess::NotFound => Err(Response::message(StatusCode::NOT_FOUND, "Not Found")),
-        }
-    }
-
     /// The body of a request with JSON.
     fn json_body(&self) -> Result<Value, ErrorResponse> {
         serde_json::from_slice(self.body)
@@ -130,6 +121,15 @@ impl<'a> Call<'a> {
 
     fn url(&self) -> String {
         format!("{}{}", self.service.origin, self.path)
+    }
+}
+
+/// Returns an error if the organization does not have this feature.
+fn require_feature(feature: FeatureAccess) -> Result<(), ErrorResponse> {
+    match feature {
+        FeatureAccess::Available => Ok(()),
+        FeatureAccess::Forbidden => Err(response::forbidden()),
+        FeatureAccess::NotFound => Err(Response::message(StatusCode::NOT_FOUND, "Not Found")),
     }
 }
 

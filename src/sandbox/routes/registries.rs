@@ -1,6 +1,6 @@
 //! Package registries. Admins see all of them, others those that their teams have access to.
 
-use super::{Call, Caller};
+use super::{Call, Caller, require_feature};
 use crate::sandbox::object_json;
 use crate::sandbox::objects::Registry;
 use crate::sandbox::organization::Organization;
@@ -11,7 +11,7 @@ const SCOPE: &str = "read_registries";
 pub(super) fn list(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let organization = call.service.organization();
     let caller = call.caller(SCOPE, &organization)?;
-    call.require_feature(call.behaviors.package_registries)?;
+    require_feature(call.behaviors.package_registries)?;
     let registries = organization.registries().iter();
     let rows: Vec<&Registry> = registries
         .filter(|registry| can_see(caller, &organization, registry))
@@ -27,7 +27,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, ErrorResponse> {
 pub(super) fn get(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let organization = call.service.organization();
     let caller = call.caller(SCOPE, &organization)?;
-    call.require_feature(call.behaviors.package_registries)?;
+    require_feature(call.behaviors.package_registries)?;
     let slug = call.target.object.as_deref();
     let registry = slug.and_then(|slug| organization.registry_by_slug(slug));
     let registry = registry.filter(|registry| can_see(caller, &organization, registry));

@@ -1,7 +1,7 @@
 //! Test suites, which belong to Test Engine. Admins see all of them, others those that their teams have access to.
 
-use super::Call;
 use super::team_access::Reach;
+use super::{Call, require_feature};
 use crate::sandbox::object_json;
 use crate::sandbox::objects::Suite;
 use crate::sandbox::response::{self, ErrorResponse, Response};
@@ -12,7 +12,7 @@ const SCOPE: &str = "read_suites";
 pub(super) fn list(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let organization = call.service.organization();
     let caller = call.caller(SCOPE, &organization)?;
-    call.require_feature(call.behaviors.test_engine)?;
+    require_feature(call.behaviors.test_engine)?;
     let reach = Reach::<SuiteLevel>::of(caller, &organization);
     let suites = organization.suites().iter();
     let rows: Vec<&Suite> = suites.filter(|suite| reach.can_see(suite.id)).collect();
@@ -25,7 +25,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, ErrorResponse> {
 pub(super) fn get(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let organization = call.service.organization();
     let caller = call.caller(SCOPE, &organization)?;
-    call.require_feature(call.behaviors.test_engine)?;
+    require_feature(call.behaviors.test_engine)?;
     let reach = Reach::<SuiteLevel>::of(caller, &organization);
     let slug = call.target.object.as_deref();
     let suite = slug.and_then(|slug| organization.suite_by_slug(slug));

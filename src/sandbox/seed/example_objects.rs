@@ -15,8 +15,11 @@ use crate::sandbox::team::PipelineLevel::{self, BuildAndRead, ManageBuildAndRead
 use crate::sandbox::team::SuiteLevel::{self, Edit, Read};
 use crate::sandbox::team::TeamRole;
 
+/// The levels of access, by the slug of the team.
+type Levels<L> = &'static [(&'static str, L)];
+
 /// Slug, name, and the level of each team with access.
-const PIPELINES: [(&str, &str, &[(&str, PipelineLevel)]); 5] = [
+const PIPELINES: [(&str, &str, Levels<PipelineLevel>); 5] = [
     (
         "deploy",
         "Deploy 🚀",
@@ -45,7 +48,7 @@ const PIPELINES: [(&str, &str, &[(&str, PipelineLevel)]); 5] = [
 ];
 
 /// Slug, name, and the level of each team with access.
-const SUITES: [(&str, &str, &[(&str, SuiteLevel)]); 3] = [
+const SUITES: [(&str, &str, Levels<SuiteLevel>); 3] = [
     ("solver-tests", "Solver tests", &[("timetables", Edit), ("data", Read)]),
     ("mobile-ui", "Mobile UI", &[("mobile", Edit)]),
     ("drills", "Incident drills", &[("incident-response", Edit)]),

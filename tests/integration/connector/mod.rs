@@ -1,6 +1,7 @@
 //! The connector from the point of view of a platform, over a real channel with real HTTP behind it.
 
 mod absence;
+mod access;
 mod answers;
 mod budget;
 mod connections;

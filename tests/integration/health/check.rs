@@ -174,10 +174,8 @@ async fn scopes_that_other_integrations_require_are_rows_and_decide_the_exit_cod
     let output = check_on(&sandbox, spec(), &["--require=read_agents"]).await;
     assert_eq!(output.status.code(), Some(0));
     let screen = text(&output);
-    assert!(
-        screen.contains("\n✓ read_agents                  read_agents         declared and proved\n"),
-        "{screen}"
-    );
+    let row = format!("\n✓ {0:<28} {0:<19} declared and proved\n", "read_agents");
+    assert!(screen.contains(&row), "{screen}");
     assert!(screen.contains("\nrequired       read_agents\n"), "{screen}");
     assert!(
         screen.contains("everything that is needed works") && !screen.contains("hint"),
@@ -191,10 +189,8 @@ async fn scopes_that_other_integrations_require_are_rows_and_decide_the_exit_cod
     let row = "✗ write_organization_invitations write_organization_invitations the token lacks the scope \
                `write_organization_invitations` (so an integration that shares the token lacks it)";
     assert!(screen.contains(row), "{screen}");
-    assert!(
-        screen.contains("\n✓ read_agents                    read_agents                    declared"),
-        "{screen}"
-    );
+    let row = format!("\n✓ {0:<30} {0:<30} declared and proved\n", "read_agents");
+    assert!(screen.contains(&row), "{screen}");
 }
 
 #[tokio::test]

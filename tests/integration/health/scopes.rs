@@ -6,11 +6,11 @@ use buildkite_connector::sandbox::{ALL_SCOPES, Endpoint, Pipeline, Sandbox, Seed
 use jiff::Timestamp;
 use rstest::rstest;
 use tonic::Code;
-use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
+use tonic_health::pb::health_check_response::ServingStatus::{self, NotServing, Serving};
 
 use super::grpc_health::{service, status};
-use super::harness::{Degraded, HealthHarness, Healthy, ScopeReport, Unhealthy, admin, non_admin, setup};
-use crate::support::{Setup, reason, sandbox};
+use super::harness::{Degraded, HealthHarness, Healthy, ScopeReport, ScopeState, Unhealthy, admin, non_admin, setup};
+use crate::support::{Setup, reason, sandbox, until_async};
 
 /// The scopes of a build analyser.
 const NINE: [Scope; 9] = [
@@ -68,10 +68,14 @@ async fn with_a_build() -> Sandbox {
     sandbox
 }
 
-fn assert_states(report: &ScopeReport, ids: &[&str], state: super::harness::ScopeState) {
+fn assert_states(report: &ScopeReport, ids: &[&str], state: ScopeState) {
     for id in ids {
         assert_eq!(report.state(id), state, "{:?}", report.of(id));
     }
+}
+
+async fn until_status(harness: &HealthHarness, name: &str, expected: ServingStatus) {
+    until_async("the status", async || status(harness, name).await.unwrap() == expected).await;
 }
 
 #[tokio::test]
@@ -126,8 +130,8 @@ async fn a_scope_that_another_integration_lacks_is_unhealthy_and_no_matter_for_a
     assert!(remedy.ends_with(link), "{remedy}");
     assert_eq!((report.0.overall(), harness.requests()), (Unhealthy, 6));
     harness.platform().validate().await.unwrap();
-    assert_eq!(status(&harness, &service("ConnectorService")).await.unwrap(), Serving);
-    assert_eq!(status(&harness, "scope.read_agents").await.unwrap(), NotServing);
+    until_status(&harness, &service("ConnectorService"), Serving).await;
+    until_status(&harness, "scope.read_agents", NotServing).await;
 }
 
 #[tokio::test]
@@ -166,7 +170,7 @@ async fn each_included_type_costs_one_request_and_its_scope_is_required() {
 #[tokio::test]
 async fn lists_that_are_shorter_for_this_owner_follow_partial_visibility(
     #[case] partial_visibility: PartialVisibility,
-    #[case] expected: super::harness::ScopeState,
+    #[case] expected: ScopeState,
 ) {
     let include = [IncludedType::Pipeline, IncludedType::Suite, IncludedType::Registry];
     let mut setup = covering(&include, &[]);
@@ -225,12 +229,9 @@ async fn a_record_that_cannot_be_written_stops_every_allowed_change() {
 #[tokio::test]
 async fn the_service_of_grants_serves_only_what_is_allowed(
     #[case] allowed: &[Change],
-    #[case] expected: tonic_health::pb::health_check_response::ServingStatus,
+    #[case] expected: ServingStatus,
 ) {
     let harness = harness(admin, &[], covering(&[], allowed)).await;
     harness.fresh().await;
-    crate::support::until_async("the status of the service", async || {
-        status(&harness, &service("GrantManagerService")).await.unwrap() == expected
-    })
-    .await;
+    until_status(&harness, &service("GrantManagerService"), expected).await;
 }

@@ -12,6 +12,7 @@
 pub mod details;
 pub mod listing;
 pub mod log;
+pub mod object_list;
 pub mod platform;
 pub mod plugin_host;
 pub mod process;
@@ -25,6 +26,7 @@ use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox, Seed, Size};
 
 pub use details::{StatusDetails, details, reason};
 pub use listing::{Listing, ROWS, first_team};
+pub use object_list::{ObjectList, all_scopes, covering_all, including_all};
 pub use platform::{Platform, entitlement, resource, unknown_entitlement};
 pub use process::{ConnectorProcess, connector};
 pub use server::{Setup, TestServer};

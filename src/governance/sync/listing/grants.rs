@@ -33,6 +33,12 @@ impl Listings {
         let resources = self.resource_type(resource.resource_type)?;
         let call = &call.clone().reusing_reads_since(session.began());
         let read = |from| async move {
+            if resources.carried().is_some() {
+                return self
+                    .carried
+                    .grants(session, resources, resource.id, from, limit, call)
+                    .await;
+            }
             let page = self.prefetch.grants(session, resources, resource.id, from, limit, call);
             match page.await {
                 Ok(page) => Ok(page),
@@ -76,7 +82,9 @@ impl Listings {
             );
         }
         if let Some(progress) = recorded.progress {
-            self.progress.log_progress(&*self.provider, progress);
+            // Carried grants cost no request of their own.
+            let requests_each = usize::from(resources.carried().is_none());
+            self.progress.log_progress(&*self.provider, progress, requests_each);
         }
         let unknown_levels = rows.iter().filter(|row| row.level.is_none()).count();
         if unknown_levels > 0 {

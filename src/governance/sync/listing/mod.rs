@@ -6,18 +6,20 @@ mod resources;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 pub use complete_list::complete_list;
 
+use super::carried::CarriedAccess;
 use super::page_token::{self, List};
 use super::prefetch::Prefetch;
 use super::progress::ProgressLog;
 use super::session::Sessions;
 use super::unlisted_users::UnlistedUsers;
 use crate::governance::directory::Directory;
-use crate::governance::model::{Catalog, Level, Resource, ResourceId, ResourceTypeInfo};
+use crate::governance::model::{Catalog, Level, Membership, Resource, ResourceId, ResourceTypeInfo};
 use crate::governance::provider::{FailureClass, Provider, ResourceType};
 use crate::governance::{CallContext, GovernanceError};
 use crate::telemetry::metrics::SYNC_LAST_SUCCESS;
@@ -38,6 +40,7 @@ pub struct Listings {
     catalog: Catalog,
     sessions: Sessions,
     prefetch: Prefetch,
+    carried: CarriedAccess,
     unlisted_users: UnlistedUsers,
     progress: ProgressLog,
     directory: Arc<Directory>,
@@ -45,14 +48,21 @@ pub struct Listings {
 
 impl Listings {
     /// Lists what `provider` has, with up to `read_ahead` concurrent requests to prefetch for each sync. The names of listed
-    /// resources are recorded in `directory`.
+    /// resources are recorded in `directory`. Carried access that is at most `max_age` old may serve a request outside of the sync that
+    /// read it.
     #[must_use]
-    pub(crate) fn new(provider: Arc<dyn Provider>, read_ahead: usize, directory: Arc<Directory>) -> Self {
+    pub(crate) fn new(
+        provider: Arc<dyn Provider>,
+        read_ahead: usize,
+        directory: Arc<Directory>,
+        max_age: Duration,
+    ) -> Self {
         let types = provider.resource_types().iter();
         Self {
             catalog: Catalog::new(types.map(|known| known.info()).collect()),
             sessions: Sessions::default(),
             prefetch: Prefetch::new(Arc::clone(&provider), read_ahead),
+            carried: CarriedAccess::new(Arc::clone(&provider), read_ahead, max_age),
             unlisted_users: UnlistedUsers::default(),
             progress: ProgressLog::default(),
             provider,
@@ -66,9 +76,10 @@ impl Listings {
         &self.catalog
     }
 
-    /// Invalidates the prefetched grants of a resource, because they change.
-    pub(crate) fn invalidate(&self, resource: ResourceId) {
-        self.prefetch.invalidate(resource);
+    /// Invalidates what was read of the grants of a membership's resource, and of what its principal carries, because they change.
+    pub(crate) fn invalidate(&self, membership: Membership) {
+        self.prefetch.invalidate(membership.resource);
+        self.carried.invalidate(membership);
     }
 
     /// The resource types, `limit` at most, from `page_token` on.
@@ -85,7 +96,7 @@ impl Listings {
         Ok(Page { rows, next })
     }
 
-    /// The levels that a resource offers, `limit` at most, from `page_token` on.
+    /// The levels that a resource offers, `limit` at most, from `page_token` on. What was read for the sync is kept.
     ///
     /// # Errors
     /// If the token belongs to another list.
@@ -94,7 +105,9 @@ impl Listings {
         resource: ResourceId,
         page_token: &str,
         limit: Option<NonZeroUsize>,
+        sync: &str,
     ) -> Result<Page<&'static Level>, GovernanceError> {
+        self.sessions.session(sync).keep_alive();
         let levels: Vec<&'static Level> = resource.resource_type.levels.iter().collect();
         let list = List::Entitlements(resource);
         let (rows, next) = page_token::static_page(&levels, page_token, limit, list, self.organization())?;
@@ -151,7 +164,7 @@ impl Listings {
             .find(|known| known.info() == info)
             .ok_or_else(|| GovernanceError::Invalid {
                 field: "resource_type_id",
-                problem: format!("resources of the type `{info}` are not offered"),
+                problem: format!("resources of the type `{info}` are not governed: name it in --include"),
             })
     }
 

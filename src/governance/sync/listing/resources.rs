@@ -67,8 +67,12 @@ impl Listings {
                 observed.record_resources(resource_type, ends, ids);
                 observed.progress(resource_type)
             });
-            if let Some(progress) = progress.filter(|_| resource_type.has_grants()) {
-                log_forecast(&*self.provider, progress.resources);
+            if let Some(progress) = progress {
+                let requests_each = self.carried.requests_each(resource_type);
+                if resource_type.has_grants() && requests_each > 0 {
+                    log_forecast(&*self.provider, progress.resources, requests_each);
+                }
+                self.carried.start(session, resource_type);
             }
         }
         Ok(Page {

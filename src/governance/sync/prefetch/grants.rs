@@ -63,6 +63,16 @@ impl GrantPrefetch {
         self.record_listed(false, resources);
     }
 
+    /// The resources of a sync that was joined late.
+    pub(crate) fn joined_late(&self) -> Option<&[Uuid]> {
+        self.is_joined_late.then_some(&self.listed)
+    }
+
+    /// Whether any resource was listed.
+    pub(crate) fn knows_any(&self) -> bool {
+        !self.listed.is_empty()
+    }
+
     /// Whether the resource was listed.
     pub(crate) fn knows(&self, resource: Uuid) -> bool {
         self.listed.contains(&resource)

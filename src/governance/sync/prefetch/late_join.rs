@@ -5,19 +5,15 @@
 //! requested here are assumed to be read elsewhere: nothing is prefetched for them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::{Prefetch, PrefetchedLists};
 use crate::governance::provider::{Amount, ResourceType};
+use crate::governance::sync::rate_limit_reset::wait_for_reset;
 use crate::governance::sync::session::{SessionHandle, WeakSession};
 use crate::governance::{CallContext, GovernanceError, Lane};
-
-/// Minimum delay before a list is requested again after the rate limit rejected it.
-const MIN_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 impl Prefetch {
     /// Lists the resources of a sync in which `resource` is not known here, unless that was started before. Must be called within a
@@ -41,6 +37,21 @@ impl Prefetch {
     }
 }
 
+impl PrefetchedLists {
+    /// The resources of a type, if they were listed here because the sync was joined late.
+    pub(crate) fn joined_late(&self, type_id: &str) -> Option<Vec<Uuid>> {
+        self.grants.get(type_id)?.joined_late().map(<[Uuid]>::to_vec)
+    }
+
+    /// Records the resources of a type that were listed because the sync was joined late, unless the sync listed some here.
+    pub(crate) fn join_late_with(&mut self, type_id: &'static str, resources: &[Uuid]) {
+        let grants = self.grants.entry(type_id).or_default();
+        if !grants.knows_any() {
+            grants.record_late_join(resources.iter().copied());
+        }
+    }
+}
+
 async fn list(resources: Arc<dyn ResourceType>, session: WeakSession, concurrency: usize) {
     let call = CallContext::new(Lane::Sync).with_concurrency(concurrency);
     let (mut listed, mut from) = (Vec::new(), None);
@@ -59,8 +70,7 @@ async fn list(resources: Arc<dyn ResourceType>, session: WeakSession, concurrenc
                     tracing::info!(error = %failure.error, "the resources of a sync that began elsewhere cannot be listed: nothing is prefetched for it");
                     return;
                 };
-                let soonest = Instant::now() + MIN_RETRY_DELAY;
-                tokio::time::sleep_until(limit.retry_at.map_or(soonest, |retry_at| retry_at.max(soonest))).await;
+                wait_for_reset(&limit, &call).await;
             }
         }
     }

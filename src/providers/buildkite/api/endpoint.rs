@@ -82,6 +82,10 @@ pub enum Endpoint {
     Suites,
     /// One test suite.
     Suite,
+    /// The pipelines that a team has access to.
+    TeamPipelines,
+    /// The test suites that a team has access to.
+    TeamSuites,
     /// The package registries of the organization.
     Registries,
     /// One package registry.
@@ -147,6 +151,8 @@ impl Endpoint {
             Self::Pipeline => "pipeline",
             Self::Suites => "suites",
             Self::Suite => "suite",
+            Self::TeamPipelines => "team pipelines",
+            Self::TeamSuites => "team suites",
             Self::Registries => "registries",
             Self::Registry => "registry",
             Self::Clusters => "clusters",
@@ -171,9 +177,14 @@ impl Endpoint {
             Self::Organization | Self::Organizations | Self::OrganizationMembers | Self::OrganizationMember => {
                 Some(Scope::ReadOrganizations)
             }
-            Self::Teams | Self::Team | Self::Members | Self::Member | Self::TeamPipeline | Self::TeamSuite => {
-                Some(Scope::ReadTeams)
-            }
+            Self::Teams
+            | Self::Team
+            | Self::Members
+            | Self::Member
+            | Self::TeamPipelines
+            | Self::TeamPipeline
+            | Self::TeamSuites
+            | Self::TeamSuite => Some(Scope::ReadTeams),
             Self::AddMember
             | Self::ChangeRole
             | Self::RemoveMember
@@ -266,6 +277,8 @@ pub(crate) enum Request {
     Pipeline(ObjectSlug),
     Suites,
     Suite(ObjectSlug),
+    TeamPipelines(TeamId),
+    TeamSuites(TeamId),
     Registries,
     Registry(ObjectSlug),
     Clusters,
@@ -305,6 +318,8 @@ impl Request {
             Self::Pipeline(_) => Endpoint::Pipeline,
             Self::Suites => Endpoint::Suites,
             Self::Suite(_) => Endpoint::Suite,
+            Self::TeamPipelines(_) => Endpoint::TeamPipelines,
+            Self::TeamSuites(_) => Endpoint::TeamSuites,
             Self::Registries => Endpoint::Registries,
             Self::Registry(_) => Endpoint::Registry,
             Self::Clusters => Endpoint::Clusters,
@@ -339,6 +354,8 @@ impl Request {
             Self::Pipeline(slug) => vec!["pipelines".into(), slug.to_string()],
             Self::Suites => vec!["suites".into()],
             Self::Suite(slug) => vec!["suites".into(), slug.to_string()],
+            Self::TeamPipelines(team) => vec!["teams".into(), team.to_string(), "pipelines".into()],
+            Self::TeamSuites(team) => vec!["teams".into(), team.to_string(), "suites".into()],
             Self::Registries => vec!["registries".into()],
             Self::Registry(slug) => vec!["registries".into(), slug.to_string()],
             Self::Clusters => vec!["clusters".into()],

@@ -93,19 +93,22 @@ impl ScopeProbe {
 #[derive(Debug, Deserialize)]
 pub(crate) struct BuildRow {
     number: u64,
-    url: String,
-    #[serde(default)]
-    jobs: Vec<JobRow>,
+    url: Option<String>,
+    jobs: Option<Vec<JobRow>>,
 }
 
 #[derive(Debug, Deserialize)]
 struct JobRow {
-    id: Option<Uuid>,
+    id: Option<String>,
     state: Option<String>,
     started_at: Option<String>,
 }
 
 impl JobRow {
+    fn id(&self) -> Option<Uuid> {
+        self.id.as_deref()?.parse().ok()
+    }
+
     /// Whether the job runs or ran, and so has a log.
     fn has_run(&self) -> bool {
         let state = self.state.as_deref();
@@ -118,11 +121,16 @@ impl JobRow {
 impl BuildRow {
     /// What the probes need of the build; `None` if its URL does not name its pipeline.
     pub(crate) fn reference(&self) -> Option<BuildReference> {
-        let (_, rest) = self.url.split_once("/pipelines/")?;
+        let (_, rest) = self.url.as_deref()?.split_once("/pipelines/")?;
         Some(BuildReference {
             pipeline: rest.split('/').next()?.parse().ok()?,
             number: self.number,
-            job: self.jobs.iter().filter(|job| job.has_run()).find_map(|job| job.id),
+            job: self
+                .jobs
+                .iter()
+                .flatten()
+                .filter(|job| job.has_run())
+                .find_map(JobRow::id),
         })
     }
 }

@@ -82,7 +82,9 @@ impl Check {
             | Endpoint::Team
             | Endpoint::Members
             | Endpoint::Member
+            | Endpoint::TeamPipelines
             | Endpoint::TeamPipeline
+            | Endpoint::TeamSuites
             | Endpoint::TeamSuite => Self::TeamListing,
             Endpoint::AddMember
             | Endpoint::ChangeRole

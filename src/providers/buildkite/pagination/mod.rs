@@ -65,6 +65,7 @@ pub use window::Window;
 use extent::CompleteList;
 use overlap::OverlapResult;
 
+use super::api::access::{TeamPipeline, TeamSuite};
 use super::api::error::{ApiError, ApiErrorKind, Unavailability};
 use super::api::objects::{Cluster, ClusterMaintainer, Pipeline, Registry, Suite};
 use super::api::types::{OrganizationMember, Team, TeamMember};
@@ -77,7 +78,7 @@ pub trait Row: Send {
     fn created_at(&self) -> Option<&str>;
 }
 
-/// Rows that are identified by `id`, with or without a creation time.
+/// Rows that are identified by `id` or by another field, with or without a creation time.
 macro_rules! row {
     ($name:ident) => {
         row!($name, |_| None);
@@ -86,9 +87,15 @@ macro_rules! row {
         row!($name, |row: &$name| row.created_at.as_deref());
     };
     ($name:ident, $created_at:expr) => {
+        row!($name, id, $created_at);
+    };
+    ($name:ident, $id:ident, created_at) => {
+        row!($name, $id, |row: &$name| row.created_at.as_deref());
+    };
+    ($name:ident, $id:ident, $created_at:expr) => {
         impl Row for $name {
             fn id(&self) -> Uuid {
-                self.id.uuid()
+                self.$id.uuid()
             }
 
             fn created_at(&self) -> Option<&str> {
@@ -106,16 +113,9 @@ row!(Suite, created_at);
 row!(Registry);
 row!(Cluster, created_at);
 row!(ClusterMaintainer);
-
-impl Row for TeamMember {
-    fn id(&self) -> Uuid {
-        self.user_id.uuid()
-    }
-
-    fn created_at(&self) -> Option<&str> {
-        self.created_at.as_deref()
-    }
-}
+row!(TeamMember, user_id, created_at);
+row!(TeamPipeline, pipeline_id, created_at);
+row!(TeamSuite, suite_id, created_at);
 
 /// One response of a list endpoint.
 #[derive(Debug)]

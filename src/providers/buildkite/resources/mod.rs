@@ -1,5 +1,6 @@
 //! The resource types of Buildkite, one file each: their rows, levels and grants, and how a level is read and written.
 
+mod carried;
 mod clusters;
 mod invitations;
 mod latest_list;

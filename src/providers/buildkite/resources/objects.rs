@@ -1,7 +1,7 @@
 //! Objects that REST addresses by slug alone: pipelines, suites and registries. Their ids are found in their complete list.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,12 +12,13 @@ use super::latest_list::{LatestList, Reading};
 use super::rows::{converted, min_rows, position};
 use crate::governance::model::{Holding, Resource, ResourceId, ResourceTypeInfo};
 use crate::governance::provider::{
-    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, OwnerRole, ResourceType,
+    Amount, Assignable, Batch, CarriedGrants, Cursor, EmptyReading, Failure, FailureClass, ListStage, OwnerRole,
+    ResourceType,
 };
 use crate::governance::{CallContext, GovernanceError, sync};
 use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
 use crate::providers::buildkite::pagination::{self, Row};
-use crate::providers::buildkite::{ApiError, Buildkite, Client, Endpoint};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Buildkite, Client, Endpoint, ObjectSlug};
 
 /// A row of the list of such a type, and what the type does with it.
 #[async_trait]
@@ -37,6 +38,12 @@ pub(in crate::providers::buildkite) trait ObjectRow:
         call: &CallContext,
     ) -> Result<pagination::Batch<Self>, ApiError>;
 
+    /// Reads the object with this slug.
+    async fn read_one(client: &Client, slug: ObjectSlug, call: &CallContext) -> Result<Self, ApiError>;
+
+    /// The object's slug as Buildkite wrote it.
+    fn slug(&self) -> Option<&str>;
+
     /// The row as a resource of the organization with this slug.
     fn resource(self, organization: &str) -> Resource;
 
@@ -53,6 +60,11 @@ pub(in crate::providers::buildkite) trait ObjectRow:
         }))
     }
 
+    /// Reads what teams carry of the type; `None` if they carry nothing of it.
+    fn carried(_: &Objects<Self>) -> Option<&dyn CarriedGrants> {
+        None
+    }
+
     /// Reads and writes the type's levels; `None` if they cannot be changed.
     fn assignable(_: &Objects<Self>) -> Option<&dyn Assignable> {
         None
@@ -64,6 +76,8 @@ pub(in crate::providers::buildkite) trait ObjectRow:
 pub(in crate::providers::buildkite) struct Objects<R> {
     buildkite: Arc<Buildkite>,
     latest: LatestList<R>,
+    /// The slug of an object of the latest list that was not empty.
+    listed: Mutex<Option<ObjectSlug>>,
 }
 
 impl<R: ObjectRow> Objects<R> {
@@ -72,6 +86,7 @@ impl<R: ObjectRow> Objects<R> {
         Self {
             buildkite,
             latest: LatestList::new(max_age),
+            listed: Mutex::default(),
         }
     }
 
@@ -119,6 +134,25 @@ impl<R: ObjectRow> Objects<R> {
         })
     }
 
+    /// Accepts an empty list that was read twice, unless an object that was listed before responds.
+    async fn confirm_none(&self, call: &CallContext) -> Result<(), GovernanceError> {
+        let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(slug) = listed else {
+            return Ok(());
+        };
+        match R::read_one(&self.buildkite.client, slug.clone(), call).await {
+            Ok(_) => Err(GovernanceError::Unexpected {
+                endpoint: R::LIST.name(),
+                what: format!("an empty list, twice, although {} `{slug}` exists", R::INFO),
+            }),
+            Err(ApiError {
+                kind: ApiErrorKind::NotFound,
+                ..
+            }) => Ok(()),
+            Err(error) => Err(self.buildkite.explain(error.into(), call).await),
+        }
+    }
+
     async fn anew(&self, call: &CallContext) -> Result<Arc<Reading<R>>, GovernanceError> {
         self.latest.anew(R::LIST.name(), || self.read_list(call)).await
     }
@@ -145,6 +179,9 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
     ) -> Result<Box<dyn Batch<Resource>>, Failure> {
         let (from, begun) = (position(from)?, Instant::now());
         let batch = R::read(&self.buildkite.client, from.clone(), min_rows(amount), call).await?;
+        if let Some(slug) = batch.rows.iter().find_map(|row| ObjectSlug::of(row.slug()?)) {
+            *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(slug);
+        }
         let rows = batch.rows.iter().cloned();
         self.latest.record(&from, begun, rows, batch.next.as_ref());
         let buildkite = Arc::clone(&self.buildkite);
@@ -202,8 +239,12 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError> {
         match reading {
             EmptyReading::First => self.buildkite.confirm_works(EVIDENCE_MAX_AGE, call).await,
-            EmptyReading::Second => Ok(()),
+            EmptyReading::Second => self.confirm_none(call).await,
         }
+    }
+
+    fn carried(&self) -> Option<&dyn CarriedGrants> {
+        R::carried(self)
     }
 
     fn assignable(&self) -> Option<&dyn Assignable> {

@@ -222,9 +222,10 @@ impl Assignable for Organizations {
                 )),
             },
             Err(error) if error.kind == ApiErrorKind::NotFound => {
-                match self.buildkite.members_are_visible(user, call).await? {
-                    true => Ok(None),
-                    false => Err(error.into()),
+                if self.buildkite.members_are_visible(user, call).await? {
+                    Ok(None)
+                } else {
+                    Err(error.into())
                 }
             }
             Err(error) => Err(error.into()),

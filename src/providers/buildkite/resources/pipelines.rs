@@ -7,12 +7,12 @@ use super::objects::{ObjectRow, Objects};
 use super::pages::page;
 use super::team_access::{TeamAccess, TeamObject};
 use crate::governance::model::{Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
-use crate::governance::provider::Assignable;
+use crate::governance::provider::{Assignable, CarriedGrants};
 use crate::governance::provisioning::Write;
 use crate::governance::{CallContext, Change};
 use crate::providers::buildkite::api::access::TeamPipeline;
 use crate::providers::buildkite::pagination;
-use crate::providers::buildkite::{ApiError, Client, Endpoint, Pipeline, TeamId, timestamp};
+use crate::providers::buildkite::{ApiError, Client, Endpoint, ObjectSlug, Pipeline, TeamId, timestamp};
 
 /// Pipelines, with the levels `read_only`, `build_and_read` and `manage_build_and_read`.
 pub static PIPELINE: ResourceTypeInfo = ResourceTypeInfo {
@@ -77,6 +77,18 @@ impl ObjectRow for Pipeline {
         call: &CallContext,
     ) -> Result<pagination::Batch<Self>, ApiError> {
         client.pipelines(from, min_rows, call).await
+    }
+
+    async fn read_one(client: &Client, slug: ObjectSlug, call: &CallContext) -> Result<Self, ApiError> {
+        client.pipeline(slug, call).await
+    }
+
+    fn slug(&self) -> Option<&str> {
+        self.slug.as_deref()
+    }
+
+    fn carried(pipelines: &Pipelines) -> Option<&dyn CarriedGrants> {
+        Some(pipelines)
     }
 
     fn resource(self, organization: &str) -> Resource {
@@ -158,7 +170,8 @@ impl TeamObject for Pipeline {
     }
 }
 
-fn access(row: TeamPipeline) -> TeamAccess {
+/// What a row shows.
+pub(super) fn access(row: TeamPipeline) -> TeamAccess {
     TeamAccess {
         object: row.pipeline_id.uuid(),
         level: row.access_level.as_deref().and_then(|slug| PIPELINE.level(slug)),

@@ -11,7 +11,7 @@ use crate::governance::model::{Holding, Level, ProfileValue, Resource, ResourceI
 use crate::governance::provider::{Batch, Cursor, Failure};
 use crate::governance::{CallContext, GovernanceError};
 use crate::providers::buildkite::pagination::{self, Row};
-use crate::providers::buildkite::{ApiError, Client, Endpoint, Registry, TeamId};
+use crate::providers::buildkite::{ApiError, Client, Endpoint, ObjectSlug, Registry, TeamId};
 
 /// Registries, with the level `access`.
 pub static REGISTRY: ResourceTypeInfo = ResourceTypeInfo {
@@ -75,6 +75,14 @@ impl ObjectRow for Registry {
         call: &CallContext,
     ) -> Result<pagination::Batch<Self>, ApiError> {
         client.registries(from, min_rows, call).await
+    }
+
+    async fn read_one(client: &Client, slug: ObjectSlug, call: &CallContext) -> Result<Self, ApiError> {
+        client.registry(slug, call).await
+    }
+
+    fn slug(&self) -> Option<&str> {
+        self.slug.as_deref()
     }
 
     fn resource(self, organization: &str) -> Resource {

@@ -7,12 +7,12 @@ use super::objects::{ObjectRow, Objects};
 use super::pages::organization_page;
 use super::team_access::{TeamAccess, TeamObject};
 use crate::governance::model::{Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
-use crate::governance::provider::Assignable;
+use crate::governance::provider::{Assignable, CarriedGrants};
 use crate::governance::provisioning::Write;
 use crate::governance::{CallContext, Change};
 use crate::providers::buildkite::api::access::{SuitePath, TeamSuite};
 use crate::providers::buildkite::pagination;
-use crate::providers::buildkite::{ApiError, ApiErrorKind, Client, Endpoint, Suite, TeamId, timestamp};
+use crate::providers::buildkite::{ApiError, ApiErrorKind, Client, Endpoint, ObjectSlug, Suite, TeamId, timestamp};
 
 /// Suites, with the levels `read` and `edit`.
 pub static SUITE: ResourceTypeInfo = ResourceTypeInfo {
@@ -72,6 +72,18 @@ impl ObjectRow for Suite {
         call: &CallContext,
     ) -> Result<pagination::Batch<Self>, ApiError> {
         client.suites(from, min_rows, call).await
+    }
+
+    async fn read_one(client: &Client, slug: ObjectSlug, call: &CallContext) -> Result<Self, ApiError> {
+        client.suite(slug, call).await
+    }
+
+    fn slug(&self) -> Option<&str> {
+        self.slug.as_deref()
+    }
+
+    fn carried(suites: &Suites) -> Option<&dyn CarriedGrants> {
+        Some(suites)
     }
 
     fn resource(self, organization: &str) -> Resource {
@@ -156,16 +168,16 @@ async fn add(
     call: &CallContext,
 ) -> Result<Option<TeamSuite>, ApiError> {
     let client = &objects.buildkite().client;
-    let send = |path| client.add_team_suite(team, suite.into(), permissions, path, call);
-    match send(SuitePath::Documented).await {
+    let post = |path| client.add_team_suite(team, suite.into(), permissions, path, call);
+    match post(SuitePath::Documented).await {
         Err(error) if error.kind == ApiErrorKind::NotFound => {
             if client.team(team, call).await.is_ok() && objects.row(suite, call).await.is_ok() {
-                send(SuitePath::Singular).await
+                post(SuitePath::Singular).await
             } else {
                 Err(error)
             }
         }
-        sent => sent,
+        reply => reply,
     }
 }
 
@@ -178,7 +190,8 @@ fn permissions(level: &Level) -> &'static [&'static str] {
     }
 }
 
-fn access(row: TeamSuite) -> TeamAccess {
+/// What a row shows.
+pub(super) fn access(row: TeamSuite) -> TeamAccess {
     let holds = |level: &Level| row.access_level.iter().any(|permission| permission == level.slug);
     TeamAccess {
         object: row.suite_id.uuid(),

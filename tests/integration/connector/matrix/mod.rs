@@ -3,16 +3,20 @@
 
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use buildkite_connector::providers::buildkite::ClientOptions;
 use buildkite_connector::providers::buildkite::budget::BudgetOptions;
-use buildkite_connector::sandbox::{Fault, FaultKind, LimitOptions, Options, Sandbox};
+use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, LimitOptions, Options, Sandbox, Seed};
 use futures::{StreamExt, stream};
 use tonic::{Code, Status};
+use uuid::Uuid;
 
-use crate::support::{Listing, ROWS, Setup, TestServer, details, first_team, recorder};
+use crate::support::{
+    Listing, ObjectList, Platform, ROWS, Setup, TestServer, all_scopes, details, first_team, including_all, recorder,
+    sized,
+};
 use table::{End, SOON, Trouble, is_the_truth, troubles};
 
 /// Combinations that run at once.
@@ -40,14 +44,51 @@ fn timeouts(trouble: &Trouble, forever: bool) -> Setup {
     };
     Setup {
         client,
-        ..Setup::default()
+        ..including_all()
+    }
+}
+
+/// A list of the matrix.
+#[derive(Debug, Clone, Copy)]
+enum List {
+    Of(Listing),
+    OfObjects(ObjectList),
+}
+
+impl List {
+    fn endpoint(self) -> Endpoint {
+        match self {
+            Self::Of(listing) => listing.endpoint(),
+            Self::OfObjects(objects) => objects.endpoint(),
+        }
+    }
+
+    fn seed(self) -> Seed {
+        match self {
+            Self::Of(listing) => listing.seed(ROWS),
+            Self::OfObjects(_) => sized(1, 1, 2),
+        }
+    }
+
+    fn truth(self, sandbox: &Sandbox) -> BTreeSet<Uuid> {
+        match self {
+            Self::Of(listing) => listing.truth(sandbox),
+            Self::OfObjects(objects) => objects.truth(sandbox),
+        }
+    }
+
+    async fn read(self, platform: &Platform, sandbox: &Sandbox) -> Result<BTreeSet<Uuid>, Status> {
+        match self {
+            Self::Of(listing) => listing.read(platform, first_team(sandbox)).await,
+            Self::OfObjects(objects) => objects.read(platform, sandbox).await,
+        }
     }
 }
 
 /// One cell: what was seen, and how often the fault fired.
-async fn cell(listing: Listing, trouble: &Trouble, page: usize, forever: bool) -> Result<(), String> {
+async fn cell(listing: List, trouble: &Trouble, page: usize, forever: bool) -> Result<(), String> {
     let sandbox = Sandbox::start(Options {
-        seed: listing.seed(ROWS),
+        seed: listing.seed(),
         limits: LimitOptions {
             organization: Some(1_000_000),
             user: Some(1_000_000),
@@ -60,10 +101,14 @@ async fn cell(listing: Listing, trouble: &Trouble, page: usize, forever: bool) -
     })
     .await
     .unwrap();
+    if let List::OfObjects(objects) = listing {
+        objects.fill(&sandbox, ROWS);
+    }
     let fault = Fault::new(listing.endpoint(), trouble.kind.clone()).on_page(page);
     let fault = sandbox.faults().add(if forever { fault } else { fault.once() });
-    let connector = TestServer::with(&sandbox, sandbox.token(), timeouts(trouble, forever)).await;
-    let read = listing.read(&connector.platform().await, first_team(&sandbox)).await;
+    let setup = timeouts(trouble, forever);
+    let connector = TestServer::with(&sandbox, &all_scopes(&sandbox), setup).await;
+    let read = listing.read(&connector.platform().await, &sandbox).await;
 
     let expected = if forever { trouble.forever } else { trouble.once };
     // Page 1 in place of page 1 is the truth.
@@ -132,7 +177,8 @@ fn as_told(status: &Status, expected: &[(Code, &str)]) -> Result<(), String> {
 async fn every_listing_is_complete_or_an_error_under_any_fault_in_any_window() {
     let elsewhere = recorder::Recorder::start().await;
     let mut cells = Vec::new();
-    for listing in Listing::ALL {
+    let lists = Listing::ALL.into_iter().map(List::Of);
+    for listing in lists.chain(ObjectList::IN_WINDOWS.map(List::OfObjects)) {
         for trouble in troubles(listing, &elsewhere.url("/v2/teams")) {
             let trouble = std::sync::Arc::new(trouble);
             for (window, page) in WINDOWS {
@@ -173,6 +219,6 @@ async fn every_listing_is_complete_or_an_error_under_any_fault_in_any_window() {
         "{} of {asserted} combinations: {complaints:#?}",
         complaints.len()
     );
-    assert_eq!(asserted, 3 * (24 * 3 + 2) * 2);
+    assert_eq!(asserted, 9 * (24 * 3 + 2) * 2);
     assert_eq!(elsewhere.requests(), Vec::<String>::new(), "a redirect was followed");
 }

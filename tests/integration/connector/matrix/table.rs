@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde_json::json;
 use tonic::Code::{self, FailedPrecondition, PermissionDenied, Unauthenticated, Unavailable};
 
+use super::List;
 use crate::support::Listing;
 
 /// How a listing ends.
@@ -42,22 +43,23 @@ const DOWN: End = End::Fails(Unavailable, "BUILDKITE_UNAVAILABLE");
 const ODD: End = End::Fails(FailedPrecondition, "UNEXPECTED_RESPONSE");
 
 /// A 404 of a list says nothing about a user's access: the error depends on the list and is never `NOT_FOUND`.
-fn hidden(listing: Listing) -> End {
-    let reason = match listing {
-        Listing::People | Listing::Teams => "TEAMS_UNAVAILABLE",
-        Listing::Members => "TEAM_UNREACHABLE",
+fn hidden(list: List) -> End {
+    let reason = match list {
+        List::Of(Listing::People | Listing::Teams) => "TEAMS_UNAVAILABLE",
+        List::Of(Listing::Members) => "TEAM_UNREACHABLE",
+        List::OfObjects(objects) => objects.hidden(),
     };
     End::Fails(FailedPrecondition, reason)
 }
 
 /// Every kind of trouble. `redirect` is where a redirect leads.
-pub fn troubles(listing: Listing, redirect: &str) -> Vec<Trouble> {
+pub fn troubles(list: List, redirect: &str) -> Vec<Trouble> {
     let status = |code: StatusCode, style| FaultKind::Status(code, style);
     let limited = |style| FaultKind::RateLimited(Bucket::User, style);
     let redirect = FaultKind::Redirect(redirect.to_owned());
     let (soon, far) = (SOON, Duration::from_secs(3_600));
     let (message, empty, html) = (BodyStyle::Message, BodyStyle::Empty, BodyStyle::Html);
-    let hidden = hidden(listing);
+    let hidden = hidden(list);
     #[rustfmt::skip]
     let rows = [
         // name                     what happens                                            once         for ever     asked once  window

@@ -178,4 +178,10 @@ impl Client {
     pub fn forecast(&self, lane: Lane, requests: u32) -> Option<Instant> {
         self.limiter.forecast(lane, requests)
     }
+
+    /// The longest time that a request of this lane waits for the rate limit.
+    #[must_use]
+    pub fn max_wait(&self, lane: Lane) -> Duration {
+        self.options.budget.max_wait(lane)
+    }
 }

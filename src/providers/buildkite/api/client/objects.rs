@@ -4,12 +4,13 @@ use super::Client;
 use super::endpoints::other;
 use super::transport::RequestKey;
 use crate::governance::CallContext;
+use crate::providers::buildkite::api::access::{TeamPipeline, TeamSuite};
 use crate::providers::buildkite::api::endpoint::{Endpoint, Request};
-use crate::providers::buildkite::api::error::ApiError;
-use crate::providers::buildkite::api::ids::{ClusterId, InvitationId, ObjectSlug};
+use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
+use crate::providers::buildkite::api::ids::{ClusterId, InvitationId, ObjectSlug, TeamId};
 use crate::providers::buildkite::api::objects::{Cluster, ClusterMaintainer, Invitation, Pipeline, Registry, Suite};
 use crate::providers::buildkite::api::server_cursor::{CursorPage, ServerCursor};
-use crate::providers::buildkite::pagination::{Batch, Cursor};
+use crate::providers::buildkite::pagination::{Batch, Cursor, Window};
 
 impl Client {
     /// The pipelines from `cursor` on: at least `min_rows` rows, unless the list ends.
@@ -110,7 +111,35 @@ impl Client {
         self.list(request, cursor, min_rows, call).await
     }
 
-    /// The page of the pending invitations after `after`, or the first one.
+    /// The pipelines that a team has access to, from `cursor` on: at least `min_rows` rows, unless the list ends.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub async fn team_pipelines(
+        &self,
+        team: TeamId,
+        cursor: Cursor,
+        min_rows: usize,
+        call: &CallContext,
+    ) -> Result<Batch<TeamPipeline>, ApiError> {
+        self.list(Request::TeamPipelines(team), cursor, min_rows, call).await
+    }
+
+    /// The test suites that a team has access to, from `cursor` on: at least `min_rows` rows, unless the list ends.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub async fn team_suites(
+        &self,
+        team: TeamId,
+        cursor: Cursor,
+        min_rows: usize,
+        call: &CallContext,
+    ) -> Result<Batch<TeamSuite>, ApiError> {
+        self.list(Request::TeamSuites(team), cursor, min_rows, call).await
+    }
+
+    /// The page of the pending invitations after `after`, or the first one. A page before the last is full.
     ///
     /// # Errors
     /// As for every call: [`ApiError`].
@@ -123,7 +152,14 @@ impl Client {
             request: Request::Invitations(after),
             window: None,
         };
-        let attempt = || async { CursorPage::decode(&self.execute(&key, None, call).await?, key.endpoint()) };
+        let attempt = || async {
+            let page = CursorPage::decode(&self.execute(&key, None, call).await?, key.endpoint())?;
+            if page.next.is_some() && page.rows.len() < Window::LARGEST as usize {
+                let cut = ApiErrorKind::Unavailable(Unavailability::Short);
+                return Err(ApiError::new(key.endpoint(), cut));
+            }
+            Ok(page)
+        };
         let request = Box::pin(self.with_retries(call, attempt));
         self.observed(call, request, other(Endpoint::Invitations)).await
     }

@@ -1,0 +1,66 @@
+//! Access that teams carry: Buildkite lists the pipelines and suites of a team, and not the teams of a pipeline or suite.
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::pipelines::{self, Pipelines};
+use super::rows::{converted, min_rows, position};
+use super::suites::{self, Suites};
+use super::team_access::TeamAccess;
+use super::teams::TEAM;
+use crate::governance::CallContext;
+use crate::governance::model::ResourceTypeInfo;
+use crate::governance::provider::{Amount, Batch, Carried, CarriedGrants, Cursor, Failure};
+
+#[async_trait]
+impl CarriedGrants for Pipelines {
+    fn carriers(&self) -> &'static ResourceTypeInfo {
+        &TEAM
+    }
+
+    async fn carried_by(
+        &self,
+        carrier: Uuid,
+        from: Option<Cursor>,
+        amount: Amount,
+        call: &CallContext,
+    ) -> Result<Box<dyn Batch<Carried>>, Failure> {
+        let (from, min_rows) = (position(from)?, min_rows(amount));
+        let batch = self
+            .buildkite()
+            .client
+            .team_pipelines(carrier.into(), from, min_rows, call)
+            .await?;
+        Ok(converted(batch, |row| carried(pipelines::access(row))))
+    }
+}
+
+#[async_trait]
+impl CarriedGrants for Suites {
+    fn carriers(&self) -> &'static ResourceTypeInfo {
+        &TEAM
+    }
+
+    async fn carried_by(
+        &self,
+        carrier: Uuid,
+        from: Option<Cursor>,
+        amount: Amount,
+        call: &CallContext,
+    ) -> Result<Box<dyn Batch<Carried>>, Failure> {
+        let (from, min_rows) = (position(from)?, min_rows(amount));
+        let batch = self
+            .buildkite()
+            .client
+            .team_suites(carrier.into(), from, min_rows, call)
+            .await?;
+        Ok(converted(batch, |row| carried(suites::access(row))))
+    }
+}
+
+fn carried(row: TeamAccess) -> Carried {
+    Carried {
+        resource: row.object,
+        level: row.level,
+    }
+}

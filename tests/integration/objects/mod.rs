@@ -1,0 +1,8 @@
+//! The included types: the organization, pipelines, suites, registries, clusters and invitations.
+
+mod absence;
+mod invitations;
+mod lists;
+mod reads;
+mod rows;
+mod secrets;
