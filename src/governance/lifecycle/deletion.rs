@@ -69,9 +69,9 @@ impl Attempt {
             return Ok(LifecycleOutcome::AlreadyAbsent);
         };
         // The grants of a group are read ahead within a sync, and must not be served after the group is gone.
-        self.lifecycle.listings.invalidate(resource);
+        self.lifecycle.listings.invalidate_resource(resource);
         let outcome = self.delete_until_absent(deletable, resource).await?;
-        self.lifecycle.listings.invalidate(resource);
+        self.lifecycle.listings.invalidate_resource(resource);
         if let Some(email) = found
             .handle
             .filter(|_| resource.resource_type.kind == ResourceKind::PendingUser)

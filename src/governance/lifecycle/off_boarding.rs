@@ -115,10 +115,10 @@ impl Attempt {
         recorded.collect()
     }
 
-    /// Drops the grants of the groups that were read ahead.
+    /// Drops what was read ahead of the groups' grants.
     fn invalidate(&self, groups: &[Resource]) {
         for group in groups {
-            self.lifecycle.listings.invalidate(group.id);
+            self.lifecycle.listings.invalidate_resource(group.id);
         }
     }
 }
