@@ -66,8 +66,8 @@ pub(crate) fn account(
     }
     let profile = request.account_info.as_ref().and_then(|info| info.profile.as_ref());
     let role = word(profile, ROLE, AccountRole::of)
-        .ok_or_else(|| invalid("account_info.profile.role", "a role is `member` or `admin`"))?;
-    let sso_mode = word(profile, SSO_MODE, SsoMode::of).ok_or_else(|| {
+        .map_err(|()| invalid("account_info.profile.role", "a role is `member` or `admin`"))?;
+    let sso_mode = word(profile, SSO_MODE, SsoMode::of).map_err(|()| {
         invalid(
             "account_info.profile.sso_mode",
             "an SSO mode is `required` or `optional`",
@@ -82,13 +82,16 @@ pub(crate) fn account(
     })
 }
 
-/// The word of a field, or no word if the field is missing or empty. `None` for anything else.
-fn word<T>(profile: Option<&Struct>, field: &str, of: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
+/// The word of a field; `None` if the field is missing or empty.
+///
+/// # Errors
+/// For anything else.
+fn word<T>(profile: Option<&Struct>, field: &str, of: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, ()> {
     match profile.and_then(|profile| profile.fields.get(field)?.kind.as_ref()) {
-        None | Some(Kind::NullValue(_)) => Some(None),
-        Some(Kind::StringValue(word)) if word.trim().is_empty() => Some(None),
-        Some(Kind::StringValue(word)) => of(word.trim()).map(Some),
-        Some(_) => None,
+        None | Some(Kind::NullValue(_)) => Ok(None),
+        Some(Kind::StringValue(word)) if word.trim().is_empty() => Ok(None),
+        Some(Kind::StringValue(word)) => of(word.trim()).map(Some).ok_or(()),
+        Some(_) => Err(()),
     }
 }
 

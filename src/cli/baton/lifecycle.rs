@@ -88,9 +88,12 @@ pub(super) async fn delete(flags: &Flags, resource: ResourceId) -> Result<(), Ba
 
 /// The invitation that the flags request.
 fn account(flags: &LifecycleFlags) -> Result<Option<CreateAccountRequest>, BatonError> {
-    let (login, email) = (given(&flags.create_account_login), given(&flags.create_account_email));
-    let profile = given(&flags.create_account_profile);
-    let resource_type = given(&flags.create_account_resource_type);
+    let (login, email) = (
+        given(flags.create_account_login.as_ref()),
+        given(flags.create_account_email.as_ref()),
+    );
+    let profile = given(flags.create_account_profile.as_ref());
+    let resource_type = given(flags.create_account_resource_type.as_ref());
     if login.is_none() && email.is_none() {
         return match profile.or(resource_type) {
             None => Ok(None),
@@ -100,7 +103,7 @@ fn account(flags: &LifecycleFlags) -> Result<Option<CreateAccountRequest>, Baton
         };
     }
     let profile = profile.map(|profile| {
-        let object = serde_json::from_str(&profile).ok();
+        let object = serde_json::from_str(profile).ok();
         object
             .and_then(lifecycle::structure)
             .ok_or_else(|| refused("--create-account-profile: give a JSON object, as in `{\"role\": \"member\"}`"))
@@ -123,7 +126,10 @@ fn account(flags: &LifecycleFlags) -> Result<Option<CreateAccountRequest>, Baton
 
 /// The resource that the flags delete.
 fn deleted(flags: &LifecycleFlags) -> Result<Option<ResourceId>, BatonError> {
-    let (resource_type, id) = match (given(&flags.delete_resource_type), given(&flags.delete_resource)) {
+    let (resource_type, id) = match (
+        given(flags.delete_resource_type.as_ref()),
+        given(flags.delete_resource.as_ref()),
+    ) {
         (None, None) => return Ok(None),
         (Some(resource_type), Some(id)) => (resource_type, id),
         _ => {
@@ -149,8 +155,8 @@ fn deleted(flags: &LifecycleFlags) -> Result<Option<ResourceId>, BatonError> {
         .map_err(|problem| refused(format!("--delete-resource: {problem}")))
 }
 
-fn given(value: &Option<String>) -> Option<&str> {
-    value.as_deref().filter(|value| !value.is_empty())
+fn given(value: Option<&String>) -> Option<&str> {
+    value.map(String::as_str).filter(|value| !value.is_empty())
 }
 
 fn refused(problem: impl Into<String>) -> BatonError {

@@ -107,7 +107,7 @@ impl Lifecycle {
             });
             (outcome, attempt)
         };
-        self.conclude(&call, context, guard, work).await
+        self.conclude(&call, context, guard, Box::pin(work)).await
     }
 
     /// Rejects what the operator did not allow.

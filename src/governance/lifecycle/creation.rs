@@ -55,7 +55,7 @@ impl Lifecycle {
             });
             (outcome, attempt)
         };
-        self.conclude(&call, context, guard, work).await
+        self.conclude(&call, context, guard, Box::pin(work)).await
     }
 
     /// The new resource with its defaults, if it is allowed and valid.

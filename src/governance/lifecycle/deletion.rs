@@ -52,7 +52,7 @@ impl Lifecycle {
             let outcome = attempt.delete(resource).await;
             (outcome.map(|outcome| (outcome, outcome)), attempt)
         };
-        self.conclude(&call, context, guard, work).await
+        self.conclude(&call, context, guard, Box::pin(work)).await
     }
 }
 

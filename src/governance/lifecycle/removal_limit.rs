@@ -16,7 +16,7 @@ use crate::files;
 use crate::governance::GovernanceError;
 
 /// The period that the limit is about.
-const PERIOD: Duration = Duration::from_hours(1);
+const PERIOD: Duration = Duration::from_secs(60 * 60);
 
 /// The bytes at the end of the file that are read first; as long as they do not reach back far enough, four times as many are read.
 const FIRST_BLOCK: u64 = 64 * 1024;
@@ -141,7 +141,7 @@ struct Line {
 
 /// The times of the removals of the last hour. An intent without an outcome counts: the process may have ended after the removal.
 fn removals_in(path: &Path, organization: &str) -> io::Result<Vec<Timestamp>> {
-    let since = Timestamp::now() - SignedDuration::from_hours(1);
+    let since = Timestamp::now() - SignedDuration::from_secs(60 * 60);
     let text = match tail(path, since) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

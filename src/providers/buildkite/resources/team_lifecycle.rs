@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::find;
@@ -117,7 +117,7 @@ fn body(new: &NewResource) -> Value {
         (field.to_owned(), value)
     });
     let name = ("name".to_owned(), json!(new.name));
-    Value::Object(Map::from_iter(fields.chain([name])))
+    Value::Object(fields.chain([name]).collect())
 }
 
 #[async_trait]
