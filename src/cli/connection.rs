@@ -1,5 +1,6 @@
 //! The connection of a command to Buildkite, or to an embedded sandbox.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
@@ -9,7 +10,7 @@ use super::CommandError;
 use super::settings::{ConnectionArgs, Settings};
 use crate::governance::Governance;
 use crate::providers::buildkite::{ApiToken, Client, Coverage, Credential, Scope, govern};
-use crate::sandbox::{Options, Sandbox, TokenSpec};
+use crate::sandbox::{Options, Sandbox, TEAM_SCOPES, TokenSpec};
 
 /// The arguments of a command that reaches Buildkite, or an embedded sandbox in its place.
 #[derive(Debug, clap::Args)]
@@ -101,8 +102,12 @@ async fn start_sandbox() -> Result<Sandbox, CommandError> {
 fn sandbox_settings(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
     let failed = |error: &dyn std::error::Error| CommandError::Failed(format!("the sandbox cannot be used: {error}"));
     let coverage = args.coverage()?;
-    let scopes: Vec<&str> = coverage.scopes().into_iter().map(Scope::as_str).collect();
-    let token = sandbox.mint(TokenSpec::owned_by(sandbox.owner()).with_scopes(&scopes));
+    // The sandbox's own token has the scopes of team memberships. What else is covered needs more.
+    let required = coverage.scopes().into_iter().map(Scope::as_str);
+    let scopes: BTreeSet<&str> = TEAM_SCOPES.into_iter().chain(required).collect();
+    let scopes: Vec<&str> = scopes.into_iter().collect();
+    let owner = TokenSpec::owned_by(sandbox.owner()).with_description("sandbox admin");
+    let token = sandbox.mint(owner.with_scopes(&scopes));
     let token: ApiToken = token.expose_secret().parse().map_err(|error| failed(&error))?;
     Ok(Settings {
         origin: sandbox.url().parse().map_err(|error| failed(&error))?,

@@ -2,6 +2,7 @@
 
 mod endings;
 mod linked;
+mod people;
 mod provisioning;
 mod refusals;
 mod service;

@@ -33,15 +33,19 @@ const CONNECTOR: [&str; 7] = [
 ];
 
 /// The services of the protocol that it does not offer.
-const UNOFFERED: [&str; 8] = [
-    "c1.connector.v2.AccountManagerService",
+const UNOFFERED: [&str; 5] = [
     "c1.connector.v2.ActionService",
     "c1.connector.v2.AssetService",
     "c1.connector.v2.CredentialManagerService",
     "c1.connector.v2.EventService",
+    "c1.connector.v2.TicketsService",
+];
+
+/// The services of the protocol that the settings of this server do not allow.
+const NOT_ALLOWED: [&str; 3] = [
+    "c1.connector.v2.AccountManagerService",
     "c1.connector.v2.ResourceDeleterService",
     "c1.connector.v2.ResourceManagerService",
-    "c1.connector.v2.TicketsService",
 ];
 
 /// The services beside them.
@@ -109,7 +113,7 @@ async fn reflection_v1alpha_lists_every_service() {
 }
 
 fn lists_all(names: &[String]) {
-    for service in CONNECTOR.into_iter().chain(UNOFFERED).chain(BESIDE) {
+    for service in CONNECTOR.into_iter().chain(UNOFFERED).chain(NOT_ALLOWED).chain(BESIDE) {
         assert!(
             names.iter().any(|name| name == service),
             "{service} is missing in {names:?}"
@@ -127,7 +131,8 @@ async fn health_reports_the_process_and_every_service_that_the_settings_allow_as
         "c1.connector.v2.GrantManagerService" => (service, ServingStatus::NotServing),
         _ => (service, ServingStatus::Serving),
     });
-    let unoffered = UNOFFERED.map(|service| (service, ServingStatus::NotServing));
+    let unoffered = UNOFFERED.into_iter().chain(NOT_ALLOWED);
+    let unoffered = unoffered.map(|service| (service, ServingStatus::NotServing));
     for (service, expected) in expected.chain(unoffered) {
         let request = HealthCheckRequest {
             service: service.to_owned(),
@@ -148,12 +153,7 @@ async fn health_of_something_unknown_is_not_found() {
 }
 
 /// Every method that is not offered and is answered with an error: the code is that of the protocol's own server.
-const REFUSED: [(&str, Code, &str); 16] = [
-    (
-        "AccountManagerService/CreateAccount",
-        Code::Unimplemented,
-        "creates no accounts",
-    ),
+const REFUSED: [(&str, Code, &str); 12] = [
     ("ActionService/GetActionSchema", Code::NotFound, "offers no actions"),
     ("ActionService/GetActionStatus", Code::NotFound, "offers no actions"),
     ("ActionService/InvokeAction", Code::NotFound, "offers no actions"),
@@ -168,21 +168,6 @@ const REFUSED: [(&str, Code, &str); 16] = [
         "rotates no credentials",
     ),
     ("EventService/ListEvents", Code::NotFound, "offers no event feeds"),
-    (
-        "ResourceDeleterService/DeleteResourceV2",
-        Code::Unimplemented,
-        "deletes no resources",
-    ),
-    (
-        "ResourceManagerService/CreateResource",
-        Code::Unimplemented,
-        "creates no resources",
-    ),
-    (
-        "ResourceManagerService/DeleteResource",
-        Code::Unimplemented,
-        "deletes no resources",
-    ),
     ("TicketsService/BulkCreateTickets", Code::Unknown, "has no tickets"),
     ("TicketsService/BulkGetTickets", Code::Unknown, "has no tickets"),
     ("TicketsService/CreateTicket", Code::Unknown, "has no tickets"),

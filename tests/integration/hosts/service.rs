@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use buildkite_connector::governance::AllowedChanges;
+use buildkite_connector::governance::{AllowedChanges, Change};
 use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantResponse;
 use buildkite_connector::proto::c1::connectorapi::baton::v1::baton_service_finish_task_request::FinalState;
 use buildkite_connector::proto::c1::connectorapi::baton::v1::task::{
@@ -17,7 +17,7 @@ use rstest::rstest;
 use tonic::Code;
 
 use super::harness::{Harness, HarnessOptions, failure, frequent_polls, is_success, short_timing, sync};
-use crate::support::{Setup, until};
+use crate::support::{Setup, resource, until};
 
 #[tokio::test]
 async fn a_hello_opens_the_session_and_says_what_the_connector_can_do() {
@@ -278,10 +278,33 @@ async fn audit_records_name_the_host_and_the_task() {
     assert!(records.contains("service:host-1") && records.contains(&id), "{records}");
 }
 
+#[tokio::test]
+async fn a_task_deletes_a_team_if_the_settings_allow_it() {
+    let mut setup = Setup::default();
+    setup.access.allowed = AllowedChanges::from_iter([Change::Teams]);
+    let harness = Harness::start_with(HarnessOptions {
+        setup,
+        ..HarnessOptions::default()
+    })
+    .await;
+    let teams = || {
+        harness
+            .sandbox
+            .with_organization(|organization| organization.teams().to_vec())
+    };
+    let team = teams()[0].id;
+    let id = harness.platform.add(TaskType::DeleteResource(DeleteResourceTask {
+        resource_id: resource("team", &team.to_string()).id,
+        parent_resource_id: None,
+    }));
+    assert!(is_success(&harness.finished(&id).await));
+    assert!(teams().iter().all(|left| left.id != team));
+}
+
 #[rstest]
-#[case(TaskType::CreateAccount(CreateAccountTask::default()), Code::Unimplemented)]
-#[case(TaskType::CreateResource(CreateResourceTask::default()), Code::Unimplemented)]
-#[case(TaskType::DeleteResource(DeleteResourceTask::default()), Code::Unimplemented)]
+#[case(TaskType::CreateAccount(CreateAccountTask::default()), Code::FailedPrecondition)]
+#[case(TaskType::CreateResource(CreateResourceTask::default()), Code::InvalidArgument)]
+#[case(TaskType::DeleteResource(DeleteResourceTask::default()), Code::InvalidArgument)]
 #[case(TaskType::RotateCredentials(RotateCredentialsTask::default()), Code::Unimplemented)]
 #[case(TaskType::IssueCredential(IssueCredentialTask::default()), Code::Unimplemented)]
 #[case(TaskType::ListEvents(ListEventsTask::default()), Code::NotFound)]
@@ -289,7 +312,7 @@ async fn audit_records_name_the_host_and_the_task() {
 #[case(TaskType::ActionStatus(ActionStatusTask::default()), Code::NotFound)]
 #[case(TaskType::ActionGetSchema(ActionGetSchemaTask::default()), Code::NotFound)]
 #[tokio::test]
-async fn a_task_for_what_is_not_offered_is_finished_as_the_call_would_be(
+async fn a_task_that_ends_with_an_error_is_finished_as_the_call_would_be(
     #[case] task: TaskType,
     #[case] expected: Code,
 ) {

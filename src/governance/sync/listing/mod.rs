@@ -82,6 +82,11 @@ impl Listings {
         self.carried.invalidate(membership);
     }
 
+    /// Invalidates what was read of the grants of a resource, because it is deleted.
+    pub(crate) fn invalidate_resource(&self, resource: ResourceId) {
+        self.prefetch.invalidate(resource);
+    }
+
     /// The resource types, `limit` at most, from `page_token` on.
     ///
     /// # Errors
