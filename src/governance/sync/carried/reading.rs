@@ -293,11 +293,11 @@ impl Source {
 
     async fn read_to_end(&self, carrier: Uuid, call: &CallContext) -> Result<Vec<Carried>, Failure> {
         let (mut rows, mut from) = (Vec::new(), None);
-        let Some(carried) = self.resources.carried() else {
+        let Some(lists) = self.resources.carried() else {
             return Ok(rows);
         };
         loop {
-            let page = carried.carried_by(carrier, from, Amount::All, call).await?.take_all();
+            let page = lists.carried_by(carrier, from, Amount::All, call).await?.take_all();
             rows.extend(page.rows);
             from = page.next;
             if from.is_none() {
@@ -309,11 +309,10 @@ impl Source {
     fn store(&self, carrier: PendingCarrier, rows: &[Carried]) {
         let mut state = self.lock();
         state.index.store(carrier, rows);
-        let (carriers, pending) = (state.index.carrier_count(), state.index.pending_count());
+        let (all, pending) = (state.index.carrier_count(), state.index.pending_count());
         drop(state);
         let (provider, resource_type) = (&*self.readers.provider, self.resources.info().id);
-        self.progress
-            .log_carried(provider, resource_type, carriers - pending, carriers);
+        self.progress.log_carried(provider, resource_type, all - pending, all);
     }
 
     /// The principals that hold a level of the resource; `None` while a list is missing.

@@ -31,7 +31,7 @@ impl CarriedGrants for Pipelines {
             .client
             .team_pipelines(carrier.into(), from, min_rows, call)
             .await?;
-        Ok(converted(batch, |row| carried(pipelines::access(row))))
+        Ok(converted(batch, |row| carried(&pipelines::access(row))))
     }
 }
 
@@ -54,11 +54,11 @@ impl CarriedGrants for Suites {
             .client
             .team_suites(carrier.into(), from, min_rows, call)
             .await?;
-        Ok(converted(batch, |row| carried(suites::access(row))))
+        Ok(converted(batch, |row| carried(&suites::access(row))))
     }
 }
 
-fn carried(row: TeamAccess) -> Carried {
+fn carried(row: &TeamAccess) -> Carried {
     Carried {
         resource: row.object,
         level: row.level,
