@@ -109,13 +109,7 @@ pub(crate) fn principal(
     if let Some(entitlement) = entitlement {
         let of = entitlement.resource.resource_type;
         let can_hold = |holder: &&ResourceTypeInfo| of.principal_kinds.contains(&holder.kind);
-        if resource_type
-            .as_ref()
-            .ok()
-            .copied()
-            .filter(|known| can_hold(&known))
-            .is_none()
-        {
+        if !resource_type.as_ref().is_ok_and(can_hold) {
             return Err(invalid("principal.id.resource_type", of.principal_rule));
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Buildkite responds with 404 for a resource that is absent, hidden, disabled or out of the token's reach, so a 404 alone proves
 //! nothing. A team is absent only if a fresh, complete list of teams lacks it, and if the token's owner is an organization admin
-//! before and after that list. A user is outside the organization only if other members are readable.
+//! before and after that list. A cluster or a pending invitation is absent if such a list lacks it, whoever reads it. A user is
+//! outside the organization only if other members are readable.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use uuid::Uuid;
 
 use super::resources::Teams;
 use super::{ApiError, ApiErrorKind, Buildkite, Endpoint, UserId};
-use crate::governance::provider::OwnerRole;
+use crate::governance::model::ResourceId;
+use crate::governance::provider::{Failure, FailureClass, OwnerRole, ResourceType};
 use crate::governance::{CallContext, GovernanceError, sync};
 
 impl Teams {
@@ -37,6 +39,35 @@ impl Teams {
 }
 
 impl Buildkite {
+    /// Explains the failure of a request for a resource whose type's list is shown to everyone completely: after a 404, the resource
+    /// is absent if a fresh list, which `list` returns, lacks it.
+    pub(super) async fn explain_by_list(
+        &self,
+        resources: &dyn ResourceType,
+        list: Endpoint,
+        failure: Failure,
+        resource: Option<Uuid>,
+        call: &CallContext,
+    ) -> GovernanceError {
+        let id = match (failure.class, resource) {
+            (FailureClass::NotFound, Some(id)) => id,
+            (FailureClass::NotFound, None) => return self.explain_missing_list(list, call).await,
+            _ => return self.explain(failure, call).await,
+        };
+        let call = call.uncoalesced().with_concurrency(self.list_concurrency);
+        let resource = ResourceId {
+            resource_type: resources.info(),
+            id,
+        };
+        match sync::complete_list(resources, &self.list_history, &call).await {
+            Ok(listed) if listed.iter().any(|listed| listed.id == resource) => {
+                GovernanceError::ResourceUnreachable { resource }
+            }
+            Ok(_) => GovernanceError::ResourceNotFound { resource },
+            Err(error) => error,
+        }
+    }
+
     /// Whether a user's 404 can be trusted: a record that must exist is visible under the same path. That is the record of the
     /// token's owner, or any record if the owner is not known or is the user in question.
     ///

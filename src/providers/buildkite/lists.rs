@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::credential_status::EVIDENCE_MAX_AGE;
 use super::{Buildkite, Endpoint};
-use crate::governance::provider::{Failure, FailureClass, ResourceType};
+use crate::governance::provider::{EmptyReading, Failure, FailureClass, ResourceType};
 use crate::governance::{CallContext, GovernanceError};
 
 impl Buildkite {
@@ -31,11 +31,25 @@ impl Buildkite {
         })
     }
 
-    /// Accepts an empty list that was read twice.
+    /// Checks an empty list of `resources`, which `endpoint` returned.
     ///
     /// # Errors
-    /// `Unexpected` if a resource that was listed before responds, or the failure to request it.
-    pub(super) async fn confirm_none(
+    /// After the first reading, the failure to read the token or the organization; after the second, `Unexpected` if a resource that
+    /// was listed before responds, or the failure to request it.
+    pub(super) async fn check_empty(
+        &self,
+        resources: &dyn ResourceType,
+        endpoint: Endpoint,
+        reading: EmptyReading,
+        call: &CallContext,
+    ) -> Result<(), GovernanceError> {
+        match reading {
+            EmptyReading::First => self.confirm_works(EVIDENCE_MAX_AGE, call).await,
+            EmptyReading::Second => self.confirm_none(resources, endpoint, call).await,
+        }
+    }
+
+    async fn confirm_none(
         &self,
         resources: &dyn ResourceType,
         endpoint: Endpoint,

@@ -11,8 +11,8 @@ use super::{Client, ClientOptions, Coverage, govern};
 use crate::governance::model::{EntitlementId, Principal, ResourceId};
 use crate::governance::provisioning::{Outcome, ProvisioningResult, RequestContext};
 use crate::governance::{AllowedChanges, Change, Governance, GovernanceError, GovernanceSettings};
+use crate::sandbox::{ALL_SCOPES, LimitOptions, Options, TokenSpec};
 pub(crate) use crate::sandbox::{BodyStyle, Endpoint, Fault, FaultKind, OrganizationRole, Sandbox, TeamRole};
-use crate::sandbox::{LimitOptions, Options};
 
 /// The example organization, without rate limits.
 pub(crate) async fn sandbox() -> Sandbox {
@@ -28,8 +28,13 @@ pub(crate) fn client(sandbox: &Sandbox) -> Arc<Client> {
     client_with(sandbox, sandbox.token())
 }
 
-/// A client with this token.
-pub(crate) fn client_with(sandbox: &Sandbox, token: &SecretString) -> Arc<Client> {
+/// A client with a token that has every scope.
+pub(crate) fn client_with_every_scope(sandbox: &Sandbox) -> Arc<Client> {
+    let token = TokenSpec::owned_by(sandbox.owner()).with_scopes(&ALL_SCOPES);
+    client_with(sandbox, &sandbox.mint(token))
+}
+
+fn client_with(sandbox: &Sandbox, token: &SecretString) -> Arc<Client> {
     let client = Client::new(
         sandbox.url().parse().unwrap(),
         sandbox.slug().parse().unwrap(),

@@ -84,7 +84,7 @@ async fn one_that_is_switched_off_asks_for_nothing() {
 }
 
 #[rstest]
-#[case::allow(&["--allow", "membership"], "--allow")]
+#[case::allow(&["--allow", "access"], "--allow")]
 #[case::engine(&["--storage-engine", "pebble"], "--storage-engine")]
 #[case::half_a_grant(&["--grant-entitlement", "e"], "--grant-principal")]
 #[case::two_tasks(&["--grant-entitlement", "e", "--grant-principal", "p", "--revoke-grant", "g"], "--revoke-grant")]

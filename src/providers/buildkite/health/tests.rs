@@ -9,10 +9,9 @@ use crate::governance::health::{CheckResult, State};
 use crate::governance::{AllowedChanges, CallContext, Lane, PartialVisibility};
 use crate::providers::buildkite::pagination::Cursor;
 use crate::providers::buildkite::tests::{
-    BodyStyle, Endpoint, Fault, FaultKind, OrganizationRole, client, client_with, sandbox,
+    BodyStyle, Endpoint, Fault, FaultKind, OrganizationRole, client, client_with_every_scope, sandbox,
 };
 use crate::providers::buildkite::{Coverage, IncludedType, Scope};
-use crate::sandbox::{ALL_SCOPES, TokenSpec};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_AGE: MaxAge = MaxAge {
@@ -84,8 +83,7 @@ async fn what_only_others_require_is_requested_again_after_an_hour_or_when_fresh
     let _clock = StoppedClock::new();
     let sandbox = sandbox().await;
     let others = Coverage::new([IncludedType::Cluster], AllowedChanges::none(), [Scope::ReadAgents]).unwrap();
-    let token = TokenSpec::owned_by(sandbox.owner()).with_scopes(&ALL_SCOPES);
-    let client = client_with(&sandbox, &sandbox.mint(token));
+    let client = client_with_every_scope(&sandbox);
     let buildkite = Buildkite::new(client, others, PartialVisibility::Refuse, 1);
     let fresh = MaxAge {
         success: Duration::ZERO,

@@ -5,20 +5,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::rows::{converted, min_rows, position};
+use super::rows::{converted, min_rows, position, texts};
 use super::teams::team_id;
 use super::users::user_id;
 use super::write_reply::{EchoedRow, write_reply};
-use crate::governance::model::{
-    Holding, Level, Membership, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
-};
+use crate::governance::model::{Holding, Level, Membership, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::provider::{
     Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, Labels, ListStage, ResourceType, WriteReply,
 };
 use crate::governance::provisioning::{MaintainerRevoke, Write};
-use crate::governance::{CallContext, Change, GovernanceError, sync};
+use crate::governance::{CallContext, Change, GovernanceError};
 use crate::providers::buildkite::api::client::access::NewMaintainer;
-use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
 use crate::providers::buildkite::{
     Buildkite, Cluster, ClusterMaintainer, Endpoint, MaintainerId, pagination, timestamp,
 };
@@ -68,13 +65,6 @@ impl Clusters {
     pub(super) fn new(buildkite: Arc<Buildkite>) -> Self {
         Self { buildkite }
     }
-
-    /// Whether a fresh and complete list lacks the cluster.
-    async fn is_gone(&self, cluster: Uuid, call: &CallContext) -> Result<bool, GovernanceError> {
-        let call = call.uncoalesced().with_concurrency(self.buildkite.list_concurrency);
-        let clusters = sync::complete_list(self, &self.buildkite.list_history, &call).await?;
-        Ok(!clusters.iter().any(|listed| listed.id.id == cluster))
-    }
 }
 
 #[async_trait]
@@ -112,18 +102,10 @@ impl ResourceType for Clusters {
     }
 
     async fn explain(&self, failure: Failure, resource: Option<Uuid>, call: &CallContext) -> GovernanceError {
-        let (FailureClass::NotFound, Some(id)) = (failure.class, resource) else {
-            return match failure.class {
-                FailureClass::NotFound => self.buildkite.explain_missing_list(Endpoint::Clusters, call).await,
-                _ => self.buildkite.explain(failure, call).await,
-            };
-        };
-        let resource = cluster_id(id);
-        match self.is_gone(id, call).await {
-            Ok(true) => GovernanceError::ResourceNotFound { resource },
-            Ok(false) => GovernanceError::ResourceUnreachable { resource },
-            Err(error) => error,
-        }
+        let buildkite = &self.buildkite;
+        buildkite
+            .explain_by_list(self, Endpoint::Clusters, failure, resource, call)
+            .await
     }
 
     async fn explain_unlisted(&self, name: &str, _: &CallContext) -> GovernanceError {
@@ -138,10 +120,9 @@ impl ResourceType for Clusters {
     }
 
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError> {
-        match reading {
-            EmptyReading::First => self.buildkite.confirm_works(EVIDENCE_MAX_AGE, call).await,
-            EmptyReading::Second => self.buildkite.confirm_none(self, Endpoint::Clusters, call).await,
-        }
+        self.buildkite
+            .check_empty(self, Endpoint::Clusters, reading, call)
+            .await
     }
 
     fn assignable(&self) -> Option<&dyn Assignable> {
@@ -179,13 +160,10 @@ fn principal(maintainer: &ClusterMaintainer) -> Option<ResourceId> {
 
 fn resource(cluster: Cluster) -> Resource {
     let id = cluster_id(cluster.id.uuid());
-    let texts = [
+    let profile = texts([
         ("name", cluster.name.clone()),
         ("description", cluster.description.clone()),
-    ];
-    let profile = texts
-        .into_iter()
-        .filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))));
+    ]);
     Resource {
         profile: profile.collect(),
         description: cluster.description,

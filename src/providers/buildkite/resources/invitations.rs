@@ -8,14 +8,13 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::rows::min_rows;
-use crate::governance::model::{Holding, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
+use super::rows::{min_rows, texts};
+use crate::governance::model::{Holding, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::provider::{
-    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, ResourceType, Rows,
+    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, ListStage, ResourceType, Rows,
 };
-use crate::governance::{CallContext, GovernanceError, PageTokenError, sync};
+use crate::governance::{CallContext, GovernanceError, PageTokenError};
 use crate::providers::buildkite::api::server_cursor::ServerCursor;
-use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
 use crate::providers::buildkite::pagination::DEFAULT_BATCH_ROWS;
 use crate::providers::buildkite::{Buildkite, Endpoint, Invitation, timestamp};
 
@@ -60,12 +59,6 @@ struct Position {
 impl Invitations {
     pub(super) fn new(buildkite: Arc<Buildkite>) -> Self {
         Self { buildkite }
-    }
-
-    /// Whether a fresh and complete list lacks the invitation.
-    async fn is_gone(&self, invitation: Uuid, call: &CallContext) -> Result<bool, GovernanceError> {
-        let list = sync::complete_list(self, &self.buildkite.list_history, &call.uncoalesced()).await?;
-        Ok(!list.iter().any(|listed| listed.id.id == invitation))
     }
 }
 
@@ -123,18 +116,10 @@ impl ResourceType for Invitations {
     }
 
     async fn explain(&self, failure: Failure, resource: Option<Uuid>, call: &CallContext) -> GovernanceError {
-        let (FailureClass::NotFound, Some(id)) = (failure.class, resource) else {
-            return match failure.class {
-                FailureClass::NotFound => self.buildkite.explain_missing_list(Endpoint::Invitations, call).await,
-                _ => self.buildkite.explain(failure, call).await,
-            };
-        };
-        let resource = invitation_id(id);
-        match self.is_gone(id, call).await {
-            Ok(true) => GovernanceError::ResourceNotFound { resource },
-            Ok(false) => GovernanceError::ResourceUnreachable { resource },
-            Err(error) => error,
-        }
+        let buildkite = &self.buildkite;
+        buildkite
+            .explain_by_list(self, Endpoint::Invitations, failure, resource, call)
+            .await
     }
 
     async fn explain_unlisted(&self, name: &str, _: &CallContext) -> GovernanceError {
@@ -149,10 +134,9 @@ impl ResourceType for Invitations {
     }
 
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError> {
-        match reading {
-            EmptyReading::First => self.buildkite.confirm_works(EVIDENCE_MAX_AGE, call).await,
-            EmptyReading::Second => self.buildkite.confirm_none(self, Endpoint::Invitations, call).await,
-        }
+        self.buildkite
+            .check_empty(self, Endpoint::Invitations, reading, call)
+            .await
     }
 
     fn assignable(&self) -> Option<&dyn Assignable> {
@@ -229,16 +213,13 @@ fn invitation_id(id: Uuid) -> ResourceId {
 
 fn resource(invitation: Invitation) -> Resource {
     let invited_by = invitation.created_by.and_then(|by| by.email.or(by.name));
-    let texts = [
+    let profile = texts([
         ("email", invitation.email.clone()),
         ("state", invitation.state),
         ("role", invitation.role),
         ("created_at", invitation.created_at.clone()),
         ("invited_by", invited_by),
-    ];
-    let profile = texts
-        .into_iter()
-        .filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))));
+    ]);
     Resource {
         profile: profile.collect(),
         handle: invitation.email,

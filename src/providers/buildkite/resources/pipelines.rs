@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::objects::{ObjectRow, Objects};
 use super::pages::page;
+use super::rows::texts;
 use super::team_access::{TeamAccess, TeamObject};
 use crate::governance::model::{Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::provider::{Assignable, CarriedGrants};
@@ -91,16 +92,13 @@ impl ObjectRow for Pipeline {
     }
 
     fn resource(self, organization: &str) -> Resource {
-        let texts = [
+        let texts = texts([
             ("slug", self.slug.clone()),
             ("description", self.description.clone()),
             ("visibility", self.visibility),
             ("default_branch", self.default_branch),
             ("repository", self.repository.map(|repository| repository.to_string())),
-        ];
-        let texts = texts
-            .into_iter()
-            .filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))));
+        ]);
         let archived = ("archived", ProfileValue::Bool(self.archived_at.is_some()));
         Resource {
             page: self.slug.as_deref().and_then(|slug| page(&[organization, slug])),

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::objects::{ObjectRow, Objects};
 use super::pages::organization_page;
-use super::rows::complete;
+use super::rows::{complete, texts};
 use super::teams::team_id;
 use crate::governance::model::{Holding, Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::provider::{Batch, Cursor, Failure};
@@ -85,10 +85,7 @@ impl ObjectRow for Registry {
     }
 
     fn resource(self, organization: &str) -> Resource {
-        let texts = [("slug", self.slug.clone()), ("ecosystem", self.ecosystem)];
-        let texts = texts
-            .into_iter()
-            .filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))));
+        let texts = texts([("slug", self.slug.clone()), ("ecosystem", self.ecosystem)]);
         let public = self.public.map(|public| ("public", ProfileValue::Bool(public)));
         let slug = self.slug.as_deref();
         Resource {

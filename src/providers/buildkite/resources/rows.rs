@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::num::NonZeroUsize;
 
+use crate::governance::model::ProfileValue;
 use crate::governance::provider::{Amount, Batch, Cursor, Failure, Rows};
 use crate::governance::{GovernanceError, PageTokenError};
 use crate::providers::buildkite::pagination::{self, Row, min_rows_for};
@@ -76,6 +77,14 @@ where
     let batch = pagination::rows_after(rows, &position(from)?);
     let batch = batch.ok_or_else(|| Failure::from(GovernanceError::from(PageTokenError)))?;
     Ok(converted(batch, convert))
+}
+
+/// The profile fields that have a text.
+pub(super) fn texts<const N: usize>(
+    fields: [(&'static str, Option<String>); N],
+) -> impl Iterator<Item = (&'static str, ProfileValue)> {
+    let fields = fields.into_iter();
+    fields.filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))))
 }
 
 /// The API's cursor. A page token may contain any JSON, so a cursor that no list can produce is rejected.

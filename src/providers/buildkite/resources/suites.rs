@@ -5,8 +5,9 @@ use uuid::Uuid;
 
 use super::objects::{ObjectRow, Objects};
 use super::pages::organization_page;
+use super::rows::texts;
 use super::team_access::{TeamAccess, TeamObject};
-use crate::governance::model::{Level, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
+use crate::governance::model::{Level, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::provider::{Assignable, CarriedGrants};
 use crate::governance::provisioning::Write;
 use crate::governance::{CallContext, Change};
@@ -86,10 +87,7 @@ impl ObjectRow for Suite {
     }
 
     fn resource(self, organization: &str) -> Resource {
-        let texts = [("slug", self.slug.clone()), ("default_branch", self.default_branch)];
-        let profile = texts
-            .into_iter()
-            .filter_map(|(field, value)| Some((field, ProfileValue::Text(value?))));
+        let profile = texts([("slug", self.slug.clone()), ("default_branch", self.default_branch)]);
         let slug = self.slug.as_deref();
         Resource {
             page: slug.and_then(|slug| organization_page(organization, &["analytics", "suites", slug])),

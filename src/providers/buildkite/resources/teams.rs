@@ -18,7 +18,6 @@ use crate::governance::provider::{
 };
 use crate::governance::provisioning::{MaintainerRevoke, Write};
 use crate::governance::{CallContext, Change, GovernanceError};
-use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
 use crate::providers::buildkite::{
     ApiError, ApiErrorKind, Buildkite, Endpoint, ListedRole, Role, Team, TeamId, TeamMember, UserId, timestamp,
 };
@@ -190,10 +189,7 @@ impl ResourceType for Teams {
     }
 
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError> {
-        match reading {
-            EmptyReading::First => self.buildkite.confirm_works(EVIDENCE_MAX_AGE, call).await,
-            EmptyReading::Second => self.buildkite.confirm_none(self, Endpoint::Teams, call).await,
-        }
+        self.buildkite.check_empty(self, Endpoint::Teams, reading, call).await
     }
 
     fn assignable(&self) -> Option<&dyn Assignable> {

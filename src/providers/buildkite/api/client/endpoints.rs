@@ -170,13 +170,11 @@ impl Client {
     pub(crate) async fn probe_scope(&self, probe: ScopeProbe, call: &CallContext) -> Result<(), ApiError> {
         let endpoint = probe.endpoint();
         let request = async {
-            match endpoint {
-                Endpoint::JobLog => self.read_headers(Request::ScopeProbe(probe), call).await,
-                _ => {
-                    let read = self.read::<serde::de::IgnoredAny>(Request::ScopeProbe(probe), call);
-                    read.await.map(drop)
-                }
+            let request = Request::ScopeProbe(probe);
+            if endpoint == Endpoint::JobLog {
+                return self.read_headers(request, call).await;
             }
+            self.read::<serde::de::IgnoredAny>(request, call).await.map(drop)
         };
         self.observed(call, request, other(endpoint)).await
     }
