@@ -67,7 +67,7 @@ fn provisioning(sandbox: &Sandbox, operation: &str, role: &str, user: &str) -> C
 }
 
 /// What was printed for people, what was said, and how it ended.
-async fn done(mut command: Command) -> (String, String, Option<i32>) {
+pub async fn done(mut command: Command) -> (String, String, Option<i32>) {
     let Output { status, stdout, stderr } = tokio::task::spawn_blocking(move || command.output().unwrap())
         .await
         .unwrap();
@@ -84,7 +84,7 @@ fn field(printed: &str, label: &str) -> String {
 }
 
 /// The last line of standard error: what was said beside the log.
-fn said(stderr: &str) -> &str {
+pub fn said(stderr: &str) -> &str {
     stderr.lines().last().unwrap_or_default()
 }
 

@@ -1,5 +1,6 @@
 //! Jobs: the binary reads a sandbox, and its files are read back by code that shares nothing with the writer.
 
+mod access;
 mod c1z;
 mod changes;
 mod diff;

@@ -51,6 +51,10 @@ async fn a_change_of_a_pipeline_names_the_pipeline_and_the_team() {
         "resource_type": "pipeline", "resource_id": world.pipeline, "resource_name": "deploy",
         "principal_type": "team", "principal_id": world.team, "principal_name": "team-0",
     });
+    let page = include_str!("../../../../docs/audit.md");
+    for field in intent.as_object().unwrap().keys() {
+        assert!(page.contains(&format!("| `{field}` |")), "{field} is not described");
+    }
     // `before` and `after` of the intent are those of the change that is about to be sent.
     assert_fields(&intent, &shared);
     assert_fields(&outcome, &shared);
