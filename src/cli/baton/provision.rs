@@ -94,7 +94,7 @@ async fn change(
     let entitlement = request::entitlement(catalog, Some(entitlement));
     let principal = request::principal(catalog, entitlement.as_ref().ok().copied(), Some(principal));
     let work = apply(&job, operation, entitlement, principal, request);
-    let ProvisioningResult { grant, outcome, .. } = finished(&job, work).await?;
+    let ProvisioningResult { grant, outcome, .. } = finished(&job, Box::pin(work)).await?;
     tracing::info!(request_id = id, %grant, outcome = outcome.as_str(), "done");
     Ok(())
 }
