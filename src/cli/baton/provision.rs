@@ -94,7 +94,7 @@ async fn apply(
     let principal = request::principal(catalog, entitlement.as_ref().ok().copied(), Some(principal));
     let provisioning = job.governance().provisioning();
     let work = change::apply(provisioning, operation, entitlement, principal, request);
-    let ProvisioningResult { grant, outcome, .. } = finished(&job, work).await?;
+    let ProvisioningResult { grant, outcome, .. } = finished(&job, Box::pin(work)).await?;
     tracing::info!(request_id = id, %grant, outcome = outcome.as_str(), "done");
     Ok(())
 }
