@@ -3,6 +3,8 @@
 //! `wire::status` turns each into a gRPC status, in one place. A message is one sentence with the cause and the remedy, and it
 //! never contains a token.
 
+use jiff::Timestamp;
+
 use crate::governance::Change;
 use crate::governance::model::{ResourceId, ResourceTypeInfo};
 use crate::governance::rate_limit::LimitExceeded;
@@ -94,6 +96,39 @@ pub enum GovernanceError {
         /// What is protected, and by which setting.
         guard: String,
     },
+    /// As many people were removed within an hour as the operator permits.
+    #[error(
+        "{limit} people were removed from the organization within the last hour, which is all that --off-boarding-limit permits: try again \
+         at {next}, or raise the limit"
+    )]
+    LimitReached {
+        /// The number of removals per hour that the operator permits.
+        limit: u32,
+        /// When the next removal is permitted.
+        next: Timestamp,
+    },
+    /// A user without an e-mail address, whose invitations cannot be found.
+    #[error(
+        "{user} has no e-mail address, so a pending invitation that would let them back in cannot be found: remove them in buildkite itself"
+    )]
+    EmailUnknown {
+        /// The user's name or id.
+        user: String,
+    },
+    /// An invitation that was accepted, so that it can no longer be revoked.
+    #[error("{email} has accepted the invitation and is a member of the organization now: delete the user instead")]
+    InvitationAccepted {
+        /// The address that was invited.
+        email: String,
+    },
+    /// An operation that no setting permits for resources of the type.
+    #[error("no {resource_type} is {operation} by this connector: do it in buildkite itself")]
+    NotOffered {
+        /// The type.
+        resource_type: &'static ResourceTypeInfo,
+        /// What was requested, as a participle.
+        operation: &'static str,
+    },
     /// The audit record of a change cannot be written, so the change is not made.
     #[error(
         "the audit record cannot be written ({why}), so the change is not carried out: check --audit-file or BUILDKITE_CONNECTOR_AUDIT_FILE"
@@ -165,6 +200,10 @@ impl GovernanceError {
             Self::AmbiguousPrincipal { .. } => "AMBIGUOUS_PRINCIPAL",
             Self::ProvisioningDisabled { .. } => "PROVISIONING_DISABLED",
             Self::Protected { .. } => "PROTECTED",
+            Self::LimitReached { .. } => "LIMIT_REACHED",
+            Self::EmailUnknown { .. } => "EMAIL_UNKNOWN",
+            Self::InvitationAccepted { .. } => "INVITATION_ACCEPTED",
+            Self::NotOffered { .. } => "NOT_OFFERED",
             Self::AuditUnavailable { .. } => "AUDIT_UNAVAILABLE",
             Self::Rejected { .. } => "REJECTED_BY_BUILDKITE",
             Self::RateLimited(_) => "RATE_LIMITED",

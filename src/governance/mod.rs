@@ -9,6 +9,7 @@ mod changes;
 mod directory;
 mod error;
 pub mod health;
+pub mod lifecycle;
 pub mod model;
 pub mod provider;
 pub mod provisioning;
@@ -28,6 +29,7 @@ pub use sync::{Listings, Page, PageTokenError};
 
 use directory::Directory;
 use health::{ChangeHealth, Health, HealthSettings};
+use lifecycle::{Lifecycle, LifecycleSettings};
 use provider::Provider;
 use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, ProvisioningSettings, WriteTimeouts};
 use rate_limit::BudgetState;
@@ -53,6 +55,8 @@ pub struct GovernanceSettings {
     pub protected: Protected,
     /// The file that records changes in addition to the log.
     pub audit_file: Option<PathBuf>,
+    /// The maximum number of people that are removed from the organization within an hour.
+    pub off_boarding_limit: u32,
     /// The timeouts of writes.
     pub write_timeouts: WriteTimeouts,
     /// The maximum age of the lists in which e-mail addresses and protected names are looked up, and of carried access that serves a
@@ -73,6 +77,7 @@ impl Default for GovernanceSettings {
             maintainer_revoke: MaintainerRevoke::default(),
             protected: Protected::default(),
             audit_file: None,
+            off_boarding_limit: 10,
             write_timeouts: WriteTimeouts::default(),
             directory_max_age: Duration::from_secs(600),
             partial_visibility: PartialVisibility::default(),
@@ -89,6 +94,7 @@ pub struct Governance {
     settings: GovernanceSettings,
     listings: Arc<Listings>,
     provisioning: Arc<Provisioning>,
+    lifecycle: Arc<Lifecycle>,
     health: Health,
 }
 
@@ -119,12 +125,20 @@ impl Governance {
         let provisioning = Provisioning::new(
             Arc::clone(&provider),
             Arc::clone(&listings),
-            directory,
+            Arc::clone(&directory),
             ProvisioningSettings::from(&settings),
             sink,
             source.notifier(),
         );
         let provisioning = Arc::new(provisioning);
+        let lifecycle = Lifecycle::new(
+            Arc::clone(&provisioning),
+            Arc::clone(&listings),
+            directory,
+            LifecycleSettings::from(&settings),
+            provider.organization(),
+            settings.audit_file.as_deref(),
+        );
         let changes = Arc::clone(&provisioning) as Arc<dyn ChangeHealth>;
         Self {
             health: Health::new(source, settings.health.clone(), changes),
@@ -132,6 +146,7 @@ impl Governance {
             settings,
             listings,
             provisioning,
+            lifecycle: Arc::new(lifecycle),
         }
     }
 
@@ -151,6 +166,12 @@ impl Governance {
     #[must_use]
     pub fn provisioning(&self) -> &Arc<Provisioning> {
         &self.provisioning
+    }
+
+    /// Inviting and off-boarding people, and creating and deleting resources.
+    #[must_use]
+    pub fn lifecycle(&self) -> &Arc<Lifecycle> {
+        &self.lifecycle
     }
 
     /// The health of the connection to the organization.
@@ -187,6 +208,16 @@ impl From<&GovernanceSettings> for ProvisioningSettings {
             write_timeouts: settings.write_timeouts.clone(),
             directory_max_age: settings.directory_max_age,
             health_max_age: settings.health.max_age,
+        }
+    }
+}
+
+impl From<&GovernanceSettings> for LifecycleSettings {
+    fn from(settings: &GovernanceSettings) -> Self {
+        Self {
+            write_timeouts: settings.write_timeouts.clone(),
+            directory_max_age: settings.directory_max_age,
+            off_boarding_limit: settings.off_boarding_limit,
         }
     }
 }

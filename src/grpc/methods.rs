@@ -6,6 +6,7 @@
 
 use super::middleware::callers::CallerRole;
 use crate::governance::health::Feature;
+use crate::governance::model::LifecycleOperation;
 
 /// Who may call a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub enum ServiceHealth {
     Reads,
     /// `SERVING` while this feature can be used.
     Needs(Feature),
+    /// `SERVING` while the scopes of those of these operations that the settings allow can be used; `NOT_SERVING` if they allow none.
+    Lifecycle(&'static [LifecycleOperation]),
     /// Always `NOT_SERVING`: the protocol has the service, and this connector does not offer it.
     NotOffered,
 }
@@ -213,7 +216,11 @@ pub const SERVICES: &[Service] = &[
         ServiceHealth::Needs(Feature::Provisioning),
         &[change("Grant"), change("Revoke")],
     ),
-    not_offered("c1.connector.v2.AccountManagerService", &[change("CreateAccount")]),
+    offered(
+        "c1.connector.v2.AccountManagerService",
+        ServiceHealth::Lifecycle(&[LifecycleOperation::Invite]),
+        &[change("CreateAccount")],
+    ),
     not_offered(
         "c1.connector.v2.ActionService",
         &[
@@ -233,9 +240,14 @@ pub const SERVICES: &[Service] = &[
         "c1.connector.v2.EventService",
         &[read("ListEvents"), read("ListEventFeeds")],
     ),
-    not_offered("c1.connector.v2.ResourceDeleterService", &[change("DeleteResourceV2")]),
-    not_offered(
+    offered(
+        "c1.connector.v2.ResourceDeleterService",
+        ServiceHealth::Lifecycle(&[LifecycleOperation::Delete]),
+        &[change("DeleteResourceV2")],
+    ),
+    offered(
         "c1.connector.v2.ResourceManagerService",
+        ServiceHealth::Lifecycle(&[LifecycleOperation::Create, LifecycleOperation::Delete]),
         &[change("CreateResource"), change("DeleteResource")],
     ),
     not_offered(

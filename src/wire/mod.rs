@@ -2,6 +2,7 @@
 
 pub(crate) mod change;
 pub(crate) mod email;
+pub(crate) mod lifecycle;
 pub(crate) mod rate_limit;
 pub(crate) mod request;
 pub(crate) mod rows;

@@ -63,6 +63,9 @@ fn code(error: &GovernanceError) -> Code {
         | E::AmbiguousPrincipal { .. }
         | E::ProvisioningDisabled { .. }
         | E::Protected { .. }
+        | E::LimitReached { .. }
+        | E::EmailUnknown { .. }
+        | E::InvitationAccepted { .. }
         | E::AuditUnavailable { .. }
         | E::Rejected { .. }
         | E::Unexpected { .. } => Code::FailedPrecondition,
@@ -70,6 +73,7 @@ fn code(error: &GovernanceError) -> Code {
         E::DeadlineExceeded => Code::DeadlineExceeded,
         E::Abandoned => Code::Cancelled,
         E::Invalid { .. } => Code::InvalidArgument,
+        E::NotOffered { .. } => Code::Unimplemented,
     }
 }
 

@@ -5,8 +5,9 @@ use std::ffi::OsString;
 
 use super::error::BatonError;
 use super::flags::Flags;
-use super::provision;
+use super::{lifecycle, provision};
 use crate::cli::signals;
+use crate::governance::Change;
 use crate::hosts::child::{Child, ChildError, SUBCOMMAND};
 
 /// The arguments of the runner, if it starts a child with these.
@@ -33,8 +34,12 @@ impl From<ChildError> for BatonError {
 pub(super) async fn run(flags: &Flags) -> Result<(), BatonError> {
     let drain = flags.service.platform.drain();
     let child = Child::open(|name| std::env::var(name).ok()).await?;
-    // A runner that grants or revokes once switches provisioning on for its child, too.
-    let job = provision::job(flags, flags.provision.is_given()).await?;
+    // A runner that makes one change allows it to its child, too.
+    let change = match lifecycle::change(&flags.lifecycle) {
+        None => flags.provision.is_given().then_some(Change::Membership),
+        change => change,
+    };
+    let job = provision::job(flags, change).await?;
     let ending = signals::ending().map_err(BatonError::unknown)?;
     tracing::info!("serving the runner");
     child.run(job.governance().clone(), drain, ending).await?;

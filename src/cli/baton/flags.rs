@@ -38,6 +38,8 @@ pub(super) struct Flags {
     #[command(flatten)]
     pub(super) provision: ProvisionFlags,
     #[command(flatten)]
+    pub(super) lifecycle: LifecycleFlags,
+    #[command(flatten)]
     pub(super) service: ServiceFlags,
     #[command(flatten)]
     pub(super) log: LogFlags,
@@ -88,6 +90,29 @@ impl ProvisionFlags {
         let ids = [&self.grant_entitlement, &self.revoke_grant];
         ids.into_iter().flatten().any(|id| !id.is_empty())
     }
+}
+
+/// One invitation or one deletion.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct LifecycleFlags {
+    /// Invite this person, once; the same as --create-account-email if it is an e-mail address
+    #[arg(long, value_name = "LOGIN")]
+    pub(super) create_account_login: Option<String>,
+    /// Invite this address, once
+    #[arg(long, value_name = "EMAIL")]
+    pub(super) create_account_email: Option<String>,
+    /// The fields of the invitation as a JSON object: email, role, teams, `sso_mode`
+    #[arg(long, value_name = "JSON")]
+    pub(super) create_account_profile: Option<String>,
+    /// The resource type of the account; user is the only one
+    #[arg(long, value_name = "TYPE")]
+    pub(super) create_account_resource_type: Option<String>,
+    /// Delete the resource with this id, once
+    #[arg(long, value_name = "ID")]
+    pub(super) delete_resource: Option<String>,
+    /// That resource's type: invitation, user or team
+    #[arg(long, value_name = "TYPE")]
+    pub(super) delete_resource_type: Option<String>,
 }
 
 /// Service mode.

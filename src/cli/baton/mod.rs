@@ -8,6 +8,7 @@ mod child;
 mod error;
 mod flags;
 mod health_check;
+mod lifecycle;
 mod provision;
 mod schema;
 mod service;
@@ -160,6 +161,8 @@ impl Baton {
             Task::Sync(options) => sync::run(&flags, &options).await,
             Task::Grant(request) => provision::grant(&flags, request).await,
             Task::Revoke(grant) => provision::revoke(&flags, &grant).await,
+            Task::CreateAccount(request) => lifecycle::create_account(&flags, &request).await,
+            Task::Delete(resource) => lifecycle::delete(&flags, resource).await,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::cli::job::Job;
 use crate::cli::settings::Settings;
 use crate::export::{Progress, SyncedRows};
 use crate::governance::provisioning::{OperationKind, ProvisioningResult, RequestContext};
+use crate::governance::{Change, GovernanceError};
 use crate::proto::c1::connector::v2::{Entitlement, Resource, ResourceId};
 use crate::wire::{change, request};
 
@@ -30,11 +31,15 @@ pub(super) fn environment(flags: &Flags) -> impl Fn(&str) -> Option<String> {
     }
 }
 
-/// A job by the flags' settings.
-pub(super) async fn job(flags: &Flags, provisions: bool) -> Result<Job, BatonError> {
+/// A job by the flags' settings. A change that the command line itself requests is allowed.
+pub(super) async fn job(flags: &Flags, change: Option<Change>) -> Result<Job, BatonError> {
+    if let Some(change) = change {
+        let coverage = flags.connection.coverage()?.with_change(change);
+        flags.connection.check_audit_file(&coverage)?;
+    }
     let adjust = |mut settings: Settings| {
-        if provisions {
-            settings.coverage = settings.coverage.with_membership();
+        if let Some(change) = change {
+            settings.coverage = settings.coverage.with_change(change);
         }
         settings
     };
@@ -81,21 +86,35 @@ async fn apply(
     entitlement: &Entitlement,
     principal: &Resource,
 ) -> Result<(), BatonError> {
-    let job = job(flags, true).await?;
-    let request = RequestContext {
-        caller: super::NAME.into(),
-        request_id: Uuid::now_v7().to_string(),
-        deadline: None,
-        answer_by: None,
-    };
+    let job = job(flags, Some(Change::Membership)).await?;
+    let request = request_context();
     let id = request.request_id.clone();
     let catalog = job.governance().listings().catalog();
     let entitlement = request::entitlement(catalog, Some(entitlement));
     let principal = request::principal(catalog, entitlement.as_ref().ok().copied(), Some(principal));
     let provisioning = job.governance().provisioning();
     let work = change::apply(provisioning, operation, entitlement, principal, request);
+    let ProvisioningResult { grant, outcome, .. } = finished(&job, work).await?;
+    tracing::info!(request_id = id, %grant, outcome = outcome.as_str(), "done");
+    Ok(())
+}
+
+/// The request of the command line.
+pub(super) fn request_context() -> RequestContext {
+    RequestContext {
+        caller: super::NAME.into(),
+        request_id: Uuid::now_v7().to_string(),
+        deadline: None,
+        answer_by: None,
+    }
+}
+
+/// The result of a change. One that was begun when a signal came is finished and recorded.
+pub(super) async fn finished<T>(
+    job: &Job,
+    work: impl Future<Output = Result<T, GovernanceError>>,
+) -> Result<T, BatonError> {
     let done = job.until_interrupted(&Progress::default(), work).await;
-    // A change that was begun when a signal came is finished and recorded.
     if done.is_err() {
         tracing::info!("interrupted: a change that was begun is finished first");
     }
@@ -105,9 +124,7 @@ async fn apply(
         BatonError::Interrupted(code, _) => BatonError::Interrupted(code, FINISHED),
         other => other,
     })?;
-    let ProvisioningResult { grant, outcome, .. } = done.map_err(|error| BatonError::of(error, job.has_max_wait()))?;
-    tracing::info!(request_id = id, %grant, outcome = outcome.as_str(), "done");
-    Ok(())
+    done.map_err(|error| BatonError::of(error, job.has_max_wait()))
 }
 
 fn open(path: &Path) -> Result<SyncedRows, BatonError> {

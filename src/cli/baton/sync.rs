@@ -11,7 +11,7 @@ use crate::export::{self, ExportError, Format, Output, Progress, Stage, SyncOpti
 /// # Errors
 /// What keeps it from being read or written. The file is then as it was.
 pub(super) async fn run(flags: &Flags, options: &SyncOptions) -> Result<(), BatonError> {
-    let job = job(flags, false).await?;
+    let job = job(flags, None).await?;
     let progress = Progress::default();
     let work = async {
         let mut output = Output::open(&flags.file, Format::C1z, options.run_type())?;

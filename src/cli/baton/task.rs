@@ -2,10 +2,12 @@
 
 use super::error::BatonError;
 use super::flags::{Flags, SyncFlags};
+use super::lifecycle;
 use super::service::ServiceSettings;
 use crate::export::SyncOptions;
 use crate::governance::model::{Catalog, ResourceId, ResourceTypeInfo};
-use crate::providers::buildkite::resources;
+use crate::proto::c1::connector::v2::CreateAccountRequest;
+use crate::providers::buildkite::{Coverage, resources};
 
 /// What a command line runs.
 #[derive(Debug)]
@@ -18,6 +20,10 @@ pub(super) enum Task {
     Grant(GrantRequest),
     /// One revoke, of the grant with this id.
     Revoke(String),
+    /// One invitation.
+    CreateAccount(Box<CreateAccountRequest>),
+    /// One deletion.
+    Delete(ResourceId),
 }
 
 /// A grant by the ids of its parts.
@@ -37,7 +43,8 @@ impl Task {
         let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let provision = &flags.provision;
         let options = sync_options(&flags.sync)?;
-        let one_shot = match (
+        let changed = lifecycle::task(&flags.lifecycle)?;
+        let granted = match (
             given(&provision.grant_entitlement),
             given(&provision.grant_principal),
             given(&provision.revoke_grant),
@@ -60,6 +67,12 @@ impl Task {
                 ));
             }
         };
+        let one_shot = match (granted, changed) {
+            (Some(_), Some(_)) => {
+                return Err(refused("one change is made at once: give the flags of one of them"));
+            }
+            (granted, changed) => granted.or(changed),
+        };
         let service = &flags.service;
         let has_secret = service.client_secret().is_some() || service.platform.has_secret_file();
         match (service.platform.has_client_id(), has_secret, one_shot) {
@@ -68,7 +81,7 @@ impl Task {
                 Ok(Self::Serve(Box::new(settings)))
             }
             (true, true, Some(_)) => Err(refused(
-                "--client-id starts service mode, where the platform says what is granted and revoked: leave it or the one-shot flags out",
+                "--client-id starts service mode, where the platform says what is changed: leave it or the one-shot flags out",
             )),
             (false, false, one_shot) => Ok(one_shot.unwrap_or(Self::Sync(options))),
             _ => Err(refused(
@@ -171,6 +184,12 @@ mod tests {
     #[case(&["--grant-entitlement=e"], "--grant-entitlement and --grant-principal")]
     #[case(&["--grant-principal=p"], "--grant-entitlement and --grant-principal")]
     #[case(&["--grant-entitlement=e", "--grant-principal=p", "--revoke-grant=g"], "--revoke-grant and --grant-entitlement")]
+    #[case(&["--create-account-profile={}"], "--create-account-profile")]
+    #[case(&["--create-account-email=a@b.example", "--create-account-profile=[]"], "--create-account-profile")]
+    #[case(&["--delete-resource=x"], "--delete-resource and --delete-resource-type")]
+    #[case(&["--delete-resource=x", "--delete-resource-type=group"], "--delete-resource-type")]
+    #[case(&["--delete-resource=x", "--delete-resource-type=team"], "--delete-resource")]
+    #[case(&["--create-account-email=a@b.example", "--revoke-grant=g"], "one change")]
     #[case(&["--client-id=a@b/c"], "--client-id (BATON_CLIENT_ID) and --client-secret")]
     #[case(&["--client-secret=a:b:v1:c"], "--client-id (BATON_CLIENT_ID) and --client-secret")]
     #[case(&["--client-id=ab/c", "--client-secret=a:b:v1:c"], "--client-id")]

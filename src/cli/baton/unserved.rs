@@ -6,8 +6,6 @@ use std::ffi::OsString;
 use super::sources::variable_of;
 use super::yaml::ConfigFile;
 
-const ACCOUNTS: &str = "creating accounts is not offered";
-const RESOURCES: &str = "creating and deleting resources is not offered";
 const CREDENTIALS: &str = "rotating credentials is not offered";
 const EVENTS: &str = "event feeds are not offered";
 const ACTIONS: &str = "actions are not offered";
@@ -18,12 +16,6 @@ const TRACES: &str = "traces are not sent";
 
 /// Name, and why it is refused.
 const FLAGS: &[(&str, &str)] = &[
-    ("create-account-login", ACCOUNTS),
-    ("create-account-email", ACCOUNTS),
-    ("create-account-profile", ACCOUNTS),
-    ("create-account-resource-type", ACCOUNTS),
-    ("delete-resource", RESOURCES),
-    ("delete-resource-type", RESOURCES),
     ("rotate-credentials", CREDENTIALS),
     ("rotate-credentials-type", CREDENTIALS),
     ("event-feed", EVENTS),

@@ -22,7 +22,7 @@ pub(super) use listener::{ListenerArgs, listen_error, metrics_listen_error};
 pub(super) use service::{PlatformArgs, health_listen_error};
 pub(super) use value::{PathParser, PositiveDuration, parse_bool, parsed_by};
 
-use crate::governance::{GovernanceSettings, PartialVisibility};
+use crate::governance::{Change, GovernanceSettings, PartialVisibility};
 use crate::providers::buildkite::{ApiOrigin, ApiToken, ClientOptions, Coverage, Credential, OrganizationSlug};
 
 /// The environment variable of the token. It has no flag, because other processes can read a command line.
@@ -181,11 +181,23 @@ impl ConnectionArgs {
     /// What is governed, and which changes are made.
     ///
     /// # Errors
-    /// When a change is allowed and none of the types that it changes is included.
+    /// When a change is allowed and none of the types that it changes is included, or off-boarding without an audit file.
     pub(super) fn coverage(&self) -> Result<Coverage, SettingError> {
         let coverage = self.coverage.coverage()?;
         self.guards.check_coverage(&coverage)?;
+        self.check_audit_file(&coverage)?;
         Ok(coverage)
+    }
+
+    /// Rejects off-boarding without an audit file.
+    ///
+    /// # Errors
+    /// Names the setting.
+    pub(super) fn check_audit_file(&self, coverage: &Coverage) -> Result<(), SettingError> {
+        if coverage.allowed().allows(Change::OffBoarding) && self.guards.audit_file().is_none() {
+            return Err(error("audit-file", GIVE_AUDIT_FILE));
+        }
+        Ok(())
     }
 
     pub(super) fn governance(&self) -> GovernanceSettings {
@@ -193,6 +205,7 @@ impl ConnectionArgs {
             maintainer_revoke: self.guards.maintainer_revoke(),
             protected: self.guards.protected(),
             audit_file: self.guards.audit_file(),
+            off_boarding_limit: self.guards.off_boarding_limit(),
             directory_max_age: self.directory_max_age.0,
             partial_visibility: self.partial_visibility,
             health: self.health.settings(),
@@ -203,6 +216,8 @@ impl ConnectionArgs {
 }
 
 const GIVE_ORGANIZATION: &str = "give the slug of your organization, as in `https://buildkite.com/<slug>`";
+
+const GIVE_AUDIT_FILE: &str = "off-boarding needs a file in which every removal is recorded, and from which the removals of the last hour are counted";
 
 fn organization(text: &str) -> Result<OrganizationSlug, String> {
     if text.is_empty() {
@@ -292,6 +307,7 @@ mod tests {
     #[case(&["--retry-for=soon"], "retry-for")]
     #[case(&["--request-timeout=0s"], "request-timeout")]
     #[case(&["--read-ahead=65"], "read-ahead")]
+    #[case(&["--off-boarding-limit=0"], "off-boarding-limit")]
     fn a_wrong_value_is_rejected_in_one_line_that_names_the_flag(#[case] arguments: &[&str], #[case] long: &str) {
         let error = read(arguments, None).unwrap_err();
         assert!(error.starts_with(&format!("error: --{long}: ")), "{error}");
@@ -308,6 +324,23 @@ mod tests {
         let error = read(arguments, Some("bkua_0123456789abcdef")).unwrap_err();
         assert!(error.starts_with(named) && !error.contains('\n'), "{error}");
         assert!(!error.contains("0123456789abcdef"), "{error}");
+    }
+
+    #[test]
+    fn off_boarding_without_an_audit_file_is_refused() {
+        let arguments = [&ACME[..], &["--allow", "off-boarding"]].concat();
+        let error = read(&arguments, Some("bkua_0123456789abcdef")).unwrap_err();
+        assert!(
+            error.starts_with("--audit-file (BUILDKITE_CONNECTOR_AUDIT_FILE): off-boarding needs"),
+            "{error}"
+        );
+        let with_file = [
+            &arguments[..],
+            &["--audit-file", "audit.jsonl", "--off-boarding-limit", "3"],
+        ]
+        .concat();
+        let settings = read(&with_file, Some("bkua_0123456789abcdef")).unwrap();
+        assert_eq!(settings.governance.off_boarding_limit, 3);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::SettingError;
 use super::value::{PathParser, parsed_by};
+use crate::governance::GovernanceSettings;
 use crate::governance::provisioning::{MaintainerRevoke, Protected, ProtectedResource};
 use crate::providers::buildkite::resources::{PIPELINE, TEAM};
 use crate::providers::buildkite::{Coverage, IncludedType};
@@ -56,6 +57,15 @@ pub(crate) struct GuardArgs {
         value_parser = PathParser
     )]
     audit_file: Option<PathBuf>,
+    /// The maximum number of people that are removed from the organization within an hour
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_OFF_BOARDING_LIMIT",
+        value_name = "N",
+        default_value_t = GovernanceSettings::default().off_boarding_limit,
+        value_parser = parsed_by(removals)
+    )]
+    off_boarding_limit: u32,
 }
 
 impl GuardArgs {
@@ -91,6 +101,15 @@ impl GuardArgs {
     pub(super) fn audit_file(&self) -> Option<PathBuf> {
         self.audit_file.clone()
     }
+
+    pub(super) fn off_boarding_limit(&self) -> u32 {
+        self.off_boarding_limit
+    }
+}
+
+fn removals(text: &str) -> Result<u32, &'static str> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or("give a whole number from 1 on; without off-boarding in --allow, nobody is removed")
 }
 
 fn revoke_name(revoke: MaintainerRevoke) -> &'static str {

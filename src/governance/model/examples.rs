@@ -31,6 +31,7 @@ pub(crate) static GROUP: ResourceTypeInfo = ResourceTypeInfo {
     read_scopes: &["read_teams"],
     write_scopes: &["write_teams"],
     change: Some(Change::Membership),
+    lifecycle: &[],
     absence: "no longer exists",
     not_found_reason: "TEAM_NOT_FOUND",
     unreachable_reason: "TEAM_UNREACHABLE",

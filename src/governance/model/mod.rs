@@ -10,4 +10,4 @@ mod resource_type;
 pub use catalog::Catalog;
 pub use ids::{EntitlementId, GrantId, Membership, Principal, ResourceId};
 pub use resource::{Grant, Holding, ProfileValue, Resource};
-pub use resource_type::{Level, ResourceKind, ResourceTypeInfo};
+pub use resource_type::{Level, LifecycleOffer, LifecycleOperation, ResourceKind, ResourceTypeInfo};

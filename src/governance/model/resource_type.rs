@@ -18,6 +18,28 @@ pub enum ResourceKind {
     PendingUser,
 }
 
+/// What can be done with a resource of a type as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LifecycleOperation {
+    /// Inviting a person, who becomes a resource of the type by accepting.
+    Invite,
+    /// Creating a resource.
+    Create,
+    /// Deleting a resource.
+    Delete,
+}
+
+/// An operation that a type offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LifecycleOffer {
+    /// The operation.
+    pub operation: LifecycleOperation,
+    /// The kind of change that it is.
+    pub change: Change,
+    /// The scopes of the credential that it needs.
+    pub scopes: &'static [&'static str],
+}
+
 /// A resource type: its stable id, its texts, and the levels that each of its resources offers.
 ///
 /// A provider declares each type as a `static`. Two descriptions with the same id are the same type.
@@ -47,6 +69,8 @@ pub struct ResourceTypeInfo {
     pub write_scopes: &'static [&'static str],
     /// The kind of change that granting and revoking a level of the type is; `None` if its levels cannot be changed.
     pub change: Option<Change>,
+    /// What can be done with resources of the type as a whole.
+    pub lifecycle: &'static [LifecycleOffer],
     /// The predicate of the message about a resource that is proven absent; type and id precede it.
     pub absence: &'static str,
     /// The error reason of a resource that is proven absent.
@@ -76,6 +100,20 @@ impl ResourceTypeInfo {
     #[must_use]
     pub fn is_provisioned(&self, allowed: &AllowedChanges) -> bool {
         self.change.is_some_and(|change| allowed.allows(change))
+    }
+
+    /// The kind of change that the operation is; `None` if it is not offered for the type.
+    #[must_use]
+    pub fn lifecycle_change(&self, operation: LifecycleOperation) -> Option<Change> {
+        let mut offers = self.lifecycle.iter();
+        offers
+            .find(|offer| offer.operation == operation)
+            .map(|offer| offer.change)
+    }
+
+    /// The operations on resources of the type as a whole that are allowed.
+    pub fn allowed_lifecycle(&self, allowed: &AllowedChanges) -> impl Iterator<Item = &'static LifecycleOffer> {
+        self.lifecycle.iter().filter(|offer| allowed.allows(offer.change))
     }
 
     /// Whether resources of the type offer levels, and so have grants.

@@ -1,13 +1,14 @@
 //! The seam between governance and a provider: what a provider offers, in terms of the model.
 //!
-//! A [`Provider`] has [`ResourceType`]s, which are listed and read. A type whose levels can be changed is [`Assignable`]; one whose
-//! grants are listed by principal has [`CarriedGrants`]. A provider does not implement what it cannot do: account managers,
-//! resource managers, actions and event feeds become further traits beside [`Assignable`] once a provider has them.
+//! A [`Provider`] has [`ResourceType`]s, which are listed and read. A type whose levels can be changed is [`Assignable`], one whose
+//! grants are listed by principal has [`CarriedGrants`], one whose resources can be created or deleted is [`Creatable`] or
+//! [`Deletable`], and one that people are invited to has an [`AccountManager`]. A provider does not implement what it cannot do.
 
 mod batch;
 mod carried;
 mod failure;
 mod health;
+mod lifecycle;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use failure::{Failure, FailureClass};
 #[cfg(test)]
 pub(crate) use health::MockHealthSource;
 pub use health::{HealthContext, HealthSource, MaxAge};
+pub use lifecycle::{AccountManager, AccountRole, Creatable, Deletable, NewInvitation, NewResource, SsoMode};
 
 use super::model::{Holding, Level, Membership, Resource, ResourceTypeInfo};
 use super::provisioning::{MaintainerRevoke, Write};
@@ -134,6 +136,24 @@ pub trait ResourceType: Debug + Send + Sync {
     /// Reads and writes the type's levels; `None` if they cannot be changed.
     #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
     fn assignable<'a>(&'a self) -> Option<&'a dyn Assignable>;
+
+    /// Invites people; `None` if nobody is invited to the type.
+    #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
+    fn accounts<'a>(&'a self) -> Option<&'a dyn AccountManager> {
+        None
+    }
+
+    /// Creates resources; `None` if they cannot be created.
+    #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
+    fn creatable<'a>(&'a self) -> Option<&'a dyn Creatable> {
+        None
+    }
+
+    /// Deletes resources; `None` if they cannot be deleted.
+    #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
+    fn deletable<'a>(&'a self) -> Option<&'a dyn Deletable> {
+        None
+    }
 }
 
 /// A resource type whose levels can be granted and revoked.

@@ -1,29 +1,36 @@
-//! Serialises requests about the same membership, in arrival order. Requests about different memberships run concurrently.
+//! Serialises requests about the same subject, in arrival order. Requests about different subjects run concurrently.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
-use crate::governance::model::Membership;
-
-/// One fair lock per membership.
-#[derive(Debug, Default)]
-pub(crate) struct KeyedLock {
-    locks: Mutex<HashMap<Membership, Arc<AsyncMutex<()>>>>,
+/// One fair lock per key.
+#[derive(Debug)]
+pub(crate) struct KeyedLock<K> {
+    locks: Mutex<HashMap<K, Arc<AsyncMutex<()>>>>,
 }
 
-/// Exclusive access to a membership; dropping it admits the next request.
-pub(crate) type MembershipGuard = OwnedMutexGuard<()>;
+impl<K> Default for KeyedLock<K> {
+    fn default() -> Self {
+        Self {
+            locks: Mutex::default(),
+        }
+    }
+}
 
-impl KeyedLock {
-    /// Waits for exclusive access to the membership. Returns `None` if the deadline passes first.
-    pub(crate) async fn acquire(&self, membership: Membership, deadline: Option<Instant>) -> Option<MembershipGuard> {
+/// Exclusive access to the subject of a key; dropping it admits the next request.
+pub(crate) type KeyGuard = OwnedMutexGuard<()>;
+
+impl<K: Eq + Hash> KeyedLock<K> {
+    /// Waits for exclusive access. Returns `None` if the deadline passes first.
+    pub(crate) async fn acquire(&self, key: K, deadline: Option<Instant>) -> Option<KeyGuard> {
         let lock = {
             let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
             locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-            Arc::clone(locks.entry(membership).or_default())
+            Arc::clone(locks.entry(key).or_default())
         };
         let guard = lock.lock_owned();
         match deadline {

@@ -6,6 +6,7 @@
 //! its own. A caller that disconnects before the write starts causes no change.
 
 mod audit;
+mod change;
 mod disconnect;
 mod execute;
 mod keyed_lock;
@@ -43,9 +44,10 @@ use super::model::{EntitlementId, GrantId, Level, Membership, Principal, Resourc
 use super::provider::{Assignable, Labels, Provider, ResourceType};
 use super::sync::Listings;
 use super::{AllowedChanges, CallContext, Change, GovernanceError, Lane};
-use audit::{Audit, AuditRecord, RecordedRequest};
+pub(crate) use audit::{Audit, RecordedCall, recorded_calls};
+use audit::{AuditRecord, RecordedRequest};
 use execute::Operation;
-use keyed_lock::KeyedLock;
+pub(crate) use keyed_lock::{KeyGuard, KeyedLock};
 use protection::Protections;
 use recent_writes::RecentWrites;
 
@@ -78,7 +80,7 @@ pub struct Provisioning {
     listings: Arc<Listings>,
     directory: Arc<Directory>,
     settings: ProvisioningSettings,
-    membership_locks: KeyedLock,
+    membership_locks: KeyedLock<Membership>,
     recent_writes: RecentWrites,
     protections: Protections,
     audit: Arc<Audit>,
@@ -103,7 +105,7 @@ pub struct RequestContext {
 
 impl RequestContext {
     /// Why the caller no longer waits: its deadline passed, or it disconnected.
-    fn disconnect_error(&self) -> GovernanceError {
+    pub(crate) fn disconnect_error(&self) -> GovernanceError {
         if self.answer_by.is_some_and(|answer_by| answer_by <= Instant::now()) {
             GovernanceError::DeadlineExceeded
         } else {
@@ -235,9 +237,7 @@ impl Provisioning {
         principal: Principal,
         context: RequestContext,
     ) -> Result<ProvisioningResult, GovernanceError> {
-        let call = CallContext::new(Lane::Provisioning)
-            .with_deadline(context.deadline)
-            .with_cancellation(&self.shutdown);
+        let call = self.call_of(&context);
         let mut record = self.record(
             request.operation(),
             Some(entitlement),
@@ -253,12 +253,12 @@ impl Provisioning {
                 return Err(failed.err().unwrap_or(GovernanceError::Abandoned));
             }
         };
-        let cancel_guard = call.cancel_on_drop();
         let provisioning = Arc::clone(self);
-        let task = self.in_flight.spawn(async move {
+        let task_call = call.clone();
+        let change = async move {
             let _exclusive = guard;
             let outcome = provisioning
-                .carry_out(membership, &principal, request, call, &mut record)
+                .carry_out(membership, &principal, request, task_call, &mut record)
                 .await;
             let outcome = outcome.map_err(|error| provisioning.as_shutdown_error(error, &context));
             let before = record.before();
@@ -266,16 +266,8 @@ impl Provisioning {
             // The result of writing the record is part of health.
             provisioning.changed.notify_one();
             (outcome, before)
-        });
-        let (outcome, before) = match task.await {
-            Ok(done) => done,
-            Err(failed) => match failed.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The process ends.
-                Err(_) => (Err(GovernanceError::Abandoned), None),
-            },
         };
-        drop(cancel_guard);
+        let (outcome, before) = self.finish(&call, change).await?;
         Ok(ProvisioningResult {
             grant: GrantId {
                 entitlement,
@@ -364,7 +356,7 @@ impl Provisioning {
         principal: &Principal,
         record: &mut AuditRecord,
         call: &CallContext,
-    ) -> Result<(Membership, keyed_lock::MembershipGuard), GovernanceError> {
+    ) -> Result<(Membership, KeyGuard), GovernanceError> {
         self.check_allowed(entitlement.resource)?;
         if call.is_cancelled() {
             return Err(GovernanceError::ShuttingDown);
@@ -381,15 +373,5 @@ impl Provisioning {
             guard = self.membership_locks.acquire(membership, call.deadline()) => guard,
         };
         Ok((membership, guard.ok_or(GovernanceError::DeadlineExceeded)?))
-    }
-
-    /// Replaces `Abandoned` by its cause, if the write was not started because the process is shutting down or because the deadline
-    /// passed.
-    fn as_shutdown_error(&self, error: GovernanceError, context: &RequestContext) -> GovernanceError {
-        match error {
-            GovernanceError::Abandoned if self.shutdown.is_cancelled() => GovernanceError::ShuttingDown,
-            GovernanceError::Abandoned => context.disconnect_error(),
-            other => other,
-        }
     }
 }

@@ -144,25 +144,34 @@ impl Provisioning {
         labels: &Labels,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
-        if !self.settings.protected.is_empty() {
-            self.guard_protected(membership, call).await?;
-        }
+        self.guard_protected(&[membership.resource, membership.principal], call)
+            .await?;
         levels.guard(membership, write, labels, call).await
     }
 
-    async fn guard_protected(&self, membership: Membership, call: &CallContext) -> Result<(), GovernanceError> {
+    /// Succeeds if no setting protects one of the resources.
+    ///
+    /// # Errors
+    /// `Protected`, or the failure to look up the protected names.
+    pub(crate) async fn guard_protected(
+        &self,
+        resources: &[ResourceId],
+        call: &CallContext,
+    ) -> Result<(), GovernanceError> {
+        if self.settings.protected.is_empty() {
+            return Ok(());
+        }
         let mut ids = self.protections.ids.lock().await;
         if !ids.is_current(self.settings.directory_max_age, UNRESOLVED_NAME_TTL) {
             self.look_up_protected(&mut ids, call).await?;
         }
-        let protected = [membership.resource, membership.principal]
-            .into_iter()
-            .find_map(|id| Some((id.resource_type, ids.resources.get(&id)?)));
+        let mut changed = resources.iter();
+        let protected = changed.find_map(|id| Some((id.resource_type, ids.resources.get(id)?)));
         let guard = if let Some((kind, slug)) = protected {
             format!(
                 "the {kind} `{slug}` is protected: change it in buildkite itself, or take it out of --protect-{kind}"
             )
-        } else if let Some(email) = ids.users.get(&membership.principal) {
+        } else if let Some(email) = resources.iter().find_map(|id| ids.users.get(id)) {
             format!("{email} is protected: change their teams in buildkite itself, or take them out of --protect-user")
         } else if let Some(unknown) = &ids.unknown {
             format!(

@@ -5,15 +5,18 @@ use std::collections::BTreeSet;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
-use crate::governance::AllowedChanges;
-use crate::governance::model::{Catalog, ResourceKind, ResourceTypeInfo};
+use crate::governance::model::{Catalog, LifecycleOperation, ResourceKind, ResourceTypeInfo};
+use crate::governance::{AllowedChanges, Change};
+use crate::proto::c1::connector::v2::connector_account_creation_schema::field::Field as Input;
+use crate::proto::c1::connector::v2::connector_account_creation_schema::{Field, StringField, StringListField};
 use crate::proto::c1::connector::v2::{
-    Capability, CapabilityPermission, CapabilityPermissions, ConnectorCapabilities, ConnectorMetadata,
-    ConnectorServiceCleanupRequest, ConnectorServiceCleanupResponse, ConnectorServiceGetMetadataRequest,
-    ConnectorServiceGetMetadataResponse, ConnectorServiceValidateRequest, ConnectorServiceValidateResponse,
-    ResourceTypeCapability, connector_service_server::ConnectorService,
+    Capability, CapabilityDetailCredentialOption, CapabilityPermission, CapabilityPermissions,
+    ConnectorAccountCreationSchema, ConnectorCapabilities, ConnectorMetadata, ConnectorServiceCleanupRequest,
+    ConnectorServiceCleanupResponse, ConnectorServiceGetMetadataRequest, ConnectorServiceGetMetadataResponse,
+    ConnectorServiceValidateRequest, ConnectorServiceValidateResponse, CredentialDetails,
+    CredentialDetailsAccountProvisioning, ResourceTypeCapability, connector_service_server::ConnectorService,
 };
-use crate::wire::{request, rows};
+use crate::wire::{lifecycle, request, rows};
 
 /// The protocol that is spoken. From 0.4.3 on a client sends the id of its sync, without which nothing can be read ahead.
 const SDK_VERSION: &str = "0.25.0";
@@ -29,6 +32,7 @@ impl ConnectorService for Connector {
             help_url: "https://buildkite.com/docs/platform/team-management/permissions".to_owned(),
             description: "Governs who is Member or Maintainer of which Buildkite team".to_owned(),
             capabilities: Some(capabilities(self.catalog(), &self.governance.settings().allowed)),
+            account_creation_schema: account_creation_schema(&self.governance.settings().allowed),
             ..Default::default()
         };
         Ok(Response::new(ConnectorServiceGetMetadataResponse {
@@ -62,45 +66,129 @@ pub(crate) fn capabilities(catalog: &Catalog, allowed: &AllowedChanges) -> Conne
     let mut types = catalog.types().to_vec();
     types.sort_unstable_by_key(|resource_type| resource_type.id);
     let of_types = types.iter().flat_map(|resource_type| offered(resource_type, allowed));
-    let all: BTreeSet<i32> = of_types
-        .chain([Capability::ServiceModeTargetedSync])
-        .map(Into::into)
-        .collect();
+    let all: BTreeSet<i32> = of_types.chain([Capability::ServiceModeTargetedSync.into()]).collect();
     ConnectorCapabilities {
         connector_capabilities: all.into_iter().collect(),
         resource_type_capabilities: types
             .into_iter()
             .map(|resource_type| capability(resource_type, allowed))
             .collect(),
-        credential_details: None,
+        credential_details: credential_details(allowed),
     }
 }
 
-/// The capabilities of a type: every type is read; what else is offered depends on the allowed changes.
-fn offered(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> Vec<Capability> {
+/// The capabilities of a type, by number: every type is read; what else is offered depends on the allowed changes.
+fn offered(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> BTreeSet<i32> {
     let provisioned = resource_type.is_provisioned(allowed).then_some(Capability::Provision);
+    let lifecycle = resource_type
+        .allowed_lifecycle(allowed)
+        .map(|offer| match offer.operation {
+            LifecycleOperation::Invite => Capability::AccountProvisioning,
+            LifecycleOperation::Create => Capability::ResourceCreate,
+            LifecycleOperation::Delete => Capability::ResourceDelete,
+        });
     let read = [Capability::Sync, Capability::TargetedSync];
-    provisioned.into_iter().chain(read).collect()
+    let all = provisioned.into_iter().chain(read).chain(lifecycle);
+    all.map(Into::into).collect()
 }
 
 fn capability(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> ResourceTypeCapability {
-    let capabilities = offered(resource_type, allowed);
     let write_scopes = if resource_type.is_provisioned(allowed) {
         resource_type.write_scopes
     } else {
         &[]
     };
-    let scopes = resource_type.read_scopes.iter().chain(write_scopes);
-    let permissions = scopes
-        .map(|scope| CapabilityPermission {
-            permission: (*scope).to_owned(),
-        })
-        .collect();
+    let lifecycle_scopes = resource_type.allowed_lifecycle(allowed).flat_map(|offer| offer.scopes);
+    let mut scopes: Vec<&str> = Vec::new();
+    for scope in resource_type
+        .read_scopes
+        .iter()
+        .chain(write_scopes)
+        .chain(lifecycle_scopes)
+    {
+        if !scopes.contains(scope) {
+            scopes.push(scope);
+        }
+    }
+    let permissions = scopes.into_iter().map(|scope| CapabilityPermission {
+        permission: scope.to_owned(),
+    });
     ResourceTypeCapability {
         resource_type: Some(rows::resource_type(resource_type)),
-        capabilities: capabilities.into_iter().map(Into::into).collect(),
-        permissions: Some(CapabilityPermissions { permissions }),
+        capabilities: offered(resource_type, allowed).into_iter().collect(),
+        permissions: Some(CapabilityPermissions {
+            permissions: permissions.collect(),
+        }),
+        // An invitation that is accepted disappears, so that their number may fall to nothing.
         skip_sync_anomaly_detection: resource_type.kind == ResourceKind::PendingUser,
         ..Default::default()
     }
+}
+
+/// The credentials of a new account: an invited person gets none.
+fn credential_details(allowed: &AllowedChanges) -> Option<CredentialDetails> {
+    let no_password = CapabilityDetailCredentialOption::NoPassword.into();
+    allowed.allows(Change::Invitations).then(|| CredentialDetails {
+        capability_account_provisioning: Some(CredentialDetailsAccountProvisioning {
+            supported_credential_options: vec![no_password],
+            preferred_credential_option: no_password,
+        }),
+        capability_credential_rotation: None,
+    })
+}
+
+/// The form of an invitation.
+fn account_creation_schema(allowed: &AllowedChanges) -> Option<ConnectorAccountCreationSchema> {
+    let field = |order, display_name: &str, description: &str, placeholder: &str, input| Field {
+        display_name: display_name.to_owned(),
+        required: order == 1,
+        description: description.to_owned(),
+        placeholder: placeholder.to_owned(),
+        order,
+        deprecated: false,
+        field: Some(input),
+    };
+    let text = || Input::StringField(StringField::default());
+    let fields = [
+        (
+            lifecycle::EMAIL,
+            field(1, "E-mail", "The address that is invited", "ada@example.com", text()),
+        ),
+        (
+            lifecycle::ROLE,
+            field(
+                2,
+                "Role",
+                "The role in the organization: member, or admin where the connector allows organization-roles",
+                "member",
+                text(),
+            ),
+        ),
+        (
+            lifecycle::TEAMS,
+            field(
+                3,
+                "Teams",
+                "The teams to join, each as slug or slug/maintainer, where the connector allows membership",
+                "platform/maintainer",
+                Input::StringListField(StringListField::default()),
+            ),
+        ),
+        (
+            lifecycle::SSO_MODE,
+            field(
+                4,
+                "SSO mode",
+                "required or optional; needed if the organization uses single sign-on, and only then",
+                "required",
+                text(),
+            ),
+        ),
+    ];
+    let fields = fields.map(|(name, field)| (name.to_owned(), field));
+    allowed
+        .allows(Change::Invitations)
+        .then(|| ConnectorAccountCreationSchema {
+            field_map: fields.into_iter().collect(),
+        })
 }

@@ -3,6 +3,7 @@
 //! `crate::wire::rows` encodes rows, `crate::wire::status` errors, and `crate::wire::request` decodes requests.
 //! `unoffered` responds for the services of the protocol that are not offered.
 
+mod account_manager;
 mod connector_service;
 mod entitlements;
 mod grant_manager;
@@ -10,7 +11,9 @@ mod grants;
 pub mod health;
 mod rate_limiter;
 pub(crate) mod reflection;
+mod resource_deleter;
 mod resource_getter;
+mod resource_manager;
 mod resource_types;
 mod resources;
 mod unoffered;
@@ -21,11 +24,14 @@ use tonic::service::RoutesBuilder;
 
 use crate::governance::Governance;
 use crate::governance::model::Catalog;
+use crate::proto::c1::connector::v2::account_manager_service_server::AccountManagerServiceServer;
 use crate::proto::c1::connector::v2::connector_service_server::ConnectorServiceServer;
 use crate::proto::c1::connector::v2::entitlements_service_server::EntitlementsServiceServer;
 use crate::proto::c1::connector::v2::grant_manager_service_server::GrantManagerServiceServer;
 use crate::proto::c1::connector::v2::grants_service_server::GrantsServiceServer;
+use crate::proto::c1::connector::v2::resource_deleter_service_server::ResourceDeleterServiceServer;
 use crate::proto::c1::connector::v2::resource_getter_service_server::ResourceGetterServiceServer;
+use crate::proto::c1::connector::v2::resource_manager_service_server::ResourceManagerServiceServer;
 use crate::proto::c1::connector::v2::resource_types_service_server::ResourceTypesServiceServer;
 use crate::proto::c1::connector::v2::resources_service_server::ResourcesServiceServer;
 use crate::proto::c1::ratelimit::v1::rate_limiter_service_server::RateLimiterServiceServer;
@@ -68,6 +74,9 @@ impl Connector {
             .add_service(EntitlementsServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
             .add_service(GrantsServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
             .add_service(GrantManagerServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(AccountManagerServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(ResourceManagerServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(ResourceDeleterServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
             .add_service(RateLimiterServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE));
         unoffered::register(routes);
     }

@@ -9,12 +9,6 @@ use crate::export::job::ended;
 #[tokio::test]
 async fn a_flag_of_the_family_that_is_not_served_is_refused_by_name(
     #[values(
-        "create-account-login",
-        "create-account-email",
-        "create-account-profile",
-        "create-account-resource-type",
-        "delete-resource",
-        "delete-resource-type",
         "rotate-credentials",
         "rotate-credentials-type",
         "event-feed",

@@ -11,6 +11,7 @@ mod matrix;
 mod origin;
 mod page_sizes;
 mod page_tokens;
+mod people;
 mod prefetch;
 mod provisioning;
 mod rest;

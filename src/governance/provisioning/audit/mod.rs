@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use crate::governance::GovernanceError;
 use file::AuditFile;
-pub(crate) use record::{AuditRecord, RecordedRequest};
+pub(crate) use record::{AuditRecord, RecordedCall, RecordedRequest, recorded_calls};
 pub use sink::AuditSink;
 use writer::{Task, Writer};
 

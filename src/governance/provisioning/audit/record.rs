@@ -67,7 +67,7 @@ struct Line<'a> {
     outcome: Option<&'static str>,
     reason: Option<&'static str>,
     message: Option<String>,
-    calls: Vec<LineCall>,
+    calls: Vec<RecordedCall>,
     duration_ms: u64,
     /// `None` where a team and a user say what the line is about.
     #[serde(flatten)]
@@ -85,11 +85,22 @@ struct LineAccess<'a> {
     principal_name: Option<&'a str>,
 }
 
+/// A request of a recorded change.
 #[derive(Serialize)]
-struct LineCall {
+pub(crate) struct RecordedCall {
     call: &'static str,
     /// `None` without a response.
     status: Option<u16>,
+}
+
+/// The requests of a call so far.
+pub(crate) fn recorded_calls(call: &CallContext) -> Vec<RecordedCall> {
+    let attempts = call.stats().attempts;
+    let calls = attempts.iter().map(|attempt| RecordedCall {
+        call: attempt.endpoint,
+        status: attempt.status,
+    });
+    calls.collect()
 }
 
 impl AuditRecord {
@@ -208,7 +219,6 @@ impl AuditRecord {
     }
 
     fn fields(&self, record: &'static str) -> Line<'_> {
-        let attempts = self.call.stats().attempts;
         let entitlement = self.request.entitlement;
         let (team, team_slug) = self.named(ResourceKind::Group).unzip();
         let user = self.named(ResourceKind::User);
@@ -217,10 +227,6 @@ impl AuditRecord {
             None => (None, self.principal_name.as_deref()),
             Some(_) => (user.map(|(user, _)| user), user.and_then(|(_, email)| email)),
         };
-        let calls = attempts.iter().map(|attempt| LineCall {
-            call: attempt.endpoint,
-            status: attempt.status,
-        });
         Line {
             record,
             time: Timestamp::now().to_string(),
@@ -237,7 +243,7 @@ impl AuditRecord {
             outcome: None,
             reason: None,
             message: None,
-            calls: calls.collect(),
+            calls: recorded_calls(&self.call),
             duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             access: self.access(),
         }

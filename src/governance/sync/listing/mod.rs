@@ -82,6 +82,12 @@ impl Listings {
         self.carried.invalidate(membership);
     }
 
+    /// Invalidates what was read of a resource's grants, and of what it carries.
+    pub(crate) fn invalidate_resource(&self, resource: ResourceId) {
+        self.prefetch.invalidate(resource);
+        self.carried.invalidate_principal(resource);
+    }
+
     /// The resource types, `limit` at most, from `page_token` on.
     ///
     /// # Errors

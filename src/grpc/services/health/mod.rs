@@ -32,10 +32,8 @@ impl HealthPublisher {
     pub async fn register(governance: Arc<Governance>, routes: &mut RoutesBuilder) -> Self {
         let (reporter, service) = health_reporter();
         let report = governance.health().latest();
-        let types = governance.listings().catalog().types();
-        let allowed = &governance.settings().allowed;
-        let provisions = types.iter().any(|resource_type| resource_type.is_provisioned(allowed));
-        let process = ProcessHealth::new(reporter, &report, provisions);
+        let (catalog, allowed) = (governance.listings().catalog(), &governance.settings().allowed);
+        let process = ProcessHealth::new(reporter, &report, catalog, allowed);
         process.publish(&report).await;
         let (publisher, latest) = watch::channel(report);
         let publisher = Arc::new(publisher);

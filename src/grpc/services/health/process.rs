@@ -4,7 +4,9 @@
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::governance::AllowedChanges;
 use crate::governance::health::{Feature, Report, State};
+use crate::governance::model::{Catalog, LifecycleOffer, LifecycleOperation};
 use crate::grpc::methods::{SERVICES, ServiceHealth};
 
 /// The name that stands for the process.
@@ -17,14 +19,22 @@ pub(crate) struct ProcessHealth {
     scopes: Vec<&'static str>,
     /// Whether the settings allow granting and revoking levels of any type.
     provisions: bool,
+    /// The operations on whole resources that the settings allow, each with the scopes that it needs.
+    lifecycle: Vec<&'static LifecycleOffer>,
 }
 
 impl ProcessHealth {
-    pub(crate) fn new(reporter: HealthReporter, report: &Report, provisions: bool) -> Self {
+    /// Publishes the health of what `allowed` allows of the types of `catalog`.
+    pub(crate) fn new(reporter: HealthReporter, report: &Report, catalog: &Catalog, allowed: &AllowedChanges) -> Self {
+        let types = catalog.types();
         Self {
             reporter,
             scopes: report.scopes(),
-            provisions,
+            provisions: types.iter().any(|resource_type| resource_type.is_provisioned(allowed)),
+            lifecycle: types
+                .iter()
+                .flat_map(|resource_type| resource_type.allowed_lifecycle(allowed))
+                .collect(),
         }
     }
 
@@ -36,6 +46,7 @@ impl ProcessHealth {
                 ServiceHealth::Reads => serving(report.reads()),
                 ServiceHealth::Needs(Feature::Provisioning) if !self.provisions => ServingStatus::NotServing,
                 ServiceHealth::Needs(feature) => serving(report.feature(feature)),
+                ServiceHealth::Lifecycle(operations) => self.lifecycle(operations, report),
                 ServiceHealth::NotOffered => ServingStatus::NotServing,
             };
             self.reporter.set_service_status(service.name, status).await;
@@ -45,6 +56,17 @@ impl ProcessHealth {
                 .set_service_status(scope_name(scope), serving(report.scope(scope)))
                 .await;
         }
+    }
+
+    /// The worst state of the scopes that the allowed ones of these operations need.
+    fn lifecycle(&self, operations: &[LifecycleOperation], report: &Report) -> ServingStatus {
+        let offers = self
+            .lifecycle
+            .iter()
+            .filter(|offer| operations.contains(&offer.operation));
+        let scopes = offers.flat_map(|offer| offer.scopes);
+        let worst = scopes.map(|scope| report.scope(scope)).max();
+        worst.map_or(ServingStatus::NotServing, serving)
     }
 
     pub(super) async fn announce(&self, service: &str) {

@@ -5,25 +5,20 @@
 //! One file per service. A service that is offered one day leaves this folder and [`register`], and its row in
 //! [`crate::grpc::methods`] says what health it needs.
 
-mod account_manager;
 mod actions;
 mod assets;
 mod credential_manager;
 mod events;
-mod resource_manager;
 mod tickets;
 
 use tonic::service::RoutesBuilder;
 use tonic::{Code, Status};
 
 use super::{MESSAGE_SIZE, status_with_reason};
-use crate::proto::c1::connector::v2::account_manager_service_server::AccountManagerServiceServer;
 use crate::proto::c1::connector::v2::action_service_server::ActionServiceServer;
 use crate::proto::c1::connector::v2::asset_service_server::AssetServiceServer;
 use crate::proto::c1::connector::v2::credential_manager_service_server::CredentialManagerServiceServer;
 use crate::proto::c1::connector::v2::event_service_server::EventServiceServer;
-use crate::proto::c1::connector::v2::resource_deleter_service_server::ResourceDeleterServiceServer;
-use crate::proto::c1::connector::v2::resource_manager_service_server::ResourceManagerServiceServer;
 use crate::proto::c1::connector::v2::tickets_service_server::TicketsServiceServer;
 
 /// Answers every call of the services that are not offered.
@@ -33,13 +28,10 @@ struct Unoffered;
 /// Adds the services to `routes`.
 pub(crate) fn register(routes: &mut RoutesBuilder) {
     routes
-        .add_service(AccountManagerServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
         .add_service(ActionServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
         .add_service(AssetServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
         .add_service(CredentialManagerServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
         .add_service(EventServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
-        .add_service(ResourceDeleterServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
-        .add_service(ResourceManagerServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
         .add_service(TicketsServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE));
 }
 

@@ -64,6 +64,16 @@ pub enum Endpoint {
     RemoveClusterMaintainer,
     /// Changes the role of a member of the organization.
     ChangeOrganizationMember,
+    /// Removes a member from the organization.
+    RemoveOrganizationMember,
+    /// Invites people to the organization.
+    Invite,
+    /// Revokes a pending invitation.
+    RevokeInvitation,
+    /// Creates a team.
+    CreateTeam,
+    /// Deletes a team.
+    DeleteTeam,
     /// The pipelines of the organization.
     Pipelines,
     /// One pipeline.
@@ -132,6 +142,11 @@ impl Endpoint {
             Self::AddClusterMaintainer => "add cluster maintainer",
             Self::RemoveClusterMaintainer => "remove cluster maintainer",
             Self::ChangeOrganizationMember => "change organization member",
+            Self::RemoveOrganizationMember => "remove organization member",
+            Self::Invite => "invite",
+            Self::RevokeInvitation => "revoke invitation",
+            Self::CreateTeam => "create team",
+            Self::DeleteTeam => "delete team",
             Self::Pipelines => "pipelines",
             Self::Pipeline => "pipeline",
             Self::Suites => "suites",
@@ -178,9 +193,12 @@ impl Endpoint {
             | Self::RemoveTeamPipeline
             | Self::AddTeamSuite
             | Self::ChangeTeamSuite
-            | Self::RemoveTeamSuite => Some(Scope::WriteTeams),
+            | Self::RemoveTeamSuite
+            | Self::CreateTeam
+            | Self::DeleteTeam => Some(Scope::WriteTeams),
             Self::AddClusterMaintainer | Self::RemoveClusterMaintainer => Some(Scope::WriteClusters),
-            Self::ChangeOrganizationMember => Some(Scope::WriteOrganizations),
+            Self::ChangeOrganizationMember | Self::RemoveOrganizationMember => Some(Scope::WriteOrganizations),
+            Self::Invite | Self::RevokeInvitation => Some(Scope::WriteOrganizationInvitations),
             Self::Pipelines | Self::Pipeline => Some(Scope::ReadPipelines),
             Self::Suites | Self::Suite => Some(Scope::ReadSuites),
             Self::Registries | Self::Registry => Some(Scope::ReadRegistries),
@@ -202,7 +220,12 @@ impl Endpoint {
 
     pub(crate) fn method(self) -> Method {
         match self {
-            Self::AddMember | Self::AddTeamPipeline | Self::AddTeamSuite | Self::AddClusterMaintainer => Method::POST,
+            Self::AddMember
+            | Self::AddTeamPipeline
+            | Self::AddTeamSuite
+            | Self::AddClusterMaintainer
+            | Self::Invite
+            | Self::CreateTeam => Method::POST,
             Self::ChangeRole | Self::ChangeTeamPipeline | Self::ChangeTeamSuite | Self::ChangeOrganizationMember => {
                 Method::PATCH
             }
@@ -210,6 +233,9 @@ impl Endpoint {
             | Self::RemoveTeamPipeline
             | Self::RemoveTeamSuite
             | Self::RemoveClusterMaintainer
+            | Self::RemoveOrganizationMember
+            | Self::RevokeInvitation
+            | Self::DeleteTeam
             | Self::RevokeToken => Method::DELETE,
             // The size of the log is enough: its content is never read.
             Self::JobLog => Method::HEAD,
@@ -242,6 +268,11 @@ pub(crate) enum Request {
     ChangeRole(TeamId, UserId),
     RemoveMember(TeamId, UserId),
     Access(AccessRequest),
+    RemoveOrganizationMember(UserId),
+    Invite,
+    RevokeInvitation(InvitationId),
+    CreateTeam,
+    DeleteTeam(TeamId),
     Pipelines,
     Pipeline(ObjectSlug),
     Suites,
@@ -278,6 +309,11 @@ impl Request {
             Self::ChangeRole(..) => Endpoint::ChangeRole,
             Self::RemoveMember(..) => Endpoint::RemoveMember,
             Self::Access(request) => request.endpoint(),
+            Self::RemoveOrganizationMember(_) => Endpoint::RemoveOrganizationMember,
+            Self::Invite => Endpoint::Invite,
+            Self::RevokeInvitation(_) => Endpoint::RevokeInvitation,
+            Self::CreateTeam => Endpoint::CreateTeam,
+            Self::DeleteTeam(_) => Endpoint::DeleteTeam,
             Self::Pipelines => Endpoint::Pipelines,
             Self::Pipeline(_) => Endpoint::Pipeline,
             Self::Suites => Endpoint::Suites,
@@ -304,9 +340,11 @@ impl Request {
             Self::Organization => vec![],
             Self::ScopeProbe(probe) => return probe.path(organization),
             Self::OrganizationMembers => vec!["members".into()],
-            Self::OrganizationMember(user) => vec!["members".into(), user.to_string()],
-            Self::Teams => vec!["teams".into()],
-            Self::Team(team) => vec!["teams".into(), team.to_string()],
+            Self::OrganizationMember(user) | Self::RemoveOrganizationMember(user) => {
+                vec!["members".into(), user.to_string()]
+            }
+            Self::Teams | Self::CreateTeam => vec!["teams".into()],
+            Self::Team(team) | Self::DeleteTeam(team) => vec!["teams".into(), team.to_string()],
             Self::Members(team) | Self::AddMember(team) => vec!["teams".into(), team.to_string(), "members".into()],
             Self::Member(team, user) | Self::ChangeRole(team, user) | Self::RemoveMember(team, user) => {
                 vec!["teams".into(), team.to_string(), "members".into(), user.to_string()]
@@ -323,8 +361,10 @@ impl Request {
             Self::Clusters => vec!["clusters".into()],
             Self::Cluster(cluster) => vec!["clusters".into(), cluster.to_string()],
             Self::ClusterMaintainers(cluster) => vec!["clusters".into(), cluster.to_string(), "maintainers".into()],
-            Self::Invitations(_) => vec!["invitations".into()],
-            Self::Invitation(invitation) => vec!["invitations".into(), invitation.to_string()],
+            Self::Invitations(_) | Self::Invite => vec!["invitations".into()],
+            Self::Invitation(invitation) | Self::RevokeInvitation(invitation) => {
+                vec!["invitations".into(), invitation.to_string()]
+            }
         };
         // Test Engine and Package Registries have roots of their own.
         let root = match self {

@@ -67,11 +67,15 @@ impl Coverage {
         })
     }
 
-    /// Covers changes of memberships as well.
+    /// Covers the change as well, with the first of the types that it needs.
     #[must_use]
-    pub fn with_membership(self) -> Self {
+    pub fn with_change(mut self, change: Change) -> Self {
+        let types = types_of(change);
+        if !types.iter().any(|included| self.included.contains(included)) {
+            self.included.extend(types.first());
+        }
         Self {
-            allowed: self.allowed.and(Change::Membership),
+            allowed: self.allowed.and(change),
             ..self
         }
     }

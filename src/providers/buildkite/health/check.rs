@@ -96,7 +96,11 @@ impl Check {
             | Endpoint::ChangeTeamSuite
             | Endpoint::RemoveTeamSuite => Self::TeamMembershipManagement,
             Endpoint::AddClusterMaintainer | Endpoint::RemoveClusterMaintainer => Self::of(Scope::WriteClusters),
-            Endpoint::ChangeOrganizationMember => Self::of(Scope::WriteOrganizations),
+            Endpoint::ChangeOrganizationMember | Endpoint::RemoveOrganizationMember => {
+                Self::of(Scope::WriteOrganizations)
+            }
+            Endpoint::Invite | Endpoint::RevokeInvitation => Self::of(Scope::WriteOrganizationInvitations),
+            Endpoint::CreateTeam | Endpoint::DeleteTeam => Self::TeamManagement,
             Endpoint::Pipelines | Endpoint::Pipeline => Self::of(Scope::ReadPipelines),
             Endpoint::Suites | Endpoint::Suite => Self::of(Scope::ReadSuites),
             Endpoint::Registries | Endpoint::Registry => Self::of(Scope::ReadRegistries),

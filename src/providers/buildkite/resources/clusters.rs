@@ -31,6 +31,7 @@ pub static CLUSTER: ResourceTypeInfo = ResourceTypeInfo {
     kind: ResourceKind::Object,
     levels: &LEVELS,
     change: Some(Change::Access),
+    lifecycle: &[],
     principal_kinds: &[ResourceKind::Group, ResourceKind::User],
     principal_rule: "only a `team` or a `user` can maintain a cluster",
     list_name: "clusters",

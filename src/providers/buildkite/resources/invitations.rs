@@ -9,15 +9,17 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::rows::min_rows;
-use crate::governance::model::{Holding, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
-use crate::governance::provider::{
-    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, ResourceType, Rows,
+use crate::governance::model::{
+    Holding, LifecycleOffer, LifecycleOperation, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
 };
-use crate::governance::{CallContext, GovernanceError, PageTokenError, sync};
+use crate::governance::provider::{
+    Amount, Assignable, Batch, Cursor, Deletable, EmptyReading, Failure, FailureClass, ListStage, ResourceType, Rows,
+};
+use crate::governance::{CallContext, Change, GovernanceError, PageTokenError, sync};
 use crate::providers::buildkite::api::server_cursor::ServerCursor;
 use crate::providers::buildkite::credential_status::EVIDENCE_MAX_AGE;
 use crate::providers::buildkite::pagination::DEFAULT_BATCH_ROWS;
-use crate::providers::buildkite::{Buildkite, Endpoint, Invitation, timestamp};
+use crate::providers::buildkite::{ApiErrorKind, Buildkite, Endpoint, Invitation, timestamp};
 
 /// Pending invitations: they hold and offer nothing.
 pub static INVITATION: ResourceTypeInfo = ResourceTypeInfo {
@@ -27,6 +29,11 @@ pub static INVITATION: ResourceTypeInfo = ResourceTypeInfo {
     kind: ResourceKind::PendingUser,
     levels: &[],
     change: None,
+    lifecycle: &[LifecycleOffer {
+        operation: LifecycleOperation::Delete,
+        change: Change::Invitations,
+        scopes: &["read_organization_invitations", "write_organization_invitations"],
+    }],
     principal_kinds: &[],
     principal_rule: "an invitation offers nothing that can be held",
     list_name: "invitations",
@@ -158,6 +165,59 @@ impl ResourceType for Invitations {
     fn assignable(&self) -> Option<&dyn Assignable> {
         None
     }
+
+    fn deletable(&self) -> Option<&dyn Deletable> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Deletable for Invitations {
+    /// The invitation if it is pending. One that was revoked or has expired is absent.
+    async fn find(&self, id: Uuid, call: &CallContext) -> Result<Option<Resource>, GovernanceError> {
+        let invitation = match self.buildkite.client.invitation(id.into(), call).await {
+            Ok(invitation) => invitation,
+            Err(error) => {
+                return match self.explain(error.into(), Some(id), call).await {
+                    GovernanceError::ResourceNotFound { .. } => Ok(None),
+                    error => Err(error),
+                };
+            }
+        };
+        if invitation.state.as_deref() == Some("accepted") {
+            let email = invitation.email.unwrap_or_else(|| "the invited person".to_owned());
+            return Err(GovernanceError::InvitationAccepted { email });
+        }
+        Ok(Some(invitation).filter(is_pending).map(resource))
+    }
+
+    async fn is_shown(&self, id: Uuid, call: &CallContext) -> Result<bool, Failure> {
+        match self.buildkite.client.invitation(id.into(), call).await {
+            Ok(invitation) => Ok(is_pending(&invitation)),
+            Err(error) if error.kind == ApiErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn guard_deletion(&self, _: &Resource, _: &CallContext) -> Result<(), GovernanceError> {
+        Ok(())
+    }
+
+    async fn groups(&self, _: Uuid, _: &CallContext) -> Result<Vec<Resource>, GovernanceError> {
+        Ok(Vec::new())
+    }
+
+    async fn delete(&self, id: Uuid, call: &CallContext) -> Result<(), Failure> {
+        Ok(self.buildkite.client.revoke_invitation(id.into(), call).await?)
+    }
+
+    async fn explain_deletion(&self, failure: Failure, id: Uuid, call: &CallContext) -> GovernanceError {
+        self.explain(failure, Some(id), call).await
+    }
+
+    fn deletion_endpoint(&self) -> &'static str {
+        Endpoint::RevokeInvitation.name()
+    }
 }
 
 /// The rows of a page behind one of them; all of them if it left the page.
@@ -227,7 +287,7 @@ fn invitation_id(id: Uuid) -> ResourceId {
     }
 }
 
-fn resource(invitation: Invitation) -> Resource {
+pub(super) fn resource(invitation: Invitation) -> Resource {
     let invited_by = invitation.created_by.and_then(|by| by.email.or(by.name));
     let texts = [
         ("email", invitation.email.clone()),

@@ -13,12 +13,16 @@ mod registries;
 mod rows;
 mod suites;
 mod team_access;
+mod team_lifecycle;
 mod teams;
+mod user_lifecycle;
 mod users;
 mod write_reply;
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use uuid::Uuid;
 
 pub use clusters::{CLUSTER, CLUSTER_MAINTAINER};
 pub use invitations::INVITATION;
@@ -32,8 +36,9 @@ pub use users::USER;
 pub(super) use teams::Teams;
 
 use super::{Buildkite, Coverage, Endpoint, IncludedType};
-use crate::governance::model::{Catalog, ResourceTypeInfo};
+use crate::governance::model::{Catalog, Resource, ResourceTypeInfo};
 use crate::governance::provider::ResourceType;
+use crate::governance::{CallContext, GovernanceError};
 use clusters::Clusters;
 use invitations::Invitations;
 use organization::Organizations;
@@ -149,5 +154,19 @@ pub(super) fn listed_by(endpoint: Endpoint) -> &'static ResourceTypeInfo {
         Endpoint::Clusters => &CLUSTER,
         Endpoint::Invitations => &INVITATION,
         _ => &USER,
+    }
+}
+
+/// The resource, read now; `None` if it is proven absent.
+///
+/// # Errors
+/// What keeps the resource from being read.
+async fn find(resources: &dyn ResourceType, id: Uuid, call: &CallContext) -> Result<Option<Resource>, GovernanceError> {
+    match resources.get(id, call).await {
+        Ok(resource) => Ok(Some(resource)),
+        Err(failure) => match resources.explain(failure, Some(id), call).await {
+            GovernanceError::ResourceNotFound { .. } => Ok(None),
+            error => Err(error),
+        },
     }
 }

@@ -28,6 +28,7 @@ pub static ORGANIZATION: ResourceTypeInfo = ResourceTypeInfo {
     kind: ResourceKind::Object,
     levels: &LEVELS,
     change: Some(Change::OrganizationRoles),
+    lifecycle: &[],
     principal_kinds: &[ResourceKind::User],
     principal_rule: "only a `user` can hold a role in the organization",
     list_name: "organizations",

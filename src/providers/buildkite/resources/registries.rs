@@ -21,6 +21,7 @@ pub static REGISTRY: ResourceTypeInfo = ResourceTypeInfo {
     kind: ResourceKind::Object,
     levels: &LEVELS,
     change: None,
+    lifecycle: &[],
     principal_kinds: &[ResourceKind::Group],
     principal_rule: "access to a registry is carried by teams, and is changed in Buildkite",
     list_name: "registries",

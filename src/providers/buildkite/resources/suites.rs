@@ -22,6 +22,7 @@ pub static SUITE: ResourceTypeInfo = ResourceTypeInfo {
     kind: ResourceKind::Object,
     levels: &LEVELS,
     change: Some(Change::Access),
+    lifecycle: &[],
     principal_kinds: &[ResourceKind::Group],
     principal_rule: "access to a suite is carried by teams: give a `team`, or a role in a team that has the access",
     list_name: "suites",

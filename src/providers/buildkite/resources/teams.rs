@@ -10,11 +10,12 @@ use super::rows::{converted, min_rows, position};
 use super::users::user_id;
 use super::write_reply::{EchoedRow, write_reply};
 use crate::governance::model::{
-    Holding, Level, Membership, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
+    Holding, Level, LifecycleOffer, LifecycleOperation, Membership, ProfileValue, Resource, ResourceId, ResourceKind,
+    ResourceTypeInfo,
 };
 use crate::governance::provider::{
-    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, Labels, ListStage, OwnerRole, ResourceType,
-    WriteReply,
+    Amount, Assignable, Batch, Creatable, Cursor, Deletable, EmptyReading, Failure, FailureClass, Labels, ListStage,
+    OwnerRole, ResourceType, WriteReply,
 };
 use crate::governance::provisioning::{MaintainerRevoke, Write};
 use crate::governance::{CallContext, Change, GovernanceError};
@@ -37,6 +38,18 @@ pub static TEAM: ResourceTypeInfo = ResourceTypeInfo {
     read_scopes: &["read_teams"],
     write_scopes: &["write_teams"],
     change: Some(Change::Membership),
+    lifecycle: &[
+        LifecycleOffer {
+            operation: LifecycleOperation::Create,
+            change: Change::Teams,
+            scopes: &["write_teams"],
+        },
+        LifecycleOffer {
+            operation: LifecycleOperation::Delete,
+            change: Change::Teams,
+            scopes: &["write_teams"],
+        },
+    ],
     absence: "no longer exists",
     not_found_reason: "TEAM_NOT_FOUND",
     unreachable_reason: "TEAM_UNREACHABLE",
@@ -199,6 +212,14 @@ impl ResourceType for Teams {
     fn assignable(&self) -> Option<&dyn Assignable> {
         Some(self)
     }
+
+    fn creatable(&self) -> Option<&dyn Creatable> {
+        Some(self)
+    }
+
+    fn deletable(&self) -> Option<&dyn Deletable> {
+        Some(self)
+    }
 }
 
 #[async_trait]
@@ -291,7 +312,7 @@ fn holding(member: TeamMember) -> Holding {
     }
 }
 
-fn resource(team: Team, organization: &str) -> Resource {
+pub(super) fn resource(team: Team, organization: &str) -> Resource {
     let Team {
         id,
         name,

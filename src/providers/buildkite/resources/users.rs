@@ -6,13 +6,17 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::invitations::Invitations;
 use super::people::People;
 use super::rows::{converted, min_rows, position};
-use crate::governance::model::{Holding, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
-use crate::governance::provider::{
-    Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, ListStage, ResourceType, Rows,
+use crate::governance::model::{
+    Holding, LifecycleOffer, LifecycleOperation, ProfileValue, Resource, ResourceId, ResourceKind, ResourceTypeInfo,
 };
-use crate::governance::{CallContext, GovernanceError};
+use crate::governance::provider::{
+    AccountManager, Amount, Assignable, Batch, Cursor, Deletable, EmptyReading, Failure, FailureClass, ListStage,
+    ResourceType, Rows,
+};
+use crate::governance::{CallContext, Change, GovernanceError};
 use crate::providers::buildkite::{Buildkite, Endpoint, OrganizationMember, UserId};
 
 /// Users: they hold levels and offer none.
@@ -29,12 +33,31 @@ pub static USER: ResourceTypeInfo = ResourceTypeInfo {
     read_scopes: &["read_organizations", "read_user"],
     write_scopes: &[],
     change: None,
+    lifecycle: &[
+        LifecycleOffer {
+            operation: LifecycleOperation::Invite,
+            change: Change::Invitations,
+            scopes: &["read_organization_invitations", "write_organization_invitations"],
+        },
+        LifecycleOffer {
+            operation: LifecycleOperation::Delete,
+            change: Change::OffBoarding,
+            scopes: &[
+                "write_organizations",
+                "read_organization_invitations",
+                "write_organization_invitations",
+            ],
+        },
+    ],
     absence: "is not in the organization",
     not_found_reason: "USER_NOT_FOUND",
     unreachable_reason: "USER_UNREACHABLE",
     unavailable_reason: "TEAMS_UNAVAILABLE",
     unavailable_remedy: "enable teams for it",
 };
+
+/// The field of a user's profile that names their role in the organization.
+const ORGANIZATION_ROLE: &str = "organization_role";
 
 /// The id of a user in the model.
 pub(super) fn user_id(user: UserId) -> ResourceId {
@@ -47,14 +70,20 @@ pub(super) fn user_id(user: UserId) -> ResourceId {
 /// The members of one organization.
 #[derive(Debug)]
 pub(super) struct Users {
-    buildkite: Arc<Buildkite>,
+    pub(super) buildkite: Arc<Buildkite>,
+    /// The pending invitations, whether or not they are a resource type that the operator included.
+    pub(super) invitations: Invitations,
     /// Records the list, if the people's roles are governed.
     people: Option<Arc<People>>,
 }
 
 impl Users {
     pub(super) fn new(buildkite: Arc<Buildkite>, people: Option<Arc<People>>) -> Self {
-        Self { buildkite, people }
+        Self {
+            invitations: Invitations::new(Arc::clone(&buildkite)),
+            buildkite,
+            people,
+        }
     }
 }
 
@@ -134,6 +163,19 @@ impl ResourceType for Users {
     fn assignable(&self) -> Option<&dyn Assignable> {
         None
     }
+
+    fn accounts(&self) -> Option<&dyn AccountManager> {
+        Some(self)
+    }
+
+    fn deletable(&self) -> Option<&dyn Deletable> {
+        Some(self)
+    }
+}
+
+/// Whether the user is shown as an admin of the organization.
+pub(super) fn is_admin(user: &Resource) -> bool {
+    user.profile_text(ORGANIZATION_ROLE) == Some("admin")
 }
 
 fn resource(member: OrganizationMember) -> Resource {
@@ -144,7 +186,7 @@ fn resource(member: OrganizationMember) -> Resource {
         role,
         sso_mode,
     } = member;
-    let known = [("organization_role", role), ("sso_mode", sso_mode)];
+    let known = [(ORGANIZATION_ROLE, role), ("sso_mode", sso_mode)];
     Resource {
         handle: email,
         profile: known

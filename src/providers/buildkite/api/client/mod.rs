@@ -8,6 +8,7 @@ mod endpoints;
 pub(crate) mod execute;
 mod objects;
 pub(crate) mod observer;
+mod people;
 pub(crate) mod transport;
 
 use std::sync::Arc;

@@ -1,0 +1,287 @@
+//! The record of one change of a whole resource. Its lines have the fields of those of grants and revokes, and further ones.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::governance::model::{LifecycleOperation, ResourceId, ResourceKind, ResourceTypeInfo};
+use crate::governance::provisioning::{Audit, RecordedCall, RequestContext, recorded_calls};
+use crate::governance::{CallContext, GovernanceError};
+use crate::telemetry::metrics::PROVISIONING;
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LifecycleOutcome {
+    /// An invitation was sent.
+    Invited,
+    /// An invitation was pending already.
+    AlreadyInvited,
+    /// The person was a user already.
+    AlreadyExists,
+    /// The resource was created.
+    Created,
+    /// The resource was deleted.
+    Deleted,
+    /// The resource was absent already.
+    AlreadyAbsent,
+}
+
+impl LifecycleOutcome {
+    /// The outcome's name in logs and records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invited => "invited",
+            Self::AlreadyInvited => "already_invited",
+            Self::AlreadyExists => "already_exists",
+            Self::Created => "created",
+            Self::Deleted => "deleted",
+            Self::AlreadyAbsent => "already_absent",
+        }
+    }
+}
+
+/// The name of an operation in records and metrics. The off-boardings of the last hour are found by it.
+pub(super) const OFF_BOARD: &str = "off_board";
+
+fn operation_name(operation: LifecycleOperation, resource_type: Option<&ResourceTypeInfo>) -> String {
+    let of = resource_type.map_or("resource", |resource_type| resource_type.id);
+    match (operation, resource_type.map(|resource_type| resource_type.kind)) {
+        (LifecycleOperation::Invite, _) => "invite".to_owned(),
+        (LifecycleOperation::Delete, Some(ResourceKind::User)) => OFF_BOARD.to_owned(),
+        (LifecycleOperation::Delete, Some(ResourceKind::PendingUser)) => "revoke_invitation".to_owned(),
+        (LifecycleOperation::Delete, _) => format!("delete_{of}"),
+        (LifecycleOperation::Create, _) => format!("create_{of}"),
+    }
+}
+
+/// What a record is about.
+#[derive(Debug)]
+pub(super) struct RecordedSubject {
+    /// The type that the request named, if it could be parsed.
+    pub(super) resource_type: Option<&'static ResourceTypeInfo>,
+    /// The resource, once it is known.
+    pub(super) id: Option<ResourceId>,
+    /// Its e-mail address or its slug, where it is known.
+    pub(super) name: Option<String>,
+}
+
+/// A group that a person is invited to, or that a removed user was in.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct RecordedGroup {
+    pub(super) id: Uuid,
+    pub(super) slug: Option<String>,
+    /// `None` if this process does not know it.
+    pub(super) role: Option<&'static str>,
+}
+
+/// The record of one request.
+#[derive(Debug)]
+pub(super) struct LifecycleRecord {
+    audit: Arc<Audit>,
+    organization: Arc<str>,
+    operation: String,
+    subject: RecordedSubject,
+    role: Option<String>,
+    groups: Option<Vec<RecordedGroup>>,
+    context: RequestContext,
+    call: CallContext,
+    started: Instant,
+    has_intent: bool,
+    is_concluded: bool,
+}
+
+/// A line of the file. A value that is not known is `null`.
+#[derive(Serialize)]
+struct Line<'a> {
+    record: &'static str,
+    time: String,
+    caller: &'a str,
+    request_id: &'a str,
+    operation: &'a str,
+    role: Option<&'a str>,
+    team_id: Option<Uuid>,
+    team_slug: Option<&'a str>,
+    user_id: Option<Uuid>,
+    user_email: Option<&'a str>,
+    before: Option<&'static str>,
+    after: Option<&'static str>,
+    outcome: Option<&'static str>,
+    reason: Option<&'static str>,
+    message: Option<String>,
+    calls: Vec<RecordedCall>,
+    duration_ms: u64,
+    resource_type: Option<&'static str>,
+    resource_id: Option<Uuid>,
+    resource_name: Option<&'a str>,
+    organization: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    teams: Option<&'a [RecordedGroup]>,
+}
+
+impl LifecycleRecord {
+    pub(super) fn new(
+        audit: Arc<Audit>,
+        organization: Arc<str>,
+        operation: LifecycleOperation,
+        subject: RecordedSubject,
+        context: RequestContext,
+        call: CallContext,
+    ) -> Self {
+        Self {
+            audit,
+            organization,
+            operation: operation_name(operation, subject.resource_type),
+            subject,
+            role: None,
+            groups: None,
+            context,
+            call,
+            started: Instant::now(),
+            has_intent: false,
+            is_concluded: false,
+        }
+    }
+
+    /// Sets the resource that the request turned out to be about.
+    pub(super) fn set_resource(&mut self, id: ResourceId) {
+        self.subject.id = Some(id);
+    }
+
+    /// Sets the e-mail address or slug of the resource.
+    pub(super) fn set_name(&mut self, name: Option<&str>) {
+        if let Some(name) = name {
+            self.subject.name = Some(name.to_owned());
+        }
+    }
+
+    /// Sets the role in the organization that is given or taken.
+    pub(super) fn set_role(&mut self, role: &str) {
+        self.role = Some(role.to_owned());
+    }
+
+    /// Sets the groups that the person is invited to, or that they are removed from.
+    pub(super) fn set_groups(&mut self, groups: Vec<RecordedGroup>) {
+        self.groups = Some(groups);
+    }
+
+    /// Records the change before its first write is sent, once.
+    ///
+    /// # Errors
+    /// `AuditUnavailable` if the line is not on the disk.
+    pub(super) async fn write_intent(&mut self) -> Result<(), GovernanceError> {
+        if !self.has_intent {
+            let line = self.text(&self.fields("intent"));
+            self.audit.append_intent(line).await?;
+            self.has_intent = true;
+        }
+        Ok(())
+    }
+
+    /// Records the outcome, and ends the record.
+    pub(super) async fn write_outcome(mut self, outcome: Result<LifecycleOutcome, &GovernanceError>) {
+        self.is_concluded = true;
+        let line = self.outcome_line(outcome);
+        self.audit.append_outcome(line).await;
+    }
+
+    fn outcome_line(&self, outcome: Result<LifecycleOutcome, &GovernanceError>) -> String {
+        let word = outcome.map_or_else(GovernanceError::reason, LifecycleOutcome::as_str);
+        PROVISIONING.increment([&self.operation, word]);
+        let line = match outcome {
+            Ok(outcome) => Line {
+                outcome: Some(outcome.as_str()),
+                ..self.fields("outcome")
+            },
+            Err(error) => Line {
+                outcome: Some(match error {
+                    GovernanceError::AuditUnavailable { .. } if !self.has_intent => "not_carried_out",
+                    _ => "failed",
+                }),
+                reason: Some(error.reason()),
+                message: Some(error.to_string()),
+                ..self.fields("outcome")
+            },
+        };
+        tracing::info!(
+            target: "audit",
+            caller = line.caller,
+            request_id = line.request_id,
+            operation = line.operation,
+            role = line.role,
+            resource_type = line.resource_type,
+            resource_id = line.resource_id.map(tracing::field::display),
+            resource_name = line.resource_name,
+            teams = line.teams.map(|teams| serde_json::to_string(teams).unwrap_or_default()),
+            outcome = line.outcome,
+            reason = line.reason,
+            detail = line.message,
+            calls = serde_json::to_string(&line.calls).unwrap_or_default(),
+            duration_ms = line.duration_ms,
+            "lifecycle"
+        );
+        self.text(&line)
+    }
+
+    fn fields(&self, record: &'static str) -> Line<'_> {
+        let RecordedSubject {
+            resource_type,
+            id,
+            name,
+        } = &self.subject;
+        let described = id.map(|id| id.resource_type).or(*resource_type);
+        let is = |kind| described.is_some_and(|described| described.kind == kind);
+        let id = id.map(|id| id.id);
+        let name = name.as_deref();
+        // The address of a person who is not a user yet is that of the user to be.
+        let is_person = is(ResourceKind::User) || is(ResourceKind::PendingUser);
+        Line {
+            record,
+            time: Timestamp::now().to_string(),
+            caller: &self.context.caller,
+            request_id: &self.context.request_id,
+            operation: &self.operation,
+            role: self.role.as_deref(),
+            team_id: id.filter(|_| is(ResourceKind::Group)),
+            team_slug: name.filter(|_| is(ResourceKind::Group)),
+            user_id: id.filter(|_| is(ResourceKind::User)),
+            user_email: name.filter(|_| is_person),
+            before: None,
+            after: None,
+            outcome: None,
+            reason: None,
+            message: None,
+            calls: recorded_calls(&self.call),
+            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            resource_type: described.map(|described| described.id),
+            resource_id: id,
+            resource_name: name,
+            organization: &self.organization,
+            teams: self.groups.as_deref(),
+        }
+    }
+
+    fn text(&self, line: &Line<'_>) -> String {
+        serde_json::to_string(line).unwrap_or_else(|error| {
+            // The line holds strings, numbers and lists of them only, so this branch should be unreachable.
+            tracing::error!(%error, request_id = self.context.request_id, "a record could not be put into JSON");
+            String::new()
+        })
+    }
+}
+
+impl Drop for LifecycleRecord {
+    fn drop(&mut self) {
+        if self.is_concluded {
+            return;
+        }
+        let line = self.outcome_line(Err(&self.context.disconnect_error()));
+        let audit = Arc::clone(&self.audit);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { audit.append_outcome(line).await });
+        }
+    }
+}

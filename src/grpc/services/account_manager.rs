@@ -1,0 +1,78 @@
+//! `AccountManagerService`: an account is created by inviting the person.
+
+use tonic::{Request, Response, Status, async_trait};
+
+use super::Connector;
+use crate::governance::GovernanceError;
+use crate::governance::lifecycle::Account;
+use crate::governance::model::LifecycleOperation;
+use crate::governance::provisioning::RequestContext;
+use crate::grpc::context;
+use crate::proto::c1::connector::v2::account_manager_service_server::AccountManagerService;
+use crate::proto::c1::connector::v2::create_account_response::{
+    ActionRequiredResult, AlreadyExistsResult, Result as Outcome,
+};
+use crate::proto::c1::connector::v2::{CreateAccountRequest, CreateAccountResponse};
+use crate::wire::{lifecycle, rows};
+
+#[async_trait]
+impl AccountManagerService for Connector {
+    async fn create_account(
+        &self,
+        request: Request<CreateAccountRequest>,
+    ) -> Result<Response<CreateAccountResponse>, Status> {
+        let context = context::from_request(&request, &[]);
+        context::respond(&context.clone(), async {
+            let account = self.account(&request.into_inner(), context).await?;
+            Ok(CreateAccountResponse {
+                result: Some(result(account)),
+                ..Default::default()
+            })
+        })
+        .await
+    }
+}
+
+impl Connector {
+    async fn account(
+        &self,
+        request: &CreateAccountRequest,
+        context: RequestContext,
+    ) -> Result<Account, GovernanceError> {
+        let governance = self.governance.lifecycle();
+        let account_type = lifecycle::account_type(self.catalog(), &request.resource_type_id);
+        let named = account_type.as_ref().ok().copied();
+        let account = account_type.and_then(|of| lifecycle::account(self.catalog(), of, request));
+        match account {
+            Ok(account) => governance.create_account(account, context).await,
+            Err(error) => {
+                let email = lifecycle::account_email(request.account_info.as_ref());
+                let refused =
+                    governance.record_rejected_request(LifecycleOperation::Invite, named, email, context, error);
+                Err(refused.await)
+            }
+        }
+    }
+}
+
+fn result(account: Account) -> Outcome {
+    match account {
+        Account::User(user) => Outcome::AlreadyExists(AlreadyExistsResult {
+            resource: Some(rows::resource(user)),
+            is_create_account_result: true,
+        }),
+        Account::Invited { invitation, is_new } => {
+            let email = invitation.handle.as_deref().unwrap_or("the person");
+            let message = if is_new {
+                format!("{email} was invited and has to accept")
+            } else {
+                format!("{email} was invited before and has to accept; no second invitation was sent")
+            };
+            Outcome::ActionRequired(ActionRequiredResult {
+                message,
+                resource: Some(rows::resource(invitation)),
+                is_create_account_result: true,
+            })
+        }
+    }
+}
