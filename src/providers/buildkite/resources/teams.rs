@@ -312,7 +312,7 @@ fn holding(member: TeamMember) -> Holding {
     }
 }
 
-pub(super) fn resource(team: Team, organization: &str) -> Resource {
+pub(in crate::providers::buildkite) fn resource(team: Team, organization: &str) -> Resource {
     let Team {
         id,
         name,
@@ -320,6 +320,7 @@ pub(super) fn resource(team: Team, organization: &str) -> Resource {
         description,
         privacy,
         is_default,
+        default_member_role: _,
         created_at,
     } = team;
     let texts = [
