@@ -180,7 +180,9 @@ pub enum GovernanceError {
         problem: String,
     },
     /// A key of a request that another request has used.
-    #[error("the key was used for build {number} of another branch or commit: use a new key, or repeat the request as it was")]
+    #[error(
+        "the key was used for build {number} of another branch or commit: use a new key, or repeat the request as it was"
+    )]
     RequestKeyReused {
         /// The number of the build that has the key.
         number: u64,

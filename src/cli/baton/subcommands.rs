@@ -7,9 +7,9 @@ use clap_complete::{Shell as Completed, generate};
 use prost::Name;
 use prost_types::Any;
 
+use super::NAME;
 use super::error::BatonError;
 use super::flags::{Flags, Shell};
-use super::NAME;
 use super::schema as settings_schema;
 use crate::export::Canonical;
 use crate::governance::actions::schema;
@@ -60,7 +60,11 @@ pub(super) fn completion(command: &mut Command, shell: Shell) -> Result<(), Bato
     print(text)
 }
 
-fn print(mut text: Vec<u8>) -> Result<(), BatonError> {
+/// Prints a text, and ends its last line.
+///
+/// # Errors
+/// Where standard output cannot be written.
+pub(super) fn print(mut text: Vec<u8>) -> Result<(), BatonError> {
     if !text.ends_with(b"\n") {
         text.push(b'\n');
     }

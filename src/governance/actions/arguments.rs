@@ -164,9 +164,7 @@ fn parse(field: &'static ActionField, catalog: &Catalog, value: &Value) -> Resul
             .ok_or_else(|| wrong("is a whole number of 1 or more")),
         (FieldKind::Flag, Value::Bool(flag)) => Ok(Argument::Flag(*flag)),
         (FieldKind::Flag, _) => Err(wrong("is true or false")),
-        (FieldKind::Map, Value::Object(entries)) => map(entries)
-            .map(Argument::Map)
-            .map_err(|rule| wrong(rule)),
+        (FieldKind::Map, Value::Object(entries)) => map(entries).map(Argument::Map).map_err(|rule| wrong(rule)),
         (FieldKind::Map, _) => Err(wrong("is an object of texts")),
         (FieldKind::ResourceId(_), value) => {
             let resource = resource(catalog, value).map_err(|problem| wrong(&format!("is wrong: {problem}")))?;

@@ -107,6 +107,15 @@ impl Actions {
         Err(GovernanceError::ProvisioningDisabled { change })
     }
 
+    /// Records a change that was refused because the settings do not allow it, and returns the reason.
+    pub async fn record_refused(&self, name: &str, context: RequestContext, error: GovernanceError) -> GovernanceError {
+        let mut changes = self.all().iter().copied().filter(|action| action.is_change());
+        match changes.find(|action| action.name == name) {
+            Some(action) => self.lifecycle.record_rejected_action(action, None, context, error).await,
+            None => error,
+        }
+    }
+
     /// Begins an action, and waits for its end as long as the request says.
     ///
     /// # Errors
@@ -186,9 +195,7 @@ impl Actions {
         if action.is_change() {
             // Of what the operator named for this action, the protections of access say nothing.
             let guarded = named.filter(|_| !action.named_resources_only);
-            self.provisioning
-                .guard_protected(guarded.as_slice(), &call)
-                .await?;
+            self.provisioning.guard_protected(guarded.as_slice(), &call).await?;
         }
         let subject = match named {
             None => None,
@@ -218,7 +225,9 @@ impl Actions {
             Err(error) => return Err(error),
         };
         let handle = subject.handle.as_deref();
-        if action.named_resources_only && !handle.is_some_and(|handle| self.named_resources.iter().any(|named| named == handle)) {
+        if action.named_resources_only
+            && !handle.is_some_and(|handle| self.named_resources.iter().any(|named| named == handle))
+        {
             let kind = named.resource_type;
             let handle = handle.unwrap_or("without a slug");
             return Err(GovernanceError::Protected {
@@ -230,7 +239,10 @@ impl Actions {
         if action.operation == ActionOperation::Delete && arguments.text(CONFIRMATION) != handle {
             return Err(GovernanceError::Invalid {
                 field: CONFIRMATION,
-                problem: format!("`{CONFIRMATION}` is not the slug of the {}: repeat the slug", named.resource_type),
+                problem: format!(
+                    "`{CONFIRMATION}` is not the slug of the {}: repeat the slug",
+                    named.resource_type
+                ),
             });
         }
         Ok(Some(subject))
@@ -239,7 +251,9 @@ impl Actions {
     /// The resource that arguments name which were not checked, for the record of a refusal.
     fn named_in(&self, resource_type: &'static str, arguments: &Map<String, Value>) -> Option<ResourceId> {
         let id = arguments.get(resource_type)?;
-        let id = ["resource_id", "resource", "resourceId"].into_iter().find_map(|name| id.get(name)?.as_str())?;
+        let id = ["resource_id", "resource", "resourceId"]
+            .into_iter()
+            .find_map(|name| id.get(name)?.as_str())?;
         self.listings.catalog().resource(resource_type, id).ok()
     }
 

@@ -1,11 +1,11 @@
 //! Carries out an invocation.
 
 use super::{ActionOperation, ActionOutcome, ActionResults, ActionValue, Actions};
+use crate::governance::CallContext;
 use crate::governance::GovernanceError;
 use crate::governance::model::{Grant, Principal, ProfileValue, ResourceId};
 use crate::governance::provider::{Invocation, NewResource};
 use crate::governance::provisioning::RequestContext;
-use crate::governance::CallContext;
 
 /// The returned fields of the operations that governance itself carries out.
 const RESOURCE: &str = "resource";
@@ -84,6 +84,9 @@ impl Actions {
 fn without_subject(invocation: &Invocation) -> GovernanceError {
     GovernanceError::Invalid {
         field: "args",
-        problem: format!("{} is about a resource, and the arguments name none", invocation.action.name),
+        problem: format!(
+            "{} is about a resource, and the arguments name none",
+            invocation.action.name
+        ),
     }
 }

@@ -63,7 +63,12 @@ impl Lifecycle {
             Some(id) => Subject::Resource(id),
             None => Subject::Name(invocation.action.name, String::new()),
         };
-        let record = self.record_of(invocation.action.name.to_owned(), subject, context.clone(), call.clone());
+        let record = self.record_of(
+            invocation.action.name.to_owned(),
+            subject,
+            context.clone(),
+            call.clone(),
+        );
         let guard = match self.lock(key, &call).await {
             Ok(guard) => guard,
             Err(error) => return Err(self.refuse(record, &context, error).await),

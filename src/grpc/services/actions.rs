@@ -30,11 +30,17 @@ impl ActionService for Connector {
         request: Request<InvokeActionRequest>,
     ) -> Result<Response<InvokeActionResponse>, Status> {
         let context = context::from_request(&request, &request.get_ref().annotations);
-        let action = self.governance.actions();
-        let action = action.find(&request.get_ref().name, &request.get_ref().resource_type_id)?;
-        check_role(action, request.extensions().get().copied(), &context.caller)?;
+        let governance = self.governance.actions();
+        let found = governance.find(&request.get_ref().name, &request.get_ref().resource_type_id);
+        if let Ok(action) = found {
+            check_role(action, request.extensions().get().copied(), &context.caller)?;
+        }
         context::respond(&context.clone(), async {
             let request = request.into_inner();
+            let action = match found {
+                Ok(action) => action,
+                Err(error) => return Err(governance.record_refused(&request.name, context, error).await),
+            };
             let inline_wait = inline_wait(request.inline_wait)?;
             // The response arrives before the caller's deadline, if that is earlier.
             let left = context.answer_by.map_or(MAX_INLINE_WAIT, |answer_by| {
@@ -45,7 +51,7 @@ impl ActionService for Connector {
                 arguments: lifecycle::json(request.args.unwrap_or_default()),
                 inline_wait: inline_wait.min(left),
             };
-            let status = self.governance.actions().invoke(invoked, context).await?;
+            let status = governance.invoke(invoked, context).await?;
             let (state, response) = actions::status(&status);
             Ok(InvokeActionResponse {
                 id: status.id.to_string(),
@@ -63,7 +69,10 @@ impl ActionService for Connector {
         request: Request<GetActionStatusRequest>,
     ) -> Result<Response<GetActionStatusResponse>, Status> {
         let context = context::from_request(&request, &request.get_ref().annotations);
-        let status = self.governance.actions().status(&request.get_ref().id, &context.caller)?;
+        let status = self
+            .governance
+            .actions()
+            .status(&request.get_ref().id, &context.caller)?;
         let (state, response) = actions::status(&status);
         Ok(Response::new(GetActionStatusResponse {
             name: status.action.to_owned(),

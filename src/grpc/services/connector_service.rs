@@ -75,7 +75,9 @@ pub(crate) fn capabilities(
     // Sorted by type id and by number, as the protocol's own SDK does.
     let mut types = catalog.types().to_vec();
     types.sort_unstable_by_key(|resource_type| resource_type.id);
-    let of_types = types.iter().flat_map(|resource_type| offered(resource_type, allowed, actions));
+    let of_types = types
+        .iter()
+        .flat_map(|resource_type| offered(resource_type, allowed, actions));
     let has_actions = (!actions.is_empty()).then_some(Capability::Actions.into());
     let all: BTreeSet<i32> = of_types
         .chain([Capability::ServiceModeTargetedSync.into()])

@@ -150,9 +150,13 @@ const REFUSED: [(&str, Code, &str); 16] = [
         Code::Unimplemented,
         "creates no accounts",
     ),
-    ("ActionService/GetActionSchema", Code::NotFound, "offers no actions"),
-    ("ActionService/GetActionStatus", Code::NotFound, "offers no actions"),
-    ("ActionService/InvokeAction", Code::NotFound, "offers no actions"),
+    ("ActionService/GetActionSchema", Code::NotFound, "no such action"),
+    (
+        "ActionService/GetActionStatus",
+        Code::NotFound,
+        "no action of this caller has this id",
+    ),
+    ("ActionService/InvokeAction", Code::NotFound, "no such action"),
     (
         "CredentialManagerService/IssueCredential",
         Code::Unimplemented,

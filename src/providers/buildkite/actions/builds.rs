@@ -8,15 +8,13 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::BuildkiteActions;
-use super::schemas::{
-    BRANCH, COMMIT, ENV, FIELDS, FINISHED, JOB, MESSAGE, META_DATA, NUMBER, REQUEST_KEY, STATE, URL,
-};
+use super::schemas::{BRANCH, COMMIT, ENV, FIELDS, FINISHED, JOB, MESSAGE, META_DATA, NUMBER, REQUEST_KEY, STATE, URL};
 use crate::governance::actions::{ActionResults, ActionValue, Arguments};
 use crate::governance::provider::{Failure, FailureClass, Invocation};
 use crate::governance::{CallContext, GovernanceError};
+use crate::providers::buildkite::ObjectSlug;
 use crate::providers::buildkite::api::builds::{self, Build, BuildFilter, BuildJob};
 use crate::providers::buildkite::pagination::Cursor;
-use crate::providers::buildkite::ObjectSlug;
 
 /// The keys of meta-data that this connector stores.
 const RESERVED: &str = "connector:";
@@ -37,7 +35,10 @@ const MIN_HASH: usize = 7;
 pub(super) fn check(arguments: &Arguments) -> Result<(), GovernanceError> {
     let mut keys = arguments.map(META_DATA).into_iter().flat_map(|map| map.keys());
     if keys.any(|key| key.starts_with(RESERVED)) {
-        return Err(invalid(META_DATA, format!("keys that begin with `{RESERVED}` are reserved: use another key")));
+        return Err(invalid(
+            META_DATA,
+            format!("keys that begin with `{RESERVED}` are reserved: use another key"),
+        ));
     }
     Ok(())
 }
@@ -71,7 +72,9 @@ impl BuildkiteActions {
         call: &CallContext,
     ) -> Result<Option<Build>, GovernanceError> {
         let has_key = |build: &Build| build.meta_data(builds::REQUEST_KEY) == Some(key);
-        let filtered = self.builds(pipeline, BuildFilter::RequestKey(key.to_owned()), Cursor::Start, call).await?;
+        let filtered = self
+            .builds(pipeline, BuildFilter::RequestKey(key.to_owned()), Cursor::Start, call)
+            .await?;
         let is_filtered = filtered.rows.iter().all(has_key);
         if let Some(build) = filtered.rows.into_iter().find(has_key) {
             return Ok(Some(build));
@@ -113,7 +116,11 @@ impl BuildkiteActions {
         call: &CallContext,
     ) -> Result<Option<ActionResults>, Failure> {
         let pipeline = pipeline(invocation)?;
-        let build = self.buildkite.client.create_build(pipeline, body(invocation), call).await?;
+        let build = self
+            .buildkite
+            .client
+            .create_build(pipeline, body(invocation), call)
+            .await?;
         Ok(build.map(|build| started(&build)))
     }
 
@@ -139,7 +146,10 @@ impl BuildkiteActions {
         let job = invocation.arguments.id(JOB).unwrap_or_default();
         let mut jobs = build.jobs.into_iter().flatten();
         let Some(job) = jobs.find(|row| row.id == Some(job)) else {
-            return Err(invalid(JOB, format!("build {} has no job with this id: check both", build.number)));
+            return Err(invalid(
+                JOB,
+                format!("build {} has no job with this id: check both", build.number),
+            ));
         };
         Ok(unblocked(&job))
     }
@@ -153,7 +163,11 @@ impl BuildkiteActions {
         let job: Uuid = invocation.arguments.id(JOB).unwrap_or_default();
         let fields = invocation.arguments.map(FIELDS).cloned().unwrap_or_default();
         let body = json!({ "fields": fields });
-        let row = self.buildkite.client.unblock_job((pipeline, number, job), body, call).await?;
+        let row = self
+            .buildkite
+            .client
+            .unblock_job((pipeline, number, job), body, call)
+            .await?;
         Ok(row.filter(|row| row.id == Some(job)).as_ref().and_then(unblocked))
     }
 
@@ -179,9 +193,16 @@ impl BuildkiteActions {
 
 /// The slug of the pipeline that the invocation is about.
 fn pipeline(invocation: &Invocation) -> Result<ObjectSlug, GovernanceError> {
-    let slug = invocation.subject.as_ref().and_then(|pipeline| pipeline.handle.as_deref());
-    slug.and_then(ObjectSlug::of)
-        .ok_or_else(|| invalid("pipeline", "the pipeline has no slug, by which it is addressed".to_owned()))
+    let slug = invocation
+        .subject
+        .as_ref()
+        .and_then(|pipeline| pipeline.handle.as_deref());
+    slug.and_then(ObjectSlug::of).ok_or_else(|| {
+        invalid(
+            "pipeline",
+            "the pipeline has no slug, by which it is addressed".to_owned(),
+        )
+    })
 }
 
 fn number(invocation: &Invocation) -> u64 {
@@ -204,7 +225,9 @@ fn body(invocation: &Invocation) -> Value {
     let mut meta_data = arguments.map(META_DATA).cloned().unwrap_or_default();
     meta_data.insert(builds::REQUEST_KEY.to_owned(), request_key(invocation));
     meta_data.insert(REQUESTED_COMMIT.to_owned(), commit(arguments).to_owned());
-    let message = arguments.text(MESSAGE).map(|message| (MESSAGE.to_owned(), json!(message)));
+    let message = arguments
+        .text(MESSAGE)
+        .map(|message| (MESSAGE.to_owned(), json!(message)));
     let env = arguments.map(ENV).map(|env| (ENV.to_owned(), json!(env)));
     let required = [
         (BRANCH.to_owned(), json!(arguments.text(BRANCH))),

@@ -29,7 +29,11 @@ pub(super) fn path(arguments: &Arguments) -> Result<RestPath, GovernanceError> {
     let path = RestPath::parse(arguments.text(PATH).unwrap_or_default()).map_err(invalid(PATH))?;
     let query = arguments.map(QUERY).into_iter().flatten();
     let path = path.with_query(query).map_err(invalid(QUERY))?;
-    if path.query().iter().any(|(name, value)| mask(name) != *name || mask(value) != *value) {
+    if path
+        .query()
+        .iter()
+        .any(|(name, value)| mask(name) != *name || mask(value) != *value)
+    {
         let problem = "a credential is never sent in a query: leave it out".to_owned();
         return Err(invalid(QUERY)(problem));
     }
@@ -65,7 +69,8 @@ impl BuildkiteActions {
         let status = response.status().as_u16();
         let results = returned(status, body, more);
         if status == FORBIDDEN {
-            let message = format!("buildkite forbids it: the path needs the scope `{scope}`, and an owner who may read it");
+            let message =
+                format!("buildkite forbids it: the path needs the scope `{scope}`, and an owner who may read it");
             return Ok(results.with_text(MESSAGE, message));
         }
         Ok(results)

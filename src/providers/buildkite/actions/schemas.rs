@@ -37,7 +37,12 @@ pub(super) const BODY: &str = "body";
 pub(super) const MORE: &str = "more";
 pub(super) const RESOURCE: &str = "resource";
 
-const fn field(name: &'static str, display_name: &'static str, description: &'static str, kind: FieldKind) -> ActionField {
+const fn field(
+    name: &'static str,
+    display_name: &'static str,
+    description: &'static str,
+    kind: FieldKind,
+) -> ActionField {
     ActionField {
         name,
         display_name,
@@ -48,7 +53,10 @@ const fn field(name: &'static str, display_name: &'static str, description: &'st
 }
 
 const fn required(field: ActionField) -> ActionField {
-    ActionField { required: true, ..field }
+    ActionField {
+        required: true,
+        ..field
+    }
 }
 
 const fn text(max_length: usize) -> FieldKind {
@@ -61,11 +69,19 @@ const fn text(max_length: usize) -> FieldKind {
 
 const TEAM_ARGUMENT: ActionField = required(field("team", "Team", "The team", FieldKind::ResourceId(&TEAM)));
 
-const PIPELINE_ARGUMENT: ActionField =
-    required(field("pipeline", "Pipeline", "The pipeline", FieldKind::ResourceId(&PIPELINE)));
+const PIPELINE_ARGUMENT: ActionField = required(field(
+    "pipeline",
+    "Pipeline",
+    "The pipeline",
+    FieldKind::ResourceId(&PIPELINE),
+));
 
-const NUMBER_ARGUMENT: ActionField =
-    required(field(NUMBER, "Build", "The number of the build in its pipeline", FieldKind::Number));
+const NUMBER_ARGUMENT: ActionField = required(field(
+    NUMBER,
+    "Build",
+    "The number of the build in its pipeline",
+    FieldKind::Number,
+));
 
 const NAME: ActionField = field("name", "Name", "The name of the team", text(255));
 
@@ -131,7 +147,14 @@ static UPDATE_TEAM: ActionInfo = ActionInfo {
     change: Some(Change::Teams),
     for_readers: false,
     named_resources_only: false,
-    arguments: &[TEAM_ARGUMENT, NAME, DESCRIPTION, PRIVACY, IS_DEFAULT, DEFAULT_MEMBER_ROLE],
+    arguments: &[
+        TEAM_ARGUMENT,
+        NAME,
+        DESCRIPTION,
+        PRIVACY,
+        IS_DEFAULT,
+        DEFAULT_MEMBER_ROLE,
+    ],
     at_least_one_of: &["name", "description", "privacy", "is_default", "default_member_role"],
     returns: &[RESOURCE_RETURNED],
     scopes: &["write_teams"],
@@ -148,7 +171,12 @@ static DELETE_TEAM: ActionInfo = ActionInfo {
     named_resources_only: false,
     arguments: &[
         TEAM_ARGUMENT,
-        required(field("confirmation", "Confirmation", "The slug of the team, again", text(255))),
+        required(field(
+            "confirmation",
+            "Confirmation",
+            "The slug of the team, again",
+            text(255),
+        )),
     ],
     at_least_one_of: &[],
     returns: &[],
@@ -166,7 +194,12 @@ static LIST_TEAM_MEMBERS: ActionInfo = ActionInfo {
     named_resources_only: false,
     arguments: &[TEAM_ARGUMENT],
     at_least_one_of: &[],
-    returns: &[field("members", "Members", "One grant for each member", FieldKind::Grants)],
+    returns: &[field(
+        "members",
+        "Members",
+        "One grant for each member",
+        FieldKind::Grants,
+    )],
     scopes: &["read_teams"],
 };
 
@@ -179,7 +212,12 @@ static FIND_USER: ActionInfo = ActionInfo {
     change: None,
     for_readers: true,
     named_resources_only: false,
-    arguments: &[required(field("email", "E-mail", "The e-mail address", FieldKind::Email))],
+    arguments: &[required(field(
+        "email",
+        "E-mail",
+        "The e-mail address",
+        FieldKind::Email,
+    ))],
     at_least_one_of: &[],
     returns: &[field("user", "User", "The user", FieldKind::Resource)],
     scopes: &["read_organizations"],
@@ -258,7 +296,12 @@ static UNBLOCK_JOB: ActionInfo = ActionInfo {
         PIPELINE_ARGUMENT,
         NUMBER_ARGUMENT,
         required(field(JOB, "Job", "The UUID of the block step's job", FieldKind::Id)),
-        field(FIELDS, "Fields", "The fields of the block step, by their keys", FieldKind::Map),
+        field(
+            FIELDS,
+            "Fields",
+            "The fields of the block step, by their keys",
+            FieldKind::Map,
+        ),
     ],
     at_least_one_of: &[],
     returns: &[field(STATE, "State", "The state of the job", text(255))],
@@ -275,7 +318,12 @@ static REST_GET: ActionInfo = ActionInfo {
     for_readers: false,
     named_resources_only: false,
     arguments: &[
-        required(field(PATH, "Path", "The path below the organization, such as `/teams`", text(1024))),
+        required(field(
+            PATH,
+            "Path",
+            "The path below the organization, such as `/teams`",
+            text(1024),
+        )),
         field(QUERY, "Query", "The parameters of the query", FieldKind::Map),
     ],
     at_least_one_of: &[],

@@ -34,7 +34,11 @@ impl BuildkiteActions {
         call: &CallContext,
     ) -> Result<Option<ActionResults>, Failure> {
         let team = team(invocation)?;
-        let updated = self.buildkite.client.update_team(team.id.into(), body(invocation), call).await;
+        let updated = self
+            .buildkite
+            .client
+            .update_team(team.id.into(), body(invocation), call)
+            .await;
         let updated = updated.map_err(Failure::from).map_err(|failure| match failure.class {
             // The read before the write showed the team.
             FailureClass::NotFound => Failure {
@@ -55,10 +59,13 @@ impl BuildkiteActions {
 }
 
 fn team(invocation: &Invocation) -> Result<ResourceId, GovernanceError> {
-    invocation.arguments.resource(TEAM.id).ok_or_else(|| GovernanceError::Invalid {
-        field: "team",
-        problem: "the argument `team` is missing".to_owned(),
-    })
+    invocation
+        .arguments
+        .resource(TEAM.id)
+        .ok_or_else(|| GovernanceError::Invalid {
+            field: "team",
+            problem: "the argument `team` is missing".to_owned(),
+        })
 }
 
 /// The name of a field in a request. Responses spell the default flag differently.
@@ -84,12 +91,15 @@ fn body(invocation: &Invocation) -> Value {
 
 /// Whether the row shows every requested field.
 fn has_fields(row: &Team, invocation: &Invocation) -> bool {
-    invocation.arguments.fields().all(|(field, value)| match (field, value) {
-        ("name", ProfileValue::Text(name)) => row.name.as_deref() == Some(name.trim()),
-        ("description", ProfileValue::Text(text)) => row.description.as_deref().unwrap_or_default() == text,
-        ("privacy", ProfileValue::Text(privacy)) => row.privacy.as_deref() == Some(&*privacy),
-        ("default_member_role", ProfileValue::Text(role)) => row.default_member_role.as_deref() == Some(&*role),
-        ("is_default", ProfileValue::Bool(flag)) => row.is_default == Some(flag),
-        _ => false,
-    })
+    invocation
+        .arguments
+        .fields()
+        .all(|(field, value)| match (field, value) {
+            ("name", ProfileValue::Text(name)) => row.name.as_deref() == Some(name.trim()),
+            ("description", ProfileValue::Text(text)) => row.description.as_deref().unwrap_or_default() == text,
+            ("privacy", ProfileValue::Text(privacy)) => row.privacy.as_deref() == Some(&*privacy),
+            ("default_member_role", ProfileValue::Text(role)) => row.default_member_role.as_deref() == Some(&*role),
+            ("is_default", ProfileValue::Bool(flag)) => row.is_default == Some(flag),
+            _ => false,
+        })
 }

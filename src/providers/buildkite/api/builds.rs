@@ -47,10 +47,8 @@ impl BuildRequest {
 
     /// The segments of the path below the organization.
     pub(crate) fn path(&self) -> Vec<String> {
-        let (Self::List(pipeline, _)
-        | Self::Build(pipeline, _)
-        | Self::Create(pipeline)
-        | Self::Unblock(pipeline, ..)) = self;
+        let (Self::List(pipeline, _) | Self::Build(pipeline, _) | Self::Create(pipeline) | Self::Unblock(pipeline, ..)) =
+            self;
         let mut path = vec!["pipelines".to_owned(), pipeline.to_string(), "builds".to_owned()];
         match self {
             Self::List(..) | Self::Create(_) => {}

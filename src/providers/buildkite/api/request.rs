@@ -111,7 +111,9 @@ impl Request {
                 vec!["members".into(), user.to_string()]
             }
             Self::Teams | Self::CreateTeam => vec!["teams".into()],
-            Self::Team(team) | Self::UpdateTeam(team) | Self::DeleteTeam(team) => vec!["teams".into(), team.to_string()],
+            Self::Team(team) | Self::UpdateTeam(team) | Self::DeleteTeam(team) => {
+                vec!["teams".into(), team.to_string()]
+            }
             Self::Members(team) | Self::AddMember(team) => vec!["teams".into(), team.to_string(), "members".into()],
             Self::Member(team, user) | Self::ChangeRole(team, user) | Self::RemoveMember(team, user) => {
                 vec!["teams".into(), team.to_string(), "members".into(), user.to_string()]

@@ -213,7 +213,11 @@ mod tests {
     #[case("/pipelines/a/builds/-1")]
     #[case("/pipelines/a/builds/1/jobs")]
     fn another_path_is_refused(#[case] path: &str) {
-        assert!(sent(path).unwrap_err().starts_with("the paths that can be read are /teams, "));
+        assert!(
+            sent(path)
+                .unwrap_err()
+                .starts_with("the paths that can be read are /teams, ")
+        );
     }
 
     #[rstest]

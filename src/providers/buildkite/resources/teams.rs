@@ -111,7 +111,7 @@ pub(in crate::providers::buildkite) struct Teams {
 }
 
 impl Teams {
-    pub(super) fn new(buildkite: Arc<Buildkite>) -> Self {
+    pub(in crate::providers::buildkite) fn new(buildkite: Arc<Buildkite>) -> Self {
         Self { buildkite }
     }
 
