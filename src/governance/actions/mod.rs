@@ -111,7 +111,11 @@ impl Actions {
     pub async fn record_refused(&self, name: &str, context: RequestContext, error: GovernanceError) -> GovernanceError {
         let mut changes = self.all().iter().copied().filter(|action| action.is_change());
         match changes.find(|action| action.name == name) {
-            Some(action) => self.lifecycle.record_rejected_action(action, None, context, error).await,
+            Some(action) => {
+                self.lifecycle
+                    .record_rejected_action(action, None, context, error)
+                    .await
+            }
             None => error,
         }
     }

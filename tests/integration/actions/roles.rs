@@ -62,7 +62,9 @@ async fn is_known(channel: &Channel, bearer: &str, id: &str) -> bool {
         ..Default::default()
     });
     authorize(&mut request, bearer);
-    let response = ActionServiceClient::new(channel.clone()).get_action_status(request).await;
+    let response = ActionServiceClient::new(channel.clone())
+        .get_action_status(request)
+        .await;
     response.is_ok_and(|response| response.into_inner().id == id)
 }
 
@@ -86,17 +88,36 @@ async fn a_reader_invokes_what_reads_and_an_id_belongs_to_the_caller_that_began_
     };
     let server = TestServer::with_all(&sandbox, &token, settings(&directory), options).await;
     let channel = server.channel().await;
-    for action in ["create_team", "update_team", "delete_team", "trigger_build", "unblock_job", "rest_get"] {
+    for action in [
+        "create_team",
+        "update_team",
+        "delete_team",
+        "trigger_build",
+        "unblock_job",
+        "rest_get",
+    ] {
         let status = invoked(&channel, &reader.bearer, action, None).await.unwrap_err();
-        assert_eq!(reason(&status), (Code::PermissionDenied, "CALLER_NOT_ALLOWED".to_owned()), "{action}");
+        assert_eq!(
+            reason(&status),
+            (Code::PermissionDenied, "CALLER_NOT_ALLOWED".to_owned()),
+            "{action}"
+        );
         let status = invoked(&channel, &provisioner.bearer, action, None).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{action}");
     }
     let email = sandbox.with_organization(|organization| organization.people()[1].email.clone());
     let args = Struct {
-        fields: [("email".to_owned(), Value { kind: Some(Kind::StringValue(email)) })].into(),
+        fields: [(
+            "email".to_owned(),
+            Value {
+                kind: Some(Kind::StringValue(email)),
+            },
+        )]
+        .into(),
     };
-    let id = invoked(&channel, &reader.bearer, "find_user", Some(args)).await.unwrap();
+    let id = invoked(&channel, &reader.bearer, "find_user", Some(args))
+        .await
+        .unwrap();
     assert!(is_known(&channel, &reader.bearer, &id).await);
     assert!(!is_known(&channel, &provisioner.bearer, &id).await);
 }
