@@ -173,6 +173,26 @@ pub enum GovernanceError {
     /// The caller of a write disconnected before the write was started.
     #[error("the caller disconnected, and nothing was changed")]
     Abandoned,
+    /// An action, or an invocation of one, that does not exist.
+    #[error("{problem}")]
+    ActionNotFound {
+        /// What does not exist, and where to look.
+        problem: String,
+    },
+    /// A key of a request that another request has used.
+    #[error(
+        "the key was used for build {number} of another branch or commit: use a new key, or repeat the request as it was"
+    )]
+    RequestKeyReused {
+        /// The number of the build that has the key.
+        number: u64,
+    },
+    /// A response that is too large to be passed on.
+    #[error("{endpoint}: the response is larger than 1 MiB: read fewer rows, with `per_page` in the query")]
+    TooLarge {
+        /// The name of the request.
+        endpoint: &'static str,
+    },
     /// The request is invalid.
     #[error("{problem}")]
     Invalid {
@@ -212,6 +232,9 @@ impl GovernanceError {
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Abandoned => "ABANDONED",
             Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::ActionNotFound { .. } => "ACTION_NOT_FOUND",
+            Self::RequestKeyReused { .. } => "REQUEST_KEY_REUSED",
+            Self::TooLarge { .. } => "TOO_LARGE",
             Self::Invalid { .. } => "INVALID_REQUEST",
         }
     }

@@ -4,6 +4,7 @@
 //! [`crate::grpc::services`] and [`crate::export`] call it. Its first rule: a failure is never reported as absence. Every listing
 //! is complete or an error, an empty list is confirmed, and "not found" is reported only for a resource that is proven absent.
 
+pub mod actions;
 pub mod call_context;
 mod changes;
 mod directory;
@@ -27,6 +28,7 @@ pub use changes::{AllowedChanges, Change, UnknownChange};
 pub use error::GovernanceError;
 pub use sync::{Listings, Page, PageTokenError};
 
+use actions::Actions;
 use directory::Directory;
 use health::{ChangeHealth, Health, HealthSettings};
 use lifecycle::{Lifecycle, LifecycleSettings};
@@ -57,6 +59,8 @@ pub struct GovernanceSettings {
     pub audit_file: Option<PathBuf>,
     /// The maximum number of people that are removed from the organization within an hour.
     pub off_boarding_limit: u32,
+    /// The slugs of the pipelines in which builds may be started and unblocked.
+    pub build_pipelines: Vec<String>,
     /// The timeouts of writes.
     pub write_timeouts: WriteTimeouts,
     /// The maximum age of the lists in which e-mail addresses and protected names are looked up, and of carried access that serves a
@@ -78,6 +82,7 @@ impl Default for GovernanceSettings {
             protected: Protected::default(),
             audit_file: None,
             off_boarding_limit: 10,
+            build_pipelines: Vec::new(),
             write_timeouts: WriteTimeouts::default(),
             directory_max_age: Duration::from_secs(600),
             partial_visibility: PartialVisibility::default(),
@@ -95,6 +100,7 @@ pub struct Governance {
     listings: Arc<Listings>,
     provisioning: Arc<Provisioning>,
     lifecycle: Arc<Lifecycle>,
+    actions: Arc<Actions>,
     health: Health,
 }
 
@@ -139,6 +145,15 @@ impl Governance {
             provider.organization(),
             settings.audit_file.as_deref(),
         );
+        let lifecycle = Arc::new(lifecycle);
+        let actions = Actions::new(
+            Arc::clone(&provider),
+            Arc::clone(&listings),
+            Arc::clone(&provisioning),
+            Arc::clone(&lifecycle),
+            settings.allowed.clone(),
+            settings.build_pipelines.clone(),
+        );
         let changes = Arc::clone(&provisioning) as Arc<dyn ChangeHealth>;
         Self {
             health: Health::new(source, settings.health.clone(), changes),
@@ -146,7 +161,8 @@ impl Governance {
             settings,
             listings,
             provisioning,
-            lifecycle: Arc::new(lifecycle),
+            lifecycle,
+            actions: Arc::new(actions),
         }
     }
 
@@ -172,6 +188,12 @@ impl Governance {
     #[must_use]
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {
         &self.lifecycle
+    }
+
+    /// The actions that the settings allow.
+    #[must_use]
+    pub fn actions(&self) -> &Arc<Actions> {
+        &self.actions
     }
 
     /// The health of the connection to the organization.

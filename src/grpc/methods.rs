@@ -59,6 +59,8 @@ pub enum ServiceHealth {
     Needs(Feature),
     /// `SERVING` while the scopes of those of these operations that the settings allow can be used; `NOT_SERVING` if they allow none.
     Lifecycle(&'static [LifecycleOperation]),
+    /// `SERVING` while the scopes of the actions that the settings allow can be used; `NOT_SERVING` if they allow none.
+    Actions,
     /// Always `NOT_SERVING`: the protocol has the service, and this connector does not offer it.
     NotOffered,
 }
@@ -221,10 +223,12 @@ pub const SERVICES: &[Service] = &[
         ServiceHealth::Lifecycle(&[LifecycleOperation::Invite]),
         &[change("CreateAccount")],
     ),
-    not_offered(
+    // An action itself says whether readers may invoke it.
+    offered(
         "c1.connector.v2.ActionService",
+        ServiceHealth::Actions,
         &[
-            change("InvokeAction"),
+            read("InvokeAction"),
             read("GetActionStatus"),
             read("GetActionSchema"),
             read("ListActionSchemas"),

@@ -194,6 +194,23 @@ pub(crate) fn structure(object: serde_json::Value) -> Option<Struct> {
     }
 }
 
+/// A message as a JSON object.
+pub(crate) fn json(object: Struct) -> serde_json::Map<String, serde_json::Value> {
+    let fields = object.fields.into_iter();
+    fields.map(|(field, value)| (field, json_value(value))).collect()
+}
+
+fn json_value(value: Value) -> serde_json::Value {
+    match value.kind {
+        None | Some(Kind::NullValue(_)) => serde_json::Value::Null,
+        Some(Kind::BoolValue(flag)) => flag.into(),
+        Some(Kind::NumberValue(number)) => number.into(),
+        Some(Kind::StringValue(text)) => text.into(),
+        Some(Kind::ListValue(list)) => list.values.into_iter().map(json_value).collect(),
+        Some(Kind::StructValue(object)) => json(object).into(),
+    }
+}
+
 fn value(json: serde_json::Value) -> Value {
     use serde_json::Value as Json;
     let kind = match json {

@@ -54,7 +54,7 @@ fn code(error: &GovernanceError) -> Code {
     match error {
         E::TokenRejected => Code::Unauthenticated,
         E::MissingScope { .. } | E::Forbidden { .. } => Code::PermissionDenied,
-        E::ResourceNotFound { .. } => Code::NotFound,
+        E::ResourceNotFound { .. } | E::ActionNotFound { .. } => Code::NotFound,
         E::OrganizationUnreachable { .. }
         | E::ListUnavailable { .. }
         | E::PartialVisibility { .. }
@@ -68,6 +68,8 @@ fn code(error: &GovernanceError) -> Code {
         | E::InvitationAccepted { .. }
         | E::AuditUnavailable { .. }
         | E::Rejected { .. }
+        | E::RequestKeyReused { .. }
+        | E::TooLarge { .. }
         | E::Unexpected { .. } => Code::FailedPrecondition,
         E::RateLimited(_) | E::Unavailable { .. } | E::ShuttingDown => Code::Unavailable,
         E::DeadlineExceeded => Code::DeadlineExceeded,

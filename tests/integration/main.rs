@@ -14,6 +14,7 @@
 
 mod support;
 
+mod actions;
 mod architecture;
 mod baton;
 mod budget;

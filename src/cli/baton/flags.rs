@@ -40,6 +40,8 @@ pub(super) struct Flags {
     #[command(flatten)]
     pub(super) lifecycle: LifecycleFlags,
     #[command(flatten)]
+    pub(super) actions: ActionFlags,
+    #[command(flatten)]
     pub(super) service: ServiceFlags,
     #[command(flatten)]
     pub(super) log: LogFlags,
@@ -113,6 +115,27 @@ pub(super) struct LifecycleFlags {
     /// That resource's type: invitation, user or team
     #[arg(long, value_name = "TYPE")]
     pub(super) delete_resource_type: Option<String>,
+}
+
+/// One action, or the schemas of those that the settings allow.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ActionFlags {
+    /// Invoke this action, once, and print what it returns as JSON
+    #[arg(long, value_name = "NAME")]
+    pub(super) invoke_action: Option<String>,
+    /// Its arguments as a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub(super) invoke_action_args: Option<String>,
+    /// The resource type that it belongs to
+    #[arg(long, value_name = "TYPE")]
+    pub(super) invoke_action_resource_type: Option<String>,
+    /// Print the schemas of the actions that the settings allow, as JSON
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        default_value_t = false, hide_default_value = true, action = clap::ArgAction::Set, value_parser = parsed_by(parse_bool))]
+    pub(super) list_action_schemas: bool,
+    /// Print those of this resource type only
+    #[arg(long, value_name = "TYPE")]
+    pub(super) list_action_schemas_resource_type: Option<String>,
 }
 
 /// Service mode.

@@ -1,9 +1,10 @@
 //! `baton-buildkite`: the command line that all Baton connectors share.
 //!
 //! [`flags`] has the flags, [`unserved`] those of other Baton connectors that this one refuses, [`sources`] the sources of a value
-//! (flag, environment, `.baton.yaml`), [`task`] the mode that the flags select. [`sync`] and [`provision`] run once, [`service`] is
+//! (flag, environment, `.baton.yaml`), [`task`] the mode that the flags select. [`sync`], [`provision`], [`lifecycle`] and [`actions`] run once, [`service`] is
 //! service mode, [`child`] serves a runner that started this process, [`subcommands`] are the rest. [`error`] has the exit codes.
 
+mod actions;
 mod child;
 mod error;
 mod flags;
@@ -163,6 +164,8 @@ impl Baton {
             Task::Revoke(grant) => provision::revoke(&flags, &grant).await,
             Task::CreateAccount(request) => lifecycle::create_account(&flags, &request).await,
             Task::Delete(resource) => lifecycle::delete(&flags, resource).await,
+            Task::Act(call) => actions::invoke(&flags, *call).await,
+            Task::ListActions(resource_type) => actions::list(&flags, &resource_type),
         }
     }
 }

@@ -7,13 +7,15 @@ use clap_complete::{Shell as Completed, generate};
 use prost::Name;
 use prost_types::Any;
 
+use super::NAME;
 use super::error::BatonError;
 use super::flags::{Flags, Shell};
-use super::{NAME, schema};
+use super::schema as settings_schema;
 use crate::export::Canonical;
+use crate::governance::actions::schema;
 use crate::grpc::services;
 use crate::proto::c1::connector::v2::ConnectorCapabilities;
-use crate::providers::buildkite::resources;
+use crate::providers::buildkite::{actions, resources};
 
 /// Prints what the connector can do with these settings, packed in an `Any`.
 ///
@@ -21,7 +23,8 @@ use crate::providers::buildkite::resources;
 /// Where a setting is wrong, or standard output cannot be written.
 pub(super) fn capabilities(flags: &Flags) -> Result<(), BatonError> {
     let coverage = flags.connection.coverage()?;
-    let capabilities = services::capabilities(&resources::catalog(&coverage), coverage.allowed());
+    let actions: Vec<_> = schema::offered(actions::all(), coverage.allowed()).collect();
+    let capabilities = services::capabilities(&resources::catalog(&coverage), coverage.allowed(), &actions);
     let packed = Any {
         type_url: format!("type.googleapis.com/{}", ConnectorCapabilities::full_name()),
         value: prost::Message::encode_to_vec(&capabilities),
@@ -38,7 +41,7 @@ pub(super) fn capabilities(flags: &Flags) -> Result<(), BatonError> {
 /// # Errors
 /// Where standard output cannot be written.
 pub(super) fn config(command: &Command) -> Result<(), BatonError> {
-    let schema = schema::schema(command).map_err(BatonError::unknown)?;
+    let schema = settings_schema::schema(command).map_err(BatonError::unknown)?;
     print(serde_json::to_vec_pretty(&schema).map_err(BatonError::unknown)?)
 }
 
@@ -57,7 +60,11 @@ pub(super) fn completion(command: &mut Command, shell: Shell) -> Result<(), Bato
     print(text)
 }
 
-fn print(mut text: Vec<u8>) -> Result<(), BatonError> {
+/// Prints a text, and ends its last line.
+///
+/// # Errors
+/// Where standard output cannot be written.
+pub(super) fn print(mut text: Vec<u8>) -> Result<(), BatonError> {
     if !text.ends_with(b"\n") {
         text.push(b'\n');
     }

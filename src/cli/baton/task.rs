@@ -1,5 +1,6 @@
 //! The mode that the flags select.
 
+use super::actions::{self, ActionCall};
 use super::error::BatonError;
 use super::flags::{Flags, SyncFlags};
 use super::lifecycle;
@@ -24,6 +25,10 @@ pub(super) enum Task {
     CreateAccount(Box<CreateAccountRequest>),
     /// One deletion.
     Delete(ResourceId),
+    /// One action.
+    Act(Box<ActionCall>),
+    /// The schemas of the actions of this type, or of all if it is empty.
+    ListActions(String),
 }
 
 /// A grant by the ids of its parts.
@@ -66,6 +71,13 @@ impl Task {
                     "--grant-entitlement and --grant-principal go together: give both",
                 ));
             }
+        };
+        let acted = actions::task(&flags.actions)?;
+        let changed = match (changed, acted) {
+            (Some(_), Some(_)) => {
+                return Err(refused("one change is made at once: give the flags of one of them"));
+            }
+            (changed, acted) => changed.or(acted),
         };
         let one_shot = match (granted, changed) {
             (Some(_), Some(_)) => {
@@ -190,6 +202,11 @@ mod tests {
     #[case(&["--delete-resource=x", "--delete-resource-type=group"], "--delete-resource-type")]
     #[case(&["--delete-resource=x", "--delete-resource-type=team"], "--delete-resource")]
     #[case(&["--create-account-email=a@b.example", "--revoke-grant=g"], "one change")]
+    #[case(&["--invoke-action=find_user", "--revoke-grant=g"], "one change")]
+    #[case(&["--invoke-action-args={}"], "--invoke-action-args")]
+    #[case(&["--invoke-action=x", "--invoke-action-args=[]"], "--invoke-action-args")]
+    #[case(&["--invoke-action=x", "--list-action-schemas"], "--invoke-action and --list-action-schemas")]
+    #[case(&["--list-action-schemas-resource-type=team"], "--list-action-schemas-resource-type")]
     #[case(&["--client-id=a@b/c"], "--client-id (BATON_CLIENT_ID) and --client-secret")]
     #[case(&["--client-secret=a:b:v1:c"], "--client-id (BATON_CLIENT_ID) and --client-secret")]
     #[case(&["--client-id=ab/c", "--client-secret=a:b:v1:c"], "--client-id")]

@@ -8,7 +8,6 @@ use super::yaml::ConfigFile;
 
 const CREDENTIALS: &str = "rotating credentials is not offered";
 const EVENTS: &str = "event feeds are not offered";
-const ACTIONS: &str = "actions are not offered";
 const TICKETS: &str = "tickets are not offered";
 const FILES: &str = "c1z files are not compared or compacted here: use `baton`, or `buildkite-connector diff`";
 const EXTERNAL: &str = "resources of another file are not read";
@@ -22,11 +21,6 @@ const FLAGS: &[(&str, &str)] = &[
     ("event-feed-id", EVENTS),
     ("event-feed-start-at", EVENTS),
     ("event-feed-cursor", EVENTS),
-    ("invoke-action", ACTIONS),
-    ("invoke-action-args", ACTIONS),
-    ("invoke-action-resource-type", ACTIONS),
-    ("list-action-schemas", ACTIONS),
-    ("list-action-schemas-resource-type", ACTIONS),
     ("ticketing", TICKETS),
     ("create-ticket", TICKETS),
     ("bulk-create-ticket", TICKETS),

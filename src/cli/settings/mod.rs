@@ -206,6 +206,7 @@ impl ConnectionArgs {
             protected: self.guards.protected(),
             audit_file: self.guards.audit_file(),
             off_boarding_limit: self.guards.off_boarding_limit(),
+            build_pipelines: self.guards.build_pipelines(),
             directory_max_age: self.directory_max_age.0,
             partial_visibility: self.partial_visibility,
             health: self.health.settings(),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::SettingError;
 use super::value::{PathParser, parsed_by};
-use crate::governance::GovernanceSettings;
 use crate::governance::provisioning::{MaintainerRevoke, Protected, ProtectedResource};
+use crate::governance::{Change, GovernanceSettings};
 use crate::providers::buildkite::resources::{PIPELINE, TEAM};
 use crate::providers::buildkite::{Coverage, IncludedType};
 
@@ -40,6 +40,16 @@ pub(crate) struct GuardArgs {
         value_parser = parsed_by(pipeline_slug)
     )]
     protect_pipeline: Vec<String>,
+    /// A pipeline in which builds may be started and jobs unblocked; repeat the flag, or separate by commas, for several; needs
+    /// `builds` in --allow
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_BUILD_PIPELINE",
+        value_name = "SLUG",
+        value_delimiter = ',',
+        value_parser = parsed_by(pipeline_slug)
+    )]
+    build_pipeline: Vec<String>,
     /// A user that no grant or revoke changes; repeat the flag, or separate by commas, for several
     #[arg(
         long,
@@ -86,16 +96,25 @@ impl GuardArgs {
         }
     }
 
-    /// Succeeds if the types of the protected resources are covered.
+    /// Succeeds if what the settings name is covered.
     ///
     /// # Errors
-    /// When a pipeline is protected, and pipelines are not included.
+    /// When a pipeline is protected and pipelines are not included, or a pipeline is named for builds, which are not allowed.
     pub(super) fn check_coverage(&self, coverage: &Coverage) -> Result<(), SettingError> {
         if non_empty(&self.protect_pipeline).next().is_some() && !coverage.includes(IncludedType::Pipeline) {
             let problem = "needs pipeline in --include or BUILDKITE_CONNECTOR_INCLUDE";
             return Err(SettingError::of::<Self>("protect-pipeline", problem));
         }
+        if !self.build_pipelines().is_empty() && !coverage.allowed().allows(Change::Builds) {
+            let problem = "needs builds in --allow or BUILDKITE_CONNECTOR_ALLOW";
+            return Err(SettingError::of::<Self>("build-pipeline", problem));
+        }
         Ok(())
+    }
+
+    /// The slugs of the pipelines in which builds may be started.
+    pub(super) fn build_pipelines(&self) -> Vec<String> {
+        non_empty(&self.build_pipeline).collect()
     }
 
     pub(super) fn audit_file(&self) -> Option<PathBuf> {

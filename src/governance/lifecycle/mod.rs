@@ -1,11 +1,12 @@
 //! Changes of whole resources: inviting people, off-boarding them, revoking invitations, and creating and deleting groups.
 //!
-//! [`accounts`] invites, `off_boarding` removes users, `deletion` deletes any resource and confirms it, and `creation` creates.
-//! `record` is the audit record, and `removal_limit` bounds the off-boardings of an hour. As for grants, the present state is read
+//! [`accounts`] invites, `off_boarding` removes users, `deletion` deletes any resource and confirms it, `creation` creates, and `action`
+//! makes the changes of the provider's actions. `record` is the audit record, and `removal_limit` bounds the off-boardings of an hour. As for grants, the present state is read
 //! before a write, a write is confirmed, one that was started is finished even if the caller disconnects, and requests about one
 //! person or one resource are carried out one at a time. What both share is in [`crate::governance::provisioning`].
 
 pub mod accounts;
+mod action;
 mod attempt;
 mod creation;
 mod deletion;
@@ -29,7 +30,7 @@ use super::sync::Listings;
 use super::{CallContext, Change, GovernanceError};
 use attempt::Attempt;
 use recent_invitations::RecentInvitations;
-use record::{LifecycleRecord, RecordedSubject};
+use record::{LifecycleRecord, RecordedSubject, operation_name};
 use removal_limit::RemovalLimit;
 
 /// What a request is about: requests about the same subject wait for each other.
@@ -144,6 +145,17 @@ impl Lifecycle {
     fn record(
         &self,
         operation: LifecycleOperation,
+        subject: RecordedSubject,
+        context: RequestContext,
+        call: CallContext,
+    ) -> LifecycleRecord {
+        let operation = operation_name(operation, subject.resource_type);
+        self.record_of(operation, subject, context, call)
+    }
+
+    fn record_of(
+        &self,
+        operation: String,
         subject: RecordedSubject,
         context: RequestContext,
         call: CallContext,

@@ -27,6 +27,10 @@ pub enum LifecycleOutcome {
     Deleted,
     /// The resource was absent already.
     AlreadyAbsent,
+    /// An action made its change.
+    Changed,
+    /// What an action was to change was so already.
+    Unchanged,
 }
 
 impl LifecycleOutcome {
@@ -40,6 +44,8 @@ impl LifecycleOutcome {
             Self::Created => "created",
             Self::Deleted => "deleted",
             Self::AlreadyAbsent => "already_absent",
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
         }
     }
 }
@@ -47,7 +53,7 @@ impl LifecycleOutcome {
 /// The name of an operation in records and metrics. The off-boardings of the last hour are found by it.
 pub(super) const OFF_BOARD: &str = "off_board";
 
-fn operation_name(operation: LifecycleOperation, resource_type: Option<&ResourceTypeInfo>) -> String {
+pub(super) fn operation_name(operation: LifecycleOperation, resource_type: Option<&ResourceTypeInfo>) -> String {
     let of = resource_type.map_or("resource", |resource_type| resource_type.id);
     match (operation, resource_type.map(|resource_type| resource_type.kind)) {
         (LifecycleOperation::Invite, _) => "invite".to_owned(),
@@ -126,7 +132,7 @@ impl LifecycleRecord {
     pub(super) fn new(
         audit: Arc<Audit>,
         organization: Arc<str>,
-        operation: LifecycleOperation,
+        operation: String,
         subject: RecordedSubject,
         context: RequestContext,
         call: CallContext,
@@ -134,7 +140,7 @@ impl LifecycleRecord {
         Self {
             audit,
             organization,
-            operation: operation_name(operation, subject.resource_type),
+            operation,
             subject,
             role: None,
             groups: None,

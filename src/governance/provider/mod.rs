@@ -1,9 +1,11 @@
 //! The seam between governance and a provider: what a provider offers, in terms of the model.
 //!
 //! A [`Provider`] has [`ResourceType`]s, which are listed and read. A type whose levels can be changed is [`Assignable`], one whose
-//! resources can be created or deleted is [`Creatable`] or [`Deletable`], one that people are invited to has an
-//! [`AccountManager`], and one whose grants are listed by principal has [`CarriedGrants`]. A provider does not implement what it cannot do.
+//! grants are listed by principal has [`CarriedGrants`], one whose resources can be created or deleted is [`Creatable`] or
+//! [`Deletable`], and one that people are invited to has an [`AccountManager`]. Its other operations are those of an
+//! [`ActionProvider`]. A provider does not implement what it cannot do.
 
+mod actions;
 mod batch;
 mod carried;
 mod failure;
@@ -18,6 +20,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub use actions::{ActionProvider, Invocation};
 pub use batch::{Amount, Batch, Cursor, Rows};
 pub use carried::{Carried, CarriedGrants};
 pub use failure::{Failure, FailureClass};
@@ -62,6 +65,11 @@ pub trait Provider: Debug + Send + Sync {
 
     /// The credential that the provider is called with.
     fn credential(&self) -> &dyn OwnCredential;
+
+    /// The actions of the provider; `None` if it has none.
+    fn actions(&self) -> Option<Arc<dyn ActionProvider>> {
+        None
+    }
 
     /// The health of the provider.
     fn health(&self) -> Arc<dyn HealthSource>;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{Audit, Provisioning, RequestContext};
 use crate::governance::model::{Level, Membership};
 use crate::governance::{CallContext, GovernanceError, Lane};
@@ -35,6 +37,16 @@ impl Provisioning {
         };
         drop(cancel_guard);
         Ok(done)
+    }
+
+    /// Runs work in a task that [`Self::drain`] waits for.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.in_flight.spawn(work);
+    }
+
+    /// Cancelled when no further change may be started.
+    pub(crate) fn shutdown(&self) -> &CancellationToken {
+        &self.shutdown
     }
 
     /// Replaces `Abandoned` by its cause, if the write was not started because the process is shutting down or because the deadline

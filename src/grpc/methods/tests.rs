@@ -58,7 +58,6 @@ fn only_a_provisioner_changes_anything_and_only_probes_are_public() {
         "GrantManagerService/Grant",
         "GrantManagerService/Revoke",
         "AccountManagerService/CreateAccount",
-        "ActionService/InvokeAction",
         "ResourceManagerService/DeleteResource",
     ] {
         let expected = Some(Access::Role(CallerRole::Provisioner));

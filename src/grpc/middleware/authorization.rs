@@ -55,12 +55,13 @@ pub(crate) async fn authorize(State(authorizer): State<Authorizer>, mut request:
             // The credential is not passed on.
             request.headers_mut().remove(header::AUTHORIZATION);
             request.extensions_mut().insert(origin);
-            let Some(Identity { name, .. }) = identity else {
+            let Some(Identity { name, role }) = identity else {
                 return next.run(request).await;
             };
             // Every log line of the call names its caller.
             let span = tracing::info_span!("call", caller = &*name, path = request.uri().path());
             request.extensions_mut().insert(Caller(name));
+            request.extensions_mut().insert(role);
             next.run(request).instrument(span).await
         }
         Err(rejection) => {

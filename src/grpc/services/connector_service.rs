@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
+use crate::governance::actions::ActionInfo;
 use crate::governance::model::{Catalog, LifecycleOperation, ResourceKind, ResourceTypeInfo};
 use crate::governance::{AllowedChanges, Change};
 use crate::proto::c1::connector::v2::connector_account_creation_schema::field::Field as Input;
@@ -31,7 +32,11 @@ impl ConnectorService for Connector {
             display_name: "Buildkite".to_owned(),
             help_url: "https://buildkite.com/docs/platform/team-management/permissions".to_owned(),
             description: "Governs who is Member or Maintainer of which Buildkite team".to_owned(),
-            capabilities: Some(capabilities(self.catalog(), &self.governance.settings().allowed)),
+            capabilities: Some(capabilities(
+                self.catalog(),
+                &self.governance.settings().allowed,
+                &self.governance.actions().offered("").collect::<Vec<_>>(),
+            )),
             account_creation_schema: account_creation_schema(&self.governance.settings().allowed),
             ..Default::default()
         };
@@ -60,25 +65,40 @@ impl ConnectorService for Connector {
     }
 }
 
-/// What is offered now, by what `allowed` allows. The connector's own capabilities are those of its types.
-pub(crate) fn capabilities(catalog: &Catalog, allowed: &AllowedChanges) -> ConnectorCapabilities {
+/// What is offered now: by what `allowed` allows, and by the `actions` that it allows. The connector's own capabilities are those of
+/// its types, and of actions that are about none of them.
+pub(crate) fn capabilities(
+    catalog: &Catalog,
+    allowed: &AllowedChanges,
+    actions: &[&'static ActionInfo],
+) -> ConnectorCapabilities {
     // Sorted by type id and by number, as the protocol's own SDK does.
     let mut types = catalog.types().to_vec();
     types.sort_unstable_by_key(|resource_type| resource_type.id);
-    let of_types = types.iter().flat_map(|resource_type| offered(resource_type, allowed));
-    let all: BTreeSet<i32> = of_types.chain([Capability::ServiceModeTargetedSync.into()]).collect();
+    let of_types = types
+        .iter()
+        .flat_map(|resource_type| offered(resource_type, allowed, actions));
+    let has_actions = (!actions.is_empty()).then_some(Capability::Actions.into());
+    let all: BTreeSet<i32> = of_types
+        .chain([Capability::ServiceModeTargetedSync.into()])
+        .chain(has_actions)
+        .collect();
     ConnectorCapabilities {
         connector_capabilities: all.into_iter().collect(),
         resource_type_capabilities: types
             .into_iter()
-            .map(|resource_type| capability(resource_type, allowed))
+            .map(|resource_type| capability(resource_type, allowed, actions))
             .collect(),
         credential_details: credential_details(allowed),
     }
 }
 
 /// The capabilities of a type, by number: every type is read; what else is offered depends on the allowed changes.
-fn offered(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> BTreeSet<i32> {
+fn offered(
+    resource_type: &ResourceTypeInfo,
+    allowed: &AllowedChanges,
+    actions: &[&'static ActionInfo],
+) -> BTreeSet<i32> {
     let provisioned = resource_type.is_provisioned(allowed).then_some(Capability::Provision);
     let lifecycle = resource_type
         .allowed_lifecycle(allowed)
@@ -88,11 +108,17 @@ fn offered(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> BTreeS
             LifecycleOperation::Delete => Capability::ResourceDelete,
         });
     let read = [Capability::Sync, Capability::TargetedSync];
-    let all = provisioned.into_iter().chain(read).chain(lifecycle);
+    let is_about = |action: &&'static ActionInfo| action.resource_type.is_some_and(|of| of == resource_type);
+    let actions = actions.iter().any(is_about).then_some(Capability::Actions);
+    let all = provisioned.into_iter().chain(read).chain(lifecycle).chain(actions);
     all.map(Into::into).collect()
 }
 
-fn capability(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> ResourceTypeCapability {
+fn capability(
+    resource_type: &ResourceTypeInfo,
+    allowed: &AllowedChanges,
+    actions: &[&'static ActionInfo],
+) -> ResourceTypeCapability {
     let write_scopes = if resource_type.is_provisioned(allowed) {
         resource_type.write_scopes
     } else {
@@ -115,7 +141,7 @@ fn capability(resource_type: &ResourceTypeInfo, allowed: &AllowedChanges) -> Res
     });
     ResourceTypeCapability {
         resource_type: Some(rows::resource_type(resource_type)),
-        capabilities: offered(resource_type, allowed).into_iter().collect(),
+        capabilities: offered(resource_type, allowed, actions).into_iter().collect(),
         permissions: Some(CapabilityPermissions {
             permissions: permissions.collect(),
         }),

@@ -4,6 +4,7 @@
 //! `unoffered` responds for the services of the protocol that are not offered.
 
 mod account_manager;
+mod actions;
 mod connector_service;
 mod entitlements;
 mod grant_manager;
@@ -25,6 +26,7 @@ use tonic::service::RoutesBuilder;
 use crate::governance::Governance;
 use crate::governance::model::Catalog;
 use crate::proto::c1::connector::v2::account_manager_service_server::AccountManagerServiceServer;
+use crate::proto::c1::connector::v2::action_service_server::ActionServiceServer;
 use crate::proto::c1::connector::v2::connector_service_server::ConnectorServiceServer;
 use crate::proto::c1::connector::v2::entitlements_service_server::EntitlementsServiceServer;
 use crate::proto::c1::connector::v2::grant_manager_service_server::GrantManagerServiceServer;
@@ -77,6 +79,7 @@ impl Connector {
             .add_service(AccountManagerServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
             .add_service(ResourceManagerServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
             .add_service(ResourceDeleterServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
+            .add_service(ActionServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE))
             .add_service(RateLimiterServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_SIZE));
         unoffered::register(routes);
     }

@@ -6,6 +6,7 @@
 //! is trusted, and [`health`] reports.
 
 mod absence;
+pub mod actions;
 pub mod api;
 pub mod budget;
 mod coverage;

@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::actions::BuildkiteActions;
 use super::api::client::observer::Observer;
 use super::health::recorder::EvidenceRecorder;
 use super::visibility::RoleAfterLists;
 use super::{ApiErrorKind, Client, Coverage, resources};
 use crate::governance::provider::{
-    CredentialDetails, Failure, HealthSource, OwnCredential, OwnerRole, Provider, ResourceType,
+    ActionProvider, CredentialDetails, Failure, HealthSource, OwnCredential, OwnerRole, Provider, ResourceType,
 };
 use crate::governance::provisioning::AuditSink;
 use crate::governance::rate_limit::BudgetState;
@@ -69,6 +70,7 @@ impl Buildkite {
 #[derive(Debug)]
 pub struct BuildkiteProvider {
     buildkite: Arc<Buildkite>,
+    actions: Arc<BuildkiteActions>,
     resource_types: Vec<Arc<dyn ResourceType>>,
 }
 
@@ -79,6 +81,7 @@ impl BuildkiteProvider {
     pub fn new(buildkite: Arc<Buildkite>, directory_max_age: Duration) -> Self {
         let resource_types = resources::all(&buildkite, directory_max_age);
         Self {
+            actions: Arc::new(BuildkiteActions::new(Arc::clone(&buildkite))),
             buildkite,
             resource_types,
         }
@@ -117,6 +120,10 @@ impl Provider for BuildkiteProvider {
 
     fn credential(&self) -> &dyn OwnCredential {
         &*self.buildkite
+    }
+
+    fn actions(&self) -> Option<Arc<dyn ActionProvider>> {
+        Some(Arc::clone(&self.actions) as Arc<dyn ActionProvider>)
     }
 
     fn health(&self) -> Arc<dyn HealthSource> {

@@ -154,9 +154,13 @@ async fn health_of_something_unknown_is_not_found() {
 
 /// Every method that is not offered and is answered with an error: the code is that of the protocol's own server.
 const REFUSED: [(&str, Code, &str); 12] = [
-    ("ActionService/GetActionSchema", Code::NotFound, "offers no actions"),
-    ("ActionService/GetActionStatus", Code::NotFound, "offers no actions"),
-    ("ActionService/InvokeAction", Code::NotFound, "offers no actions"),
+    ("ActionService/GetActionSchema", Code::NotFound, "no such action"),
+    (
+        "ActionService/GetActionStatus",
+        Code::NotFound,
+        "no action of this caller has this id",
+    ),
+    ("ActionService/InvokeAction", Code::NotFound, "no such action"),
     (
         "CredentialManagerService/IssueCredential",
         Code::Unimplemented,

@@ -13,7 +13,7 @@ mod page_sizes;
 mod page_tokens;
 mod people;
 mod prefetch;
-mod provisioning;
+pub mod provisioning;
 mod rest;
 mod secrets;
 mod shared_reads;

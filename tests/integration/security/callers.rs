@@ -30,9 +30,8 @@ pub fn entry(name: &str, role: &str, made: &BearerToken) -> String {
 }
 
 /// What only a provisioner may call, without the package.
-const CHANGES: [&str; 11] = [
+const CHANGES: [&str; 10] = [
     "AccountManagerService/CreateAccount",
-    "ActionService/InvokeAction",
     "CredentialManagerService/IssueCredential",
     "CredentialManagerService/RotateCredential",
     "GrantManagerService/Grant",

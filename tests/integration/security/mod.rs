@@ -1,7 +1,7 @@
 //! A connector that other hosts reach and that runs for a long time: authentication, files that change, shutdown and floods.
 
 mod bounds;
-mod callers;
+pub mod callers;
 mod drain;
 mod endings;
 mod pki;

@@ -93,6 +93,12 @@ impl TestServer {
         Self::start(governance, options).await
     }
 
+    /// On `sandbox` with this token, these settings and these options of the server.
+    pub async fn with_all(sandbox: &Sandbox, token: &SecretString, setup: Setup, options: ServerOptions) -> Self {
+        let token: ApiToken = token.expose_secret().parse().unwrap();
+        Self::start(governance(sandbox.url(), sandbox.slug(), token.into(), setup), options).await
+    }
+
     /// Of a core that the test has made.
     pub async fn serving(governance: Governance) -> Self {
         Self::start(governance, ServerOptions::default()).await

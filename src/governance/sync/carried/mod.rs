@@ -208,6 +208,14 @@ impl CarriedAccess {
         }
     }
 
+    /// Makes every list of what a principal carries be read again.
+    pub(crate) fn invalidate_principal(&self, principal: ResourceId) {
+        let known = self.lock();
+        for reading in known.all.iter().filter_map(Weak::upgrade) {
+            reading.invalidate(principal.id);
+        }
+    }
+
     /// The reading that serves the session: its own one, else one of another sync that is not too old and that `may_share` admits,
     /// else a new one. A reading that is new to the session also reads the principals that the sync listed.
     fn reading<'a>(

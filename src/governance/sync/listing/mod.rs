@@ -82,9 +82,10 @@ impl Listings {
         self.carried.invalidate(membership);
     }
 
-    /// Invalidates what was read of the grants of a resource, because it is deleted.
+    /// Invalidates what was read of a resource's grants, and of what it carries.
     pub(crate) fn invalidate_resource(&self, resource: ResourceId) {
         self.prefetch.invalidate(resource);
+        self.carried.invalidate_principal(resource);
     }
 
     /// The resource types, `limit` at most, from `page_token` on.

@@ -33,7 +33,8 @@ impl HealthPublisher {
         let (reporter, service) = health_reporter();
         let report = governance.health().latest();
         let (catalog, allowed) = (governance.listings().catalog(), &governance.settings().allowed);
-        let process = ProcessHealth::new(reporter, &report, catalog, allowed);
+        let actions = governance.actions().offered("").collect();
+        let process = ProcessHealth::new(reporter, &report, catalog, allowed, actions);
         process.publish(&report).await;
         let (publisher, latest) = watch::channel(report);
         let publisher = Arc::new(publisher);

@@ -5,6 +5,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::governance::AllowedChanges;
+use crate::governance::actions::ActionInfo;
 use crate::governance::health::{Feature, Report, State};
 use crate::governance::model::{Catalog, LifecycleOffer, LifecycleOperation};
 use crate::grpc::methods::{SERVICES, ServiceHealth};
@@ -21,11 +22,19 @@ pub(crate) struct ProcessHealth {
     provisions: bool,
     /// The operations on whole resources that the settings allow, each with the scopes that it needs.
     lifecycle: Vec<&'static LifecycleOffer>,
+    /// The actions that the settings allow.
+    actions: Vec<&'static ActionInfo>,
 }
 
 impl ProcessHealth {
     /// Publishes the health of what `allowed` allows of the types of `catalog`.
-    pub(crate) fn new(reporter: HealthReporter, report: &Report, catalog: &Catalog, allowed: &AllowedChanges) -> Self {
+    pub(crate) fn new(
+        reporter: HealthReporter,
+        report: &Report,
+        catalog: &Catalog,
+        allowed: &AllowedChanges,
+        actions: Vec<&'static ActionInfo>,
+    ) -> Self {
         let types = catalog.types();
         Self {
             reporter,
@@ -35,6 +44,7 @@ impl ProcessHealth {
                 .iter()
                 .flat_map(|resource_type| resource_type.allowed_lifecycle(allowed))
                 .collect(),
+            actions,
         }
     }
 
@@ -47,6 +57,7 @@ impl ProcessHealth {
                 ServiceHealth::Needs(Feature::Provisioning) if !self.provisions => ServingStatus::NotServing,
                 ServiceHealth::Needs(feature) => serving(report.feature(feature)),
                 ServiceHealth::Lifecycle(operations) => self.lifecycle(operations, report),
+                ServiceHealth::Actions => self.actions(report),
                 ServiceHealth::NotOffered => ServingStatus::NotServing,
             };
             self.reporter.set_service_status(service.name, status).await;
@@ -67,6 +78,16 @@ impl ProcessHealth {
         let scopes = offers.flat_map(|offer| offer.scopes);
         let worst = scopes.map(|scope| report.scope(scope)).max();
         worst.map_or(ServingStatus::NotServing, serving)
+    }
+
+    /// The worst state of the scopes that the allowed actions need.
+    fn actions(&self, report: &Report) -> ServingStatus {
+        if self.actions.is_empty() {
+            return ServingStatus::NotServing;
+        }
+        let scopes = self.actions.iter().flat_map(|action| action.scopes);
+        let worst = scopes.map(|scope| report.scope(scope)).max();
+        worst.map_or(ServingStatus::Serving, serving)
     }
 
     pub(super) async fn announce(&self, service: &str) {

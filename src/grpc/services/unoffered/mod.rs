@@ -5,7 +5,6 @@
 //! One file per service. A service that is offered one day leaves this folder and [`register`], and its row in
 //! [`crate::grpc::methods`] says what health it needs.
 
-mod actions;
 mod assets;
 mod credential_manager;
 mod events;
@@ -15,7 +14,6 @@ use tonic::service::RoutesBuilder;
 use tonic::{Code, Status};
 
 use super::{MESSAGE_SIZE, status_with_reason};
-use crate::proto::c1::connector::v2::action_service_server::ActionServiceServer;
 use crate::proto::c1::connector::v2::asset_service_server::AssetServiceServer;
 use crate::proto::c1::connector::v2::credential_manager_service_server::CredentialManagerServiceServer;
 use crate::proto::c1::connector::v2::event_service_server::EventServiceServer;
@@ -28,7 +26,6 @@ struct Unoffered;
 /// Adds the services to `routes`.
 pub(crate) fn register(routes: &mut RoutesBuilder) {
     routes
-        .add_service(ActionServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
         .add_service(AssetServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
         .add_service(CredentialManagerServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))
         .add_service(EventServiceServer::new(Unoffered).max_decoding_message_size(MESSAGE_SIZE))

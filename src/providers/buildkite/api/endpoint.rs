@@ -1,15 +1,11 @@
-//! The endpoints in use, each with its method and required scope, and the requests to them (reference, section 1).
+//! The endpoints in use, each with its method and required scope (reference, section 1).
 
 use std::fmt;
 
 use http::Method;
 
-use super::access::AccessRequest;
-use super::ids::{ClusterId, InvitationId, ObjectSlug, OrganizationSlug, TeamId, UserId};
+pub(crate) use super::request::Request;
 use super::scope::Scope;
-use super::scope_probe::ScopeProbe;
-use super::server_cursor::ServerCursor;
-use crate::providers::buildkite::pagination::Window;
 
 /// An endpoint of the REST API, without the ids of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,6 +68,8 @@ pub enum Endpoint {
     RevokeInvitation,
     /// Creates a team.
     CreateTeam,
+    /// Changes a team.
+    UpdateTeam,
     /// Deletes a team.
     DeleteTeam,
     /// The pipelines of the organization.
@@ -102,6 +100,16 @@ pub enum Endpoint {
     Invitation,
     /// The builds of the organization.
     Builds,
+    /// The builds of a pipeline.
+    PipelineBuilds,
+    /// One build.
+    Build,
+    /// Starts a build.
+    CreateBuild,
+    /// Unblocks a job.
+    UnblockJob,
+    /// One of the paths that callers may read as they are.
+    Rest,
     /// The artifacts of a build.
     Artifacts,
     /// The log of a job.
@@ -146,6 +154,7 @@ impl Endpoint {
             Self::Invite => "invite",
             Self::RevokeInvitation => "revoke invitation",
             Self::CreateTeam => "create team",
+            Self::UpdateTeam => "update team",
             Self::DeleteTeam => "delete team",
             Self::Pipelines => "pipelines",
             Self::Pipeline => "pipeline",
@@ -161,6 +170,11 @@ impl Endpoint {
             Self::Invitations => "invitations",
             Self::Invitation => "invitation",
             Self::Builds => "builds",
+            Self::PipelineBuilds => "pipeline builds",
+            Self::Build => "build",
+            Self::CreateBuild => "create build",
+            Self::UnblockJob => "unblock job",
+            Self::Rest => "rest read",
             Self::Artifacts => "artifacts",
             Self::JobLog => "job log",
             Self::Agents => "agents",
@@ -172,7 +186,8 @@ impl Endpoint {
     #[must_use]
     pub fn scope(self) -> Option<Scope> {
         match self {
-            Self::AccessToken | Self::RevokeToken => None,
+            // The path of a read as it is decides.
+            Self::AccessToken | Self::RevokeToken | Self::Rest => None,
             Self::User => Some(Scope::ReadUser),
             Self::Organization | Self::Organizations | Self::OrganizationMembers | Self::OrganizationMember => {
                 Some(Scope::ReadOrganizations)
@@ -195,6 +210,7 @@ impl Endpoint {
             | Self::ChangeTeamSuite
             | Self::RemoveTeamSuite
             | Self::CreateTeam
+            | Self::UpdateTeam
             | Self::DeleteTeam => Some(Scope::WriteTeams),
             Self::AddClusterMaintainer | Self::RemoveClusterMaintainer => Some(Scope::WriteClusters),
             Self::ChangeOrganizationMember | Self::RemoveOrganizationMember => Some(Scope::WriteOrganizations),
@@ -204,7 +220,8 @@ impl Endpoint {
             Self::Registries | Self::Registry => Some(Scope::ReadRegistries),
             Self::Clusters | Self::Cluster | Self::ClusterMaintainers => Some(Scope::ReadClusters),
             Self::Invitations | Self::Invitation => Some(Scope::ReadOrganizationInvitations),
-            Self::Builds => Some(Scope::ReadBuilds),
+            Self::Builds | Self::PipelineBuilds | Self::Build => Some(Scope::ReadBuilds),
+            Self::CreateBuild | Self::UnblockJob => Some(Scope::WriteBuilds),
             Self::Artifacts => Some(Scope::ReadArtifacts),
             Self::JobLog => Some(Scope::ReadBuildLogs),
             Self::Agents => Some(Scope::ReadAgents),
@@ -225,10 +242,14 @@ impl Endpoint {
             | Self::AddTeamSuite
             | Self::AddClusterMaintainer
             | Self::Invite
-            | Self::CreateTeam => Method::POST,
-            Self::ChangeRole | Self::ChangeTeamPipeline | Self::ChangeTeamSuite | Self::ChangeOrganizationMember => {
-                Method::PATCH
-            }
+            | Self::CreateTeam
+            | Self::CreateBuild => Method::POST,
+            Self::UnblockJob => Method::PUT,
+            Self::ChangeRole
+            | Self::ChangeTeamPipeline
+            | Self::ChangeTeamSuite
+            | Self::ChangeOrganizationMember
+            | Self::UpdateTeam => Method::PATCH,
             Self::RemoveMember
             | Self::RemoveTeamPipeline
             | Self::RemoveTeamSuite
@@ -247,148 +268,5 @@ impl Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// A request to an endpoint, with its ids.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Request {
-    AccessToken,
-    RevokeToken,
-    User,
-    Organization,
-    Organizations,
-    OrganizationMembers,
-    OrganizationMember(UserId),
-    Teams,
-    Team(TeamId),
-    Members(TeamId),
-    Member(TeamId, UserId),
-    AddMember(TeamId),
-    ChangeRole(TeamId, UserId),
-    RemoveMember(TeamId, UserId),
-    Access(AccessRequest),
-    RemoveOrganizationMember(UserId),
-    Invite,
-    RevokeInvitation(InvitationId),
-    CreateTeam,
-    DeleteTeam(TeamId),
-    Pipelines,
-    Pipeline(ObjectSlug),
-    Suites,
-    Suite(ObjectSlug),
-    TeamPipelines(TeamId),
-    TeamSuites(TeamId),
-    Registries,
-    Registry(ObjectSlug),
-    Clusters,
-    Cluster(ClusterId),
-    ClusterMaintainers(ClusterId),
-    /// The page after a cursor, or the first one.
-    Invitations(Option<ServerCursor>),
-    Invitation(InvitationId),
-    ScopeProbe(ScopeProbe),
-}
-
-impl Request {
-    /// The endpoint that the request is for.
-    pub(crate) fn endpoint(&self) -> Endpoint {
-        match self {
-            Self::AccessToken => Endpoint::AccessToken,
-            Self::RevokeToken => Endpoint::RevokeToken,
-            Self::User => Endpoint::User,
-            Self::Organization => Endpoint::Organization,
-            Self::Organizations => Endpoint::Organizations,
-            Self::OrganizationMembers => Endpoint::OrganizationMembers,
-            Self::OrganizationMember(_) => Endpoint::OrganizationMember,
-            Self::Teams => Endpoint::Teams,
-            Self::Team(_) => Endpoint::Team,
-            Self::Members(_) => Endpoint::Members,
-            Self::Member(..) => Endpoint::Member,
-            Self::AddMember(_) => Endpoint::AddMember,
-            Self::ChangeRole(..) => Endpoint::ChangeRole,
-            Self::RemoveMember(..) => Endpoint::RemoveMember,
-            Self::Access(request) => request.endpoint(),
-            Self::RemoveOrganizationMember(_) => Endpoint::RemoveOrganizationMember,
-            Self::Invite => Endpoint::Invite,
-            Self::RevokeInvitation(_) => Endpoint::RevokeInvitation,
-            Self::CreateTeam => Endpoint::CreateTeam,
-            Self::DeleteTeam(_) => Endpoint::DeleteTeam,
-            Self::Pipelines => Endpoint::Pipelines,
-            Self::Pipeline(_) => Endpoint::Pipeline,
-            Self::Suites => Endpoint::Suites,
-            Self::Suite(_) => Endpoint::Suite,
-            Self::TeamPipelines(_) => Endpoint::TeamPipelines,
-            Self::TeamSuites(_) => Endpoint::TeamSuites,
-            Self::Registries => Endpoint::Registries,
-            Self::Registry(_) => Endpoint::Registry,
-            Self::Clusters => Endpoint::Clusters,
-            Self::Cluster(_) => Endpoint::Cluster,
-            Self::ClusterMaintainers(_) => Endpoint::ClusterMaintainers,
-            Self::Invitations(_) => Endpoint::Invitations,
-            Self::Invitation(_) => Endpoint::Invitation,
-            Self::ScopeProbe(probe) => probe.endpoint(),
-        }
-    }
-
-    /// The segments of the path below `/v2`.
-    pub(crate) fn path(&self, organization: &OrganizationSlug) -> Vec<String> {
-        let below: Vec<String> = match self {
-            Self::AccessToken | Self::RevokeToken => return vec!["access-token".into()],
-            Self::User => return vec!["user".into()],
-            Self::Organizations => return vec!["organizations".into()],
-            Self::Organization => vec![],
-            Self::ScopeProbe(probe) => return probe.path(organization),
-            Self::OrganizationMembers => vec!["members".into()],
-            Self::OrganizationMember(user) | Self::RemoveOrganizationMember(user) => {
-                vec!["members".into(), user.to_string()]
-            }
-            Self::Teams | Self::CreateTeam => vec!["teams".into()],
-            Self::Team(team) | Self::DeleteTeam(team) => vec!["teams".into(), team.to_string()],
-            Self::Members(team) | Self::AddMember(team) => vec!["teams".into(), team.to_string(), "members".into()],
-            Self::Member(team, user) | Self::ChangeRole(team, user) | Self::RemoveMember(team, user) => {
-                vec!["teams".into(), team.to_string(), "members".into(), user.to_string()]
-            }
-            Self::Access(request) => request.path(),
-            Self::Pipelines => vec!["pipelines".into()],
-            Self::Pipeline(slug) => vec!["pipelines".into(), slug.to_string()],
-            Self::Suites => vec!["suites".into()],
-            Self::Suite(slug) => vec!["suites".into(), slug.to_string()],
-            Self::TeamPipelines(team) => vec!["teams".into(), team.to_string(), "pipelines".into()],
-            Self::TeamSuites(team) => vec!["teams".into(), team.to_string(), "suites".into()],
-            Self::Registries => vec!["registries".into()],
-            Self::Registry(slug) => vec!["registries".into(), slug.to_string()],
-            Self::Clusters => vec!["clusters".into()],
-            Self::Cluster(cluster) => vec!["clusters".into(), cluster.to_string()],
-            Self::ClusterMaintainers(cluster) => vec!["clusters".into(), cluster.to_string(), "maintainers".into()],
-            Self::Invitations(_) | Self::Invite => vec!["invitations".into()],
-            Self::Invitation(invitation) | Self::RevokeInvitation(invitation) => {
-                vec!["invitations".into(), invitation.to_string()]
-            }
-        };
-        // Test Engine and Package Registries have roots of their own.
-        let root = match self {
-            Self::Suites | Self::Suite(_) => Some("analytics"),
-            Self::Registries | Self::Registry(_) => Some("packages"),
-            _ => None,
-        };
-        let root = root.into_iter().chain(["organizations"]).map(str::to_owned);
-        root.chain([organization.to_string()]).chain(below).collect()
-    }
-
-    /// The parameters of the query, other than those of a window.
-    pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
-        match self {
-            Self::Access(request) => request.query(),
-            Self::Invitations(after) => {
-                let after = after.iter().map(|after| ("after", after.to_string()));
-                after.chain([("per_page", Window::LARGEST.to_string())]).collect()
-            }
-            Self::ScopeProbe(probe) => {
-                let fixed = probe.query().iter();
-                fixed.map(|(name, value)| (*name, (*value).to_owned())).collect()
-            }
-            _ => vec![],
-        }
     }
 }

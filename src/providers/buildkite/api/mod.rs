@@ -1,6 +1,7 @@
 //! Buildkite's REST API: endpoints, types, ids, the client, and the classification of its responses.
 
 pub mod access;
+pub(crate) mod builds;
 pub mod classify;
 pub mod client;
 pub mod clock_skew;
@@ -10,6 +11,8 @@ pub mod ids;
 pub mod objects;
 pub mod origin;
 pub mod repository;
+pub(crate) mod request;
+pub(crate) mod rest_path;
 pub mod scope;
 pub(crate) mod scope_probe;
 pub mod server_cursor;

@@ -108,6 +108,9 @@ pub struct Team {
     /// Whether new members of the organization are added to it.
     #[serde(default, rename = "default", deserialize_with = "tolerant")]
     pub is_default: Option<bool>,
+    /// The role of people who are added without one.
+    #[serde(default, deserialize_with = "text")]
+    pub default_member_role: Option<String>,
     /// Creation time as Buildkite wrote it.
     #[serde(default, deserialize_with = "text")]
     pub created_at: Option<String>,

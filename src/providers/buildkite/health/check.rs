@@ -74,7 +74,8 @@ impl Check {
     #[must_use]
     pub fn for_endpoint(endpoint: Endpoint) -> Self {
         match endpoint {
-            Endpoint::AccessToken | Endpoint::RevokeToken => Self::Authentication,
+            // What is read as it is shows no more than that the token works.
+            Endpoint::AccessToken | Endpoint::RevokeToken | Endpoint::Rest => Self::Authentication,
             Endpoint::User => Self::UserIdentity,
             Endpoint::Organization | Endpoint::Organizations => Self::OrganizationAccess,
             Endpoint::OrganizationMembers | Endpoint::OrganizationMember => Self::OrganizationMemberListing,
@@ -100,13 +101,14 @@ impl Check {
                 Self::of(Scope::WriteOrganizations)
             }
             Endpoint::Invite | Endpoint::RevokeInvitation => Self::of(Scope::WriteOrganizationInvitations),
-            Endpoint::CreateTeam | Endpoint::DeleteTeam => Self::TeamManagement,
+            Endpoint::CreateTeam | Endpoint::UpdateTeam | Endpoint::DeleteTeam => Self::TeamManagement,
             Endpoint::Pipelines | Endpoint::Pipeline => Self::of(Scope::ReadPipelines),
             Endpoint::Suites | Endpoint::Suite => Self::of(Scope::ReadSuites),
             Endpoint::Registries | Endpoint::Registry => Self::of(Scope::ReadRegistries),
             Endpoint::Clusters | Endpoint::Cluster | Endpoint::ClusterMaintainers => Self::of(Scope::ReadClusters),
             Endpoint::Invitations | Endpoint::Invitation => Self::of(Scope::ReadOrganizationInvitations),
-            Endpoint::Builds => Self::of(Scope::ReadBuilds),
+            Endpoint::Builds | Endpoint::PipelineBuilds | Endpoint::Build => Self::of(Scope::ReadBuilds),
+            Endpoint::CreateBuild | Endpoint::UnblockJob => Self::of(Scope::WriteBuilds),
             Endpoint::Artifacts => Self::of(Scope::ReadArtifacts),
             Endpoint::JobLog => Self::of(Scope::ReadBuildLogs),
             Endpoint::Agents => Self::of(Scope::ReadAgents),

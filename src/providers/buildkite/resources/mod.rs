@@ -33,7 +33,7 @@ pub use suites::SUITE;
 pub use teams::{MAINTAINER, MEMBER, TEAM};
 pub use users::USER;
 
-pub(super) use teams::Teams;
+pub(super) use teams::{Teams, resource as team_resource};
 
 use super::{Buildkite, Coverage, Endpoint, IncludedType};
 use crate::governance::model::{Catalog, Resource, ResourceTypeInfo};

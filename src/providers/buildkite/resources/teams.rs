@@ -110,7 +110,7 @@ pub(in crate::providers::buildkite) struct Teams {
 }
 
 impl Teams {
-    pub(super) fn new(buildkite: Arc<Buildkite>) -> Self {
+    pub(in crate::providers::buildkite) fn new(buildkite: Arc<Buildkite>) -> Self {
         Self { buildkite }
     }
 
@@ -308,7 +308,7 @@ fn holding(member: TeamMember) -> Holding {
     }
 }
 
-pub(super) fn resource(team: Team, organization: &str) -> Resource {
+pub(in crate::providers::buildkite) fn resource(team: Team, organization: &str) -> Resource {
     let Team {
         id,
         name,
@@ -316,6 +316,7 @@ pub(super) fn resource(team: Team, organization: &str) -> Resource {
         description,
         privacy,
         is_default,
+        default_member_role: _,
         created_at,
     } = team;
     let texts = [

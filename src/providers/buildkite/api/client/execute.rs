@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
 use futures::future::FutureExt;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
@@ -16,7 +17,7 @@ use super::transport::{Exchange, RequestKey};
 use crate::governance::CallContext;
 use crate::governance::rate_limit::LimitExceeded;
 use crate::providers::buildkite::api::classify;
-use crate::providers::buildkite::api::classify::RawResponse;
+use crate::providers::buildkite::api::classify::{BodyError, RawResponse};
 use crate::providers::buildkite::api::endpoint::Endpoint;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 use crate::providers::buildkite::budget::Permit;
@@ -207,6 +208,16 @@ impl Response {
     /// The row that an accepted write echoes, if it can be trusted.
     pub(crate) fn echo<T: DeserializeOwned>(&self) -> Option<T> {
         classify::echo(&self.0)
+    }
+
+    /// The status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The body as it was received, or why it could not be read.
+    pub(crate) fn body(&self) -> &Result<Bytes, BodyError> {
+        &self.0.body
     }
 
     /// The headers.

@@ -3,6 +3,7 @@
 //! response to each call.
 
 pub(crate) mod access;
+mod builds;
 pub(crate) mod coalescing;
 mod endpoints;
 pub(crate) mod execute;

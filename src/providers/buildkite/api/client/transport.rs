@@ -25,6 +25,9 @@ use crate::telemetry::redact::redact;
 /// A larger body cannot be a page of rows: 10,000 rows with the longest names that Buildkite allows are smaller.
 const MAX_BODY_BYTES: usize = 32 << 20;
 
+/// A larger body is not passed on as it is.
+const MAX_REST_BODY_BYTES: usize = 1 << 20;
+
 /// Sends requests to Buildkite.
 #[derive(Debug)]
 pub(crate) struct Transport {
@@ -125,6 +128,9 @@ impl Transport {
         }
         builder = builder.header(http::header::ACCEPT, "application/json");
         builder = builder.query(&request.query());
+        if let Request::Rest(path) = request {
+            builder = builder.query(path.query());
+        }
         if let Some(window) = window {
             builder = builder.query(&[("page", window.page), ("per_page", window.per_page)]);
         }
@@ -136,7 +142,7 @@ impl Transport {
         Ok(RawResponse {
             status,
             headers,
-            body: read_body(response).await,
+            body: read_body(response, max_body_bytes(request.endpoint())).await,
         })
     }
 }
@@ -204,10 +210,19 @@ fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-async fn read_body(mut response: reqwest::Response) -> Result<Bytes, BodyError> {
+/// The size of the largest body that is accepted.
+fn max_body_bytes(endpoint: Endpoint) -> usize {
+    if endpoint == Endpoint::Rest {
+        MAX_REST_BODY_BYTES
+    } else {
+        MAX_BODY_BYTES
+    }
+}
+
+async fn read_body(mut response: reqwest::Response, max_bytes: usize) -> Result<Bytes, BodyError> {
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(|_| BodyError::Truncated)? {
-        if body.len() + chunk.len() > MAX_BODY_BYTES {
+        if body.len() + chunk.len() > max_bytes {
             return Err(BodyError::TooLarge);
         }
         body.extend_from_slice(&chunk);

@@ -1,0 +1,161 @@
+//! Changes by an action of the provider, one at a time for each resource.
+//!
+//! | result of the request | continuation |
+//! | --- | --- |
+//! | the state is as requested before anything is sent | done |
+//! | 2xx that shows the result | done |
+//! | 2xx that does not show it | read until the change is visible |
+//! | no connection | nothing was sent: send it again |
+//! | no response, 5xx, truncated body | may have been applied: read; send it again only if it was not |
+//! | 404, 409, 422 | the state may be as requested already: read; else the rejection stands |
+//! | 403, 401, no budget | return the error |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::{Attempt, MAX_WRITES};
+use super::record::RecordedSubject;
+use super::{Lifecycle, LifecycleOutcome, Subject};
+use crate::governance::GovernanceError;
+use crate::governance::actions::{ActionInfo, ActionResults};
+use crate::governance::model::ResourceId;
+use crate::governance::provider::{ActionProvider, Failure, FailureClass, Invocation};
+use crate::governance::provisioning::RequestContext;
+
+impl Lifecycle {
+    /// Records an invocation that was rejected before it began, and returns the reason.
+    pub(crate) async fn record_rejected_action(
+        &self,
+        action: &'static ActionInfo,
+        subject: Option<ResourceId>,
+        context: RequestContext,
+        error: GovernanceError,
+    ) -> GovernanceError {
+        let call = self.provisioning.call_of(&context);
+        let subject = RecordedSubject {
+            resource_type: action.resource_type,
+            name: subject.and_then(|subject| self.directory.handle(subject)),
+            id: subject,
+        };
+        let record = self.record_of(action.name.to_owned(), subject, context, call);
+        record.write_outcome(Err(&error)).await;
+        error
+    }
+
+    /// Makes the change of `invocation`, which is about a resource.
+    ///
+    /// # Errors
+    /// After any error the caller must not assume that the change was made: see the variants of [`GovernanceError`].
+    pub(crate) async fn act(
+        self: &Arc<Self>,
+        actions: Arc<dyn ActionProvider>,
+        invocation: Invocation,
+        context: RequestContext,
+    ) -> Result<ActionResults, GovernanceError> {
+        let call = self.provisioning.call_of(&context);
+        let resource = invocation.subject.as_ref();
+        let subject = RecordedSubject {
+            resource_type: invocation.action.resource_type,
+            id: resource.map(|resource| resource.id),
+            name: resource.and_then(|resource| resource.handle.clone()),
+        };
+        let key = match subject.id {
+            Some(id) => Subject::Resource(id),
+            None => Subject::Name(invocation.action.name, String::new()),
+        };
+        let record = self.record_of(
+            invocation.action.name.to_owned(),
+            subject,
+            context.clone(),
+            call.clone(),
+        );
+        let guard = match self.lock(key, &call).await {
+            Ok(guard) => guard,
+            Err(error) => return Err(self.refuse(record, &context, error).await),
+        };
+        let mut attempt = Attempt {
+            lifecycle: Arc::clone(self),
+            call: call.clone(),
+            record,
+        };
+        let work = async move {
+            let outcome = attempt.act(actions.as_ref(), &invocation).await;
+            (outcome, attempt)
+        };
+        self.conclude(&call, context, guard, work).await
+    }
+}
+
+impl Attempt {
+    async fn act(
+        &mut self,
+        actions: &dyn ActionProvider,
+        invocation: &Invocation,
+    ) -> Result<(ActionResults, LifecycleOutcome), GovernanceError> {
+        if let Some(found) = actions.find(invocation, false, &self.call).await? {
+            return Ok((found, LifecycleOutcome::Unchanged));
+        }
+        let done = |results| Ok((results, LifecycleOutcome::Changed));
+        let (mut last_error, mut was_sent): (Option<Failure>, bool) = (None, false);
+        for _ in 0..MAX_WRITES {
+            self.preflight().await?;
+            let reply = actions.write(invocation, &self.call).await;
+            self.sent(&reply);
+            let failure = match reply {
+                Ok(Some(results)) => return done(results),
+                Ok(None) => {
+                    let delays = self.read_back_delays();
+                    let found = self.find_made(actions, invocation, true, &delays).await?;
+                    return found.map_or_else(|| Err(not_visible(invocation)), done);
+                }
+                Err(failure) => failure,
+            };
+            let delays = match failure.class {
+                FailureClass::NotSent => Some(Vec::new()),
+                FailureClass::Unavailable | FailureClass::Unexpected => {
+                    was_sent = true;
+                    Some(self.read_back_delays())
+                }
+                FailureClass::NotFound | FailureClass::Rejected => Some(Vec::new()),
+                _ => None,
+            };
+            let found = match (delays, failure.class) {
+                (None, _) => return Err(actions.explain(invocation, failure, &self.call).await),
+                (Some(_), FailureClass::NotSent) => None,
+                (Some(delays), _) => self.find_made(actions, invocation, was_sent, &delays).await?,
+            };
+            match found {
+                Some(found) if was_sent => return done(found),
+                Some(found) => return Ok((found, LifecycleOutcome::Unchanged)),
+                None if failure.is_transient() => last_error = Some(failure),
+                None => return Err(actions.explain(invocation, failure, &self.call).await),
+            }
+        }
+        Err(last_error.map_or_else(|| not_visible(invocation), |failure| failure.error))
+    }
+
+    /// What the change returns, as soon as a read shows that it was made.
+    async fn find_made(
+        &self,
+        actions: &dyn ActionProvider,
+        invocation: &Invocation,
+        was_sent: bool,
+        delays: &[Duration],
+    ) -> Result<Option<ActionResults>, GovernanceError> {
+        let mut delays = delays.iter();
+        loop {
+            let found = actions.find(invocation, was_sent, &self.call).await?;
+            let (None, Some(delay)) = (&found, delays.next()) else {
+                return Ok(found);
+            };
+            self.wait(*delay).await?;
+        }
+    }
+}
+
+fn not_visible(invocation: &Invocation) -> GovernanceError {
+    GovernanceError::Unavailable {
+        endpoint: invocation.action.name,
+        why: "the change was sent but is not visible".to_owned(),
+    }
+}
