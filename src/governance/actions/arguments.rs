@@ -31,8 +31,8 @@ enum Argument {
 pub struct Arguments(BTreeMap<&'static str, Argument>);
 
 impl Arguments {
-    /// Checks `given` against the schema of `action`. A value of `null` counts as missing, and so does an empty text where the schema
-    /// has no use for it.
+    /// Checks `given` against the schema of `action`. A value of `null` counts as missing, and so does an empty text where the
+    /// schema has no use for it.
     ///
     /// # Errors
     /// `Invalid`, which names the argument.
