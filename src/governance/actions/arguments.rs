@@ -31,8 +31,8 @@ enum Argument {
 pub struct Arguments(BTreeMap<&'static str, Argument>);
 
 impl Arguments {
-    /// Checks `given` against the schema of `action`. A value of `null` counts as missing, and so does an empty text where the schema
-    /// has no use for it.
+    /// Checks `given` against the schema of `action`. A value of `null` counts as missing, and so does an empty text where the
+    /// schema has no use for it.
     ///
     /// # Errors
     /// `Invalid`, which names the argument.
@@ -127,13 +127,9 @@ impl Arguments {
 
 /// Whether the value stands for no value.
 fn is_missing(field: &ActionField, value: &Value) -> bool {
-    let empty = |text: &str| text.trim().is_empty();
-    match (field.kind, value) {
-        (_, Value::Null) => true,
-        (FieldKind::Text(TextRules { may_be_empty: true, .. }), _) => false,
-        (_, Value::String(text)) => empty(text),
-        _ => false,
-    }
+    let keeps_empty = matches!(field.kind, FieldKind::Text(TextRules { may_be_empty: true, .. }));
+    let is_blank = value.as_str().is_some_and(|text| text.trim().is_empty());
+    value.is_null() || (is_blank && !keeps_empty)
 }
 
 fn parse(field: &'static ActionField, catalog: &Catalog, value: &Value) -> Result<Argument, GovernanceError> {
@@ -164,17 +160,14 @@ fn parse(field: &'static ActionField, catalog: &Catalog, value: &Value) -> Resul
             .ok_or_else(|| wrong("is a whole number of 1 or more")),
         (FieldKind::Flag, Value::Bool(flag)) => Ok(Argument::Flag(*flag)),
         (FieldKind::Flag, _) => Err(wrong("is true or false")),
-        (FieldKind::Map, Value::Object(entries)) => map(entries).map(Argument::Map).map_err(|rule| wrong(rule)),
+        (FieldKind::Map, Value::Object(entries)) => map(entries).map(Argument::Map).map_err(wrong),
         (FieldKind::Map, _) => Err(wrong("is an object of texts")),
-        (FieldKind::ResourceId(_), value) => {
+        (FieldKind::ResourceId(expected), value) => {
             let resource = resource(catalog, value).map_err(|problem| wrong(&format!("is wrong: {problem}")))?;
-            match field.kind {
-                FieldKind::ResourceId(expected) if resource.resource_type == expected => {
-                    Ok(Argument::Resource(resource))
-                }
-                FieldKind::ResourceId(expected) => Err(wrong(&format!("is the id of a {expected}"))),
-                _ => Err(wrong("is the id of a resource")),
+            if resource.resource_type != expected {
+                return Err(wrong(&format!("is the id of a {expected}")));
             }
+            Ok(Argument::Resource(resource))
         }
         (FieldKind::Text(_), _) => Err(wrong("is text")),
         (FieldKind::Id, _) => Err(wrong("is the text of a UUID")),

@@ -73,7 +73,7 @@ pub fn offered<'a>(
 ) -> impl Iterator<Item = &'static ActionInfo> + 'a {
     let has_any = all.iter().any(|action| is_permitted(action, allowed));
     let is_offered =
-        move |action: &&'static ActionInfo| action.change.is_none() && has_any || is_permitted(action, allowed);
+        move |action: &&'static ActionInfo| (action.change.is_none() && has_any) || is_permitted(action, allowed);
     all.iter().copied().filter(is_offered)
 }
 

@@ -110,19 +110,17 @@ impl Attempt {
                 }
                 Err(failure) => failure,
             };
-            let delays = match failure.class {
-                FailureClass::NotSent => Some(Vec::new()),
+            was_sent |= matches!(failure.class, FailureClass::Unavailable | FailureClass::Unexpected);
+            let found = match failure.class {
+                FailureClass::NotSent => None,
                 FailureClass::Unavailable | FailureClass::Unexpected => {
-                    was_sent = true;
-                    Some(self.read_back_delays())
+                    let delays = self.read_back_delays();
+                    self.find_made(actions, invocation, was_sent, &delays).await?
                 }
-                FailureClass::NotFound | FailureClass::Rejected => Some(Vec::new()),
-                _ => None,
-            };
-            let found = match (delays, failure.class) {
-                (None, _) => return Err(actions.explain(invocation, failure, &self.call).await),
-                (Some(_), FailureClass::NotSent) => None,
-                (Some(delays), _) => self.find_made(actions, invocation, was_sent, &delays).await?,
+                FailureClass::NotFound | FailureClass::Rejected => {
+                    self.find_made(actions, invocation, was_sent, &[]).await?
+                }
+                _ => return Err(actions.explain(invocation, failure, &self.call).await),
             };
             match found {
                 Some(found) if was_sent => return done(found),

@@ -1,3 +1,5 @@
+//! The table is compared with the descriptors, and its access with what callers may do.
+
 use std::collections::BTreeMap;
 
 use prost::Message;

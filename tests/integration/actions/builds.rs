@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::World;
-use crate::support::{details, reason};
+use crate::support::details;
 
 fn builds(world: &World) -> Vec<Build> {
     world
@@ -147,7 +147,7 @@ async fn only_the_pipelines_that_the_operator_named_are_built() {
     let world = World::new().await;
     let arguments = json!({"pipeline": world.pipeline("docs"), "branch": "main"});
     let status = world.invoke("trigger_build", arguments).await.unwrap_err();
-    assert_eq!(reason(&status), (Code::FailedPrecondition, "PROTECTED".to_owned()));
+    assert_eq!(status.code(), Code::FailedPrecondition);
     assert!(status.message().contains("--build-pipeline"), "{}", status.message());
     let reserved = request(&world, &json!({"meta_data": {"connector:request-key": "x"}}));
     let status = world.invoke("trigger_build", reserved).await.unwrap_err();
@@ -157,7 +157,7 @@ async fn only_the_pipelines_that_the_operator_named_are_built() {
         .invoke("trigger_build", request(&none, &json!({})))
         .await
         .unwrap_err();
-    assert_eq!(reason(&status).1, "PROTECTED");
+    assert!(status.message().contains("--build-pipeline"), "{}", status.message());
     assert_eq!(
         world.count(Endpoint::CreateBuild) + none.count(Endpoint::CreateBuild),
         0

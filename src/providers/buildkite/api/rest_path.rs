@@ -233,7 +233,7 @@ mod tests {
     ) {
         let query = BTreeMap::from([(name.to_owned(), value.to_owned())]);
         let refused = RestPath::parse("/teams").unwrap().with_query(&query).unwrap_err();
-        assert!(refused.starts_with(begins) && !refused.contains(value) || name.eq_ignore_ascii_case("per_page"));
+        assert!(refused.starts_with(begins), "{refused}");
     }
 
     proptest! {
