@@ -70,6 +70,7 @@ fn provider(reads: Reads, reply: Result<WriteReply, Failure>) -> MockProvider {
     let health: Arc<dyn crate::governance::provider::HealthSource> = Arc::new(health);
     let mut provider = MockProvider::new();
     let types: Vec<Arc<dyn ResourceType>> = vec![Arc::new(groups)];
+    provider.expect_organization().return_const("acme".to_owned());
     provider.expect_resource_types().return_const(types);
     provider.expect_health().return_const(health);
     provider

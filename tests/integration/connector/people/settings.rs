@@ -108,7 +108,15 @@ async fn metadata(world: &World) -> ConnectorMetadata {
 #[case(&[], &[])]
 #[case(&[Change::Invitations], &[("invitation", Capability::ResourceDelete), ("user", Capability::AccountProvisioning)])]
 #[case(&[Change::OffBoarding], &[("user", Capability::ResourceDelete)])]
-#[case(&[Change::Teams], &[("team", Capability::ResourceCreate), ("team", Capability::ResourceDelete)])]
+#[case(
+    &[Change::Teams],
+    &[
+        ("team", Capability::Actions),
+        ("team", Capability::ResourceCreate),
+        ("team", Capability::ResourceDelete),
+        ("user", Capability::Actions),
+    ]
+)]
 #[tokio::test]
 async fn the_capabilities_are_those_of_the_settings(
     #[case] changes: &[Change],
