@@ -45,7 +45,7 @@ impl Stage {
         let allowed = AllowedChanges::from_iter([Change::Membership, Change::Invitations, Change::OffBoarding]);
         let coverage = Coverage::new([IncludedType::Invitation], allowed, [])?;
         let governance = govern(Arc::new(client), coverage, settings);
-        let server = Server::new(Arc::new(governance), ServerOptions::default()).await?;
+        let server = Server::new(Arc::new(governance), ServerOptions::default()).await;
         let listener = Listener::bind(&"127.0.0.1:0".parse()?).await?;
         let address = format!("http://{}", listener.address()?);
         let (end, ended) = oneshot::channel();

@@ -10,13 +10,15 @@ use uuid::Uuid;
 use super::*;
 use crate::governance::model::examples::{GROUP, MEMBER, SUITE, USER, group, user};
 use crate::governance::model::{Holding, ProfileValue, Resource, ResourceId, ResourceTypeInfo};
-use crate::governance::provider::{HealthSource, MockHealthSource, MockProvider, MockResourceType, ResourceType, Rows};
+use crate::governance::provider::{
+    Batch, HealthSource, MockHealthSource, MockProvider, MockResourceType, ResourceType, Rows,
+};
 use crate::governance::sync::ListHistory;
 use crate::governance::{Governance, GovernanceSettings};
 
 const SUITE_ID: Uuid = Uuid::from_u128(3);
 
-fn rows<R: std::fmt::Debug + Send + 'static>(rows: Vec<R>) -> Box<Rows<R>> {
+fn rows<R: std::fmt::Debug + Send + 'static>(rows: Vec<R>) -> Box<dyn Batch<R>> {
     Box::new(Rows { rows, next: None })
 }
 

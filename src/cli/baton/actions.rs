@@ -32,12 +32,12 @@ pub(super) struct ActionCall {
 /// # Errors
 /// When flags contradict each other, or a value of one is wrong.
 pub(super) fn task(flags: &ActionFlags) -> Result<Option<Task>, BatonError> {
-    let name = given(&flags.invoke_action);
+    let name = given(flags.invoke_action.as_ref());
     let (arguments, of) = (
-        given(&flags.invoke_action_args),
-        given(&flags.invoke_action_resource_type),
+        given(flags.invoke_action_args.as_ref()),
+        given(flags.invoke_action_resource_type.as_ref()),
     );
-    let listed = given(&flags.list_action_schemas_resource_type);
+    let listed = given(flags.list_action_schemas_resource_type.as_ref());
     if listed.is_some() && !flags.list_action_schemas {
         return Err(refused(
             "--list-action-schemas-resource-type goes with --list-action-schemas: give that, too",
@@ -124,8 +124,8 @@ pub(super) fn list(flags: &Flags, resource_type: &str) -> Result<(), BatonError>
     print(text)
 }
 
-fn given(value: &Option<String>) -> Option<&str> {
-    value.as_deref().filter(|value| !value.is_empty())
+fn given(value: Option<&String>) -> Option<&str> {
+    value.map(String::as_str).filter(|value| !value.is_empty())
 }
 
 fn refused(problem: impl Into<String>) -> BatonError {

@@ -172,7 +172,7 @@ mod tests {
         let invocations = Arc::new(Invocations::default());
         let id = ended(&invocations, "x");
         assert!(invocations.status(id, "bob").is_none());
-        tokio::time::advance(KEPT_FOR - Duration::from_secs(1)).await;
+        tokio::time::advance(KEPT_FOR.saturating_sub(Duration::from_secs(1))).await;
         assert!(invocations.status(id, ADA).unwrap().outcome.is_some());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(invocations.status(id, ADA).is_none());

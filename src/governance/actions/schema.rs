@@ -82,7 +82,7 @@ fn is_permitted(action: &ActionInfo, allowed: &AllowedChanges) -> bool {
 }
 
 /// An argument of an action, or a field that it returns.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct ActionField {
     /// The name.
     pub name: &'static str,

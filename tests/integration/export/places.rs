@@ -74,7 +74,7 @@ async fn a_place_that_a_sync_would_destroy_is_refused(#[case] name: &str, #[case
 #[case::no_organization(&["sync", "--output", "access.csv"], "error: --organization (BUILDKITE_ORGANIZATION_SLUG): ")]
 #[case::a_wrong_wait(&["sync", "--output", "access.csv", "--sandbox", "--max-wait", "soon"], "error: --max-wait (BUILDKITE_CONNECTOR_MAX_WAIT): ")]
 #[case::a_type_of_users(&["list", "users", "--type", "team"], "error: --type: ")]
-#[case::an_unknown_type(&["list", "resources", "--type", "pipeline"], "error: --type: ")]
+#[case::an_unknown_type(&["list", "resources", "--type", "wizard"], "error: --type: ")]
 #[case::a_team_of_teams(&["list", "teams", "--team", "platform"], "error: --team: ")]
 fn wrong_usage_ends_with_2_and_one_sentence(#[case] arguments: &[&str], #[case] said: &str) {
     let output = connector(arguments).output().unwrap();
