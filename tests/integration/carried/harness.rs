@@ -145,4 +145,4 @@ pub fn a_pipeline(listed: &Listed) -> &Resource {
 }
 
 /// A maximum wait that ends soon, for calls that do not wait until the reading is complete.
-pub const SHORT_WAIT: Duration = Duration::from_millis(100);
+pub const SHORT_WAIT: Duration = Duration::from_secs(1);
