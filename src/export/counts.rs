@@ -45,7 +45,10 @@ impl Counts {
     pub fn in_words(&self, is_named: impl Fn(&ResourceTypeInfo) -> bool) -> String {
         let named = self.resources.iter().filter(|(included, _)| is_named(included));
         let words: Vec<String> = named
-            .map(|(included, count)| format!("{count} {}", plural(included.display_name)))
+            .map(|(included, count)| match count {
+                1 => format!("1 {}", included.display_name.to_lowercase()),
+                _ => format!("{count} {}", plural(included.display_name)),
+            })
             .collect();
         words.join(", ")
     }

@@ -54,8 +54,11 @@ pub async fn list(
 ) -> Result<(), ExportError> {
     let catalog = governance.listings().catalog();
     if let ListQuery::OfType(listed) | ListQuery::Resources(Some(listed)) = query {
-        let known = catalog.resource_type(listed.id);
-        known.map_err(|problem| ExportError::NoSuchType(format!("{problem}, not `{listed}`")))?;
+        if !catalog.types().contains(listed) {
+            return Err(ExportError::NoSuchType(format!(
+                "`{listed}` is not included: add it to --include or BUILDKITE_CONNECTOR_INCLUDE"
+            )));
+        }
     }
     let mut listing = Listing {
         reader: Reader::begin(governance, progress),

@@ -126,7 +126,7 @@ async fn a_sync_counts_every_type_and_a_directory_has_a_file_for_each() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("access.json");
     let counts = write(&path, &SyncOptions::default(), true).await;
-    assert_eq!(counts.in_words(|_| true), "1 users, 1 teams, 1 test suites");
+    assert_eq!(counts.in_words(|_| true), "1 user, 1 team, 1 test suite");
     assert_eq!((counts.entitlements, counts.grants), (4, 2));
     let mut files: Vec<_> = fs::read_dir(&path)
         .unwrap()
@@ -208,7 +208,7 @@ async fn a_type_that_is_not_governed_is_an_error_and_not_an_empty_list() {
         let error = listed(&query).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "a resource type is `user`, `team` or `suite`, not `cluster`"
+            "`cluster` is not included: add it to --include or BUILDKITE_CONNECTOR_INCLUDE"
         );
     }
 }
