@@ -53,12 +53,12 @@ pub async fn list(
     each: &mut dyn FnMut(&[&str]) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let catalog = governance.listings().catalog();
-    if let ListQuery::OfType(listed) | ListQuery::Resources(Some(listed)) = query {
-        if !catalog.types().contains(listed) {
-            return Err(ExportError::NoSuchType(format!(
-                "`{listed}` is not included: add it to --include or BUILDKITE_CONNECTOR_INCLUDE"
-            )));
-        }
+    if let ListQuery::OfType(listed) | ListQuery::Resources(Some(listed)) = query
+        && !catalog.types().contains(listed)
+    {
+        return Err(ExportError::NoSuchType(format!(
+            "`{listed}` is not included: add it to --include or BUILDKITE_CONNECTOR_INCLUDE"
+        )));
     }
     let mut listing = Listing {
         reader: Reader::begin(governance, progress),
