@@ -1,6 +1,7 @@
 //! Parses requests to invite a person and to create a resource.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use prost::{Message, Name};
 use prost_types::{ListValue, Struct, Value, value::Kind};
@@ -8,9 +9,10 @@ use prost_types::{ListValue, Struct, Value, value::Kind};
 use super::email;
 use super::request::invalid;
 use crate::governance::GovernanceError;
-use crate::governance::lifecycle::{AccountRequest, RequestedGroup};
+use crate::governance::lifecycle::{Account, AccountRequest, Lifecycle, RequestedGroup};
 use crate::governance::model::{Catalog, LifecycleOperation, ProfileValue, ResourceKind, ResourceTypeInfo};
 use crate::governance::provider::{AccountRole, NewResource, SsoMode};
+use crate::governance::provisioning::RequestContext;
 use crate::proto::c1::connector::v2::credential_options::Options;
 use crate::proto::c1::connector::v2::{AccountInfo, CreateAccountRequest, GroupTrait, Resource};
 
@@ -24,11 +26,33 @@ pub(crate) const SSO_MODE: &str = "sso_mode";
 const EMAIL_FIELD: &str = "account_info.profile.email";
 const TEAMS_FIELD: &str = "account_info.profile.teams";
 
+/// Invites the person that a request names. An invalid request is rejected, and recorded like any other rejection.
+///
+/// # Errors
+/// `Invalid`, which names the field, or what the invitation ends with.
+pub(crate) async fn invite(
+    lifecycle: &Arc<Lifecycle>,
+    catalog: &Catalog,
+    request: &CreateAccountRequest,
+    context: RequestContext,
+) -> Result<Account, GovernanceError> {
+    let account_type = account_type(catalog, &request.resource_type_id);
+    let named = account_type.as_ref().ok().copied();
+    match account_type.and_then(|of| account(catalog, of, request)) {
+        Ok(account) => lifecycle.create_account(account, context).await,
+        Err(error) => {
+            let email = account_email(request.account_info.as_ref());
+            let refused = lifecycle.record_rejected_request(LifecycleOperation::Invite, named, email, context, error);
+            Err(refused.await)
+        }
+    }
+}
+
 /// The type of the account that a request names, or the one that people are invited to.
 ///
 /// # Errors
 /// `Invalid` for an unknown type.
-pub(crate) fn account_type(catalog: &Catalog, id: &str) -> Result<&'static ResourceTypeInfo, GovernanceError> {
+fn account_type(catalog: &Catalog, id: &str) -> Result<&'static ResourceTypeInfo, GovernanceError> {
     if !id.is_empty() {
         return super::request::resource_type(catalog, id);
     }
@@ -38,7 +62,7 @@ pub(crate) fn account_type(catalog: &Catalog, id: &str) -> Result<&'static Resou
 }
 
 /// The address of a request, as it was given; `None` if there is none.
-pub(crate) fn account_email(info: Option<&AccountInfo>) -> Option<String> {
+fn account_email(info: Option<&AccountInfo>) -> Option<String> {
     let info = info?;
     let profile = info.profile.as_ref().and_then(|profile| text(profile, EMAIL));
     let primary = info.emails.iter().find(|email| email.is_primary);
@@ -53,7 +77,7 @@ pub(crate) fn account_email(info: Option<&AccountInfo>) -> Option<String> {
 ///
 /// # Errors
 /// `Invalid`, which names the field.
-pub(crate) fn account(
+fn account(
     catalog: &Catalog,
     resource_type: &'static ResourceTypeInfo,
     request: &CreateAccountRequest,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::error::BatonError;
-use super::flags::{ActionFlags, Flags};
+use super::error::{BatonError, refused};
+use super::flags::{ActionFlags, Flags, given};
 use super::provision;
 use super::subcommands::print;
 use super::task::Task;
@@ -122,12 +122,4 @@ pub(super) fn list(flags: &Flags, resource_type: &str) -> Result<(), BatonError>
         .and_then(|canonical| canonical.write_indented(&response, &mut text))
         .map_err(BatonError::unknown)?;
     print(text)
-}
-
-fn given(value: Option<&String>) -> Option<&str> {
-    value.map(String::as_str).filter(|value| !value.is_empty())
-}
-
-fn refused(problem: impl Into<String>) -> BatonError {
-    BatonError::Refused(problem.into())
 }

@@ -103,3 +103,8 @@ impl From<CommandError> for BatonError {
         }
     }
 }
+
+/// Wrong usage: the problem in one sentence.
+pub(super) fn refused(problem: impl Into<String>) -> BatonError {
+    BatonError::Refused(problem.into())
+}

@@ -266,3 +266,8 @@ pub(super) enum Shell {
     Zsh,
     Fish,
 }
+
+/// The value of a flag; an empty one counts as not given.
+pub(super) fn given(value: Option<&String>) -> Option<&str> {
+    value.map(String::as_str).filter(|value| !value.is_empty())
+}

@@ -1,7 +1,7 @@
 //! One invitation or one deletion.
 
-use super::error::BatonError;
-use super::flags::{Flags, LifecycleFlags};
+use super::error::{BatonError, refused};
+use super::flags::{Flags, LifecycleFlags, given};
 use super::provision;
 use super::task::Task;
 use crate::governance::Change;
@@ -43,22 +43,9 @@ pub(super) async fn create_account(flags: &Flags, request: &CreateAccountRequest
     let job = provision::job(flags, Some(Change::Invitations)).await?;
     let context = provision::request_context();
     let id = context.request_id.clone();
-    let work = async {
-        let catalog = job.governance().listings().catalog();
-        let account_type = lifecycle::account_type(catalog, &request.resource_type_id);
-        let named = account_type.as_ref().ok().copied();
-        let governance = job.governance().lifecycle();
-        match account_type.and_then(|of| lifecycle::account(catalog, of, request)) {
-            Ok(account) => governance.create_account(account, context).await,
-            Err(error) => {
-                let email = lifecycle::account_email(request.account_info.as_ref());
-                let operation = LifecycleOperation::Invite;
-                let refused = governance.record_rejected_request(operation, named, email, context, error);
-                Err(refused.await)
-            }
-        }
-    };
-    let account = provision::finished(&job, work).await?;
+    let catalog = job.governance().listings().catalog();
+    let work = lifecycle::invite(job.governance().lifecycle(), catalog, request, context);
+    let account = provision::finished(&job, Box::pin(work)).await?;
     let (outcome, resource) = match &account {
         Account::User(user) => ("already_exists", user.id),
         Account::Invited {
@@ -153,12 +140,4 @@ fn deleted(flags: &LifecycleFlags) -> Result<Option<ResourceId>, BatonError> {
         .resource(resource_type, id)
         .map(Some)
         .map_err(|problem| refused(format!("--delete-resource: {problem}")))
-}
-
-fn given(value: Option<&String>) -> Option<&str> {
-    value.map(String::as_str).filter(|value| !value.is_empty())
-}
-
-fn refused(problem: impl Into<String>) -> BatonError {
-    BatonError::Refused(problem.into())
 }

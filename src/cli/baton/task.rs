@@ -1,7 +1,7 @@
 //! The mode that the flags select.
 
 use super::actions::{self, ActionCall};
-use super::error::BatonError;
+use super::error::{BatonError, refused};
 use super::flags::{Flags, SyncFlags};
 use super::lifecycle;
 use super::service::ServiceSettings;
@@ -101,10 +101,6 @@ impl Task {
             )),
         }
     }
-}
-
-fn refused(problem: impl Into<String>) -> BatonError {
-    BatonError::Refused(problem.into())
 }
 
 fn sync_options(flags: &SyncFlags) -> Result<SyncOptions, BatonError> {

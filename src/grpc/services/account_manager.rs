@@ -3,10 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
-use crate::governance::GovernanceError;
 use crate::governance::lifecycle::Account;
-use crate::governance::model::LifecycleOperation;
-use crate::governance::provisioning::RequestContext;
 use crate::grpc::context;
 use crate::proto::c1::connector::v2::account_manager_service_server::AccountManagerService;
 use crate::proto::c1::connector::v2::create_account_response::{
@@ -23,35 +20,14 @@ impl AccountManagerService for Connector {
     ) -> Result<Response<CreateAccountResponse>, Status> {
         let context = context::from_request(&request, &[]);
         context::respond(&context.clone(), async {
-            let account = self.account(&request.into_inner(), context).await?;
+            let governance = self.governance.lifecycle();
+            let account = lifecycle::invite(governance, self.catalog(), &request.into_inner(), context).await?;
             Ok(CreateAccountResponse {
                 result: Some(result(account)),
                 ..Default::default()
             })
         })
         .await
-    }
-}
-
-impl Connector {
-    async fn account(
-        &self,
-        request: &CreateAccountRequest,
-        context: RequestContext,
-    ) -> Result<Account, GovernanceError> {
-        let governance = self.governance.lifecycle();
-        let account_type = lifecycle::account_type(self.catalog(), &request.resource_type_id);
-        let named = account_type.as_ref().ok().copied();
-        let account = account_type.and_then(|of| lifecycle::account(self.catalog(), of, request));
-        match account {
-            Ok(account) => governance.create_account(account, context).await,
-            Err(error) => {
-                let email = lifecycle::account_email(request.account_info.as_ref());
-                let refused =
-                    governance.record_rejected_request(LifecycleOperation::Invite, named, email, context, error);
-                Err(refused.await)
-            }
-        }
     }
 }
 
