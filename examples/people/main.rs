@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use platform::{Account, Platform};
 use stage::Stage;
 
-/// The person who joins, moves and leaves.
+/// The address of the person in the example.
 const EMAIL: &str = "noor.haddad@northwind-rail.example";
 
 #[tokio::main]

@@ -1,7 +1,7 @@
 //! The invocations of this process: those that run, and the results of those that ended.
 //!
 //! A result is kept for an hour. There is a bound for the number of results and for their size; the oldest give way. An id is known
-//! to the caller that began the invocation, and to nobody else.
+//! to the caller that began the invocation, and to no other caller.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

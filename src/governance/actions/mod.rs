@@ -123,7 +123,7 @@ impl Actions {
     /// Begins an action, and waits for its end as long as the request says.
     ///
     /// # Errors
-    /// What is refused before the action begins: its arguments, and its guards. Whatever fails later is the outcome in the status.
+    /// What is refused before the action begins: its arguments, and its guards. A later failure is the outcome in the status.
     pub async fn invoke(
         self: &Arc<Self>,
         request: ActionRequest,

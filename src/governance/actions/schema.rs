@@ -3,7 +3,7 @@
 use crate::governance::model::ResourceTypeInfo;
 use crate::governance::{AllowedChanges, Change};
 
-/// What an action does, and so who carries it out.
+/// What an action does, which decides the component that carries it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActionOperation {
     /// Creates a resource of the action's type, from the arguments.
@@ -31,7 +31,7 @@ pub struct ActionInfo {
     pub description: &'static str,
     /// The type whose resources it is about; `None` if it is about the whole organization.
     pub resource_type: Option<&'static ResourceTypeInfo>,
-    /// What it does, and so who carries it out.
+    /// What it does.
     pub operation: ActionOperation,
     /// The kind of change that permits it; `None` for an action that is offered beside any other.
     pub change: Option<Change>,

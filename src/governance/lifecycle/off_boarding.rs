@@ -23,7 +23,7 @@ struct PreparedRemoval {
     /// The groups that the user loses.
     groups: Vec<Resource>,
     permission: Removal,
-    /// Nobody with the address is invited while their invitations are revoked.
+    /// Prevents an invitation to the address while its invitations are revoked.
     _exclusive: KeyGuard,
 }
 
@@ -82,7 +82,7 @@ impl Attempt {
         }))
     }
 
-    /// Revokes the pending invitations to the address. One that is accepted meanwhile makes nobody a member who is not one already.
+    /// Revokes the pending invitations to the address. One that is accepted meanwhile is no failure: the user is a member already.
     async fn revoke_invitations(
         &mut self,
         accounts: &dyn AccountManager,

@@ -242,7 +242,7 @@ impl LifecycleRecord {
         let is = |kind| described.is_some_and(|described| described.kind == kind);
         let id = id.map(|id| id.id);
         let name = name.as_deref();
-        // The address of a person who is not a user yet is that of the user to be.
+        // The name of a pending user is the address of the future user.
         let is_person = is(ResourceKind::User) || is(ResourceKind::PendingUser);
         Line {
             record,

@@ -14,14 +14,14 @@ pub enum ResourceKind {
     Group,
     /// An object that principals can hold levels of, and that holds none itself.
     Object,
-    /// A person who was invited and is not a user yet: holds and offers nothing.
+    /// An invited person before they are a user: holds and offers nothing.
     PendingUser,
 }
 
 /// What can be done with a resource of a type as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LifecycleOperation {
-    /// Inviting a person, who becomes a resource of the type by accepting.
+    /// Inviting a person; by accepting, they become a resource of the type.
     Invite,
     /// Creating a resource.
     Create,

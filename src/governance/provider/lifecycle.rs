@@ -80,7 +80,7 @@ pub struct NewInvitation {
     pub sso_mode: Option<SsoMode>,
 }
 
-/// Invites people, who become resources of the type by accepting.
+/// Invites people. By accepting, they become resources of the type.
 #[async_trait]
 pub trait AccountManager: Debug + Send + Sync {
     /// The pending invitations, read now. A person's address is the handle.

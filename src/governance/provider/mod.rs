@@ -145,7 +145,7 @@ pub trait ResourceType: Debug + Send + Sync {
     #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
     fn assignable<'a>(&'a self) -> Option<&'a dyn Assignable>;
 
-    /// Invites people; `None` if nobody is invited to the type.
+    /// Invites people; `None` if the type has no invitations.
     #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
     fn accounts<'a>(&'a self) -> Option<&'a dyn AccountManager> {
         None
