@@ -31,7 +31,7 @@ pub struct ActionInfo {
     pub description: &'static str,
     /// The type whose resources it is about; `None` if it is about the whole organization.
     pub resource_type: Option<&'static ResourceTypeInfo>,
-    /// What it does.
+    /// The operation, which decides the component that carries it out.
     pub operation: ActionOperation,
     /// The kind of change that permits it; `None` for an action that is offered beside any other.
     pub change: Option<Change>,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::governance::model::{LifecycleOperation, ResourceId, ResourceKind, ResourceTypeInfo};
-use crate::governance::provisioning::{Audit, RecordedCall, RequestContext, recorded_calls};
+use crate::governance::provisioning::{Audit, RecordedCall, RequestContext, json_line, recorded_calls};
 use crate::governance::{CallContext, GovernanceError};
 use crate::telemetry::metrics::PROVISIONING;
 
@@ -180,7 +180,7 @@ impl LifecycleRecord {
     /// `AuditUnavailable` if the line is not on the disk.
     pub(super) async fn write_intent(&mut self) -> Result<(), GovernanceError> {
         if !self.has_intent {
-            let line = self.text(&self.fields("intent"));
+            let line = json_line(&self.fields("intent"), &self.context.request_id);
             self.audit.append_intent(line).await?;
             self.has_intent = true;
         }
@@ -229,7 +229,7 @@ impl LifecycleRecord {
             duration_ms = line.duration_ms,
             "lifecycle"
         );
-        self.text(&line)
+        json_line(&line, line.request_id)
     }
 
     fn fields(&self, record: &'static str) -> Line<'_> {
@@ -268,14 +268,6 @@ impl LifecycleRecord {
             organization: &self.organization,
             teams: self.groups.as_deref(),
         }
-    }
-
-    fn text(&self, line: &Line<'_>) -> String {
-        serde_json::to_string(line).unwrap_or_else(|error| {
-            // The line holds strings, numbers and lists of them only, so this branch should be unreachable.
-            tracing::error!(%error, request_id = self.context.request_id, "a record could not be put into JSON");
-            String::new()
-        })
     }
 }
 

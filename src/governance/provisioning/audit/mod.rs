@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use crate::governance::GovernanceError;
 use file::AuditFile;
-pub(crate) use record::{AuditRecord, RecordedCall, RecordedRequest, recorded_calls};
+pub(crate) use record::{AuditRecord, RecordedCall, RecordedRequest, json_line, recorded_calls};
 pub use sink::AuditSink;
 use writer::{Task, Writer};
 

@@ -103,6 +103,15 @@ pub(crate) fn recorded_calls(call: &CallContext) -> Vec<RecordedCall> {
     calls.collect()
 }
 
+/// A line of the file as JSON; empty, and logged, if it cannot be expressed.
+pub(crate) fn json_line(line: &impl Serialize, request_id: &str) -> String {
+    serde_json::to_string(line).unwrap_or_else(|error| {
+        // The line holds strings, numbers and lists of them only, so this branch should be unreachable.
+        tracing::error!(%error, request_id, "a record could not be put into JSON");
+        String::new()
+    })
+}
+
 impl AuditRecord {
     pub(crate) fn new(audit: Arc<Audit>, request: RecordedRequest, call: CallContext) -> Self {
         let (principal, principal_name) = match &request.principal {
@@ -150,10 +159,11 @@ impl AuditRecord {
             return Ok(());
         }
         let after = level_name(write.resulting_level());
-        let line = self.line(&Line {
+        let line = Line {
             after: Some(after),
             ..self.fields("intent")
-        });
+        };
+        let line = json_line(&line, &self.request.context.request_id);
         self.audit.append_intent(line).await?;
         self.intent = Some(write);
         Ok(())
@@ -192,7 +202,7 @@ impl AuditRecord {
                 ..self.fields("outcome")
             },
         };
-        let text = self.line(&line);
+        let text = json_line(&line, line.request_id);
         tracing::info!(
             target: "audit",
             caller = line.caller,
@@ -276,14 +286,6 @@ impl AuditRecord {
             principal_type: self.principal.map(|principal| principal.resource_type.id),
             principal_id: self.principal.map(|principal| principal.id.to_string()),
             principal_name: self.principal_name.as_deref(),
-        })
-    }
-
-    fn line(&self, line: &Line<'_>) -> String {
-        serde_json::to_string(line).unwrap_or_else(|error| {
-            // The line holds strings, numbers and lists of them only, so this branch should be unreachable.
-            tracing::error!(%error, request_id = self.request.context.request_id, "a record could not be put into JSON");
-            String::new()
         })
     }
 }
