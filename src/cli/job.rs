@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
-use super::logging::LogFilter;
+use super::logging::{LogFilter, LogFormatArgs};
 use super::settings::{ConnectionArgs, Settings, parsed_by};
 use super::{CommandError, logging, progress, signals};
 use crate::export::{ExportError, Progress};
@@ -25,6 +25,8 @@ pub struct JobArgs {
         value_parser = parsed_by(LogFilter::from_str)
     )]
     log: Option<LogFilter>,
+    #[command(flatten)]
+    log_format: LogFormatArgs,
 }
 
 /// A job that is ready to begin.
@@ -57,7 +59,7 @@ impl Job {
                 LogFilter::warnings_and_progress()
             }
         });
-        logging::init(&log);
+        logging::init(&log, args.log_format.format);
         let ConnectionOrSandboxArgs { connection, sandbox } = &args.target;
         Self::open(connection, *sandbox, environment, adjust).await
     }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
-use super::logging::LogArgs;
+use super::logging::{LogArgs, LogFormatArgs};
 use super::settings::{ListenerArgs, listen_error, metrics_listen_error};
 use super::{CommandError, logging, signals};
 use crate::governance::Governance;
@@ -28,11 +28,13 @@ pub struct ServeArgs {
     listener: ListenerArgs,
     #[command(flatten)]
     log: LogArgs,
+    #[command(flatten)]
+    log_format: LogFormatArgs,
 }
 
 /// Serves until a signal arrives.
 pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
-    logging::init(&args.log.filter);
+    logging::init(&args.log.filter, args.log_format.format);
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
     // First, so that an early SIGHUP does not end the process.
     let hangups = signals::hangups().map_err(|error| failed(&error))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
-use super::logging::LogArgs;
+use super::logging::{LogArgs, LogFormatArgs};
 use super::settings::{ConnectionArgs, PlatformArgs, SettingError, health_listen_error};
 use super::{CommandError, logging, serve, signals};
 use crate::governance::Governance;
@@ -23,6 +23,8 @@ pub struct ServiceArgs {
     platform: PlatformArgs,
     #[command(flatten)]
     log: LogArgs,
+    #[command(flatten)]
+    log_format: LogFormatArgs,
 }
 
 impl From<ServiceError> for CommandError {
@@ -36,7 +38,7 @@ impl From<ServiceError> for CommandError {
 
 /// Executes tasks until a signal comes, or the platform rejects this connector permanently.
 pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
-    logging::init(&args.log.filter);
+    logging::init(&args.log.filter, args.log_format.format);
     let work = Work {
         connection: &args.target.connection,
         sandbox: args.target.sandbox,

@@ -1,6 +1,5 @@
 //! The flags of every Baton connector that this one serves, beside the connector's own.
 
-use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,7 +8,7 @@ use clap::{Parser, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::level_filters::LevelFilter;
 
-use crate::cli::logging::LogFilter;
+use crate::cli::logging::{self, LogFilter};
 use crate::cli::settings::{ConnectionArgs, PathParser, PlatformArgs, PositiveDuration, parse_bool, parsed_by};
 
 /// Syncs a Buildkite organization into a c1z, or grants and revokes team roles, by the command line of the Baton connectors.
@@ -206,9 +205,12 @@ impl LogFlags {
         level.into()
     }
 
-    pub(super) fn is_text(&self) -> bool {
-        self.log_format
-            .map_or_else(|| io::stderr().is_terminal(), |format| format == LogFormat::Console)
+    pub(super) fn format(&self) -> logging::LogFormat {
+        match self.log_format {
+            None => logging::LogFormat::Auto,
+            Some(LogFormat::Json) => logging::LogFormat::Json,
+            Some(LogFormat::Console) => logging::LogFormat::Text,
+        }
     }
 }
 

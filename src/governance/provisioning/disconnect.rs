@@ -81,6 +81,7 @@ impl Provisioning {
         };
         tracing::info!(
             target: "audit",
+            parent: None,
             caller = outcome.caller,
             request_id = outcome.request_id,
             operation = outcome.operation,
