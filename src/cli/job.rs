@@ -10,6 +10,10 @@ use super::settings::{ConnectionArgs, Settings, parsed_by};
 use super::{CommandError, logging, progress, signals};
 use crate::export::{ExportError, Progress};
 use crate::governance::{Governance, GovernanceError};
+use crate::telemetry::traces::OperationSpan;
+
+/// The name of the span of a job.
+const JOB: &str = "job";
 
 /// The arguments of every job.
 #[derive(Debug, clap::Args)]
@@ -106,7 +110,8 @@ impl Job {
         work: impl Future<Output = Result<T, GovernanceError>>,
     ) -> Result<(T, Option<u8>), CommandError> {
         let interruption = signals::interruption().map_err(|error| CommandError::Failed(error.to_string()))?;
-        let mut work = std::pin::pin!(work);
+        let span = OperationSpan::job(JOB, None);
+        let mut work = std::pin::pin!(span.run(work));
         let show = async {
             match progress {
                 Some(progress) => progress::show(progress, self.governance()).await,
@@ -149,7 +154,7 @@ impl Job {
         tokio::select! {
             biased;
             code = interruption => Err(CommandError::Interrupted(code)),
-            done = work => Ok(done),
+            done = OperationSpan::job(JOB, None).instrument(work) => Ok(done),
             never = progress::show(progress, self.governance()) => match never {},
         }
     }

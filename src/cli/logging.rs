@@ -165,7 +165,9 @@ fn install(filter: &LogFilter, events: impl Layer<Traced> + Send + Sync) {
     };
     // The spans of traces are no context of the log.
     let logged = filter.events().and(filter_fn(|metadata| !traces::is_traced(metadata)));
-    let subscriber = tracing_subscriber::registry().with(traces).with(events.with_filter(logged));
+    let subscriber = tracing_subscriber::registry()
+        .with(traces)
+        .with(events.with_filter(logged));
     // In a test, a subscriber may be installed already. It is kept.
     let _ = subscriber.try_init();
     if let Some(problem) = problem {

@@ -224,7 +224,9 @@ impl Attempt {
         let (mut last_error, mut was_sent): (Option<Failure>, bool) = (None, false);
         for _ in 0..MAX_WRITES {
             self.preflight().await?;
-            let reply = OperationSpan::write().run(accounts.invite(invitation, &self.call)).await;
+            let reply = OperationSpan::write()
+                .run(accounts.invite(invitation, &self.call))
+                .await;
             self.sent(&reply);
             let failure = match reply {
                 Ok(shown) => return self.invited(accounts, email, shown).await,

@@ -97,7 +97,9 @@ impl Attempt {
             lifecycle.provisioning.guard_protected(&[], &self.call).await?;
             lifecycle.listings.all(resource_type, &self.call).await
         };
-        let before = OperationSpan::decision().run(unless_cancelled(&self.call, reads)).await?;
+        let before = OperationSpan::decision()
+            .run(unless_cancelled(&self.call, reads))
+            .await?;
         let creation = Creation {
             resources: resources.as_ref(),
             new,

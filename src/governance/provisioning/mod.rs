@@ -45,11 +45,11 @@ use super::model::{EntitlementId, GrantId, Level, Membership, Principal, Resourc
 use super::provider::{Assignable, Labels, Provider, ResourceType};
 use super::sync::Listings;
 use super::{AllowedChanges, CallContext, Change, GovernanceError, Lane};
+use crate::telemetry::traces::OperationSpan;
 pub(crate) use audit::{Audit, RecordedCall, json_line, recorded_calls};
 use audit::{AuditRecord, RecordedRequest};
 use execute::Operation;
 pub(crate) use keyed_lock::{KeyGuard, KeyedLock};
-use crate::telemetry::traces::OperationSpan;
 use protection::Protections;
 use recent_writes::RecentWrites;
 

@@ -36,7 +36,9 @@ pub(super) fn provider(settings: &TracesSettings) -> Result<SdkTracerProvider, T
     if !settings.endpoint.starts_with("http://") {
         exporter = exporter.with_tls_config(tls(settings)?);
     }
-    let exporter = exporter.build().map_err(|error| TracesError(mask(&error.to_string())))?;
+    let exporter = exporter
+        .build()
+        .map_err(|error| TracesError(mask(&error.to_string())))?;
     Ok(SdkTracerProvider::builder()
         .with_resource(resource())
         .with_span_processor(BatchSpanProcessor::builder(LoggedExporter::new(exporter)).build())

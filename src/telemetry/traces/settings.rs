@@ -121,7 +121,10 @@ mod tests {
     #[case("OTEL_EXPORTER_OTLP_PROTOCOL")]
     #[case("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")]
     fn another_protocol_is_refused_with_the_variable_and_the_remedy(#[case] name: &str) {
-        let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318"), (name, "http/protobuf")];
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318"),
+            (name, "http/protobuf"),
+        ];
         assert_eq!(
             read_from(&variables).unwrap_err().to_string(),
             format!(

@@ -107,6 +107,19 @@ impl Extractor for TraceHeaders<'_> {
 pub struct OperationSpan(Span);
 
 impl OperationSpan {
+    /// A job of the command line, or a task of an access platform: what a call is to a server. `request_id` is the id of the task.
+    #[must_use]
+    pub fn job(name: &'static str, request_id: Option<&str>) -> Self {
+        Self(tracing::info_span!(
+            target: TARGET,
+            parent: None,
+            "job",
+            otel.name = name,
+            request_id,
+            otel.status_code = Empty,
+        ))
+    }
+
     /// Reads a page of a list: `list` is `resources` or `grants`, `resource_type` the id of a resource type.
     #[must_use]
     pub fn sync_page(list: &'static str, resource_type: &'static str) -> Self {

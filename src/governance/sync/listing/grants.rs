@@ -28,7 +28,9 @@ impl Listings {
         call: &CallContext,
     ) -> Result<Page<Grant>, GovernanceError> {
         let page = self.page_of_grants(resource, page_token, limit, sync, call);
-        OperationSpan::sync_page("grants", resource.resource_type.id).run(page).await
+        OperationSpan::sync_page("grants", resource.resource_type.id)
+            .run(page)
+            .await
     }
 
     async fn page_of_grants(

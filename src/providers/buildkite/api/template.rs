@@ -68,9 +68,7 @@ impl Endpoint {
             Self::Registries => "/v2/packages/organizations/{organization}/registries",
             Self::Registry => "/v2/packages/organizations/{organization}/registries/{registry}",
             Self::Builds => "/v2/organizations/{organization}/builds",
-            Self::PipelineBuilds | Self::CreateBuild => {
-                "/v2/organizations/{organization}/pipelines/{pipeline}/builds"
-            }
+            Self::PipelineBuilds | Self::CreateBuild => "/v2/organizations/{organization}/pipelines/{pipeline}/builds",
             Self::Build => "/v2/organizations/{organization}/pipelines/{pipeline}/builds/{number}",
             Self::Artifacts => "/v2/organizations/{organization}/pipelines/{pipeline}/builds/{number}/artifacts",
             Self::JobLog => "/v2/organizations/{organization}/pipelines/{pipeline}/builds/{number}/jobs/{job}/log",

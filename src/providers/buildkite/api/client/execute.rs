@@ -68,7 +68,11 @@ impl Client {
         let max_wait = Instant::now() + self.options.budget.max_wait(call.lane());
         let queue_deadline = call.deadline().map_or(max_wait, |deadline| deadline.min(max_wait));
         loop {
-            let span = RequestSpan::begin(key.endpoint().method().as_str(), &key.request.template(), call.lane().as_str());
+            let span = RequestSpan::begin(
+                key.endpoint().method().as_str(),
+                &key.request.template(),
+                call.lane().as_str(),
+            );
             let exchange = if key.endpoint().is_write() {
                 self.execute_write(key, body, queue_deadline, call, &span).await
             } else {
