@@ -10,6 +10,7 @@ use super::settings::{ConnectionArgs, Settings, parsed_by};
 use super::{CommandError, logging, progress, signals};
 use crate::export::{ExportError, Progress};
 use crate::governance::{Governance, GovernanceError};
+use crate::sandbox::Seed;
 use crate::telemetry::traces::OperationSpan;
 
 /// The name of the span of a job.
@@ -30,7 +31,7 @@ pub struct JobArgs {
     )]
     log: Option<LogFilter>,
     #[command(flatten)]
-    log_format: LogFormatArgs,
+    format: LogFormatArgs,
 }
 
 /// A job that is ready to begin.
@@ -63,15 +64,15 @@ impl Job {
                 LogFilter::warnings_and_progress()
             }
         });
-        logging::init(&log, args.log_format.format);
-        let ConnectionOrSandboxArgs { connection, sandbox } = &args.target;
-        Self::open(connection, *sandbox, environment, adjust).await
+        logging::init(&log, args.format.log_format);
+        let sandbox = args.target.sandbox()?;
+        Self::open(&args.target.connection, sandbox, environment, adjust).await
     }
 
     /// Opens a job on a [`Connection`], with the same arguments and errors.
     pub(super) async fn open(
         connection: &ConnectionArgs,
-        sandbox: bool,
+        sandbox: Option<Seed>,
         variable: impl Fn(&str) -> Option<String>,
         adjust: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, CommandError> {

@@ -36,13 +36,13 @@ pub(super) struct LogArgs {
 pub(super) struct LogFormatArgs {
     /// How events are logged; `auto` is text if standard error is a terminal, otherwise JSON
     #[arg(
-        long = "log-format",
+        long,
         env = "BUILDKITE_CONNECTOR_LOG_FORMAT",
         value_name = "auto|json|text",
         default_value_t = LogFormat::Auto,
         value_parser = parsed_by(LogFormat::from_str)
     )]
-    pub(super) format: LogFormat,
+    pub(super) log_format: LogFormat,
 }
 
 /// How events are logged.

@@ -29,18 +29,20 @@ pub struct ServeArgs {
     #[command(flatten)]
     log: LogArgs,
     #[command(flatten)]
-    log_format: LogFormatArgs,
+    format: LogFormatArgs,
 }
 
 /// Serves until a signal arrives.
 pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
-    logging::init(&args.log.filter, args.log_format.format);
+    logging::init(&args.log.filter, args.format.log_format);
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
     // First, so that an early SIGHUP does not end the process.
     let hangups = signals::hangups().map_err(|error| failed(&error))?;
-    let ConnectionOrSandboxArgs { connection, sandbox } = &args.target;
+    let connection = &args.target.connection;
+    let seed = args.target.sandbox()?;
+    let sandbox = seed.is_some();
     let interval = connection.health.interval();
-    let connection = Connection::open(connection, *sandbox, environment, |settings| settings).await?;
+    let connection = Connection::open(connection, seed, environment, |settings| settings).await?;
     let governance = &connection.governance;
     let address = args.listener.address(!connection.coverage.allowed().is_empty())?;
     let options = args.listener.options()?;

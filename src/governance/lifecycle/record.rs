@@ -214,7 +214,6 @@ impl LifecycleRecord {
         };
         tracing::info!(
             target: "audit",
-            parent: None,
             caller = line.caller,
             request_id = line.request_id,
             operation = line.operation,

@@ -81,7 +81,6 @@ impl Provisioning {
         };
         tracing::info!(
             target: "audit",
-            parent: None,
             caller = outcome.caller,
             request_id = outcome.request_id,
             operation = outcome.operation,

@@ -53,7 +53,7 @@ impl TraceService for Service {
             Behavior::Refuse(code) => return Err(Status::new(code, "refused")),
             Behavior::Hang => std::future::pending().await,
         }
-        Ok(Response::default())
+        Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 

@@ -205,7 +205,6 @@ impl AuditRecord {
         let text = json_line(&line, line.request_id);
         tracing::info!(
             target: "audit",
-            parent: None,
             caller = line.caller,
             request_id = line.request_id,
             operation = line.operation,
