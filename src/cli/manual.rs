@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use clap_complete::{Shell as Completed, generate};
 use clap_mangen::Man;
 
-use super::{CommandError, command_line};
+use super::{CommandError, VERSION, command_line};
 
 /// The program's name.
 const NAME: &str = env!("CARGO_PKG_NAME");
@@ -74,7 +74,7 @@ pub(super) fn page(args: &ManArgs) -> Result<(), CommandError> {
         },
     };
     let mut text = Vec::new();
-    Man::new(command)
+    Man::new(command.version(VERSION))
         .render(&mut text)
         .map_err(|error| CommandError::Failed(format!("the page cannot be written: {error}")))?;
     print(&text)
