@@ -169,9 +169,8 @@ impl Provisioning {
         context: RequestContext,
     ) -> Result<ProvisioningResult, GovernanceError> {
         let log_span = context.log_span();
-        self.provision(Request::Grant(entitlement.level), entitlement, principal, context)
-            .instrument(log_span)
-            .await
+        let grant = self.provision(Request::Grant(entitlement.level), entitlement, principal, context);
+        Box::pin(grant).instrument(log_span).await
     }
 
     /// Revokes the entitlement from `principal`.
@@ -185,9 +184,8 @@ impl Provisioning {
         context: RequestContext,
     ) -> Result<ProvisioningResult, GovernanceError> {
         let log_span = context.log_span();
-        self.provision(Request::Revoke(entitlement.level), entitlement, principal, context)
-            .instrument(log_span)
-            .await
+        let revoke = self.provision(Request::Revoke(entitlement.level), entitlement, principal, context);
+        Box::pin(revoke).instrument(log_span).await
     }
 
     /// Records a request that was rejected because it is invalid, and returns `error`, the reason.

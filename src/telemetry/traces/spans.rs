@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::TryFutureExt;
 use http::HeaderMap;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::TraceContextExt;
@@ -169,15 +170,12 @@ impl OperationSpan {
     }
 
     /// Does a part of the operation. An error is marked in the span, without its text.
-    ///
-    /// # Errors
-    /// That of `work`.
-    pub async fn run<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let done = work.instrument(self.0.clone()).await;
-        if done.is_err() {
-            mark_failed(&self.0);
-        }
-        done
+    pub fn run<T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + use<T, E, F>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let span = self.0.clone();
+        work.instrument(self.0.clone()).inspect_err(move |_| mark_failed(&span))
     }
 }
 

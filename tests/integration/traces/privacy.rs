@@ -1,7 +1,7 @@
 //! No person and no token in what is exported.
 
-use buildkite_connector::proto::c1::connector::v2::GrantManagerServiceGrantRequest;
 use buildkite_connector::proto::c1::connector::v2::grants_service_client::GrantsServiceClient;
+use buildkite_connector::proto::c1::connector::v2::{GrantManagerServiceGrantRequest, GrantsServiceListGrantsRequest};
 use secrecy::ExposeSecret;
 use tonic::Request;
 
@@ -38,7 +38,7 @@ async fn no_name_no_address_no_id_of_a_person_and_no_token_is_exported() {
         let _ = grants.grant(request).await;
     }
     // A path and headers that a client chooses.
-    let mut request = Request::new(Default::default());
+    let mut request = Request::new(GrantsServiceListGrantsRequest::default());
     let bearer = format!("Bearer {}", sandbox.token().expose_secret());
     request.metadata_mut().insert("authorization", bearer.parse().unwrap());
     let _ = GrantsServiceClient::new(server.channel().await)
