@@ -47,6 +47,7 @@ use super::{AllowedChanges, CallContext, Change, GovernanceError, Lane};
 pub(crate) use audit::{Audit, RecordedCall, json_line, recorded_calls};
 use audit::{AuditRecord, RecordedRequest};
 use execute::Operation;
+pub use keyed_lock::GuardLock;
 pub(crate) use keyed_lock::{KeyGuard, KeyedLock};
 use protection::Protections;
 use recent_writes::RecentWrites;

@@ -13,7 +13,7 @@ use crate::governance::model::{Holding, Level, Membership, Resource, ResourceId,
 use crate::governance::provider::{
     Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, Labels, ListStage, ResourceType, WriteReply,
 };
-use crate::governance::provisioning::{MaintainerRevoke, Write};
+use crate::governance::provisioning::{GuardLock, MaintainerRevoke, Write};
 use crate::governance::{CallContext, Change, GovernanceError};
 use crate::providers::buildkite::api::client::access::NewMaintainer;
 use crate::providers::buildkite::{
@@ -221,12 +221,13 @@ impl Assignable for Clusters {
         membership: Membership,
         write: Write,
         labels: &Labels,
+        lock: &mut GuardLock,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         if write.resulting_level().is_some() {
             return Ok(());
         }
-        let Some(owner) = self.buildkite.owner_without_admin_role(call).await? else {
+        let Some(owner) = self.buildkite.dependent_owner(membership.resource, lock, call).await? else {
             return Ok(());
         };
         let cluster = membership.resource.id;

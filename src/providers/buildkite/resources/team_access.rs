@@ -8,7 +8,7 @@ use super::objects::{ObjectRow, Objects};
 use super::write_reply::{EchoedRow, write_reply};
 use crate::governance::model::{Level, Membership};
 use crate::governance::provider::{Assignable, Failure, Labels, WriteReply};
-use crate::governance::provisioning::{MaintainerRevoke, Write};
+use crate::governance::provisioning::{GuardLock, MaintainerRevoke, Write};
 use crate::governance::{CallContext, GovernanceError};
 use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, TeamId};
 
@@ -85,6 +85,7 @@ impl<R: TeamObject> Assignable for Objects<R> {
         membership: Membership,
         write: Write,
         labels: &Labels,
+        lock: &mut GuardLock,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         let managing = R::managing_level();
@@ -95,7 +96,11 @@ impl<R: TeamObject> Assignable for Objects<R> {
         if !takes_managing {
             return Ok(());
         }
-        let Some(owner) = self.buildkite().owner_without_admin_role(call).await? else {
+        let Some(owner) = self
+            .buildkite()
+            .dependent_owner(membership.resource, lock, call)
+            .await?
+        else {
             return Ok(());
         };
         for team in self.buildkite().teams_of(owner.id, call).await? {
