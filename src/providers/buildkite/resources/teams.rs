@@ -198,7 +198,7 @@ impl ResourceType for Teams {
     }
 
     async fn check_visibility(&self, stage: ListStage, call: &CallContext) -> Result<(), GovernanceError> {
-        self.buildkite.check_visibility(stage, call).await
+        self.buildkite.check_visibility(&TEAM, stage, call).await
     }
 
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError> {
