@@ -220,9 +220,9 @@ async fn a_team_whose_suites_are_found_to_be_gone_carries_no_pipelines_that_were
         let teams = organization.teams().iter();
         let with_pipelines = teams.filter(|team| !team.pipelines().is_empty());
         let removed: Vec<Uuid> = with_pipelines.map(|team| team.id).take(2).collect();
-        removed
-            .into_iter()
-            .for_each(|team| drop(organization.remove_team(team)));
+        for team in removed {
+            organization.remove_team(team);
+        }
     });
     listed.insert("suite", platform.resources_in(SYNC, "suite").await.unwrap());
     let suite = &listed["suite"][0];

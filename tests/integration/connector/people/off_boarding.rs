@@ -83,7 +83,7 @@ async fn a_role_that_cannot_be_read_is_not_known_and_the_person_is_removed_all_t
         let mut lost = lost.filter(|lost| lost["id"] == team.to_string());
         lost.next().unwrap()["role"].clone()
     });
-    roles.sort_by_key(|role| role.is_null());
+    roles.sort_by_key(serde_json::Value::is_null);
     assert_eq!(roles, ["maintainer".into(), serde_json::Value::Null]);
 }
 
