@@ -73,7 +73,8 @@ impl Attempt {
         // The grants of a group are read ahead within a sync, and must not be served after the group is gone.
         self.lifecycle.listings.invalidate_resource(resource);
         let outcome = self.delete_until_absent(deletable, resource).await?;
-        self.lifecycle.listings.invalidate_resource(resource);
+        // It is absent now. Reading what it carried again would need another proof of that.
+        self.lifecycle.listings.remove_resource(resource);
         if let Some(email) = found
             .handle
             .filter(|_| resource.resource_type.kind == ResourceKind::PendingUser)

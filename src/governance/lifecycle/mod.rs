@@ -25,7 +25,7 @@ pub use record::LifecycleOutcome;
 
 use super::directory::Directory;
 use super::model::{LifecycleOperation, ResourceId, ResourceTypeInfo};
-use super::provisioning::{KeyGuard, KeyedLock, Provisioning, RequestContext, WriteTimeouts};
+use super::provisioning::{KeyGuard, KeyedLock, Provisioning, RecordHead, RequestContext, WriteTimeouts};
 use super::sync::Listings;
 use super::{CallContext, Change, GovernanceError};
 use attempt::Attempt;
@@ -161,7 +161,8 @@ impl Lifecycle {
         call: CallContext,
     ) -> LifecycleRecord {
         let audit = Arc::clone(self.provisioning.audit());
-        LifecycleRecord::new(audit, Arc::clone(&self.organization), operation, subject, context, call)
+        let head = RecordHead::new(audit, context, call);
+        LifecycleRecord::new(head, Arc::clone(&self.organization), operation, subject)
     }
 
     /// Waits for exclusive access to the subject, in the order of arrival.

@@ -3,18 +3,26 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
+
 use super::attempt::{Attempt, unless_cancelled};
 use super::record::RecordedGroup;
 use super::removal_limit::Removal;
 use super::{LifecycleOutcome, Subject, not_offered};
 use crate::governance::GovernanceError;
-use crate::governance::model::{LifecycleOperation, Membership, Resource, ResourceId};
+use crate::governance::model::{Level, LifecycleOperation, Membership, Resource, ResourceId};
 use crate::governance::provider::{AccountManager, Deletable, ResourceType};
 use crate::governance::provisioning::KeyGuard;
 use crate::telemetry::traces::OperationSpan;
 
 /// The field of a user's profile that names their role in the organization.
 const ORGANIZATION_ROLE: &str = "organization_role";
+
+/// The maximum number of groups whose level is read for the record of a removal, so that it does not use up the rate limit.
+const MAX_LEVEL_READS: usize = 20;
+
+/// How many of these reads are made at once.
+const CONCURRENT_LEVEL_READS: usize = 5;
 
 /// What a removal needs.
 struct PreparedRemoval {
@@ -74,7 +82,8 @@ impl Attempt {
         let exclusive = lifecycle.lock(Subject::of_email(&email), &self.call).await?;
         let permission = lifecycle.removals.reserve()?;
         let groups = deletable.groups(id.id, &self.call).await?;
-        self.record.set_groups(self.recorded(id, &groups));
+        let recorded = self.recorded(id, &groups).await;
+        self.record.set_groups(recorded);
         Ok(Some(PreparedRemoval {
             invitations: lifecycle.pending(accounts, &email, &self.call).await?,
             email,
@@ -100,21 +109,42 @@ impl Attempt {
         Ok(())
     }
 
-    /// The groups that the user loses, each with the level if a write of this process shows it.
-    fn recorded(&self, user: ResourceId, groups: &[Resource]) -> Vec<RecordedGroup> {
-        let provisioning = &self.lifecycle.provisioning;
-        let recorded = groups.iter().map(|group| {
-            let membership = Membership {
-                resource: group.id,
-                principal: user,
-            };
-            RecordedGroup {
-                id: group.id.id,
-                slug: group.handle.clone(),
-                role: provisioning.written_level(membership).map(|level| level.slug),
-            }
-        });
-        recorded.collect()
+    /// The groups that the user loses, each with the level that they hold: by a write of this process, or else by a read of at most
+    /// [`MAX_LEVEL_READS`] groups. A level that cannot be read does not delay the removal any further: it is recorded as not known.
+    async fn recorded(&self, user: ResourceId, groups: &[Resource]) -> Vec<RecordedGroup> {
+        let mut recorded = Vec::with_capacity(groups.len());
+        for chunk in groups.chunks(CONCURRENT_LEVEL_READS) {
+            let may_read = recorded.len() < MAX_LEVEL_READS;
+            let chunk: Vec<_> = chunk
+                .iter()
+                .map(|group| self.recorded_group(user, group, may_read))
+                .collect();
+            recorded.extend(join_all(chunk).await);
+        }
+        recorded
+    }
+
+    async fn recorded_group(&self, user: ResourceId, group: &Resource, may_read: bool) -> RecordedGroup {
+        let membership = Membership {
+            resource: group.id,
+            principal: user,
+        };
+        let level = match self.lifecycle.provisioning.written_level(membership) {
+            None if may_read => self.read_level(membership).await,
+            written => written,
+        };
+        RecordedGroup {
+            id: group.id.id,
+            slug: group.handle.clone(),
+            role: level.map(|level| level.slug),
+        }
+    }
+
+    /// The level that a read shows; `None` if it cannot be read.
+    async fn read_level(&self, membership: Membership) -> Option<&'static Level> {
+        let resources = self.lifecycle.listings.resource_type(membership.resource.resource_type);
+        let held = resources.ok()?.assignable()?.read_level(membership, &self.call).await;
+        held.ok().flatten()
     }
 
     /// Drops what was read ahead of the groups' grants.

@@ -30,7 +30,7 @@ pub use health::{HealthContext, HealthSource, MaxAge};
 pub use lifecycle::{AccountManager, AccountRole, Creatable, Deletable, NewInvitation, NewResource, SsoMode};
 
 use super::model::{Holding, Level, Membership, Resource, ResourceTypeInfo};
-use super::provisioning::{MaintainerRevoke, Write};
+use super::provisioning::{GuardLock, MaintainerRevoke, Write};
 use super::rate_limit::BudgetState;
 use super::sync::ListHistory;
 use super::{CallContext, GovernanceError, Lane};
@@ -181,12 +181,14 @@ pub trait Assignable: Debug + Send + Sync {
     /// operator's choice for maintainers of teams.
     fn replacement(&self, revoked: &'static Level, maintainer_revoke: MaintainerRevoke) -> Option<&'static Level>;
 
-    /// Rejects a write that the type does not offer, and one after which the connector could no longer change the resource.
+    /// Rejects a write that the type does not offer, and one after which the connector could no longer change the resource. Where
+    /// what was read for this permits the write, `lock` prevents other writes of this process from changing it meanwhile.
     async fn guard(
         &self,
         membership: Membership,
         write: Write,
         labels: &Labels,
+        lock: &mut GuardLock,
         call: &CallContext,
     ) -> Result<(), GovernanceError>;
 }

@@ -12,10 +12,11 @@ use super::api::client::observer::Observer;
 use super::health::recorder::EvidenceRecorder;
 use super::visibility::RoleAfterLists;
 use super::{ApiErrorKind, Client, Coverage, resources};
+use crate::governance::model::ResourceId;
 use crate::governance::provider::{
     ActionProvider, CredentialDetails, Failure, HealthSource, OwnCredential, OwnerRole, Provider, ResourceType,
 };
-use crate::governance::provisioning::AuditSink;
+use crate::governance::provisioning::{AuditSink, KeyedLock};
 use crate::governance::rate_limit::BudgetState;
 use crate::governance::sync::ListHistory;
 use crate::governance::{CallContext, Governance, GovernanceError, GovernanceSettings, Lane, PartialVisibility};
@@ -34,6 +35,8 @@ pub struct Buildkite {
     pub(super) probe_lock: Mutex<()>,
     pub(super) role_after_lists: RoleAfterLists,
     pub(super) list_history: ListHistory,
+    /// One lock for each resource that an owner without the admin role can change only because they manage it.
+    pub(super) lockout_locks: KeyedLock<ResourceId>,
 }
 
 impl Buildkite {
@@ -56,6 +59,7 @@ impl Buildkite {
             probe_lock: Mutex::default(),
             role_after_lists: RoleAfterLists::default(),
             list_history: ListHistory::default(),
+            lockout_locks: KeyedLock::default(),
         }
     }
 

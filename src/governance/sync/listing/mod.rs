@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 pub use complete_list::complete_list;
 
@@ -20,7 +21,7 @@ use super::session::Sessions;
 use super::unlisted_users::UnlistedUsers;
 use crate::governance::directory::Directory;
 use crate::governance::model::{Catalog, Level, Membership, Resource, ResourceId, ResourceTypeInfo};
-use crate::governance::provider::{FailureClass, Provider, ResourceType};
+use crate::governance::provider::{Failure, FailureClass, Provider, ResourceType};
 use crate::governance::{CallContext, GovernanceError};
 use crate::telemetry::metrics::SYNC_LAST_SUCCESS;
 
@@ -88,6 +89,27 @@ impl Listings {
         self.carried.invalidate_principal(resource);
     }
 
+    /// Leaves out what was read of a resource that is proven absent, of its grants and of what it carries.
+    pub(crate) fn remove_resource(&self, resource: ResourceId) {
+        self.prefetch.invalidate(resource);
+        self.carried.remove_principal(resource);
+    }
+
+    /// The cause of a failure that is about a resource. One that turns out to be proven absent is left out from then on.
+    async fn explain(
+        &self,
+        resources: &dyn ResourceType,
+        failure: Failure,
+        id: Uuid,
+        call: &CallContext,
+    ) -> GovernanceError {
+        let error = resources.explain(failure, Some(id), call).await;
+        if let GovernanceError::ResourceNotFound { resource } = &error {
+            self.carried.remove_principal(*resource);
+        }
+        error
+    }
+
     /// The resource types, `limit` at most, from `page_token` on.
     ///
     /// # Errors
@@ -128,7 +150,7 @@ impl Listings {
         let resources = self.resource_type(resource.resource_type)?;
         match resources.get(resource.id, call).await {
             Ok(resource) => Ok(resource),
-            Err(failure) => Err(resources.explain(failure, Some(resource.id), call).await),
+            Err(failure) => Err(self.explain(resources.as_ref(), failure, resource.id, call).await),
         }
     }
 
@@ -142,7 +164,7 @@ impl Listings {
             return Ok(false);
         };
         let was_not_found = failure.class == FailureClass::NotFound;
-        match principals.explain(failure, Some(principal.id), call).await {
+        match self.explain(principals.as_ref(), failure, principal.id, call).await {
             GovernanceError::ResourceNotFound { .. } => Ok(true),
             GovernanceError::ResourceUnreachable { .. } | GovernanceError::ListUnavailable { .. } if was_not_found => {
                 Ok(false)

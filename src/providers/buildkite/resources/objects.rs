@@ -233,7 +233,7 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
     }
 
     async fn check_visibility(&self, stage: ListStage, call: &CallContext) -> Result<(), GovernanceError> {
-        self.buildkite.check_visibility(stage, call).await
+        self.buildkite.check_visibility(R::INFO, stage, call).await
     }
 
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError> {

@@ -16,7 +16,7 @@ use crate::governance::provider::{
     Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, Labels, ListStage, ResourceType, Rows,
     WriteReply,
 };
-use crate::governance::provisioning::{MaintainerRevoke, Write};
+use crate::governance::provisioning::{GuardLock, MaintainerRevoke, Write};
 use crate::governance::{CallContext, Change, GovernanceError, PageTokenError};
 use crate::providers::buildkite::{ApiErrorKind, Buildkite, Endpoint, Organization, UserId};
 
@@ -265,6 +265,7 @@ impl Assignable for Organizations {
         membership: Membership,
         write: Write,
         labels: &Labels,
+        _: &mut GuardLock,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         let user = membership.principal.id.into();

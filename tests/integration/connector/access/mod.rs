@@ -237,19 +237,7 @@ impl World {
                 assert_eq!(ids, [self.grant_id(kind, level)]);
                 granted.annotations
             }
-            Change::Revoke(level) => {
-                let grant = Grant {
-                    entitlement: Some(self.entitlement(kind, level)),
-                    principal: Some(resource(kind.principal_type(), &principal)),
-                    ..Default::default()
-                };
-                let request = GrantManagerServiceRevokeRequest {
-                    grant: Some(grant),
-                    ..Default::default()
-                };
-                let revoked = self.platform.grants_client().revoke(request).await?;
-                revoked.into_inner().annotations
-            }
+            Change::Revoke(level) => self.revoke(kind, level, &principal).await?,
         };
         assert!(annotations.len() <= 1, "{annotations:?}");
         let Some(annotation) = annotations.first() else {
@@ -265,6 +253,21 @@ impl World {
             let mut replaced_levels = levels.filter(|level| self.grant_id(kind, level) == replaced.replaced_grant_id);
             Answer::Replaced(replaced_levels.next().expect("the id of a grant"))
         })
+    }
+
+    /// Revokes a level from this principal; returns the annotations of the answer.
+    pub async fn revoke(&self, kind: Kind, level: &str, principal: &str) -> Result<Vec<prost_types::Any>, Status> {
+        let grant = Grant {
+            entitlement: Some(self.entitlement(kind, level)),
+            principal: Some(resource(kind.principal_type(), principal)),
+            ..Default::default()
+        };
+        let request = GrantManagerServiceRevokeRequest {
+            grant: Some(grant),
+            ..Default::default()
+        };
+        let revoked = self.platform.grants_client().revoke(request).await?;
+        Ok(revoked.into_inner().annotations)
     }
 
     /// Writes that changed something.

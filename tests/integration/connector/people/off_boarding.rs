@@ -2,8 +2,10 @@
 
 use buildkite_connector::governance::provisioning::Protected;
 use buildkite_connector::sandbox::{
-    Edit, Endpoint, Fault, FaultKind, Gate, Invitation, InvitationState, OrganizationRole, TeamRole, WriteLag,
+    BodyStyle, Edit, Endpoint, Fault, FaultKind, Gate, Invitation, InvitationState, OrganizationRole, TeamRole,
+    WriteLag,
 };
+use http::StatusCode;
 use rstest::rstest;
 use tonic::Code;
 use uuid::Uuid;
@@ -52,8 +54,37 @@ async fn invitations_go_first_and_the_record_lists_what_was_lost() {
         (&line["user_email"], &line["role"]),
         (&person.email.clone().into(), &"member".into())
     );
-    let lost = serde_json::json!([{ "id": team.id, "slug": team.slug, "role": null }]);
+    let lost = serde_json::json!([{ "id": team.id, "slug": team.slug, "role": "maintainer" }]);
     assert_eq!(line["teams"], lost);
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_be_read_is_not_known_and_the_person_is_removed_all_the_same() {
+    let world = World::new().await;
+    let person = world.people[0].id;
+    let teams = world.edit(|organization| {
+        let teams = [organization.teams()[0].id, organization.teams()[1].id];
+        for team in teams {
+            organization.set_membership(team, person, TeamRole::Maintainer);
+        }
+        teams
+    });
+    let forbidden = FaultKind::Status(StatusCode::FORBIDDEN, BodyStyle::Message);
+    let fault = world
+        .sandbox
+        .faults()
+        .add(Fault::new(Endpoint::TeamMember, forbidden).once());
+    world.delete("user", person).await.unwrap();
+    assert_eq!(fault.fired(), 1);
+    assert!(!world.is_member(person));
+    let line = world.last_outcome();
+    let mut roles = teams.map(|team| {
+        let lost = line["teams"].as_array().unwrap().iter();
+        let mut lost = lost.filter(|lost| lost["id"] == team.to_string());
+        lost.next().unwrap()["role"].clone()
+    });
+    roles.sort_by_key(serde_json::Value::is_null);
+    assert_eq!(roles, ["maintainer".into(), serde_json::Value::Null]);
 }
 
 #[tokio::test]
@@ -74,6 +105,8 @@ async fn a_role_that_this_process_wrote_is_recorded() {
         .unwrap();
     world.delete("user", person).await.unwrap();
     assert_eq!(world.last_outcome()["teams"][0]["role"], "maintainer");
+    // The only read is that of the grant.
+    assert_eq!(world.count(Endpoint::TeamMember), 1);
 }
 
 #[tokio::test]
