@@ -1,6 +1,7 @@
 # Sourced by build, check and lint. Each function installs one tool under target/packaging/tools, if it is not there,
 # and fails if that is not possible. Versions are pinned here and in requirements.txt; packages of the distribution are
 # those of its release, checked by its package manager.
+# shellcheck shell=bash disable=SC2154  # `root` is set by those who source it
 
 tools="$root/target/packaging/tools"
 export PATH="$tools/bin:$tools/python/bin:$PATH"
