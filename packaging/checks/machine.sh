@@ -24,6 +24,7 @@ become_machine() {
     mount -t tmpfs shared "$files/dev/shm"
     mount -t devpts -o newinstance,ptmxmode=666 terminals "$files/dev/pts"
     ln -s pts/ptmx "$files/dev/ptmx"
+    ln -s /proc/self/fd "$files/dev/fd"
     mount -t tmpfs -o mode=755 runtime "$files/run"
     mount -t tmpfs -o mode=1777 temporary "$files/tmp"
     mkdir "$files/run/packages" "$files/run/this-machine"
