@@ -28,26 +28,37 @@ expected="./etc/group ./etc/passwd ./etc/ssl/certs/ca-certificates.crt ./usr/bin
 [ -z "$(find "$root" -perm /6022 ! -type l)" ] || fail "files of the image have set-id bits or are writable by others"
 cmp "$binary" "$root$program" || fail "the image's program is not the one of the archive"
 
-# What a runtime adds: the resolver's configuration and the mounted secrets. Then nothing can be written any more.
+# What a runtime adds: devices, the resolver's configuration and the mounted secrets. Then nothing can be written any more.
 secrets=$scratch/secrets
-mkdir -p "$root/etc/buildkite-connector" "$secrets/..first" "$secrets/..second"
+mkdir -p "$root"/{dev,proc,etc/buildkite-connector} "$secrets/..first" "$secrets/..second"
 echo 'nameserver 127.0.0.53' >"$root/etc/resolv.conf"
 # A list of modules that this machine might have; the program uses none of them.
 echo 'hosts: mymachines resolve myhostname' >"$root/etc/nsswitch.conf"
 mount --bind "$root" "$root"
 mount --bind "$secrets" "$root/etc/buildkite-connector"
 mount -o remount,bind,ro "$root"
+mount -t proc proc "$root/proc"
+mount -t tmpfs -o mode=755 devices "$root/dev"
+for device in null zero random urandom; do
+    touch "$root/dev/$device"
+    mount --bind "/dev/$device" "$root/dev/$device"
+done
+mount -o remount,ro "$root/dev"
 
 mapfile -t environment < <(jq -r '.process.env[]' "$configuration")
+become_image() {
+    exec env -i "${environment[@]}" "${settings[@]}" \
+        "$(command -v chroot)" --userspec=65532:65532 --groups=65532 "$root" "$program" "$@"
+}
 in_image() {
-    env -i "${environment[@]}" "${settings[@]}" chroot --userspec=65532:65532 --groups=65532 "$root" "$program" "$@"
+    (become_image "$@")
 }
 
 settings=()
 in_image --version
 
 # `serve --sandbox` needs nothing, and ends cleanly.
-in_image serve --sandbox --metrics-listen 127.0.0.1:9464 &
+become_image serve --sandbox --metrics-listen 127.0.0.1:9464 &
 served=$!
 wait_until curl --silent --fail $monitoring/readyz
 wait_until check_is team_listing HEALTHY
@@ -87,7 +98,7 @@ grep -q "query\[A\] $host" "$scratch/dns.log" || fail "the name was not looked u
 # A secret is replaced the way Kubernetes does it: the link to the whole directory is exchanged.
 echo "bkua_wrong" >"$secrets/..second/token"
 ln -sfn ..second "$secrets/..data"
-in_image serve --api-url https://$host --metrics-listen 127.0.0.1:9464 2>"$scratch/serve.log" &
+become_image serve --api-url https://$host --metrics-listen 127.0.0.1:9464 2>"$scratch/serve.log" &
 served=$!
 wait_until check_is authentication UNHEALTHY
 ln -s ..first "$secrets/..new"
