@@ -132,3 +132,59 @@ impl PrivateKey {
         self.signed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use jsonwebtoken::dangerous::insecure_decode;
+    use serde_json::Value;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::providers::buildkite::api::client::http_client;
+    use crate::providers::buildkite::api::clock_skew::ClockSkew;
+    use crate::providers::buildkite::credential::signing_key::tests::rsa_pem;
+
+    fn private_key() -> (PrivateKey, Upstream) {
+        let key = SigningKey::parse_rsa(&rsa_pem()).unwrap();
+        let upstream = Upstream {
+            http: http_client(true).unwrap(),
+            origin: "http://127.0.0.1:1".parse().unwrap(),
+            clock_skew: Arc::new(ClockSkew::default()),
+            timeout: Duration::from_secs(1),
+        };
+        (PrivateKey::new(Uuid::from_u128(7), SecretFile::fixed(key)), upstream)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_jwt_is_used_for_five_seconds_and_none_that_was_rejected() {
+        let (key, upstream) = private_key();
+        let version = || key.authorization(&upstream).unwrap().version();
+        assert_eq!((version(), version()), (1, 1));
+        advance(MAX_AGE - Duration::from_millis(1)).await;
+        assert_eq!(version(), 1);
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(version(), 2);
+        let rejected = key.authorization(&upstream).unwrap();
+        key.discard(&rejected).await;
+        assert_eq!(version(), 3);
+        // Another request was rejected for the same reason, and is signed anew by then.
+        key.discard(&rejected).await;
+        assert_eq!(version(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_jwt_names_the_access_token_and_is_valid_for_five_minutes_by_the_clock_of_the_server() {
+        let (key, upstream) = private_key();
+        let server_time = Timestamp::now() + jiff::SignedDuration::from_hours(5);
+        upstream.clock_skew.observe_time(server_time, Timestamp::now());
+        let header = key.authorization(&upstream).unwrap().header();
+        let jwt = header.to_str().unwrap().trim_start_matches("Bearer ").to_owned();
+        let claims = insecure_decode::<Value>(jwt).unwrap().claims;
+        let number = |name: &str| claims[name].as_i64().unwrap();
+        assert_eq!(claims["iss"], Uuid::from_u128(7).to_string());
+        assert_eq!(number("exp") - number("iat"), 300);
+        assert!((number("iat") - server_time.as_second()).abs() < 60);
+        assert_eq!(claims.as_object().unwrap().len(), 3);
+    }
+}
