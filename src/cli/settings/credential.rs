@@ -105,10 +105,9 @@ impl CredentialArgs {
                 Credential::from_file(file.clone()).map_err(|problem| error("api-token-file", problem))
             }
             (None, None) => {
+                let file = name::<Self>("api-token-file");
                 let problem = format!(
-                    "set it to an API access token from https://buildkite.com/user/api-access-tokens, or give {}, or \
-                     --access-token-id, or --oauth-client-id",
-                    name::<Self>("api-token-file")
+                    "set it to an API access token from https://buildkite.com/user/api-access-tokens, or give {file}"
                 );
                 Err(SettingError::of_variable(TOKEN, problem))
             }
