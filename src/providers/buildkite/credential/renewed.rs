@@ -311,7 +311,7 @@ mod tests {
             let failure = source.current(Some(TestError::Refused)).await.unwrap_err();
             assert!(!failure.has_ended);
             assert_eq!(source.requests(), number as u64 + 1);
-            advance(Duration::from_secs(pause) - Duration::from_millis(1)).await;
+            advance(Duration::from_millis(pause * 1000 - 1)).await;
             assert!(source.current(None).await.is_err());
             assert_eq!(source.requests(), number as u64 + 1, "remembered for {pause} s");
             advance(Duration::from_millis(1)).await;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RsaKeyPair};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rustls::pki_types::PrivateKeyDer;
@@ -44,11 +45,11 @@ impl SigningKey {
         let pem = text.as_bytes();
         let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| no_key(text))?;
         match &der {
-            PrivateKeyDer::Pkcs1(der) => Self::rsa(pem, RsaKeyPair::from_der(der.secret_pkcs1_der())),
+            PrivateKeyDer::Pkcs1(der) => Self::rsa(pem, &RsaKeyPair::from_der(der.secret_pkcs1_der())),
             PrivateKeyDer::Sec1(der) => Self::ec(der.secret_sec1_der()),
             PrivateKeyDer::Pkcs8(der) => match RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()) {
                 Err(error) if error.description_() != TOO_SHORT => Self::ec(der.secret_pkcs8_der()),
-                pair => Self::rsa(pem, pair),
+                pair => Self::rsa(pem, &pair),
             },
             _ => Err(KeyError::Unsupported),
         }
@@ -63,7 +64,7 @@ impl SigningKey {
         }
     }
 
-    fn rsa(pem: &[u8], pair: Result<RsaKeyPair, aws_lc_rs::error::KeyRejected>) -> Result<Self, KeyError> {
+    fn rsa(pem: &[u8], pair: &Result<RsaKeyPair, KeyRejected>) -> Result<Self, KeyError> {
         match pair {
             Ok(_) => Ok(Self {
                 key: EncodingKey::from_rsa_pem(pem).map_err(|_| KeyError::NoKey)?,

@@ -74,7 +74,7 @@ impl Evidence {
     pub(crate) fn record_acceptance(&mut self, seen: &Observation<()>, begun: Instant) {
         match seen.error().map(|error| &error.kind) {
             Some(ApiErrorKind::TokenRejected | ApiErrorKind::CredentialRefused(_)) => {
-                self.rejected = Some(seen.clone())
+                self.rejected = Some(seen.clone());
             }
             // A response that is not Buildkite's own accepts nothing.
             Some(ApiErrorKind::Unavailable(_) | ApiErrorKind::Unexpected(_) | ApiErrorKind::RateLimited(_)) => {}
