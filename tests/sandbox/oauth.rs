@@ -1,4 +1,5 @@
-//! What the sandbox accepts as signed: requests of an access token with a public key, and client assertions of token exchanges.
+//! What the sandbox accepts as signed: requests of an access token with a public key, and client assertions of token
+//! exchanges.
 
 use std::time::Duration;
 

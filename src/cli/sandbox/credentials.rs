@@ -1,4 +1,5 @@
-//! Credentials beside plain tokens: an access token with a public key, and an OAuth application, with their private keys in files.
+//! Credentials beside plain tokens: an access token with a public key, and an OAuth application, with their private
+//! keys in files.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -9,8 +10,8 @@ use tempfile::TempDir;
 
 use crate::sandbox::{ALL_SCOPES, ApplicationSpec, KeyPair, Sandbox, TokenSpec};
 
-/// Creates both credentials and prints how to use them. The files of the keys are deleted when the result is dropped; the keys
-/// are valid for this sandbox only.
+/// Creates both credentials and prints how to use them. The files of the keys are deleted when the result is dropped;
+/// the keys are valid for this sandbox only.
 pub(super) fn introduce(sandbox: &Sandbox, out: &mut impl Write) -> io::Result<TempDir> {
     let directory = tempfile::Builder::new().prefix("buildkite-sandbox-").tempdir()?;
     let (token_key, application_key) = (

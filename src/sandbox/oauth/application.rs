@@ -88,8 +88,8 @@ impl Applications {
         }
     }
 
-    /// The application that a client assertion authenticates at `now`, in seconds; or what is wrong with the assertion. An
-    /// assertion with a `jti` is accepted once.
+    /// The application that a client assertion authenticates at `now`, in seconds; or what is wrong with the assertion.
+    /// An assertion with a `jti` is accepted once.
     pub(super) fn authenticate(
         &self,
         assertion: &str,

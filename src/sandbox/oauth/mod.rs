@@ -1,5 +1,5 @@
-//! Credentials beside plain tokens: access tokens with a public key, and OAuth applications that exchange tokens. Every JWT is
-//! verified.
+//! Credentials beside plain tokens: access tokens with a public key, and OAuth applications that exchange tokens. Every
+//! JWT is verified.
 
 mod application;
 mod jwt;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use buildkite_connector::governance::health::{Expiry, Report, State};
 use buildkite_connector::sandbox::{ApplicationSpec, BodyStyle, Endpoint, ExpiresAt, Fault, FaultKind, KeyPair};
 use http::StatusCode;
+use rstest::rstest;
 
 use super::harness::{Place, impatient};
 use crate::support::{Setup, until_async};
@@ -47,18 +48,23 @@ async fn a_private_key_never_expires() {
     assert_eq!(report.credential.unwrap().expiry, Expiry::Never);
 }
 
+#[rstest]
+#[case::refused(FaultKind::Status(StatusCode::SERVICE_UNAVAILABLE, BodyStyle::Message))]
+#[case::hangs(FaultKind::Hang)]
 #[tokio::test]
-async fn a_renewal_that_fails_is_unhealthy_once_the_last_token_has_ended() {
+async fn a_renewal_that_fails_is_unhealthy_once_the_last_token_has_ended(#[case] outage: FaultKind) {
     let place = Place::new().await;
     let spec = ApplicationSpec {
         token_life: Duration::from_secs(2),
         ..ApplicationSpec::default()
     };
     let (_, credential) = place.exchange(spec, &KeyPair::ec().unwrap());
-    let (governance, _) = place.governance(credential, setup());
+    let mut setup = setup();
+    setup.client.attempt_timeout = Duration::from_secs(4);
+    setup.access.health.probe_timeout = Duration::from_secs(4);
+    let (governance, _) = place.governance(credential, setup);
     let check = async || governance.health().check(Duration::ZERO, None).await;
     assert_eq!(authentication(&check().await).0, State::Healthy);
-    let outage = FaultKind::Status(StatusCode::SERVICE_UNAVAILABLE, BodyStyle::Message);
     let outage = place.sandbox.faults().add(Fault::new(Endpoint::OAuthToken, outage));
     until_async("an unhealthy credential", async || {
         let report = check().await;

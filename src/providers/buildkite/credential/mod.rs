@@ -1,8 +1,8 @@
 //! The credential of the REST API, in one of three forms: its sources, its renewal at runtime, and its secrecy.
 //!
-//! [`Credential`] yields an authorization for each request and reacts to a rejection. `token` and `secret_file` are a token, possibly
-//! from a file; `private_key` signs each request; `token_exchange` exchanges tokens, each of which `renewed` keeps for most of its
-//! life.
+//! [`Credential`] yields an authorization for each request and reacts to a rejection. `token` and `secret_file` are a
+//! token, possibly from a file; `private_key` signs each request; `token_exchange` exchanges tokens, each of which
+//! `renewed` keeps for most of its life.
 
 mod authorization;
 mod exchange_response;
@@ -24,7 +24,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::api::client::http_client;
-use super::api::error::ApiErrorKind;
+use super::api::error::{ApiErrorKind, Unavailability};
 use super::api::scope::Scope;
 pub(crate) use authorization::Authorization;
 pub use oauth_url::{OAuthSubject, OAuthSubjectError, OAuthUrl, OAuthUrlError};
@@ -95,7 +95,8 @@ impl Credential {
         Ok(Self(Source::PrivateKey(PrivateKey::new(access_token_id, key))))
     }
 
-    /// Creates a credential that exchanges tokens with the key in `file`, which is reloaded when it changes. Sends no request.
+    /// Creates a credential that exchanges tokens with the key in `file`, which is reloaded when it changes. Sends no
+    /// request.
     ///
     /// # Errors
     /// If the file cannot be used now, or the HTTP library cannot start.
@@ -105,7 +106,8 @@ impl Credential {
         Ok(Self(Source::TokenExchange(TokenExchange::new(http, options, key))))
     }
 
-    /// Requests tokens with these scopes, if tokens are exchanged. The scopes of another form are decided where it is created.
+    /// Requests tokens with these scopes, if tokens are exchanged. The scopes of another form are decided where it is
+    /// created.
     pub fn request_scopes(&self, scopes: &BTreeSet<Scope>) {
         if let Source::TokenExchange(exchange) = &self.0 {
             exchange.request_scopes(scopes);
@@ -122,8 +124,8 @@ impl Credential {
         }
     }
 
-    /// The same credential with the secret in use now, independent of later changes of its file. One that exchanges tokens stays
-    /// as it is.
+    /// The same credential with the secret in use now, independent of later changes of its file. One that exchanges
+    /// tokens stays as it is.
     #[must_use]
     pub fn pinned(self) -> Self {
         Self(match self.0 {
@@ -168,7 +170,8 @@ impl Credential {
     }
 
     /// Reacts to a 401, which means that the request was not executed: returns whether to send it again with the next
-    /// authorization. `is_repeated` says that this was done before: only a token from a file that changed again is sent once more.
+    /// authorization. `is_repeated` says that this was done before: only a token from a file that changed again is sent
+    /// once more.
     pub(crate) async fn should_retry_after_rejection(&self, rejected: &Authorization, is_repeated: bool) -> bool {
         match &self.0 {
             Source::Token(token) => token.refresh_if_changed(rejected.version()).await,
@@ -187,6 +190,14 @@ impl Credential {
             Source::Token(_) => ApiErrorKind::TokenRejected,
             Source::PrivateKey(_) => refused(RefusalCause::SignedRequest),
             Source::TokenExchange(_) => refused(RefusalCause::IssuedToken),
+        }
+    }
+
+    /// Describes why the credential could not be prepared in time.
+    pub(crate) fn unavailable(&self, cause: Unavailability) -> Unavailability {
+        match &self.0 {
+            Source::TokenExchange(exchange) => exchange.unavailable(cause),
+            Source::Token(_) | Source::PrivateKey(_) => cause,
         }
     }
 

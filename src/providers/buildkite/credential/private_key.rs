@@ -1,7 +1,8 @@
 //! An access token with a public key: each request carries a JWT that the private key signed (reference, section 5.4).
 //!
-//! Buildkite accepts a JWT whose `iat` is within 10 seconds of its own clock, so one is used for at most 5 seconds, and `iat` is
-//! corrected by the clock skew that responses show. Before the first response the skew is read from the root of the API.
+//! Buildkite accepts a JWT whose `iat` is within 10 seconds of its own clock, so one is used for at most 5 seconds, and
+//! `iat` is corrected by the clock skew that responses show. Before the first response the skew is read from the root
+//! of the API.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

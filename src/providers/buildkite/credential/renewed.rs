@@ -1,7 +1,7 @@
 //! A value that is obtained with a request, used for most of its life, and renewed by one request for all who wait.
 //!
-//! A failure is remembered, so that a value that cannot be obtained is not requested by every call: a refusal for 5 seconds,
-//! doubling to 60 seconds, any other failure for 1 second.
+//! A failure is remembered, so that a value that cannot be obtained is not requested by every call: a refusal for 5
+//! seconds, doubling to 60 seconds, any other failure for 1 second.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -92,8 +92,8 @@ impl<T: Send + Sync + 'static, E: ObtainError> Renewed<T, E> {
         })))
     }
 
-    /// The value to use now. After 80 % of its life it is renewed with `obtain`, by one request for all callers; if that fails,
-    /// it is used until it ends.
+    /// The value to use now. After 80 % of its life it is renewed with `obtain`, by one request for all callers; if
+    /// that fails, it is used until it ends.
     ///
     /// # Errors
     /// The failure of the last request, if there is no value that is still valid.
@@ -127,8 +127,8 @@ impl<T: Send + Sync + 'static, E: ObtainError> Renewed<T, E> {
         }
     }
 
-    /// Discards a value that was rejected, so that the next caller obtains another one. Returns false if the value was itself
-    /// obtained a moment ago because another was rejected: then a new one does not help.
+    /// Discards a value that was rejected, so that the next caller obtains another one. Returns false if the value was
+    /// itself obtained a moment ago because another was rejected: then a new one does not help.
     pub(super) fn reject(&self, version: u64) -> bool {
         let mut state = lock(&self.0);
         if let Some(held) = state.held.as_ref().filter(|held| held.version == version) {
@@ -139,6 +139,13 @@ impl<T: Send + Sync + 'static, E: ObtainError> Renewed<T, E> {
             state.is_rejected = true;
         }
         true
+    }
+
+    /// Whether there was a value, and none is valid any more.
+    pub(super) fn has_ended(&self) -> bool {
+        let state = lock(&self.0);
+        let is_valid = |held: &Arc<Held<T>>| Instant::now() < held.ends_at;
+        state.versions > 0 && !state.held.as_ref().is_some_and(is_valid)
     }
 
     /// Forgets a failure, because what caused it may have been corrected.

@@ -1,5 +1,5 @@
-//! Tokens from a token exchange (RFC 8693; reference, section 5.5): the connector authenticates as an OAuth application with an
-//! assertion that its private key signed, and receives a token that is valid for a while.
+//! Tokens from a token exchange (RFC 8693; reference, section 5.5): the connector authenticates as an OAuth application
+//! with an assertion that its private key signed, and receives a token that is valid for a while.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,8 +31,8 @@ use crate::providers::buildkite::api::scope::Scope;
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// How long an assertion is valid, in seconds. Buildkite accepts up to five minutes by its own clock, so that this is accepted
-/// although the local clock is up to two minutes off.
+/// How long an assertion is valid, in seconds. Buildkite accepts up to five minutes by its own clock, so that this is
+/// accepted although the local clock is up to two minutes off.
 const VALIDITY: i64 = 150;
 
 /// A refused exchange is repeated once if its response shows that the clock was assumed wrong by more than this.
@@ -136,6 +136,14 @@ impl TokenExchange {
         let held = self.token(upstream).await?;
         let authorization = Authorization::bearer(&held.value, held.version);
         authorization.map(Arc::new).ok_or(ApiErrorKind::TokenRejected)
+    }
+
+    /// Describes why no token was available.
+    pub(super) fn unavailable(&self, cause: Unavailability) -> Unavailability {
+        Unavailability::TokenExchange {
+            cause: Box::new(cause),
+            has_ended: self.renewed.has_ended(),
+        }
     }
 
     /// Discards a token that was rejected. Returns false if another one would not help.

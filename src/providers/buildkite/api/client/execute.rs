@@ -56,8 +56,8 @@ impl Client {
             .await
     }
 
-    /// Sends one request, and again only if it was certainly not executed: after a 429, or after a 401 if the credential
-    /// has another authorization. A read may return the response to an identical request of another call.
+    /// Sends one request, and again only if it was certainly not executed: after a 429, or after a 401 if the
+    /// credential has another authorization. A read may return the response to an identical request of another call.
     pub(crate) async fn execute(
         &self,
         key: &RequestKey,
@@ -159,7 +159,8 @@ impl Client {
         exchange
     }
 
-    /// Sends the request with the authorization of this moment. The future does not depend on the call, because others may hold it.
+    /// Sends the request with the authorization of this moment. The future does not depend on the call, because others
+    /// may hold it.
     fn sending(
         &self,
         permit: Permit,
@@ -179,7 +180,8 @@ impl Client {
         }
     }
 
-    /// Waits until the credential can authorize a request and for permission to send, the latter until `queue_deadline`.
+    /// Waits until the credential can authorize a request and for permission to send, the latter until
+    /// `queue_deadline`.
     async fn acquire(&self, queue_deadline: Instant, call: &CallContext) -> Result<Permit, ApiErrorKind> {
         self.prepare_credential(call).await?;
         let queued = call.clone().with_deadline(Some(queue_deadline));
@@ -198,7 +200,10 @@ impl Client {
         let begun = Instant::now();
         match tokio::time::timeout_at(deadline, prepared).await {
             Ok(prepared) => prepared,
-            Err(_) => Err(overdue(begun, call)),
+            Err(_) => Err(match overdue(begun, call) {
+                ApiErrorKind::Unavailable(cause) => ApiErrorKind::Unavailable(self.credential.unavailable(cause)),
+                kind => kind,
+            }),
         }
     }
 
@@ -215,7 +220,8 @@ impl Client {
     }
 }
 
-/// The error of a wait that began at `begun` and ended with the deadline of the call, which is the caller's or that of a probe.
+/// The error of a wait that began at `begun` and ended with the deadline of the call, which is the caller's or that of
+/// a probe.
 fn overdue(begun: Instant, call: &CallContext) -> ApiErrorKind {
     if call.is_overdue() {
         ApiErrorKind::DeadlineExceeded

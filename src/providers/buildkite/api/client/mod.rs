@@ -67,7 +67,8 @@ pub enum ClientError {
     Http(#[from] reqwest::Error),
 }
 
-/// The HTTP client of every request to Buildkite. No redirect is followed, because it could lead a credential elsewhere.
+/// The HTTP client of every request to Buildkite. No redirect is followed, because it could lead a credential
+/// elsewhere.
 ///
 /// # Errors
 /// If the HTTP library cannot start.
@@ -87,8 +88,8 @@ pub(crate) fn http_client(is_loopback: bool) -> Result<reqwest::Client, reqwest:
     http.build()
 }
 
-/// Buildkite's REST API for one organization, with one credential. Clones share connections, the request budget, and reads
-/// in flight.
+/// Buildkite's REST API for one organization, with one credential. Clones share connections, the request budget, and
+/// reads in flight.
 #[derive(Debug, Clone)]
 pub struct Client {
     transport: Arc<Transport>,
