@@ -12,7 +12,8 @@ use buildkite_connector::sandbox::{ApplicationSpec, Endpoint, KeyPair, LimitOpti
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::support::{Setup, TestServer, sized};
+use crate::support::load::Load;
+use crate::support::{Platform, Setup, TestServer, sized};
 
 /// RSA keys take long to generate, and any test may use the same ones.
 pub static RSA: LazyLock<[KeyPair; 2]> = LazyLock::new(|| [KeyPair::rsa().unwrap(), KeyPair::rsa().unwrap()]);
@@ -138,4 +139,12 @@ pub fn impatient() -> Setup {
     let mut setup = Setup::default();
     setup.client.retry_for = Duration::from_millis(200);
     setup
+}
+
+/// Calls that go on, each of which lists the teams of a [`Place`].
+pub fn reading_teams(platform: Platform) -> Load {
+    Load::of(move || {
+        let platform = platform.clone();
+        async move { platform.resources("team").await.map(|teams| assert_eq!(teams.len(), 3)) }
+    })
 }

@@ -6,8 +6,7 @@ use http::StatusCode;
 use tonic::Code;
 use uuid::Uuid;
 
-use super::harness::{Place, RSA};
-use crate::support::load::Load;
+use super::harness::{Place, RSA, reading_teams};
 use crate::support::{details, reason, until_async};
 
 #[tokio::test]
@@ -16,10 +15,7 @@ async fn a_key_that_is_replaced_under_load_fails_no_call() {
     let (id, credential) = place.private_key();
     let connector = place.connector(credential).await;
     let platform = connector.platform().await;
-    let load = Load::of(move || {
-        let platform = platform.clone();
-        async move { platform.resources("team").await.map(|teams| assert_eq!(teams.len(), 3)) }
-    });
+    let load = reading_teams(platform);
     load.goes_on().await;
     assert_eq!(place.unauthorized(), 0);
     place.write_key(RSA[1].private_pem());

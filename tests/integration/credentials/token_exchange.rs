@@ -11,8 +11,7 @@ use http::StatusCode;
 use rstest::rstest;
 use tonic::Code;
 
-use super::harness::{Place, RSA};
-use crate::support::load::Load;
+use super::harness::{Place, RSA, reading_teams};
 use crate::support::{Setup, reason, until, until_async};
 
 fn scopes(names: &[&str]) -> ApplicationSpec {
@@ -124,10 +123,7 @@ async fn a_key_that_is_replaced_under_load_fails_no_call() {
     let (client_id, credential) = place.exchange(ApplicationSpec::default(), &RSA[0]);
     let connector = place.connector(credential).await;
     let platform = connector.platform().await;
-    let load = Load::of(move || {
-        let platform = platform.clone();
-        async move { platform.resources("team").await.map(|teams| assert_eq!(teams.len(), 3)) }
-    });
+    let load = reading_teams(platform);
     load.goes_on().await;
     let ec = KeyPair::ec().unwrap();
     place.write_key(ec.private_pem());
