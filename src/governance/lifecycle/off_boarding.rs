@@ -74,7 +74,7 @@ impl Attempt {
         let groups = deletable.groups(id.id, &self.call).await?;
         self.record.set_groups(self.recorded(id, &groups));
         Ok(Some(PreparedRemoval {
-            invitations: lifecycle.pending(accounts, &email, &self.call).await?,
+            invitations: self.pending(accounts, &email).await?,
             email,
             groups,
             permission,
