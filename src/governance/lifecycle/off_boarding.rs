@@ -37,17 +37,16 @@ impl Attempt {
         let accounts = users.accounts();
         let accounts = accounts.ok_or_else(|| not_offered(id.resource_type, LifecycleOperation::Delete))?;
         let call = self.call.clone();
-        let Some(removal) = unless_cancelled(&call, self.prepare_removal(id, accounts, deletable)).await? else {
+        let Some(mut removal) = unless_cancelled(&call, self.prepare_removal(id, accounts, deletable)).await? else {
             return Ok(LifecycleOutcome::AlreadyAbsent);
         };
         self.revoke_invitations(accounts, &removal).await?;
         self.invalidate(&removal.groups);
-        let outcome = self.delete_until_absent(deletable, id).await?;
+        // A removal that may have been made counts, also if no read confirms it.
+        let may_be_done = removal.permission.may_be_done();
+        let outcome = self.delete_until_absent(deletable, id, may_be_done).await;
         self.invalidate(&removal.groups);
-        if outcome == LifecycleOutcome::Deleted {
-            removal.permission.commit();
-        }
-        Ok(outcome)
+        outcome
     }
 
     /// Reads what a removal needs, if nothing forbids it; `None` if the user is proven absent.
@@ -89,7 +88,8 @@ impl Attempt {
         removal: &PreparedRemoval,
     ) -> Result<(), GovernanceError> {
         for invitation in &removal.invitations {
-            match self.delete_until_absent(accounts.invitations(), invitation.id).await {
+            let invitations = accounts.invitations();
+            match self.delete_until_absent(invitations, invitation.id, &mut false).await {
                 Ok(_) | Err(GovernanceError::InvitationAccepted { .. }) => {}
                 Err(error) => return Err(error),
             }
