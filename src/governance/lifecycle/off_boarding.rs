@@ -47,17 +47,16 @@ impl Attempt {
         let accounts = accounts.ok_or_else(|| not_offered(id.resource_type, LifecycleOperation::Delete))?;
         let call = self.call.clone();
         let removal = unless_cancelled(&call, self.prepare_removal(id, accounts, deletable));
-        let Some(removal) = OperationSpan::decision().run(removal).await? else {
+        let Some(mut removal) = OperationSpan::decision().run(removal).await? else {
             return Ok(LifecycleOutcome::AlreadyAbsent);
         };
         self.revoke_invitations(accounts, &removal).await?;
         self.invalidate(&removal.groups);
-        let outcome = self.delete_until_absent(deletable, id).await?;
+        // A removal that may have been made counts, also if no read confirms it.
+        let may_be_done = removal.permission.may_be_done();
+        let outcome = self.delete_until_absent(deletable, id, may_be_done).await;
         self.invalidate(&removal.groups);
-        if outcome == LifecycleOutcome::Deleted {
-            removal.permission.commit();
-        }
-        Ok(outcome)
+        outcome
     }
 
     /// Reads what a removal needs, if nothing forbids it; `None` if the user is proven absent.
@@ -85,7 +84,7 @@ impl Attempt {
         let recorded = self.recorded(id, &groups).await;
         self.record.set_groups(recorded);
         Ok(Some(PreparedRemoval {
-            invitations: lifecycle.pending(accounts, &email, &self.call).await?,
+            invitations: self.pending(accounts, &email).await?,
             email,
             groups,
             permission,
@@ -100,7 +99,8 @@ impl Attempt {
         removal: &PreparedRemoval,
     ) -> Result<(), GovernanceError> {
         for invitation in &removal.invitations {
-            match self.delete_until_absent(accounts.invitations(), invitation.id).await {
+            let invitations = accounts.invitations();
+            match self.delete_until_absent(invitations, invitation.id, &mut false).await {
                 Ok(_) | Err(GovernanceError::InvitationAccepted { .. }) => {}
                 Err(error) => return Err(error),
             }

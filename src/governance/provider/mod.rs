@@ -113,6 +113,11 @@ pub trait ResourceType: Debug + Send + Sync {
     /// Reads one resource.
     async fn get(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure>;
 
+    /// Reads one resource from nothing older than the call. A type whose [`Self::get`] may use an earlier list replaces this.
+    async fn get_now(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure> {
+        self.get(id, call).await
+    }
+
     /// Reads rows of the list of principals that hold a level of the resource. Not called for a type with [`Self::carried`] grants.
     async fn grants(
         &self,

@@ -161,13 +161,13 @@ impl<'a> Operation<'a> {
         Ok(Outcome::unchanged(self.request))
     }
 
-    /// Confirms that "not found" means that no level is held: the resource exists, and so does a group, whose path the level was
-    /// read under.
+    /// Confirms that "not found" means that no level is held: the resource is visible now, and so is a group, whose path the level
+    /// was read under. An earlier list proves nothing: the credential's owner may have lost sight of the resource since.
     async fn confirm_existence(&self) -> Result<(), GovernanceError> {
         let Membership { resource, principal } = self.membership;
         let group = Some(principal).filter(|principal| principal.resource_type.kind == ResourceKind::Group);
         for id in [Some(resource), group].into_iter().flatten() {
-            let existing = self.provisioning.listings.resource(id, &self.call).await?;
+            let existing = self.provisioning.listings.resource_now(id, &self.call).await?;
             self.provisioning.directory.record(&[existing]);
         }
         Ok(())

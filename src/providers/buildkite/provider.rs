@@ -80,12 +80,12 @@ pub struct BuildkiteProvider {
 
 impl BuildkiteProvider {
     /// The provider for the organization of `buildkite`. A list in which a single resource is looked up may be `directory_max_age`
-    /// old.
+    /// old, and a list may not show a write for `own_write_window`.
     #[must_use]
-    pub fn new(buildkite: Arc<Buildkite>, directory_max_age: Duration) -> Self {
+    pub fn new(buildkite: Arc<Buildkite>, directory_max_age: Duration, own_write_window: Duration) -> Self {
         let resource_types = resources::all(&buildkite, directory_max_age);
         Self {
-            actions: Arc::new(BuildkiteActions::new(Arc::clone(&buildkite))),
+            actions: Arc::new(BuildkiteActions::new(Arc::clone(&buildkite), own_write_window)),
             buildkite,
             resource_types,
         }
@@ -210,5 +210,9 @@ fn allowing(coverage: &Coverage, settings: GovernanceSettings) -> GovernanceSett
 
 fn provider(client: Arc<Client>, coverage: Coverage, settings: &GovernanceSettings) -> Arc<dyn Provider> {
     let buildkite = Buildkite::new(client, coverage, settings.partial_visibility, settings.read_ahead);
-    Arc::new(BuildkiteProvider::new(Arc::new(buildkite), settings.directory_max_age))
+    Arc::new(BuildkiteProvider::new(
+        Arc::new(buildkite),
+        settings.directory_max_age,
+        settings.write_timeouts.own_write_window,
+    ))
 }

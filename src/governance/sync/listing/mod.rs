@@ -154,6 +154,22 @@ impl Listings {
         }
     }
 
+    /// One resource, read now: proof that it exists at this moment.
+    ///
+    /// # Errors
+    /// As for [`Self::resource`].
+    pub(crate) async fn resource_now(
+        &self,
+        resource: ResourceId,
+        call: &CallContext,
+    ) -> Result<Resource, GovernanceError> {
+        let resources = self.resource_type(resource.resource_type)?;
+        match resources.get_now(resource.id, call).await {
+            Ok(resource) => Ok(resource),
+            Err(failure) => Err(resources.explain(failure, Some(resource.id), call).await),
+        }
+    }
+
     /// Whether a principal is proven absent from the organization.
     ///
     /// # Errors

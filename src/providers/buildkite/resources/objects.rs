@@ -195,6 +195,11 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
         Ok(row.resource(self.buildkite.organization_slug()))
     }
 
+    async fn get_now(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure> {
+        let row = self.row_anew(id, call).await?;
+        Ok(row.resource(self.buildkite.organization_slug()))
+    }
+
     async fn grants(
         &self,
         id: Uuid,

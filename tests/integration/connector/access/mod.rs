@@ -4,6 +4,7 @@ mod ambiguity;
 mod audit;
 mod decision_table;
 mod guards;
+mod hidden;
 mod model;
 mod paths;
 mod refusals;

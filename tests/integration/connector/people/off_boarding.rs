@@ -214,6 +214,63 @@ async fn the_limit_counts_removals_and_survives_a_restart() {
     world.invite(super::ADA).await.unwrap();
 }
 
+/// A removal that was sent counts, whatever its confirmation: neither an outage nor a restart raises the limit.
+#[rstest]
+#[case::accepted(None)]
+#[case::lost(Some(FaultKind::ResetAfter))]
+#[tokio::test]
+async fn a_removal_that_no_read_confirms_counts(#[case] reply: Option<FaultKind>) {
+    let limited = |setup: &mut crate::support::Setup| setup.access.off_boarding_limit = 1;
+    let mut world = World::with(limited).await;
+    let faults = world.sandbox.faults();
+    if let Some(reply) = reply {
+        faults.add(Fault::new(Endpoint::RemoveOrganizationMember, reply).once());
+    }
+    // The member is read once before the removal.
+    let forbidden = FaultKind::Status(http::StatusCode::FORBIDDEN, BodyStyle::Message);
+    faults.add(Fault::new(Endpoint::OrganizationMember, forbidden).after(1));
+    world.delete("user", world.people[0].id).await.unwrap_err();
+    assert!(!world.is_member(world.people[0].id));
+    faults.clear();
+    let status = world.delete("user", world.people[1].id).await.unwrap_err();
+    assert_eq!(reason(&status), (PRECONDITION, "LIMIT_REACHED".to_owned()));
+    world.restart(limited).await;
+    let status = world.delete("user", world.people[1].id).await.unwrap_err();
+    assert_eq!(reason(&status).1, "LIMIT_REACHED");
+    assert!(world.is_member(world.people[1].id));
+}
+
+#[tokio::test]
+async fn a_removal_that_reads_show_was_not_applied_does_not_count() {
+    let world = World::with(|setup| setup.access.off_boarding_limit = 1).await;
+    let faults = world.sandbox.faults();
+    faults.add(Fault::new(Endpoint::RemoveOrganizationMember, FaultKind::ResetBefore));
+    world.delete("user", world.people[0].id).await.unwrap_err();
+    assert!(world.is_member(world.people[0].id));
+    faults.clear();
+    world.delete("user", world.people[1].id).await.unwrap();
+}
+
+/// The person accepted another way: the invitation that is still hidden would let them back in.
+#[tokio::test]
+async fn an_invitation_of_this_process_that_shows_late_goes_first_too() {
+    let world = World::with(|setup| {
+        setup.access.write_timeouts.own_write_window = std::time::Duration::from_secs(600);
+    })
+    .await;
+    world
+        .sandbox
+        .change_behaviors(|behaviors| behaviors.write_lag = WriteLag::Reads(2));
+    world.invite(super::ADA).await.unwrap();
+    let mut person = world.people[0].clone();
+    person.id = Uuid::new_v4();
+    person.email = super::ADA.to_owned();
+    world.edit(|organization| organization.add_person(person.clone()));
+    assert_eq!(world.pending(), [super::ADA]);
+    world.delete("user", person.id).await.unwrap();
+    assert!(world.pending().is_empty() && !world.is_member(person.id));
+}
+
 #[tokio::test]
 async fn two_off_boardings_of_one_person_send_one_deletion() {
     let world = World::new().await;
