@@ -70,8 +70,9 @@ impl Attempt {
         };
         // The grants of a group are read ahead within a sync, and must not be served after the group is gone.
         self.lifecycle.listings.invalidate_resource(resource);
-        let outcome = self.delete_until_absent(deletable, resource, &mut false).await?;
+        let outcome = self.delete_until_absent(deletable, resource, &mut false).await;
         self.lifecycle.listings.invalidate_resource(resource);
+        let outcome = outcome?;
         if let Some(email) = found
             .handle
             .filter(|_| resource.resource_type.kind == ResourceKind::PendingUser)
