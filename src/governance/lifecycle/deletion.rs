@@ -72,7 +72,10 @@ impl Attempt {
         };
         // The grants of a group are read ahead within a sync, and must not be served after the group is gone.
         self.lifecycle.listings.invalidate_resource(resource);
-        let outcome = self.delete_until_absent(deletable, resource, &mut false).await?;
+        let outcome = self.delete_until_absent(deletable, resource, &mut false).await;
+        // Also after an error, as the resource may be gone.
+        self.lifecycle.listings.invalidate_resource(resource);
+        let outcome = outcome?;
         // It is absent now. Reading what it carried again would need another proof of that.
         self.lifecycle.listings.remove_resource(resource);
         if let Some(email) = found

@@ -51,11 +51,11 @@ impl Attempt {
             return Ok(LifecycleOutcome::AlreadyAbsent);
         };
         self.revoke_invitations(accounts, &removal).await?;
-        self.invalidate(&removal.groups);
+        self.invalidate(id, &removal.groups);
         // A removal that may have been made counts, also if no read confirms it.
         let may_be_done = removal.permission.may_be_done();
         let outcome = self.delete_until_absent(deletable, id, may_be_done).await;
-        self.invalidate(&removal.groups);
+        self.invalidate(id, &removal.groups);
         outcome
     }
 
@@ -147,10 +147,15 @@ impl Attempt {
         held.ok().flatten()
     }
 
-    /// Drops what was read ahead of the groups' grants.
-    fn invalidate(&self, groups: &[Resource]) {
+    /// Drops what was read of the grants that the user loses.
+    fn invalidate(&self, user: ResourceId, groups: &[Resource]) {
+        let listings = &self.lifecycle.listings;
         for group in groups {
-            self.lifecycle.listings.invalidate_resource(group.id);
+            listings.invalidate(Membership {
+                resource: group.id,
+                principal: user,
+            });
         }
+        listings.invalidate_resource(user);
     }
 }

@@ -29,7 +29,7 @@ pub(crate) use health::MockHealthSource;
 pub use health::{HealthContext, HealthSource, MaxAge};
 pub use lifecycle::{AccountManager, AccountRole, Creatable, Deletable, NewInvitation, NewResource, SsoMode};
 
-use super::model::{Holding, Level, Membership, Resource, ResourceTypeInfo};
+use super::model::{Holding, Level, Membership, Resource, ResourceId, ResourceTypeInfo};
 use super::provisioning::{GuardLock, MaintainerRevoke, Write};
 use super::rate_limit::BudgetState;
 use super::sync::ListHistory;
@@ -149,6 +149,10 @@ pub trait ResourceType: Debug + Send + Sync {
     /// Reads and writes the type's levels; `None` if they cannot be changed.
     #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
     fn assignable<'a>(&'a self) -> Option<&'a dyn Assignable>;
+
+    /// Drops what the type keeps of its lists about levels, because this process changes or removes `changed`: a resource of the
+    /// type, or a principal that may hold a level of one. A type that keeps nothing does nothing.
+    fn invalidate(&self, _changed: ResourceId) {}
 
     /// Invites people; `None` if the type has no invitations.
     #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]

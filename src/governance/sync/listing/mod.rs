@@ -20,7 +20,7 @@ use super::progress::ProgressLog;
 use super::session::Sessions;
 use super::unlisted_users::UnlistedUsers;
 use crate::governance::directory::Directory;
-use crate::governance::model::{Catalog, Level, Membership, Resource, ResourceId, ResourceTypeInfo};
+use crate::governance::model::{Catalog, Level, Membership, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::provider::{Failure, FailureClass, Provider, ResourceType};
 use crate::governance::{CallContext, GovernanceError};
 use crate::telemetry::metrics::SYNC_LAST_SUCCESS;
@@ -79,12 +79,26 @@ impl Listings {
 
     /// Invalidates what was read of the grants of a membership's resource, and of what its principal carries, because they change.
     pub(crate) fn invalidate(&self, membership: Membership) {
-        self.prefetch.invalidate(membership.resource);
+        let resource = membership.resource;
+        // What the type keeps goes first: what is read ahead afterwards must not come from it.
+        if let Ok(resources) = self.resource_type(resource.resource_type) {
+            resources.invalidate(resource);
+        }
+        self.prefetch.invalidate(resource);
         self.carried.invalidate(membership);
     }
 
-    /// Invalidates what was read of a resource's grants, and of what it carries.
+    /// Invalidates what was read of a resource's grants, of what it carries, and of the levels of objects that it may hold. The
+    /// grants of groups that it is in are invalidated one by one.
     pub(crate) fn invalidate_resource(&self, resource: ResourceId) {
+        for resources in self.provider.resource_types() {
+            let info = resources.info();
+            let may_be_held = info.principal_kinds.contains(&resource.resource_type.kind);
+            if may_be_held && info.kind != ResourceKind::Group {
+                resources.invalidate(resource);
+                self.prefetch.invalidate_type(info);
+            }
+        }
         self.prefetch.invalidate(resource);
         self.carried.invalidate_principal(resource);
     }

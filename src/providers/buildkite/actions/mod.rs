@@ -2,6 +2,7 @@
 //! deletes a team, lists its members and finds a user is carried out by governance.
 
 mod builds;
+mod credential_free;
 mod recent_builds;
 mod rest_get;
 mod schemas;

@@ -29,6 +29,8 @@ pub(in crate::providers::buildkite) trait ObjectRow:
     const INFO: &'static ResourceTypeInfo;
     /// The request for its list.
     const LIST: Endpoint;
+    /// Whether a row of the list names the principals that hold a level of the object.
+    const LISTS_PRINCIPALS: bool = false;
 
     /// Reads the list from `from` on: at least `min_rows` rows, unless it ends.
     async fn read(
@@ -254,5 +256,11 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
 
     fn assignable(&self) -> Option<&dyn Assignable> {
         R::assignable(self)
+    }
+
+    fn invalidate(&self, _: ResourceId) {
+        if R::LISTS_PRINCIPALS {
+            self.latest.invalidate();
+        }
     }
 }

@@ -177,6 +177,10 @@ impl ResourceType for Organizations {
     fn assignable(&self) -> Option<&dyn Assignable> {
         Some(self)
     }
+
+    fn invalidate(&self, _: ResourceId) {
+        self.people.invalidate();
+    }
 }
 
 fn holding(person: Person) -> Holding {

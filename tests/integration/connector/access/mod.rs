@@ -13,7 +13,7 @@ use std::sync::Mutex;
 
 use buildkite_connector::governance::{AllowedChanges, Change as Allowed, GovernanceSettings};
 use buildkite_connector::proto::c1::connector::v2::{
-    Entitlement, Grant, GrantAlreadyExists, GrantAlreadyRevoked, GrantManagerServiceRevokeRequest, GrantReplaced,
+    Entitlement, GrantAlreadyExists, GrantAlreadyRevoked, GrantReplaced,
 };
 use buildkite_connector::providers::buildkite::IncludedType;
 use buildkite_connector::sandbox::{
@@ -258,17 +258,11 @@ impl World {
 
     /// Revokes a level from this principal; returns the annotations of the answer.
     pub async fn revoke(&self, kind: Kind, level: &str, principal: &str) -> Result<Vec<prost_types::Any>, Status> {
-        let grant = Grant {
-            entitlement: Some(self.entitlement(kind, level)),
-            principal: Some(resource(kind.principal_type(), principal)),
-            ..Default::default()
-        };
-        let request = GrantManagerServiceRevokeRequest {
-            grant: Some(grant),
-            ..Default::default()
-        };
-        let revoked = self.platform.grants_client().revoke(request).await?;
-        Ok(revoked.into_inner().annotations)
+        let entitlement = self.entitlement(kind, level);
+        let revoked = self
+            .platform
+            .revoke_exactly(entitlement, kind.principal_type(), principal);
+        Ok(revoked.await?.annotations)
     }
 
     /// Writes that changed something.
