@@ -103,7 +103,7 @@ pub static SCOPE_STATE: Gauge<2> = Gauge::new(
 pub static TOKEN_EXPIRY: Gauge<0> = Gauge::new(
     "buildkite_connector_token_expiry_timestamp_seconds",
     [],
-    "when the API token ends; absent for one that never does, and until its record was read",
+    "when the API token ends; absent for one that never does, for a credential that is renewed, and until its record was read",
 );
 
 /// Time of the last successful sync.

@@ -68,7 +68,7 @@ impl Client {
         // A retry after a 429 does not extend the maximum wait.
         let max_wait = Instant::now() + self.options.budget.max_wait(call.lane());
         let queue_deadline = call.deadline().map_or(max_wait, |deadline| deadline.min(max_wait));
-        let mut is_repeated = false;
+        let mut first_rejected: Option<Arc<Authorization>> = None;
         loop {
             let span = RequestSpan::begin(
                 key.endpoint().method().as_str(),
@@ -97,21 +97,24 @@ impl Client {
                     ..
                 }) => {}
                 Err(error) if error.kind == ApiErrorKind::TokenRejected => {
-                    let used = exchange.authorization.as_deref();
-                    if !self.is_renewed_after_rejection(used, is_repeated).await {
+                    let used = exchange.authorization;
+                    if !self
+                        .is_renewed_after_rejection(used.as_deref(), first_rejected.as_deref())
+                        .await
+                    {
                         let kind = self.credential.rejection();
                         return Err(ApiError { kind, ..error });
                     }
-                    is_repeated = true;
+                    first_rejected = first_rejected.or(used);
                 }
                 Err(error) => return Err(error),
             }
         }
     }
 
-    async fn is_renewed_after_rejection(&self, used: Option<&Authorization>, is_repeated: bool) -> bool {
+    async fn is_renewed_after_rejection(&self, used: Option<&Authorization>, first: Option<&Authorization>) -> bool {
         match used {
-            Some(used) => self.credential.should_retry_after_rejection(used, is_repeated).await,
+            Some(used) => self.credential.should_retry_after_rejection(used, first).await,
             None => false,
         }
     }
