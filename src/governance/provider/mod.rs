@@ -152,7 +152,9 @@ pub trait ResourceType: Debug + Send + Sync {
 
     /// Drops what the type keeps of its lists about levels, because this process changes or removes `changed`: a resource of the
     /// type, or a principal that may hold a level of one. A type that keeps nothing does nothing.
-    fn invalidate(&self, _changed: ResourceId) {}
+    fn invalidate(&self, changed: ResourceId) {
+        let _ = changed;
+    }
 
     /// Invites people; `None` if the type has no invitations.
     #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]

@@ -65,6 +65,7 @@ fn provider(reads: Reads, reply: Result<WriteReply, Failure>) -> MockProvider {
     let mut groups = MockResourceType::new();
     groups.expect_info().return_const(&GROUP);
     groups.expect_assignable().returning(move || Some(levels));
+    groups.expect_invalidate().return_const(());
     let mut health = MockHealthSource::new();
     health.expect_notifier().returning(Arc::default);
     let health: Arc<dyn crate::governance::provider::HealthSource> = Arc::new(health);

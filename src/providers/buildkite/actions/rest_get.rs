@@ -92,18 +92,14 @@ fn shown(body: &[u8]) -> (String, bool) {
     if body.is_empty() {
         return (String::new(), false);
     }
-    match serde_json::from_slice::<Value>(body) {
-        Ok(mut value) => {
-            let next = value.get("links").and_then(|links| links.get("next"));
-            let more = next.is_some_and(Value::is_string);
-            clean(&mut value);
-            (value.to_string(), more)
-        }
-        Err(_) => {
-            let text = redact(&without_credentials(&String::from_utf8_lossy(body)));
-            (Value::String(text).to_string(), false)
-        }
-    }
+    let Ok(mut value) = serde_json::from_slice::<Value>(body) else {
+        let text = redact(&without_credentials(&String::from_utf8_lossy(body)));
+        return (Value::String(text).to_string(), false);
+    };
+    let next = value.get("links").and_then(|links| links.get("next"));
+    let more = next.is_some_and(Value::is_string);
+    clean(&mut value);
+    (value.to_string(), more)
 }
 
 /// Drops the keys that hold secrets, takes credentials out of addresses, and masks tokens in what remains. The address of a
