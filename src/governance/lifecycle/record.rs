@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::governance::model::{LifecycleOperation, ResourceId, ResourceKind, ResourceTypeInfo};
-use crate::governance::provisioning::{Audit, RecordedCall, RequestContext, json_line, recorded_calls};
+use crate::governance::provisioning::{Audit, RecordedCall, RequestContext, recorded_calls};
 use crate::governance::{CallContext, GovernanceError};
 use crate::telemetry::metrics::PROVISIONING;
 
@@ -180,7 +180,7 @@ impl LifecycleRecord {
     /// `AuditUnavailable` if the line is not on the disk.
     pub(super) async fn write_intent(&mut self) -> Result<(), GovernanceError> {
         if !self.has_intent {
-            let line = json_line(&self.fields("intent"), &self.context.request_id);
+            let line = self.audit.line(&self.fields("intent"), &self.context.request_id);
             self.audit.append_intent(line).await?;
             self.has_intent = true;
         }
@@ -196,7 +196,7 @@ impl LifecycleRecord {
 
     fn outcome_line(&self, outcome: Result<LifecycleOutcome, &GovernanceError>) -> String {
         let word = outcome.map_or_else(GovernanceError::reason, LifecycleOutcome::as_str);
-        PROVISIONING.increment([&self.operation, word]);
+        PROVISIONING.increment_for(&self.audit.tag(), [&self.operation, word]);
         let line = match outcome {
             Ok(outcome) => Line {
                 outcome: Some(outcome.as_str()),
@@ -214,6 +214,7 @@ impl LifecycleRecord {
         };
         tracing::info!(
             target: "audit",
+            connection = self.audit.connection(),
             caller = line.caller,
             request_id = line.request_id,
             operation = line.operation,
@@ -229,7 +230,7 @@ impl LifecycleRecord {
             duration_ms = line.duration_ms,
             "lifecycle"
         );
-        json_line(&line, line.request_id)
+        self.audit.line(&line, line.request_id)
     }
 
     fn fields(&self, record: &'static str) -> Line<'_> {

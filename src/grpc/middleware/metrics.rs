@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::response_stream;
+use super::selection::CallTag;
 use crate::grpc::methods::{self, Method, Service as ServiceRow};
 use crate::telemetry::metrics::{GRPC_DURATION, GRPC_REQUESTS};
 
@@ -26,8 +27,9 @@ use crate::telemetry::metrics::{GRPC_DURATION, GRPC_REQUESTS};
 const OTHER: &str = "other";
 
 /// Counts the call.
-pub(crate) async fn record(request: Request, next: Next) -> Response {
+pub(crate) async fn record(mut request: Request, next: Next) -> Response {
     let mut call = RequestMetrics::start(request.uri().path());
+    request.extensions_mut().insert(call.tag.clone());
     let response = next.run(request).await;
     if let Some(code) = status_in(response.headers()) {
         call.finish(code);
@@ -49,6 +51,8 @@ struct RequestMetrics {
     row: Option<(&'static ServiceRow, &'static Method)>,
     started_at: Instant,
     is_finished: bool,
+    /// The connection that the call is about, once it is known.
+    tag: CallTag,
 }
 
 impl RequestMetrics {
@@ -57,6 +61,7 @@ impl RequestMetrics {
             row: methods::find(path),
             started_at: Instant::now(),
             is_finished: false,
+            tag: CallTag::default(),
         }
     }
 
@@ -66,9 +71,10 @@ impl RequestMetrics {
         }
         let labels = self.row.map(|(service, method)| (service.name, method.name));
         let (service, method) = labels.unwrap_or((OTHER, OTHER));
-        GRPC_REQUESTS.increment([service, method, code_name(code)]);
+        let tag = self.tag.get();
+        GRPC_REQUESTS.increment_for(&tag, [service, method, code_name(code)]);
         if !self.row.is_some_and(|(_, method)| method.class.is_open_ended()) {
-            GRPC_DURATION.observe([service, method], self.started_at.elapsed());
+            GRPC_DURATION.observe_for(&tag, [service, method], self.started_at.elapsed());
         }
     }
 }

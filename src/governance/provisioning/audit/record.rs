@@ -103,15 +103,6 @@ pub(crate) fn recorded_calls(call: &CallContext) -> Vec<RecordedCall> {
     calls.collect()
 }
 
-/// A line of the file as JSON; empty, and logged, if it cannot be expressed.
-pub(crate) fn json_line(line: &impl Serialize, request_id: &str) -> String {
-    serde_json::to_string(line).unwrap_or_else(|error| {
-        // The line holds strings, numbers and lists of them only, so this branch should be unreachable.
-        tracing::error!(%error, request_id, "a record could not be put into JSON");
-        String::new()
-    })
-}
-
 impl AuditRecord {
     pub(crate) fn new(audit: Arc<Audit>, request: RecordedRequest, call: CallContext) -> Self {
         let (principal, principal_name) = match &request.principal {
@@ -163,7 +154,7 @@ impl AuditRecord {
             after: Some(after),
             ..self.fields("intent")
         };
-        let line = json_line(&line, &self.request.context.request_id);
+        let line = self.audit.line(&line, &self.request.context.request_id);
         self.audit.append_intent(line).await?;
         self.intent = Some(write);
         Ok(())
@@ -189,7 +180,7 @@ impl AuditRecord {
         let word = outcome
             .as_ref()
             .map_or_else(GovernanceError::reason, |outcome| outcome.as_str());
-        PROVISIONING.increment([self.request.operation.as_str(), word]);
+        PROVISIONING.increment_for(&self.audit.tag(), [self.request.operation.as_str(), word]);
         let line = match outcome {
             Ok(outcome) => Line {
                 outcome: Some(outcome.as_str()),
@@ -202,9 +193,10 @@ impl AuditRecord {
                 ..self.fields("outcome")
             },
         };
-        let text = json_line(&line, line.request_id);
+        let text = self.audit.line(&line, line.request_id);
         tracing::info!(
             target: "audit",
+            connection = self.audit.connection(),
             caller = line.caller,
             request_id = line.request_id,
             operation = line.operation,

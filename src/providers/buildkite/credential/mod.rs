@@ -20,17 +20,18 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::api::client::http_client;
+use super::api::client::{ClientError, http_client};
 use super::api::error::{ApiErrorKind, Unavailability};
 use super::api::scope::Scope;
+use super::shared::Shared;
 pub(crate) use authorization::Authorization;
 pub use oauth_url::{OAuthSubject, OAuthSubjectError, OAuthUrl, OAuthUrlError};
 use private_key::PrivateKey;
 use refusal::{CredentialRefusal, RefusalCause};
-use secret_file::{POLL_INTERVAL, SecretFile, SecretFileError};
+pub use secret_file::SecretFileThread;
+use secret_file::{SecretFile, SecretFileError};
 use signing_key::SigningKey;
 use token::ApiToken;
 use token_exchange::TokenExchange;
@@ -44,8 +45,8 @@ pub enum CredentialFileError {
     #[error(transparent)]
     File(#[from] SecretFileError),
     /// The HTTP library could not start.
-    #[error("the HTTP client could not be set up: {0}")]
-    Http(#[from] reqwest::Error),
+    #[error(transparent)]
+    Http(#[from] ClientError),
 }
 
 /// The form of a credential. Only a token is a secret that expires and is replaced as a whole.
@@ -81,8 +82,8 @@ impl Credential {
     ///
     /// # Errors
     /// If the file cannot be used now.
-    pub fn from_file(file: PathBuf) -> Result<Self, SecretFileError> {
-        let token = SecretFile::open(file, str::parse::<ApiToken>)?;
+    pub fn from_file(file: PathBuf, shared: &Shared) -> Result<Self, SecretFileError> {
+        let token = SecretFile::open(file, str::parse::<ApiToken>)?.reading_on(&shared.secret_files);
         Ok(Self(Source::Token(token)))
     }
 
@@ -90,8 +91,12 @@ impl Credential {
     ///
     /// # Errors
     /// If the file cannot be used now.
-    pub fn from_private_key(access_token_id: Uuid, file: PathBuf) -> Result<Self, SecretFileError> {
-        let key = SecretFile::open(file, SigningKey::parse_rsa)?;
+    pub fn from_private_key(
+        access_token_id: Uuid,
+        file: PathBuf,
+        shared: &Shared,
+    ) -> Result<Self, SecretFileError> {
+        let key = SecretFile::open(file, SigningKey::parse_rsa)?.reading_on(&shared.secret_files);
         Ok(Self(Source::PrivateKey(PrivateKey::new(access_token_id, key))))
     }
 
@@ -100,9 +105,13 @@ impl Credential {
     ///
     /// # Errors
     /// If the file cannot be used now, or the HTTP library cannot start.
-    pub fn from_token_exchange(options: TokenExchangeOptions, file: PathBuf) -> Result<Self, CredentialFileError> {
-        let key = SecretFile::open(file, SigningKey::parse)?;
-        let http = http_client(options.url.is_loopback())?;
+    pub fn from_token_exchange(
+        options: TokenExchangeOptions,
+        file: PathBuf,
+        shared: &Shared,
+    ) -> Result<Self, CredentialFileError> {
+        let key = SecretFile::open(file, SigningKey::parse)?.reading_on(&shared.secret_files);
+        let http = http_client(options.url.is_loopback(), &shared.tls)?;
         Ok(Self(Source::TokenExchange(TokenExchange::new(http, options, key))))
     }
 
@@ -198,14 +207,6 @@ impl Credential {
         match &self.0 {
             Source::TokenExchange(exchange) => exchange.unavailable(cause),
             Source::Token(_) | Source::PrivateKey(_) => cause,
-        }
-    }
-
-    /// Polls the file of the secret; never resolves.
-    pub async fn watch(&self) {
-        loop {
-            sleep(POLL_INTERVAL).await;
-            self.reload().await;
         }
     }
 
