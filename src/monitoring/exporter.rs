@@ -105,7 +105,7 @@ mod tests {
         let headers = HeaderMap::from_iter([("ratelimit-reset".parse().unwrap(), HeaderValue::from(30))]);
         assert!(permit.complete(StatusCode::OK, &headers, b"").is_none());
         let recorder = recorder().unwrap();
-        ::metrics::with_local_recorder(&recorder, || set_budget(&limiter.state()));
+        ::metrics::with_local_recorder(&recorder, || set_budget(&ConnectionTag::default(), &limiter.state()));
         let text = recorder.handle().render();
         assert!(!text.contains(REST_WINDOW_REMAINING.description().name), "{text}");
     }
