@@ -6,7 +6,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
 use super::logging::LogArgs;
-use super::settings::{ConnectionArgs, PlatformArgs, SettingError, health_listen_error};
+use super::settings::file::{ChoiceArgs, NamedConnection};
+use super::settings::{PlatformArgs, SettingError, health_listen_error};
 use super::{CommandError, logging, serve, signals};
 use crate::governance::Governance;
 use crate::grpc::server::{ListenAddress, Listener};
@@ -18,7 +19,9 @@ use crate::monitoring;
 #[derive(Debug, clap::Args)]
 pub struct ServiceArgs {
     #[command(flatten)]
-    target: ConnectionOrSandboxArgs,
+    pub(super) target: ConnectionOrSandboxArgs,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     #[command(flatten)]
     platform: PlatformArgs,
     #[command(flatten)]
@@ -38,7 +41,7 @@ impl From<ServiceError> for CommandError {
 pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
     logging::init(&args.log.filter);
     let work = Work {
-        connection: &args.target.connection,
+        connection: args.target.one(&args.choice)?,
         sandbox: args.target.sandbox,
         options: args.platform.options(environment)?,
         health_address: args.platform.health_address(),
@@ -48,9 +51,9 @@ pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
 
 /// Service mode with its settings.
 #[derive(Debug)]
-pub(super) struct Work<'a> {
+pub(super) struct Work {
     /// How Buildkite is reached.
-    pub(super) connection: &'a ConnectionArgs,
+    pub(super) connection: NamedConnection,
     /// Whether a sandbox replaces Buildkite.
     pub(super) sandbox: bool,
     /// How the platform is reached. Read first, so that no sandbox starts when they are wrong.
@@ -59,7 +62,7 @@ pub(super) struct Work<'a> {
     pub(super) health_address: Option<ListenAddress>,
 }
 
-impl Work<'_> {
+impl Work {
     /// Executes tasks until a signal comes, or the platform rejects this connector permanently. `variable` is the environment.
     ///
     /// # Errors
@@ -68,10 +71,10 @@ impl Work<'_> {
         self,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<(), E> {
-        let waits = |settings| self.connection.waiting_for_rate_limits(settings);
-        let connection = Connection::open(self.connection, self.sandbox, variable, waits).await?;
+        let waits = |settings| self.connection.args.waiting_for_rate_limits(settings);
+        let connection = Connection::open_one(&self.connection, self.sandbox, variable, waits).await?;
         let governance = &connection.governance;
-        let interval = self.connection.health.interval();
+        let interval = self.connection.args.health.interval();
         let (client_id, host_id) = (self.options.client_id.as_str().to_owned(), self.options.host_id.clone());
         let syncs = Arc::new(ExportRunner::new(Arc::clone(governance)));
         let service = Service::new(Arc::clone(governance), syncs, self.options)?;

@@ -7,12 +7,15 @@ use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::CommandError;
-use super::connection::{Connection, environment};
+use super::connection::{Connection, Process, environment};
+use super::settings::file::{ChoiceArgs, FileArgs};
 use super::settings::{ConnectionArgs, Settings};
+use crate::governance::connections::ConnectionName;
 use crate::governance::health::Report;
 use crate::governance::rate_limit::BudgetState;
 use crate::providers::buildkite::Coverage;
@@ -31,6 +34,10 @@ const RETRY_FOR: Duration = Duration::from_secs(3);
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
     #[command(flatten)]
+    pub(super) file: FileArgs,
+    #[command(flatten)]
+    choice: ChoiceArgs,
+    #[command(flatten)]
     connection: ConnectionArgs,
     /// Format of the result
     #[arg(long, value_enum, default_value = "table")]
@@ -45,35 +52,49 @@ enum Format {
     Json,
 }
 
-/// The data that is printed.
+/// The data that is printed of one connection.
 struct CheckOutput {
+    /// The name of the connection, if the configuration file names connections.
+    name: Option<ConnectionName>,
     report: Report,
     budget: BudgetState,
     coverage: Coverage,
     now: Timestamp,
 }
 
-/// Runs every check once and prints the results.
+/// Runs every check of every connection, or of the one that is named, once, and prints the results.
 pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
-    let Connection {
-        governance, coverage, ..
-    } = &Connection::open(&args.connection, false, environment, impatient).await?;
-    let report = governance
-        .health()
-        .check(Duration::ZERO, Some(Instant::now() + TOTAL_TIMEOUT))
-        .await;
-    let output = CheckOutput {
-        report,
-        budget: governance.budget(),
-        coverage: coverage.clone(),
-        now: Timestamp::now(),
-    };
-    print(&output, args.format)
+    let mut connections = args.file.connections(&args.connection);
+    if args.choice.connection.is_some() {
+        connections = vec![args.file.one(&args.connection, &args.choice)?];
+    }
+    let process = Process::default();
+    let mut opened = Vec::with_capacity(connections.len());
+    for named in connections {
+        let connection = Connection::open(&process, &named, false, environment, impatient).await?;
+        opened.push((named.name, connection));
+    }
+    let until = Instant::now() + TOTAL_TIMEOUT;
+    let checks = opened.into_iter().map(|(name, connection)| check(name, connection, until));
+    let outputs = join_all(checks).await;
+    print(&outputs, args.format)
         .map_err(|error| CommandError::Failed(format!("the result cannot be printed: {error}")))?;
-    if output.report.overall.is_operational() {
+    if outputs.iter().all(|output| output.report.overall.is_operational()) {
         Ok(())
     } else {
         Err(CommandError::Unhealthy)
+    }
+}
+
+/// Runs the checks of one connection.
+async fn check(name: Option<ConnectionName>, connection: Connection, until: Instant) -> CheckOutput {
+    let governance = &connection.governance;
+    CheckOutput {
+        name,
+        report: governance.health().check(Duration::ZERO, Some(until)).await,
+        budget: governance.budget(),
+        coverage: connection.coverage,
+        now: Timestamp::now(),
     }
 }
 
@@ -87,14 +108,15 @@ fn impatient(mut settings: Settings) -> Settings {
     settings
 }
 
-fn print(output: &CheckOutput, format: Format) -> io::Result<()> {
+/// Prints one result, or several as sections.
+fn print(outputs: &[CheckOutput], format: Format) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match format {
-        Format::Json => json::write(output, &mut out),
-        Format::Table => {
-            let coloured = is_coloured(out.is_terminal(), std::env::var_os("NO_COLOR").as_deref());
-            table::write(output, coloured, &mut out)
-        }
+    let coloured = is_coloured(out.is_terminal(), std::env::var_os("NO_COLOR").as_deref());
+    match (format, outputs) {
+        (Format::Json, [output]) => json::write(output, &mut out),
+        (Format::Json, outputs) => json::write_all(outputs, &mut out),
+        (Format::Table, [output]) => table::write(output, coloured, &mut out),
+        (Format::Table, outputs) => table::write_all(outputs, coloured, &mut out),
     }?;
     out.flush()
 }

@@ -178,6 +178,18 @@ impl ConnectionArgs {
         self.budget.has_max_wait()
     }
 
+    /// Refuses a credential in the environment, where the configuration file names connections.
+    ///
+    /// # Errors
+    /// Names the variable.
+    pub(super) fn refuse_variables(variable: impl Fn(&str) -> Option<String>) -> Result<(), SettingError> {
+        if variable(credential::TOKEN).is_some_and(|token| !token.is_empty()) {
+            let problem = "the configuration file names connections, which have their own credentials: leave it out";
+            return Err(SettingError::of_variable(credential::TOKEN, problem));
+        }
+        Ok(())
+    }
+
     /// What is governed, and which changes are made.
     ///
     /// # Errors

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgAction, Args, Command};
+use clap::{Arg, ArgAction, Args, Command, CommandFactory};
 
 use super::super::credential::CredentialArgs;
 use super::super::error::name_of;
 use super::super::{ConnectionArgs, SettingError};
 use super::document::{Entry, Value};
+use crate::cli::Cli;
 use crate::grpc::server::ListenAddress;
 
 /// The arguments about the file itself.
@@ -30,10 +31,11 @@ const UNIX: &str = "unix:";
 pub(super) struct Known(BTreeMap<String, Arg>);
 
 impl Known {
-    /// The settings that the commands of `cli` declare.
-    pub(super) fn of(cli: &Command) -> Self {
+    /// The settings of all commands that read a file.
+    pub(super) fn of_all() -> Self {
+        let cli = Cli::command();
         let commands = cli.get_subcommands().filter(|command| takes_file(command));
-        let declared = commands.chain(takes_file(cli).then_some(cli)).flat_map(settings);
+        let declared = commands.flat_map(settings);
         Self(declared.map(|arg| (key_of(arg), arg.clone())).collect())
     }
 

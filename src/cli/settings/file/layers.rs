@@ -12,19 +12,18 @@ use super::document::{Document, Entry, Table};
 use super::known::{GUARDS, Known, is_credential, key_of, settings};
 use super::{Loaded, NamedConnection, Place};
 
-/// The flags for what the top of the file at `path` sets, and neither a flag nor a variable. `cli` is the declared command line,
-/// `command` the command that runs, with its `matches`.
+/// The flags for what the top of the file at `path` sets, and neither a flag nor a variable. `command` is the command that
+/// runs, with its `matches`.
 ///
 /// # Errors
 /// The file cannot be used, or it names connections and a flag or a variable gives an organization or a credential.
 pub(in crate::cli) fn flags_of_file(
     path: &Path,
-    cli: &Command,
     command: &Command,
     matches: &ArgMatches,
 ) -> Result<Vec<OsString>, SettingError> {
     let document = Document::read(path)?;
-    let known = Known::of(cli);
+    let known = Known::of_all();
     // Every value is checked, also of a setting that this command does not have or that a flag replaces.
     let of_connection = Known::of_connection();
     for Table { entries, .. } in &document.connections {

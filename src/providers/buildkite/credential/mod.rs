@@ -20,6 +20,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::future::join_all;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::api::client::{ClientError, http_client};
@@ -31,7 +33,7 @@ pub use oauth_url::{OAuthSubject, OAuthSubjectError, OAuthUrl, OAuthUrlError};
 use private_key::PrivateKey;
 use refusal::{CredentialRefusal, RefusalCause};
 pub use secret_file::SecretFileThread;
-use secret_file::{SecretFile, SecretFileError};
+use secret_file::{POLL_INTERVAL, SecretFile, SecretFileError};
 use signing_key::SigningKey;
 use token::ApiToken;
 use token_exchange::TokenExchange;
@@ -207,6 +209,15 @@ impl Credential {
         match &self.0 {
             Source::TokenExchange(exchange) => exchange.unavailable(cause),
             Source::Token(_) | Source::PrivateKey(_) => cause,
+        }
+    }
+
+    /// Reads the files of the secrets of `credentials` again and again; never resolves. A file that hangs delays no other for long.
+    pub async fn watch_all(credentials: impl Fn() -> Vec<Arc<Self>>) {
+        loop {
+            sleep(POLL_INTERVAL).await;
+            let credentials = credentials();
+            join_all(credentials.iter().map(|credential| credential.reload())).await;
         }
     }
 

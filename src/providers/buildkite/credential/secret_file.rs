@@ -23,7 +23,7 @@ use crate::files;
 use crate::files::{DiskThread, NotRegular, RunError};
 
 /// Interval between two reads of the file.
-pub(crate) const POLL_INTERVAL: Duration = Duration::from_secs(2);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long a reload waits for a read. A slower read continues, and its result is applied when it arrives.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
