@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::CommandError;
+use super::sandbox::SizeArgs;
 use super::settings::file::{ChoiceArgs, FileArgs, NamedConnection};
 use super::settings::{ConnectionArgs, SettingError, Settings};
 use crate::governance::Governance;
@@ -15,7 +16,7 @@ use crate::governance::connections::ConnectionLabel;
 use crate::governance::health::ConfigurationStatus;
 use crate::governance::provisioning::AuditWriters;
 use crate::providers::buildkite::{ApiToken, Client, Coverage, Credential, Scope, Shared, govern};
-use crate::sandbox::{Options, Sandbox, TEAM_SCOPES, TokenSpec};
+use crate::sandbox::{Options, Sandbox, Seed, TEAM_SCOPES, TokenSpec};
 
 /// The arguments of a command that reaches Buildkite, or an embedded sandbox in its place.
 #[derive(Debug, clap::Args)]
@@ -24,18 +25,47 @@ pub(super) struct ConnectionOrSandboxArgs {
     pub(super) file: FileArgs,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
+    #[command(flatten)]
+    embedded: EmbeddedSandboxArgs,
+}
+
+/// The embedded sandbox, and the size of its organization.
+#[derive(Debug, clap::Args)]
+struct EmbeddedSandboxArgs {
     /// Use an embedded Buildkite with an example organization; needs no account
     #[arg(long)]
-    pub(super) sandbox: bool,
+    sandbox: bool,
+    #[command(flatten)]
+    size: SizeArgs,
 }
 
 impl ConnectionOrSandboxArgs {
+    /// The organization of the embedded sandbox; `None` for Buildkite.
+    ///
+    /// # Errors
+    /// For a size without a sandbox.
+    pub(super) fn sandbox(&self) -> Result<Option<Seed>, SettingError> {
+        let EmbeddedSandboxArgs { sandbox, size } = &self.embedded;
+        match size.first_given() {
+            Some(name) if !sandbox => Err(SettingError::of::<SizeArgs>(
+                name,
+                "only a sandbox has a size: give --sandbox as well, or leave it out",
+            )),
+            _ => Ok(sandbox.then(|| size.seed())),
+        }
+    }
+
     /// The connection that `choice` names, or the only one.
     ///
     /// # Errors
     /// There is none of this name, or there are several and none is named.
     pub(super) fn one(&self, choice: &ChoiceArgs) -> Result<NamedConnection, SettingError> {
         self.file.one(&self.connection, choice)
+    }
+
+    /// All connections.
+    pub(super) fn all(&self) -> Vec<NamedConnection> {
+        self.file.connections(&self.connection)
     }
 }
 
@@ -66,7 +96,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Opens the connection that `named` describes, or one to a new sandbox. Sends no request to Buildkite, and does not follow changes
+    /// Opens the connection that `named` describes, or one to a new sandbox with this organization. Sends no request to Buildkite, and does not follow changes
     /// of files. `variable` reads the environment; `adjust` changes the settings before they are used.
     ///
     /// # Errors
@@ -74,7 +104,7 @@ impl Connection {
     pub(super) async fn open(
         process: &Process,
         named: &NamedConnection,
-        sandbox: bool,
+        sandbox: Option<Seed>,
         variable: impl Fn(&str) -> Option<String>,
         adjust: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, CommandError> {
@@ -84,7 +114,10 @@ impl Connection {
         if named.name.is_some() {
             ConnectionArgs::refuse_variables(&variable)?;
         }
-        let sandbox = if sandbox { Some(start_sandbox().await?) } else { None };
+        let sandbox = match sandbox {
+            Some(seed) => Some(start_sandbox(seed).await?),
+            None => None,
+        };
         let settings = match &sandbox {
             Some(sandbox) => sandbox_settings(sandbox, args, shared)?,
             None => Settings::read(args, shared, variable).map_err(|error| named.error(error))?,
@@ -121,7 +154,7 @@ impl Connection {
     /// As for [`Self::open`].
     pub(super) async fn open_one(
         named: &NamedConnection,
-        sandbox: bool,
+        sandbox: Option<Seed>,
         variable: impl Fn(&str) -> Option<String>,
         adjust: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, CommandError> {
@@ -149,8 +182,12 @@ pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-async fn start_sandbox() -> Result<Sandbox, CommandError> {
-    let sandbox = Sandbox::start(Options::default())
+async fn start_sandbox(seed: Seed) -> Result<Sandbox, CommandError> {
+    let options = Options {
+        seed,
+        ..Options::default()
+    };
+    let sandbox = Sandbox::start(options)
         .await
         .map_err(|error| CommandError::Failed(format!("the sandbox could not start: {error}")))?;
     tracing::info!(url = sandbox.url(), organization = sandbox.slug(), "sandbox");

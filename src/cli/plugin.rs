@@ -48,7 +48,7 @@ pub(super) async fn run(args: &PluginArgs) -> Result<(), CommandError> {
     let options = PluginOptions::read(environment)?;
     logging::init_for_plugin_host(&args.log.filter);
     let named = args.file.one(&args.connection, &args.choice)?;
-    let connection = Connection::open_one(&named, false, environment, |settings| settings).await?;
+    let connection = Connection::open_one(&named, None, environment, |settings| settings).await?;
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
     let ending = signals::ending().map_err(|error| failed(&error))?;
     let plugin = Plugin::open(&options).await?;

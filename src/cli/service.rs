@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
-use super::logging::LogArgs;
+use super::logging::{LogArgs, LogFormatArgs};
 use super::settings::file::{ChoiceArgs, NamedConnection};
 use super::settings::{PlatformArgs, SettingError, health_listen_error};
 use super::{CommandError, logging, serve, signals};
@@ -14,6 +14,7 @@ use crate::grpc::server::{ListenAddress, Listener};
 use crate::hosts::ExportRunner;
 use crate::hosts::service::{Service, ServiceError, ServiceOptions};
 use crate::monitoring;
+use crate::sandbox::Seed;
 
 /// The arguments of `service`.
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,8 @@ pub struct ServiceArgs {
     platform: PlatformArgs,
     #[command(flatten)]
     log: LogArgs,
+    #[command(flatten)]
+    format: LogFormatArgs,
 }
 
 impl From<ServiceError> for CommandError {
@@ -39,10 +42,10 @@ impl From<ServiceError> for CommandError {
 
 /// Executes tasks until a signal comes, or the platform rejects this connector permanently.
 pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
-    logging::init(&args.log.filter);
+    logging::init(&args.log.filter, args.format.log_format);
     let work = Work {
         connection: args.target.one(&args.choice)?,
-        sandbox: args.target.sandbox,
+        sandbox: args.target.sandbox()?,
         options: args.platform.options(environment)?,
         health_address: args.platform.health_address(),
     };
@@ -54,8 +57,8 @@ pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
 pub(super) struct Work {
     /// How Buildkite is reached.
     pub(super) connection: NamedConnection,
-    /// Whether a sandbox replaces Buildkite.
-    pub(super) sandbox: bool,
+    /// The organization of the sandbox that replaces Buildkite. `None` for Buildkite.
+    pub(super) sandbox: Option<Seed>,
     /// How the platform is reached. Read first, so that no sandbox starts when they are wrong.
     pub(super) options: ServiceOptions,
     /// Where monitors read health. `None` for no listener.
@@ -72,6 +75,7 @@ impl Work {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<(), E> {
         let waits = |settings| self.connection.args.waiting_for_rate_limits(settings);
+        let sandbox = self.sandbox.is_some();
         let connection = Connection::open_one(&self.connection, self.sandbox, variable, waits).await?;
         let governance = &connection.governance;
         let interval = self.connection.args.health.interval();
@@ -94,7 +98,7 @@ impl Work {
             host_id,
             health,
             organization,
-            sandbox = self.sandbox,
+            sandbox,
             "working for the platform"
         );
         let checking = serve::monitor_health(Arc::clone(governance), Arc::clone(&connection.credential), interval);

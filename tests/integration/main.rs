@@ -28,4 +28,5 @@ mod hosts;
 mod metrics;
 mod objects;
 mod security;
+mod traces;
 mod wire;

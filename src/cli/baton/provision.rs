@@ -44,7 +44,7 @@ pub(super) async fn job(flags: &Flags, change: Option<Change>) -> Result<Job, Ba
         }
         settings
     };
-    Ok(Job::open(&named, flags.sandbox, environment(flags), adjust).await?)
+    Ok(Job::open(&named, flags.sandbox(), environment(flags), adjust).await?)
 }
 
 /// Grants an entitlement of the file to a principal of the file.

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::CommandError;
-use super::connection::{Connection, Process, environment};
-use super::settings::file::{ChoiceArgs, FileArgs};
-use super::settings::{ConnectionArgs, Settings};
+use super::connection::{Connection, ConnectionOrSandboxArgs, Process, environment};
+use super::settings::Settings;
+use super::settings::file::ChoiceArgs;
 use crate::governance::connections::ConnectionName;
 use crate::governance::health::Report;
 use crate::governance::rate_limit::BudgetState;
@@ -34,11 +34,9 @@ const RETRY_FOR: Duration = Duration::from_secs(3);
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
     #[command(flatten)]
-    pub(super) file: FileArgs,
+    target: ConnectionOrSandboxArgs,
     #[command(flatten)]
     choice: ChoiceArgs,
-    #[command(flatten)]
-    connection: ConnectionArgs,
     /// Format of the result
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -64,18 +62,21 @@ struct CheckOutput {
 
 /// Runs every check of every connection, or of the one that is named, once, and prints the results.
 pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
-    let mut connections = args.file.connections(&args.connection);
-    if args.choice.connection.is_some() {
-        connections = vec![args.file.one(&args.connection, &args.choice)?];
-    }
+    let sandbox = args.target.sandbox()?;
+    let connections = match args.choice.connection {
+        Some(_) => vec![args.target.one(&args.choice)?],
+        None => args.target.all(),
+    };
     let process = Process::default();
     let mut opened = Vec::with_capacity(connections.len());
     for named in connections {
-        let connection = Connection::open(&process, &named, false, environment, impatient).await?;
+        let connection = Connection::open(&process, &named, sandbox.clone(), environment, impatient).await?;
         opened.push((named.name, connection));
     }
     let until = Instant::now() + TOTAL_TIMEOUT;
-    let checks = opened.into_iter().map(|(name, connection)| check(name, connection, until));
+    let checks = opened
+        .into_iter()
+        .map(|(name, connection)| check(name, connection, until));
     let outputs = join_all(checks).await;
     print(&outputs, args.format)
         .map_err(|error| CommandError::Failed(format!("the result cannot be printed: {error}")))?;
@@ -89,13 +90,15 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
 /// Runs the checks of one connection.
 async fn check(name: Option<ConnectionName>, connection: Connection, until: Instant) -> CheckOutput {
     let governance = &connection.governance;
-    CheckOutput {
+    let output = CheckOutput {
         name,
         report: governance.health().check(Duration::ZERO, Some(until)).await,
         budget: governance.budget(),
-        coverage: connection.coverage,
+        coverage: connection.coverage.clone(),
         now: Timestamp::now(),
-    }
+    };
+    connection.close().await;
+    output
 }
 
 /// The settings with the timeouts of this command.

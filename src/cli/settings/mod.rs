@@ -275,8 +275,10 @@ mod tests {
 
     fn read(arguments: &[&str], token: Option<&str>) -> Result<Settings, String> {
         let args = parse(arguments).map_err(|error| error.to_string())?;
-        Settings::read(&args, &Shared::default(), |name| token.filter(|_| name == TOKEN).map(str::to_owned))
-            .map_err(|error| error.to_string())
+        Settings::read(&args, &Shared::default(), |name| {
+            token.filter(|_| name == TOKEN).map(str::to_owned)
+        })
+        .map_err(|error| error.to_string())
     }
 
     #[test]

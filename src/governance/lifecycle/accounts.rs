@@ -19,6 +19,7 @@ use crate::governance::model::{EntitlementId, Level, LifecycleOperation, Resourc
 use crate::governance::provider::{AccountManager, AccountRole, Failure, FailureClass, NewInvitation, SsoMode};
 use crate::governance::provisioning::RequestContext;
 use crate::governance::{CallContext, Change, GovernanceError};
+use crate::telemetry::traces::OperationSpan;
 
 /// A request for an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,7 +176,8 @@ impl Attempt {
         let accounts = users.accounts();
         let accounts = accounts.ok_or_else(|| not_offered(request.resource_type, LifecycleOperation::Invite))?;
         let call = self.call.clone();
-        match unless_cancelled(&call, self.prepare(accounts, request)).await? {
+        let prepared = unless_cancelled(&call, self.prepare(accounts, request));
+        match OperationSpan::decision().run(prepared).await? {
             Prepared::Found(account) => Ok(account),
             Prepared::Missing(invitation) => self.invite(accounts, &invitation).await,
         }
@@ -192,7 +194,7 @@ impl Attempt {
         if let Some(user) = lifecycle.member(email, &self.call).await? {
             return Ok(Prepared::Found(self.found_user(user)));
         }
-        if let Some(invitation) = self.pending(accounts, email).await? {
+        if let Some(invitation) = self.pending(accounts, email).await?.into_iter().next() {
             return Ok(Prepared::Found(self.found_invitation(invitation, false)));
         }
         let groups = lifecycle.groups(&request.groups, &self.call).await?;
@@ -222,7 +224,9 @@ impl Attempt {
         let (mut last_error, mut was_sent): (Option<Failure>, bool) = (None, false);
         for _ in 0..MAX_WRITES {
             self.preflight().await?;
-            let reply = accounts.invite(invitation, &self.call).await;
+            let reply = OperationSpan::write()
+                .run(accounts.invite(invitation, &self.call))
+                .await;
             self.sent(&reply);
             let failure = match reply {
                 Ok(shown) => return self.invited(accounts, email, shown).await,
@@ -230,14 +234,15 @@ impl Attempt {
             };
             match failure.class {
                 FailureClass::NotFound | FailureClass::Rejected => {
-                    return match self.look_again(accounts, email, was_sent).await? {
+                    let account = self.look_again(accounts, email, was_sent);
+                    return match OperationSpan::confirm().run(account).await? {
                         Some(account) => Ok(account),
                         None => Err(accounts.explain_invitation(failure, &self.call).await),
                     };
                 }
                 FailureClass::NotSent => {
                     // The read waits for the connection, and shows an invitation that was sent meanwhile.
-                    if let Some(found) = self.pending(accounts, email).await? {
+                    if let Some(found) = self.pending(accounts, email).await?.into_iter().next() {
                         return Ok(self.found_invitation(found, was_sent));
                     }
                     last_error = Some(failure);
@@ -281,8 +286,12 @@ impl Attempt {
         }
     }
 
-    /// The pending invitation to the address. One that this process sent recently gets time to show.
-    async fn pending(&self, accounts: &dyn AccountManager, email: &str) -> Result<Option<Resource>, GovernanceError> {
+    /// The pending invitations to the address. One that this process sent recently gets time to show.
+    pub(super) async fn pending(
+        &self,
+        accounts: &dyn AccountManager,
+        email: &str,
+    ) -> Result<Vec<Resource>, GovernanceError> {
         let mut found = self.lifecycle.pending(accounts, email, &self.call).await?;
         for delay in self.read_back_delays() {
             let Some(left) = self.lifecycle.hidden_for(email).filter(|_| found.is_empty()) else {
@@ -291,7 +300,7 @@ impl Attempt {
             self.wait(delay.min(left)).await?;
             found = self.lifecycle.pending(accounts, email, &self.call).await?;
         }
-        Ok(found.into_iter().next())
+        Ok(found)
     }
 
     /// Waits until a read shows an invitation that was sent or may have been sent.
@@ -300,13 +309,14 @@ impl Attempt {
         accounts: &dyn AccountManager,
         email: &str,
     ) -> Result<Option<Resource>, GovernanceError> {
-        let mut found = self.lifecycle.pending(accounts, email, &self.call).await?;
+        let span = OperationSpan::confirm();
+        let mut found = span.run(self.lifecycle.pending(accounts, email, &self.call)).await?;
         for delay in self.read_back_delays() {
             if !found.is_empty() {
                 break;
             }
             self.wait(delay).await?;
-            found = self.lifecycle.pending(accounts, email, &self.call).await?;
+            found = span.run(self.lifecycle.pending(accounts, email, &self.call)).await?;
         }
         Ok(found.into_iter().next())
     }

@@ -17,6 +17,7 @@ use crate::governance::GovernanceError;
 use crate::governance::model::{LifecycleOperation, Resource, ResourceId, ResourceKind};
 use crate::governance::provider::{Deletable, Failure, FailureClass};
 use crate::governance::provisioning::RequestContext;
+use crate::telemetry::traces::OperationSpan;
 
 impl Lifecycle {
     /// Deletes the resource. One that is proven absent is a success.
@@ -65,13 +66,18 @@ impl Attempt {
             return self.off_board(resource, resources.as_ref(), deletable).await;
         }
         let call = self.call.clone();
-        let Some(found) = unless_cancelled(&call, self.deletable_resource(deletable, resource)).await? else {
+        let found = unless_cancelled(&call, self.deletable_resource(deletable, resource));
+        let Some(found) = OperationSpan::decision().run(found).await? else {
             return Ok(LifecycleOutcome::AlreadyAbsent);
         };
         // The grants of a group are read ahead within a sync, and must not be served after the group is gone.
         self.lifecycle.listings.invalidate_resource(resource);
-        let outcome = self.delete_until_absent(deletable, resource).await?;
+        let outcome = self.delete_until_absent(deletable, resource, &mut false).await;
+        // Also after an error, as the resource may be gone.
         self.lifecycle.listings.invalidate_resource(resource);
+        let outcome = outcome?;
+        // It is absent now. Reading what it carried again would need another proof of that.
+        self.lifecycle.listings.remove_resource(resource);
         if let Some(email) = found
             .handle
             .filter(|_| resource.resource_type.kind == ResourceKind::PendingUser)
@@ -97,21 +103,24 @@ impl Attempt {
         Ok(Some(found))
     }
 
-    /// Sends the deletion, and reads until the resource is gone.
+    /// Sends the deletion, and reads until the resource is gone. `may_be_done` is set as soon as a deletion was accepted or may
+    /// have been applied, and cleared when reads show that one of which the reply was lost was not applied.
     pub(super) async fn delete_until_absent(
         &mut self,
         deletable: &dyn Deletable,
         resource: ResourceId,
+        may_be_done: &mut bool,
     ) -> Result<LifecycleOutcome, GovernanceError> {
         let id = resource.id;
         let (mut last_error, mut was_sent): (Option<Failure>, bool) = (None, false);
         for _ in 0..MAX_WRITES {
             self.preflight().await?;
-            let reply = deletable.delete(id, &self.call).await;
-            self.sent(&reply);
+            let reply = OperationSpan::write().run(deletable.delete(id, &self.call)).await;
+            *may_be_done = self.sent(&reply);
             let failure = match reply {
                 Ok(()) => {
-                    self.await_absence(deletable, resource).await?;
+                    let absent = self.await_absence(deletable, resource);
+                    OperationSpan::confirm().run(absent).await?;
                     return Ok(LifecycleOutcome::Deleted);
                 }
                 Err(failure) => failure,
@@ -122,13 +131,15 @@ impl Attempt {
                 return Err(deletable.explain_deletion(failure, id, &self.call).await);
             }
             was_sent |= may_have_applied;
-            if self.is_absent(deletable, resource, failure.class).await? {
+            let is_absent = self.is_absent(deletable, resource, failure.class);
+            if OperationSpan::confirm().run(is_absent).await? {
                 return Ok(if was_sent {
                     LifecycleOutcome::Deleted
                 } else {
                     LifecycleOutcome::AlreadyAbsent
                 });
             }
+            *may_be_done = false;
             if is_rejected || !failure.is_transient() {
                 return Err(deletable.explain_deletion(failure, id, &self.call).await);
             }

@@ -14,12 +14,13 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
-use super::Provisioning;
 use super::plan::Write;
+use super::{GuardLock, Provisioning};
 use crate::governance::directory::Freshness;
 use crate::governance::model::{Membership, ResourceId, ResourceTypeInfo};
 use crate::governance::provider::{Assignable, Labels};
 use crate::governance::{CallContext, GovernanceError, Lane};
+use crate::telemetry::traces;
 
 /// How long a name that matched nothing is not looked up again.
 const UNRESOLVED_NAME_TTL: Duration = Duration::from_secs(15);
@@ -132,7 +133,7 @@ impl ProtectedIds {
 }
 
 impl Provisioning {
-    /// Succeeds if no protection forbids the write.
+    /// Succeeds if no protection forbids the write. `lock` is kept until the result of the write is known.
     ///
     /// # Errors
     /// `Protected`, or the failure to look up the protected names.
@@ -142,11 +143,12 @@ impl Provisioning {
         membership: Membership,
         write: Write,
         labels: &Labels,
+        lock: &mut GuardLock,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         self.guard_protected(&[membership.resource, membership.principal], call)
             .await?;
-        levels.guard(membership, write, labels, call).await
+        levels.guard(membership, write, labels, lock, call).await
     }
 
     /// Succeeds if no setting protects one of the resources.
@@ -203,7 +205,8 @@ impl Provisioning {
             return;
         }
         let provisioning = Arc::clone(self);
-        let lookup = tokio::spawn(async move { provisioning.look_up_detached(ids).await });
+        let lookup = traces::in_current_trace(async move { provisioning.look_up_detached(ids).await });
+        let lookup = tokio::spawn(lookup);
         // The task fails only by a panic, which was reported, or because the process ends.
         let _ = lookup.await;
     }

@@ -52,8 +52,8 @@ pub use credential::{
     Credential, CredentialFileError, CredentialForm, OAuthSubject, OAuthSubjectError, OAuthUrl, OAuthUrlError,
     TokenExchangeOptions,
 };
-pub use shared::Shared;
 pub use credential_status::CredentialStatus;
 pub(crate) use error_meaning::{Subject, from_api};
 pub(crate) use health::probe::ProbeSet;
 pub use provider::{Buildkite, BuildkiteProvider, govern, govern_with_sink};
+pub use shared::Shared;

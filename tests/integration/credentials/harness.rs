@@ -5,7 +5,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use buildkite_connector::governance::Governance;
-use buildkite_connector::providers::buildkite::{Client, Coverage, Credential, OAuthSubject, TokenExchangeOptions, govern, Shared};
+use buildkite_connector::providers::buildkite::{
+    Client, Coverage, Credential, OAuthSubject, Shared, TokenExchangeOptions, govern,
+};
 use buildkite_connector::sandbox::{ApplicationSpec, Endpoint, KeyPair, LimitOptions, Options, Sandbox, TokenSpec};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -56,7 +58,10 @@ impl Place {
         let spec = TokenSpec::owned_by(self.sandbox.owner());
         let id = self.sandbox.mint_with_key(spec, RSA[0].public_pem()).unwrap();
         self.write_key(RSA[0].private_pem());
-        (id, Credential::from_private_key(id, self.key_file(), &Shared::default()).unwrap())
+        (
+            id,
+            Credential::from_private_key(id, self.key_file(), &Shared::default()).unwrap(),
+        )
     }
 
     /// An OAuth application with this key.

@@ -157,6 +157,9 @@ fn check(arg: &Arg, flags: &[OsString]) -> Result<(), String> {
     let problem = line.strip_prefix("error: ").unwrap_or(line);
     // The flag and its variable are not what was written.
     let flag = format!("--{}", arg.get_long().unwrap_or_default());
-    let problem = problem.strip_prefix(&name_of(arg)).or(problem.strip_prefix(&flag)).unwrap_or(problem);
+    let problem = problem
+        .strip_prefix(&name_of(arg))
+        .or(problem.strip_prefix(&flag))
+        .unwrap_or(problem);
     Err(problem.trim_start_matches(": ").to_owned())
 }

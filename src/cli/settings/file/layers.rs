@@ -134,7 +134,10 @@ fn parse(table: Option<&Table>, place: Option<Place>, flags: Vec<OsString>) -> R
 }
 
 /// The declaration of the command that `matches` ran, with these matches.
-pub(in crate::cli) fn command_of<'a>(cli: &'a Command, matches: &'a ArgMatches) -> Option<(&'a Command, &'a ArgMatches)> {
+pub(in crate::cli) fn command_of<'a>(
+    cli: &'a Command,
+    matches: &'a ArgMatches,
+) -> Option<(&'a Command, &'a ArgMatches)> {
     let (name, matches) = matches.subcommand()?;
     Some((cli.find_subcommand(name)?, matches))
 }

@@ -128,10 +128,17 @@ impl FileArgs {
             .collect();
         let found = match &choice.connection {
             Some(name) => {
-                let found = connections.iter().position(|connection| connection.name.as_ref() == Some(name));
+                let found = connections
+                    .iter()
+                    .position(|connection| connection.name.as_ref() == Some(name));
                 found.ok_or_else(|| match &names[..] {
-                    [] => wrong("no configuration file names a connection: leave this out, or give --config".to_owned()),
-                    names => wrong(format!("there is no connection `{name}`: give one of {}", names.join(", "))),
+                    [] => {
+                        wrong("no configuration file names a connection: leave this out, or give --config".to_owned())
+                    }
+                    names => wrong(format!(
+                        "there is no connection `{name}`: give one of {}",
+                        names.join(", ")
+                    )),
                 })?
             }
             None if connections.len() > 1 => {

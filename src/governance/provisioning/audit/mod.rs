@@ -7,6 +7,7 @@
 
 mod backlog;
 mod file;
+mod line;
 mod record;
 mod sink;
 mod writer;
@@ -21,7 +22,8 @@ use crate::governance::GovernanceError;
 use crate::governance::connections::ConnectionLabel;
 use crate::telemetry::metrics::ConnectionTag;
 use backlog::OutcomeLine;
-pub(crate) use record::{AuditRecord, RecordedCall, RecordedRequest, recorded_calls};
+pub(crate) use line::{Line, RecordHead};
+pub(crate) use record::{AuditRecord, RecordedRequest};
 pub use sink::AuditSink;
 use writer::Task;
 pub(crate) use writer::Writer as AuditWriter;

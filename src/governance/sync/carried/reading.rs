@@ -4,7 +4,7 @@
 //! run and fails the calls that wait for it; the next call starts another run, which reads only what is missing. So the index is
 //! complete or an error, and no list is read twice because another one failed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use futures::StreamExt;
 use futures::stream;
@@ -21,6 +21,7 @@ use crate::governance::rate_limit::LimitExceeded;
 use crate::governance::sync::progress::ProgressLog;
 use crate::governance::sync::rate_limit_reset::{MIN_RETRY_DELAY, retry_after_resets};
 use crate::governance::{CallContext, GovernanceError, Lane};
+use crate::telemetry::traces::OperationSpan;
 
 /// The principals that hold a level of a resource, in the order of their ids.
 pub(super) type Holders = Vec<(Uuid, Option<&'static Level>)>;
@@ -29,9 +30,33 @@ pub(super) type Holders = Vec<(Uuid, Option<&'static Level>)>;
 #[derive(Debug)]
 pub(super) struct Readers {
     pub(super) provider: Arc<dyn Provider>,
+    /// The readings of all types, in the order in which they were begun. A session is locked before them, never after.
+    pub(super) all: Mutex<Vec<Weak<Reading>>>,
     /// Bounds the principals whose lists are read at once, over all readings.
     pub(super) permits: Semaphore,
     pub(super) concurrency: usize,
+}
+
+impl Readers {
+    /// The readings that are in use, in the order in which they were begun.
+    pub(super) fn readings(&self) -> Vec<Arc<Reading>> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Adds a reading that is begun.
+    pub(super) fn add(&self, reading: &Arc<Reading>) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known| known.strong_count() > 0);
+        all.push(Arc::downgrade(reading));
+    }
+
+    /// Drops the rows of a principal that is proven absent from every reading: the list of another type may have been read before.
+    pub(super) fn remove(&self, carrier: Uuid) {
+        for reading in self.readings() {
+            reading.remove(carrier);
+        }
+    }
 }
 
 /// A reading. Dropping it ends its run.
@@ -117,6 +142,11 @@ impl Reading {
         self.source.lock().index.invalidate(carrier);
     }
 
+    /// Drops the rows of a principal that no longer exists.
+    pub(super) fn remove(&self, carrier: Uuid) {
+        self.source.lock().index.remove(carrier);
+    }
+
     /// When every list was read for the first time.
     pub(super) fn completed_at(&self) -> Option<Instant> {
         self.source.lock().completed_at
@@ -197,8 +227,9 @@ impl Run {
         let call = CallContext::new(Lane::Sync);
         let (ended, outcome) = watch::channel(None);
         let (source, run_call) = (Arc::clone(source), call.clone());
+        let span = OperationSpan::prefetched_page("carried", source.resources.info().id);
         let task = tokio::spawn(async move {
-            let outcome = source.read_missing(&run_call).await;
+            let outcome = span.run(source.read_missing(&run_call)).await;
             if let Err(error) = &outcome {
                 tracing::info!(resource_type = source.resources.info().id, %error, "the access that principals carry cannot be read: the next call continues");
             }
@@ -285,6 +316,7 @@ impl Source {
         match self.carriers.explain(failure, Some(carrier), call).await {
             GovernanceError::ResourceNotFound { .. } => {
                 tracing::info!(%carrier, "a principal that no longer exists carries no access");
+                self.readers.remove(carrier);
                 Ok(Vec::new())
             }
             error => Err(error),

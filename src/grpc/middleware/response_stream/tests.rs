@@ -16,8 +16,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 
 use super::*;
-use crate::grpc::middleware::concurrency_limit::ConcurrencyLimits;
 use crate::governance::connections::Connections;
+use crate::grpc::middleware::concurrency_limit::ConcurrencyLimits;
 use crate::grpc::middleware::connections::PeerConnections;
 use crate::grpc::server::{ConnectionContext, Limits, connection};
 

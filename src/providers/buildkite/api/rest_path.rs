@@ -9,7 +9,7 @@ use super::ids::{ObjectSlug, OrganizationSlug};
 use super::scope::Scope;
 
 /// What one segment of a path can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Segment {
     /// This word.
     Word(&'static str),
@@ -50,7 +50,7 @@ const TEMPLATES: [(&[Segment], Scope); 19] = [
 const MAX_PER_PAGE: u32 = 100;
 
 /// Parts of the names of parameters that hold a credential.
-const CREDENTIALS: [&str; 9] = [
+const CREDENTIALS: [&str; 10] = [
     "token",
     "secret",
     "password",
@@ -60,12 +60,20 @@ const CREDENTIALS: [&str; 9] = [
     "apikey",
     "access_key",
     "private_key",
+    "signature",
 ];
+
+/// Whether the name of a parameter says that it holds a credential.
+pub(crate) fn names_credential(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase().replace('-', "_");
+    CREDENTIALS.iter().any(|part| lower.contains(part))
+}
 
 /// A path of the list, with its query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RestPath {
     scope: Scope,
+    template: &'static [Segment],
     segments: Vec<String>,
     query: Vec<(String, String)>,
 }
@@ -81,12 +89,13 @@ impl RestPath {
         let fits = |template: &[Segment]| {
             template.len() == segments.len() && template.iter().zip(&segments).all(|(of, text)| of.accepts(text))
         };
-        let (_, scope) = TEMPLATES
+        let (template, scope) = TEMPLATES
             .into_iter()
             .find(|(template, _)| fits(template))
             .ok_or_else(unknown_path)?;
         Ok(Self {
             scope,
+            template,
             segments: segments.into_iter().map(str::to_owned).collect(),
             query: Vec::new(),
         })
@@ -102,12 +111,11 @@ impl RestPath {
     ) -> Result<Self, String> {
         let mut query = Vec::new();
         for (name, value) in parameters {
-            let lower = name.to_ascii_lowercase().replace('-', "_");
-            if CREDENTIALS.iter().any(|part| lower.contains(part)) {
+            if names_credential(name) {
                 return Err("a credential is never sent in a query: leave it out".to_owned());
             }
             let is_page = value.parse().is_ok_and(|rows: u32| (1..=MAX_PER_PAGE).contains(&rows));
-            if lower == "per_page" && !is_page {
+            if name.to_ascii_lowercase().replace('-', "_") == "per_page" && !is_page {
                 return Err(format!("`per_page` is a number from 1 to {MAX_PER_PAGE}"));
             }
             query.push((name.clone(), value.clone()));
@@ -118,6 +126,17 @@ impl RestPath {
     /// The scope that the path needs.
     pub(crate) fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// The path relative to the organization with placeholders, as in `/teams/{uuid}`.
+    pub(crate) fn template(&self) -> String {
+        let segments = self.template.iter().map(|segment| match segment {
+            Word(word) => format!("/{word}"),
+            Id => "/{uuid}".to_owned(),
+            Slug => "/{slug}".to_owned(),
+            Number => "/{number}".to_owned(),
+        });
+        segments.collect()
     }
 
     /// The parameters of the query.

@@ -22,6 +22,7 @@ use crate::providers::buildkite::api::endpoint::Endpoint;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 use crate::providers::buildkite::budget::Permit;
 use crate::providers::buildkite::credential::Authorization;
+use crate::telemetry::traces::RequestSpan;
 
 /// The first delay before a retry; each further delay doubles, with jitter, up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -67,18 +68,25 @@ impl Client {
         // A retry after a 429 does not extend the maximum wait.
         let max_wait = Instant::now() + self.options.budget.max_wait(call.lane());
         let queue_deadline = call.deadline().map_or(max_wait, |deadline| deadline.min(max_wait));
-        let mut is_repeated = false;
+        let mut first_rejected: Option<Arc<Authorization>> = None;
         loop {
+            let span = RequestSpan::begin(
+                key.endpoint().method().as_str(),
+                &key.request.template(),
+                call.lane().as_str(),
+            );
             let exchange = if key.endpoint().is_write() {
-                self.execute_write(key, body, queue_deadline, call).await
+                self.execute_write(key, body, queue_deadline, call, &span).await
             } else {
                 // A read changes nothing, so it is dropped as soon as its call is cancelled.
                 tokio::select! {
                     biased;
                     () = call.cancelled() => Err(ApiErrorKind::Abandoned),
-                    exchange = self.execute_read(key, queue_deadline, call) => exchange,
+                    exchange = self.execute_read(key, queue_deadline, call, &span) => exchange,
                 }
             };
+            let status = exchange.as_ref().ok().and_then(|exchange| exchange.status);
+            span.finish(status.map(|status| status.as_u16()));
             let exchange = exchange.map_err(|kind| ApiError::new(key.endpoint(), kind))?;
             match exchange.outcome {
                 Ok(response) => return Ok(Response(response)),
@@ -89,21 +97,24 @@ impl Client {
                     ..
                 }) => {}
                 Err(error) if error.kind == ApiErrorKind::TokenRejected => {
-                    let used = exchange.authorization.as_deref();
-                    if !self.is_renewed_after_rejection(used, is_repeated).await {
+                    let used = exchange.authorization;
+                    if !self
+                        .is_renewed_after_rejection(used.as_deref(), first_rejected.as_deref())
+                        .await
+                    {
                         let kind = self.credential.rejection();
                         return Err(ApiError { kind, ..error });
                     }
-                    is_repeated = true;
+                    first_rejected = first_rejected.or(used);
                 }
                 Err(error) => return Err(error),
             }
         }
     }
 
-    async fn is_renewed_after_rejection(&self, used: Option<&Authorization>, is_repeated: bool) -> bool {
+    async fn is_renewed_after_rejection(&self, used: Option<&Authorization>, first: Option<&Authorization>) -> bool {
         match used {
-            Some(used) => self.credential.should_retry_after_rejection(used, is_repeated).await,
+            Some(used) => self.credential.should_retry_after_rejection(used, first).await,
             None => false,
         }
     }
@@ -116,11 +127,12 @@ impl Client {
         body: Option<&serde_json::Value>,
         queue_deadline: Instant,
         call: &CallContext,
+        span: &RequestSpan,
     ) -> Result<Exchange, ApiErrorKind> {
         let permit = tokio::select! {
             biased;
             () = call.cancelled() => return Err(ApiErrorKind::Abandoned),
-            permit = self.acquire(queue_deadline, call) => permit?,
+            permit = self.acquire(queue_deadline, call, span) => permit?,
         };
         let exchange = self.sending(permit, key, body.cloned()).await;
         self.reads.invalidate();
@@ -134,13 +146,17 @@ impl Client {
         key: &RequestKey,
         queue_deadline: Instant,
         call: &CallContext,
+        span: &RequestSpan,
     ) -> Result<Exchange, ApiErrorKind> {
-        let permit = self.acquire(queue_deadline, call);
+        let permit = self.acquire(queue_deadline, call, span);
         let (flight, permit) = if call.may_coalesce() {
             let flight = self.reads.join(key.clone());
             let permit = tokio::select! {
                 biased;
-                exchange = flight.started() => return Self::await_response(exchange, call).await,
+                exchange = flight.started() => {
+                    span.coalesced();
+                    return Self::await_response(exchange, call).await;
+                }
                 permit = permit => permit?,
             };
             (flight, permit)
@@ -151,6 +167,7 @@ impl Client {
         let (exchange, unused) = flight.start(permit, |permit| self.sending(permit, key, None).boxed());
         if let Some(permit) = unused {
             permit.refund();
+            span.coalesced();
             return Self::await_response(exchange, call).await;
         }
         let exchange = Self::await_response(exchange, call).await;
@@ -182,13 +199,18 @@ impl Client {
 
     /// Waits until the credential can authorize a request and for permission to send, the latter until
     /// `queue_deadline`.
-    async fn acquire(&self, queue_deadline: Instant, call: &CallContext) -> Result<Permit, ApiErrorKind> {
+    async fn acquire(
+        &self,
+        queue_deadline: Instant,
+        call: &CallContext,
+        span: &RequestSpan,
+    ) -> Result<Permit, ApiErrorKind> {
         self.prepare_credential(call).await?;
         let queued = call.clone().with_deadline(Some(queue_deadline));
-        self.limiter
-            .acquire(&queued)
-            .await
-            .map_err(|limit| limit_error(limit, call))
+        let begun = Instant::now();
+        let permit = self.limiter.acquire(&queued).await;
+        span.waited(begun.elapsed());
+        permit.map_err(|limit| limit_error(limit, call))
     }
 
     /// Waits for the credential until the deadline of the call.
