@@ -82,7 +82,7 @@ pub(super) struct Process {
 
 /// An organization's governance, with the credential that it uses.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct OpenConnection {
     /// The organization's governance.
     pub(super) governance: Arc<Governance>,
     /// The included types and the allowed changes, and what follows from them.
@@ -95,9 +95,9 @@ pub(super) struct Connection {
     rotation: Option<AbortOnDropHandle<()>>,
 }
 
-impl Connection {
-    /// Opens the connection that `named` describes, or one to a new sandbox with this organization. Sends no request to Buildkite, and does not follow changes
-    /// of files. `variable` reads the environment; `adjust` changes the settings before they are used.
+impl OpenConnection {
+    /// Opens the connection that `named` describes, or one to a new sandbox with this organization. Sends no request to Buildkite,
+    /// and does not follow changes of files. `variable` reads the environment; `adjust` changes the settings before they are used.
     ///
     /// # Errors
     /// When a setting is wrong or missing, or the sandbox or the client cannot be created.
@@ -108,20 +108,44 @@ impl Connection {
         variable: impl Fn(&str) -> Option<String>,
         adjust: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, CommandError> {
-        let (args, shared) = (&named.args, &process.shared);
+        let Some(seed) = sandbox else {
+            return Self::to_buildkite(process, named, variable, adjust);
+        };
         // Before a sandbox is started.
-        args.coverage().map_err(|error| named.error(error))?;
+        named.args.coverage()?;
+        if let Some(name) = &named.name {
+            return Err(CommandError::Refused(format!(
+                "the sandbox has an organization and a token of its own, and `{name}` has others: leave --sandbox out, or give a \
+                 configuration file that names no connection"
+            )));
+        }
+        let sandbox = start_sandbox(seed).await?;
+        let settings = sandbox_settings(&sandbox, &named.args, &process.shared)?;
+        let connection = Self::with_settings(process, named, adjust(settings))?;
+        Ok(Self {
+            sandbox: Some(sandbox),
+            ..connection
+        })
+    }
+
+    /// The same to Buildkite.
+    ///
+    /// # Errors
+    /// When a setting is wrong or missing, or the client cannot be created.
+    pub(super) fn to_buildkite(
+        process: &Process,
+        named: &NamedConnection,
+        variable: impl Fn(&str) -> Option<String>,
+        adjust: impl FnOnce(Settings) -> Settings,
+    ) -> Result<Self, CommandError> {
         if named.name.is_some() {
             ConnectionArgs::refuse_variables(&variable)?;
         }
-        let sandbox = match sandbox {
-            Some(seed) => Some(start_sandbox(seed).await?),
-            None => None,
-        };
-        let settings = match &sandbox {
-            Some(sandbox) => sandbox_settings(sandbox, args, shared)?,
-            None => Settings::read(args, shared, variable).map_err(|error| named.error(error))?,
-        };
+        let settings = Settings::read(&named.args, &process.shared, variable).map_err(|error| named.error(error))?;
+        Self::with_settings(process, named, adjust(settings))
+    }
+
+    fn with_settings(process: &Process, named: &NamedConnection, settings: Settings) -> Result<Self, CommandError> {
         let Settings {
             origin,
             organization,
@@ -129,7 +153,7 @@ impl Connection {
             mut client,
             coverage,
             mut governance,
-        } = adjust(settings);
+        } = settings;
         if let Some(name) = &named.name {
             client.tag = name.tag();
             governance.connection = Some(ConnectionLabel::new(name.clone(), Arc::clone(&process.several)));
@@ -143,7 +167,7 @@ impl Connection {
             credential: client.credential(),
             governance: Arc::new(govern(Arc::new(client), coverage.clone(), governance)),
             coverage,
-            sandbox,
+            sandbox: None,
             rotation: None,
         })
     }
@@ -166,6 +190,11 @@ impl Connection {
             }))),
             ..connection
         })
+    }
+
+    /// The sandbox, if there is one, whose end is then up to the caller.
+    pub(super) fn take_sandbox(&mut self) -> Option<Sandbox> {
+        self.sandbox.take()
     }
 
     /// Stops the sandbox, if there is one, after its requests in progress.

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
+use super::connection::{ConnectionOrSandboxArgs, OpenConnection, environment};
 use super::logging::{LogFilter, LogFormatArgs};
 use super::settings::file::{ChoiceArgs, NamedConnection};
 use super::settings::{Settings, parsed_by};
@@ -41,7 +41,7 @@ pub struct JobArgs {
 /// A job that is ready to begin.
 #[derive(Debug)]
 pub(super) struct Job {
-    connection: Connection,
+    connection: OpenConnection,
     has_max_wait: bool,
 }
 
@@ -73,7 +73,7 @@ impl Job {
         Self::open(&named, args.target.sandbox()?, environment, adjust).await
     }
 
-    /// Opens a job on a [`Connection`], with the same arguments and errors.
+    /// Opens a job on a [`OpenConnection`], with the same arguments and errors.
     pub(super) async fn open(
         named: &NamedConnection,
         sandbox: Option<Seed>,
@@ -82,7 +82,7 @@ impl Job {
     ) -> Result<Self, CommandError> {
         let adjust = |settings| named.args.waiting_for_rate_limits(adjust(settings));
         Ok(Self {
-            connection: Connection::open_one(named, sandbox, variable, adjust).await?,
+            connection: OpenConnection::open_one(named, sandbox, variable, adjust).await?,
             has_max_wait: named.args.has_max_wait(),
         })
     }

@@ -46,7 +46,8 @@ pub use settings::{ConnectionArgs, SettingError, Settings};
 pub use sync::SyncArgs;
 
 use crate::governance::provisioning::OperationKind;
-use settings::file::{FileArgs, command_of, flags_of_file, load};
+use settings::ListenerArgs;
+use settings::file::{FileArgs, Loaded, command_of, flags_of_file, load};
 
 /// The version, with the commit and the date of the build.
 const VERSION: &str = concat!(
@@ -199,6 +200,27 @@ impl Cli {
         Ok(read)
     }
 
+    /// Reads the command line of `serve` again, together with the configuration file as it is now.
+    ///
+    /// # Errors
+    /// The file cannot be used, or the command line is another command's.
+    fn serve_again(arguments: &[OsString]) -> Result<(ListenerArgs, Loaded), SettingError> {
+        let wrong = |problem: &str| SettingError::of_variable("--config", problem);
+        let read = Self::parse_again(arguments).map_err(|problem| match problem {
+            Unread::Setting(error) => error,
+            Unread::CommandLine(error) => {
+                let text = error.to_string();
+                let line = text.lines().next().unwrap_or_default();
+                wrong(line.strip_prefix("error: ").unwrap_or(line))
+            }
+        })?;
+        match read.command {
+            Command::Serve(args) => Some(args.listener).zip(args.target.file.loaded),
+            _ => None,
+        }
+        .ok_or_else(|| wrong("only `serve` follows a configuration file"))
+    }
+
     /// Runs the command, and prints its error as one sentence on standard error.
     pub async fn run(self) -> ExitCode {
         let done = match self.command {
@@ -258,10 +280,10 @@ impl Command {
             Self::List(args) => Some(&mut args.job.target.file),
             Self::Grant(args) | Self::Revoke(args) => Some(&mut args.job.target.file),
             Self::Disconnect(args) => Some(&mut args.job.target.file),
-            Self::Check(args) => Some(&mut args.file),
+            Self::Check(args) => Some(&mut args.target.file),
             Self::Service(args) => Some(&mut args.target.file),
             Self::Plugin(args) => Some(&mut args.file),
-            Self::Diff(_) | Self::Caller(_) | Self::Sandbox(_) => None,
+            Self::Diff(_) | Self::Caller(_) | Self::Sandbox(_) | Self::Completions(_) | Self::Man(_) => None,
         }
     }
 }

@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::connection::{Connection, environment};
+use super::connection::{OpenConnection, environment};
 use super::logging::LogArgs;
 use super::settings::file::{ChoiceArgs, FileArgs};
 use super::settings::{ConnectionArgs, DrainArgs};
@@ -48,7 +48,7 @@ pub(super) async fn run(args: &PluginArgs) -> Result<(), CommandError> {
     let options = PluginOptions::read(environment)?;
     logging::init_for_plugin_host(&args.log.filter);
     let named = args.file.one(&args.connection, &args.choice)?;
-    let connection = Connection::open_one(&named, None, environment, |settings| settings).await?;
+    let connection = OpenConnection::open_one(&named, None, environment, |settings| settings).await?;
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
     let ending = signals::ending().map_err(|error| failed(&error))?;
     let plugin = Plugin::open(&options).await?;

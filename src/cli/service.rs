@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
+use super::connection::{ConnectionOrSandboxArgs, OpenConnection, environment};
 use super::logging::{LogArgs, LogFormatArgs};
 use super::settings::file::{ChoiceArgs, NamedConnection};
 use super::settings::{PlatformArgs, SettingError, health_listen_error};
@@ -76,7 +76,7 @@ impl Work {
     ) -> Result<(), E> {
         let waits = |settings| self.connection.args.waiting_for_rate_limits(settings);
         let sandbox = self.sandbox.is_some();
-        let connection = Connection::open_one(&self.connection, self.sandbox, variable, waits).await?;
+        let connection = OpenConnection::open_one(&self.connection, self.sandbox, variable, waits).await?;
         let governance = &connection.governance;
         let interval = self.connection.args.health.interval();
         let (client_id, host_id) = (self.options.client_id.as_str().to_owned(), self.options.host_id.clone());

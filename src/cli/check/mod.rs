@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::CommandError;
-use super::connection::{Connection, ConnectionOrSandboxArgs, Process, environment};
+use super::connection::{ConnectionOrSandboxArgs, OpenConnection, Process, environment};
 use super::settings::Settings;
 use super::settings::file::ChoiceArgs;
 use crate::governance::connections::ConnectionName;
@@ -34,7 +34,7 @@ const RETRY_FOR: Duration = Duration::from_secs(3);
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
     #[command(flatten)]
-    target: ConnectionOrSandboxArgs,
+    pub(super) target: ConnectionOrSandboxArgs,
     #[command(flatten)]
     choice: ChoiceArgs,
     /// Format of the result
@@ -70,7 +70,7 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     let process = Process::default();
     let mut opened = Vec::with_capacity(connections.len());
     for named in connections {
-        let connection = Connection::open(&process, &named, sandbox.clone(), environment, impatient).await?;
+        let connection = OpenConnection::open(&process, &named, sandbox.clone(), environment, impatient).await?;
         opened.push((named.name, connection));
     }
     let until = Instant::now() + TOTAL_TIMEOUT;
@@ -88,7 +88,7 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
 }
 
 /// Runs the checks of one connection.
-async fn check(name: Option<ConnectionName>, connection: Connection, until: Instant) -> CheckOutput {
+async fn check(name: Option<ConnectionName>, connection: OpenConnection, until: Instant) -> CheckOutput {
     let governance = &connection.governance;
     let output = CheckOutput {
         name,
