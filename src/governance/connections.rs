@@ -281,11 +281,6 @@ impl Connections {
         self.0.changed.send_replace(());
     }
 
-    /// Whether `connection` is in force.
-    pub(crate) fn contains(&self, connection: &Connection) -> bool {
-        self.0.current.load().contains(connection)
-    }
-
     /// Marks a connection as used by a call, or by a question about its health.
     pub(crate) fn mark_used(&self, connection: &Connection) {
         if connection.mark_used() {

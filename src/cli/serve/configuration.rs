@@ -136,6 +136,7 @@ impl ConfigurationFile {
         self.served.put_into_force(opened);
         self.limit_calls(listener.calls_per_second());
         if let Some(callers) = &self.surroundings.callers {
+            callers.current().warn_of_unusable(&self.served.connections().current());
             // Those that were refused because of a connection may be right now.
             callers.trigger().fire();
         }

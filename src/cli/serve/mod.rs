@@ -47,6 +47,9 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let address = args.listener.address(served.allows_changes())?;
     let options = args.listener.options(&connections)?;
     let callers = options.callers.clone();
+    if let Some(callers) = &callers {
+        callers.current().warn_of_unusable(&connections.current());
+    }
     let files = [
         options.tls.as_ref().map(Reloadable::trigger),
         options.callers.as_ref().map(Reloadable::trigger),

@@ -229,10 +229,16 @@ pub(crate) fn metrics_listen_error(problem: impl Display) -> SettingError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rstest::rstest;
 
     use super::*;
     use crate::cli::settings::value::parse;
+
+    fn no_connections() -> Connections {
+        Connections::new(Arc::default())
+    }
 
     fn args(arguments: &[&str]) -> ListenerArgs {
         parse(arguments).unwrap()
@@ -240,7 +246,7 @@ mod tests {
 
     #[test]
     fn without_flags_the_options_are_the_defaults() {
-        let (options, defaults) = (args(&[]).options().unwrap(), ServerOptions::default());
+        let (options, defaults) = (args(&[]).options(&no_connections()).unwrap(), ServerOptions::default());
         assert_eq!(
             (options.drain, options.calls_per_second),
             (defaults.drain, defaults.calls_per_second)
@@ -330,7 +336,7 @@ mod tests {
     #[case("1", Some(1))]
     #[case("1000000", Some(1_000_000))]
     fn a_callers_rate_is_a_number_and_0_is_no_limit(#[case] text: &str, #[case] rate: Option<u32>) {
-        let options = args(&["--calls-per-second", text]).options().unwrap();
+        let options = args(&["--calls-per-second", text]).options(&no_connections()).unwrap();
         assert_eq!(options.calls_per_second, rate.and_then(NonZeroU32::new));
     }
 

@@ -50,7 +50,7 @@ impl Place {
     pub fn write_key(&self, pem: &str) {
         let next = self.directory.path().join("next.pem");
         std::fs::write(&next, pem).unwrap();
-        std::fs::rename(next, self.key_file(), &Shared::default()).unwrap();
+        std::fs::rename(next, self.key_file()).unwrap();
     }
 
     /// An access token with the first RSA key.

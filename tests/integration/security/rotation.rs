@@ -88,7 +88,7 @@ async fn a_new_token_is_picked_up_unprompted_and_a_broken_file_keeps_it() {
     .unwrap();
     let credential = client.credential();
     let watched = credential.clone();
-    let watching = tokio::spawn(async move { watched.watch().await });
+    let watching = tokio::spawn(async move { Credential::watch_all(|| vec![Arc::clone(&watched)]).await });
     let used = async |token: &str| {
         // What the answer holds is of no interest: the request was sent.
         let _ = client.user(&CallContext::new(Lane::Interactive)).await;

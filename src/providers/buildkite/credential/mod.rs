@@ -32,7 +32,7 @@ pub(crate) use authorization::Authorization;
 pub use oauth_url::{OAuthSubject, OAuthSubjectError, OAuthUrl, OAuthUrlError};
 use private_key::PrivateKey;
 use refusal::{CredentialRefusal, RefusalCause};
-pub use secret_file::SecretFileThread;
+pub(super) use secret_file::SecretFileThread;
 use secret_file::{POLL_INTERVAL, SecretFile, SecretFileError};
 use signing_key::SigningKey;
 use token::ApiToken;
