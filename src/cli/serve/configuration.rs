@@ -24,10 +24,10 @@ use crate::grpc::server::{Callers, RateLimitHandle, ReloadTrigger, Reloadable};
 const CALLS_PER_SECOND: &str = "calls_per_second";
 
 /// What to do about a file that cannot be used.
-const CORRECT_THE_FILE: &str = "Correct the file; until then the settings that were read before stay in force.";
+const CORRECT_THE_FILE: &str = "correct the file; until then the settings that were read before stay in force";
 
 /// What to do about a setting that applies at the next start.
-const RESTART: &str = "Restart the connector to apply it.";
+const RESTART: &str = "restart the connector to apply it";
 
 /// What connections have to fit, or what the file changes beside them.
 #[derive(Debug)]

@@ -36,7 +36,7 @@ async fn a_caller_uses_what_its_entries_list() {
     ]
     .map(|(name, connections)| caller_entry(name, connections));
     let text: String = entries.iter().map(|(text, _)| text.as_str()).collect();
-    let mut process = files.serve_callers(&text);
+    let process = files.serve_callers(&text);
     let anybody = client(&process).await;
     let [
         one,
@@ -83,12 +83,12 @@ async fn a_caller_uses_what_its_entries_list() {
         );
     }
     assert_refused(&anybody.about("northwind"), Code::Unauthenticated, "CALLER_UNKNOWN").await;
-    let warned: Vec<String> = named_in_warnings(&mut process);
+    let warned: Vec<String> = named_in_warnings(&process);
     assert_eq!(warned, ["nothing", "unlisted"]);
 }
 
 /// The callers that the start has warned of.
-fn named_in_warnings(process: &mut ConnectorProcess) -> Vec<String> {
+fn named_in_warnings(process: &ConnectorProcess) -> Vec<String> {
     let warnings = process
         .printed
         .iter()
@@ -113,7 +113,7 @@ async fn an_entry_without_connections_may_use_the_single_one() {
     ]
     .map(|(name, connections)| caller_entry(name, connections));
     let text: String = entries.iter().map(|(text, _)| text.as_str()).collect();
-    let mut process = files.serve_callers(&text);
+    let process = files.serve_callers(&text);
     let anybody = client(&process).await;
     let [unlisted, named, all, nothing] = entries.map(|(_, bearer)| anybody.clone().bearer(&bearer));
     for caller in [unlisted, named, all] {
@@ -123,7 +123,7 @@ async fn an_entry_without_connections_may_use_the_single_one() {
     }
     assert_eq!(assert_refused(&nothing, Code::InvalidArgument, REQUIRED).await, NONE);
     assert_not_allowed(&nothing.about("northwind")).await;
-    assert_eq!(named_in_warnings(&mut process), ["nothing"]);
+    assert_eq!(named_in_warnings(&process), ["nothing"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

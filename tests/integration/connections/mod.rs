@@ -1,6 +1,14 @@
 //! Several connections in one process: the binary with a configuration file, on sandboxes with an organization each.
 
+mod audit;
 mod callers;
+mod commands;
+mod configuration;
+mod foreign;
+mod health;
+mod isolation;
+mod reload;
+mod removed_names;
 mod selection;
 
 use std::collections::BTreeSet;
