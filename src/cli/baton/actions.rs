@@ -107,7 +107,7 @@ pub(super) async fn invoke(flags: &Flags, call: ActionCall) -> Result<(), BatonE
 /// # Errors
 /// Where a setting is wrong, or standard output cannot be written.
 pub(super) fn list(flags: &Flags, resource_type: &str) -> Result<(), BatonError> {
-    let coverage = flags.connection.coverage()?;
+    let coverage = flags.connection()?.args.coverage()?;
     let is_of_type = |of: Option<&str>| resource_type.is_empty() || of == Some(resource_type);
     let schemas = schema::offered(actions::all(), coverage.allowed())
         .filter(|action| is_of_type(action.resource_type.map(|of| of.id)))

@@ -33,9 +33,10 @@ pub(super) fn environment(flags: &Flags) -> impl Fn(&str) -> Option<String> {
 
 /// A job by the flags' settings. A change that the command line itself requests is allowed.
 pub(super) async fn job(flags: &Flags, change: Option<Change>) -> Result<Job, BatonError> {
+    let named = flags.connection()?;
     if let Some(change) = change {
-        let coverage = flags.connection.coverage()?.with_change(change);
-        flags.connection.check_audit_file(&coverage)?;
+        let coverage = named.args.coverage()?.with_change(change);
+        named.args.check_audit_file(&coverage)?;
     }
     let adjust = |mut settings: Settings| {
         if let Some(change) = change {
@@ -43,7 +44,7 @@ pub(super) async fn job(flags: &Flags, change: Option<Change>) -> Result<Job, Ba
         }
         settings
     };
-    Ok(Job::open(&flags.connection, flags.sandbox(), environment(flags), adjust).await?)
+    Ok(Job::open(&named, flags.sandbox(), environment(flags), adjust).await?)
 }
 
 /// Grants an entitlement of the file to a principal of the file.

@@ -10,6 +10,7 @@ use tokio_stream::wrappers::WatchStream;
 use super::authorization::{PeerCertificate, check_access};
 use super::callers::Callers;
 use super::rejection::Rejection;
+use crate::governance::connections::{Connection, Connections};
 use crate::reload::Reloadable;
 
 /// The credential that a stream was opened with, and the method it must be authorized for.
@@ -20,6 +21,8 @@ pub(crate) struct Reauthorization {
     pub(crate) bearer: Option<Digest>,
     pub(crate) certificate: Option<PeerCertificate>,
     pub(crate) path: Arc<str>,
+    /// The connection that the stream is about, with those among which it is, if the method concerns one.
+    pub(crate) connection: Option<(Connections, Arc<Connection>)>,
 }
 
 /// Changes of the callers file that a stream has not processed yet.
@@ -34,7 +37,16 @@ impl Reauthorization {
         let certificate = self.certificate.as_ref().map(|peer| &peer.0);
         // A stream that a caller opened needs that caller, even if the method is public.
         let identity = self.callers.current().authenticate_digest(self.bearer, certificate);
-        check_access(identity.ok_or(Rejection::UnknownCaller)?.into(), &self.path).map(|_| ())
+        let identity = check_access(identity.ok_or(Rejection::UnknownCaller)?.into(), &self.path)?;
+        let allowed = identity.and_then(|identity| identity.connections);
+        match (&self.connection, allowed) {
+            (Some((connections, connection)), Some(allowed))
+                if !allowed.may_use(connection, &connections.current()) =>
+            {
+                Err(Rejection::ConnectionNotAllowed)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn watch(self) -> CallersWatch {

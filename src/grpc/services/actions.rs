@@ -30,7 +30,8 @@ impl ActionService for Connector {
         request: Request<InvokeActionRequest>,
     ) -> Result<Response<InvokeActionResponse>, Status> {
         let context = context::from_request(&request, &request.get_ref().annotations);
-        let governance = self.governance.actions();
+        let governance = self.governance(&request)?;
+        let governance = governance.actions();
         let found = governance.find(&request.get_ref().name, &request.get_ref().resource_type_id);
         if let Ok(action) = found {
             check_role(action, request.extensions().get().copied(), &context.caller)?;
@@ -70,7 +71,7 @@ impl ActionService for Connector {
     ) -> Result<Response<GetActionStatusResponse>, Status> {
         let context = context::from_request(&request, &request.get_ref().annotations);
         let status = self
-            .governance
+            .governance(&request)?
             .actions()
             .status(&request.get_ref().id, &context.caller)?;
         let (state, response) = actions::status(&status);
@@ -87,7 +88,8 @@ impl ActionService for Connector {
         &self,
         request: Request<GetActionSchemaRequest>,
     ) -> Result<Response<GetActionSchemaResponse>, Status> {
-        let action = self.governance.actions().find(&request.get_ref().name, "")?;
+        let governance = self.governance(&request)?;
+        let action = governance.actions().find(&request.get_ref().name, "")?;
         Ok(Response::new(GetActionSchemaResponse {
             schema: Some(actions::schema(action)),
             annotations: vec![],
@@ -98,7 +100,8 @@ impl ActionService for Connector {
         &self,
         request: Request<ListActionSchemasRequest>,
     ) -> Result<Response<ListActionSchemasResponse>, Status> {
-        let offered = self.governance.actions().offered(&request.get_ref().resource_type_id);
+        let governance = self.governance(&request)?;
+        let offered = governance.actions().offered(&request.get_ref().resource_type_id);
         Ok(Response::new(ListActionSchemasResponse {
             schemas: offered.map(actions::schema).collect(),
             annotations: vec![],

@@ -18,7 +18,7 @@ use super::scheduler::{Action, Granted, InFlight, Rejected, ResponseLimits, Sche
 use super::window::Estimate;
 use crate::governance::rate_limit::{Bucket, BudgetState, LimitExceeded};
 use crate::governance::{CallContext, Lane};
-use crate::telemetry::metrics::LANE_WAIT;
+use crate::telemetry::metrics::{ConnectionTag, LANE_WAIT};
 
 /// Grants a permit for each request to Buildkite. Clones share the budget.
 #[derive(Debug, Clone)]
@@ -33,6 +33,7 @@ struct Shared {
     /// The next instant at which the passage of time alone changes something.
     next_wakeup: watch::Sender<Option<Instant>>,
     options: BudgetOptions,
+    tag: ConnectionTag,
 }
 
 #[derive(Debug)]
@@ -45,6 +46,12 @@ impl RateLimiter {
     /// A limiter that spends the budget as the options say.
     #[must_use]
     pub fn new(options: BudgetOptions) -> Self {
+        Self::tagged(options, ConnectionTag::default())
+    }
+
+    /// The same, whose metrics have the label of a connection.
+    #[must_use]
+    pub fn tagged(options: BudgetOptions, tag: ConnectionTag) -> Self {
         let shared = Shared {
             state: Mutex::new(State {
                 scheduler: Scheduler::new(options, Instant::now()),
@@ -52,6 +59,7 @@ impl RateLimiter {
             }),
             next_wakeup: watch::Sender::new(None),
             options,
+            tag,
         };
         Self {
             shared: Arc::new(shared),
@@ -77,7 +85,7 @@ impl RateLimiter {
         }
         match decision {
             Ok(granted) => {
-                LANE_WAIT.observe([call.lane().as_str()], enqueued_at.elapsed());
+                LANE_WAIT.observe_for(&self.shared.tag, [call.lane().as_str()], enqueued_at.elapsed());
                 Ok(Permit {
                     shared: Arc::clone(&self.shared),
                     request: Some(granted.request),

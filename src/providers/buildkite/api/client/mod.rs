@@ -10,6 +10,7 @@ pub(crate) mod execute;
 mod objects;
 pub(crate) mod observer;
 mod people;
+mod tls;
 pub(crate) mod transport;
 
 use std::sync::Arc;
@@ -28,8 +29,10 @@ use crate::providers::buildkite::budget::{BudgetOptions, RateLimiter};
 use crate::providers::buildkite::credential::Credential;
 use crate::providers::buildkite::credential::token::ApiToken;
 use crate::providers::buildkite::credential::upstream::Upstream;
+use crate::telemetry::metrics::ConnectionTag;
 use coalescing::SingleFlight;
 use observer::Observer;
+pub use tls::SharedTls;
 use transport::Transport;
 
 /// A connection carries one request over HTTP/1.1, where a response is matched to its request by order alone, so a
@@ -47,6 +50,10 @@ pub struct ClientOptions {
     pub retry_for: Duration,
     /// Options of the rate limiter.
     pub budget: BudgetOptions,
+    /// The TLS configuration, which several clients may share.
+    pub tls: SharedTls,
+    /// The label of the client's metrics.
+    pub tag: ConnectionTag,
 }
 
 impl Default for ClientOptions {
@@ -55,6 +62,8 @@ impl Default for ClientOptions {
             attempt_timeout: Duration::from_secs(15),
             retry_for: Duration::from_secs(30),
             budget: BudgetOptions::default(),
+            tls: SharedTls::default(),
+            tag: ConnectionTag::default(),
         }
     }
 }
@@ -62,7 +71,10 @@ impl Default for ClientOptions {
 /// Why a client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The HTTP library could not start, for instance because the platform has no certificate store.
+    /// The platform has no certificate store that can be used.
+    #[error("TLS could not be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The HTTP library could not start.
     #[error("the HTTP client could not be set up: {0}")]
     Http(#[from] reqwest::Error),
 }
@@ -71,13 +83,13 @@ pub enum ClientError {
 /// elsewhere.
 ///
 /// # Errors
-/// If the HTTP library cannot start.
-pub(crate) fn http_client(is_loopback: bool) -> Result<reqwest::Client, reqwest::Error> {
+/// If the HTTP library cannot start, or the system has no certificate authorities.
+pub(crate) fn http_client(is_loopback: bool, tls: &SharedTls) -> Result<reqwest::Client, ClientError> {
     let mut http = reqwest::Client::builder()
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .tls_version_min(reqwest::tls::Version::TLS_1_2)
+        .tls_backend_preconfigured(tls.config()?)
         .gzip(true)
         .referer(false)
         .default_headers(HeaderMap::from_iter([(header::CONNECTION, CLOSE)]));
@@ -85,7 +97,7 @@ pub(crate) fn http_client(is_loopback: bool) -> Result<reqwest::Client, reqwest:
         // The system proxy is for outbound traffic, and would see the token of a test server on this machine.
         http = http.no_proxy();
     }
-    http.build()
+    Ok(http.build()?)
 }
 
 /// Buildkite's REST API for one organization, with one credential. Clones share connections, the request budget, and
@@ -125,7 +137,7 @@ impl Client {
         credential: Credential,
         options: ClientOptions,
     ) -> Result<Self, ClientError> {
-        let http = http_client(origin.is_loopback())?;
+        let http = http_client(origin.is_loopback(), &options.tls)?;
         let clock_skew = Arc::new(ClockSkew::default());
         let upstream = Upstream {
             http: http.clone(),
@@ -139,12 +151,13 @@ impl Client {
             organization,
             timeout: options.attempt_timeout,
             clock_skew,
+            tag: options.tag.clone(),
         };
         Ok(Self {
             transport: Arc::new(transport),
             credential: Arc::new(credential),
             upstream,
-            limiter: RateLimiter::new(options.budget),
+            limiter: RateLimiter::tagged(options.budget, options.tag.clone()),
             reads: Arc::default(),
             options,
             observer: None,
