@@ -8,7 +8,7 @@
 //! | 2xx that does not show it | read until the change is visible |
 //! | no connection | nothing was sent: send it again |
 //! | no response, 5xx, truncated body | may have been applied: read; send it again only if it was not |
-//! | 404, 409, 422 | the state may be as requested already: read; else the rejection stands |
+//! | 404, 409, 422 | the state may be as requested already: read, also later, as writes may show late; else the rejection stands |
 //! | 403, 401, no budget | return the error |
 
 use std::sync::Arc;
@@ -122,7 +122,8 @@ impl Attempt {
                     self.find_made(actions, invocation, was_sent, &delays).await?
                 }
                 FailureClass::NotFound | FailureClass::Rejected => {
-                    self.find_made(actions, invocation, was_sent, &[]).await?
+                    let delays = self.timeouts().recheck_delays();
+                    self.find_made(actions, invocation, was_sent, delays).await?
                 }
                 _ => return Err(actions.explain(invocation, failure, &self.call).await),
             };
