@@ -79,8 +79,12 @@ pub(super) async fn invoke(flags: &Flags, call: ActionCall) -> Result<(), BatonE
     let (id, caller) = (context.request_id.clone(), context.caller.clone());
     let actions = job.governance().actions();
     let work = async {
+        let action = match actions.find(&call.name, &call.resource_type) {
+            Ok(action) => action,
+            Err(error) => return Err(actions.record_refused(&call.name, context, error).await),
+        };
         let request = ActionRequest {
-            action: actions.find(&call.name, &call.resource_type)?,
+            action,
             arguments: call.arguments,
             inline_wait: WAIT,
         };

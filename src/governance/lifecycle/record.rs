@@ -164,6 +164,11 @@ impl LifecycleRecord {
         self.head.conclude(line).await;
     }
 
+    /// Ends the record without a line, because another record goes on with the request.
+    pub(super) fn discard(mut self) {
+        self.head.discard();
+    }
+
     fn outcome_line(&self, outcome: Result<&'static str, &GovernanceError>) -> String {
         self.head.count(&self.operation, self.subject.described_type(), outcome);
         let line = self.fields("outcome").with_outcome(outcome, self.has_intent);

@@ -38,11 +38,11 @@ impl ActionService for Connector {
         }
         context::respond(&context.clone(), async {
             let request = request.into_inner();
-            let action = match found {
-                Ok(action) => action,
+            let valid = found.and_then(|action| Ok((action, inline_wait(request.inline_wait)?)));
+            let (action, inline_wait) = match valid {
+                Ok(valid) => valid,
                 Err(error) => return Err(governance.record_refused(&request.name, context, error).await),
             };
-            let inline_wait = inline_wait(request.inline_wait)?;
             // The response arrives before the caller's deadline, if that is earlier.
             let left = context.answer_by.map_or(MAX_INLINE_WAIT, |answer_by| {
                 answer_by.saturating_duration_since(tokio::time::Instant::now()) / 2

@@ -78,7 +78,8 @@ impl Buildkite {
     }
 
     /// The owner of the token if they are not an organization admin now, so that they can change `resource` only if their teams or
-    /// they themselves manage it; `None` for an admin.
+    /// they themselves manage it; `None` for an admin. Before a change that `takes_access` their role is read again. For any other
+    /// change an admin is one by the role that was read last, so that such changes cost no request.
     ///
     /// For such an owner `lock` is acquired for the resource: of two writes at once, the guard of the second reads what the first has
     /// left. The owner's own teams cannot shrink meanwhile, because the connector never takes their role in a team that they maintain,
@@ -89,6 +90,7 @@ impl Buildkite {
     pub(super) async fn dependent_owner(
         &self,
         resource: ResourceId,
+        takes_access: bool,
         lock: &mut GuardLock,
         call: &CallContext,
     ) -> Result<Option<DependentOwner>, GovernanceError> {
@@ -100,7 +102,9 @@ impl Buildkite {
             return Ok(None);
         };
         let id = owner.id;
-        // The role changes, so it is read again before a change.
+        if !takes_access && status.owner_role == OwnerRole::Admin {
+            return Ok(None);
+        }
         if self.fetch_owner_role(call).await? == OwnerRole::Admin {
             return Ok(None);
         }

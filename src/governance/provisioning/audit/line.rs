@@ -159,6 +159,11 @@ impl RecordHead {
         self.audit.append_outcome(line).await;
     }
 
+    /// Ends the record without a line, because another record goes on with the request.
+    pub(crate) fn discard(&mut self) {
+        self.is_concluded = true;
+    }
+
     /// Why the request ended, if its record is dropped before it was concluded: its caller disconnected while it waited.
     pub(crate) fn disconnect_error(&self) -> Option<GovernanceError> {
         (!self.is_concluded).then(|| self.context.disconnect_error())

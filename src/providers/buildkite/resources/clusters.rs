@@ -222,7 +222,8 @@ impl Assignable for Clusters {
         None
     }
 
-    /// Rejects a removal after which the token's owner would no longer maintain the cluster: the connector could not restore it.
+    /// Rejects a change after which a token's owner who is no admin would not maintain the cluster, also one that takes nothing from
+    /// them: the connector could not undo it.
     async fn guard(
         &self,
         membership: Membership,
@@ -231,10 +232,11 @@ impl Assignable for Clusters {
         lock: &mut GuardLock,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
-        if write.resulting_level().is_some() {
-            return Ok(());
-        }
-        let Some(owner) = self.buildkite.dependent_owner(membership.resource, lock, call).await? else {
+        let is_added = write.resulting_level().is_some();
+        let owner = self
+            .buildkite
+            .dependent_owner(membership.resource, !is_added, lock, call);
+        let Some(owner) = owner.await? else {
             return Ok(());
         };
         let cluster = membership.resource.id;
@@ -243,7 +245,8 @@ impl Assignable for Clusters {
             Err(failure) => return Err(self.explain(failure, Some(cluster), call).await),
         };
         let remaining = maintainers.iter().filter_map(principal);
-        let remaining: Vec<ResourceId> = remaining.filter(|id| *id != membership.principal).collect();
+        let remaining = remaining.filter(|id| *id != membership.principal);
+        let remaining: Vec<ResourceId> = remaining.chain(is_added.then_some(membership.principal)).collect();
         if remaining.contains(&user_id(owner.id)) {
             return Ok(());
         }

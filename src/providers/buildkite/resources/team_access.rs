@@ -110,7 +110,8 @@ impl<R: TeamObject> Assignable for Objects<R> {
         None
     }
 
-    /// Rejects taking the level by which alone the token's owner can change who has access: the connector could not restore it.
+    /// Rejects a change after which none of the teams of a token's owner who is no admin would manage the object, also one that takes
+    /// nothing from them: the connector could not undo it.
     async fn guard(
         &self,
         membership: Membership,
@@ -124,24 +125,22 @@ impl<R: TeamObject> Assignable for Objects<R> {
             Write::Remove(level) | Write::Change { from: level, .. } => level == managing,
             Write::Add(_) => false,
         };
-        if !takes_managing {
-            return Ok(());
-        }
-        let Some(owner) = self
-            .buildkite()
-            .dependent_owner(membership.resource, lock, call)
-            .await?
-        else {
+        let buildkite = self.buildkite();
+        let owner = buildkite.dependent_owner(membership.resource, takes_managing, lock, call);
+        let Some(owner) = owner.await? else {
             return Ok(());
         };
-        for team in self.buildkite().teams_of(owner.id, call).await? {
-            if team.uuid() == membership.principal.id {
-                continue;
-            }
+        let gives_managing = write.resulting_level() == Some(managing);
+        let teams = buildkite.teams_of(owner.id, call).await?;
+        let is_changed = |team: &TeamId| team.uuid() == membership.principal.id;
+        if gives_managing && teams.iter().any(is_changed) {
+            return Ok(());
+        }
+        for team in teams.into_iter().filter(|team| !is_changed(team)) {
             match held_by(self, team, membership.resource.id, call).await {
                 Ok(Some(held)) if held == managing => return Ok(()),
                 Ok(_) => {}
-                Err(failure) => return Err(self.buildkite().explain(failure, call).await),
+                Err(failure) => return Err(buildkite.explain(failure, call).await),
             }
         }
         Err(owner.lockout_error(&labels.resource))
