@@ -53,7 +53,7 @@ impl ReloadTrigger {
 }
 
 /// The contents of the files; `None` for a file that cannot be read.
-type Contents = Vec<Option<Vec<u8>>>;
+pub(crate) type Contents = Vec<Option<Vec<u8>>>;
 
 impl<T: Send + Sync + 'static> Reloadable<T> {
     /// Builds a value with `make` and polls `files`. Must be called within a runtime. `what` names the value in the
@@ -67,19 +67,32 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
         make: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     ) -> Result<Self, E> {
         let seen = contents(&files);
-        let current = Arc::new(ArcSwap::from_pointee(make()?));
+        let value = make()?;
+        Ok(Self::follow(what, files, seen, value, make))
+    }
+
+    /// Polls `files`, whose contents were `seen` when `value` was built from them. Must be called within a runtime. `make` builds the
+    /// next value; `what` names the value in the log.
+    pub(crate) fn follow<E: std::fmt::Display + 'static>(
+        what: &'static str,
+        files: Vec<PathBuf>,
+        seen: Contents,
+        value: T,
+        make: impl Fn() -> Result<T, E> + Send + Sync + 'static,
+    ) -> Self {
+        let current = Arc::new(ArcSwap::from_pointee(value));
         let (trigger, replaced) = (ReloadTrigger::default(), watch::Sender::new(()));
         let in_use = InUse {
             current: Arc::clone(&current),
             replaced: replaced.clone(),
         };
         let polling = tokio::spawn(poll(what, files, seen, make, in_use, trigger.clone()));
-        Ok(Self {
+        Self {
             current,
             trigger,
             replaced,
             _polling: Some(Arc::new(AbortOnDropHandle::new(polling))),
-        })
+        }
     }
 
     /// A value that does not come from files and never changes.

@@ -48,15 +48,10 @@ pub(super) struct Configuration {
 }
 
 impl Configuration {
-    /// Follows the file that `loaded` was read from, and puts what it says into force in `served`. Must be called within a runtime.
-    ///
-    /// # Errors
-    /// The file changed meanwhile, and cannot be used.
-    pub(super) fn follow(
-        loaded: &Loaded,
-        served: Arc<Served>,
-        surroundings: Surroundings,
-    ) -> Result<Self, CommandError> {
+    /// Follows the file that `loaded` was read from and that is in force, and puts its changes into force in `served`. Must be called
+    /// within a runtime.
+    pub(super) fn follow(loaded: &Loaded, served: Arc<Served>, surroundings: Surroundings) -> Self {
+        served.report_configuration(None);
         let callers = surroundings.callers.clone();
         let file = ConfigurationFile {
             path: loaded.path.clone(),
@@ -68,13 +63,14 @@ impl Configuration {
         };
         // The file is read on another thread, and clients are created within the runtime.
         let runtime = tokio::runtime::Handle::current();
-        let file = Reloadable::start("configuration", vec![loaded.path.clone()], move || {
+        let seen = vec![Some(loaded.text.clone().into_bytes())];
+        let file = Reloadable::follow("configuration", vec![loaded.path.clone()], seen, (), move || {
             let _runtime = runtime.enter();
             file.read_again()
-        })?;
+        });
         let trigger = file.trigger();
         let retry = callers.map(|callers| AbortOnDropHandle::new(tokio::spawn(retry_after_changes(callers, trigger))));
-        Ok(Self { file, _retry: retry })
+        Self { file, _retry: retry }
     }
 
     /// Reads the file now.

@@ -72,7 +72,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
                 callers,
                 rate_limit: server.rate_limit(),
             };
-            Some(Configuration::follow(loaded, Arc::clone(&served), surroundings)?)
+            Some(Configuration::follow(loaded, Arc::clone(&served), surroundings))
         }
         _ => None,
     };
@@ -134,7 +134,7 @@ fn log_serving(served: &Served, address: &BoundAddress, metrics: Option<&BoundAd
 /// Reads credentials, certificates, callers and the configuration file again at every SIGHUP, without waiting for the next poll.
 async fn reload_on_hangup(mut hangups: Signal, served: Arc<Served>, triggers: Vec<ReloadTrigger>) {
     while hangups.recv().await.is_some() {
-        tracing::info!("SIGHUP: token, certificates and callers are read again");
+        tracing::info!("SIGHUP: credentials, certificates, callers and configuration are read again");
         for trigger in &triggers {
             trigger.fire();
         }

@@ -1,10 +1,11 @@
-//! Authorizes the open streams of callers again when the callers file changes.
+//! Authorizes the open streams of callers again when the callers file or the set of connections changes.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use aws_lc_rs::digest::Digest;
 use futures::StreamExt;
+use futures::stream::SelectAll;
 use tokio_stream::wrappers::WatchStream;
 
 use super::authorization::{PeerCertificate, check_access};
@@ -25,10 +26,10 @@ pub(crate) struct Reauthorization {
     pub(crate) connection: Option<(Connections, Arc<Connection>)>,
 }
 
-/// Changes of the callers file that a stream has not processed yet.
+/// Changes of the callers file, and of the set of connections, that a stream has not processed yet.
 pub(crate) struct CallersWatch {
     reauthorization: Reauthorization,
-    changes: Option<WatchStream<()>>,
+    changes: SelectAll<WatchStream<()>>,
 }
 
 impl Reauthorization {
@@ -50,8 +51,11 @@ impl Reauthorization {
     }
 
     pub(crate) fn watch(self) -> CallersWatch {
+        // A caller without `connections` may use a connection only while there is no other.
+        let connections = self.connection.as_ref();
+        let connections = connections.map(|(connections, _)| WatchStream::new(connections.changes()));
         CallersWatch {
-            changes: Some(self.callers.changes()),
+            changes: connections.into_iter().chain([self.callers.changes()]).collect(),
             reauthorization: self,
         }
     }
@@ -61,12 +65,8 @@ impl CallersWatch {
     /// Resolves with the reason once the stream must end.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Rejection> {
         let mut changed = false;
-        while let Some(changes) = &mut self.changes {
-            match changes.poll_next_unpin(context) {
-                Poll::Ready(Some(())) => changed = true,
-                Poll::Ready(None) => self.changes = None,
-                Poll::Pending => break,
-            }
+        while let Poll::Ready(Some(())) = self.changes.poll_next_unpin(context) {
+            changed = true;
         }
         if !changed {
             return Poll::Pending;

@@ -6,10 +6,10 @@ use futures::StreamExt;
 use tonic::Code;
 
 use super::{
-    Files, assert_not_allowed, assert_reaches, assert_refused, caller_entry, client, organization, refusal, two,
+    Files, assert_not_allowed, assert_reaches, assert_refused, caller_entry, client, ending, organization, refusal, two,
 };
 use crate::support::process::connector;
-use crate::support::{ConnectorProcess, reason, until_async, within};
+use crate::support::{ConnectorProcess, until_async};
 
 const REQUIRED: &str = "CONNECTION_REQUIRED";
 
@@ -180,22 +180,12 @@ async fn a_stream_ends_when_its_caller_loses_the_connection() {
         stream.next().await.unwrap().unwrap();
         stream
     };
-    let (mut kept, mut lost) = (watch("acme").await, watch("northwind").await);
+    let (mut kept, lost) = (watch("acme").await, watch("northwind").await);
     files.write("callers.toml", &text.replace(r#"["acme", "northwind"]"#, r#"["acme"]"#));
     process.signal("HUP");
     process.event("callers: the changed files are in use");
-    let ended = within("the end of the stream", async {
-        loop {
-            match lost.next().await {
-                Some(Ok(_)) => {}
-                Some(Err(status)) => return status,
-                None => panic!("it ended without a status"),
-            }
-        }
-    })
-    .await;
     assert_eq!(
-        reason(&ended),
+        ending(lost).await,
         (Code::PermissionDenied, "CONNECTION_NOT_ALLOWED".to_owned())
     );
     // The other goes on: it has news of its connection.
@@ -207,4 +197,22 @@ async fn a_stream_ends_when_its_caller_loses_the_connection() {
         checks.any(|check| check.id == "configuration" && check.state() == ScopeState::Degraded)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_stream_of_an_entry_without_connections_ends_when_there_are_several() {
+    let (sandboxes, files) = (two().await, Files::new());
+    files.configure(&files.connection("northwind", &sandboxes[0], ""));
+    let (text, bearer) = caller_entry("platform", "");
+    let mut process = files.serve_callers(&text);
+    let mut client = ScopeHealthServiceClient::new(client(&process).await.bearer(&bearer));
+    let mut stream = client.watch_scopes(WatchScopesRequest {}).await.unwrap().into_inner();
+    stream.next().await.unwrap().unwrap();
+    files.configure(&files.connections(&sandboxes));
+    process.signal("HUP");
+    process.event("configuration: the changed files are in use");
+    assert_eq!(
+        ending(stream).await,
+        (Code::PermissionDenied, "CONNECTION_NOT_ALLOWED".to_owned())
+    );
 }

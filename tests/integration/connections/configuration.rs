@@ -5,7 +5,8 @@ use serde_json::Value;
 use tonic::Code;
 
 use super::{Files, assert_reaches, client, outsider, refusal, run, teams, two};
-use crate::support::{ConnectorProcess, Platform, reason};
+use crate::connector::provisioning::reason;
+use crate::support::{ConnectorProcess, Platform};
 
 /// The refusal of a file by `check`, without the path that it begins with.
 async fn refused(files: &Files, text: &str) -> String {

@@ -1,7 +1,7 @@
 //! Health with several connections.
 
+use buildkite_connector::proto::connector::health::v1::WatchScopesRequest;
 use buildkite_connector::proto::connector::health::v1::scope_health_service_client::ScopeHealthServiceClient;
-use buildkite_connector::proto::connector::health::v1::{CheckScopesResponse, WatchScopesRequest};
 use buildkite_connector::sandbox::{Sandbox, TEAM_SCOPES, TokenSpec};
 use futures::StreamExt;
 use tonic::{Code, Status, Streaming};
@@ -9,7 +9,7 @@ use tonic_health::pb::health_check_response::ServingStatus::{self, NotServing, S
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::{Files, caller_entry, client, health, two, users};
+use super::{Files, caller_entry, client, ending, health, two, users};
 use crate::support::{Caller, ConnectorProcess, reason, until_async, within};
 
 fn request(name: &str) -> HealthCheckRequest {
@@ -173,18 +173,6 @@ async fn a_watch_of_a_name_follows_the_connection_that_has_it() {
     );
 }
 
-/// The status that ends a watch of scopes.
-async fn ending(mut stream: Streaming<CheckScopesResponse>) -> Status {
-    within("the end of the watch", async {
-        loop {
-            if let Err(status) = stream.next().await.expect("a status at the end") {
-                return status;
-            }
-        }
-    })
-    .await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_watch_of_scopes_ends_with_its_connection() {
     let (sandboxes, files) = (two().await, Files::new());
@@ -202,11 +190,12 @@ async fn a_watch_of_scopes_ends_with_its_connection() {
     files.configure(&files.connection("northwind", &sandboxes[0], "read_ahead = 1"));
     process.signal("HUP");
     process.event("configuration: the changed files are in use");
-    let ended = ending(replaced).await;
-    assert_eq!(reason(&ended), (Code::Unavailable, "CONNECTION_REPLACED".to_owned()));
-    let ended = ending(removed).await;
     assert_eq!(
-        reason(&ended),
+        ending(replaced).await,
+        (Code::Unavailable, "CONNECTION_REPLACED".to_owned())
+    );
+    assert_eq!(
+        ending(removed).await,
         (Code::PermissionDenied, "CONNECTION_NOT_ALLOWED".to_owned())
     );
 }

@@ -20,14 +20,15 @@ use buildkite_connector::grpc::server::BearerToken;
 use buildkite_connector::proto::connector::health::v1::scope_health_service_client::ScopeHealthServiceClient;
 use buildkite_connector::proto::connector::health::v1::{CheckScopesRequest, CheckScopesResponse, ScopeCheck};
 use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox, Seed, Size};
+use futures::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 
 use crate::security::callers::entry;
 use crate::support::platform::id_of;
 use crate::support::process::{ConnectorProcess, connector};
-use crate::support::{Caller, Platform, reason};
+use crate::support::{Caller, Platform, reason, within};
 
 /// A sandbox with an organization of its own: six people, and three teams of two. Equal numbers give equal ids.
 pub async fn organization(slug: &str, number: u64) -> Sandbox {
@@ -230,4 +231,16 @@ pub async fn configuration(caller: &Caller) -> ScopeCheck {
     let checks = health(caller, false).await.checks;
     let found = checks.into_iter().find(|check| check.id == "configuration");
     found.expect("the process follows a file")
+}
+
+/// The code and the reason with which a watch of scopes ends.
+pub async fn ending(mut stream: Streaming<CheckScopesResponse>) -> (Code, String) {
+    let ended = async {
+        loop {
+            if let Err(status) = stream.next().await.expect("a status at the end") {
+                return status;
+            }
+        }
+    };
+    reason(&within("the end of the stream", ended).await)
 }

@@ -16,6 +16,8 @@ pub(super) const CONNECTION: &str = "connection";
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) path: PathBuf,
+    /// What the file holds.
+    pub(super) text: String,
     /// The keys at the top.
     pub(super) top: Vec<Entry>,
     /// The connections, in the order of their names.
@@ -79,6 +81,7 @@ impl Document {
         })?;
         let mut document = Self {
             path: path.to_owned(),
+            text: String::new(),
             top: Vec::new(),
             connections: Vec::new(),
         };
@@ -89,6 +92,7 @@ impl Document {
                 document.top.push(entry(&lines, &key, &value));
             }
         }
+        document.text = text;
         Ok(document)
     }
 }

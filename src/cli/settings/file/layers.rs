@@ -80,6 +80,7 @@ pub(in crate::cli) fn load(
     let of_process: BTreeMap<_, _> = of_process.map(|arg| (key_of(arg), given(arg, matches))).collect();
     Ok(Loaded {
         path: path.to_owned(),
+        text: document.text,
         arguments: arguments.to_vec(),
         connections,
         of_process,

@@ -53,6 +53,8 @@ pub(in crate::cli) struct ChoiceArgs {
 pub(in crate::cli) struct Loaded {
     /// The file.
     pub(in crate::cli) path: PathBuf,
+    /// What the file held.
+    pub(in crate::cli) text: String,
     /// The command line, the program's name first.
     pub(in crate::cli) arguments: Vec<OsString>,
     /// The connections, in the order of their names. Without any in the file, one without a name.
