@@ -87,9 +87,9 @@ fn choose<'a>(
     allowed: Option<&CallerConnections>,
 ) -> Result<&'a Arc<Connection>, Rejection> {
     let may_use = |connection: &&Arc<Connection>| allowed.is_none_or(|allowed| allowed.may_use(connection, set));
-    let mut named = headers.get_all(CONNECTION).iter();
-    if let Some(named_first) = named.next() {
-        let name = named_first.to_str().ok().filter(|_| named.next().is_none());
+    let mut values = headers.get_all(CONNECTION).iter();
+    if let Some(value) = values.next() {
+        let name = value.to_str().ok().filter(|_| values.next().is_none());
         let found = name.and_then(|name| name.parse().ok()).and_then(|name| set.get(&name));
         return found.filter(may_use).ok_or(Rejection::ConnectionNotAllowed);
     }
