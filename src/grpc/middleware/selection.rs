@@ -12,7 +12,7 @@ use tracing::Instrument;
 use super::authorization::Origin;
 use super::caller_connections::CallerConnections;
 use super::rejection::Rejection;
-use crate::governance::connections::{Connection, ConnectionSet, Connections};
+use crate::governance::connections::{Connection, ConnectionName, ConnectionSet, Connections};
 use crate::grpc::methods;
 use crate::telemetry::metrics::ConnectionTag;
 
@@ -112,7 +112,7 @@ fn choose<'a>(
 fn listed<'a>(connections: impl Iterator<Item = &'a Arc<Connection>>) -> Arc<str> {
     let names: Vec<&str> = connections
         .filter_map(|connection| connection.name())
-        .map(|name| name.as_str())
+        .map(ConnectionName::as_str)
         .collect();
     let shown = names.iter().take(MAX_NAMES).map(|name| format!("`{name}`"));
     let shown = shown.collect::<Vec<_>>().join(", ");
