@@ -26,7 +26,7 @@ pub struct Reloadable<T> {
     current: Arc<ArcSwap<T>>,
     trigger: ReloadTrigger,
     replaced: watch::Sender<()>,
-    _polling: Option<Arc<AbortOnDropHandle<()>>>,
+    polling: Option<Arc<AbortOnDropHandle<()>>>,
 }
 
 impl<T> Clone for Reloadable<T> {
@@ -35,7 +35,7 @@ impl<T> Clone for Reloadable<T> {
             current: Arc::clone(&self.current),
             trigger: self.trigger.clone(),
             replaced: self.replaced.clone(),
-            _polling: self._polling.clone(),
+            polling: self.polling.clone(),
         }
     }
 }
@@ -91,7 +91,7 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
             current,
             trigger,
             replaced,
-            _polling: Some(Arc::new(AbortOnDropHandle::new(polling))),
+            polling: Some(Arc::new(AbortOnDropHandle::new(polling))),
         }
     }
 
@@ -102,7 +102,7 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
             current: Arc::new(ArcSwap::from_pointee(value)),
             trigger: ReloadTrigger::default(),
             replaced: watch::Sender::new(()),
-            _polling: None,
+            polling: None,
         }
     }
 

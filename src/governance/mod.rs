@@ -146,8 +146,8 @@ impl Governance {
         writer: Option<Arc<AuditWriter>>,
     ) -> Self {
         let source = provider.health();
-        let changed = source.notifier();
-        let audit = Audit::new(writer, settings.connection.clone(), &changed);
+        let notifier = source.notifier();
+        let audit = Audit::new(writer, settings.connection.clone(), &notifier);
         let directory = Arc::new(Directory::new(!settings.allowed.is_empty()));
         let listings = Listings::new(
             Arc::clone(&provider),
@@ -163,7 +163,7 @@ impl Governance {
             Arc::clone(&directory),
             ProvisioningSettings::from(&settings),
             audit,
-            changed,
+            notifier,
         );
         let provisioning = Arc::new(provisioning);
         let lifecycle = Lifecycle::new(

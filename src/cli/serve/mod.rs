@@ -58,7 +58,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         Some(address) => Some(Monitoring::open(&address).await.map_err(metrics_listen_error)?),
         None => None,
     };
-    let server = Server::new(connections.clone(), options).await;
+    let grpc = Server::new(connections.clone(), options).await;
     let ending = signals::ending_but_for_hangups().map_err(|error| failed(&error))?;
     let listener = Listener::bind(&address).await.map_err(listen_error)?;
     let bound = listener.address().map_err(|error| failed(&error))?;
@@ -70,7 +70,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
             let surroundings = Surroundings {
                 listener: args.listener.clone(),
                 callers,
-                rate_limit: server.rate_limit(),
+                rate_limit: grpc.rate_limit(),
             };
             Some(Configuration::follow(loaded, Arc::clone(&served), surroundings))
         }
@@ -89,8 +89,8 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
         AbortOnDropHandle::new(tokio::spawn(monitor::monitor_all(Arc::clone(&served)))),
     ];
     let _monitored = monitoring
-        .map(|monitoring| AbortOnDropHandle::new(tokio::spawn(monitoring.serve(connections, server.shutdown_token()))));
-    server.run(listener, ending).await.map_err(|error| failed(&error))?;
+        .map(|monitoring| AbortOnDropHandle::new(tokio::spawn(monitoring.serve(connections, grpc.shutdown_token()))));
+    grpc.run(listener, ending).await.map_err(|error| failed(&error))?;
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;
     }

@@ -34,7 +34,7 @@ pub(super) async fn monitor_all(served: Arc<Served>) {
         }
         tokio::select! {
             () = connections.woken() => {}
-            changed = changes.changed() => if changed.is_err() { return },
+            ended = changes.changed() => if ended.is_err() { return },
         }
     }
 }

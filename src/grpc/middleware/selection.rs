@@ -12,7 +12,7 @@ use tracing::Instrument;
 use super::authorization::Origin;
 use super::caller_connections::CallerConnections;
 use super::rejection::Rejection;
-use crate::governance::connections::{Connection, ConnectionSet, Connections};
+use crate::governance::connections::{Connection, ConnectionName, ConnectionSet, Connections};
 use crate::grpc::methods;
 use crate::telemetry::metrics::ConnectionTag;
 
@@ -87,9 +87,9 @@ fn choose<'a>(
     allowed: Option<&CallerConnections>,
 ) -> Result<&'a Arc<Connection>, Rejection> {
     let may_use = |connection: &&Arc<Connection>| allowed.is_none_or(|allowed| allowed.may_use(connection, set));
-    let mut named = headers.get_all(CONNECTION).iter();
-    if let Some(named_first) = named.next() {
-        let name = named_first.to_str().ok().filter(|_| named.next().is_none());
+    let mut values = headers.get_all(CONNECTION).iter();
+    if let Some(value) = values.next() {
+        let name = value.to_str().ok().filter(|_| values.next().is_none());
         let found = name.and_then(|name| name.parse().ok()).and_then(|name| set.get(&name));
         return found.filter(may_use).ok_or(Rejection::ConnectionNotAllowed);
     }
@@ -112,7 +112,7 @@ fn choose<'a>(
 fn listed<'a>(connections: impl Iterator<Item = &'a Arc<Connection>>) -> Arc<str> {
     let names: Vec<&str> = connections
         .filter_map(|connection| connection.name())
-        .map(|name| name.as_str())
+        .map(ConnectionName::as_str)
         .collect();
     let shown = names.iter().take(MAX_NAMES).map(|name| format!("`{name}`"));
     let shown = shown.collect::<Vec<_>>().join(", ");

@@ -101,7 +101,7 @@ fn connection(
     for (key, arg) in known.iter() {
         let own: Option<&Entry> = own(key);
         let is_replaced = own.is_some() && !GUARDS.contains(&key);
-        if !is_replaced && !(has_credential && is_credential(key)) {
+        if !(is_replaced || has_credential && is_credential(key)) {
             flags.extend(given(arg, matches));
         }
         if let Some(entry) = own {
