@@ -83,7 +83,7 @@ impl Transport {
         body: Option<serde_json::Value>,
         authorization: Arc<Authorization>,
     ) -> Exchange {
-        let timer = RequestTimer::start(key.endpoint());
+        let timer = RequestTimer::start(key.endpoint().name());
         let response = tokio::time::timeout(self.timeout, self.round_trip(&key, body, &authorization)).await;
         let response = match response.unwrap_or(Err(Unavailability::Timeout(self.timeout))) {
             Ok(response) => response,
@@ -157,14 +157,15 @@ impl Transport {
 }
 
 /// Counts and times one request. A request that is dropped before its response counts as one without a status.
-struct RequestTimer {
-    endpoint: Endpoint,
+pub(crate) struct RequestTimer {
+    endpoint: &'static str,
     sent: Instant,
     status: Option<StatusCode>,
 }
 
 impl RequestTimer {
-    fn start(endpoint: Endpoint) -> Self {
+    /// Starts with a request that `endpoint` names in the metrics.
+    pub(crate) fn start(endpoint: &'static str) -> Self {
         Self {
             endpoint,
             sent: Instant::now(),
@@ -172,17 +173,17 @@ impl RequestTimer {
         }
     }
 
-    fn stop(mut self, status: StatusCode) {
+    /// Ends with the response.
+    pub(crate) fn stop(mut self, status: StatusCode) {
         self.status = Some(status);
     }
 }
 
 impl Drop for RequestTimer {
     fn drop(&mut self) {
-        let endpoint = self.endpoint.name();
         let status = self.status.as_ref().map_or("none", StatusCode::as_str);
-        REST_REQUESTS.increment([endpoint, status]);
-        REST_DURATION.observe([endpoint], self.sent.elapsed());
+        REST_REQUESTS.increment([self.endpoint, status]);
+        REST_DURATION.observe([self.endpoint], self.sent.elapsed());
     }
 }
 
