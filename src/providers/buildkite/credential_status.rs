@@ -55,7 +55,7 @@ impl CredentialStatus {
 }
 
 impl Buildkite {
-    /// The status of the token, at most `max_age` old.
+    /// The status of the token, at most `max_age` old and not older than the last replacement of the token.
     ///
     /// # Errors
     /// The failure to read the token, its scopes or the organization.
@@ -64,6 +64,11 @@ impl Buildkite {
         max_age: Duration,
         call: &CallContext,
     ) -> Result<CredentialStatus, GovernanceError> {
+        let time_in_use = self.time_in_use();
+        let max_age = max_age.min(time_in_use);
+        // A response to a request that is in flight already may be about the token before.
+        let uncoalesced = (time_in_use < Duration::MAX).then(|| call.uncoalesced());
+        let call = uncoalesced.as_ref().unwrap_or(call);
         let probed = self
             .probe(
                 ProbeSet::CredentialStatus,
@@ -102,5 +107,25 @@ impl Buildkite {
                 why: "the token's status changed while it was read".to_owned(),
             }),
         }
+    }
+
+    /// The owner of the token in use, if a read showed them. Sends requests only after the token was replaced.
+    ///
+    /// # Errors
+    /// As for [`Self::credential_status`].
+    pub(super) async fn owner(&self, call: &CallContext) -> Result<Option<CurrentUser>, GovernanceError> {
+        match self.recorder.evidence().user {
+            Some(seen) if seen.since.elapsed() > self.time_in_use() => {
+                let status = self.credential_status(Duration::MAX, call).await?;
+                Ok(status.owner)
+            }
+            seen => Ok(seen.and_then(|seen| seen.outcome.ok())),
+        }
+    }
+
+    /// For how long the token has been in use; [`Duration::MAX`] for the first one.
+    fn time_in_use(&self) -> Duration {
+        let version = self.client.credential().owner_version();
+        self.recorder.time_in_use(version)
     }
 }

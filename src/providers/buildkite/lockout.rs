@@ -64,7 +64,7 @@ impl Buildkite {
     /// # Errors
     /// The failure to read the owner.
     pub(super) async fn is_token_owner(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
-        // The token's owner never changes.
+        // The owner of a token never changes.
         let status = self.credential_status(Duration::MAX, call).await?;
         match (&status.owner, &status.token.user) {
             (Some(owner), _) => Ok(owner.id == user),

@@ -80,13 +80,13 @@ impl Buildkite {
         }
     }
 
-    /// The role of the token's owner in the organization, by at most one request that is sent after this call: the owner themselves
-    /// never changes. `Unknown` if the owner is not known, or their role is not shown.
+    /// The role of the token's owner in the organization, by at most one request that is sent after this call, unless the token was
+    /// replaced: the owner of a token never changes. `Unknown` if the owner is not known, or their role is not shown.
     ///
     /// # Errors
     /// Any other failure to read their record.
     pub(crate) async fn fetch_owner_role(&self, call: &CallContext) -> Result<OwnerRole, GovernanceError> {
-        let Some(owner) = self.recorder.evidence().user.and_then(|seen| seen.outcome.ok()) else {
+        let Some(owner) = self.owner(call).await? else {
             return Ok(OwnerRole::Unknown);
         };
         // Not coalesced: a request that is in flight already may be older than the list's last window.

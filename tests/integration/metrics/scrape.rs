@@ -37,6 +37,14 @@ impl ConnectorProcess {
         Self::checked(command)
     }
 
+    /// The same with these arguments in place of a token.
+    pub fn monitored_without_token(sandbox: &Sandbox, arguments: &[&str]) -> Self {
+        let mut command = connector(&SERVE);
+        set_up(command.args(arguments), sandbox, sandbox.token());
+        command.env_remove("BUILDKITE_API_TOKEN");
+        Self::checked(command)
+    }
+
     fn checked(command: std::process::Command) -> Self {
         let mut process = Self::start(command);
         process.address();

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, LimitOptions, Options, Sandbox, TokenSpec};
+use buildkite_connector::sandbox::{
+    ApplicationSpec, BodyStyle, Endpoint, Fault, FaultKind, KeyPair, LimitOptions, Options, Sandbox, TokenSpec,
+};
+use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 
+use super::scrape::Scrape;
 use crate::support::platform::SYNC;
 use crate::support::process::ConnectorProcess;
 use crate::support::{sandbox, sized};
@@ -183,4 +187,47 @@ async fn only_a_completely_read_sync_has_succeeded() {
     platform.cleanup("").await.unwrap();
     platform.cleanup(SYNC).await.unwrap();
     assert_eq!(monitored.scrape().await.value(LAST_SYNC), Some(told));
+}
+
+/// The requests that a credential beside a token needs are counted and timed like all others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_requests_of_a_credential_are_counted() {
+    let sandbox = sandbox(sized(1, 1, 2)).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("key.pem");
+    let file = file.to_str().unwrap();
+    let (key, owner) = (KeyPair::rsa().unwrap(), sandbox.owner());
+    std::fs::write(file, key.private_pem()).unwrap();
+
+    let application = sandbox.register_application(ApplicationSpec::default(), key.public_pem());
+    let (application, owner_id, url) = (application.unwrap(), owner.to_string(), sandbox.oauth_url());
+    let fault = FaultKind::Status(StatusCode::BAD_GATEWAY, BodyStyle::Html);
+    sandbox.faults().add(Fault::new(Endpoint::OAuthToken, fault).once());
+    let exchanging = ConnectorProcess::monitored_without_token(
+        &sandbox,
+        &[
+            "--oauth-client-id",
+            &application,
+            "--oauth-private-key-file",
+            file,
+            "--oauth-subject",
+            &owner_id,
+            "--oauth-url",
+            &url,
+        ],
+    );
+    let exchanged = |scrape: &Scrape| scrape.requests("token exchange", "200") == Some(1.0);
+    let scrape = exchanging.scrape_until("an exchanged token", exchanged).await;
+    assert_eq!(scrape.requests("token exchange", "502"), Some(1.0));
+    let timed = scrape.value("rest_request_duration_seconds_count{endpoint=\"token exchange\"}");
+    assert_eq!(timed, Some(2.0));
+
+    let id = sandbox
+        .mint_with_key(TokenSpec::owned_by(owner), key.public_pem())
+        .unwrap();
+    let id = id.to_string();
+    let signing = ["--access-token-id", id.as_str(), "--private-key-file", file];
+    let signing = ConnectorProcess::monitored_without_token(&sandbox, &signing);
+    let scrape = signing.scrape().await;
+    assert_eq!(scrape.requests("server clock", "200"), Some(1.0));
 }

@@ -4,7 +4,7 @@ mod bounds;
 pub mod callers;
 mod drain;
 mod endings;
-mod pki;
+pub mod pki;
 mod places;
 mod raw;
 mod refusals;

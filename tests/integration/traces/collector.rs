@@ -13,8 +13,10 @@ use prost::Message;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::transport::Server;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
+
+use crate::security::pki::{Authority, Pair};
 
 /// What a collector does with an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,7 @@ pub enum Behavior {
 /// A running collector. It ends when it is dropped.
 pub struct Collector {
     address: SocketAddr,
+    is_tls: bool,
     received: Arc<Received>,
     _serving: AbortOnDropHandle<()>,
 }
@@ -63,6 +66,20 @@ impl Collector {
     }
 
     pub async fn with(behavior: Behavior) -> Self {
+        Self::serving(behavior, None).await
+    }
+
+    /// Over TLS with this certificate. With `clients`, it demands a certificate of that authority.
+    pub async fn over_tls(pair: &Pair, clients: Option<&Authority>) -> Self {
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(&pair.certificate, &pair.key));
+        let tls = match clients {
+            Some(authority) => tls.client_ca_root(Certificate::from_pem(authority.pem())),
+            None => tls,
+        };
+        Self::serving(Behavior::Accept, Some(tls)).await
+    }
+
+    async fn serving(behavior: Behavior, tls: Option<ServerTlsConfig>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Received {
@@ -71,8 +88,13 @@ impl Collector {
             requests: Mutex::default(),
         });
         let service = TraceServiceServer::new(Service(Arc::clone(&received)));
+        let (is_tls, server) = match tls {
+            Some(tls) => (true, Server::builder().tls_config(tls).unwrap()),
+            None => (false, Server::builder()),
+        };
         let serving = tokio::spawn(async move {
-            let serving = Server::builder().add_service(service);
+            let mut server = server;
+            let serving = server.add_service(service);
             serving
                 .serve_with_incoming(TcpListenerStream::new(listener))
                 .await
@@ -80,13 +102,17 @@ impl Collector {
         });
         Self {
             address,
+            is_tls,
             received,
             _serving: AbortOnDropHandle::new(serving),
         }
     }
 
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        match self.is_tls {
+            true => format!("https://localhost:{}", self.address.port()),
+            false => format!("http://{}", self.address),
+        }
     }
 
     /// How many exports were tried.

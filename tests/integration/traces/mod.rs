@@ -4,6 +4,7 @@ mod collector;
 mod log;
 mod outages;
 mod privacy;
+mod tls;
 mod tree;
 
 use buildkite_connector::sandbox::{Sandbox, Seed};

@@ -131,6 +131,15 @@ impl Credential {
         }
     }
 
+    /// How often the credential was replaced by one that may have another owner. A key never is: it belongs to the configured access
+    /// token or application.
+    pub(crate) fn owner_version(&self) -> u64 {
+        match &self.0 {
+            Source::Token(token) => token.current().number,
+            Source::PrivateKey(_) | Source::TokenExchange(_) => 0,
+        }
+    }
+
     /// The same credential with the secret in use now, independent of later changes of its file. One that exchanges
     /// tokens stays as it is.
     #[must_use]

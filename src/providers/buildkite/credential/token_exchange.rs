@@ -22,7 +22,7 @@ use super::signing_key::SigningKey;
 use super::token::ApiToken;
 use super::upstream::Upstream;
 use crate::providers::buildkite::api::classify::{BodyError, RawResponse};
-use crate::providers::buildkite::api::client::transport::{cause, read_body};
+use crate::providers::buildkite::api::client::transport::{RequestTimer, cause, read_body};
 use crate::providers::buildkite::api::clock_skew::ClockSkew;
 use crate::providers::buildkite::api::error::{ApiErrorKind, Unavailability};
 use crate::providers::buildkite::api::ids::OrganizationSlug;
@@ -30,6 +30,9 @@ use crate::providers::buildkite::api::scope::Scope;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// The name of the request in the metrics.
+const TOKEN_EXCHANGE: &str = "token exchange";
 
 /// How long an assertion is valid, in seconds. Buildkite accepts up to five minutes by its own clock, so that this is
 /// accepted although the local clock is up to two minutes off.
@@ -189,8 +192,10 @@ impl ExchangeClient {
     async fn exchange(&self, ahead: SignedDuration, timeout: Duration) -> Result<Obtained<ApiToken>, ExchangeError> {
         let requested_at = Instant::now();
         let assertion = self.assertion(ahead)?;
+        let timer = RequestTimer::start(TOKEN_EXCHANGE, upstream.tag.clone());
         let response = tokio::time::timeout(timeout, self.send(&assertion)).await;
         let response = response.unwrap_or(Err(Unavailability::Timeout(timeout)))?;
+        timer.stop(response.status);
         self.clock_skew.observe(&response.headers, Timestamp::now());
         let requested = Requested {
             scopes: &self.scopes.load(),

@@ -6,8 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::providers::buildkite::api::client::transport::RequestTimer;
 use crate::providers::buildkite::api::clock_skew::ClockSkew;
 use crate::providers::buildkite::api::origin::ApiOrigin;
+use crate::telemetry::metrics::ConnectionTag;
+
+/// The name of the request in the metrics.
+const SERVER_CLOCK: &str = "server clock";
 
 /// The timestamp of the root is read once, for at most this long; the clock of this machine serves as well.
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -20,6 +25,8 @@ pub(crate) struct Upstream {
     pub(crate) clock_skew: Arc<ClockSkew>,
     /// Timeout of one request.
     pub(crate) timeout: Duration,
+    /// The label of the connection's metrics.
+    pub(crate) tag: ConnectionTag,
 }
 
 /// What the root of the API returns to anybody.
@@ -35,11 +42,11 @@ impl Upstream {
             .http
             .get(self.origin.root())
             .timeout(CLOCK_TIMEOUT.min(self.timeout));
+        let timer = RequestTimer::start(SERVER_CLOCK, self.tag.clone());
         let Ok(response) = request.send().await else { return };
-        if !response.status().is_success() {
-            return;
-        }
-        let root = response.json::<Root>().await.ok();
+        let status = response.status();
+        let root = response.json::<Root>().await.ok().filter(|_| status.is_success());
+        timer.stop(status);
         let server_time = root.and_then(|root| Timestamp::from_second(root.timestamp).ok());
         if let Some(server_time) = server_time {
             self.clock_skew.observe_time(server_time, Timestamp::now());

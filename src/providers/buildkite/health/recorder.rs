@@ -1,6 +1,7 @@
 //! Every response of Buildkite's is evidence: the recorder observes ordinary traffic, so that most of health costs no request.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -19,13 +20,39 @@ use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, Organization
 #[derive(Debug, Default)]
 pub(crate) struct EvidenceRecorder {
     evidence: Mutex<Evidence>,
+    in_use: Mutex<InUse>,
     changed: Arc<Notify>,
+}
+
+/// The token in use.
+#[derive(Debug, Clone, Copy, Default)]
+struct InUse {
+    /// How often the token was replaced.
+    version: u64,
+    /// When the last replacement was noticed.
+    since: Option<Instant>,
 }
 
 impl EvidenceRecorder {
     /// The evidence so far.
     pub(crate) fn evidence(&self) -> Evidence {
         self.lock().clone()
+    }
+
+    /// For how long the token that was replaced `version` times has been in use: older evidence may be about another owner.
+    pub(crate) fn time_in_use(&self, version: u64) -> Duration {
+        let mut in_use = self.lock_in_use();
+        if in_use.version != version {
+            *in_use = InUse {
+                version,
+                since: Some(Instant::now()),
+            };
+        }
+        in_use.since.map_or(Duration::MAX, |since| since.elapsed())
+    }
+
+    fn lock_in_use(&self) -> MutexGuard<'_, InUse> {
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The notifier behind [`Self::changed`].
@@ -43,7 +70,7 @@ impl EvidenceRecorder {
         self.lock().newest_build = build;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Evidence> {
+    fn lock(&self) -> MutexGuard<'_, Evidence> {
         self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -90,12 +117,16 @@ impl EvidenceRecorder {
         }
     }
 
+    /// Keeps an observation, unless its call began before the token in use was: it may have been sent with another token.
     fn keep<T>(
         &self,
         outcome: Result<&T, &ApiError>,
         begun: Instant,
         keep: impl FnOnce(&mut Evidence, Observation<&T>),
     ) {
+        if self.lock_in_use().since.is_some_and(|since| begun < since) {
+            return;
+        }
         let seen = || Observation {
             at: Timestamp::now(),
             since: Instant::now(),

@@ -144,6 +144,7 @@ impl Client {
             origin: origin.clone(),
             clock_skew: Arc::clone(&clock_skew),
             timeout: options.attempt_timeout,
+            tag: options.tag.clone(),
         };
         let transport = Transport {
             http,

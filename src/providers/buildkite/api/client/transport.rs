@@ -85,7 +85,7 @@ impl Transport {
         body: Option<serde_json::Value>,
         authorization: Arc<Authorization>,
     ) -> Exchange {
-        let timer = RequestTimer::start(key.endpoint(), self.tag.clone());
+        let timer = RequestTimer::start(key.endpoint().name(), self.tag.clone());
         let response = tokio::time::timeout(self.timeout, self.round_trip(&key, body, &authorization)).await;
         let response = match response.unwrap_or(Err(Unavailability::Timeout(self.timeout))) {
             Ok(response) => response,
@@ -159,15 +159,16 @@ impl Transport {
 }
 
 /// Counts and times one request. A request that is dropped before its response counts as one without a status.
-struct RequestTimer {
-    endpoint: Endpoint,
+pub(crate) struct RequestTimer {
+    endpoint: &'static str,
     sent: Instant,
     status: Option<StatusCode>,
     tag: ConnectionTag,
 }
 
 impl RequestTimer {
-    fn start(endpoint: Endpoint, tag: ConnectionTag) -> Self {
+    /// Starts with a request of a connection that `endpoint` names in the metrics.
+    pub(crate) fn start(endpoint: &'static str, tag: ConnectionTag) -> Self {
         Self {
             tag,
             endpoint,
@@ -176,17 +177,17 @@ impl RequestTimer {
         }
     }
 
-    fn stop(mut self, status: StatusCode) {
+    /// Ends with the response.
+    pub(crate) fn stop(mut self, status: StatusCode) {
         self.status = Some(status);
     }
 }
 
 impl Drop for RequestTimer {
     fn drop(&mut self) {
-        let endpoint = self.endpoint.name();
         let status = self.status.as_ref().map_or("none", StatusCode::as_str);
-        REST_REQUESTS.increment_for(&self.tag, [endpoint, status]);
-        REST_DURATION.observe_for(&self.tag, [endpoint], self.sent.elapsed());
+        REST_REQUESTS.increment_for(&self.tag, [self.endpoint, status]);
+        REST_DURATION.observe_for(&self.tag, [self.endpoint], self.sent.elapsed());
     }
 }
 
