@@ -132,7 +132,9 @@ impl Scheduler {
         let ahead = requests.saturating_sub(1);
         let mut users = self.user_forecast(connection, (lane, route), now, estimate);
         if users.users.len() > 1 {
-            (0..ahead).for_each(|ahead| drop(users.next(ahead)));
+            for ahead in 0..ahead {
+                let _ = users.next(ahead);
+            }
         }
         self.limit(connection, lane, ahead, &mut users)
     }
