@@ -1,7 +1,9 @@
-//! Compiles `proto/` without `protoc`, so that `cargo build` needs nothing beside a Rust toolchain.
+//! Compiles `proto/` without `protoc`, so that `cargo build` needs nothing beside a Rust toolchain, and determines the commit and the
+//! date of the version.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 use tonic_prost_build::Config;
@@ -43,6 +45,7 @@ const HOSTS: [&str; 6] = [
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={ROOT}");
+    version()?;
 
     let served = compile(SERVED)?;
     let hosts = compile(SERVED.into_iter().chain(HOSTS))?;
@@ -63,6 +66,68 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_server(true)
         .compile_fds_with_config(hosts.file_descriptor_set(), config)?;
     Ok(())
+}
+
+/// What stands for a commit or a date that is not known.
+const UNKNOWN: &str = "unknown";
+
+/// Passes the commit and its date to the program, so that builds of one commit are equal: the date is that of `SOURCE_DATE_EPOCH` (seconds
+/// since 1970), or of the commit. Both are unknown outside of a clone.
+fn version() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    // A commit runs this script again only for a release: in development, every commit would compile everything.
+    if env::var("PROFILE")? == "release" {
+        for name in ["HEAD", "logs/HEAD", "packed-refs", "refs/heads"] {
+            let path = git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists());
+            if let Some(path) = path {
+                println!("cargo:rerun-if-changed={path}");
+            }
+        }
+    }
+    // A release from a folder inside of another repository has none of its own.
+    let root = git(&["rev-parse", "--show-toplevel"]).and_then(|root| fs::canonicalize(root).ok());
+    let is_clone = root == Some(fs::canonicalize(env::var("CARGO_MANIFEST_DIR")?)?);
+    let of_commit = |format: &str| git(&["show", "--no-patch", format, "HEAD"]).filter(|_| is_clone);
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]).filter(|_| is_clone);
+    let seconds = match env::var("SOURCE_DATE_EPOCH") {
+        Ok(given) if !given.is_empty() => Some(given),
+        _ => of_commit("--format=%ct"),
+    };
+    let date = match seconds {
+        Some(seconds) => date(
+            seconds
+                .parse()
+                .map_err(|_| "SOURCE_DATE_EPOCH is not a number of seconds since 1970")?,
+        ),
+        None => UNKNOWN.to_owned(),
+    };
+    println!("cargo:rustc-env=BUILD_COMMIT={}", commit.as_deref().unwrap_or(UNKNOWN));
+    println!("cargo:rustc-env=BUILD_DATE={date}");
+    Ok(())
+}
+
+/// What git prints, if there is git and it succeeds.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let printed = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !printed.is_empty()).then_some(printed)
+}
+
+/// The day in UTC of a time in seconds since 1970, in the Gregorian calendar: years begin in March, so that a leap day is the last.
+fn date(seconds: u64) -> String {
+    let days = seconds / 86_400 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 fn compile(files: impl IntoIterator<Item = &'static str>) -> Result<protox::Compiler, Box<dyn Error>> {

@@ -7,19 +7,46 @@ use secrecy::ExposeSecret;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::CommandError;
-use super::settings::{ConnectionArgs, Settings};
+use super::sandbox::SizeArgs;
+use super::settings::{ConnectionArgs, SettingError, Settings};
 use crate::governance::Governance;
 use crate::providers::buildkite::{ApiToken, Client, Coverage, Credential, Scope, govern};
-use crate::sandbox::{Options, Sandbox, TEAM_SCOPES, TokenSpec};
+use crate::sandbox::{Options, Sandbox, Seed, TEAM_SCOPES, TokenSpec};
 
 /// The arguments of a command that reaches Buildkite, or an embedded sandbox in its place.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConnectionOrSandboxArgs {
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
+    #[command(flatten)]
+    embedded: EmbeddedSandboxArgs,
+}
+
+/// The embedded sandbox, and the size of its organization.
+#[derive(Debug, clap::Args)]
+struct EmbeddedSandboxArgs {
     /// Use an embedded Buildkite with an example organization; needs no account
     #[arg(long)]
-    pub(super) sandbox: bool,
+    sandbox: bool,
+    #[command(flatten)]
+    size: SizeArgs,
+}
+
+impl ConnectionOrSandboxArgs {
+    /// The organization of the embedded sandbox; `None` for Buildkite.
+    ///
+    /// # Errors
+    /// For a size without a sandbox.
+    pub(super) fn sandbox(&self) -> Result<Option<Seed>, SettingError> {
+        let EmbeddedSandboxArgs { sandbox, size } = &self.embedded;
+        match size.first_given() {
+            Some(name) if !sandbox => Err(SettingError::of::<SizeArgs>(
+                name,
+                "only a sandbox has a size: give --sandbox as well, or leave it out",
+            )),
+            _ => Ok(sandbox.then(|| size.seed())),
+        }
+    }
 }
 
 /// An organization's governance, with the credential that it uses.
@@ -38,20 +65,23 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Opens the connection that the settings describe, or one to a new sandbox. Sends no request to Buildkite. `variable` reads the
+    /// Opens the connection that the settings describe, or one to a new sandbox with this organization. Sends no request to Buildkite. `variable` reads the
     /// environment; `adjust` changes the settings before they are used.
     ///
     /// # Errors
     /// When a setting is wrong or missing, or the sandbox or the client cannot be created.
     pub(super) async fn open(
         args: &ConnectionArgs,
-        sandbox: bool,
+        sandbox: Option<Seed>,
         variable: impl Fn(&str) -> Option<String>,
         adjust: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, CommandError> {
         // Before a sandbox is started.
         args.coverage()?;
-        let sandbox = if sandbox { Some(start_sandbox().await?) } else { None };
+        let sandbox = match sandbox {
+            Some(seed) => Some(start_sandbox(seed).await?),
+            None => None,
+        };
         let settings = match &sandbox {
             Some(sandbox) => sandbox_settings(sandbox, args)?,
             None => Settings::read(args, variable)?,
@@ -90,8 +120,12 @@ pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-async fn start_sandbox() -> Result<Sandbox, CommandError> {
-    let sandbox = Sandbox::start(Options::default())
+async fn start_sandbox(seed: Seed) -> Result<Sandbox, CommandError> {
+    let options = Options {
+        seed,
+        ..Options::default()
+    };
+    let sandbox = Sandbox::start(options)
         .await
         .map_err(|error| CommandError::Failed(format!("the sandbox could not start: {error}")))?;
     tracing::info!(url = sandbox.url(), organization = sandbox.slug(), "sandbox");

@@ -5,11 +5,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
-use super::logging::LogFilter;
+use super::logging::{LogFilter, LogFormatArgs};
 use super::settings::{ConnectionArgs, Settings, parsed_by};
 use super::{CommandError, logging, progress, signals};
 use crate::export::{ExportError, Progress};
 use crate::governance::{Governance, GovernanceError};
+use crate::sandbox::Seed;
+use crate::telemetry::traces::OperationSpan;
+
+/// The name of the span of a job.
+const JOB: &str = "job";
 
 /// The arguments of every job.
 #[derive(Debug, clap::Args)]
@@ -25,6 +30,8 @@ pub struct JobArgs {
         value_parser = parsed_by(LogFilter::from_str)
     )]
     log: Option<LogFilter>,
+    #[command(flatten)]
+    format: LogFormatArgs,
 }
 
 /// A job that is ready to begin.
@@ -57,15 +64,15 @@ impl Job {
                 LogFilter::warnings_and_progress()
             }
         });
-        logging::init(&log);
-        let ConnectionOrSandboxArgs { connection, sandbox } = &args.target;
-        Self::open(connection, *sandbox, environment, adjust).await
+        logging::init(&log, args.format.log_format);
+        let sandbox = args.target.sandbox()?;
+        Self::open(&args.target.connection, sandbox, environment, adjust).await
     }
 
     /// Opens a job on a [`Connection`], with the same arguments and errors.
     pub(super) async fn open(
         connection: &ConnectionArgs,
-        sandbox: bool,
+        sandbox: Option<Seed>,
         variable: impl Fn(&str) -> Option<String>,
         adjust: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, CommandError> {
@@ -104,7 +111,8 @@ impl Job {
         work: impl Future<Output = Result<T, GovernanceError>>,
     ) -> Result<(T, Option<u8>), CommandError> {
         let interruption = signals::interruption().map_err(|error| CommandError::Failed(error.to_string()))?;
-        let mut work = std::pin::pin!(work);
+        let span = OperationSpan::job(JOB, None);
+        let mut work = std::pin::pin!(span.run(work));
         let show = async {
             match progress {
                 Some(progress) => progress::show(progress, self.governance()).await,
@@ -147,7 +155,7 @@ impl Job {
         tokio::select! {
             biased;
             code = interruption => Err(CommandError::Interrupted(code)),
-            done = work => Ok(done),
+            done = OperationSpan::job(JOB, None).instrument(work) => Ok(done),
             never = progress::show(progress, self.governance()) => match never {},
         }
     }

@@ -5,12 +5,17 @@ use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::fmt::{self as log, MakeWriter};
+use tracing_subscriber::layer::{Layered, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use super::connection::environment;
 use super::plugin::Hclog;
 use super::settings::parsed_by;
 use crate::telemetry::redact::mask;
+use crate::telemetry::traces::{self, TracesLayer};
 
 /// The argument of a server's log.
 #[derive(Debug, clap::Args)]
@@ -24,6 +29,55 @@ pub(super) struct LogArgs {
         value_parser = parsed_by(LogFilter::from_str)
     )]
     pub(super) filter: LogFilter,
+}
+
+/// The argument of the log's format.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct LogFormatArgs {
+    /// How events are logged; `auto` is text if standard error is a terminal, otherwise JSON
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_LOG_FORMAT",
+        value_name = "auto|json|text",
+        default_value_t = LogFormat::Auto,
+        value_parser = parsed_by(LogFormat::from_str)
+    )]
+    pub(super) log_format: LogFormat,
+}
+
+/// How events are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LogFormat {
+    /// Text if standard error is a terminal, otherwise JSON.
+    Auto,
+    /// A JSON object in each line.
+    Json,
+    /// Text for people.
+    Text,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Json => "json",
+            Self::Text => "text",
+        })
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "json" => Ok(Self::Json),
+            // Other Baton connectors call it `console`.
+            "text" | "console" => Ok(Self::Text),
+            _ => Err("give `auto`, `json` or `text`"),
+        }
+    }
 }
 
 /// The events that are logged: a valid list of directives.
@@ -80,30 +134,45 @@ impl FromStr for LogFilter {
     }
 }
 
-/// Starts logging the events that `filter` lets through: as text if standard error is a terminal, otherwise as JSON.
-pub(super) fn init(filter: &LogFilter) {
-    init_as(filter, io::stderr().is_terminal());
-}
+/// The subscriber below the log.
+type Traced = Layered<Option<TracesLayer>, Registry>;
 
-/// The same with the format chosen: text if `is_text`, otherwise JSON.
-pub(super) fn init_as(filter: &LogFilter, is_text: bool) {
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter.events())
-        .with_writer(Masked);
-    // In a test, a subscriber may be installed already. It is kept.
-    let _ = if is_text {
-        subscriber.compact().try_init()
-    } else {
-        subscriber.json().flatten_event(true).try_init()
+/// Starts logging the events that `filter` lets through, and the export of traces if the environment asks for it. Must be called within
+/// a runtime.
+pub(super) fn init(filter: &LogFilter, format: LogFormat) {
+    let is_text = match format {
+        LogFormat::Auto => io::stderr().is_terminal(),
+        LogFormat::Json => false,
+        LogFormat::Text => true,
     };
+    let events = log::layer().with_writer(Masked);
+    if is_text {
+        install(filter, events.compact());
+    } else {
+        install(filter, events.json().flatten_event(true));
+    }
 }
 
 /// The same in the format that a go-plugin host reads on its plugin's standard error.
 pub(super) fn init_for_plugin_host(filter: &LogFilter) {
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter.events())
-        .with_writer(Masked);
-    let _ = subscriber.event_format(Hclog).try_init();
+    install(filter, log::layer().with_writer(Masked).event_format(Hclog));
+}
+
+fn install(filter: &LogFilter, events: impl Layer<Traced> + Send + Sync) {
+    let (traces, problem) = match traces::start(environment) {
+        Ok(traces) => (traces, None),
+        Err(problem) => (None, Some(problem)),
+    };
+    // The spans of traces are no context of the log.
+    let logged = filter.events().and(filter_fn(|metadata| !traces::is_traced(metadata)));
+    let subscriber = tracing_subscriber::registry()
+        .with(traces)
+        .with(events.with_filter(logged));
+    // In a test, a subscriber may be installed already. It is kept.
+    let _ = subscriber.try_init();
+    if let Some(problem) = problem {
+        tracing::warn!("{problem}");
+    }
 }
 
 /// The first directive that is a bare word but not a level. The filter would take it for a target, log all events of that target
@@ -166,6 +235,15 @@ mod tests {
     fn a_bare_word_of_a_filter_is_a_level(#[case] filter: &str, #[case] stray: Option<&str>) {
         assert_eq!(stray_word(filter), stray);
         assert_eq!(filter.parse::<LogFilter>().is_ok(), stray.is_none());
+    }
+
+    #[rstest]
+    #[case("auto", LogFormat::Auto)]
+    #[case("json", LogFormat::Json)]
+    #[case("text", LogFormat::Text)]
+    #[case("console", LogFormat::Text)]
+    fn a_format_has_one_name_and_text_also_that_of_other_connectors(#[case] name: &str, #[case] format: LogFormat) {
+        assert_eq!(name.parse(), Ok(format));
     }
 
     #[test]

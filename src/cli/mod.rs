@@ -10,6 +10,7 @@ mod disconnect;
 mod job;
 mod list;
 mod logging;
+mod manual;
 mod plugin;
 mod program;
 mod progress;
@@ -45,9 +46,19 @@ pub use sync::SyncArgs;
 
 use crate::governance::provisioning::OperationKind;
 
+/// The version, with the commit and the date of the build.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("BUILD_COMMIT"),
+    ", ",
+    env!("BUILD_DATE"),
+    ")"
+);
+
 /// Governs the team memberships of a Buildkite organization for access-request platforms.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version = VERSION, about, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -79,6 +90,10 @@ enum Command {
     Plugin(Box<plugin::PluginArgs>),
     /// Run the Buildkite stand-in on its own, to develop a platform against it
     Sandbox(Box<sandbox::SandboxArgs>),
+    /// Print the completion script of a shell
+    Completions(manual::CompletionsArgs),
+    /// Print the manual page, in the format of `man`
+    Man(manual::ManArgs),
 }
 
 /// The exit code for wrong usage and for wrong configuration.
@@ -169,6 +184,8 @@ impl Cli {
             Command::Service(args) => service::run(&args).await,
             Command::Plugin(args) => plugin::run(&args).await,
             Command::Sandbox(args) => sandbox::run(&args).await,
+            Command::Completions(args) => manual::completions(&args),
+            Command::Man(args) => manual::page(&args),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,

@@ -42,7 +42,7 @@ impl From<PluginError> for CommandError {
 pub(super) async fn run(args: &PluginArgs) -> Result<(), CommandError> {
     let options = PluginOptions::read(environment)?;
     logging::init_for_plugin_host(&args.log.filter);
-    let connection = Connection::open(&args.connection, false, environment, |settings| settings).await?;
+    let connection = Connection::open(&args.connection, None, environment, |settings| settings).await?;
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
     let ending = signals::ending().map_err(|error| failed(&error))?;
     let plugin = Plugin::open(&options).await?;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use super::Cli;
 use super::baton::{self, Baton};
+use crate::telemetry::traces;
 
 /// A parsed command line.
 #[derive(Debug)]
@@ -32,11 +33,13 @@ impl Program {
         }
     }
 
-    /// Runs the command; a failure is printed as one sentence on standard error.
+    /// Runs the command, and exports what is left of its traces. A failure is printed as one sentence on standard error.
     pub async fn run(self) -> ExitCode {
-        match self {
+        let code = match self {
             Self::Connector(cli) => cli.run().await,
             Self::Baton(baton) => baton.run().await,
-        }
+        };
+        traces::shut_down().await;
+        code
     }
 }

@@ -17,12 +17,9 @@ use crate::sandbox::{
 pub use behaviors::BehaviorArgs;
 pub use platform::{PlatformArgs, PlatformTask};
 
-/// The arguments of `sandbox`.
-#[derive(Clone, Debug, clap::Args)]
-pub struct SandboxArgs {
-    /// Address to listen on; port 0 takes a free one
-    #[arg(long, default_value_t = Options::default().listen, value_name = "ADDRESS")]
-    pub listen: SocketAddr,
+/// The size of a generated organization.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct SizeArgs {
     /// Generate an organization with this many teams, instead of the small example
     #[arg(long, value_name = "N")]
     pub teams: Option<usize>,
@@ -32,6 +29,47 @@ pub struct SandboxArgs {
     /// People in the generated organization
     #[arg(long, value_name = "N")]
     pub people: Option<usize>,
+}
+
+impl SizeArgs {
+    /// The name of the first size that is given.
+    pub(super) fn first_given(&self) -> Option<&'static str> {
+        let given = [
+            ("teams", self.teams),
+            ("members-per-team", self.members_per_team),
+            ("people", self.people),
+        ];
+        given.into_iter().find_map(|(name, size)| size.map(|_| name))
+    }
+
+    /// The organization: a generated one if any size is given, otherwise the example.
+    pub(super) fn seed(&self) -> Seed {
+        match self.first_given() {
+            None => Seed::Example,
+            Some(_) => Seed::Sized(self.size()),
+        }
+    }
+
+    fn size(&self) -> Size {
+        let default = Size::default();
+        Size {
+            teams: self.teams.unwrap_or(default.teams),
+            members_per_team: self.members_per_team.unwrap_or(default.members_per_team),
+            people: self.people.unwrap_or(default.people),
+            ..default
+        }
+    }
+}
+
+/// The arguments of `sandbox`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SandboxArgs {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value_t = Options::default().listen, value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// The size of the organization.
+    #[command(flatten)]
+    pub size: SizeArgs,
     /// Pipelines in the generated organization
     #[arg(long, value_name = "N")]
     pub pipelines: Option<usize>,
@@ -99,9 +137,6 @@ impl SandboxArgs {
     /// Any size, or a seed, selects a generated organization.
     fn seed(&self) -> Seed {
         let sizes = [
-            self.teams,
-            self.members_per_team,
-            self.people,
             self.pipelines,
             self.suites,
             self.registries,
@@ -110,13 +145,10 @@ impl SandboxArgs {
             self.invitations,
         ];
         if sizes.iter().all(Option::is_none) && self.seed.is_none() {
-            return Seed::Example;
+            return self.size.seed();
         }
-        let default = Size::default();
+        let default = self.size.size();
         Seed::Sized(Size {
-            teams: self.teams.unwrap_or(default.teams),
-            members_per_team: self.members_per_team.unwrap_or(default.members_per_team),
-            people: self.people.unwrap_or(default.people),
             pipelines: self.pipelines.unwrap_or(default.pipelines),
             suites: self.suites.unwrap_or(default.suites),
             registries: self.registries.unwrap_or(default.registries),
@@ -124,6 +156,7 @@ impl SandboxArgs {
             clusters: self.clusters.unwrap_or(default.clusters),
             invitations: self.invitations.unwrap_or(default.invitations),
             seed: self.seed.unwrap_or(default.seed),
+            ..default
         })
     }
 }

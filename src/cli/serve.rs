@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
-use super::logging::LogArgs;
+use super::logging::{LogArgs, LogFormatArgs};
 use super::settings::{ListenerArgs, listen_error, metrics_listen_error};
 use super::{CommandError, logging, signals};
 use crate::governance::Governance;
@@ -28,17 +28,21 @@ pub struct ServeArgs {
     listener: ListenerArgs,
     #[command(flatten)]
     log: LogArgs,
+    #[command(flatten)]
+    format: LogFormatArgs,
 }
 
 /// Serves until a signal arrives.
 pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
-    logging::init(&args.log.filter);
+    logging::init(&args.log.filter, args.format.log_format);
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
     // First, so that an early SIGHUP does not end the process.
     let hangups = signals::hangups().map_err(|error| failed(&error))?;
-    let ConnectionOrSandboxArgs { connection, sandbox } = &args.target;
+    let connection = &args.target.connection;
+    let seed = args.target.sandbox()?;
+    let sandbox = seed.is_some();
     let interval = connection.health.interval();
-    let connection = Connection::open(connection, *sandbox, environment, |settings| settings).await?;
+    let connection = Connection::open(connection, seed, environment, |settings| settings).await?;
     let governance = &connection.governance;
     let address = args.listener.address(!connection.coverage.allowed().is_empty())?;
     let options = args.listener.options()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
-use super::logging::LogArgs;
+use super::logging::{LogArgs, LogFormatArgs};
 use super::settings::{ConnectionArgs, PlatformArgs, SettingError, health_listen_error};
 use super::{CommandError, logging, serve, signals};
 use crate::governance::Governance;
@@ -13,6 +13,7 @@ use crate::grpc::server::{ListenAddress, Listener};
 use crate::hosts::ExportRunner;
 use crate::hosts::service::{Service, ServiceError, ServiceOptions};
 use crate::monitoring;
+use crate::sandbox::Seed;
 
 /// The arguments of `service`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +24,8 @@ pub struct ServiceArgs {
     platform: PlatformArgs,
     #[command(flatten)]
     log: LogArgs,
+    #[command(flatten)]
+    format: LogFormatArgs,
 }
 
 impl From<ServiceError> for CommandError {
@@ -36,10 +39,10 @@ impl From<ServiceError> for CommandError {
 
 /// Executes tasks until a signal comes, or the platform rejects this connector permanently.
 pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
-    logging::init(&args.log.filter);
+    logging::init(&args.log.filter, args.format.log_format);
     let work = Work {
         connection: &args.target.connection,
-        sandbox: args.target.sandbox,
+        sandbox: args.target.sandbox()?,
         options: args.platform.options(environment)?,
         health_address: args.platform.health_address(),
     };
@@ -51,8 +54,8 @@ pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
 pub(super) struct Work<'a> {
     /// How Buildkite is reached.
     pub(super) connection: &'a ConnectionArgs,
-    /// Whether a sandbox replaces Buildkite.
-    pub(super) sandbox: bool,
+    /// The organization of the sandbox that replaces Buildkite. `None` for Buildkite.
+    pub(super) sandbox: Option<Seed>,
     /// How the platform is reached. Read first, so that no sandbox starts when they are wrong.
     pub(super) options: ServiceOptions,
     /// Where monitors read health. `None` for no listener.
@@ -69,6 +72,7 @@ impl Work<'_> {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<(), E> {
         let waits = |settings| self.connection.waiting_for_rate_limits(settings);
+        let sandbox = self.sandbox.is_some();
         let connection = Connection::open(self.connection, self.sandbox, variable, waits).await?;
         let governance = &connection.governance;
         let interval = self.connection.health.interval();
@@ -91,7 +95,7 @@ impl Work<'_> {
             host_id,
             health,
             organization,
-            sandbox = self.sandbox,
+            sandbox,
             "working for the platform"
         );
         let checking = serve::monitor_health(Arc::clone(governance), Arc::clone(&connection.credential), interval);

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use prost::{Message, Name};
 use prost_types::Any;
 use tokio::time::{Instant, timeout_at};
@@ -17,6 +18,7 @@ use crate::governance::GovernanceError;
 use crate::governance::provisioning::RequestContext;
 use crate::proto::c1::connector::v2::RequestId;
 use crate::telemetry::redact::mask;
+use crate::telemetry::traces::CallSpan;
 use crate::wire::request;
 
 /// The metadata key of the request id.
@@ -35,22 +37,28 @@ pub struct Caller(pub Arc<str>);
 /// The context of `request`, which carried `annotations`.
 pub(crate) fn from_request<T>(request: &Request<T>, annotations: &[Any]) -> RequestContext {
     let caller = request.extensions().get::<Caller>().cloned();
-    let header = || request.metadata().get(REQUEST_ID)?.to_str().ok().and_then(sanitize);
-    let annotation = || {
-        annotations
-            .iter()
-            .find_map(request_id_annotation)
-            .and_then(|id| sanitize(&id))
-    };
+    let request_id = request_id(request.metadata().as_ref()).unwrap_or_else(|| {
+        let annotated = annotations.iter().find_map(request_id_annotation);
+        let id = annotated.and_then(|id| sanitize(&id));
+        let id = id.unwrap_or_else(|| Uuid::now_v7().to_string());
+        // The span has the id of a header since it began.
+        if let Some(span) = request.extensions().get::<CallSpan>() {
+            span.set_request_id(&id);
+        }
+        id
+    });
     let deadline = request::deadline(request);
     RequestContext {
         caller: caller.map_or_else(|| "anonymous".into(), |Caller(name)| name),
-        request_id: header()
-            .or_else(annotation)
-            .unwrap_or_else(|| Uuid::now_v7().to_string()),
+        request_id,
         deadline,
         answer_by: deadline.map(with_margin),
     }
+}
+
+/// The id that a caller gave its request in a header.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
+    headers.get(REQUEST_ID)?.to_str().ok().and_then(sanitize)
 }
 
 /// The time to respond by: before `deadline` by a tenth of the remaining time, at most [`DEADLINE_MARGIN`].

@@ -42,7 +42,7 @@ impl Exporter {
         let snapshot = recorder()?;
         ::metrics::with_local_recorder(&snapshot, || {
             metrics::describe();
-            BUILD_INFO.set([env!("CARGO_PKG_VERSION")], 1);
+            BUILD_INFO.set([env!("CARGO_PKG_VERSION"), env!("BUILD_COMMIT")], 1);
             set_budget(&governance.budget());
             set_health(&governance.health().latest());
         });

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use http::Method;
+use http::{HeaderMap, HeaderName, Method};
 
 use super::endpoint::Endpoint;
 
@@ -21,6 +21,8 @@ pub struct LoggedRequest {
     pub query: String,
     /// The endpoint of the request.
     pub endpoint: Endpoint,
+    /// The names of the headers, without their values: one of them holds the token.
+    pub headers: Vec<HeaderName>,
     /// The response's status; `None` if the connection was reset or the client disconnected.
     pub status: Option<u16>,
     /// Whether the request changed the organization.
@@ -97,7 +99,13 @@ impl RequestLog {
     }
 
     /// Opens the entry of a request. The entry is recorded when the returned guard is dropped.
-    pub(super) fn open(&self, method: Method, path: &str, query: &str, endpoint: Endpoint) -> OpenEntry<'_> {
+    pub(super) fn open(
+        &self,
+        method: Method,
+        (path, query): (&str, &str),
+        headers: &HeaderMap,
+        endpoint: Endpoint,
+    ) -> OpenEntry<'_> {
         let mut state = self.state();
         state.in_flight += 1;
         state.peak = state.peak.max(state.in_flight);
@@ -106,6 +114,7 @@ impl RequestLog {
             path: path.to_owned(),
             query: query.to_owned(),
             endpoint,
+            headers: headers.keys().cloned().collect(),
             status: None,
             applied: false,
         };

@@ -46,7 +46,7 @@ impl Service {
         let target = Target::parse(&head.method, path);
         let mut entry = self
             .request_log
-            .open(head.method.clone(), path, raw_query, target.endpoint);
+            .open(head.method.clone(), (path, raw_query), &head.headers, target.endpoint);
         let body = to_bytes(Body::new(body), MAX_BODY).await.map_err(|_| ConnectionReset)?;
 
         let token = self.tokens.authenticate(&head.headers);

@@ -27,4 +27,5 @@ mod hosts;
 mod metrics;
 mod objects;
 mod security;
+mod traces;
 mod wire;

@@ -1,6 +1,5 @@
 //! The flags of every Baton connector that this one serves, beside the connector's own.
 
-use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,8 +8,10 @@ use clap::{Parser, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::level_filters::LevelFilter;
 
-use crate::cli::logging::LogFilter;
+use crate::cli::logging::{self, LogFilter};
+use crate::cli::manual::Shell;
 use crate::cli::settings::{ConnectionArgs, PathParser, PlatformArgs, PositiveDuration, parse_bool, parsed_by};
+use crate::sandbox::Seed;
 
 /// Syncs a Buildkite organization into a c1z, or grants and revokes team roles, by the command line of the Baton connectors.
 ///
@@ -32,7 +33,7 @@ pub(super) struct Flags {
     /// Use an embedded Buildkite with an example organization; needs no account
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         default_value_t = false, hide_default_value = true, action = clap::ArgAction::Set, value_parser = parsed_by(parse_bool))]
-    pub(super) sandbox: bool,
+    sandbox: bool,
     #[command(flatten)]
     pub(super) sync: SyncFlags,
     #[command(flatten)]
@@ -166,6 +167,13 @@ impl ServiceFlags {
     }
 }
 
+impl Flags {
+    /// The organization of the embedded sandbox; `None` for Buildkite.
+    pub(super) fn sandbox(&self) -> Option<Seed> {
+        self.sandbox.then_some(Seed::Example)
+    }
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct LogFlags {
@@ -206,9 +214,12 @@ impl LogFlags {
         level.into()
     }
 
-    pub(super) fn is_text(&self) -> bool {
-        self.log_format
-            .map_or_else(|| io::stderr().is_terminal(), |format| format == LogFormat::Console)
+    pub(super) fn format(&self) -> logging::LogFormat {
+        match self.log_format {
+            None => logging::LogFormat::Auto,
+            Some(LogFormat::Json) => logging::LogFormat::Json,
+            Some(LogFormat::Console) => logging::LogFormat::Text,
+        }
     }
 }
 
@@ -258,13 +269,6 @@ impl Endpoint {
             Self::Live => "live",
         }
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Shell {
-    Bash,
-    Zsh,
-    Fish,
 }
 
 /// The value of a flag; an empty one counts as not given.

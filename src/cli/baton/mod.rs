@@ -144,7 +144,7 @@ impl Baton {
             Some(Subcommand::Completion { shell }) => return subcommands::completion(&mut command(), *shell),
             None => {}
         }
-        logging::init_as(&flags.log.filter(), flags.log.is_text());
+        logging::init(&flags.log.filter(), flags.log.format());
         for flag in exposed {
             tracing::warn!(
                 "--{flag} shows a secret to other users of this machine: set {} instead",

@@ -43,7 +43,7 @@ pub(super) async fn job(flags: &Flags, change: Option<Change>) -> Result<Job, Ba
         }
         settings
     };
-    Ok(Job::open(&flags.connection, flags.sandbox, environment(flags), adjust).await?)
+    Ok(Job::open(&flags.connection, flags.sandbox(), environment(flags), adjust).await?)
 }
 
 /// Grants an entitlement of the file to a principal of the file.

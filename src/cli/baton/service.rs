@@ -65,7 +65,7 @@ impl From<ServiceError> for BatonError {
 pub(super) async fn start(flags: &Flags, settings: ServiceSettings) -> Result<(), BatonError> {
     let work = Work {
         connection: &flags.connection,
-        sandbox: flags.sandbox,
+        sandbox: flags.sandbox(),
         options: settings.options,
         health_address: settings.health_address,
     };

@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 
 use clap::Command;
-use clap_complete::{Shell as Completed, generate};
 use prost::Name;
 use prost_types::Any;
 
 use super::NAME;
 use super::error::BatonError;
-use super::flags::{Flags, Shell};
+use super::flags::Flags;
 use super::schema as settings_schema;
+use crate::cli::manual::Shell;
 use crate::export::Canonical;
 use crate::governance::actions::schema;
 use crate::grpc::services;
@@ -50,14 +50,7 @@ pub(super) fn config(command: &Command) -> Result<(), BatonError> {
 /// # Errors
 /// Where standard output cannot be written.
 pub(super) fn completion(command: &mut Command, shell: Shell) -> Result<(), BatonError> {
-    let shell = match shell {
-        Shell::Bash => Completed::Bash,
-        Shell::Zsh => Completed::Zsh,
-        Shell::Fish => Completed::Fish,
-    };
-    let mut text = Vec::new();
-    generate(shell, command, NAME, &mut text);
-    print(text)
+    print(shell.script(command, NAME))
 }
 
 /// Prints a text, and ends its last line.

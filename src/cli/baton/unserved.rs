@@ -11,7 +11,7 @@ const EVENTS: &str = "event feeds are not offered";
 const TICKETS: &str = "tickets are not offered";
 const FILES: &str = "c1z files are not compared or compacted here: use `baton`, or `buildkite-connector diff`";
 const EXTERNAL: &str = "resources of another file are not read";
-const TRACES: &str = "traces are not sent";
+const TRACES: &str = "the standard variables configure traces: set OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// Name, and why it is refused.
 const FLAGS: &[(&str, &str)] = &[

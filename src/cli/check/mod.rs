@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::CommandError;
-use super::connection::{Connection, environment};
-use super::settings::{ConnectionArgs, Settings};
+use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
+use super::settings::Settings;
 use crate::governance::health::Report;
 use crate::governance::rate_limit::BudgetState;
 use crate::providers::buildkite::Coverage;
@@ -31,7 +31,7 @@ const RETRY_FOR: Duration = Duration::from_secs(3);
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
     #[command(flatten)]
-    connection: ConnectionArgs,
+    target: ConnectionOrSandboxArgs,
     /// Format of the result
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -55,9 +55,11 @@ struct CheckOutput {
 
 /// Runs every check once and prints the results.
 pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
+    let sandbox = args.target.sandbox()?;
+    let connection = Connection::open(&args.target.connection, sandbox, environment, impatient).await?;
     let Connection {
         governance, coverage, ..
-    } = &Connection::open(&args.connection, false, environment, impatient).await?;
+    } = &connection;
     let report = governance
         .health()
         .check(Duration::ZERO, Some(Instant::now() + TOTAL_TIMEOUT))
@@ -70,6 +72,7 @@ pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     };
     print(&output, args.format)
         .map_err(|error| CommandError::Failed(format!("the result cannot be printed: {error}")))?;
+    connection.close().await;
     if output.report.overall.is_operational() {
         Ok(())
     } else {

@@ -74,6 +74,20 @@ pub(crate) struct ListenerArgs {
         value_parser = parsed_by(parse_bool)
     )]
     insecure_listen: bool,
+    /// Allow only the listener for monitors to be reached by others, without TLS
+    #[arg(
+        long,
+        env = "BUILDKITE_CONNECTOR_INSECURE_METRICS_LISTEN",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value_t = false,
+        hide_default_value = true,
+        action = clap::ArgAction::Set,
+        value_parser = parsed_by(parse_bool)
+    )]
+    insecure_metrics_listen: bool,
     /// A TOML file that lists the callers and their roles; reloaded when it changes
     #[arg(
         long,
@@ -133,9 +147,9 @@ impl ListenerArgs {
                 "{listen} is the address of the gRPC listener, {setting}: give another"
             )));
         }
-        if address.is_remote() && !self.insecure_listen {
+        if address.is_remote() && !(self.insecure_listen || self.insecure_metrics_listen) {
             return Err(metrics_listen_error(format!(
-                "{address} can be reached by others and metrics are served without TLS: listen on loopback or unix:PATH, or give --insecure-listen"
+                "{address} can be reached by others and metrics are served without TLS: listen on loopback or unix:PATH, or give --insecure-metrics-listen"
             )));
         }
         Ok(Some(address.clone()))
@@ -287,10 +301,18 @@ mod tests {
         );
     }
 
-    #[test]
-    fn monitors_may_be_remote_if_the_operator_allows_it() {
-        let args = args(&["--metrics-listen", "0.0.0.0:9090", "--insecure-listen"]);
+    #[rstest]
+    #[case("--insecure-listen")]
+    #[case("--insecure-metrics-listen")]
+    fn monitors_may_be_remote_if_the_operator_allows_it(#[case] flag: &str) {
+        let args = args(&["--metrics-listen", "0.0.0.0:9090", flag]);
         assert!(args.metrics_address(&"127.0.0.1:50051".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn consent_for_monitors_alone_does_not_expose_the_callers_listener() {
+        let args = args(&["--listen", "0.0.0.0:50051", "--insecure-metrics-listen"]);
+        assert!(args.address(false).is_err());
     }
 
     #[rstest]

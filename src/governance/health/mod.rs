@@ -23,6 +23,7 @@ pub use report::{CredentialReport, Report};
 pub use settings::HealthSettings;
 
 use crate::governance::provider::{HealthContext, HealthSource, MaxAge};
+use crate::telemetry::traces;
 
 /// The health of one provider.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl Health {
         };
         let source = Arc::clone(&self.source);
         let changes_in_run = Arc::clone(&self.changes);
-        let probe_in_progress = tokio::spawn(async move {
+        let probe_in_progress = tokio::spawn(traces::in_current_trace(async move {
             let until = Instant::now() + probe_timeout;
             let probing = async {
                 // The report shows a failure. Names are looked up once the lists can be read, and apart from the probes, because
@@ -90,7 +91,7 @@ impl Health {
                 }
             };
             tokio::join!(probing, changes_in_run.recheck());
-        });
+        }));
         // The task fails only if it panics, which was reported, or if the process ends. The latest known report is true in both
         // cases.
         match until {

@@ -19,6 +19,7 @@ use crate::governance::model::{EntitlementId, Level, LifecycleOperation, Resourc
 use crate::governance::provider::{AccountManager, AccountRole, Failure, FailureClass, NewInvitation, SsoMode};
 use crate::governance::provisioning::RequestContext;
 use crate::governance::{CallContext, Change, GovernanceError};
+use crate::telemetry::traces::OperationSpan;
 
 /// A request for an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,7 +176,8 @@ impl Attempt {
         let accounts = users.accounts();
         let accounts = accounts.ok_or_else(|| not_offered(request.resource_type, LifecycleOperation::Invite))?;
         let call = self.call.clone();
-        match unless_cancelled(&call, self.prepare(accounts, request)).await? {
+        let prepared = unless_cancelled(&call, self.prepare(accounts, request));
+        match OperationSpan::decision().run(prepared).await? {
             Prepared::Found(account) => Ok(account),
             Prepared::Missing(invitation) => self.invite(accounts, &invitation).await,
         }
@@ -222,7 +224,9 @@ impl Attempt {
         let (mut last_error, mut was_sent): (Option<Failure>, bool) = (None, false);
         for _ in 0..MAX_WRITES {
             self.preflight().await?;
-            let reply = accounts.invite(invitation, &self.call).await;
+            let reply = OperationSpan::write()
+                .run(accounts.invite(invitation, &self.call))
+                .await;
             self.sent(&reply);
             let failure = match reply {
                 Ok(shown) => return self.invited(accounts, email, shown).await,
@@ -230,7 +234,8 @@ impl Attempt {
             };
             match failure.class {
                 FailureClass::NotFound | FailureClass::Rejected => {
-                    return match self.look_again(accounts, email, was_sent).await? {
+                    let account = self.look_again(accounts, email, was_sent);
+                    return match OperationSpan::confirm().run(account).await? {
                         Some(account) => Ok(account),
                         None => Err(accounts.explain_invitation(failure, &self.call).await),
                     };
@@ -300,13 +305,14 @@ impl Attempt {
         accounts: &dyn AccountManager,
         email: &str,
     ) -> Result<Option<Resource>, GovernanceError> {
-        let mut found = self.lifecycle.pending(accounts, email, &self.call).await?;
+        let span = OperationSpan::confirm();
+        let mut found = span.run(self.lifecycle.pending(accounts, email, &self.call)).await?;
         for delay in self.read_back_delays() {
             if !found.is_empty() {
                 break;
             }
             self.wait(delay).await?;
-            found = self.lifecycle.pending(accounts, email, &self.call).await?;
+            found = span.run(self.lifecycle.pending(accounts, email, &self.call)).await?;
         }
         Ok(found.into_iter().next())
     }

@@ -21,6 +21,7 @@ use crate::governance::actions::{ActionInfo, ActionResults};
 use crate::governance::model::ResourceId;
 use crate::governance::provider::{ActionProvider, Failure, FailureClass, Invocation};
 use crate::governance::provisioning::RequestContext;
+use crate::telemetry::traces::OperationSpan;
 
 impl Lifecycle {
     /// Records an invocation that was rejected before it began, and returns the reason.
@@ -92,14 +93,15 @@ impl Attempt {
         actions: &dyn ActionProvider,
         invocation: &Invocation,
     ) -> Result<(ActionResults, LifecycleOutcome), GovernanceError> {
-        if let Some(found) = actions.find(invocation, false, &self.call).await? {
+        let found = actions.find(invocation, false, &self.call);
+        if let Some(found) = OperationSpan::decision().run(found).await? {
             return Ok((found, LifecycleOutcome::Unchanged));
         }
         let done = |results| Ok((results, LifecycleOutcome::Changed));
         let (mut last_error, mut was_sent): (Option<Failure>, bool) = (None, false);
         for _ in 0..MAX_WRITES {
             self.preflight().await?;
-            let reply = actions.write(invocation, &self.call).await;
+            let reply = OperationSpan::write().run(actions.write(invocation, &self.call)).await;
             self.sent(&reply);
             let failure = match reply {
                 Ok(Some(results)) => return done(results),
@@ -141,8 +143,9 @@ impl Attempt {
         delays: &[Duration],
     ) -> Result<Option<ActionResults>, GovernanceError> {
         let mut delays = delays.iter();
+        let span = OperationSpan::confirm();
         loop {
-            let found = actions.find(invocation, was_sent, &self.call).await?;
+            let found = span.run(actions.find(invocation, was_sent, &self.call)).await?;
             let (None, Some(delay)) = (&found, delays.next()) else {
                 return Ok(found);
             };

@@ -11,6 +11,7 @@ use crate::governance::GovernanceError;
 use crate::governance::model::{LifecycleOperation, Resource, ResourceId, ResourceTypeInfo};
 use crate::governance::provider::{Creatable, Failure, FailureClass, NewResource, ResourceType};
 use crate::governance::provisioning::RequestContext;
+use crate::telemetry::traces::OperationSpan;
 
 impl Lifecycle {
     /// Creates a resource of the type.
@@ -96,7 +97,9 @@ impl Attempt {
             lifecycle.provisioning.guard_protected(&[], &self.call).await?;
             lifecycle.listings.all(resource_type, &self.call).await
         };
-        let before = unless_cancelled(&self.call, reads).await?;
+        let before = OperationSpan::decision()
+            .run(unless_cancelled(&self.call, reads))
+            .await?;
         let creation = Creation {
             resources: resources.as_ref(),
             new,
@@ -105,7 +108,7 @@ impl Attempt {
         let (mut last_error, mut was_sent): (Option<Failure>, bool) = (None, false);
         for _ in 0..MAX_WRITES {
             self.preflight().await?;
-            let reply = creatable.create(new, &self.call).await;
+            let reply = OperationSpan::write().run(creatable.create(new, &self.call)).await;
             self.sent(&reply);
             let failure = match reply {
                 Ok(Some(created)) => return Ok(created),
@@ -150,12 +153,10 @@ impl Attempt {
         delays: &[Duration],
     ) -> Result<Option<Resource>, GovernanceError> {
         let mut delays = delays.iter();
+        let span = OperationSpan::confirm();
         loop {
-            let listed = self
-                .lifecycle
-                .listings
-                .all(creation.resources.info(), &self.call)
-                .await?;
+            let listed = self.lifecycle.listings.all(creation.resources.info(), &self.call);
+            let listed = span.run(listed).await?;
             let mut added = listed
                 .into_iter()
                 .filter(|listed| !creation.before.contains(&listed.id));

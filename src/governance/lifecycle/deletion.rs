@@ -17,6 +17,7 @@ use crate::governance::GovernanceError;
 use crate::governance::model::{LifecycleOperation, Resource, ResourceId, ResourceKind};
 use crate::governance::provider::{Deletable, Failure, FailureClass};
 use crate::governance::provisioning::RequestContext;
+use crate::telemetry::traces::OperationSpan;
 
 impl Lifecycle {
     /// Deletes the resource. One that is proven absent is a success.
@@ -65,7 +66,8 @@ impl Attempt {
             return self.off_board(resource, resources.as_ref(), deletable).await;
         }
         let call = self.call.clone();
-        let Some(found) = unless_cancelled(&call, self.deletable_resource(deletable, resource)).await? else {
+        let found = unless_cancelled(&call, self.deletable_resource(deletable, resource));
+        let Some(found) = OperationSpan::decision().run(found).await? else {
             return Ok(LifecycleOutcome::AlreadyAbsent);
         };
         // The grants of a group are read ahead within a sync, and must not be served after the group is gone.
@@ -107,11 +109,12 @@ impl Attempt {
         let (mut last_error, mut was_sent): (Option<Failure>, bool) = (None, false);
         for _ in 0..MAX_WRITES {
             self.preflight().await?;
-            let reply = deletable.delete(id, &self.call).await;
+            let reply = OperationSpan::write().run(deletable.delete(id, &self.call)).await;
             self.sent(&reply);
             let failure = match reply {
                 Ok(()) => {
-                    self.await_absence(deletable, resource).await?;
+                    let absent = self.await_absence(deletable, resource);
+                    OperationSpan::confirm().run(absent).await?;
                     return Ok(LifecycleOutcome::Deleted);
                 }
                 Err(failure) => failure,
@@ -122,7 +125,8 @@ impl Attempt {
                 return Err(deletable.explain_deletion(failure, id, &self.call).await);
             }
             was_sent |= may_have_applied;
-            if self.is_absent(deletable, resource, failure.class).await? {
+            let is_absent = self.is_absent(deletable, resource, failure.class);
+            if OperationSpan::confirm().run(is_absent).await? {
                 return Ok(if was_sent {
                     LifecycleOutcome::Deleted
                 } else {

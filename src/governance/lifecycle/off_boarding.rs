@@ -11,6 +11,7 @@ use crate::governance::GovernanceError;
 use crate::governance::model::{LifecycleOperation, Membership, Resource, ResourceId};
 use crate::governance::provider::{AccountManager, Deletable, ResourceType};
 use crate::governance::provisioning::KeyGuard;
+use crate::telemetry::traces::OperationSpan;
 
 /// The field of a user's profile that names their role in the organization.
 const ORGANIZATION_ROLE: &str = "organization_role";
@@ -37,7 +38,8 @@ impl Attempt {
         let accounts = users.accounts();
         let accounts = accounts.ok_or_else(|| not_offered(id.resource_type, LifecycleOperation::Delete))?;
         let call = self.call.clone();
-        let Some(removal) = unless_cancelled(&call, self.prepare_removal(id, accounts, deletable)).await? else {
+        let removal = unless_cancelled(&call, self.prepare_removal(id, accounts, deletable));
+        let Some(removal) = OperationSpan::decision().run(removal).await? else {
             return Ok(LifecycleOutcome::AlreadyAbsent);
         };
         self.revoke_invitations(accounts, &removal).await?;

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{Audit, Provisioning, RequestContext};
 use crate::governance::model::{Level, Membership};
 use crate::governance::{CallContext, GovernanceError, Lane};
+use crate::telemetry::traces;
 
 impl Provisioning {
     /// The call of a change: it ends at the caller's deadline or at shutdown, unless a write was started.
@@ -27,6 +29,7 @@ impl Provisioning {
         change: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, GovernanceError> {
         let cancel_guard = call.cancel_on_drop();
+        let change = traces::in_current_trace(change.in_current_span());
         let done = match self.in_flight.spawn(change).await {
             Ok(done) => done,
             Err(failed) => match failed.try_into_panic() {
@@ -41,7 +44,7 @@ impl Provisioning {
 
     /// Runs work in a task that [`Self::drain`] waits for.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.in_flight.spawn(work);
+        self.in_flight.spawn(traces::in_current_trace(work.in_current_span()));
     }
 
     /// Cancelled when no further change may be started.

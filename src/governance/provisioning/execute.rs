@@ -19,6 +19,7 @@ use super::{Outcome, Provisioning, WriteTimeouts};
 use crate::governance::model::{Level, Membership, ResourceKind};
 use crate::governance::provider::{Assignable, Failure, FailureClass, Labels, ResourceType, WriteReply};
 use crate::governance::{CallContext, GovernanceError};
+use crate::telemetry::traces::OperationSpan;
 
 /// The maximum number of writes of one request: a write is repeated if the previous one was seen not to have been applied.
 const MAX_WRITES: usize = 5;
@@ -74,24 +75,28 @@ impl<'a> Operation<'a> {
         }
     }
 
-    pub(crate) async fn run(mut self) -> Result<Outcome, GovernanceError> {
-        match (self.converge().await, self.request) {
+    /// Carries out the request; `decision` is the span of its first decision.
+    pub(crate) async fn run(mut self, decision: OperationSpan) -> Result<Outcome, GovernanceError> {
+        match (self.converge(decision).await, self.request) {
             // A resource that is proven absent has no grants.
             (Err(GovernanceError::ResourceNotFound { .. }), Request::Revoke(_)) => Ok(Outcome::AlreadyRevoked),
             (outcome, _) => outcome,
         }
     }
 
-    async fn converge(&mut self) -> Result<Outcome, GovernanceError> {
-        let mut current = self.read_current_level().await?;
+    async fn converge(&mut self, decision: OperationSpan) -> Result<Outcome, GovernanceError> {
+        let mut current = decision.run(self.read_current_level()).await?;
+        let mut decision = Some(decision);
         let mut last_error = None;
         for _ in 0..MAX_WRITES {
+            let deciding = decision.take().unwrap_or_else(OperationSpan::decision);
             let write = match self.decide(current) {
-                Plan::NoChange => return self.finish_unchanged(current).await,
+                Plan::NoChange => return deciding.run(self.finish_unchanged(current)).await,
                 Plan::Apply(write) => write,
             };
-            self.preflight(write).await?;
-            match self.send(write).await? {
+            deciding.run(self.preflight(write)).await?;
+            drop(deciding);
+            match OperationSpan::write().run(self.send(write)).await? {
                 WriteResult::AlreadyPresent if self.lost_write.is_none() => {
                     self.record.observe_level(write.resulting_level());
                     return Ok(Outcome::unchanged(self.request));
@@ -99,7 +104,8 @@ impl<'a> Operation<'a> {
                 WriteResult::Confirmed | WriteResult::AlreadyPresent => return Ok(self.done(write)),
                 WriteResult::Unconfirmed(echo) => {
                     let before = current;
-                    current = self.await_visibility(write, before, echo).await?;
+                    let confirmed = self.await_visibility(write, before, echo);
+                    current = OperationSpan::confirm().run(confirmed).await?;
                     if current == write.resulting_level() {
                         return Ok(self.done(write));
                     }
@@ -108,17 +114,20 @@ impl<'a> Operation<'a> {
                     }
                 }
                 WriteResult::NotSent(error) => {
-                    current = self.poll_level(|_| true, &[]).await?;
+                    current = OperationSpan::confirm().run(self.poll_level(|_| true, &[])).await?;
                     last_error = Some(error);
                 }
                 WriteResult::ReplyLost(error) => {
-                    current = self.recover_lost_reply(write).await?;
+                    current = OperationSpan::confirm().run(self.recover_lost_reply(write)).await?;
                     if current != write.resulting_level() && !error.is_transient() {
                         return Err(self.explain(error).await);
                     }
                     last_error = Some(error);
                 }
-                WriteResult::Rejected(error) => current = self.recheck_after_rejection(write, current, error).await?,
+                WriteResult::Rejected(error) => {
+                    let rechecked = self.recheck_after_rejection(write, current, error);
+                    current = OperationSpan::confirm().run(rechecked).await?;
+                }
             }
         }
         match self.decide(current) {

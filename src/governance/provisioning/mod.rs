@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
 
 pub use audit::AuditSink;
 pub use outcome::{Outcome, ProvisioningResult};
@@ -44,6 +45,7 @@ use super::model::{EntitlementId, GrantId, Level, Membership, Principal, Resourc
 use super::provider::{Assignable, Labels, Provider, ResourceType};
 use super::sync::Listings;
 use super::{AllowedChanges, CallContext, Change, GovernanceError, Lane};
+use crate::telemetry::traces::OperationSpan;
 pub(crate) use audit::{Audit, RecordedCall, json_line, recorded_calls};
 use audit::{AuditRecord, RecordedRequest};
 use execute::Operation;
@@ -104,6 +106,12 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
+    /// The context of the log lines of a change: the id of its request. At the highest level, so that a warning has it even where
+    /// the log has warnings only.
+    pub(crate) fn log_span(&self) -> Span {
+        tracing::error_span!("change", request_id = self.request_id)
+    }
+
     /// Why the caller no longer waits: its deadline passed, or it disconnected.
     pub(crate) fn disconnect_error(&self) -> GovernanceError {
         if self.answer_by.is_some_and(|answer_by| answer_by <= Instant::now()) {
@@ -160,8 +168,9 @@ impl Provisioning {
         principal: Principal,
         context: RequestContext,
     ) -> Result<ProvisioningResult, GovernanceError> {
-        self.provision(Request::Grant(entitlement.level), entitlement, principal, context)
-            .await
+        let log_span = context.log_span();
+        let grant = self.provision(Request::Grant(entitlement.level), entitlement, principal, context);
+        Box::pin(grant).instrument(log_span).await
     }
 
     /// Revokes the entitlement from `principal`.
@@ -174,8 +183,9 @@ impl Provisioning {
         principal: Principal,
         context: RequestContext,
     ) -> Result<ProvisioningResult, GovernanceError> {
-        self.provision(Request::Revoke(entitlement.level), entitlement, principal, context)
-            .await
+        let log_span = context.log_span();
+        let revoke = self.provision(Request::Revoke(entitlement.level), entitlement, principal, context);
+        Box::pin(revoke).instrument(log_span).await
     }
 
     /// Records a request that was rejected because it is invalid, and returns `error`, the reason.
@@ -245,7 +255,9 @@ impl Provisioning {
             context.clone(),
             call.clone(),
         );
-        let (membership, guard) = match self.lock_membership(entitlement, &principal, &mut record, &call).await {
+        let decision = OperationSpan::decision();
+        let locked = decision.run(self.lock_membership(entitlement, &principal, &mut record, &call));
+        let (membership, guard) = match locked.await {
             Ok(guard) => guard,
             Err(error) => {
                 let failed = Err(self.as_shutdown_error(error, &context));
@@ -258,7 +270,7 @@ impl Provisioning {
         let change = async move {
             let _exclusive = guard;
             let outcome = provisioning
-                .carry_out(membership, &principal, request, task_call, &mut record)
+                .carry_out(membership, &principal, request, task_call, &mut record, decision)
                 .await;
             let outcome = outcome.map_err(|error| provisioning.as_shutdown_error(error, &context));
             let before = record.before();
@@ -285,11 +297,12 @@ impl Provisioning {
         request: Request,
         call: CallContext,
         record: &mut AuditRecord,
+        decision: OperationSpan,
     ) -> Result<Outcome, GovernanceError> {
         let assignable = self.assignable(membership.resource)?;
         let labels = self.labels(membership, principal);
         Operation::new(self, assignable, membership, labels, request, call, record)
-            .run()
+            .run(decision)
             .await
     }
 

@@ -20,6 +20,7 @@ use crate::governance::directory::Freshness;
 use crate::governance::model::{Membership, ResourceId, ResourceTypeInfo};
 use crate::governance::provider::{Assignable, Labels};
 use crate::governance::{CallContext, GovernanceError, Lane};
+use crate::telemetry::traces;
 
 /// How long a name that matched nothing is not looked up again.
 const UNRESOLVED_NAME_TTL: Duration = Duration::from_secs(15);
@@ -203,7 +204,8 @@ impl Provisioning {
             return;
         }
         let provisioning = Arc::clone(self);
-        let lookup = tokio::spawn(async move { provisioning.look_up_detached(ids).await });
+        let lookup = traces::in_current_trace(async move { provisioning.look_up_detached(ids).await });
+        let lookup = tokio::spawn(lookup);
         // The task fails only by a panic, which was reported, or because the process ends.
         let _ = lookup.await;
     }

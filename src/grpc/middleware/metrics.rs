@@ -1,4 +1,4 @@
-//! Request metrics. Counts every call once, when it ends, with the status that its caller received. It is the outermost
+//! Request metrics, and the span of a call. Counts every call once, when it ends, with the status that its caller received. It is the outermost
 //! middleware, so that rejections and panics count too.
 //!
 //! A response without messages has its status in the headers, every other one in the trailers. A response that is dropped
@@ -19,16 +19,21 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::response_stream;
+use crate::grpc::context;
 use crate::grpc::methods::{self, Method, Service as ServiceRow};
 use crate::telemetry::metrics::{GRPC_DURATION, GRPC_REQUESTS};
+use crate::telemetry::traces::CallSpan;
 
 /// Label of every service and method that is not served: clients choose paths freely, and labels must be bounded.
 const OTHER: &str = "other";
 
-/// Counts the call.
-pub(crate) async fn record(request: Request, next: Next) -> Response {
-    let mut call = RequestMetrics::start(request.uri().path());
-    let response = next.run(request).await;
+/// Counts the call, and runs it within its span.
+pub(crate) async fn record(mut request: Request, next: Next) -> Response {
+    let mut call = RequestMetrics::start(request.uri().path(), request.headers());
+    if call.span.is_enabled() {
+        request.extensions_mut().insert(call.span.clone());
+    }
+    let response = call.span.instrument(next.run(request)).await;
     if let Some(code) = status_in(response.headers()) {
         call.finish(code);
     } else if response.body().is_end_stream() {
@@ -49,14 +54,23 @@ struct RequestMetrics {
     row: Option<(&'static ServiceRow, &'static Method)>,
     started_at: Instant,
     is_finished: bool,
+    span: CallSpan,
 }
 
 impl RequestMetrics {
-    fn start(path: &str) -> Self {
+    fn start(path: &str, headers: &HeaderMap) -> Self {
+        let row = methods::find(path);
+        let span = CallSpan::begin(row.map(|(service, method)| (service.name, method.name)), headers);
+        if span.is_enabled()
+            && let Some(id) = context::request_id(headers)
+        {
+            span.set_request_id(&id);
+        }
         Self {
-            row: methods::find(path),
+            row,
             started_at: Instant::now(),
             is_finished: false,
+            span,
         }
     }
 
@@ -64,6 +78,7 @@ impl RequestMetrics {
         if std::mem::replace(&mut self.is_finished, true) {
             return;
         }
+        self.span.finish(code.into());
         let labels = self.row.map(|(service, method)| (service.name, method.name));
         let (service, method) = labels.unwrap_or((OTHER, OTHER));
         GRPC_REQUESTS.increment([service, method, code_name(code)]);

@@ -27,6 +27,7 @@ use crate::proto::c1::connector::v2::{
 };
 use crate::proto::c1::connectorapi::baton::v1::task::{GrantTask, RevokeTask, TaskType};
 use crate::proto::c1::connectorapi::baton::v1::{BatonServiceFinishTaskRequest, Task};
+use crate::telemetry::traces::OperationSpan;
 
 /// What is needed to execute tasks.
 pub(super) struct Tasks {
@@ -65,7 +66,8 @@ impl Tasks {
     pub(super) async fn execute(&self, task: Task, heartbeat: Option<prost_types::Duration>) {
         let id = task.id.clone();
         tracing::info!(task = id, "a task is begun");
-        let executed = AssertUnwindSafe(self.outcome(task, heartbeat)).catch_unwind();
+        let outcome = OperationSpan::job("task", Some(&id)).instrument(self.outcome(task, heartbeat));
+        let executed = AssertUnwindSafe(outcome).catch_unwind();
         let executed = Box::pin(executed).await;
         let outcome = executed.unwrap_or_else(|panic| Outcome::Failed(panicked(panic)));
         match &outcome {

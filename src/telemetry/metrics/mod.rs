@@ -110,10 +110,10 @@ pub static SYNC_LAST_SUCCESS: Gauge<0> = Gauge::new(
     "when a caller last ended a sync (`Cleanup` with its `active_sync_id`) of which this process had read people, teams and every team's members whole; absent until then",
 );
 
-/// Version of the build.
-pub static BUILD_INFO: Gauge<1> = Gauge::new(
+/// Version and commit of the build.
+pub static BUILD_INFO: Gauge<2> = Gauge::new(
     "buildkite_connector_build_info",
-    ["version"],
+    ["version", "commit"],
     "build information; the value is always 1",
 );
 

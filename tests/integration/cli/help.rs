@@ -47,9 +47,65 @@ fn help_shows_no_value_of_the_environment_that_is_a_secret() {
 }
 
 #[test]
-fn the_version_is_the_packages() {
+fn the_version_names_the_commit_and_its_date() {
     let output = connector(&["--version"]).output().unwrap();
-    let version = format!("buildkite-connector {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), version);
+    let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));
+    let expected = format!(
+        "buildkite-connector {} ({}, {})\n",
+        env!("CARGO_PKG_VERSION"),
+        env!("BUILD_COMMIT"),
+        env!("BUILD_DATE")
+    );
+    assert_eq!(printed, expected);
+    let commit = env!("BUILD_COMMIT");
+    assert!(commit == "unknown" || commit.chars().all(|digit| digit.is_ascii_hexdigit()));
+    assert!(env!("BUILD_DATE") == "unknown" || env!("BUILD_DATE").parse::<jiff::civil::Date>().is_ok());
+}
+
+#[rstest]
+#[case("bash", "complete -F")]
+#[case("zsh", "#compdef buildkite-connector")]
+#[case("fish", "complete -c buildkite-connector")]
+fn completions_are_printed_for_a_shell_with_every_command_and_no_value(#[case] shell: &str, #[case] begins: &str) {
+    let mut command = connector(&["completions", shell]);
+    command.env("BUILDKITE_ORGANIZATION_SLUG", "secret-in-a-variable");
+    let output = command.output().unwrap();
+    let script = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    for text in [begins, "serve", "disconnect", "completions", "log-format"] {
+        assert!(script.contains(text), "{text} is missing in {script}");
+    }
+    assert!(!script.contains("secret-in-a-variable"));
+}
+
+#[test]
+fn a_shell_that_is_unknown_is_refused() {
+    assert_eq!(
+        connector(&["completions", "tcsh"]).output().unwrap().status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn the_manual_has_a_page_for_the_program_and_for_each_command() {
+    let page = |arguments: &[&str]| {
+        let mut command = connector(arguments);
+        command.env("BUILDKITE_ORGANIZATION_SLUG", "secret-in-a-variable");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let program = page(&["man"]);
+    assert!(program.contains(".TH buildkite-connector 1"), "{program}");
+    let serve = page(&["man", "serve"]);
+    assert!(serve.contains("metrics\\-listen"), "{serve}");
+    assert!(serve.contains("BUILDKITE_CONNECTOR_LISTEN"), "{serve}");
+    assert!(!serve.contains("secret-in-a-variable"));
+    let refused = connector(&["man", "serv"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(refused.stderr).unwrap(),
+        "error: there is no command `serv`: `buildkite-connector --help` lists them\n"
+    );
 }

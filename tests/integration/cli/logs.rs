@@ -3,6 +3,7 @@
 use buildkite_connector::proto::c1::connector::v2::ResourcesServiceListResourcesRequest;
 use buildkite_connector::proto::c1::connector::v2::resources_service_client::ResourcesServiceClient;
 use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox};
+use rstest::rstest;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
@@ -23,6 +24,34 @@ fn every_line_of_the_log_is_json_with_a_time_a_level_and_a_message() {
     assert!(
         printed.last().unwrap().contains("\"message\":\"ended\""),
         "{printed:#?}"
+    );
+}
+
+#[rstest]
+#[case::text(&["--log-format", "text"], false)]
+#[case::console(&["--log-format=console"], false)]
+#[case::json(&["--log-format", "json"], true)]
+#[case::auto(&["--log-format", "auto"], true)]
+#[case::default(&[], true)]
+fn the_format_is_chosen_and_is_json_without_a_terminal(#[case] format: &[&str], #[case] is_json: bool) {
+    let mut command = connector(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]);
+    let mut server = ConnectorProcess::start({
+        command.args(format);
+        command
+    });
+    let line = server.line("serving");
+    assert_eq!(serde_json::from_str::<Value>(&line).is_ok(), is_json, "{line}");
+}
+
+#[test]
+fn another_format_is_refused_with_those_that_there_are() {
+    let mut command = connector(&["list", "teams", "--sandbox"]);
+    command.env("BUILDKITE_CONNECTOR_LOG_FORMAT", "xml");
+    let refused = command.output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(refused.stderr).unwrap(),
+        "error: --log-format (BUILDKITE_CONNECTOR_LOG_FORMAT): give `auto`, `json` or `text`\n"
     );
 }
 

@@ -77,3 +77,42 @@ fn a_platform_beside_the_sandbox_says_how_it_is_reached_and_takes_its_files_with
     assert_eq!(running.terminate().status.code(), Some(0));
     assert!(!std::path::Path::new(&secret).exists());
 }
+
+#[test]
+fn an_embedded_sandbox_has_the_requested_size() {
+    let sizes = ["--teams", "3", "--members-per-team", "2", "--people", "5"];
+    let list = |what: &str| {
+        let mut command = connector(&["list", what, "--sandbox", "--format", "json"]);
+        let output = command.args(sizes).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        rows.as_array().unwrap().len()
+    };
+    assert_eq!((list("teams"), list("users"), list("grants")), (3, 5, 6));
+}
+
+#[test]
+fn check_accepts_a_sandbox() {
+    let mut command = connector(&["check", "--sandbox", "--teams", "3", "--format", "json"]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["overall"], "HEALTHY", "{report}");
+}
+
+#[test]
+fn a_size_without_a_sandbox_is_refused() {
+    for command in ["serve", "check", "list"] {
+        let mut refused = connector(&[command]);
+        if command == "list" {
+            refused.arg("teams");
+        }
+        let refused = refused.args(["--people", "5"]).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2));
+        let printed = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(
+            printed,
+            "error: --people: only a sandbox has a size: give --sandbox as well, or leave it out\n"
+        );
+    }
+}

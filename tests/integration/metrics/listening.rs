@@ -39,7 +39,7 @@ fn metrics_are_not_served_by_default() {
 #[case::exposed(
     "0.0.0.0:0",
     "0.0.0.0:0 can be reached by others and metrics are served without TLS: \
-     listen on loopback or unix:PATH, or give --insecure-listen"
+     listen on loopback or unix:PATH, or give --insecure-metrics-listen"
 )]
 fn an_address_that_will_not_do_is_refused(#[case] address: &str, #[case] sentence: &str) {
     let said = refusal(&["--listen", "127.0.0.1:65001", "--metrics-listen", address]);
@@ -59,7 +59,7 @@ fn an_address_that_is_taken_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_metrics_listener_may_be_exposed_explicitly() {
     let sandbox = sandbox(sized(1, 1, 2)).await;
-    let arguments = ["--insecure-listen", "--metrics-listen", "0.0.0.0:0"];
+    let arguments = ["--insecure-metrics-listen", "--metrics-listen", "0.0.0.0:0"];
     let mut command = connector(&["serve", "--listen", "127.0.0.1:0"]);
     command
         .args(arguments)

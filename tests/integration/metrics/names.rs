@@ -105,7 +105,11 @@ fn listed(scrape: &Scrape) -> String {
             if is_ours {
                 let labels = labels.trim_end_matches('}');
                 let (labels, bound) = labels.split_once(",le=").unwrap_or((labels, ""));
-                series.insert(labels.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
+                series.insert(
+                    labels
+                        .replace(env!("CARGO_PKG_VERSION"), "VERSION")
+                        .replace(env!("BUILD_COMMIT"), "COMMIT"),
+                );
                 rest.insert(bound.trim_matches('"').to_owned());
             }
         }

@@ -21,6 +21,7 @@ use crate::governance::rate_limit::LimitExceeded;
 use crate::governance::sync::progress::ProgressLog;
 use crate::governance::sync::rate_limit_reset::{MIN_RETRY_DELAY, retry_after_resets};
 use crate::governance::{CallContext, GovernanceError, Lane};
+use crate::telemetry::traces::OperationSpan;
 
 /// The principals that hold a level of a resource, in the order of their ids.
 pub(super) type Holders = Vec<(Uuid, Option<&'static Level>)>;
@@ -197,8 +198,9 @@ impl Run {
         let call = CallContext::new(Lane::Sync);
         let (ended, outcome) = watch::channel(None);
         let (source, run_call) = (Arc::clone(source), call.clone());
+        let span = OperationSpan::prefetched_page("carried", source.resources.info().id);
         let task = tokio::spawn(async move {
-            let outcome = source.read_missing(&run_call).await;
+            let outcome = span.run(source.read_missing(&run_call)).await;
             if let Err(error) = &outcome {
                 tracing::info!(resource_type = source.resources.info().id, %error, "the access that principals carry cannot be read: the next call continues");
             }

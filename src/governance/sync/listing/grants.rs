@@ -11,6 +11,7 @@ use crate::governance::sync::observed_lists::PageEnds;
 use crate::governance::sync::page_token::{self, List};
 use crate::governance::sync::session::SessionHandle;
 use crate::governance::{CallContext, GovernanceError};
+use crate::telemetry::traces::OperationSpan;
 
 impl Listings {
     /// The principals that hold a level of a resource, from `page_token` on and `limit` at most.
@@ -19,6 +20,20 @@ impl Listings {
     /// For a wrong token, for a resource that is gone or hidden, for rows of which none has a level that is known, or what keeps the
     /// list from being read completely.
     pub async fn grants(
+        &self,
+        resource: ResourceId,
+        page_token: &str,
+        limit: Option<NonZeroUsize>,
+        sync: &str,
+        call: &CallContext,
+    ) -> Result<Page<Grant>, GovernanceError> {
+        let page = self.page_of_grants(resource, page_token, limit, sync, call);
+        OperationSpan::sync_page("grants", resource.resource_type.id)
+            .run(page)
+            .await
+    }
+
+    async fn page_of_grants(
         &self,
         resource: ResourceId,
         page_token: &str,

@@ -14,6 +14,7 @@ use crate::governance::sync::progress::log_forecast;
 use crate::governance::sync::session::SessionHandle;
 use crate::governance::sync::unlisted_users::UnlistedUser;
 use crate::governance::{CallContext, GovernanceError};
+use crate::telemetry::traces::OperationSpan;
 
 impl Listings {
     /// The resources of a type, from `page_token` on and `limit` at most. The list of users ends with those that only grants
@@ -22,6 +23,18 @@ impl Listings {
     /// # Errors
     /// For a wrong token, for a view that is known to be partial, or what keeps the list from being read completely.
     pub async fn resources(
+        &self,
+        resource_type: &'static ResourceTypeInfo,
+        page_token: &str,
+        limit: Option<NonZeroUsize>,
+        sync: &str,
+        call: &CallContext,
+    ) -> Result<Page<Resource>, GovernanceError> {
+        let page = self.page_of_resources(resource_type, page_token, limit, sync, call);
+        OperationSpan::sync_page("resources", resource_type.id).run(page).await
+    }
+
+    async fn page_of_resources(
         &self,
         resource_type: &'static ResourceTypeInfo,
         page_token: &str,

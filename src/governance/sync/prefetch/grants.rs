@@ -15,6 +15,7 @@ use super::task::{HeldBatch, PrefetchTask};
 use crate::governance::CallContext;
 use crate::governance::model::{Holding, ResourceId};
 use crate::governance::provider::{Amount, Batch, Cursor, ResourceType};
+use crate::telemetry::traces::OperationSpan;
 
 /// The read of a resource's grants, and their generation when it began.
 pub(crate) type GrantTask = (u64, PrefetchTask<Holding>);
@@ -145,8 +146,9 @@ impl GrantPrefetch {
             });
             let resources = Arc::clone(resources);
             let amount = Amount::AtLeast(PREFETCH_GRANTS);
+            let span = OperationSpan::prefetched_page("grants", resources.info().id);
             let read = |call: CallContext| async move { resources.grants(id, None, amount, &call).await };
-            let task = PrefetchTask::spawn(&prefetch.budget, 1, read);
+            let task = PrefetchTask::spawn(&prefetch.budget, 1, span, read);
             self.tasks.insert(id, (generation, task));
         }
     }

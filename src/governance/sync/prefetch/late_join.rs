@@ -14,6 +14,7 @@ use crate::governance::provider::{Amount, ResourceType};
 use crate::governance::sync::rate_limit_reset::wait_for_reset;
 use crate::governance::sync::session::{SessionHandle, WeakSession};
 use crate::governance::{CallContext, GovernanceError, Lane};
+use crate::telemetry::traces::OperationSpan;
 
 impl Prefetch {
     /// Lists the resources of a sync in which `resource` is not known here, unless that was started before. Must be called within a
@@ -32,7 +33,8 @@ impl Prefetch {
             return;
         }
         let listing = list(Arc::clone(resources), session.downgrade(), self.limit);
-        let listing = AbortOnDropHandle::new(tokio::spawn(listing));
+        let span = OperationSpan::prefetched_page("resources", type_id);
+        let listing = AbortOnDropHandle::new(tokio::spawn(span.instrument(listing)));
         prefetched.late_joins.insert(type_id, listing);
     }
 }

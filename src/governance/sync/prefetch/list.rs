@@ -10,6 +10,7 @@ use crate::governance::CallContext;
 use crate::governance::model::Resource;
 use crate::governance::provider::{Amount, Cursor, Failure, ResourceType, Rows};
 use crate::governance::sync::session::SessionHandle;
+use crate::telemetry::traces::OperationSpan;
 
 /// The prefetched rows of a list, and the read of the rows after them.
 #[derive(Debug, Default)]
@@ -81,10 +82,14 @@ impl Prefetch {
 
     fn prefetch_next(&self, resources: &Arc<dyn ResourceType>, from: Cursor) -> Option<PrefetchTask<Resource>> {
         let resources = Arc::clone(resources);
+        let resource_type = resources.info().id;
         let read = |call: CallContext| async move {
             let amount = Amount::AtLeast(PREFETCH_ROWS);
             resources.list(Some(from), amount, &call).await
         };
-        (!self.budget.is_full()).then(|| PrefetchTask::spawn(&self.budget, self.limit, read))
+        (!self.budget.is_full()).then(|| {
+            let span = OperationSpan::prefetched_page("resources", resource_type);
+            PrefetchTask::spawn(&self.budget, self.limit, span, read)
+        })
     }
 }

@@ -9,6 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::limits::MAX_ROWS;
 use crate::governance::provider::{Batch, Failure};
 use crate::governance::{CallContext, Lane};
+use crate::telemetry::traces::OperationSpan;
 
 /// The number of prefetched rows of all syncs.
 #[derive(Debug, Clone, Default)]
@@ -72,16 +73,21 @@ pub(crate) struct PrefetchTask<R> {
 }
 
 impl<R: Send + 'static> PrefetchTask<R> {
-    /// Starts a read on the lane of syncs, with up to `concurrency` windows of a list requested at once. Must be called within a
+    /// Starts a read, with its span, on the lane of syncs, with up to `concurrency` windows of a list requested at once. Must be called within a
     /// runtime.
-    pub(crate) fn spawn<F>(budget: &RowBudget, concurrency: usize, read: impl FnOnce(CallContext) -> F) -> Self
+    pub(crate) fn spawn<F>(
+        budget: &RowBudget,
+        concurrency: usize,
+        span: OperationSpan,
+        read: impl FnOnce(CallContext) -> F,
+    ) -> Self
     where
         F: Future<Output = Result<Box<dyn Batch<R>>, Failure>> + Send + 'static,
     {
         let call = CallContext::new(Lane::Sync).with_concurrency(concurrency);
         let (budget, rows) = (budget.clone(), read(call.clone()));
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
-            let batch = rows.await?;
+            let batch = span.run(rows).await?;
             let reservation = budget.reserve(batch.len());
             Ok((batch, reservation))
         }));

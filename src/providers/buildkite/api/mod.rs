@@ -16,5 +16,6 @@ pub(crate) mod rest_path;
 pub mod scope;
 pub(crate) mod scope_probe;
 pub mod server_cursor;
+pub(crate) mod template;
 pub mod time;
 pub mod types;

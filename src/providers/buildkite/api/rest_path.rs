@@ -9,7 +9,7 @@ use super::ids::{ObjectSlug, OrganizationSlug};
 use super::scope::Scope;
 
 /// What one segment of a path can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Segment {
     /// This word.
     Word(&'static str),
@@ -66,6 +66,7 @@ const CREDENTIALS: [&str; 9] = [
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RestPath {
     scope: Scope,
+    template: &'static [Segment],
     segments: Vec<String>,
     query: Vec<(String, String)>,
 }
@@ -81,12 +82,13 @@ impl RestPath {
         let fits = |template: &[Segment]| {
             template.len() == segments.len() && template.iter().zip(&segments).all(|(of, text)| of.accepts(text))
         };
-        let (_, scope) = TEMPLATES
+        let (template, scope) = TEMPLATES
             .into_iter()
             .find(|(template, _)| fits(template))
             .ok_or_else(unknown_path)?;
         Ok(Self {
             scope,
+            template,
             segments: segments.into_iter().map(str::to_owned).collect(),
             query: Vec::new(),
         })
@@ -118,6 +120,17 @@ impl RestPath {
     /// The scope that the path needs.
     pub(crate) fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// The path relative to the organization with placeholders, as in `/teams/{uuid}`.
+    pub(crate) fn template(&self) -> String {
+        let segments = self.template.iter().map(|segment| match segment {
+            Word(word) => format!("/{word}"),
+            Id => "/{uuid}".to_owned(),
+            Slug => "/{slug}".to_owned(),
+            Number => "/{number}".to_owned(),
+        });
+        segments.collect()
     }
 
     /// The parameters of the query.

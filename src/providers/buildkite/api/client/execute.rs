@@ -21,6 +21,7 @@ use crate::providers::buildkite::api::classify::{BodyError, RawResponse};
 use crate::providers::buildkite::api::endpoint::Endpoint;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 use crate::providers::buildkite::budget::Permit;
+use crate::telemetry::traces::RequestSpan;
 
 /// The first delay before a retry; each further delay doubles, with jitter, up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -67,16 +68,23 @@ impl Client {
         let max_wait = Instant::now() + self.options.budget.max_wait(call.lane());
         let queue_deadline = call.deadline().map_or(max_wait, |deadline| deadline.min(max_wait));
         loop {
+            let span = RequestSpan::begin(
+                key.endpoint().method().as_str(),
+                &key.request.template(),
+                call.lane().as_str(),
+            );
             let exchange = if key.endpoint().is_write() {
-                self.execute_write(key, body, queue_deadline, call).await
+                self.execute_write(key, body, queue_deadline, call, &span).await
             } else {
                 // A read changes nothing, so it is dropped as soon as its call is cancelled.
                 tokio::select! {
                     biased;
                     () = call.cancelled() => Err(ApiErrorKind::Abandoned),
-                    exchange = self.execute_read(key, queue_deadline, call) => exchange,
+                    exchange = self.execute_read(key, queue_deadline, call, &span) => exchange,
                 }
             };
+            let status = exchange.as_ref().ok().and_then(|exchange| exchange.status);
+            span.finish(status.map(|status| status.as_u16()));
             let exchange = exchange.map_err(|kind| ApiError::new(key.endpoint(), kind))?;
             match exchange.outcome {
                 Ok(response) => return Ok(Response(response)),
@@ -103,11 +111,12 @@ impl Client {
         body: Option<&serde_json::Value>,
         queue_deadline: Instant,
         call: &CallContext,
+        span: &RequestSpan,
     ) -> Result<Exchange, ApiErrorKind> {
         let permit = tokio::select! {
             biased;
             () = call.cancelled() => return Err(ApiErrorKind::Abandoned),
-            permit = self.acquire(queue_deadline, call) => permit?,
+            permit = self.acquire(queue_deadline, call, span) => permit?,
         };
         let token = self.credential.current();
         let exchange = Arc::clone(&self.transport)
@@ -124,13 +133,17 @@ impl Client {
         key: &RequestKey,
         queue_deadline: Instant,
         call: &CallContext,
+        span: &RequestSpan,
     ) -> Result<Exchange, ApiErrorKind> {
-        let permit = self.acquire(queue_deadline, call);
+        let permit = self.acquire(queue_deadline, call, span);
         let (flight, permit) = if call.may_coalesce() {
             let flight = self.reads.join(key.clone());
             let permit = tokio::select! {
                 biased;
-                exchange = flight.started() => return Self::await_response(exchange, call).await,
+                exchange = flight.started() => {
+                    span.coalesced();
+                    return Self::await_response(exchange, call).await;
+                }
                 permit = permit => permit?,
             };
             (flight, permit)
@@ -147,6 +160,7 @@ impl Client {
         let (exchange, unused) = flight.start(permit, send);
         if let Some(permit) = unused {
             permit.refund();
+            span.coalesced();
             return Self::await_response(exchange, call).await;
         }
         let exchange = Self::await_response(exchange, call).await;
@@ -156,12 +170,17 @@ impl Client {
     }
 
     /// Waits for permission to send until `queue_deadline`.
-    async fn acquire(&self, queue_deadline: Instant, call: &CallContext) -> Result<Permit, ApiErrorKind> {
+    async fn acquire(
+        &self,
+        queue_deadline: Instant,
+        call: &CallContext,
+        span: &RequestSpan,
+    ) -> Result<Permit, ApiErrorKind> {
         let queued = call.clone().with_deadline(Some(queue_deadline));
-        self.limiter
-            .acquire(&queued)
-            .await
-            .map_err(|limit| limit_error(limit, call))
+        let begun = Instant::now();
+        let permit = self.limiter.acquire(&queued).await;
+        span.waited(begun.elapsed());
+        permit.map_err(|limit| limit_error(limit, call))
     }
 
     /// Waits for an exchange until the deadline of the call.
