@@ -60,7 +60,7 @@ pub(super) struct Connection {
     pub(super) credential: Arc<Credential>,
     /// The sandbox that replaces Buildkite; it ends with the connection.
     sandbox: Option<Sandbox>,
-    /// Reloads the token file when it changes.
+    /// Reloads the file of the credential when it changes.
     _rotation: AbortOnDropHandle<()>,
 }
 
@@ -94,6 +94,7 @@ impl Connection {
             coverage,
             governance,
         } = adjust(settings);
+        credential.request_scopes(&coverage.scopes());
         let client = Client::with_credential(origin, organization, credential, client)
             .map_err(|error| CommandError::Failed(error.to_string()))?;
         let credential = client.credential();

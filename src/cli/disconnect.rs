@@ -9,6 +9,7 @@ use super::settings::SettingError;
 use super::{CommandError, user};
 use crate::governance::provider::{CredentialDetails, OwnerRole};
 use crate::governance::{Governance, GovernanceError};
+use crate::providers::buildkite::CredentialForm;
 
 /// The arguments of `disconnect`.
 #[derive(Debug, clap::Args)]
@@ -20,6 +21,10 @@ pub struct DisconnectArgs {
     yes: bool,
 }
 
+/// Why the credential of a token exchange is not revoked: the revocation of one token would not prevent the next exchange.
+const EXCHANGES: &str = "a token exchange has no token to revoke, because each one ends by itself and another can be obtained: let an \
+                         organization admin remove the OAuth application, and delete its key";
+
 /// Shows the token, asks for confirmation, and revokes the token.
 pub(super) async fn run(args: &DisconnectArgs) -> Result<(), CommandError> {
     if !args.yes && !io::stdin().is_terminal() {
@@ -27,6 +32,9 @@ pub(super) async fn run(args: &DisconnectArgs) -> Result<(), CommandError> {
         return Err(SettingError::of::<DisconnectArgs>("yes", problem).into());
     }
     let job = Job::start_pinned(&args.job).await?;
+    if job.credential_form() == CredentialForm::TokenExchange {
+        return Err(CommandError::Refused(EXCHANGES.to_owned()));
+    }
     let request_id = Uuid::now_v7().to_string();
     let work = async {
         let governance = job.governance();

@@ -10,6 +10,7 @@ use super::settings::{ConnectionArgs, Settings, parsed_by};
 use super::{CommandError, logging, progress, signals};
 use crate::export::{ExportError, Progress};
 use crate::governance::{Governance, GovernanceError};
+use crate::providers::buildkite::CredentialForm;
 use crate::sandbox::Seed;
 use crate::telemetry::traces::OperationSpan;
 
@@ -81,6 +82,11 @@ impl Job {
             connection: Connection::open(connection, sandbox, variable, adjust).await?,
             has_max_wait: connection.has_max_wait(),
         })
+    }
+
+    /// The form of the credential.
+    pub(super) fn credential_form(&self) -> CredentialForm {
+        self.connection.credential.form()
     }
 
     /// The organization's governance.

@@ -1,6 +1,7 @@
 //! `sandbox`: the Buildkite stand-in on its own, to develop a platform or the connector against it.
 
 mod behaviors;
+mod credentials;
 mod platform;
 
 use std::fmt::Write as _;
@@ -103,6 +104,9 @@ pub struct SandboxArgs {
     /// Minimum duration of every request
     #[arg(long, default_value_t = Options::default().latency.into(), value_name = "TIME")]
     pub latency: humantime::Duration,
+    /// How far the sandbox's clock is ahead of this machine's; negative if it is behind
+    #[arg(long, default_value_t = Options::default().clock_offset, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub clock_offset: i64,
     /// A fault, such as team-members:status=502:times=3, any:delay=200ms or teams:move=remove:page=2. May be repeated; `--help`
     /// lists the form, the endpoints and the kinds
     #[arg(long = "fault", value_name = "SPEC", long_help = fault_help())]
@@ -130,6 +134,7 @@ impl SandboxArgs {
             },
             behaviors: self.behaviors.behaviors(),
             latency: self.latency.into(),
+            clock_offset: self.clock_offset,
             faults: self.faults.clone(),
         }
     }
@@ -193,6 +198,7 @@ pub(super) async fn run(args: &SandboxArgs) -> Result<(), CommandError> {
     })?;
     let platform = args.platform.start().await.map_err(failed)?;
     print_usage(&sandbox, &mut io::stdout().lock()).map_err(failed)?;
+    let _key_files = credentials::introduce(&sandbox, &mut io::stdout().lock()).map_err(failed)?;
     if let Some(platform) = &platform {
         let mut out = io::stdout();
         platform::introduce(platform, &mut out).map_err(failed)?;

@@ -11,8 +11,8 @@ use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
 use super::logging::{LogArgs, LogFormatArgs};
 use super::settings::{ListenerArgs, listen_error, metrics_listen_error};
 use super::{CommandError, logging, signals};
-use crate::governance::Governance;
-use crate::governance::health::{Report, State};
+use crate::governance::health::{CheckResult, Report, State};
+use crate::governance::{Governance, GovernanceError};
 use crate::grpc::server::{Listener, Monitoring, ReloadTrigger, Reloadable, Server};
 use crate::providers::buildkite::Credential;
 
@@ -104,9 +104,11 @@ pub(super) async fn monitor_health(governance: Arc<Governance>, credential: Arc<
             log_health(&report);
             logged = Some(now);
         }
-        let pause = match report.overall {
-            State::Unknown => interval.min(UNKNOWN_RETRY_INTERVAL),
-            _ => interval,
+        let is_outage = |worst: &CheckResult| matches!(worst.error, Some(GovernanceError::Unavailable { .. }));
+        let pause = if report.overall == State::Unknown || report.worst_check().is_some_and(is_outage) {
+            interval.min(UNKNOWN_RETRY_INTERVAL)
+        } else {
+            interval
         };
         age = tokio::select! {
             () = sleep(pause) => interval,

@@ -10,6 +10,30 @@ use crate::governance::model::{ResourceId, ResourceTypeInfo};
 use crate::governance::rate_limit::LimitExceeded;
 use crate::governance::sync::page_token::PageTokenError;
 
+/// What the refusal of a credential means for the requests that need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefusedCredential {
+    /// The credential itself is not accepted.
+    Rejected,
+    /// It is not given these scopes.
+    MissingScope(String),
+    /// It is not given access to the organization.
+    OrganizationUnreachable,
+    /// The response to it differs from the documentation.
+    Unexpected,
+}
+
+impl RefusedCredential {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Rejected => "TOKEN_REJECTED",
+            Self::MissingScope(_) => "MISSING_SCOPE",
+            Self::OrganizationUnreachable => "ORGANIZATION_UNREACHABLE",
+            Self::Unexpected => "UNEXPECTED_RESPONSE",
+        }
+    }
+}
+
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GovernanceError {
@@ -18,6 +42,14 @@ pub enum GovernanceError {
         "buildkite rejects the api token (wrong, expired or revoked): create a new one and set BUILDKITE_API_TOKEN"
     )]
     TokenRejected,
+    /// A credential that signs its requests or exchanges tokens is refused.
+    #[error("{problem}")]
+    CredentialRefused {
+        /// What happened, and what to do.
+        problem: String,
+        /// What it means.
+        meaning: RefusedCredential,
+    },
     /// 403, and the token is known to lack the scope.
     #[error("{endpoint}: the api token lacks the scope `{scope}`: create a token that has it")]
     MissingScope {
@@ -209,6 +241,7 @@ impl GovernanceError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::TokenRejected => "TOKEN_REJECTED",
+            Self::CredentialRefused { meaning, .. } => meaning.reason(),
             Self::MissingScope { .. } => "MISSING_SCOPE",
             Self::Forbidden { .. } => "FORBIDDEN",
             Self::OrganizationUnreachable { .. } => "ORGANIZATION_UNREACHABLE",

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 pub use call_context::{CallContext, Lane};
 pub use changes::{AllowedChanges, Change, UnknownChange};
-pub use error::GovernanceError;
+pub use error::{GovernanceError, RefusedCredential};
 pub use sync::{Listings, Page, PageTokenError};
 
 use actions::Actions;

@@ -30,6 +30,7 @@ macro_rules! endpoints {
 endpoints! {
     "any" Any("Any endpoint; only used for faults."),
     "root" Root("`GET /`"),
+    "oauth-token" OAuthToken("`POST /oauth/token`, which exchanges tokens"),
     "meta" Meta("`GET /v2/meta`"),
     "access-token" AccessToken("`GET /v2/access-token`"),
     "revoke-access-token" RevokeAccessToken("`DELETE /v2/access-token`"),

@@ -19,6 +19,7 @@
 mod agents;
 mod auth;
 mod behaviors;
+mod clock;
 mod clusters;
 mod connection;
 mod cursor_pages;
@@ -28,6 +29,7 @@ mod indexed_list;
 mod invitations;
 mod json;
 mod limits;
+mod oauth;
 mod object_json;
 mod objects;
 mod options;
@@ -70,6 +72,7 @@ pub use faults::{
 };
 pub use invitations::{Invitation, InvitationState, InvitationTeam};
 pub use limits::{Bucket, LimitOptions};
+pub use oauth::{ApplicationSpec, KeyFormatError, KeyGenerationError, KeyPair};
 pub use objects::{Registry, Suite};
 pub use options::Options;
 pub use organization::{MemberRows, Organization, OrganizationRole, Person, SsoMode};
@@ -117,6 +120,8 @@ impl Sandbox {
             organization: RwLock::new(organization),
             behaviors: RwLock::new(options.behaviors),
             tokens: Tokens::default(),
+            applications: oauth::Applications::default(),
+            clock: clock::Clock::new(options.clock_offset),
             limits: limits::Limits::new(options.limits),
             faults: Faults::default(),
             request_log: RequestLog::default(),
@@ -174,6 +179,59 @@ impl Sandbox {
     /// Revokes a token.
     pub fn revoke(&self, token: &SecretString) {
         self.service.tokens.revoke(token);
+    }
+
+    /// Creates an access token with a public key in PEM form, and returns its UUID. Requests are signed by the private key.
+    ///
+    /// # Errors
+    /// If the key is neither RSA nor EC.
+    pub fn mint_with_key(&self, spec: TokenSpec, public_pem: &str) -> Result<Uuid, KeyFormatError> {
+        self.service.tokens.mint_with_key(spec, public_pem)
+    }
+
+    /// Replaces the public key of an access token.
+    ///
+    /// # Errors
+    /// If the key is neither RSA nor EC.
+    pub fn replace_key(&self, access_token: Uuid, public_pem: &str) -> Result<(), KeyFormatError> {
+        self.service.tokens.replace_key(access_token, public_pem)
+    }
+
+    /// Registers an OAuth application that may exchange tokens, and returns its client id.
+    ///
+    /// # Errors
+    /// If the key is neither RSA nor EC.
+    pub fn register_application(&self, spec: ApplicationSpec, public_pem: &str) -> Result<String, KeyFormatError> {
+        self.service.applications.register(spec, public_pem)
+    }
+
+    /// Replaces the public key of an OAuth application.
+    ///
+    /// # Errors
+    /// If the key is neither RSA nor EC.
+    pub fn replace_application_key(&self, client_id: &str, public_pem: &str) -> Result<(), KeyFormatError> {
+        self.service.applications.replace_key(client_id, public_pem)
+    }
+
+    /// Changes the properties of an OAuth application.
+    pub fn change_application(&self, client_id: &str, change: impl FnOnce(&mut ApplicationSpec)) {
+        self.service.applications.change(client_id, change);
+    }
+
+    /// The token endpoint that exchanges tokens.
+    #[must_use]
+    pub fn oauth_url(&self) -> String {
+        format!("{}/oauth/token", self.url())
+    }
+
+    /// Revokes all tokens that were exchanged.
+    pub fn revoke_exchanged_tokens(&self) {
+        self.service.tokens.revoke_exchanged();
+    }
+
+    /// Sets how far the sandbox's clock is ahead of this machine's, in seconds.
+    pub fn set_clock_offset(&self, seconds: i64) {
+        self.service.clock.set(seconds);
     }
 
     /// A copy of the organization's current state.

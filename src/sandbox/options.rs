@@ -21,6 +21,8 @@ pub struct Options {
     pub behaviors: Behaviors,
     /// Minimum duration of every request.
     pub latency: Duration,
+    /// How far the sandbox's clock is ahead of this machine's, in seconds; negative if it is behind.
+    pub clock_offset: i64,
     /// Faults that are active from the start.
     pub faults: Vec<Fault>,
 }
@@ -33,6 +35,7 @@ impl Default for Options {
             limits: LimitOptions::default(),
             behaviors: Behaviors::default(),
             latency: Duration::ZERO,
+            clock_offset: 0,
             faults: Vec::new(),
         }
     }

@@ -4,14 +4,16 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use http::Request;
+use http::{Request, header};
 use hyper::body::Incoming;
 
 use super::auth::{Token, Tokens};
 use super::behaviors::{Behaviors, OrganizationHeaders};
+use super::clock::Clock;
 use super::connection::ConnectionReset;
 use super::faults::{self, FaultPlan, Faults, Outcome};
 use super::limits::{LimitStatus, Limits};
+use super::oauth::Applications;
 use super::organization::Organization;
 use super::pages::PageQuery;
 use super::request_log::{OpenEntry, RequestLog};
@@ -30,6 +32,8 @@ pub(super) struct Service {
     pub(super) organization: RwLock<Organization>,
     pub(super) behaviors: RwLock<Behaviors>,
     pub(super) tokens: Tokens,
+    pub(super) applications: Applications,
+    pub(super) clock: Clock,
     pub(super) limits: Limits,
     pub(super) faults: Faults,
     pub(super) request_log: RequestLog,
@@ -49,7 +53,7 @@ impl Service {
             .open(head.method.clone(), (path, raw_query), &head.headers, target.endpoint);
         let body = to_bytes(Body::new(body), MAX_BODY).await.map_err(|_| ConnectionReset)?;
 
-        let token = self.tokens.authenticate(&head.headers);
+        let token = self.tokens.authenticate(&head.headers, self.clock.now());
         let behaviors = self.behaviors();
         let limit_status = token
             .as_deref()
@@ -60,6 +64,7 @@ impl Service {
             target: &target,
             token: token.as_deref(),
             query: PageQuery::from_query(raw_query),
+            headers: &head.headers,
             body: &body,
             behaviors,
             path,
@@ -78,6 +83,9 @@ impl Service {
             for change in changes {
                 faults::change_headers(&mut response.headers, change);
             }
+        }
+        if let Some(date) = self.clock.date() {
+            response.headers.insert(header::DATE, date);
         }
         entry.request.status = Some(response.status.as_u16());
         entry.request.applied = response.applied;

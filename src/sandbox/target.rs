@@ -32,6 +32,7 @@ impl Target {
             ["v2", "analytics", "organizations", slug, rest @ ..] => Self::in_analytics(method, rest).of(slug),
             ["v2", "packages", "organizations", slug, rest @ ..] => Self::in_packages(method, rest).of(slug),
             [""] if method == "GET" => Self::new(Endpoint::Root),
+            ["oauth", "token"] if method == "POST" => Self::new(Endpoint::OAuthToken),
             ["v2", "access-token"] if method == "DELETE" => Self::new(Endpoint::RevokeAccessToken),
             ["v2", name] if method == "GET" => Self::new(match *name {
                 "meta" => Endpoint::Meta,

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::pb;
 
-use crate::governance::GovernanceError;
 use crate::governance::rate_limit::{LimitExceeded, WINDOW};
+use crate::governance::{GovernanceError, RefusedCredential};
 use crate::proto::c1::connector::v2::{RateLimitDescription, rate_limit_description};
 
 /// The domain of the reasons.
@@ -53,6 +53,11 @@ fn code(error: &GovernanceError) -> Code {
     use GovernanceError as E;
     match error {
         E::TokenRejected => Code::Unauthenticated,
+        E::CredentialRefused { meaning, .. } => match meaning {
+            RefusedCredential::Rejected => Code::Unauthenticated,
+            RefusedCredential::MissingScope(_) => Code::PermissionDenied,
+            RefusedCredential::OrganizationUnreachable | RefusedCredential::Unexpected => Code::FailedPrecondition,
+        },
         E::MissingScope { .. } | E::Forbidden { .. } => Code::PermissionDenied,
         E::ResourceNotFound { .. } | E::ActionNotFound { .. } => Code::NotFound,
         E::OrganizationUnreachable { .. }
@@ -127,6 +132,10 @@ fn error_info(reason: &str, metadata: HashMap<String, String>) -> Any {
 fn metadata(error: &GovernanceError) -> HashMap<String, String> {
     let entry = match error {
         GovernanceError::MissingScope { scope, .. } => ("scope", (*scope).to_owned()),
+        GovernanceError::CredentialRefused {
+            meaning: RefusedCredential::MissingScope(scopes),
+            ..
+        } => ("scope", scopes.clone()),
         GovernanceError::ResourceUnreachable { resource } | GovernanceError::ResourceNotFound { resource } => {
             (resource.resource_type.id, resource.id.to_string())
         }

@@ -21,6 +21,7 @@ mod budget;
 mod carried;
 mod cli;
 mod connector;
+mod credentials;
 mod export;
 mod health;
 mod hosts;

@@ -11,6 +11,7 @@ mod habits;
 mod invitations;
 mod limits;
 mod lists;
+mod oauth;
 mod object_lists;
 mod people;
 mod pipelines;

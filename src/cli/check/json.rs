@@ -90,6 +90,7 @@ fn credential(credential: &CredentialReport) -> Credential<'_> {
         expires_at: credential.expires_at(),
         expiry: match credential.expiry {
             Expiry::Never => "never",
+            Expiry::Renewed => "renewed",
             Expiry::At(_) => "at",
             Expiry::Unreadable => "unreadable",
         },

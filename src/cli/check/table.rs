@@ -136,6 +136,7 @@ fn credential(report: &Report, now: Timestamp, out: &mut impl Write) -> io::Resu
 fn ends(expiry: Expiry, now: Timestamp) -> String {
     let at = match expiry {
         Expiry::Never => return "never expires".to_owned(),
+        Expiry::Renewed => return "is renewed before it expires".to_owned(),
         Expiry::Unreadable => return "expires at a time that cannot be read".to_owned(),
         Expiry::At(at) => at,
     };

@@ -3,6 +3,7 @@
 
 mod budget;
 mod coverage;
+mod credential;
 mod drain;
 mod error;
 mod health;
@@ -11,7 +12,6 @@ mod provisioning;
 mod service;
 mod value;
 
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -23,10 +23,7 @@ pub(super) use service::{PlatformArgs, health_listen_error};
 pub(super) use value::{PathParser, PositiveDuration, parse_bool, parsed_by};
 
 use crate::governance::{Change, GovernanceSettings, PartialVisibility};
-use crate::providers::buildkite::{ApiOrigin, ApiToken, ClientOptions, Coverage, Credential, OrganizationSlug};
-
-/// The environment variable of the token. It has no flag, because other processes can read a command line.
-const TOKEN: &str = "BUILDKITE_API_TOKEN";
+use crate::providers::buildkite::{ApiOrigin, ClientOptions, Coverage, Credential, OrganizationSlug};
 
 /// Ten years: longer than any job, and short enough to be added to an instant.
 const UNLIMITED_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -45,14 +42,8 @@ pub struct ConnectionArgs {
         value_parser = parsed_by(organization)
     )]
     organization: Option<OrganizationSlug>,
-    /// A file that holds the API token; the alternative is the variable `BUILDKITE_API_TOKEN`
-    #[arg(
-        long,
-        env = "BUILDKITE_API_TOKEN_FILE",
-        value_name = "PATH",
-        value_parser = PathParser
-    )]
-    api_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    credential: credential::CredentialArgs,
     /// Origin of Buildkite's REST API, without /v2
     #[arg(
         long,
@@ -139,13 +130,14 @@ impl Settings {
     /// Builds the settings from parsed arguments. `variable` reads the environment, of which only the token is used here.
     ///
     /// # Errors
-    /// When the organization or the token is missing, the token cannot be used, or a change is allowed whose type is not included.
+    /// When the organization or the credential is missing, the credential cannot be used, or a change is allowed whose type is not included.
     pub fn read(args: &ConnectionArgs, variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
         let organization = args.organization.clone();
+        let organization = organization.ok_or_else(|| error("organization", GIVE_ORGANIZATION))?;
         Ok(Self {
             origin: args.api_url.clone(),
-            organization: organization.ok_or_else(|| error("organization", GIVE_ORGANIZATION))?,
-            credential: credential(args.api_token_file.as_deref(), variable)?,
+            credential: args.credential.credential(&organization, variable)?,
+            organization,
             client: args.client(),
             coverage: args.coverage()?,
             governance: args.governance(),
@@ -251,31 +243,11 @@ fn error(long: &str, problem: impl std::fmt::Display) -> SettingError {
     SettingError::of::<ConnectionArgs>(long, problem)
 }
 
-fn credential(file: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> Result<Credential, SettingError> {
-    let token = variable(TOKEN).filter(|token| !token.is_empty());
-    match (token, file) {
-        (Some(_), Some(_)) => Err(error("api-token-file", format!("set either this or {TOKEN}, not both"))),
-        (Some(token), None) => {
-            let token = ApiToken::from_str(&token).map_err(|problem| SettingError::of_variable(TOKEN, problem))?;
-            Ok(token.into())
-        }
-        (None, Some(file)) => {
-            Credential::from_file(file.to_owned()).map_err(|problem| error("api-token-file", problem))
-        }
-        (None, None) => {
-            let file = name::<ConnectionArgs>("api-token-file");
-            let problem = format!(
-                "set it to an API access token from https://buildkite.com/user/api-access-tokens, or give {file}"
-            );
-            Err(SettingError::of_variable(TOKEN, problem))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
+    use super::credential::TOKEN;
     use super::value::parse;
     use super::*;
 

@@ -14,13 +14,15 @@ pub enum Expiry {
     Never,
     /// Expires at this time.
     At(Timestamp),
+    /// It expires, and is renewed before.
+    Renewed,
     /// The provider gave a text that is not a time.
     Unreadable,
 }
 
 impl Expiry {
     /// Whether the expiry is a warning, so that the credential is degraded: less than `warning_period` is left, or it has expired
-    /// already. A credential that never expires, or whose expiry is unreadable, is no warning.
+    /// already. A credential that never expires or is renewed, or whose expiry is unreadable, is no warning.
     pub(crate) fn is_warning(self, warning_period: Duration, now: Timestamp) -> bool {
         let Self::At(at) = self else { return false };
         // A time in the past does not convert to a duration, and is within any period.

@@ -26,12 +26,12 @@ pub struct CredentialReport {
 }
 
 impl CredentialReport {
-    /// When it expires; `None` if it never does or if that is not known.
+    /// When it expires; `None` if it never does, if it is renewed, or if that is not known.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
         match self.expiry {
             Expiry::At(at) => Some(at),
-            Expiry::Never | Expiry::Unreadable => None,
+            Expiry::Never | Expiry::Renewed | Expiry::Unreadable => None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! | class | meaning |
 //! | --- | --- |
 //! | `TokenRejected` (401) | the token is rejected |
+//! | `CredentialRefused` | a private key or a token exchange is refused, for the reason that the refusal has |
 //! | `Forbidden` (403) | the token lacks the scope, if its own record shows that; else the request is forbidden. After a rejected write the user may be outside the organization: `rejected_write.rs` of `src/governance/provisioning` |
 //! | `NotFound` (404) | decided by the [`Subject`]; whether it proves absence is decided in [`super::absence`] |
 //! | `Rejected` (any other 4xx) | the request is rejected |
@@ -16,7 +17,9 @@
 
 use crate::governance::provider::{Failure, FailureClass};
 use crate::governance::{CallContext, GovernanceError};
-use crate::providers::buildkite::{AccessToken, ApiError, ApiErrorKind, Buildkite, Endpoint, Scope, resources};
+use crate::providers::buildkite::{
+    AccessToken, ApiError, ApiErrorKind, Buildkite, Endpoint, Scope, Unavailability, resources,
+};
 
 /// The object of the failed request; it decides what a 404 means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,10 @@ pub(crate) fn from_api(error: ApiError, subject: Subject<'_>, credential: Option
     let (request, scope, endpoint) = (endpoint, endpoint.scope(), endpoint.name());
     match kind {
         ApiErrorKind::TokenRejected => GovernanceError::TokenRejected,
+        ApiErrorKind::CredentialRefused(refusal) => GovernanceError::CredentialRefused {
+            problem: format!("{refusal}: {}", refusal.remedy()),
+            meaning: refusal.meaning(),
+        },
         ApiErrorKind::Forbidden => match (scope, credential) {
             (Some(scope), Some(token)) if token.lacks(scope) => GovernanceError::MissingScope {
                 scope: scope.as_str(),
@@ -61,6 +68,10 @@ pub(crate) fn from_api(error: ApiError, subject: Subject<'_>, credential: Option
         },
         ApiErrorKind::Rejected(_) => GovernanceError::Rejected { endpoint, message },
         ApiErrorKind::RateLimited(limit) => GovernanceError::RateLimited(limit),
+        ApiErrorKind::Unavailable(Unavailability::TokenExchange { cause, .. }) => GovernanceError::Unavailable {
+            endpoint: "token exchange",
+            why: cause.to_string(),
+        },
         ApiErrorKind::Unavailable(_) => GovernanceError::Unavailable {
             endpoint,
             why: kind.to_string(),
@@ -77,7 +88,7 @@ pub(crate) fn from_api(error: ApiError, subject: Subject<'_>, credential: Option
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         let class = match &error.kind {
-            ApiErrorKind::TokenRejected => FailureClass::TokenRejected,
+            ApiErrorKind::TokenRejected | ApiErrorKind::CredentialRefused(_) => FailureClass::TokenRejected,
             ApiErrorKind::Forbidden => FailureClass::Forbidden,
             ApiErrorKind::NotFound => FailureClass::NotFound,
             ApiErrorKind::Rejected(_) => FailureClass::Rejected,
@@ -136,7 +147,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::providers::buildkite::Unavailability;
 
     fn error(endpoint: Endpoint, kind: ApiErrorKind) -> ApiError {
         ApiError {

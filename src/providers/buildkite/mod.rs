@@ -43,8 +43,14 @@ pub use api::types::{
 };
 pub(crate) use coverage::OwnerRequirement;
 pub use coverage::{Coverage, CoverageError, IncludedType, UnknownType};
+pub use credential::refusal::{CredentialRefusal, RefusalCause};
+pub use credential::secret_file::SecretFileError;
+pub use credential::signing_key::KeyError;
 pub use credential::token::{ApiToken, CredentialError};
-pub use credential::token_file::{Credential, TokenFileError};
+pub use credential::{
+    Credential, CredentialFileError, CredentialForm, OAuthSubject, OAuthSubjectError, OAuthUrl, OAuthUrlError,
+    TokenExchangeOptions,
+};
 pub use credential_status::CredentialStatus;
 pub(crate) use error_meaning::{Subject, from_api};
 pub(crate) use health::probe::ProbeSet;

@@ -11,7 +11,7 @@ use super::actions::BuildkiteActions;
 use super::api::client::observer::Observer;
 use super::health::recorder::EvidenceRecorder;
 use super::visibility::RoleAfterLists;
-use super::{ApiErrorKind, Client, Coverage, resources};
+use super::{Client, Coverage, CredentialForm, resources};
 use crate::governance::provider::{
     ActionProvider, CredentialDetails, Failure, HealthSource, OwnCredential, OwnerRole, Provider, ResourceType,
 };
@@ -158,7 +158,9 @@ impl OwnCredential for Buildkite {
             reaches_organization,
             description: token.description,
             scopes: token.scopes,
-            expires_at: token.expires_at,
+            expires_at: token
+                .expires_at
+                .filter(|_| self.client.credential().form() == CredentialForm::Token),
         })
     }
 
@@ -169,7 +171,7 @@ impl OwnCredential for Buildkite {
     async fn is_rejected(&self, call: &CallContext) -> Result<bool, Failure> {
         match self.client.access_token(call).await {
             Ok(_) => Ok(false),
-            Err(error) if error.kind == ApiErrorKind::TokenRejected => Ok(true),
+            Err(error) if error.kind.is_unauthorized() => Ok(true),
             Err(error) => Err(error.into()),
         }
     }

@@ -1,15 +1,15 @@
 //! The token and its owner, and the endpoints that require no token.
 
 use http::StatusCode;
-use jiff::Timestamp;
 use serde_json::json;
 
 use super::Call;
 use crate::sandbox::json::{self, UserJson};
 use crate::sandbox::response::{self, ErrorResponse, Response};
 
-pub(super) fn root() -> Response {
-    Response::ok(&json!({ "message": "👋 from the Buildkite sandbox", "timestamp": Timestamp::now().as_second() }))
+pub(super) fn root(call: &Call<'_>) -> Response {
+    let timestamp = call.service.clock.now().as_second();
+    Response::ok(&json!({ "message": "👋 from the Buildkite sandbox", "timestamp": timestamp }))
 }
 
 pub(super) fn meta() -> Response {

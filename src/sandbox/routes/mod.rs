@@ -17,7 +17,7 @@ mod team_access;
 mod team_members;
 mod teams;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -26,6 +26,7 @@ use super::behaviors::{Behaviors, FeatureAccess, Paging};
 use super::cursor_pages::{CursorLinks, CursorListing};
 use super::endpoint::Endpoint;
 use super::faults::ListOverride;
+use super::oauth;
 use super::organization::Organization;
 use super::pages::{Listing, PageQuery};
 use super::response::{self, ErrorResponse, Response};
@@ -39,6 +40,7 @@ pub(super) struct Call<'a> {
     pub(super) target: &'a Target,
     pub(super) token: Option<&'a Token>,
     pub(super) query: PageQuery,
+    pub(super) headers: &'a HeaderMap,
     pub(super) body: &'a [u8],
     pub(super) behaviors: Behaviors,
     pub(super) path: &'a str,
@@ -143,7 +145,8 @@ struct Caller {
 /// Executes a request.
 pub(super) fn dispatch(call: &Call<'_>) -> Response {
     let response = match call.target.endpoint {
-        Endpoint::Root => Ok(identity::root()),
+        Endpoint::Root => Ok(identity::root(call)),
+        Endpoint::OAuthToken => oauth::exchange(call.service, call.headers, call.body),
         Endpoint::Meta => Ok(identity::meta()),
         Endpoint::AccessToken => identity::access_token(call),
         Endpoint::RevokeAccessToken => identity::revoke_access_token(call),

@@ -1,8 +1,6 @@
 //! What changes while the connector runs: token, certificate, callers. Under load, no call fails.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use buildkite_connector::governance::{CallContext, Lane};
 use buildkite_connector::grpc::server::{BearerToken, Callers, ServerOptions};
@@ -11,7 +9,6 @@ use buildkite_connector::sandbox::TokenSpec;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use secrecy::ExposeSecret;
-use tokio::task::JoinSet;
 use tonic::Code;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
@@ -21,56 +18,12 @@ use super::callers::entry;
 use super::pki::{Authority, Files, Pair, replace};
 use super::raw::RawClient;
 use super::requests::{bearer, call, reason_of, write_token};
+use crate::support::load::Load;
 use crate::support::log::Log;
 use crate::support::scripted::{Scripted, json};
 use crate::support::{Platform, Setup, TestServer, sandbox, sized, until_async};
 
 const READ: &str = "/c1.connector.v2.ResourceTypesService/ListResourceTypes";
-
-/// Clients that call continuously and must not fail.
-struct Load {
-    over: Arc<AtomicBool>,
-    made: Arc<AtomicUsize>,
-    callers: JoinSet<()>,
-}
-
-impl Load {
-    fn of<F: Future<Output = Result<(), tonic::Status>> + Send>(
-        call: impl Fn() -> F + Clone + Send + Sync + 'static,
-    ) -> Self {
-        let (over, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let mut callers = JoinSet::new();
-        for _ in 0..4 {
-            let (over, made, call) = (Arc::clone(&over), Arc::clone(&made), call.clone());
-            callers.spawn(async move {
-                while !over.load(Ordering::Relaxed) {
-                    call().await.unwrap();
-                    made.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            });
-        }
-        Self { over, made, callers }
-    }
-
-    /// Waits for 20 more calls.
-    async fn goes_on(&self) {
-        let before = self.made.load(Ordering::Relaxed);
-        until_async("the load goes on", async || {
-            self.made.load(Ordering::Relaxed) >= before + 20
-        })
-        .await;
-    }
-
-    /// Ends it: none has failed.
-    async fn ends(mut self) {
-        self.goes_on().await;
-        self.over.store(true, Ordering::Relaxed);
-        while let Some(ended) = self.callers.join_next().await {
-            ended.unwrap();
-        }
-    }
-}
 
 fn reads(channel: &Channel, shown: MetadataMap) -> Load {
     let channel = channel.clone();

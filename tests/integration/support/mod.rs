@@ -11,6 +11,7 @@
 
 pub mod details;
 pub mod listing;
+pub mod load;
 pub mod log;
 pub mod object_list;
 pub mod platform;

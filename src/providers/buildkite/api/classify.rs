@@ -155,7 +155,8 @@ fn other_content_type(headers: &HeaderMap) -> Option<String> {
     })
 }
 
-fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
+/// Whether the body is an HTML page, as a proxy or a login page sends it.
+pub(crate) fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
     let declared = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())

@@ -1,5 +1,5 @@
 //! The skew between the local clock and that of Buildkite, from the `Date` header of every response: it costs no
-//! extra request.
+//! extra request. Only a credential that signs before the first response reads the time of the server for it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -21,8 +21,19 @@ impl ClockSkew {
         }
         let date = headers.get(header::DATE).and_then(|value| value.to_str().ok());
         if let Some(server_time) = date.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok()) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(server_time.duration_since(now));
+            self.observe_time(server_time, now);
         }
+    }
+
+    /// Updates the skew from the time of the server, received at `now`.
+    pub(crate) fn observe_time(&self, server_time: Timestamp, now: Timestamp) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(server_time.duration_since(now));
+    }
+
+    /// The time of the server at the local time `now`; the local time if the skew is not known.
+    pub(crate) fn server_time(&self, now: Timestamp) -> Timestamp {
+        let ahead = self.server_ahead().unwrap_or_default();
+        now.checked_add(ahead).unwrap_or(now)
     }
 
     /// How far the server clock is ahead; `None` before a response with a date.
@@ -53,5 +64,8 @@ mod tests {
         let clock = ClockSkew::default();
         clock.observe(&headers, NOW.parse().unwrap());
         assert_eq!(clock.server_ahead().map(|ahead| ahead.as_secs()), seconds);
+        let server_time = clock.server_time(NOW.parse().unwrap());
+        let ahead = server_time.duration_since(NOW.parse().unwrap());
+        assert_eq!(ahead.as_secs(), seconds.unwrap_or_default());
     }
 }

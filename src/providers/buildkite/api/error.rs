@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use super::endpoint::Endpoint;
 use crate::governance::rate_limit::LimitExceeded;
+use crate::providers::buildkite::credential::refusal::CredentialRefusal;
 
 /// The class of an error (see [`super::classify`] for the rules).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +14,9 @@ pub enum ApiErrorKind {
     /// 401: the token is missing, wrong, expired or revoked.
     #[error("buildkite rejected the api token")]
     TokenRejected,
+    /// The credential signs its requests or obtains its tokens by an exchange, and is refused: nothing was executed.
+    #[error("{0}")]
+    CredentialRefused(CredentialRefusal),
     /// 403: a missing scope or role, the plan, or an IP policy.
     #[error("buildkite answered 403")]
     Forbidden,
@@ -37,6 +41,21 @@ pub enum ApiErrorKind {
     /// The call was cancelled before its write was started.
     #[error("the caller disconnected, and nothing was changed")]
     Abandoned,
+}
+
+impl ApiErrorKind {
+    /// Whether the credential is not accepted.
+    pub(crate) fn is_credential_rejected(&self) -> bool {
+        matches!(self, Self::TokenRejected | Self::CredentialRefused(_))
+    }
+
+    /// Whether Buildkite answered the request with 401.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        match self {
+            Self::CredentialRefused(refusal) => refusal.is_unauthorized(),
+            kind => *kind == Self::TokenRejected,
+        }
+    }
 }
 
 /// Why there was no usable response.
@@ -69,6 +88,14 @@ pub enum Unavailability {
     /// A body that is truncated or not JSON.
     #[error("the body is truncated or not JSON")]
     TruncatedBody,
+    /// No token could be exchanged: nothing was sent.
+    #[error("no token could be exchanged: {cause}")]
+    TokenExchange {
+        /// Why the token endpoint could not respond.
+        cause: Box<Unavailability>,
+        /// Whether a token was in use before, which has ended.
+        has_ended: bool,
+    },
     /// A list whose rows changed faster than it could be read.
     #[error("the list kept changing while it was read")]
     ListUnstable,
@@ -80,7 +107,10 @@ pub enum Unavailability {
 impl Unavailability {
     /// Whether the request was certainly not sent.
     pub(crate) fn is_before_sending(&self) -> bool {
-        matches!(self, Self::Resolve(_) | Self::Connect(_) | Self::Tls(_))
+        matches!(
+            self,
+            Self::Resolve(_) | Self::Connect(_) | Self::Tls(_) | Self::TokenExchange { .. }
+        )
     }
 }
 

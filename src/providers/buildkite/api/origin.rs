@@ -34,6 +34,11 @@ impl ApiOrigin {
         is_loopback(&self.0)
     }
 
+    /// The URL of the root, which needs no credential.
+    pub(crate) fn root(&self) -> Url {
+        self.0.clone()
+    }
+
     /// The URL of a path below `/v2`; each segment is escaped.
     pub(crate) fn url<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
         let mut url = self.0.clone();
@@ -44,7 +49,8 @@ impl ApiOrigin {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether a URL leads to this machine: plain http is accepted there.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),

@@ -44,7 +44,8 @@ const OTHER_KINDS: [(&str, &str); 13] = [
     ("bkur_", "an OAuth refresh token"),
 ];
 
-/// A Buildkite API access token (`bkua_…`, `bktx_…`, or an old one without prefix).
+/// A bearer token of the REST API: an API access token (`bkua_…`, or an old one without prefix), a token of an exchange
+/// (`bktx_…`), or a signed JWT.
 #[derive(Clone)]
 pub struct ApiToken(SecretString);
 

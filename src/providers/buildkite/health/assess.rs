@@ -13,7 +13,7 @@ use super::{advisories, findings};
 use crate::governance::health::{CheckResult, State};
 use crate::governance::provider::HealthContext;
 use crate::governance::{Change, GovernanceError, PartialVisibility};
-use crate::providers::buildkite::{AccessToken, ApiErrorKind, Coverage};
+use crate::providers::buildkite::{AccessToken, ApiErrorKind, Coverage, CredentialForm};
 
 /// What a result depends on beside the evidence.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub(crate) struct Context<'a> {
     pub(crate) partial_visibility: PartialVisibility,
     /// What the settings require.
     pub(crate) coverage: &'a Coverage,
+    /// The form of the credential.
+    pub(crate) credential: CredentialForm,
     /// How far Buildkite's clock is ahead.
     pub(crate) clock_ahead: Option<SignedDuration>,
     /// Whether a probe run is in progress.

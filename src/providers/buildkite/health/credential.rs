@@ -2,16 +2,16 @@
 
 use crate::governance::Change;
 use crate::governance::health::{CredentialReport, Expiry};
-use crate::providers::buildkite::{AccessToken, Coverage, IncludedType, timestamp};
+use crate::providers::buildkite::{AccessToken, Coverage, CredentialForm, IncludedType, timestamp};
 
-/// Reports a token by its record.
-pub(crate) fn report(token: &AccessToken, coverage: &Coverage) -> CredentialReport {
+/// Reports a credential of this form by the record of its token.
+pub(crate) fn report(token: &AccessToken, form: CredentialForm, coverage: &Coverage) -> CredentialReport {
     let owner = token.user.clone();
     CredentialReport {
         owner_name: owner.as_ref().and_then(|owner| owner.name.clone()).unwrap_or_default(),
         owner_email: owner.and_then(|owner| owner.email).unwrap_or_default(),
         scopes: token.scopes.clone(),
-        expiry: expiry(token),
+        expiry: expiry(token, form),
         description: token.description.clone().unwrap_or_default(),
         purpose: purpose(coverage),
         not_needed: not_needed(token, coverage),
@@ -19,9 +19,12 @@ pub(crate) fn report(token: &AccessToken, coverage: &Coverage) -> CredentialRepo
 }
 
 /// When a token expires, in each form that Buildkite may use (reference, sections 2.6 and 8.9): a null or absent time, as in
-/// tokens older than the feature, means never.
-pub(crate) fn expiry(token: &AccessToken) -> Expiry {
+/// tokens older than the feature, means never. An access token with a public key does not expire, and a token of an exchange is
+/// renewed (sections 5.4 and 5.5).
+pub(crate) fn expiry(token: &AccessToken, form: CredentialForm) -> Expiry {
     match token.expires_at.as_deref() {
+        _ if form == CredentialForm::PrivateKey => Expiry::Never,
+        _ if form == CredentialForm::TokenExchange => Expiry::Renewed,
         None => Expiry::Never,
         Some(text) => timestamp(text).map_or(Expiry::Unreadable, Expiry::At),
     }

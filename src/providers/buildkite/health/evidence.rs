@@ -73,7 +73,9 @@ impl Evidence {
     /// Records whether a response accepts or rejects the token as such. `begun` is when its request was sent.
     pub(crate) fn record_acceptance(&mut self, seen: &Observation<()>, begun: Instant) {
         match seen.error().map(|error| &error.kind) {
-            Some(ApiErrorKind::TokenRejected) => self.rejected = Some(seen.clone()),
+            Some(ApiErrorKind::TokenRejected | ApiErrorKind::CredentialRefused(_)) => {
+                self.rejected = Some(seen.clone());
+            }
             // A response that is not Buildkite's own accepts nothing.
             Some(ApiErrorKind::Unavailable(_) | ApiErrorKind::Unexpected(_) | ApiErrorKind::RateLimited(_)) => {}
             _ => {

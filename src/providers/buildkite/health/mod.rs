@@ -41,6 +41,7 @@ impl HealthSource for Buildkite {
             organization: self.organization_slug(),
             partial_visibility: self.partial_visibility,
             coverage: &self.coverage,
+            credential: self.client.credential().form(),
             clock_ahead: self.client.clock_ahead(),
             probe_in_progress: self.probe_lock.try_lock().is_err(),
             now: Timestamp::now(),
@@ -48,7 +49,9 @@ impl HealthSource for Buildkite {
         };
         let checks = self.coverage.checks().into_iter();
         let checks = checks.map(|check| assess::assess(check, &evidence, &context)).collect();
-        let credential = evidence.token().map(|token| credential::report(token, &self.coverage));
+        let credential = evidence
+            .token()
+            .map(|token| credential::report(token, context.credential, &self.coverage));
         Report::new(checks, credential, context.organization.to_owned())
     }
 

@@ -139,7 +139,7 @@ fn is_conclusive<T>(outcome: Result<&T, &ApiError>, call: &CallContext) -> bool 
         ApiErrorKind::NotFound | ApiErrorKind::Rejected(_) | ApiErrorKind::Unexpected(_) => !about_one_row,
         // A hidden row is a 404, so the 403 of a read is about the scope. The 403 of a write may be about that one team.
         ApiErrorKind::Forbidden => !error.endpoint.is_write(),
-        ApiErrorKind::TokenRejected | ApiErrorKind::Unavailable(_) => true,
+        ApiErrorKind::TokenRejected | ApiErrorKind::CredentialRefused(_) | ApiErrorKind::Unavailable(_) => true,
     }
 }
 
@@ -158,7 +158,7 @@ impl Observer for EvidenceRecorder {
     fn observe(&self, call: &CallContext, begun: Instant, completed: Completed<'_>) {
         match completed {
             Completed::AccessToken(outcome) => self.record(outcome.as_ref(), begun, call, |evidence, seen| {
-                let is_rejected = matches!(&seen.outcome, Err(error) if error.kind == ApiErrorKind::TokenRejected);
+                let is_rejected = matches!(&seen.outcome, Err(error) if error.kind.is_credential_rejected());
                 if !is_rejected {
                     evidence.token = Some(seen.map(Clone::clone));
                 }

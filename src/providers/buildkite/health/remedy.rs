@@ -1,6 +1,7 @@
 //! The remedies: one sentence each, with the page to open.
 
-use crate::providers::buildkite::{Coverage, Scope, Unavailability};
+use super::assess::Context;
+use crate::providers::buildkite::{Coverage, CredentialForm, Scope, Unavailability};
 
 /// The page that creates a token, with the needed scopes ticked.
 fn new_token_url(coverage: &Coverage) -> String {
@@ -9,14 +10,24 @@ fn new_token_url(coverage: &Coverage) -> String {
     scopes.fold(page, |page, scope| page + "&scopes[]=" + scope.as_str())
 }
 
-/// Names all missing scopes in one sentence, so that one new token has them all.
-pub(crate) fn create_token_with(missing: &[Scope], coverage: &Coverage) -> String {
+/// Names all missing scopes in one sentence, so that one correction is enough.
+pub(crate) fn give_scopes(missing: &[Scope], context: &Context<'_>) -> String {
     let named: Vec<String> = missing.iter().map(|scope| format!("`{scope}`")).collect();
-    format!(
-        "create a token with {} ticked and set it as BUILDKITE_API_TOKEN: {}",
-        named.join(" and "),
-        new_token_url(coverage)
-    )
+    let named = named.join(" and ");
+    match context.credential {
+        CredentialForm::Token => format!(
+            "create a token with {named} ticked and set it as BUILDKITE_API_TOKEN: {}",
+            new_token_url(context.coverage)
+        ),
+        CredentialForm::PrivateKey => {
+            format!(
+                "tick {named} on the access token of --access-token-id: https://buildkite.com/user/api-access-tokens"
+            )
+        }
+        CredentialForm::TokenExchange => format!(
+            "let an organization admin allow the OAuth application {named}: https://buildkite.com/docs/apis/oauth-token-exchange"
+        ),
+    }
 }
 
 pub(crate) fn replace_token(coverage: &Coverage) -> String {
@@ -57,6 +68,9 @@ pub(crate) fn unavailable(cause: &Unavailability) -> String {
         }
         Unavailability::Connect(_) | Unavailability::ConnectionReset => {
             "check firewall and proxy on the way to the API base, and https://www.buildkitestatus.com".to_owned()
+        }
+        Unavailability::TokenExchange { .. } => {
+            "check firewall and proxy on the way to --oauth-url (BUILDKITE_CONNECTOR_OAUTH_URL), and https://www.buildkitestatus.com".to_owned()
         }
         Unavailability::HtmlBody | Unavailability::NotJson(_) | Unavailability::TruncatedBody => api_base(),
         Unavailability::Status(_) | Unavailability::Timeout(_) | Unavailability::ListUnstable | Unavailability::Short => outage(),

@@ -9,7 +9,7 @@ use super::transport::RequestKey;
 use crate::governance::CallContext;
 use crate::providers::buildkite::api::builds::{Build, BuildFilter, BuildJob, BuildRequest};
 use crate::providers::buildkite::api::endpoint::{Endpoint, Request};
-use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind};
+use crate::providers::buildkite::api::error::ApiError;
 use crate::providers::buildkite::api::ids::{ObjectSlug, TeamId};
 use crate::providers::buildkite::api::rest_path::RestPath;
 use crate::providers::buildkite::api::types::Team;
@@ -97,10 +97,7 @@ impl Client {
         let attempt = || async { self.execute(&key, None, call).await };
         match Box::pin(self.with_retries(call, attempt)).await {
             Ok(response) => Ok(Some(response)),
-            Err(ApiError {
-                kind: ApiErrorKind::TokenRejected,
-                ..
-            }) => Ok(None),
+            Err(error) if error.kind.is_unauthorized() => Ok(None),
             Err(error) => Err(error),
         }
     }

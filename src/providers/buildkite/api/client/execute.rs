@@ -21,6 +21,7 @@ use crate::providers::buildkite::api::classify::{BodyError, RawResponse};
 use crate::providers::buildkite::api::endpoint::Endpoint;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 use crate::providers::buildkite::budget::Permit;
+use crate::providers::buildkite::credential::Authorization;
 use crate::telemetry::traces::RequestSpan;
 
 /// The first delay before a retry; each further delay doubles, with jitter, up to [`MAX_BACKOFF`].
@@ -56,8 +57,8 @@ impl Client {
             .await
     }
 
-    /// Sends one request, and again only if it was certainly not executed: after a 429, or after a 401 if the token
-    /// was replaced meanwhile. A read may return the response to an identical request of another call.
+    /// Sends one request, and again only if it was certainly not executed: after a 429, or after a 401 if the
+    /// credential has another authorization. A read may return the response to an identical request of another call.
     pub(crate) async fn execute(
         &self,
         key: &RequestKey,
@@ -67,6 +68,7 @@ impl Client {
         // A retry after a 429 does not extend the maximum wait.
         let max_wait = Instant::now() + self.options.budget.max_wait(call.lane());
         let queue_deadline = call.deadline().map_or(max_wait, |deadline| deadline.min(max_wait));
+        let mut is_repeated = false;
         loop {
             let span = RequestSpan::begin(
                 key.endpoint().method().as_str(),
@@ -94,12 +96,23 @@ impl Client {
                     kind: ApiErrorKind::RateLimited(_),
                     ..
                 }) => {}
-                Err(ApiError {
-                    kind: ApiErrorKind::TokenRejected,
-                    ..
-                }) if self.credential.refresh_if_changed(&exchange.token).await => {}
+                Err(error) if error.kind == ApiErrorKind::TokenRejected => {
+                    let used = exchange.authorization.as_deref();
+                    if !self.is_renewed_after_rejection(used, is_repeated).await {
+                        let kind = self.credential.rejection();
+                        return Err(ApiError { kind, ..error });
+                    }
+                    is_repeated = true;
+                }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    async fn is_renewed_after_rejection(&self, used: Option<&Authorization>, is_repeated: bool) -> bool {
+        match used {
+            Some(used) => self.credential.should_retry_after_rejection(used, is_repeated).await,
+            None => false,
         }
     }
 
@@ -118,10 +131,7 @@ impl Client {
             () = call.cancelled() => return Err(ApiErrorKind::Abandoned),
             permit = self.acquire(queue_deadline, call, span) => permit?,
         };
-        let token = self.credential.current();
-        let exchange = Arc::clone(&self.transport)
-            .send(permit, key.clone(), body.cloned(), token)
-            .await;
+        let exchange = self.sending(permit, key, body.cloned()).await;
         self.reads.invalidate();
         call.record(key.endpoint().name(), exchange.status.map(|status| status.as_u16()));
         Ok(exchange)
@@ -151,13 +161,7 @@ impl Client {
             let permit = permit.await?;
             (self.reads.lead(key.clone()), permit)
         };
-        let send = |permit| {
-            let transport = Arc::clone(&self.transport);
-            transport
-                .send(permit, key.clone(), None, self.credential.current())
-                .boxed()
-        };
-        let (exchange, unused) = flight.start(permit, send);
+        let (exchange, unused) = flight.start(permit, |permit| self.sending(permit, key, None).boxed());
         if let Some(permit) = unused {
             permit.refund();
             span.coalesced();
@@ -169,18 +173,57 @@ impl Client {
         exchange
     }
 
-    /// Waits for permission to send until `queue_deadline`.
+    /// Sends the request with the authorization of this moment. The future does not depend on the call, because others
+    /// may hold it.
+    fn sending(
+        &self,
+        permit: Permit,
+        key: &RequestKey,
+        body: Option<serde_json::Value>,
+    ) -> impl Future<Output = Exchange> + Send + 'static {
+        let (credential, upstream) = (Arc::clone(&self.credential), self.upstream.clone());
+        let (transport, key) = (Arc::clone(&self.transport), key.clone());
+        async move {
+            match credential.authorization(&upstream).await {
+                Ok(authorization) => transport.send(permit, key, body, authorization).await,
+                Err(kind) => {
+                    permit.refund();
+                    Exchange::unsent(key.endpoint(), kind)
+                }
+            }
+        }
+    }
+
+    /// Waits until the credential can authorize a request and for permission to send, the latter until
+    /// `queue_deadline`.
     async fn acquire(
         &self,
         queue_deadline: Instant,
         call: &CallContext,
         span: &RequestSpan,
     ) -> Result<Permit, ApiErrorKind> {
+        self.prepare_credential(call).await?;
         let queued = call.clone().with_deadline(Some(queue_deadline));
         let begun = Instant::now();
         let permit = self.limiter.acquire(&queued).await;
         span.waited(begun.elapsed());
         permit.map_err(|limit| limit_error(limit, call))
+    }
+
+    /// Waits for the credential until the deadline of the call.
+    async fn prepare_credential(&self, call: &CallContext) -> Result<(), ApiErrorKind> {
+        let prepared = self.credential.prepare(&self.upstream);
+        let Some(deadline) = call.deadline() else {
+            return prepared.await;
+        };
+        let begun = Instant::now();
+        match tokio::time::timeout_at(deadline, prepared).await {
+            Ok(prepared) => prepared,
+            Err(_) => Err(match overdue(begun, call) {
+                ApiErrorKind::Unavailable(cause) => ApiErrorKind::Unavailable(self.credential.unavailable(cause)),
+                kind => kind,
+            }),
+        }
     }
 
     /// Waits for an exchange until the deadline of the call.
@@ -191,9 +234,18 @@ impl Client {
         let begun = Instant::now();
         match tokio::time::timeout_at(deadline, exchange).await {
             Ok(exchange) => Ok(exchange),
-            Err(_) if call.is_overdue() => Err(ApiErrorKind::DeadlineExceeded),
-            Err(_) => Err(ApiErrorKind::Unavailable(Unavailability::Timeout(begun.elapsed()))),
+            Err(_) => Err(overdue(begun, call)),
         }
+    }
+}
+
+/// The error of a wait that began at `begun` and ended with the deadline of the call, which is the caller's or that of
+/// a probe.
+fn overdue(begun: Instant, call: &CallContext) -> ApiErrorKind {
+    if call.is_overdue() {
+        ApiErrorKind::DeadlineExceeded
+    } else {
+        ApiErrorKind::Unavailable(Unavailability::Timeout(begun.elapsed()))
     }
 }
 

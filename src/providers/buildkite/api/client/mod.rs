@@ -25,8 +25,9 @@ use super::origin::ApiOrigin;
 use crate::governance::Lane;
 use crate::governance::rate_limit::BudgetState;
 use crate::providers::buildkite::budget::{BudgetOptions, RateLimiter};
-use crate::providers::buildkite::credential::token::{ApiToken, CredentialError};
-use crate::providers::buildkite::credential::token_file::Credential;
+use crate::providers::buildkite::credential::Credential;
+use crate::providers::buildkite::credential::token::ApiToken;
+use crate::providers::buildkite::credential::upstream::Upstream;
 use coalescing::SingleFlight;
 use observer::Observer;
 use transport::Transport;
@@ -61,20 +62,39 @@ impl Default for ClientOptions {
 /// Why a client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The token cannot be sent.
-    #[error(transparent)]
-    Credential(#[from] CredentialError),
     /// The HTTP library could not start, for instance because the platform has no certificate store.
     #[error("the HTTP client could not be set up: {0}")]
     Http(#[from] reqwest::Error),
 }
 
-/// Buildkite's REST API for one organization, with one token. Clones share connections, the request budget, and reads
-/// in flight.
+/// The HTTP client of every request to Buildkite. No redirect is followed, because it could lead a credential
+/// elsewhere.
+///
+/// # Errors
+/// If the HTTP library cannot start.
+pub(crate) fn http_client(is_loopback: bool) -> Result<reqwest::Client, reqwest::Error> {
+    let mut http = reqwest::Client::builder()
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .tls_version_min(reqwest::tls::Version::TLS_1_2)
+        .gzip(true)
+        .referer(false)
+        .default_headers(HeaderMap::from_iter([(header::CONNECTION, CLOSE)]));
+    if is_loopback {
+        // The system proxy is for outbound traffic, and would see the token of a test server on this machine.
+        http = http.no_proxy();
+    }
+    http.build()
+}
+
+/// Buildkite's REST API for one organization, with one credential. Clones share connections, the request budget, and
+/// reads in flight.
 #[derive(Debug, Clone)]
 pub struct Client {
     transport: Arc<Transport>,
     credential: Arc<Credential>,
+    upstream: Upstream,
     options: ClientOptions,
     limiter: RateLimiter,
     reads: Arc<SingleFlight>,
@@ -85,7 +105,7 @@ impl Client {
     /// Creates a client that sends `token` to `origin` only.
     ///
     /// # Errors
-    /// If the token cannot be put into a header or the HTTP library cannot start.
+    /// If the HTTP library cannot start.
     pub fn new(
         origin: ApiOrigin,
         organization: OrganizationSlug,
@@ -95,7 +115,7 @@ impl Client {
         Self::with_credential(origin, organization, token.into(), options)
     }
 
-    /// Creates a client whose token may be replaced while it is in use.
+    /// Creates a client whose credential may be replaced or renewed while it is in use.
     ///
     /// # Errors
     /// As for [`Client::new`].
@@ -105,30 +125,25 @@ impl Client {
         credential: Credential,
         options: ClientOptions,
     ) -> Result<Self, ClientError> {
-        let credential = Arc::new(credential);
-        credential.current().authorization()?;
-        let mut http = reqwest::Client::builder()
-            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .tls_version_min(reqwest::tls::Version::TLS_1_2)
-            .gzip(true)
-            .referer(false)
-            .default_headers(HeaderMap::from_iter([(header::CONNECTION, CLOSE)]));
-        if origin.is_loopback() {
-            // The system proxy is for outbound traffic, and would see the token of a test server on this machine.
-            http = http.no_proxy();
-        }
+        let http = http_client(origin.is_loopback())?;
+        let clock_skew = Arc::new(ClockSkew::default());
+        let upstream = Upstream {
+            http: http.clone(),
+            origin: origin.clone(),
+            clock_skew: Arc::clone(&clock_skew),
+            timeout: options.attempt_timeout,
+        };
         let transport = Transport {
-            http: http.build()?,
+            http,
             origin,
             organization,
             timeout: options.attempt_timeout,
-            clock_skew: ClockSkew::default(),
+            clock_skew,
         };
         Ok(Self {
             transport: Arc::new(transport),
-            credential,
+            credential: Arc::new(credential),
+            upstream,
             limiter: RateLimiter::new(options.budget),
             reads: Arc::default(),
             options,

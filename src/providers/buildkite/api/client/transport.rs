@@ -17,7 +17,7 @@ use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailabi
 use crate::providers::buildkite::api::ids::OrganizationSlug;
 use crate::providers::buildkite::api::origin::ApiOrigin;
 use crate::providers::buildkite::budget::Permit;
-use crate::providers::buildkite::credential::token::ApiToken;
+use crate::providers::buildkite::credential::Authorization;
 use crate::providers::buildkite::pagination::Window;
 use crate::telemetry::metrics::{REST_DURATION, REST_REQUESTS};
 use crate::telemetry::redact::redact;
@@ -36,7 +36,7 @@ pub(crate) struct Transport {
     pub(crate) organization: OrganizationSlug,
     /// Timeout of one request, from connecting to the last byte of the body.
     pub(crate) timeout: Duration,
-    pub(crate) clock_skew: ClockSkew,
+    pub(crate) clock_skew: Arc<ClockSkew>,
 }
 
 /// Identifies a request, or a window of the list that it returns.
@@ -56,11 +56,22 @@ impl RequestKey {
 /// The result of sending a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Exchange {
-    /// The token it was sent with.
-    pub(crate) token: Arc<ApiToken>,
+    /// What it was sent with; `None` if it was not sent, because no authorization was available.
+    pub(crate) authorization: Option<Arc<Authorization>>,
     /// The status of the response, if there was one.
     pub(crate) status: Option<StatusCode>,
     pub(crate) outcome: Result<Arc<RawResponse>, ApiError>,
+}
+
+impl Exchange {
+    /// A request that was not sent.
+    pub(crate) fn unsent(endpoint: Endpoint, kind: ApiErrorKind) -> Self {
+        Self {
+            authorization: None,
+            status: None,
+            outcome: Err(ApiError::new(endpoint, kind)),
+        }
+    }
 }
 
 impl Transport {
@@ -70,10 +81,10 @@ impl Transport {
         permit: Permit,
         key: RequestKey,
         body: Option<serde_json::Value>,
-        token: Arc<ApiToken>,
+        authorization: Arc<Authorization>,
     ) -> Exchange {
         let timer = RequestTimer::start(key.endpoint());
-        let response = tokio::time::timeout(self.timeout, self.round_trip(&key, body, &token)).await;
+        let response = tokio::time::timeout(self.timeout, self.round_trip(&key, body, &authorization)).await;
         let response = match response.unwrap_or(Err(Unavailability::Timeout(self.timeout))) {
             Ok(response) => response,
             Err(cause) => {
@@ -81,7 +92,7 @@ impl Transport {
                     permit.refund();
                 }
                 return Exchange {
-                    token,
+                    authorization: Some(authorization),
                     status: None,
                     outcome: Err(ApiError::new(key.endpoint(), ApiErrorKind::Unavailable(cause))),
                 };
@@ -106,7 +117,7 @@ impl Transport {
             }),
         };
         Exchange {
-            token,
+            authorization: Some(authorization),
             status: Some(response.status),
             outcome: outcome.map(|()| Arc::new(response)),
         }
@@ -116,16 +127,14 @@ impl Transport {
         &self,
         RequestKey { request, window }: &RequestKey,
         body: Option<serde_json::Value>,
-        token: &ApiToken,
+        authorization: &Authorization,
     ) -> Result<RawResponse, Unavailability> {
         let path = request.path(&self.organization);
         let mut builder = self.http.request(
             request.endpoint().method(),
             self.origin.url(path.iter().map(String::as_str)),
         );
-        if let Ok(authorization) = token.authorization() {
-            builder = builder.header(http::header::AUTHORIZATION, authorization);
-        }
+        builder = builder.header(http::header::AUTHORIZATION, authorization.header());
         builder = builder.header(http::header::ACCEPT, "application/json");
         builder = builder.query(&request.query());
         if let Request::Rest(path) = request {
@@ -179,7 +188,7 @@ impl Drop for RequestTimer {
 
 /// The cause of a transport error, without its URL: the query must not be logged, and the endpoint identifies the
 /// request.
-fn cause(error: &reqwest::Error) -> Unavailability {
+pub(crate) fn cause(error: &reqwest::Error) -> Unavailability {
     if !error.is_connect() {
         return Unavailability::ConnectionReset;
     }
@@ -219,7 +228,8 @@ fn max_body_bytes(endpoint: Endpoint) -> usize {
     }
 }
 
-async fn read_body(mut response: reqwest::Response, max_bytes: usize) -> Result<Bytes, BodyError> {
+/// Reads a body of at most `max_bytes`.
+pub(crate) async fn read_body(mut response: reqwest::Response, max_bytes: usize) -> Result<Bytes, BodyError> {
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(|_| BodyError::Truncated)? {
         if body.len() + chunk.len() > max_bytes {

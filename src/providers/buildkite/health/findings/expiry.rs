@@ -8,8 +8,11 @@ use crate::providers::buildkite::health::{credential, remedy};
 
 /// Whether the token expires soon.
 pub(crate) fn expiry(token: &AccessToken, context: &Context<'_>) -> Finding {
-    let expiry = credential::expiry(token);
+    let expiry = credential::expiry(token, context.credential);
     let summary = match expiry {
+        Expiry::Renewed => {
+            return Finding::healthy("the token is accepted and is replaced by a new exchange before it expires");
+        }
         Expiry::Never => return Finding::healthy("the token is accepted and never expires"),
         Expiry::Unreadable => {
             let text = token.expires_at.as_deref().unwrap_or_default();

@@ -18,6 +18,7 @@ pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evide
             "buildkite rejects the token: it is wrong, expired or revoked".to_owned(),
             remedy::replace_token(context.coverage),
         ),
+        ApiErrorKind::CredentialRefused(refusal) => unhealthy(refusal.to_string(), refusal.remedy()),
         ApiErrorKind::Forbidden => forbidden(check, error, evidence, context),
         ApiErrorKind::NotFound => match check {
             Check::OrganizationAccess => unhealthy(unreachable(evidence, context), remedy::organization()),
@@ -46,6 +47,10 @@ pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evide
         ),
         ApiErrorKind::DeadlineExceeded | ApiErrorKind::Abandoned => {
             unknown("not answered in time".to_owned(), remedy::outage())
+        }
+        // Nothing can be requested until a token is exchanged again, whatever the state of the REST API.
+        ApiErrorKind::Unavailable(cause @ Unavailability::TokenExchange { has_ended: true, .. }) => {
+            unhealthy(unavailable(cause), remedy::unavailable(cause))
         }
         ApiErrorKind::Unavailable(cause) => unknown(unavailable(cause), remedy::unavailable(cause)),
     };
@@ -78,7 +83,7 @@ fn forbidden(check: Check, error: &ApiError, evidence: &Evidence, context: &Cont
         ),
         (Some(scope), Some(token)) if token.lacks(scope) => unhealthy(
             missing_scope_summary(scope),
-            remedy::create_token_with(&missing_scopes(token, context), context.coverage),
+            remedy::give_scopes(&missing_scopes(token, context), context),
         ),
         (Some(scope), Some(_)) => unhealthy(
             format!("buildkite forbids it although the token has the scope `{scope}`{message}"),
@@ -86,7 +91,7 @@ fn forbidden(check: Check, error: &ApiError, evidence: &Evidence, context: &Cont
         ),
         (Some(scope), None) => unhealthy(
             format!("buildkite forbids it: the token probably lacks the scope `{scope}`"),
-            remedy::create_token_with(&[scope], context.coverage),
+            remedy::give_scopes(&[scope], context),
         ),
     }
 }
@@ -111,6 +116,10 @@ fn unavailable(cause: &Unavailability) -> String {
             )
         }
         Unavailability::TruncatedBody => "buildkite's answer was cut short, or is no JSON".to_owned(),
+        Unavailability::TokenExchange { cause, has_ended } => {
+            let ended = if *has_ended { ", and the last one has ended" } else { "" };
+            format!("no token could be exchanged{ended}: {}", unavailable(cause))
+        }
         Unavailability::ListUnstable => "the list kept changing while it was read".to_owned(),
         Unavailability::Short => "the list ends before the length that its pages name".to_owned(),
     }

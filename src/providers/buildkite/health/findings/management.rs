@@ -54,7 +54,7 @@ fn lacks_scope(scope: Scope, endpoint: Endpoint, token: &AccessToken, context: &
         let finding = Finding::new(
             State::Unhealthy,
             missing_scope_summary(scope),
-            remedy::create_token_with(&missing_scopes(token, context), context.coverage),
+            remedy::give_scopes(&missing_scopes(token, context), context),
         );
         finding.with_error(GovernanceError::MissingScope {
             scope: scope.as_str(),
