@@ -24,6 +24,7 @@ mod tests;
 mod visibility;
 
 pub use crate::telemetry::redact::{mask, redact};
+pub use api::client::pool::CredentialSpec;
 pub use api::client::{Client, ClientError, ClientOptions};
 pub use api::endpoint::Endpoint;
 pub use api::error::{ApiError, ApiErrorKind, Unavailability};

@@ -118,6 +118,17 @@ impl RateLimiter {
         self.registration.group.update(set);
     }
 
+    /// The credential whose user has most left for a request of this lane.
+    #[must_use]
+    pub fn preferred(&self, lane: Lane, route: Route) -> Option<usize> {
+        let connection = self.registration.connection;
+        let preferred = |state: &mut super::group::State| {
+            let now = Instant::now();
+            state.scheduler.preferred(connection, lane, route, now)
+        };
+        self.registration.group.read(preferred)
+    }
+
     /// For each credential, the first one whose requests count in the same user's bucket.
     #[must_use]
     pub fn first_of_user(&self) -> Vec<usize> {

@@ -201,6 +201,15 @@ impl Credential {
         }
     }
 
+    /// A number that increases whenever the secret is replaced.
+    pub(crate) fn secret_number(&self) -> u64 {
+        match &self.0 {
+            Source::Token(token) => token.current().number,
+            Source::PrivateKey(key) => key.key.current().number,
+            Source::TokenExchange(exchange) => exchange.key().current().number,
+        }
+    }
+
     /// Polls the file of the secret; never resolves.
     pub async fn watch(&self) {
         loop {

@@ -155,7 +155,7 @@ fn record_list(evidence: &mut Evidence, endpoint: Endpoint, seen: Observation<()
 }
 
 impl Observer for EvidenceRecorder {
-    fn observe(&self, call: &CallContext, begun: Instant, completed: Completed<'_>) {
+    fn observe(&self, _credential: Option<usize>, call: &CallContext, begun: Instant, completed: Completed<'_>) {
         match completed {
             Completed::AccessToken(outcome) => self.record(outcome.as_ref(), begun, call, |evidence, seen| {
                 let is_rejected = matches!(&seen.outcome, Err(error) if error.kind.is_credential_rejected());

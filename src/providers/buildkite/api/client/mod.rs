@@ -10,6 +10,7 @@ pub(crate) mod execute;
 mod objects;
 pub(crate) mod observer;
 mod people;
+pub(crate) mod pool;
 pub(crate) mod transport;
 
 use std::sync::Arc;
@@ -24,12 +25,13 @@ use super::ids::OrganizationSlug;
 use super::origin::ApiOrigin;
 use crate::governance::Lane;
 use crate::governance::rate_limit::BudgetState;
-use crate::providers::buildkite::budget::{BudgetOptions, RateLimiter};
+use crate::providers::buildkite::budget::{BudgetOptions, Budgets, CredentialUse, RateLimiter};
 use crate::providers::buildkite::credential::Credential;
 use crate::providers::buildkite::credential::token::ApiToken;
 use crate::providers::buildkite::credential::upstream::Upstream;
 use coalescing::SingleFlight;
 use observer::Observer;
+use pool::{CredentialSpec, Pool};
 use transport::Transport;
 
 /// A connection carries one request over HTTP/1.1, where a response is matched to its request by order alone, so a
@@ -65,6 +67,14 @@ pub enum ClientError {
     /// The HTTP library could not start, for instance because the platform has no certificate store.
     #[error("the HTTP client could not be set up: {0}")]
     Http(#[from] reqwest::Error),
+    /// No credential may list.
+    #[error(
+        "every credential of the connection is for provisioning, so none may list: set the `use` of one to `any` or `sync`"
+    )]
+    NoneLists,
+    /// Two credentials have one name.
+    #[error("two credentials of the connection have the name `{0}`: give each a name of its own")]
+    SameName(String),
 }
 
 /// The HTTP client of every request to Buildkite. No redirect is followed, because it could lead a credential
@@ -88,12 +98,14 @@ pub(crate) fn http_client(is_loopback: bool) -> Result<reqwest::Client, reqwest:
     http.build()
 }
 
-/// Buildkite's REST API for one organization, with one credential. Clones share connections, the request budget, and
+/// Buildkite's REST API for one organization, with one credential or several. Clones share connections, the request budget, and
 /// reads in flight.
 #[derive(Debug, Clone)]
 pub struct Client {
     transport: Arc<Transport>,
-    credential: Arc<Credential>,
+    pool: Arc<Pool>,
+    /// The credential of every request, if it is not chosen for each.
+    only: Option<usize>,
     upstream: Upstream,
     options: ClientOptions,
     limiter: RateLimiter,
@@ -125,6 +137,32 @@ impl Client {
         credential: Credential,
         options: ClientOptions,
     ) -> Result<Self, ClientError> {
+        let spec = CredentialSpec {
+            name: "1".to_owned(),
+            usage: CredentialUse::Any,
+            credential,
+        };
+        Self::with_credentials(origin, organization, vec![spec], options, &Budgets::default())
+    }
+
+    /// Creates a client with a credential of each of `specs`. The first is the one that [`Self::credential`] returns. The limits of
+    /// the organization and of users are shared with the other clients of `budgets` that have the same origin.
+    ///
+    /// # Errors
+    /// If no credential may list, if two have one name, or if the HTTP library cannot start.
+    pub fn with_credentials(
+        origin: ApiOrigin,
+        organization: OrganizationSlug,
+        specs: Vec<CredentialSpec>,
+        options: ClientOptions,
+        budgets: &Budgets,
+    ) -> Result<Self, ClientError> {
+        let pool = Pool::new(specs)?;
+        let name = format!("{origin} {}", organization.as_str());
+        let limiter = budgets.limiter(Some(&name), &pool.uses(), options.budget);
+        if !pool.is_single() {
+            (0..pool.members().len()).for_each(|position| limiter.set_usable(position, false));
+        }
         let http = http_client(origin.is_loopback())?;
         let clock_skew = Arc::new(ClockSkew::default());
         let upstream = Upstream {
@@ -142,9 +180,10 @@ impl Client {
         };
         Ok(Self {
             transport: Arc::new(transport),
-            credential: Arc::new(credential),
+            pool: Arc::new(pool),
+            only: None,
             upstream,
-            limiter: RateLimiter::new(options.budget),
+            limiter,
             reads: Arc::default(),
             options,
             observer: None,
@@ -159,10 +198,17 @@ impl Client {
         }
     }
 
-    /// The credential in use.
+    /// The credential of this client, or the first one of several.
     #[must_use]
     pub fn credential(&self) -> Arc<Credential> {
-        Arc::clone(&self.credential)
+        Arc::clone(self.pool.credential(self.only.unwrap_or_default()))
+    }
+
+    /// All credentials, in the order in which they were given.
+    #[must_use]
+    pub fn credentials(&self) -> Vec<Arc<Credential>> {
+        let members = self.pool.members().iter();
+        members.map(|member| Arc::clone(&member.credential)).collect()
     }
 
     /// The slug of the organization.

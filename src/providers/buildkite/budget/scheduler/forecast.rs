@@ -1,12 +1,14 @@
 //! When waiters can be served, and which of them certainly cannot be in time.
 
+use std::cmp::Reverse;
+
 use tokio::time::Instant;
 
 use super::{Rejected, Scheduler};
 use crate::governance::Lane;
 use crate::governance::rate_limit::LimitExceeded;
 use crate::providers::buildkite::budget::bucket::{BucketTracker, Reserve};
-use crate::providers::buildkite::budget::connection::Connection;
+use crate::providers::buildkite::budget::connection::{Connection, PooledCredential};
 use crate::providers::buildkite::budget::routing::Route;
 use crate::providers::buildkite::budget::window::Estimate;
 
@@ -137,6 +139,24 @@ impl Scheduler {
             }
         }
         self.limit(connection, lane, ahead, &mut users)
+    }
+
+    /// The credential of a route whose user has most left now, or has something left first.
+    pub(crate) fn preferred(&mut self, connection: u64, lane: Lane, route: Route, now: Instant) -> Option<usize> {
+        self.advance(now);
+        let connection = self.connections.get(&connection)?;
+        let preference = |(position, credential): (usize, &PooledCredential)| {
+            let bucket = self.buckets.get(&credential.user)?;
+            let reserve = self.user_reserve(connection, credential.user, lane, now);
+            let at = bucket.forecast(Reserve { now: reserve, later: 0 }, 0, now, Estimate::Expected);
+            let left = bucket.available_beyond(reserve);
+            Some(((left, Reverse((at, bucket.in_flight(), position))), position))
+        };
+        let preferred = connection
+            .candidates(route)
+            .filter_map(preference)
+            .max_by_key(|(order, _)| *order);
+        preferred.map(|(_, position)| position)
     }
 
     /// Rejects the first waiter that certainly cannot be granted before its deadline.
