@@ -27,6 +27,7 @@ fn one(info: &'static ResourceTypeInfo, resource: Resource, holder: Option<Resou
     let mut listed = MockResourceType::new();
     listed.expect_info().return_const(info);
     listed.expect_carried().returning(|| None);
+    listed.expect_deletable().returning(|| None);
     listed.expect_check_visibility().returning(|_, _| Ok(()));
     listed
         .expect_list()

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::governance::Change;
-use crate::governance::model::{ResourceId, ResourceTypeInfo};
+use crate::governance::model::{ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::rate_limit::LimitExceeded;
 use crate::governance::sync::page_token::PageTokenError;
 
@@ -84,9 +84,12 @@ pub enum GovernanceError {
     },
     /// The token's owner is not an organization admin.
     #[error(
-        "the token's owner {owner} is not an organization admin and is not shown secret teams: use an admin's token, or set --partial-visibility allow"
+        "the token's owner {owner} is not an organization admin and {}: use an admin's token, or set --partial-visibility allow",
+        partial_view(.resource_type)
     )]
     PartialVisibility {
+        /// The type of the list.
+        resource_type: &'static ResourceTypeInfo,
         /// The owner's e-mail or name.
         owner: String,
     },
@@ -284,6 +287,14 @@ impl From<PageTokenError> for GovernanceError {
 
 fn quoted(message: Option<&String>) -> String {
     message.map(|message| format!(" (\"{message}\")")).unwrap_or_default()
+}
+
+/// What an owner without the admin role is shown of a list.
+fn partial_view(resource_type: &ResourceTypeInfo) -> String {
+    match resource_type.kind {
+        ResourceKind::Group => format!("is not shown secret {}", resource_type.list_name),
+        _ => format!("is shown only the {} that their teams reach", resource_type.list_name),
+    }
 }
 
 /// Names the setting that allows the change.

@@ -194,6 +194,16 @@ impl Keyed for Pipeline {
     }
 }
 
+impl Keyed for Build {
+    fn key(&self) -> Uuid {
+        self.id
+    }
+
+    fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+}
+
 impl Organization {
     /// All pipelines, oldest first.
     #[must_use]

@@ -11,6 +11,7 @@ use super::clusters::ClusterMaintainer;
 use super::indexed_list::{IndexedList, Keyed};
 use super::invitations::Invitation;
 use super::organization::Person;
+use super::pipelines::Build;
 use super::team::{Membership, Team, TeamPipeline, TeamSuite};
 
 /// The hidden writes of every kind of row. The lists of the organization itself have the organization's id.
@@ -23,6 +24,8 @@ pub(super) struct StaleReads {
     pub(super) team_pipelines: StaleRows<TeamPipeline>,
     pub(super) team_suites: StaleRows<TeamSuite>,
     pub(super) cluster_maintainers: StaleRows<ClusterMaintainer>,
+    /// By pipeline. A change of a job is one of its build.
+    pub(super) builds: StaleRows<Build>,
 }
 
 #[derive(Debug)]
@@ -78,6 +81,11 @@ impl<R: Keyed + Clone> StaleRows<R> {
 
     /// One row as a read returns it.
     pub(super) fn row(&self, list: Uuid, row: Uuid, current: &IndexedList<R>) -> Option<R> {
+        self.row_or(list, row, || current.get(row).cloned())
+    }
+
+    /// One row as a read returns it, which is `current` unless a write of it is still hidden.
+    pub(super) fn row_or(&self, list: Uuid, row: Uuid, current: impl FnOnce() -> Option<R>) -> Option<R> {
         let mut by_list = self.lock();
         if let Some(stale_rows) = by_list.get_mut(&list)
             && let Some(stale) = stale_rows.get_mut(&row)
@@ -87,26 +95,31 @@ impl<R: Keyed + Clone> StaleRows<R> {
             }
             stale_rows.remove(&row);
         }
-        current.get(row).cloned()
+        current()
     }
 
     /// The whole list as a read returns it; `None` if it equals the current list.
     pub(super) fn rows(&self, list: Uuid, current: &IndexedList<R>) -> Option<Vec<R>> {
+        self.rows_of(list, current.as_slice(), |row| current.contains(row))
+    }
+
+    /// The whole list as a read returns it; `None` if it equals `current`, which `contains` looks ids up in.
+    pub(super) fn rows_of(&self, list: Uuid, current: &[R], contains: impl Fn(Uuid) -> bool) -> Option<Vec<R>> {
         let mut by_list = self.lock();
         let stale_rows = by_list.get_mut(&list)?;
         stale_rows.retain(|_, stale| stale.is_stale());
         if stale_rows.is_empty() {
             return None;
         }
-        let mut rows: Vec<R> = Vec::with_capacity(current.as_slice().len());
-        for row in current.as_slice() {
+        let mut rows: Vec<R> = Vec::with_capacity(current.len());
+        for row in current {
             match stale_rows.get(&row.key()) {
                 Some(stale) => rows.extend(stale.before.clone()),
                 None => rows.push(row.clone()),
             }
         }
         let removed = stale_rows.values().filter_map(|stale| stale.before.as_ref());
-        rows.extend(removed.filter(|row| !current.contains(row.key())).cloned());
+        rows.extend(removed.filter(|row| !contains(row.key())).cloned());
         // Sorting puts removed rows back at their place by age.
         rows.sort_by_key(Keyed::created_at);
         Some(rows)

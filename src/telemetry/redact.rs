@@ -9,7 +9,8 @@ const MAX_LENGTH: usize = 300;
 /// Minimum length of a secret after its prefix; shorter text is an ordinary word.
 const MIN_SECRET_LENGTH: usize = 16;
 
-const REDACTED: &str = "[redacted]";
+/// What stands in place of a secret.
+pub(crate) const REDACTED: &str = "[redacted]";
 
 /// Replaces secrets, removes control characters and limits the length to a sentence or two.
 #[must_use]

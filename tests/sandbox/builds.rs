@@ -1,6 +1,6 @@
 //! Builds, jobs, artifacts, agents and audit events.
 
-use buildkite_connector::sandbox::{BuildErrorBody, MetaDataFilter, SECRET_MARKER};
+use buildkite_connector::sandbox::{BuildErrorBody, MetaDataFilter, SECRET_MARKER, WriteLag};
 use http::{Method, StatusCode};
 use rstest::rstest;
 use secrecy::ExposeSecret;
@@ -174,6 +174,36 @@ async fn a_block_step_is_unblocked_once() {
     let organization = probe.sandbox.organization();
     let build = organization.pipeline_by_slug("deploy").unwrap().build(2).unwrap();
     assert_eq!(build.jobs[1].fields["reason"], "tested");
+}
+
+#[tokio::test]
+async fn builds_and_their_jobs_show_late_where_writes_do() {
+    let probe = Probe::full().await;
+    probe
+        .sandbox
+        .change_behaviors(|behaviors| behaviors.write_lag = WriteLag::Reads(2));
+    let list = probe.path("pipelines/deploy/builds");
+    let body = json!({ "branch": "main", "commit": "HEAD" });
+    assert_eq!(probe.write(Method::POST, &list, body).await.json()["number"], 3);
+    assert_eq!(numbers(&probe.get(&list).await.rows()), [2, 1]);
+    assert_eq!(probe.get(&format!("{list}/3")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(numbers(&probe.get(&list).await.rows()), [3, 2, 1]);
+    assert_eq!(probe.get(&format!("{list}/3")).await.status, StatusCode::OK);
+
+    let path = format!("{list}/2");
+    let job = probe.get(&path).await.json()["jobs"][1]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let unblocked = probe
+        .write(Method::PUT, &format!("{path}/jobs/{job}/unblock"), json!({}))
+        .await;
+    assert_eq!(unblocked.json()["state"], "unblocked");
+    let mut states = Vec::new();
+    for _ in 0..3 {
+        states.push(probe.get(&path).await.json()["jobs"][1]["state"].clone());
+    }
+    assert_eq!(states, ["blocked", "blocked", "unblocked"]);
 }
 
 #[tokio::test]

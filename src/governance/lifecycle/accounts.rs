@@ -194,7 +194,7 @@ impl Attempt {
         if let Some(user) = lifecycle.member(email, &self.call).await? {
             return Ok(Prepared::Found(self.found_user(user)));
         }
-        if let Some(invitation) = self.pending(accounts, email).await? {
+        if let Some(invitation) = self.pending(accounts, email).await?.into_iter().next() {
             return Ok(Prepared::Found(self.found_invitation(invitation, false)));
         }
         let groups = lifecycle.groups(&request.groups, &self.call).await?;
@@ -242,7 +242,7 @@ impl Attempt {
                 }
                 FailureClass::NotSent => {
                     // The read waits for the connection, and shows an invitation that was sent meanwhile.
-                    if let Some(found) = self.pending(accounts, email).await? {
+                    if let Some(found) = self.pending(accounts, email).await?.into_iter().next() {
                         return Ok(self.found_invitation(found, was_sent));
                     }
                     last_error = Some(failure);
@@ -286,8 +286,12 @@ impl Attempt {
         }
     }
 
-    /// The pending invitation to the address. One that this process sent recently gets time to show.
-    async fn pending(&self, accounts: &dyn AccountManager, email: &str) -> Result<Option<Resource>, GovernanceError> {
+    /// The pending invitations to the address. One that this process sent recently gets time to show.
+    pub(super) async fn pending(
+        &self,
+        accounts: &dyn AccountManager,
+        email: &str,
+    ) -> Result<Vec<Resource>, GovernanceError> {
         let mut found = self.lifecycle.pending(accounts, email, &self.call).await?;
         for delay in self.read_back_delays() {
             let Some(left) = self.lifecycle.hidden_for(email).filter(|_| found.is_empty()) else {
@@ -296,7 +300,7 @@ impl Attempt {
             self.wait(delay.min(left)).await?;
             found = self.lifecycle.pending(accounts, email, &self.call).await?;
         }
-        Ok(found.into_iter().next())
+        Ok(found)
     }
 
     /// Waits until a read shows an invitation that was sent or may have been sent.

@@ -3,6 +3,7 @@
 //! | result of the request | continuation |
 //! | --- | --- |
 //! | the state is as requested before anything is sent | done |
+//! | an earlier invocation may have made the change, and reads may not show it yet | read until they do; nothing is sent before |
 //! | 2xx that shows the result | done |
 //! | 2xx that does not show it | read until the change is visible |
 //! | no connection | nothing was sent: send it again |
@@ -13,7 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attempt::{Attempt, MAX_WRITES};
+use super::attempt::{Attempt, MAX_WRITES, unless_cancelled};
 use super::record::RecordedSubject;
 use super::{Lifecycle, LifecycleOutcome, Subject};
 use crate::governance::GovernanceError;
@@ -93,7 +94,8 @@ impl Attempt {
         actions: &dyn ActionProvider,
         invocation: &Invocation,
     ) -> Result<(ActionResults, LifecycleOutcome), GovernanceError> {
-        let found = actions.find(invocation, false, &self.call);
+        let call = self.call.clone();
+        let found = unless_cancelled(&call, self.find_earlier(actions, invocation));
         if let Some(found) = OperationSpan::decision().run(found).await? {
             return Ok((found, LifecycleOutcome::Unchanged));
         }
@@ -132,6 +134,26 @@ impl Attempt {
             }
         }
         Err(last_error.map_or_else(|| not_visible(invocation), |failure| failure.error))
+    }
+
+    /// What the change returns if it was made before. One that an earlier invocation made or may have made gets time to show.
+    async fn find_earlier(
+        &self,
+        actions: &dyn ActionProvider,
+        invocation: &Invocation,
+    ) -> Result<Option<ActionResults>, GovernanceError> {
+        let mut found = actions.find(invocation, false, &self.call).await?;
+        for delay in self.read_back_delays() {
+            let Some(left) = actions.hidden_for(invocation).filter(|_| found.is_none()) else {
+                return Ok(found);
+            };
+            self.wait(delay.min(left)).await?;
+            found = actions.find(invocation, false, &self.call).await?;
+        }
+        if found.is_none() && actions.hidden_for(invocation).is_some() {
+            return Err(not_visible(invocation));
+        }
+        Ok(found)
     }
 
     /// What the change returns, as soon as a read shows that it was made.

@@ -37,11 +37,14 @@ impl Attempt {
         self.record.write_intent().await
     }
 
-    /// After a write: if it may have been applied, the attempt is finished even if the caller disconnects.
-    pub(super) fn sent<T>(&mut self, reply: &Result<T, Failure>) {
-        if !matches!(reply, Err(failure) if !failure.may_have_applied()) {
+    /// After a write: if it may have been applied, the attempt is finished even if the caller disconnects. Returns whether it may
+    /// have been applied.
+    pub(super) fn sent<T>(&mut self, reply: &Result<T, Failure>) -> bool {
+        let may_be_done = !matches!(reply, Err(failure) if !failure.may_have_applied());
+        if may_be_done {
             self.call = self.call.detached_until(Instant::now() + self.timeouts().completion);
         }
+        may_be_done
     }
 
     /// Waits, unless the call is cancelled.

@@ -72,8 +72,12 @@ impl Attempt {
         };
         // The grants of a group are read ahead within a sync, and must not be served after the group is gone.
         self.lifecycle.listings.invalidate_resource(resource);
-        let outcome = self.delete_until_absent(deletable, resource).await?;
+        let outcome = self.delete_until_absent(deletable, resource, &mut false).await;
+        // Also after an error, as the resource may be gone.
         self.lifecycle.listings.invalidate_resource(resource);
+        let outcome = outcome?;
+        // It is absent now. Reading what it carried again would need another proof of that.
+        self.lifecycle.listings.remove_resource(resource);
         if let Some(email) = found
             .handle
             .filter(|_| resource.resource_type.kind == ResourceKind::PendingUser)
@@ -99,18 +103,20 @@ impl Attempt {
         Ok(Some(found))
     }
 
-    /// Sends the deletion, and reads until the resource is gone.
+    /// Sends the deletion, and reads until the resource is gone. `may_be_done` is set as soon as a deletion was accepted or may
+    /// have been applied, and cleared when reads show that one of which the reply was lost was not applied.
     pub(super) async fn delete_until_absent(
         &mut self,
         deletable: &dyn Deletable,
         resource: ResourceId,
+        may_be_done: &mut bool,
     ) -> Result<LifecycleOutcome, GovernanceError> {
         let id = resource.id;
         let (mut last_error, mut was_sent): (Option<Failure>, bool) = (None, false);
         for _ in 0..MAX_WRITES {
             self.preflight().await?;
             let reply = OperationSpan::write().run(deletable.delete(id, &self.call)).await;
-            self.sent(&reply);
+            *may_be_done = self.sent(&reply);
             let failure = match reply {
                 Ok(()) => {
                     let absent = self.await_absence(deletable, resource);
@@ -133,6 +139,7 @@ impl Attempt {
                     LifecycleOutcome::AlreadyAbsent
                 });
             }
+            *may_be_done = false;
             if is_rejected || !failure.is_transient() {
                 return Err(deletable.explain_deletion(failure, id, &self.call).await);
             }

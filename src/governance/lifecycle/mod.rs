@@ -24,8 +24,8 @@ pub use accounts::{Account, AccountRequest, RequestedGroup};
 pub use record::LifecycleOutcome;
 
 use super::directory::Directory;
-use super::model::{LifecycleOperation, ResourceId, ResourceTypeInfo};
-use super::provisioning::{KeyGuard, KeyedLock, Provisioning, RequestContext, WriteTimeouts};
+use super::model::{LifecycleOperation, ResourceId, ResourceKind, ResourceTypeInfo};
+use super::provisioning::{KeyGuard, KeyedLock, Provisioning, RecordHead, RequestContext, WriteTimeouts};
 use super::sync::Listings;
 use super::{CallContext, Change, GovernanceError};
 use attempt::Attempt;
@@ -85,8 +85,13 @@ impl Lifecycle {
         audit_file: Option<&Path>,
     ) -> Self {
         let audit_file = audit_file.filter(|_| provisioning.allows(Change::OffBoarding));
+        let users = provisioning.type_of_kind(ResourceKind::User);
+        let users = users.and_then(|users| listings.resource_type(users));
+        let removals = users.as_ref().ok().and_then(|users| users.deletable());
+        let removal_call = removals.map_or("", |users| users.deletion_endpoint());
+        let limit = settings.off_boarding_limit;
         Self {
-            removals: Arc::new(RemovalLimit::new(settings.off_boarding_limit, audit_file, organization)),
+            removals: Arc::new(RemovalLimit::new(limit, audit_file, organization, removal_call)),
             provisioning,
             listings,
             directory,
@@ -161,7 +166,8 @@ impl Lifecycle {
         call: CallContext,
     ) -> LifecycleRecord {
         let audit = Arc::clone(self.provisioning.audit());
-        LifecycleRecord::new(audit, Arc::clone(&self.organization), operation, subject, context, call)
+        let head = RecordHead::new(audit, context, call);
+        LifecycleRecord::new(head, Arc::clone(&self.organization), operation, subject)
     }
 
     /// Waits for exclusive access to the subject, in the order of arrival.

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde::Serialize;
-use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::governance::GovernanceError;
 use crate::governance::model::{LifecycleOperation, ResourceId, ResourceKind, ResourceTypeInfo};
-use crate::governance::provisioning::{Audit, RecordedCall, RequestContext, json_line, recorded_calls};
-use crate::governance::{CallContext, GovernanceError};
-use crate::telemetry::metrics::PROVISIONING;
+use crate::governance::provisioning::{Line, RecordHead, count};
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +72,13 @@ pub(super) struct RecordedSubject {
     pub(super) name: Option<String>,
 }
 
+impl RecordedSubject {
+    /// The type of the resource, or else the one that the request named.
+    fn described_type(&self) -> Option<&'static ResourceTypeInfo> {
+        self.id.map(|id| id.resource_type).or(self.resource_type)
+    }
+}
+
 /// A group that a person is invited to, or that a removed user was in.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct RecordedGroup {
@@ -87,39 +91,18 @@ pub(super) struct RecordedGroup {
 /// The record of one request.
 #[derive(Debug)]
 pub(super) struct LifecycleRecord {
-    audit: Arc<Audit>,
+    head: RecordHead,
     organization: Arc<str>,
     operation: String,
     subject: RecordedSubject,
     role: Option<String>,
     groups: Option<Vec<RecordedGroup>>,
-    context: RequestContext,
-    call: CallContext,
-    started: Instant,
     has_intent: bool,
-    is_concluded: bool,
 }
 
-/// A line of the file. A value that is not known is `null`.
+/// What a line is about.
 #[derive(Serialize)]
-struct Line<'a> {
-    record: &'static str,
-    time: String,
-    caller: &'a str,
-    request_id: &'a str,
-    operation: &'a str,
-    role: Option<&'a str>,
-    team_id: Option<Uuid>,
-    team_slug: Option<&'a str>,
-    user_id: Option<Uuid>,
-    user_email: Option<&'a str>,
-    before: Option<&'static str>,
-    after: Option<&'static str>,
-    outcome: Option<&'static str>,
-    reason: Option<&'static str>,
-    message: Option<String>,
-    calls: Vec<RecordedCall>,
-    duration_ms: u64,
+struct LineSubject<'a> {
     resource_type: Option<&'static str>,
     resource_id: Option<Uuid>,
     resource_name: Option<&'a str>,
@@ -129,26 +112,15 @@ struct Line<'a> {
 }
 
 impl LifecycleRecord {
-    pub(super) fn new(
-        audit: Arc<Audit>,
-        organization: Arc<str>,
-        operation: String,
-        subject: RecordedSubject,
-        context: RequestContext,
-        call: CallContext,
-    ) -> Self {
+    pub(super) fn new(head: RecordHead, organization: Arc<str>, operation: String, subject: RecordedSubject) -> Self {
         Self {
-            audit,
+            head,
             organization,
             operation,
             subject,
             role: None,
             groups: None,
-            context,
-            call,
-            started: Instant::now(),
             has_intent: false,
-            is_concluded: false,
         }
     }
 
@@ -180,8 +152,7 @@ impl LifecycleRecord {
     /// `AuditUnavailable` if the line is not on the disk.
     pub(super) async fn write_intent(&mut self) -> Result<(), GovernanceError> {
         if !self.has_intent {
-            let line = json_line(&self.fields("intent"), &self.context.request_id);
-            self.audit.append_intent(line).await?;
+            self.head.append_intent(self.fields("intent").json()).await?;
             self.has_intent = true;
         }
         Ok(())
@@ -189,39 +160,23 @@ impl LifecycleRecord {
 
     /// Records the outcome, and ends the record.
     pub(super) async fn write_outcome(mut self, outcome: Result<LifecycleOutcome, &GovernanceError>) {
-        self.is_concluded = true;
-        let line = self.outcome_line(outcome);
-        self.audit.append_outcome(line).await;
+        let line = self.outcome_line(outcome.map(LifecycleOutcome::as_str));
+        self.head.conclude(line).await;
     }
 
-    fn outcome_line(&self, outcome: Result<LifecycleOutcome, &GovernanceError>) -> String {
-        let word = outcome.map_or_else(GovernanceError::reason, LifecycleOutcome::as_str);
-        PROVISIONING.increment([&self.operation, word]);
-        let line = match outcome {
-            Ok(outcome) => Line {
-                outcome: Some(outcome.as_str()),
-                ..self.fields("outcome")
-            },
-            Err(error) => Line {
-                outcome: Some(match error {
-                    GovernanceError::AuditUnavailable { .. } if !self.has_intent => "not_carried_out",
-                    _ => "failed",
-                }),
-                reason: Some(error.reason()),
-                message: Some(error.to_string()),
-                ..self.fields("outcome")
-            },
-        };
+    fn outcome_line(&self, outcome: Result<&'static str, &GovernanceError>) -> String {
+        count(&self.operation, self.subject.described_type(), outcome);
+        let line = self.fields("outcome").with_outcome(outcome, self.has_intent);
         tracing::info!(
             target: "audit",
             caller = line.caller,
             request_id = line.request_id,
             operation = line.operation,
             role = line.role,
-            resource_type = line.resource_type,
-            resource_id = line.resource_id.map(tracing::field::display),
-            resource_name = line.resource_name,
-            teams = line.teams.map(|teams| serde_json::to_string(teams).unwrap_or_default()),
+            resource_type = line.rest.resource_type,
+            resource_id = line.rest.resource_id.map(tracing::field::display),
+            resource_name = line.rest.resource_name,
+            teams = line.rest.teams.map(|teams| serde_json::to_string(teams).unwrap_or_default()),
             outcome = line.outcome,
             reason = line.reason,
             detail = line.message,
@@ -229,57 +184,39 @@ impl LifecycleRecord {
             duration_ms = line.duration_ms,
             "lifecycle"
         );
-        json_line(&line, line.request_id)
+        line.json()
     }
 
-    fn fields(&self, record: &'static str) -> Line<'_> {
-        let RecordedSubject {
-            resource_type,
-            id,
-            name,
-        } = &self.subject;
-        let described = id.map(|id| id.resource_type).or(*resource_type);
+    fn fields(&self, record: &'static str) -> Line<'_, LineSubject<'_>> {
+        let RecordedSubject { id, name, .. } = &self.subject;
+        let described = self.subject.described_type();
         let is = |kind| described.is_some_and(|described| described.kind == kind);
         let id = id.map(|id| id.id);
         let name = name.as_deref();
         // The name of a pending user is the address of the future user.
         let is_person = is(ResourceKind::User) || is(ResourceKind::PendingUser);
-        Line {
-            record,
-            time: Timestamp::now().to_string(),
-            caller: &self.context.caller,
-            request_id: &self.context.request_id,
-            operation: &self.operation,
-            role: self.role.as_deref(),
-            team_id: id.filter(|_| is(ResourceKind::Group)),
-            team_slug: name.filter(|_| is(ResourceKind::Group)),
-            user_id: id.filter(|_| is(ResourceKind::User)),
-            user_email: name.filter(|_| is_person),
-            before: None,
-            after: None,
-            outcome: None,
-            reason: None,
-            message: None,
-            calls: recorded_calls(&self.call),
-            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        let subject = LineSubject {
             resource_type: described.map(|described| described.id),
             resource_id: id,
             resource_name: name,
             organization: &self.organization,
             teams: self.groups.as_deref(),
+        };
+        Line {
+            role: self.role.as_deref(),
+            team_id: id.filter(|_| is(ResourceKind::Group)),
+            team_slug: name.filter(|_| is(ResourceKind::Group)),
+            user_id: id.filter(|_| is(ResourceKind::User)),
+            user_email: name.filter(|_| is_person),
+            ..self.head.line(record, &self.operation, subject)
         }
     }
 }
 
 impl Drop for LifecycleRecord {
     fn drop(&mut self) {
-        if self.is_concluded {
-            return;
-        }
-        let line = self.outcome_line(Err(&self.context.disconnect_error()));
-        let audit = Arc::clone(&self.audit);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { audit.append_outcome(line).await });
+        if let Some(error) = self.head.disconnect_error() {
+            self.head.conclude_dropped(self.outcome_line(Err(&error)));
         }
     }
 }

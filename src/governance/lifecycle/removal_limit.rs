@@ -1,5 +1,5 @@
-//! The limit of off-boardings an hour. It counts the removals that were done: those of this process, and those of the last hour in
-//! the audit file as it is when the process starts, so that a restart does not reset it.
+//! The limit of off-boardings an hour. It counts the removals that were done or may have been done: those of this process, and those
+//! of the last hour in the audit file as it is when the process starts, so that a restart does not reset it.
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -38,17 +38,18 @@ struct State {
     reserved: usize,
 }
 
-/// The permission for one removal. Unless it is committed, dropping it gives it back.
+/// The permission for one removal. Dropping it gives it back, unless the removal may have been done.
 #[derive(Debug)]
 pub(super) struct Removal {
     limit: Arc<RemovalLimit>,
-    is_done: bool,
+    may_be_done: bool,
 }
 
 impl RemovalLimit {
-    /// Permits `limit` removals an hour. Those of the organization in the audit file count.
-    pub(super) fn new(limit: u32, audit_file: Option<&Path>, organization: &str) -> Self {
-        let earlier = audit_file.map_or(Ok(Vec::new()), |path| removals_in(path, organization));
+    /// Permits `limit` removals an hour. Those of the organization in the audit file count. `removal_call` is the name of the
+    /// request that removes a user.
+    pub(super) fn new(limit: u32, audit_file: Option<&Path>, organization: &str, removal_call: &str) -> Self {
+        let earlier = audit_file.map_or(Ok(Vec::new()), |path| removals_in(path, organization, removal_call));
         let (earlier, unreadable) = match earlier {
             Ok(earlier) => (earlier, None),
             Err(error) => {
@@ -98,7 +99,7 @@ impl RemovalLimit {
         state.reserved += 1;
         Ok(Removal {
             limit: Arc::clone(self),
-            is_done: false,
+            may_be_done: false,
         })
     }
 
@@ -108,9 +109,9 @@ impl RemovalLimit {
 }
 
 impl Removal {
-    /// Counts the removal as done.
-    pub(super) fn commit(mut self) {
-        self.is_done = true;
+    /// Whether the removal counts: the request for it was accepted or may have been applied.
+    pub(super) fn may_be_done(&mut self) -> &mut bool {
+        &mut self.may_be_done
     }
 }
 
@@ -118,7 +119,7 @@ impl Drop for Removal {
     fn drop(&mut self) {
         let mut state = self.limit.lock();
         state.reserved -= 1;
-        if self.is_done {
+        if self.may_be_done {
             state.done.push_back(Instant::now());
         }
     }
@@ -137,10 +138,27 @@ struct Line {
     organization: Option<String>,
     #[serde(default)]
     outcome: Option<String>,
+    #[serde(default)]
+    calls: Vec<Call>,
 }
 
-/// The times of the removals of the last hour. An intent without an outcome counts: the process may have ended after the removal.
-fn removals_in(path: &Path, organization: &str) -> io::Result<Vec<Timestamp>> {
+#[derive(Deserialize)]
+struct Call {
+    call: String,
+    #[serde(default)]
+    status: Option<u16>,
+}
+
+impl Call {
+    /// Whether the request was accepted or may have been applied: without a usable response nobody knows.
+    fn may_have_applied(&self) -> bool {
+        self.status.is_none_or(|status| matches!(status, 200..300 | 500..))
+    }
+}
+
+/// The times of the removals of the last hour. An intent without an outcome counts, because the process may have ended after the
+/// removal, and so does a failure after a removal that may have been applied.
+fn removals_in(path: &Path, organization: &str, removal_call: &str) -> io::Result<Vec<Timestamp>> {
     let since = Timestamp::now() - SignedDuration::from_secs(60 * 60);
     let text = match tail(path, since) {
         Ok(text) => text,
@@ -157,7 +175,9 @@ fn removals_in(path: &Path, organization: &str) -> io::Result<Vec<Timestamp>> {
         match (line.record.as_str(), line.outcome.as_deref()) {
             ("intent", _) => begun.push((key, line.time)),
             ("outcome", outcome) => {
-                if outcome == Some("deleted") {
+                let mut removals = line.calls.iter().filter(|call| call.call == removal_call);
+                let may_be_done = outcome == Some("failed") && removals.any(Call::may_have_applied);
+                if may_be_done || outcome == Some("deleted") {
                     times.push(line.time);
                 }
                 ended.insert(key);
@@ -198,6 +218,8 @@ fn tail(path: &Path, since: Timestamp) -> io::Result<String> {
 mod tests {
     use super::*;
 
+    const REMOVAL: &str = "remove member";
+
     fn line(record: &str, minutes_ago: i64, request: &str, organization: &str, outcome: Option<&str>) -> String {
         let time = Timestamp::now() - SignedDuration::from_mins(minutes_ago);
         serde_json::json!({
@@ -207,21 +229,35 @@ mod tests {
         .to_string()
     }
 
+    /// The outcome of an attempt that failed after this response to its removal.
+    fn failed_after(request: &str, call: &str, status: Option<u16>) -> String {
+        let mut line: serde_json::Value =
+            serde_json::from_str(&line("outcome", 5, request, "acme", Some("failed"))).unwrap();
+        line["calls"] = serde_json::json!([{ "call": "read", "status": 502 }, { "call": call, "status": status }]);
+        line.to_string()
+    }
+
+    fn done(limit: &Arc<RemovalLimit>) {
+        *limit.reserve().unwrap().may_be_done() = true;
+    }
+
     fn limit_of(limit: u32, lines: &[String]) -> Arc<RemovalLimit> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("audit.jsonl");
         std::fs::write(&path, lines.join("\n")).unwrap();
-        Arc::new(RemovalLimit::new(limit, Some(&path), "acme"))
+        Arc::new(RemovalLimit::new(limit, Some(&path), "acme", REMOVAL))
     }
 
     #[tokio::test(start_paused = true)]
     async fn removals_count_for_an_hour_and_a_permission_that_is_not_used_is_given_back() {
-        let limit = Arc::new(RemovalLimit::new(2, None, "acme"));
+        let limit = Arc::new(RemovalLimit::new(2, None, "acme", REMOVAL));
         drop(limit.reserve().unwrap());
-        limit.reserve().unwrap().commit();
-        let second = limit.reserve().unwrap();
+        done(&limit);
+        let mut second = limit.reserve().unwrap();
         assert_eq!(limit.reserve().unwrap_err().reason(), "LIMIT_REACHED");
-        second.commit();
+        *second.may_be_done() = true;
+        drop(second);
+        assert_eq!(limit.reserve().unwrap_err().reason(), "LIMIT_REACHED");
         tokio::time::advance(PERIOD).await;
         let both = (limit.reserve(), limit.reserve());
         assert!(both.0.is_ok() && both.1.is_ok());
@@ -246,6 +282,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_failure_counts_if_the_removal_may_have_been_applied() {
+        let lines = [
+            failed_after("accepted", REMOVAL, Some(204)),
+            failed_after("lost", REMOVAL, None),
+            failed_after("answered by a gateway", REMOVAL, Some(502)),
+            failed_after("rejected", REMOVAL, Some(422)),
+            failed_after("before", "another", Some(204)),
+        ];
+        let limit = limit_of(4, &lines);
+        let _fourth = limit.reserve().unwrap();
+        assert_eq!(limit.reserve().unwrap_err().reason(), "LIMIT_REACHED");
+    }
+
+    #[tokio::test]
     async fn a_long_file_is_read_as_far_back_as_an_hour() {
         let filler = |minutes| line("intent", minutes, "x", "other", None);
         let mut lines = vec![line("outcome", 55, "first", "acme", Some("deleted"))];
@@ -257,9 +307,9 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_cannot_be_read_permits_nothing_and_a_missing_one_everything() {
         let directory = tempfile::tempdir().unwrap();
-        let unreadable = Arc::new(RemovalLimit::new(1, Some(directory.path()), "acme"));
+        let unreadable = Arc::new(RemovalLimit::new(1, Some(directory.path()), "acme", REMOVAL));
         assert_eq!(unreadable.reserve().unwrap_err().reason(), "AUDIT_UNAVAILABLE");
-        let missing = RemovalLimit::new(1, Some(&directory.path().join("none")), "acme");
+        let missing = RemovalLimit::new(1, Some(&directory.path().join("none")), "acme", REMOVAL);
         assert!(Arc::new(missing).reserve().is_ok());
     }
 }

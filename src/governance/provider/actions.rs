@@ -1,6 +1,7 @@
 //! The part of the seam that is about actions.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -51,6 +52,10 @@ pub trait ActionProvider: Debug + Send + Sync {
         was_sent: bool,
         call: &CallContext,
     ) -> Result<Option<ActionResults>, GovernanceError>;
+
+    /// How much longer reads may not show a change that an earlier invocation of this process made or may have made, and that
+    /// this one repeats; `None` if there is none.
+    fn hidden_for(&self, invocation: &Invocation) -> Option<Duration>;
 
     /// Sends the request of a change, once. `None` if it was accepted and the response does not show the result.
     async fn write(&self, invocation: &Invocation, call: &CallContext) -> Result<Option<ActionResults>, Failure>;

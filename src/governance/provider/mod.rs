@@ -29,8 +29,8 @@ pub(crate) use health::MockHealthSource;
 pub use health::{HealthContext, HealthSource, MaxAge};
 pub use lifecycle::{AccountManager, AccountRole, Creatable, Deletable, NewInvitation, NewResource, SsoMode};
 
-use super::model::{Holding, Level, Membership, Resource, ResourceTypeInfo};
-use super::provisioning::{MaintainerRevoke, Write};
+use super::model::{Holding, Level, Membership, Resource, ResourceId, ResourceTypeInfo};
+use super::provisioning::{GuardLock, MaintainerRevoke, Write};
 use super::rate_limit::BudgetState;
 use super::sync::ListHistory;
 use super::{CallContext, GovernanceError, Lane};
@@ -113,6 +113,11 @@ pub trait ResourceType: Debug + Send + Sync {
     /// Reads one resource.
     async fn get(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure>;
 
+    /// Reads one resource from nothing older than the call. A type whose [`Self::get`] may use an earlier list replaces this.
+    async fn get_now(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure> {
+        self.get(id, call).await
+    }
+
     /// Reads rows of the list of principals that hold a level of the resource. Not called for a type with [`Self::carried`] grants.
     async fn grants(
         &self,
@@ -144,6 +149,12 @@ pub trait ResourceType: Debug + Send + Sync {
     /// Reads and writes the type's levels; `None` if they cannot be changed.
     #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
     fn assignable<'a>(&'a self) -> Option<&'a dyn Assignable>;
+
+    /// Drops what the type keeps of its lists about levels, because this process changes or removes `changed`: a resource of the
+    /// type, or a principal that may hold a level of one. A type that keeps nothing does nothing.
+    fn invalidate(&self, changed: ResourceId) {
+        let _ = changed;
+    }
 
     /// Invites people; `None` if the type has no invitations.
     #[allow(clippy::needless_lifetimes, reason = "the mock needs the name of the lifetime")]
@@ -181,12 +192,14 @@ pub trait Assignable: Debug + Send + Sync {
     /// operator's choice for maintainers of teams.
     fn replacement(&self, revoked: &'static Level, maintainer_revoke: MaintainerRevoke) -> Option<&'static Level>;
 
-    /// Rejects a write that the type does not offer, and one after which the connector could no longer change the resource.
+    /// Rejects a write that the type does not offer, and one after which the connector could no longer change the resource. Where
+    /// what was read for this permits the write, `lock` prevents other writes of this process from changing it meanwhile.
     async fn guard(
         &self,
         membership: Membership,
         write: Write,
         labels: &Labels,
+        lock: &mut GuardLock,
         call: &CallContext,
     ) -> Result<(), GovernanceError>;
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::audit::AuditRecord;
 use super::plan::{Plan, Request, Write, plan};
-use super::{Outcome, Provisioning, WriteTimeouts};
+use super::{GuardLock, Outcome, Provisioning, WriteTimeouts};
 use crate::governance::model::{Level, Membership, ResourceKind};
 use crate::governance::provider::{Assignable, Failure, FailureClass, Labels, ResourceType, WriteReply};
 use crate::governance::{CallContext, GovernanceError};
@@ -50,6 +50,8 @@ pub(crate) struct Operation<'a> {
     pub(crate) record: &'a mut AuditRecord,
     /// A write of this request whose reply was lost: if it becomes visible, this request made the change.
     pub(crate) lost_write: Option<Write>,
+    /// What the guard permitted a write by, until the operation ends.
+    guard_lock: GuardLock,
 }
 
 impl<'a> Operation<'a> {
@@ -72,6 +74,7 @@ impl<'a> Operation<'a> {
             call,
             record,
             lost_write: None,
+            guard_lock: GuardLock::default(),
         }
     }
 
@@ -158,13 +161,13 @@ impl<'a> Operation<'a> {
         Ok(Outcome::unchanged(self.request))
     }
 
-    /// Confirms that "not found" means that no level is held: the resource exists, and so does a group, whose path the level was
-    /// read under.
+    /// Confirms that "not found" means that no level is held: the resource is visible now, and so is a group, whose path the level
+    /// was read under. An earlier list proves nothing: the credential's owner may have lost sight of the resource since.
     async fn confirm_existence(&self) -> Result<(), GovernanceError> {
         let Membership { resource, principal } = self.membership;
         let group = Some(principal).filter(|principal| principal.resource_type.kind == ResourceKind::Group);
         for id in [Some(resource), group].into_iter().flatten() {
-            let existing = self.provisioning.listings.resource(id, &self.call).await?;
+            let existing = self.provisioning.listings.resource_now(id, &self.call).await?;
             self.provisioning.directory.record(&[existing]);
         }
         Ok(())
@@ -185,7 +188,14 @@ impl<'a> Operation<'a> {
     /// The last checks before a write: the protections, the caller's deadline and connection, and the audit record.
     async fn preflight(&mut self, write: Write) -> Result<(), GovernanceError> {
         self.provisioning
-            .guard(self.levels, self.membership, write, &self.labels, &self.call)
+            .guard(
+                self.levels,
+                self.membership,
+                write,
+                &self.labels,
+                &mut self.guard_lock,
+                &self.call,
+            )
             .await?;
         if self.call.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(GovernanceError::DeadlineExceeded);

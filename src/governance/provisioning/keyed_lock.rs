@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
+use crate::governance::{CallContext, GovernanceError};
+
 /// One fair lock per key.
 #[derive(Debug)]
 pub(crate) struct KeyedLock<K> {
@@ -37,6 +39,37 @@ impl<K: Eq + Hash> KeyedLock<K> {
             Some(deadline) => timeout_at(deadline, guard).await.ok(),
             None => Some(guard.await),
         }
+    }
+}
+
+/// Exclusive access to the state by which a guard permits a write. The operation keeps it until the result of the write is known, so
+/// that two writes, each of which leaves enough only without the other, are not both permitted.
+///
+/// It is acquired after the lock of the membership, at most one by an operation, and nothing else is locked while it is held, so no
+/// two operations can wait for each other.
+#[derive(Debug, Default)]
+pub struct GuardLock(Option<KeyGuard>);
+
+impl GuardLock {
+    /// Waits for exclusive access to the state of `key`; returns at once if the operation has it already.
+    ///
+    /// # Errors
+    /// `Abandoned` if the call is cancelled first, `DeadlineExceeded` if its deadline passes first.
+    pub(crate) async fn acquire<K: Eq + Hash>(
+        &mut self,
+        locks: &KeyedLock<K>,
+        key: K,
+        call: &CallContext,
+    ) -> Result<(), GovernanceError> {
+        if self.0.is_none() {
+            let acquired = tokio::select! {
+                biased;
+                () = call.cancelled() => return Err(GovernanceError::Abandoned),
+                acquired = locks.acquire(key, call.deadline()) => acquired,
+            };
+            self.0 = Some(acquired.ok_or(GovernanceError::DeadlineExceeded)?);
+        }
+        Ok(())
     }
 }
 

@@ -46,9 +46,10 @@ use super::provider::{Assignable, Labels, Provider, ResourceType};
 use super::sync::Listings;
 use super::{AllowedChanges, CallContext, Change, GovernanceError, Lane};
 use crate::telemetry::traces::OperationSpan;
-pub(crate) use audit::{Audit, RecordedCall, json_line, recorded_calls};
+pub(crate) use audit::{Audit, Line, RecordHead, count};
 use audit::{AuditRecord, RecordedRequest};
 use execute::Operation;
+pub use keyed_lock::GuardLock;
 pub(crate) use keyed_lock::{KeyGuard, KeyedLock};
 use protection::Protections;
 use recent_writes::RecentWrites;
@@ -352,13 +353,12 @@ impl Provisioning {
         call: CallContext,
     ) -> AuditRecord {
         let recorded = RecordedRequest {
-            context,
             operation,
             entitlement,
             principal,
             resource_name: entitlement.and_then(|entitlement| self.directory.handle(entitlement.resource)),
         };
-        AuditRecord::new(Arc::clone(&self.audit), recorded, call)
+        AuditRecord::new(RecordHead::new(Arc::clone(&self.audit), context, call), recorded)
     }
 
     /// Acquires the membership lock before spawning, so requests run in arrival order and a caller that disconnects while queued

@@ -3,7 +3,7 @@
 use super::plan::{Plan, Request, Write, plan};
 use super::read_back::read_level;
 use super::rejected_write::absent_principal;
-use super::{Outcome, Provisioning};
+use super::{GuardLock, Outcome, Provisioning};
 use crate::governance::model::{EntitlementId, Level, Membership, Principal, Resource, ResourceId, ResourceTypeInfo};
 use crate::governance::{CallContext, GovernanceError, Lane};
 
@@ -90,7 +90,8 @@ impl Provisioning {
             Plan::NoChange => Outcome::unchanged(request),
             Plan::Apply(write) => {
                 let labels = self.labels(membership, principal);
-                self.guard(levels, membership, write, &labels, call).await?;
+                let lock = &mut GuardLock::default();
+                self.guard(levels, membership, write, &labels, lock, call).await?;
                 if matches!(write, Write::Add(_)) && self.listings.is_absent(membership.principal, call).await? {
                     return Err(absent_principal(membership.principal, labels.principal));
                 }

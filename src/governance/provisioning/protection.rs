@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
-use super::Provisioning;
 use super::plan::Write;
+use super::{GuardLock, Provisioning};
 use crate::governance::directory::Freshness;
 use crate::governance::model::{Membership, ResourceId, ResourceTypeInfo};
 use crate::governance::provider::{Assignable, Labels};
@@ -133,7 +133,7 @@ impl ProtectedIds {
 }
 
 impl Provisioning {
-    /// Succeeds if no protection forbids the write.
+    /// Succeeds if no protection forbids the write. `lock` is kept until the result of the write is known.
     ///
     /// # Errors
     /// `Protected`, or the failure to look up the protected names.
@@ -143,11 +143,12 @@ impl Provisioning {
         membership: Membership,
         write: Write,
         labels: &Labels,
+        lock: &mut GuardLock,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         self.guard_protected(&[membership.resource, membership.principal], call)
             .await?;
-        levels.guard(membership, write, labels, call).await
+        levels.guard(membership, write, labels, lock, call).await
     }
 
     /// Succeeds if no setting protects one of the resources.

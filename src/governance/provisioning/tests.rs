@@ -60,11 +60,12 @@ fn provider(reads: Reads, reply: Result<WriteReply, Failure>) -> MockProvider {
         Ok(next.expect("one read too many"))
     });
     levels.expect_write().times(1).return_once(|_, _, _| reply);
-    levels.expect_guard().returning(|_, _, _, _| Ok(()));
+    levels.expect_guard().returning(|_, _, _, _, _| Ok(()));
     let levels: &'static MockAssignable = Box::leak(Box::new(levels));
     let mut groups = MockResourceType::new();
     groups.expect_info().return_const(&GROUP);
     groups.expect_assignable().returning(move || Some(levels));
+    groups.expect_invalidate().return_const(());
     let mut health = MockHealthSource::new();
     health.expect_notifier().returning(Arc::default);
     let health: Arc<dyn crate::governance::provider::HealthSource> = Arc::new(health);

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::pagination::Cursor;
 use super::{ApiError, ApiErrorKind, Buildkite, TeamId, TokenUser, UserId};
+use crate::governance::model::ResourceId;
 use crate::governance::provider::{Failure, OwnerRole};
+use crate::governance::provisioning::GuardLock;
 use crate::governance::{CallContext, GovernanceError};
 
 /// The owner of the token, who is not known to be an organization admin.
@@ -75,13 +77,19 @@ impl Buildkite {
         }
     }
 
-    /// The owner of the token if they are not an organization admin now, so that they can change only what their teams and they
-    /// themselves manage; `None` for an admin.
+    /// The owner of the token if they are not an organization admin now, so that they can change `resource` only if their teams or
+    /// they themselves manage it; `None` for an admin.
+    ///
+    /// For such an owner `lock` is acquired for the resource: of two writes at once, the guard of the second reads what the first has
+    /// left. The owner's own teams cannot shrink meanwhile, because the connector never takes their role in a team that they maintain,
+    /// and cannot change another team.
     ///
     /// # Errors
-    /// The failure to read the owner or their role.
-    pub(super) async fn owner_without_admin_role(
+    /// The failure to read the owner or their role, or to acquire the lock.
+    pub(super) async fn dependent_owner(
         &self,
+        resource: ResourceId,
+        lock: &mut GuardLock,
         call: &CallContext,
     ) -> Result<Option<DependentOwner>, GovernanceError> {
         let status = self.credential_status(Duration::MAX, call).await?;
@@ -93,8 +101,11 @@ impl Buildkite {
         };
         let id = owner.id;
         // The role changes, so it is read again before a change.
-        let role = self.fetch_owner_role(call).await?;
-        Ok((role != OwnerRole::Admin).then(|| DependentOwner {
+        if self.fetch_owner_role(call).await? == OwnerRole::Admin {
+            return Ok(None);
+        }
+        lock.acquire(&self.lockout_locks, resource, call).await?;
+        Ok(Some(DependentOwner {
             id,
             label: status.owner_label(),
         }))

@@ -12,10 +12,11 @@ use super::api::client::observer::Observer;
 use super::health::recorder::EvidenceRecorder;
 use super::visibility::RoleAfterLists;
 use super::{Client, Coverage, CredentialForm, resources};
+use crate::governance::model::ResourceId;
 use crate::governance::provider::{
     ActionProvider, CredentialDetails, Failure, HealthSource, OwnCredential, OwnerRole, Provider, ResourceType,
 };
-use crate::governance::provisioning::AuditSink;
+use crate::governance::provisioning::{AuditSink, KeyedLock};
 use crate::governance::rate_limit::BudgetState;
 use crate::governance::sync::ListHistory;
 use crate::governance::{CallContext, Governance, GovernanceError, GovernanceSettings, Lane, PartialVisibility};
@@ -34,6 +35,8 @@ pub struct Buildkite {
     pub(super) probe_lock: Mutex<()>,
     pub(super) role_after_lists: RoleAfterLists,
     pub(super) list_history: ListHistory,
+    /// One lock for each resource that an owner without the admin role can change only because they manage it.
+    pub(super) lockout_locks: KeyedLock<ResourceId>,
 }
 
 impl Buildkite {
@@ -56,6 +59,7 @@ impl Buildkite {
             probe_lock: Mutex::default(),
             role_after_lists: RoleAfterLists::default(),
             list_history: ListHistory::default(),
+            lockout_locks: KeyedLock::default(),
         }
     }
 
@@ -76,12 +80,12 @@ pub struct BuildkiteProvider {
 
 impl BuildkiteProvider {
     /// The provider for the organization of `buildkite`. A list in which a single resource is looked up may be `directory_max_age`
-    /// old.
+    /// old, and a list may not show a write for `own_write_window`.
     #[must_use]
-    pub fn new(buildkite: Arc<Buildkite>, directory_max_age: Duration) -> Self {
+    pub fn new(buildkite: Arc<Buildkite>, directory_max_age: Duration, own_write_window: Duration) -> Self {
         let resource_types = resources::all(&buildkite, directory_max_age);
         Self {
-            actions: Arc::new(BuildkiteActions::new(Arc::clone(&buildkite))),
+            actions: Arc::new(BuildkiteActions::new(Arc::clone(&buildkite), own_write_window)),
             buildkite,
             resource_types,
         }
@@ -206,5 +210,9 @@ fn allowing(coverage: &Coverage, settings: GovernanceSettings) -> GovernanceSett
 
 fn provider(client: Arc<Client>, coverage: Coverage, settings: &GovernanceSettings) -> Arc<dyn Provider> {
     let buildkite = Buildkite::new(client, coverage, settings.partial_visibility, settings.read_ahead);
-    Arc::new(BuildkiteProvider::new(Arc::new(buildkite), settings.directory_max_age))
+    Arc::new(BuildkiteProvider::new(
+        Arc::new(buildkite),
+        settings.directory_max_age,
+        settings.write_timeouts.own_write_window,
+    ))
 }

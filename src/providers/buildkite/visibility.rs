@@ -1,6 +1,7 @@
-//! Decides whether a team list shows all teams, by the owner's role after its last window.
+//! Decides whether a list of teams, pipelines, suites or registries shows all of them, by the owner's role after its last window.
 //!
-//! If the token's owner is not an organization admin, secret teams are missing from a list, and the list does not show that. A role
+//! If the token's owner is not an organization admin, secret teams are missing from the list of teams, and what the owner's teams do
+//! not reach is missing from the others. The list does not show that. A role
 //! that was read before a list proves nothing about its later windows. So the owner's record is read again after the last window:
 //! one request per list. Concurrent lists share a record that was requested after they ended.
 
@@ -12,41 +13,52 @@ use tokio::time::Instant;
 use super::credential_status::{EVIDENCE_MAX_AGE, owner_role};
 use super::error_meaning::{Subject, from_api};
 use super::{ApiError, ApiErrorKind, Buildkite};
+use crate::governance::model::ResourceTypeInfo;
 use crate::governance::provider::{ListStage, OwnerRole};
 use crate::governance::{CallContext, GovernanceError, PartialVisibility};
 
-/// The owner's role as it was read last after a team list, and when it was requested.
+/// The owner's role as it was read last after such a list, and when it was requested.
 #[derive(Debug, Default)]
 pub(crate) struct RoleAfterLists {
     last: Mutex<Option<(Instant, OwnerRole)>>,
 }
 
 impl Buildkite {
-    /// Rejects a list of teams if the owner is not an admin and a partial view is refused.
+    /// Rejects a list of a type of which only an admin is shown all rows, if the owner is not an admin and a partial view is refused.
     ///
     /// # Errors
     /// `PartialVisibility`, or the failure to read the owner's role.
-    pub(super) async fn check_visibility(&self, stage: ListStage, call: &CallContext) -> Result<(), GovernanceError> {
+    pub(super) async fn check_visibility(
+        &self,
+        resource_type: &'static ResourceTypeInfo,
+        stage: ListStage,
+        call: &CallContext,
+    ) -> Result<(), GovernanceError> {
         let max_age = match stage {
             ListStage::First => EVIDENCE_MAX_AGE,
             // Later pages belong to a view that was checked when the first page was read, unless another process read it.
             ListStage::Later => Duration::MAX,
-            ListStage::End => return self.ensure_view_still_complete(call).await,
+            ListStage::End => return self.ensure_view_still_complete(resource_type, call).await,
         };
         let status = self.credential_status(max_age, call).await?;
         match (status.owner_role, self.partial_visibility) {
             (OwnerRole::Member, PartialVisibility::Refuse) => Err(GovernanceError::PartialVisibility {
+                resource_type,
                 owner: status.owner_label(),
             }),
             _ => Ok(()),
         }
     }
 
-    /// Rejects a team list whose last window was read if the owner is no longer an admin and a partial view is refused.
+    /// Rejects a list whose last window was read if the owner is no longer an admin and a partial view is refused.
     ///
     /// # Errors
     /// `PartialVisibility`, or the failure to read the owner's record.
-    async fn ensure_view_still_complete(&self, call: &CallContext) -> Result<(), GovernanceError> {
+    async fn ensure_view_still_complete(
+        &self,
+        resource_type: &'static ResourceTypeInfo,
+        call: &CallContext,
+    ) -> Result<(), GovernanceError> {
         if self.partial_visibility == PartialVisibility::Allow {
             return Ok(());
         }
@@ -63,7 +75,7 @@ impl Buildkite {
         };
         drop(last);
         match role {
-            OwnerRole::Member => Err(self.partial_visibility_error()),
+            OwnerRole::Member => Err(self.partial_visibility_error(resource_type)),
             OwnerRole::Admin | OwnerRole::Unknown => Ok(()),
         }
     }
@@ -88,10 +100,11 @@ impl Buildkite {
         }
     }
 
-    fn partial_visibility_error(&self) -> GovernanceError {
+    fn partial_visibility_error(&self, resource_type: &'static ResourceTypeInfo) -> GovernanceError {
         let owner = self.recorder.evidence().user.and_then(|seen| seen.outcome.ok());
         let label = owner.and_then(|owner| owner.email.or(owner.name));
         GovernanceError::PartialVisibility {
+            resource_type,
             owner: label.unwrap_or_else(|| "(unknown)".to_owned()),
         }
     }

@@ -12,7 +12,7 @@ pub enum WriteLag {
     /// It is visible at once.
     #[default]
     None,
-    /// For this many reads of the member, alone or in the team's list.
+    /// For this many reads of the row, alone or in its list.
     Reads(u32),
     /// For this long.
     For(Duration),

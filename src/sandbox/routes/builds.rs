@@ -1,5 +1,6 @@
 //! Builds and artifacts. Who can see a pipeline can read its builds; starting one needs more access than reading.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use http::StatusCode;
@@ -38,7 +39,10 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, ErrorResponse> {
 pub(super) fn get(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     let organization = call.service.organization();
     let (pipeline, build, caller) = visible_build(call, READ, &organization)?;
-    let document = document(call, &organization, (pipeline, build), caller);
+    let stale_rows = &call.service.stale_reads.builds;
+    let build = stale_rows.row_or(pipeline.id, build.id, || Some(build.clone()));
+    let build = build.ok_or_else(not_found)?;
+    let document = document(call, &organization, (pipeline, &build), caller);
     Ok(Response::ok(&document))
 }
 
@@ -66,6 +70,8 @@ pub(super) fn create(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     build.creator = Some(caller.user);
     let pipeline = organization.pipeline(id).ok_or_else(not_found)?;
     let build = pipeline.build(number).ok_or_else(not_found)?;
+    let stale_rows = &call.service.stale_reads.builds;
+    stale_rows.record(id, build.id, None, call.behaviors.write_lag);
     let document = document(call, &organization, (pipeline, build), caller);
     Ok(Response::json(StatusCode::CREATED, &document).with_applied(true))
 }
@@ -142,9 +148,13 @@ fn render(
                 .entries("meta_data")
                 .all(|(key, value)| build.meta_data.get(key).is_some_and(|found| found == value))
     };
-    let mut rows: Vec<(&Pipeline, &Build)> = pipelines
+    let shown: Vec<(&Pipeline, Cow<'_, [Build]>)> = pipelines
         .iter()
-        .flat_map(|pipeline| pipeline.builds.iter().map(|build| (*pipeline, build)))
+        .map(|pipeline| (*pipeline, shown_builds(call, pipeline)))
+        .collect();
+    let mut rows: Vec<(&Pipeline, &Build)> = shown
+        .iter()
+        .flat_map(|(pipeline, builds)| builds.iter().map(|build| (*pipeline, build)))
         .filter(|(_, build)| from.is_none_or(|from| build.created_at >= from))
         .filter(|(_, build)| to.is_none_or(|to| build.created_at < to))
         .filter(|(_, build)| one_of("state", &build.state))
@@ -155,6 +165,14 @@ fn render(
     let url = call.url();
     let listing = call.listing(&url, Paging::Paged);
     Ok(listing.render_in_order(&rows, |row| document(call, organization, *row, caller)))
+}
+
+/// The builds of a pipeline as a list returns them.
+fn shown_builds<'p>(call: &Call<'_>, pipeline: &'p Pipeline) -> Cow<'p, [Build]> {
+    let builds = pipeline.builds.as_slice();
+    let is_current = |id| builds.iter().any(|build| build.id == id);
+    let lagging = call.service.stale_reads.builds.rows_of(pipeline.id, builds, is_current);
+    lagging.map_or(Cow::Borrowed(builds), Cow::Owned)
 }
 
 fn document(call: &Call<'_>, organization: &Organization, row: (&Pipeline, &Build), caller: Caller) -> Value {

@@ -49,6 +49,8 @@ pub(super) fn unblock(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     }
     let fields = parse_fields(call)?;
     let (pipeline, number, job) = (pipeline.id, build.number, job.id);
+    let stale_rows = &call.service.stale_reads.builds;
+    stale_rows.record(pipeline, build.id, Some(build.clone()), call.behaviors.write_lag);
     let build = organization
         .pipeline_mut(pipeline)
         .and_then(|pipeline| pipeline.build_mut(number))

@@ -82,12 +82,15 @@ pub static LANE_WAIT: Histogram<1> = Histogram::new(
     WAIT_BUCKETS,
 );
 
-/// Grants and revokes.
-pub static PROVISIONING: Counter<2> = Counter::new(
+/// Changes: grants, revokes, and changes of whole resources.
+pub static PROVISIONING: Counter<3> = Counter::new(
     "buildkite_connector_provisioning_total",
-    ["operation", "outcome"],
-    "grants and revokes as in the record of changes: `granted` and the like, or the reason in capitals why not",
+    ["operation", "resource_type", "outcome"],
+    "changes as in the record of changes: `granted` and the like, or the reason in capitals why not; the resource type is `none` where the request names none that is governed",
 );
+
+/// The value of a label for a resource type in a request that names none that is governed.
+pub const NO_RESOURCE_TYPE: &str = "none";
 
 /// Scope health.
 pub static SCOPE_STATE: Gauge<2> = Gauge::new(
@@ -100,7 +103,7 @@ pub static SCOPE_STATE: Gauge<2> = Gauge::new(
 pub static TOKEN_EXPIRY: Gauge<0> = Gauge::new(
     "buildkite_connector_token_expiry_timestamp_seconds",
     [],
-    "when the API token ends; absent for one that never does, and until its record was read",
+    "when the API token ends; absent for one that never does, for a credential that is renewed, and until its record was read",
 );
 
 /// Time of the last successful sync.

@@ -9,13 +9,13 @@ use tonic::Code;
 use super::World;
 use crate::support::details;
 
-fn builds(world: &World) -> Vec<Build> {
+pub fn builds(world: &World) -> Vec<Build> {
     world
         .sandbox
         .with_organization(|organization| organization.pipeline(world.pipeline).unwrap().builds.clone())
 }
 
-fn request(world: &World, more: &Value) -> Value {
+pub fn request(world: &World, more: &Value) -> Value {
     let mut request = json!({"pipeline": world.pipeline("deploy"), "branch": "main"});
     request
         .as_object_mut()

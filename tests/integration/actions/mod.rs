@@ -2,6 +2,7 @@
 
 mod builds;
 mod invocations;
+mod late_builds;
 mod rest_get;
 mod roles;
 mod schemas;

@@ -105,6 +105,43 @@ async fn no_secret_of_a_body_is_shown() {
     }
 }
 
+#[rstest]
+#[case::in_a_text("Release of https://ci:hush@git.example/x for all")]
+#[case::of_a_shell("clone ci:hush@git.example:acme/x.git")]
+#[case::in_a_query("https://git.example/x?private_token=hush&page=2")]
+#[case::in_a_fragment("see https://git.example/x#access_token=hush")]
+#[tokio::test]
+async fn no_credential_of_an_address_is_shown(#[case] message: &str) {
+    let world = World::new().await;
+    let arguments = json!({"pipeline": world.pipeline("deploy"), "branch": "main", "message": message});
+    world.invoke("trigger_build", arguments).await.unwrap().complete();
+    for path in ["/pipelines/deploy/builds", "/pipelines/deploy/builds/1"] {
+        let response = get(&world, path, json!({})).await;
+        let body = response["body"].as_str().unwrap();
+        assert!(body.contains("git.example") && !body.contains("hush"), "{path}: {body}");
+    }
+}
+
+/// A repository is shown as its host and path, as in the rows of pipelines.
+#[tokio::test]
+async fn the_address_of_a_repository_holds_no_credential() {
+    let world = World::new().await;
+    for (address, shown) in [
+        ("https://ci:hush@git.example/x.git", json!("git.example/x.git")),
+        ("https://git.example/x.git?token=hush", json!("git.example/x.git")),
+        ("ci:hush@git.example:acme/x.git", Value::Null),
+    ] {
+        world.sandbox.edit(|organization| {
+            let pipeline = organization.pipeline_mut(world.pipeline).unwrap();
+            address.clone_into(&mut pipeline.repository);
+        });
+        let response = get(&world, "/pipelines/deploy", json!({})).await;
+        let body: Value = serde_json::from_str(response["body"].as_str().unwrap()).unwrap();
+        assert_eq!(body["repository"], shown, "{address}");
+        assert!(!body.to_string().contains("hush"), "{body}");
+    }
+}
+
 #[tokio::test]
 async fn any_status_is_returned_and_a_redirect_is_not_followed() {
     let world = World::new().await;

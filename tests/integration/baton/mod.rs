@@ -1,5 +1,6 @@
 //! `baton-buildkite`: the binary under that name, run as a person or a job runs a Baton connector.
 
+mod actions;
 mod endings;
 mod linked;
 mod people;

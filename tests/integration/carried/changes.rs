@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use buildkite_connector::governance::{AllowedChanges, Change};
 use buildkite_connector::proto::c1::connector::v2::{Entitlement, Grant, GrantManagerServiceRevokeRequest};
 use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Gate, Pipeline, PipelineLevel, Sandbox, Team};
 use jiff::Timestamp;
+use tonic::Code;
 use uuid::Uuid;
 
 use super::harness::{
     Listed, ONCE, TEAMS, carried_requests, connector, connector_with, entitle, grants, list, organization, setup, truth,
 };
+use crate::connector::people::delete;
 use crate::support::platform::{SYNC, id_of, resource};
 use crate::support::{Platform, TestServer, until};
 
@@ -159,4 +162,79 @@ async fn a_grant_and_a_revoke_of_the_connector_show_in_the_grants_that_are_liste
     platform.grants_client().revoke(request).await.unwrap();
     assert!(!holds().await);
     assert_eq!(carried_requests(&sandbox), [ONCE[0] + 2, ONCE[1]]);
+}
+
+/// A sync in which everything that teams carry was read, and a team of which a pipeline and a suite are held.
+async fn read() -> (Sandbox, TestServer, Platform, Listed, Uuid) {
+    let sandbox = organization().await;
+    let mut setup = setup();
+    setup.access.allowed = AllowedChanges::from_iter([Change::Membership, Change::Teams]);
+    let connector = connector_with(&sandbox, setup).await;
+    let platform = connector.platform().await;
+    let listed = list(&platform, SYNC).await;
+    entitle(&platform, &listed).await;
+    assert_eq!(grants(&platform, SYNC, &listed).await.unwrap(), truth(&sandbox));
+    assert_eq!(carried_requests(&sandbox), ONCE);
+    let team = sandbox.with_organization(|organization| {
+        let mut teams = organization.teams().iter();
+        let team = teams.find(|team| !team.pipelines().is_empty() && !team.suites().is_empty());
+        team.unwrap().id
+    });
+    (sandbox, connector, platform, listed, team)
+}
+
+/// The ids of the grants that teams carry of what was listed.
+async fn carried(platform: &Platform, listed: &Listed) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    for object in listed["pipeline"].iter().chain(&listed["suite"]) {
+        let rows = platform.grants_in(SYNC, object).await.unwrap();
+        ids.extend(rows.into_iter().map(|grant| grant.id));
+    }
+    ids
+}
+
+#[tokio::test]
+async fn a_team_that_is_found_to_be_deleted_after_its_lists_were_read_carries_nothing_from_then_on() {
+    let (sandbox, _connector, platform, listed, team) = read().await;
+    let with_team = truth(&sandbox);
+    sandbox.edit(|organization| organization.remove_team(team));
+    // Nothing shows yet that the team is gone.
+    assert_eq!(carried(&platform, &listed).await, with_team);
+    let gone = platform.resource("team", &team.to_string()).await.unwrap_err();
+    assert_eq!(gone.code(), Code::NotFound);
+    assert_eq!(carried(&platform, &listed).await, truth(&sandbox));
+    assert_eq!(carried_requests(&sandbox), ONCE);
+}
+
+#[tokio::test]
+async fn a_team_whose_suites_are_found_to_be_gone_carries_no_pipelines_that_were_read_before() {
+    let sandbox = organization().await;
+    let connector = connector(&sandbox).await;
+    let platform = connector.platform().await;
+    let mut listed = Listed::new();
+    for kind in ["user", "team", "pipeline"] {
+        listed.insert(kind, platform.resources_in(SYNC, kind).await.unwrap());
+    }
+    until(|| carried_requests(&sandbox) == [ONCE[0], 0]).await;
+    sandbox.edit(|organization| {
+        let teams = organization.teams().iter();
+        let with_pipelines = teams.filter(|team| !team.pipelines().is_empty());
+        let removed: Vec<Uuid> = with_pipelines.map(|team| team.id).take(2).collect();
+        for team in removed {
+            organization.remove_team(team);
+        }
+    });
+    listed.insert("suite", platform.resources_in(SYNC, "suite").await.unwrap());
+    let suite = &listed["suite"][0];
+    platform.grants_in(SYNC, suite).await.unwrap();
+    assert_eq!(carried(&platform, &listed).await, truth(&sandbox));
+    assert_eq!(carried_requests(&sandbox)[0], ONCE[0]);
+}
+
+#[tokio::test]
+async fn a_team_that_this_connector_deletes_carries_nothing_and_is_not_asked_again() {
+    let (sandbox, connector, platform, listed, team) = read().await;
+    delete(connector.channel().await, "team", team).await.unwrap();
+    assert_eq!(carried(&platform, &listed).await, truth(&sandbox));
+    assert_eq!(carried_requests(&sandbox), ONCE);
 }

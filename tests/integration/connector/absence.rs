@@ -98,6 +98,7 @@ async fn a_partial_view_of_the_teams_is_refused_with_its_remedy_until_it_is_allo
     let (_first, refusing) = platform(&sandbox, &token, Setup::default()).await;
     let status = refusing.resources("team").await.unwrap_err();
     assert_eq!(reason(&status), (FailedPrecondition, "PARTIAL_VISIBILITY".into()));
+    assert!(status.message().contains("is not shown secret teams"), "{status}");
     let message = details(&status).message;
     assert!(
         message.contains("@sized.example") && message.contains("--partial-visibility allow"),

@@ -11,7 +11,7 @@ mod matrix;
 mod origin;
 mod page_sizes;
 mod page_tokens;
-mod people;
+pub mod people;
 mod prefetch;
 pub mod provisioning;
 mod rest;

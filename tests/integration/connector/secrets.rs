@@ -158,6 +158,7 @@ async fn nothing_that_holds_the_token_shows_it_by_debug() {
         Arc::new(BuildkiteProvider::new(
             Arc::clone(&buildkite),
             settings.directory_max_age,
+            settings.write_timeouts.own_write_window,
         )),
         settings,
     );

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
-use buildkite_connector::sandbox::{BodyStyle, Bucket, Endpoint, Fault, FaultKind, Gate, RateLimitStyle};
+use buildkite_connector::governance::{AllowedChanges, Change};
+use buildkite_connector::proto::c1::connector::v2::Entitlement;
+use buildkite_connector::providers::buildkite::IncludedType;
+use buildkite_connector::sandbox::{
+    BodyStyle, Bucket, Endpoint, Fault, FaultKind, Gate, RateLimitStyle, Sandbox, Team,
+};
 use futures::future::join_all;
 use http::StatusCode;
 use tonic::Code;
 
-use super::harness::{HealthHarness, Healthy, Unhealthy, Unknown, setup};
-use crate::support::Setup;
-use crate::support::reason;
+use super::harness::{HealthHarness, Healthy, Unhealthy, Unknown, admin, setup};
+use crate::support::platform::resource;
+use crate::support::{Setup, reason};
 
 fn status(code: u16) -> FaultKind {
     FaultKind::Status(StatusCode::from_u16(code).unwrap(), BodyStyle::Message)
@@ -177,4 +182,44 @@ async fn a_caller_that_times_out_gets_the_latest_known_report_and_the_probe_cont
     let report = harness.fresh().await;
     assert_eq!(report.states(), [Healthy; 6]);
     assert_eq!((slow.fired(), harness.requests()), (1, 6));
+}
+
+#[tokio::test]
+async fn what_a_change_of_one_teams_access_meets_is_evidence_for_no_list_and_no_membership() {
+    let mut setup = never_asking_twice();
+    setup.access.allowed = AllowedChanges::from_iter([Change::Membership, Change::Access]);
+    setup.include = vec![IncludedType::Pipeline, IncludedType::Suite];
+    let token = |sandbox: &Sandbox| sandbox.mint(admin(sandbox).with_all_scopes());
+    let harness = HealthHarness::with(token, setup).await;
+    let before = harness.check().await;
+    assert!(before.states().iter().all(|state| *state == Healthy), "{before:?}");
+    let pairs = harness.sandbox.with_organization(|organization| {
+        let (pipeline, suite) = (organization.pipelines()[0].id, organization.suites()[0].id);
+        let mut teams = organization.teams().iter();
+        let is_free = |team: &&Team| team.pipeline_level(pipeline).is_none() && team.suite_level(suite).is_none();
+        let team = teams.find(is_free).unwrap().id.to_string();
+        [
+            ("pipeline", pipeline, "read_only", team.clone()),
+            ("suite", suite, "read", team),
+        ]
+    });
+    for endpoint in [Endpoint::AddTeamPipeline, Endpoint::AddTeamSuite] {
+        harness.sandbox.faults().add(Fault::new(endpoint, status(403)));
+    }
+    for (kind, object, level, team) in pairs {
+        let entitlement = Entitlement {
+            id: format!("{kind}:{object}:{level}"),
+            resource: Some(resource(kind, &object.to_string())),
+            slug: level.to_owned(),
+            ..Default::default()
+        };
+        // The team holds nothing, which is a 404, and the POST is forbidden.
+        let refused = harness
+            .platform()
+            .grant_exactly(entitlement, "team", &team)
+            .await
+            .unwrap_err();
+        assert_eq!(reason(&refused).1, "FORBIDDEN", "{refused}");
+    }
+    assert_eq!(harness.check().await.states(), before.states());
 }

@@ -50,7 +50,8 @@ async fn accepted_and_refused_calls_are_counted_once_and_timed() {
         ("revoke", "revoked"),
         ("revoke", "already_revoked"),
     ] {
-        let series = format!("provisioning_total{{operation=\"{operation}\",outcome=\"{outcome}\"}}");
+        let series =
+            format!("provisioning_total{{operation=\"{operation}\",resource_type=\"team\",outcome=\"{outcome}\"}}");
         assert_eq!(scrape.value(&series), Some(1.0), "{series}");
     }
     assert_eq!(
@@ -192,7 +193,7 @@ async fn a_grant_whose_caller_disconnects_is_counted_as_a_cancelled_call_and_a_g
         })
         .await;
     gate.open();
-    let granted = "provisioning_total{operation=\"grant\",outcome=\"granted\"}";
+    let granted = "provisioning_total{operation=\"grant\",resource_type=\"team\",outcome=\"granted\"}";
     let scrape = monitored
         .scrape_until("the end of the grant", |scrape| scrape.value(granted).is_some())
         .await;

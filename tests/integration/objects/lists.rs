@@ -126,11 +126,17 @@ async fn a_list_that_may_be_shortened_for_its_reader_is_refused_unless_that_is_a
         for list in shortened {
             let read = list.read(&platform, &sandbox).await;
             match partial_visibility {
-                PartialVisibility::Refuse => assert_eq!(
-                    reason(&read.unwrap_err()),
-                    (FailedPrecondition, "PARTIAL_VISIBILITY".to_owned()),
-                    "{list:?}"
-                ),
+                PartialVisibility::Refuse => {
+                    let refused = read.unwrap_err();
+                    let expected = (FailedPrecondition, "PARTIAL_VISIBILITY".to_owned());
+                    assert_eq!(reason(&refused), expected, "{list:?}");
+                    let rows = match list {
+                        ObjectList::Registries => "registries".to_owned(),
+                        _ => format!("{}s", list.kind()),
+                    };
+                    let named = format!("is shown only the {rows} that their teams reach");
+                    assert!(refused.message().contains(&named), "{}", refused.message());
+                }
                 PartialVisibility::Allow => assert_eq!(read.unwrap(), BTreeSet::new(), "{list:?}"),
             }
         }

@@ -1,11 +1,16 @@
 //! The log of one thread. A test whose runtime has no other thread captures what its own tasks log, and nothing else.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tracing::Level;
 use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, Level};
+use tracing_subscriber::Registry;
 use tracing_subscriber::fmt::MakeWriter;
+
+/// While one subscriber alone exists, the library takes the interest in a call site from the thread that reaches it first, which may
+/// have no subscriber. Two more that never end, and that no thread uses, prevent that a call site is disabled for all threads.
+static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
 
 /// Everything that was logged so far.
 #[derive(Clone, Default)]
@@ -14,6 +19,7 @@ pub struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// Captures events up to `level` until the guard is dropped.
     pub fn capture(level: Level) -> (Self, DefaultGuard) {
+        OTHERS.get_or_init(|| [0; 2].map(|_| Dispatch::new(Registry::default())));
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)

@@ -103,6 +103,24 @@ impl Platform {
         Ok(self.grants_client().grant(request).await?.into_inner())
     }
 
+    pub async fn revoke_exactly(
+        &self,
+        entitlement: Entitlement,
+        principal_type: &str,
+        principal: &str,
+    ) -> Result<GrantManagerServiceRevokeResponse, Status> {
+        let grant = Grant {
+            entitlement: Some(entitlement),
+            principal: Some(resource(principal_type, principal)),
+            ..Default::default()
+        };
+        let request = GrantManagerServiceRevokeRequest {
+            grant: Some(grant),
+            ..Default::default()
+        };
+        Ok(self.grants_client().revoke(request).await?.into_inner())
+    }
+
     pub async fn validate(&self) -> Result<ConnectorServiceValidateResponse, Status> {
         let mut client = ConnectorServiceClient::new(self.channel.clone());
         Ok(client

@@ -7,6 +7,7 @@
 
 mod backlog;
 mod file;
+mod line;
 mod record;
 mod sink;
 mod writer;
@@ -19,7 +20,8 @@ use tokio::sync::Notify;
 
 use crate::governance::GovernanceError;
 use file::AuditFile;
-pub(crate) use record::{AuditRecord, RecordedCall, RecordedRequest, json_line, recorded_calls};
+pub(crate) use line::{Line, RecordHead, count};
+pub(crate) use record::{AuditRecord, RecordedRequest};
 pub use sink::AuditSink;
 use writer::{Task, Writer};
 

@@ -1,23 +1,18 @@
 //! The record of one request, from its beginning to its end. A request whose caller disconnects while it waits has no outcome of
 //! its own; dropping its record writes one. The record of a credential that was revoked has another shape, see `disconnect.rs`.
 
-use std::sync::Arc;
-
-use jiff::Timestamp;
 use serde::Serialize;
-use tokio::time::Instant;
+use uuid::Uuid;
 
-use super::Audit;
+use super::line::{Line, RecordHead, count};
+use crate::governance::GovernanceError;
 use crate::governance::model::{EntitlementId, Level, Principal, ResourceId, ResourceKind};
+use crate::governance::provisioning::Outcome;
 use crate::governance::provisioning::plan::{OperationKind, Write};
-use crate::governance::provisioning::{Outcome, RequestContext};
-use crate::governance::{CallContext, GovernanceError};
-use crate::telemetry::metrics::PROVISIONING;
 
 /// The request that a record is about. An invalid request has the parts that could be parsed.
 #[derive(Debug)]
 pub(crate) struct RecordedRequest {
-    pub(crate) context: RequestContext,
     pub(crate) operation: OperationKind,
     pub(crate) entitlement: Option<EntitlementId>,
     pub(crate) principal: Option<Principal>,
@@ -36,7 +31,7 @@ fn level_name(held: HeldLevel) -> &'static str {
 /// The record of one request.
 #[derive(Debug)]
 pub(crate) struct AuditRecord {
-    audit: Arc<Audit>,
+    head: RecordHead,
     request: RecordedRequest,
     principal: Option<ResourceId>,
     /// The principal's e-mail address or slug.
@@ -44,92 +39,34 @@ pub(crate) struct AuditRecord {
     before: Option<HeldLevel>,
     after: Option<HeldLevel>,
     intent: Option<Write>,
-    call: CallContext,
-    started: Instant,
-    is_concluded: bool,
-}
-
-/// A line of the file. A value that is not known is `null`.
-#[derive(Serialize)]
-struct Line<'a> {
-    record: &'static str,
-    time: String,
-    caller: &'a str,
-    request_id: &'a str,
-    operation: &'static str,
-    role: Option<&'static str>,
-    team_id: Option<String>,
-    team_slug: Option<&'a str>,
-    user_id: Option<String>,
-    user_email: Option<&'a str>,
-    before: Option<&'static str>,
-    after: Option<&'static str>,
-    outcome: Option<&'static str>,
-    reason: Option<&'static str>,
-    message: Option<String>,
-    calls: Vec<RecordedCall>,
-    duration_ms: u64,
-    /// `None` where a team and a user say what the line is about.
-    #[serde(flatten)]
-    access: Option<LineAccess<'a>>,
 }
 
 /// What a line is about that is not a team membership.
 #[derive(Serialize)]
 struct LineAccess<'a> {
     resource_type: Option<&'static str>,
-    resource_id: Option<String>,
+    resource_id: Option<Uuid>,
     resource_name: Option<&'a str>,
     principal_type: Option<&'static str>,
-    principal_id: Option<String>,
+    principal_id: Option<Uuid>,
     principal_name: Option<&'a str>,
 }
 
-/// A request of a recorded change.
-#[derive(Serialize)]
-pub(crate) struct RecordedCall {
-    call: &'static str,
-    /// `None` without a response.
-    status: Option<u16>,
-}
-
-/// The requests of a call so far.
-pub(crate) fn recorded_calls(call: &CallContext) -> Vec<RecordedCall> {
-    let attempts = call.stats().attempts;
-    let calls = attempts.iter().map(|attempt| RecordedCall {
-        call: attempt.endpoint,
-        status: attempt.status,
-    });
-    calls.collect()
-}
-
-/// A line of the file as JSON; empty, and logged, if it cannot be expressed.
-pub(crate) fn json_line(line: &impl Serialize, request_id: &str) -> String {
-    serde_json::to_string(line).unwrap_or_else(|error| {
-        // The line holds strings, numbers and lists of them only, so this branch should be unreachable.
-        tracing::error!(%error, request_id, "a record could not be put into JSON");
-        String::new()
-    })
-}
-
 impl AuditRecord {
-    pub(crate) fn new(audit: Arc<Audit>, request: RecordedRequest, call: CallContext) -> Self {
+    pub(crate) fn new(head: RecordHead, request: RecordedRequest) -> Self {
         let (principal, principal_name) = match &request.principal {
             Some(Principal::Email(email)) => (None, Some(email.clone())),
             Some(Principal::Resource(principal)) => (Some(*principal), None),
             None => (None, None),
         };
         Self {
-            audit,
+            head,
             request,
             principal,
             principal_name,
             before: None,
             after: None,
             intent: None,
-            call,
-            started: Instant::now(),
-            is_concluded: false,
         }
     }
 
@@ -163,59 +100,34 @@ impl AuditRecord {
             after: Some(after),
             ..self.fields("intent")
         };
-        let line = json_line(&line, &self.request.context.request_id);
-        self.audit.append_intent(line).await?;
+        self.head.append_intent(line.json()).await?;
         self.intent = Some(write);
         Ok(())
     }
 
     /// Records the outcome, and ends the record.
     pub(crate) async fn write_outcome(mut self, outcome: &Result<Outcome, GovernanceError>) {
-        self.is_concluded = true;
-        let line = self.outcome_line(outcome);
-        self.audit.append_outcome(line).await;
+        let line = self.outcome_line(outcome.as_ref().map(|outcome| outcome.as_str()));
+        self.head.conclude(line).await;
     }
 
-    /// The outcome of a failed request. `not_carried_out` marks a request whose intent may be in the file although no write was
-    /// sent.
-    fn failure(&self, error: &GovernanceError) -> &'static str {
-        match error {
-            GovernanceError::AuditUnavailable { .. } if self.intent.is_none() => "not_carried_out",
-            _ => "failed",
-        }
-    }
-
-    fn outcome_line(&self, outcome: &Result<Outcome, GovernanceError>) -> String {
-        let word = outcome
-            .as_ref()
-            .map_or_else(GovernanceError::reason, |outcome| outcome.as_str());
-        PROVISIONING.increment([self.request.operation.as_str(), word]);
-        let line = match outcome {
-            Ok(outcome) => Line {
-                outcome: Some(outcome.as_str()),
-                ..self.fields("outcome")
-            },
-            Err(error) => Line {
-                outcome: Some(self.failure(error)),
-                reason: Some(error.reason()),
-                message: Some(error.to_string()),
-                ..self.fields("outcome")
-            },
-        };
-        let text = json_line(&line, line.request_id);
+    fn outcome_line(&self, outcome: Result<&'static str, &GovernanceError>) -> String {
+        let resource_type = self.request.entitlement.map(|of| of.resource.resource_type);
+        count(self.request.operation.as_str(), resource_type, outcome);
+        let line = self.fields("outcome").with_outcome(outcome, self.intent.is_some());
         tracing::info!(
             target: "audit",
             caller = line.caller,
             request_id = line.request_id,
             operation = line.operation,
             role = line.role,
-            team_id = line.team_id,
+            team_id = line.team_id.map(|id| id.to_string()),
             team_slug = line.team_slug,
-            user_id = line.user_id,
+            user_id = line.user_id.map(|id| id.to_string()),
             user_email = line.user_email,
-            resource_type = line.access.as_ref().and_then(|access| access.resource_type),
-            resource_id = line.access.as_ref().and_then(|access| access.resource_id.as_deref()),
-            principal_id = line.access.as_ref().and_then(|access| access.principal_id.as_deref()),
+            resource_type = line.rest.as_ref().and_then(|access| access.resource_type),
+            resource_id = line.rest.as_ref().and_then(|access| access.resource_id).map(|id| id.to_string()),
+            principal_id = line.rest.as_ref().and_then(|access| access.principal_id).map(|id| id.to_string()),
             before = line.before,
             after = line.after,
             outcome = line.outcome,
@@ -225,10 +137,10 @@ impl AuditRecord {
             duration_ms = line.duration_ms,
             "provisioning"
         );
-        text
+        line.json()
     }
 
-    fn fields(&self, record: &'static str) -> Line<'_> {
+    fn fields(&self, record: &'static str) -> Line<'_, Option<LineAccess<'_>>> {
         let entitlement = self.request.entitlement;
         let (team, team_slug) = self.named(ResourceKind::Group).unzip();
         let user = self.named(ResourceKind::User);
@@ -238,24 +150,14 @@ impl AuditRecord {
             Some(_) => (user.map(|(user, _)| user), user.and_then(|(_, email)| email)),
         };
         Line {
-            record,
-            time: Timestamp::now().to_string(),
-            caller: &self.request.context.caller,
-            request_id: &self.request.context.request_id,
-            operation: self.request.operation.as_str(),
             role: entitlement.map(|entitlement| entitlement.level.slug),
-            team_id: team.map(|team| team.id.to_string()),
+            team_id: team.map(|team| team.id),
             team_slug: team_slug.flatten(),
-            user_id: user_id.map(|user| user.id.to_string()),
+            user_id: user_id.map(|user| user.id),
             user_email,
             before: self.before.map(level_name),
             after: self.after.map(level_name),
-            outcome: None,
-            reason: None,
-            message: None,
-            calls: recorded_calls(&self.call),
-            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            access: self.access(),
+            ..self.head.line(record, self.request.operation.as_str(), self.access())
         }
     }
 
@@ -281,10 +183,10 @@ impl AuditRecord {
         }
         Some(LineAccess {
             resource_type: resource.map(|resource| resource.resource_type.id),
-            resource_id: resource.map(|resource| resource.id.to_string()),
+            resource_id: resource.map(|resource| resource.id),
             resource_name: self.request.resource_name.as_deref(),
             principal_type: self.principal.map(|principal| principal.resource_type.id),
-            principal_id: self.principal.map(|principal| principal.id.to_string()),
+            principal_id: self.principal.map(|principal| principal.id),
             principal_name: self.principal_name.as_deref(),
         })
     }
@@ -292,13 +194,8 @@ impl AuditRecord {
 
 impl Drop for AuditRecord {
     fn drop(&mut self) {
-        if self.is_concluded {
-            return;
-        }
-        let line = self.outcome_line(&Err(self.request.context.disconnect_error()));
-        let audit = Arc::clone(&self.audit);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { audit.append_outcome(line).await });
+        if let Some(error) = self.head.disconnect_error() {
+            self.head.conclude_dropped(self.outcome_line(Err(&error)));
         }
     }
 }

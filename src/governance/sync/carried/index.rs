@@ -150,6 +150,22 @@ impl CarriedIndex {
         }
     }
 
+    /// Drops the rows of a principal that no longer exists; its list is not read again.
+    pub(super) fn remove(&mut self, carrier: Uuid) {
+        let Some(number) = self.carrier_numbers.get(&carrier).copied() else {
+            return;
+        };
+        let Some(carrier) = self.carriers.get_mut(number as usize) else {
+            return;
+        };
+        carrier.generation += 1;
+        self.pending -= usize::from(!carrier.is_read);
+        carrier.is_read = true;
+        if std::mem::take(&mut carrier.has_rows) {
+            self.pairs.retain(|pair| pair.carrier != number);
+        }
+    }
+
     /// The principals that hold a level of the resource, in the order of their ids; `None` is a level outside of the catalog.
     pub(super) fn holders(&mut self, resource: Uuid) -> Vec<(Uuid, Option<&'static Level>)> {
         if !self.is_sorted {
@@ -262,6 +278,20 @@ mod tests {
         index.store(after, &[row(2, Some(MEMBER))]);
         assert!(index.is_complete());
         assert_eq!(index.holders(id(2)), [(id(3), Some(MEMBER))]);
+    }
+
+    #[test]
+    fn a_principal_that_is_removed_has_no_rows_and_is_not_read_again() {
+        let mut index = index(&[(3, &[row(1, Some(MEMBER))]), (5, &[row(1, Some(MEMBER))])]);
+        index.invalidate(id(3));
+        let in_flight = index.pending()[0];
+        index.remove(id(3));
+        index.remove(id(4));
+        assert!(index.is_complete());
+        index.store(in_flight, &[row(1, Some(MEMBER))]);
+        index.add_carriers([id(3)]);
+        assert_eq!((index.pending_count(), index.carrier_count()), (0, 2));
+        assert_eq!(index.holders(id(1)), [(id(5), Some(MEMBER))]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -39,17 +39,11 @@ pub(crate) struct CarriedAccess {
     readers: Arc<Readers>,
     /// The maximum age of an index for a sync that did not list the principals.
     max_age: Duration,
-    known: Arc<Mutex<Known>>,
+    retained: Arc<Mutex<Retained>>,
 }
 
-/// The readings that exist. A session is locked before them, never after.
-#[derive(Debug, Default)]
-struct Known {
-    /// In the order in which they were begun.
-    all: Vec<Weak<Reading>>,
-    /// The latest complete reading of each type, until its maximum age.
-    retained: HashMap<&'static str, Arc<Reading>>,
-}
+/// The latest complete reading of each type, until its maximum age. A session is locked before them, never after.
+type Retained = HashMap<&'static str, Arc<Reading>>;
 
 /// The readings of a sync.
 #[derive(Debug, Default)]
@@ -100,11 +94,12 @@ impl CarriedAccess {
         Self {
             readers: Arc::new(Readers {
                 provider,
+                all: Mutex::default(),
                 permits: Semaphore::new(concurrency),
                 concurrency,
             }),
             max_age,
-            known: Arc::default(),
+            retained: Arc::default(),
         }
     }
 
@@ -201,8 +196,7 @@ impl CarriedAccess {
 
     /// Makes the lists of a membership's principal be read again, because they change.
     pub(crate) fn invalidate(&self, membership: Membership) {
-        let known = self.lock();
-        let readings = known.all.iter().filter_map(Weak::upgrade);
+        let readings = self.readers.readings().into_iter();
         for reading in readings.filter(|reading| reading.type_id() == membership.resource.resource_type.id) {
             reading.invalidate(membership.principal.id);
         }
@@ -210,10 +204,14 @@ impl CarriedAccess {
 
     /// Makes every list of what a principal carries be read again.
     pub(crate) fn invalidate_principal(&self, principal: ResourceId) {
-        let known = self.lock();
-        for reading in known.all.iter().filter_map(Weak::upgrade) {
+        for reading in self.readers.readings() {
             reading.invalidate(principal.id);
         }
+    }
+
+    /// Leaves out a principal that is proven absent.
+    pub(crate) fn remove_principal(&self, principal: ResourceId) {
+        self.readers.remove(principal.id);
     }
 
     /// The reading that serves the session: its own one, else one of another sync that is not too old and that `may_share` admits,
@@ -261,16 +259,13 @@ impl CarriedAccess {
         let mut types = self.readers.provider.resource_types().iter();
         let carriers = types.find(|known| known.info() == carriers)?;
         let reading = Arc::new(Reading::new(&self.readers, resources, carriers, list));
-        let mut known = self.lock();
-        known.all.retain(|known| known.strong_count() > 0);
-        known.all.push(Arc::downgrade(&reading));
+        self.readers.add(&reading);
         Some(reading)
     }
 
     /// The latest reading of the type that is not too old.
     fn usable(&self, resource_type: &ResourceTypeInfo) -> Option<Arc<Reading>> {
-        let known = self.lock();
-        let mut readings = known.all.iter().rev().filter_map(Weak::upgrade);
+        let mut readings = self.readers.readings().into_iter().rev();
         readings.find(|reading| reading.type_id() == resource_type.id && self.is_usable(reading))
     }
 
@@ -288,20 +283,20 @@ impl CarriedAccess {
         let Some(completed_at) = reading.completed_at().filter(|_| self.is_usable(reading)) else {
             return;
         };
-        let mut known = self.lock();
-        let retained = known.retained.get(type_id).and_then(|retained| retained.completed_at());
-        if retained >= Some(completed_at) {
+        let mut retained = lock(&self.retained);
+        let earlier = retained.get(type_id).and_then(|earlier| earlier.completed_at());
+        if earlier >= Some(completed_at) {
             return;
         }
-        known.retained.insert(type_id, Arc::clone(reading));
-        let (known, expires_at) = (Arc::downgrade(&self.known), completed_at + self.max_age);
+        retained.insert(type_id, Arc::clone(reading));
+        let (retained, expires_at) = (Arc::downgrade(&self.retained), completed_at + self.max_age);
         tokio::spawn(async move {
             tokio::time::sleep_until(expires_at).await;
-            if let Some(known) = known.upgrade() {
-                let mut known = lock(&known);
-                let retained = known.retained.get(type_id).and_then(|retained| retained.completed_at());
-                if retained <= Some(completed_at) {
-                    known.retained.remove(type_id);
+            if let Some(retained) = retained.upgrade() {
+                let mut retained = lock(&retained);
+                let latest = retained.get(type_id).and_then(|latest| latest.completed_at());
+                if latest <= Some(completed_at) {
+                    retained.remove(type_id);
                 }
             }
         });
@@ -339,10 +334,6 @@ impl CarriedAccess {
             Err(failure) => Err(resources.explain(failure, Some(id), call).await),
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        lock(&self.known)
-    }
 }
 
 /// The type of the principals that carry the grants of a type; `None` if they are listed by resource.
@@ -350,6 +341,6 @@ fn carriers_of(resources: &dyn ResourceType) -> Option<&'static ResourceTypeInfo
     resources.carried().map(CarriedGrants::carriers)
 }
 
-fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
-    known.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(retained: &Mutex<Retained>) -> MutexGuard<'_, Retained> {
+    retained.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@
 //! run and fails the calls that wait for it; the next call starts another run, which reads only what is missing. So the index is
 //! complete or an error, and no list is read twice because another one failed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use futures::StreamExt;
 use futures::stream;
@@ -30,9 +30,33 @@ pub(super) type Holders = Vec<(Uuid, Option<&'static Level>)>;
 #[derive(Debug)]
 pub(super) struct Readers {
     pub(super) provider: Arc<dyn Provider>,
+    /// The readings of all types, in the order in which they were begun. A session is locked before them, never after.
+    pub(super) all: Mutex<Vec<Weak<Reading>>>,
     /// Bounds the principals whose lists are read at once, over all readings.
     pub(super) permits: Semaphore,
     pub(super) concurrency: usize,
+}
+
+impl Readers {
+    /// The readings that are in use, in the order in which they were begun.
+    pub(super) fn readings(&self) -> Vec<Arc<Reading>> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Adds a reading that is begun.
+    pub(super) fn add(&self, reading: &Arc<Reading>) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known| known.strong_count() > 0);
+        all.push(Arc::downgrade(reading));
+    }
+
+    /// Drops the rows of a principal that is proven absent from every reading: the list of another type may have been read before.
+    pub(super) fn remove(&self, carrier: Uuid) {
+        for reading in self.readings() {
+            reading.remove(carrier);
+        }
+    }
 }
 
 /// A reading. Dropping it ends its run.
@@ -116,6 +140,11 @@ impl Reading {
     /// Reads the principal's list again, because it changes.
     pub(super) fn invalidate(&self, carrier: Uuid) {
         self.source.lock().index.invalidate(carrier);
+    }
+
+    /// Drops the rows of a principal that no longer exists.
+    pub(super) fn remove(&self, carrier: Uuid) {
+        self.source.lock().index.remove(carrier);
     }
 
     /// When every list was read for the first time.
@@ -287,6 +316,7 @@ impl Source {
         match self.carriers.explain(failure, Some(carrier), call).await {
             GovernanceError::ResourceNotFound { .. } => {
                 tracing::info!(%carrier, "a principal that no longer exists carries no access");
+                self.readers.remove(carrier);
                 Ok(Vec::new())
             }
             error => Err(error),

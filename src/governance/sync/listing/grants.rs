@@ -57,7 +57,7 @@ impl Listings {
             let page = self.prefetch.grants(session, resources, resource.id, from, limit, call);
             match page.await {
                 Ok(page) => Ok(page),
-                Err(failure) => Err(resources.explain(failure, Some(resource.id), call).await),
+                Err(failure) => Err(self.explain(resources.as_ref(), failure, resource.id, call).await),
             }
         };
         let mut page = read(from).await?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 pub use complete_list::complete_list;
 
@@ -19,8 +20,8 @@ use super::progress::ProgressLog;
 use super::session::Sessions;
 use super::unlisted_users::UnlistedUsers;
 use crate::governance::directory::Directory;
-use crate::governance::model::{Catalog, Level, Membership, Resource, ResourceId, ResourceTypeInfo};
-use crate::governance::provider::{FailureClass, Provider, ResourceType};
+use crate::governance::model::{Catalog, Level, Membership, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
+use crate::governance::provider::{Failure, FailureClass, Provider, ResourceType};
 use crate::governance::{CallContext, GovernanceError};
 use crate::telemetry::metrics::SYNC_LAST_SUCCESS;
 
@@ -78,14 +79,49 @@ impl Listings {
 
     /// Invalidates what was read of the grants of a membership's resource, and of what its principal carries, because they change.
     pub(crate) fn invalidate(&self, membership: Membership) {
-        self.prefetch.invalidate(membership.resource);
+        let resource = membership.resource;
+        // What the type keeps goes first: what is read ahead afterwards must not come from it.
+        if let Ok(resources) = self.resource_type(resource.resource_type) {
+            resources.invalidate(resource);
+        }
+        self.prefetch.invalidate(resource);
         self.carried.invalidate(membership);
     }
 
-    /// Invalidates what was read of a resource's grants, and of what it carries.
+    /// Invalidates what was read of a resource's grants, of what it carries, and of the levels of objects that it may hold. The
+    /// grants of groups that it is in are invalidated one by one.
     pub(crate) fn invalidate_resource(&self, resource: ResourceId) {
+        for resources in self.provider.resource_types() {
+            let info = resources.info();
+            let may_be_held = info.principal_kinds.contains(&resource.resource_type.kind);
+            if may_be_held && info.kind != ResourceKind::Group {
+                resources.invalidate(resource);
+                self.prefetch.invalidate_type(info);
+            }
+        }
         self.prefetch.invalidate(resource);
         self.carried.invalidate_principal(resource);
+    }
+
+    /// Leaves out what was read of a resource that is proven absent, of its grants and of what it carries.
+    pub(crate) fn remove_resource(&self, resource: ResourceId) {
+        self.prefetch.invalidate(resource);
+        self.carried.remove_principal(resource);
+    }
+
+    /// The cause of a failure that is about a resource. One that turns out to be proven absent is left out from then on.
+    async fn explain(
+        &self,
+        resources: &dyn ResourceType,
+        failure: Failure,
+        id: Uuid,
+        call: &CallContext,
+    ) -> GovernanceError {
+        let error = resources.explain(failure, Some(id), call).await;
+        if let GovernanceError::ResourceNotFound { resource } = &error {
+            self.carried.remove_principal(*resource);
+        }
+        error
     }
 
     /// The resource types, `limit` at most, from `page_token` on.
@@ -128,6 +164,22 @@ impl Listings {
         let resources = self.resource_type(resource.resource_type)?;
         match resources.get(resource.id, call).await {
             Ok(resource) => Ok(resource),
+            Err(failure) => Err(self.explain(resources.as_ref(), failure, resource.id, call).await),
+        }
+    }
+
+    /// One resource, read now: proof that it exists at this moment.
+    ///
+    /// # Errors
+    /// As for [`Self::resource`].
+    pub(crate) async fn resource_now(
+        &self,
+        resource: ResourceId,
+        call: &CallContext,
+    ) -> Result<Resource, GovernanceError> {
+        let resources = self.resource_type(resource.resource_type)?;
+        match resources.get_now(resource.id, call).await {
+            Ok(resource) => Ok(resource),
             Err(failure) => Err(resources.explain(failure, Some(resource.id), call).await),
         }
     }
@@ -142,7 +194,7 @@ impl Listings {
             return Ok(false);
         };
         let was_not_found = failure.class == FailureClass::NotFound;
-        match principals.explain(failure, Some(principal.id), call).await {
+        match self.explain(principals.as_ref(), failure, principal.id, call).await {
             GovernanceError::ResourceNotFound { .. } => Ok(true),
             GovernanceError::ResourceUnreachable { .. } | GovernanceError::ListUnavailable { .. } if was_not_found => {
                 Ok(false)

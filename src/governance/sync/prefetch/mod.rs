@@ -22,7 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::session::SessionHandle;
-use crate::governance::model::{Holding, Resource, ResourceId};
+use crate::governance::model::{Holding, Resource, ResourceId, ResourceTypeInfo};
 use crate::governance::provider::{Amount, Batch, Cursor, Failure, Provider, ResourceType, Rows};
 use crate::governance::{CallContext, Lane};
 use grants::GrantPrefetch;
@@ -37,8 +37,16 @@ pub(crate) struct Prefetch {
     /// Maximum number of concurrent requests, for each sync; zero disables prefetching.
     limit: usize,
     budget: RowBudget,
-    /// How often this process invalidated the grants of each resource. A session is locked before it, never after.
-    generations: Mutex<HashMap<ResourceId, u64>>,
+    /// How often this process invalidated grants. A session is locked before it, never after.
+    generations: Mutex<Generations>,
+}
+
+/// How often this process invalidated the grants of all resources of a type, by its id, and of single resources. The generation of a
+/// resource is the sum of both.
+#[derive(Debug, Default)]
+struct Generations {
+    types: HashMap<&'static str, u64>,
+    resources: HashMap<ResourceId, u64>,
 }
 
 /// What is prefetched for one sync. All maps are by resource type.
@@ -163,7 +171,12 @@ impl Prefetch {
 
     /// Invalidates everything that was read of the resource's grants so far.
     pub(crate) fn invalidate(&self, resource: ResourceId) {
-        *self.lock_generations().entry(resource).or_default() += 1;
+        *self.lock_generations().resources.entry(resource).or_default() += 1;
+    }
+
+    /// Invalidates everything that was read of the grants of a type's resources so far.
+    pub(crate) fn invalidate_type(&self, resource_type: &ResourceTypeInfo) {
+        *self.lock_generations().types.entry(resource_type.id).or_default() += 1;
     }
 
     /// Whether the prefetch cannot finish before the caller's deadline. Fail fast then; the prefetch continues and serves the
@@ -177,7 +190,10 @@ impl Prefetch {
     }
 
     fn generation(&self, resource: ResourceId) -> u64 {
-        self.lock_generations().get(&resource).copied().unwrap_or_default()
+        let generations = self.lock_generations();
+        let of_type = generations.types.get(resource.resource_type.id).copied();
+        let of_resource = generations.resources.get(&resource).copied();
+        of_type.unwrap_or_default() + of_resource.unwrap_or_default()
     }
 
     /// Whether rows are prefetched for the sync.
@@ -190,7 +206,7 @@ impl Prefetch {
         self.is_enabled(session).then(|| session.update_prefetched(update))
     }
 
-    fn lock_generations(&self) -> MutexGuard<'_, HashMap<ResourceId, u64>> {
+    fn lock_generations(&self) -> MutexGuard<'_, Generations> {
         self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

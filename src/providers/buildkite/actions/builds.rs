@@ -1,13 +1,17 @@
 //! Starting builds, reading their state, and unblocking their jobs.
 //!
 //! A build is started once: the key of the request is stored in its meta-data, and looked for before anything is sent. A request
-//! without a key has one of its own, so that a build whose reply was lost is told from one that never began.
+//! without a key has one of its own, so that a build whose reply was lost is told from one that never began. A build that this
+//! process started is remembered until Buildkite lists it.
+
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::BuildkiteActions;
+use super::recent_builds::{RecentBuild, RequestedBuild};
 use super::schemas::{BRANCH, COMMIT, ENV, FIELDS, FINISHED, JOB, MESSAGE, META_DATA, NUMBER, REQUEST_KEY, STATE, URL};
 use crate::governance::actions::{ActionResults, ActionValue, Arguments};
 use crate::governance::provider::{Failure, FailureClass, Invocation};
@@ -56,13 +60,30 @@ impl BuildkiteActions {
             return Ok(None);
         }
         let (pipeline, key) = (pipeline(invocation)?, request_key(invocation));
-        let Some(build) = self.build_with_key(&pipeline, &key, call).await? else {
-            return Ok(None);
+        let (number, is_requested, results) = match self.build_with_key(&pipeline, &key, call).await? {
+            Some(build) => {
+                let is_requested = is_of_request(&build, &invocation.arguments);
+                (build.number, is_requested, started(&build))
+            }
+            None => match self.recent_builds.get(&(pipeline, key)) {
+                Some(RecentBuild {
+                    requested: earlier,
+                    started: Some((number, results)),
+                    ..
+                }) => (number, earlier == requested(&invocation.arguments), results),
+                _ => return Ok(None),
+            },
         };
-        if is_of_request(&build, &invocation.arguments) {
-            return Ok(Some(started(&build)));
+        if is_requested {
+            return Ok(Some(results));
         }
-        Err(GovernanceError::RequestKeyReused { number: build.number })
+        Err(GovernanceError::RequestKeyReused { number })
+    }
+
+    /// How much longer the list of builds may not show a build that this process requested with the key of the invocation.
+    pub(super) fn build_hidden_for(&self, invocation: &Invocation) -> Option<Duration> {
+        let key = (pipeline(invocation).ok()?, request_key(invocation));
+        self.recent_builds.get(&key).map(|build| build.hidden_for())
     }
 
     async fn build_with_key(
@@ -116,12 +137,16 @@ impl BuildkiteActions {
         call: &CallContext,
     ) -> Result<Option<ActionResults>, Failure> {
         let pipeline = pipeline(invocation)?;
-        let build = self
-            .buildkite
-            .client
-            .create_build(pipeline, body(invocation), call)
-            .await?;
-        Ok(build.map(|build| started(&build)))
+        let client = &self.buildkite.client;
+        let reply = client.create_build(pipeline.clone(), body(invocation), call).await;
+        let reply = reply.map_err(Failure::from);
+        if !matches!(&reply, Err(failure) if !failure.may_have_applied()) {
+            let shown = reply.as_ref().ok().and_then(Option::as_ref);
+            let shown = shown.map(|build| (build.number, started(build)));
+            let key = (pipeline, request_key(invocation));
+            self.recent_builds.record(key, requested(&invocation.arguments), shown);
+        }
+        Ok(reply?.map(|build| started(&build)))
     }
 
     pub(super) async fn build_status(
@@ -211,6 +236,13 @@ fn number(invocation: &Invocation) -> u64 {
 
 fn commit(arguments: &Arguments) -> &str {
     arguments.text(COMMIT).unwrap_or(HEAD)
+}
+
+fn requested(arguments: &Arguments) -> RequestedBuild {
+    RequestedBuild {
+        branch: arguments.text(BRANCH).map(str::to_owned),
+        commit: commit(arguments).to_owned(),
+    }
 }
 
 /// The key of the request, or one of its own.

@@ -2,11 +2,14 @@
 //! deletes a team, lists its members and finds a user is carried out by governance.
 
 mod builds;
+mod credential_free;
+mod recent_builds;
 mod rest_get;
 mod schemas;
 mod teams;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -14,6 +17,7 @@ use super::Buildkite;
 use crate::governance::actions::{ActionInfo, ActionResults, Arguments};
 use crate::governance::provider::{ActionProvider, Failure, Invocation};
 use crate::governance::{CallContext, GovernanceError};
+use recent_builds::RecentBuilds;
 
 /// Every action, whether it is allowed or not.
 #[must_use]
@@ -25,11 +29,16 @@ pub fn all() -> &'static [&'static ActionInfo] {
 #[derive(Debug)]
 pub(super) struct BuildkiteActions {
     buildkite: Arc<Buildkite>,
+    recent_builds: RecentBuilds,
 }
 
 impl BuildkiteActions {
-    pub(super) fn new(buildkite: Arc<Buildkite>) -> Self {
-        Self { buildkite }
+    /// The actions of the organization of `buildkite`, whose lists may not show a build for `own_write_window`.
+    pub(super) fn new(buildkite: Arc<Buildkite>, own_write_window: Duration) -> Self {
+        Self {
+            buildkite,
+            recent_builds: RecentBuilds::new(own_write_window),
+        }
     }
 }
 
@@ -66,6 +75,13 @@ impl ActionProvider for BuildkiteActions {
             "trigger_build" => self.triggered_build(invocation, was_sent, call).await,
             "unblock_job" => self.unblocked_job(invocation, call).await,
             _ => Err(not_carried_out(invocation)),
+        }
+    }
+
+    fn hidden_for(&self, invocation: &Invocation) -> Option<Duration> {
+        match invocation.action.name {
+            "trigger_build" => self.build_hidden_for(invocation),
+            _ => None,
         }
     }
 

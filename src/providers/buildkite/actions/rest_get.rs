@@ -1,9 +1,9 @@
 //! Reading a path as it is, without its secrets.
 
 use serde_json::Value;
-use url::Url;
 
 use super::BuildkiteActions;
+use super::credential_free::{repository, without_credentials};
 use super::schemas::{BODY, MESSAGE, MORE, PATH, QUERY, STATUS};
 use crate::governance::actions::{ActionResults, ActionValue, Arguments};
 use crate::governance::provider::{Failure, Invocation};
@@ -16,6 +16,9 @@ use crate::telemetry::redact::{mask, redact};
 
 /// Keys whose values hold secrets.
 const SECRET_KEYS: [&str; 5] = ["env", "configuration", "steps", "webhook_url", "access_token"];
+
+/// The key of the address of a repository.
+const REPOSITORY: &str = "repository";
 
 const UNAUTHORIZED: u16 = 401;
 const FORBIDDEN: u16 = 403;
@@ -89,42 +92,35 @@ fn shown(body: &[u8]) -> (String, bool) {
     if body.is_empty() {
         return (String::new(), false);
     }
-    match serde_json::from_slice::<Value>(body) {
-        Ok(mut value) => {
-            let next = value.get("links").and_then(|links| links.get("next"));
-            let more = next.is_some_and(Value::is_string);
-            clean(&mut value);
-            (value.to_string(), more)
-        }
-        Err(_) => (Value::String(redact(&String::from_utf8_lossy(body))).to_string(), false),
-    }
+    let Ok(mut value) = serde_json::from_slice::<Value>(body) else {
+        let text = redact(&without_credentials(&String::from_utf8_lossy(body)));
+        return (Value::String(text).to_string(), false);
+    };
+    let next = value.get("links").and_then(|links| links.get("next"));
+    let more = next.is_some_and(Value::is_string);
+    clean(&mut value);
+    (value.to_string(), more)
 }
 
-/// Drops the keys that hold secrets, takes credentials out of URLs, and masks tokens in what remains.
+/// Drops the keys that hold secrets, takes credentials out of addresses, and masks tokens in what remains. The address of a
+/// repository becomes its host and path, or `null`.
 fn clean(value: &mut Value) {
     match value {
         Value::String(text) => *text = mask(&without_credentials(text)),
         Value::Array(values) => values.iter_mut().for_each(clean),
         Value::Object(fields) => {
             fields.retain(|name, _| !SECRET_KEYS.contains(&name.as_str()));
-            fields.values_mut().for_each(clean);
+            for (name, value) in fields {
+                if name == REPOSITORY
+                    && let Value::String(address) = value
+                {
+                    *value = repository(address).map_or(Value::Null, Value::String);
+                }
+                clean(value);
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
-}
-
-/// The text; a URL loses the user and the password.
-fn without_credentials(text: &str) -> String {
-    let Ok(mut url) = Url::parse(text) else {
-        return text.to_owned();
-    };
-    if url.username().is_empty() && url.password().is_none() {
-        return text.to_owned();
-    }
-    // A URL without a host has no credentials.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.to_string()
 }
 
 #[cfg(test)]
@@ -153,7 +149,7 @@ mod tests {
             json!({
                 "name": "deploy",
                 "provider": { "id": "github" },
-                "repository": "https://git.example/source.git",
+                "repository": "git.example/source.git",
                 "list": [{ "text": "see [redacted]", "clone": "ssh://git.example/x" }],
             })
         );

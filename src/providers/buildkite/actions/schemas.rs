@@ -123,6 +123,22 @@ const STATE_RETURNED: ActionField = field(STATE, "State", "The state of the buil
 
 const URL_RETURNED: ActionField = field(URL, "Link", "The web page of the build", text(2048));
 
+/// An action in which nothing is set: it is about the whole organization, changes nothing and is not for readers.
+const ACTION: ActionInfo = ActionInfo {
+    name: "",
+    display_name: "",
+    description: "",
+    resource_type: None,
+    operation: ActionOperation::Read,
+    change: None,
+    for_readers: false,
+    named_resources_only: false,
+    arguments: &[],
+    at_least_one_of: &[],
+    returns: &[],
+    scopes: &[],
+};
+
 static CREATE_TEAM: ActionInfo = ActionInfo {
     name: "create_team",
     display_name: "Create team",
@@ -130,12 +146,10 @@ static CREATE_TEAM: ActionInfo = ActionInfo {
     resource_type: Some(&TEAM),
     operation: ActionOperation::Create,
     change: Some(Change::Teams),
-    for_readers: false,
-    named_resources_only: false,
     arguments: &[required(NAME), DESCRIPTION, PRIVACY, IS_DEFAULT, DEFAULT_MEMBER_ROLE],
-    at_least_one_of: &[],
     returns: &[RESOURCE_RETURNED],
     scopes: &["write_teams"],
+    ..ACTION
 };
 
 static UPDATE_TEAM: ActionInfo = ActionInfo {
@@ -145,8 +159,6 @@ static UPDATE_TEAM: ActionInfo = ActionInfo {
     resource_type: Some(&TEAM),
     operation: ActionOperation::Change,
     change: Some(Change::Teams),
-    for_readers: false,
-    named_resources_only: false,
     arguments: &[
         TEAM_ARGUMENT,
         NAME,
@@ -158,6 +170,7 @@ static UPDATE_TEAM: ActionInfo = ActionInfo {
     at_least_one_of: &["name", "description", "privacy", "is_default", "default_member_role"],
     returns: &[RESOURCE_RETURNED],
     scopes: &["write_teams"],
+    ..ACTION
 };
 
 static DELETE_TEAM: ActionInfo = ActionInfo {
@@ -167,8 +180,6 @@ static DELETE_TEAM: ActionInfo = ActionInfo {
     resource_type: Some(&TEAM),
     operation: ActionOperation::Delete,
     change: Some(Change::Teams),
-    for_readers: false,
-    named_resources_only: false,
     arguments: &[
         TEAM_ARGUMENT,
         required(field(
@@ -178,9 +189,8 @@ static DELETE_TEAM: ActionInfo = ActionInfo {
             text(255),
         )),
     ],
-    at_least_one_of: &[],
-    returns: &[],
     scopes: &["write_teams"],
+    ..ACTION
 };
 
 static LIST_TEAM_MEMBERS: ActionInfo = ActionInfo {
@@ -189,11 +199,8 @@ static LIST_TEAM_MEMBERS: ActionInfo = ActionInfo {
     description: "Lists the people of a Buildkite team with their roles, read now",
     resource_type: Some(&TEAM),
     operation: ActionOperation::ListGrants,
-    change: None,
     for_readers: true,
-    named_resources_only: false,
     arguments: &[TEAM_ARGUMENT],
-    at_least_one_of: &[],
     returns: &[field(
         "members",
         "Members",
@@ -201,6 +208,7 @@ static LIST_TEAM_MEMBERS: ActionInfo = ActionInfo {
         FieldKind::Grants,
     )],
     scopes: &["read_teams"],
+    ..ACTION
 };
 
 static FIND_USER: ActionInfo = ActionInfo {
@@ -209,18 +217,16 @@ static FIND_USER: ActionInfo = ActionInfo {
     description: "Finds the member of the organization who has an e-mail address",
     resource_type: Some(&USER),
     operation: ActionOperation::FindUser,
-    change: None,
     for_readers: true,
-    named_resources_only: false,
     arguments: &[required(field(
         "email",
         "E-mail",
         "The e-mail address",
         FieldKind::Email,
     ))],
-    at_least_one_of: &[],
     returns: &[field("user", "User", "The user", FieldKind::Resource)],
     scopes: &["read_organizations"],
+    ..ACTION
 };
 
 static TRIGGER_BUILD: ActionInfo = ActionInfo {
@@ -230,7 +236,6 @@ static TRIGGER_BUILD: ActionInfo = ActionInfo {
     resource_type: Some(&PIPELINE),
     operation: ActionOperation::Change,
     change: Some(Change::Builds),
-    for_readers: false,
     named_resources_only: true,
     arguments: &[
         PIPELINE_ARGUMENT,
@@ -255,13 +260,13 @@ static TRIGGER_BUILD: ActionInfo = ActionInfo {
             text(255),
         ),
     ],
-    at_least_one_of: &[],
     returns: &[
         field(NUMBER, "Build", "The number of the build", FieldKind::Number),
         URL_RETURNED,
         STATE_RETURNED,
     ],
     scopes: &["write_builds"],
+    ..ACTION
 };
 
 static BUILD_STATUS: ActionInfo = ActionInfo {
@@ -272,15 +277,14 @@ static BUILD_STATUS: ActionInfo = ActionInfo {
     operation: ActionOperation::Read,
     change: Some(Change::Builds),
     for_readers: true,
-    named_resources_only: false,
     arguments: &[PIPELINE_ARGUMENT, NUMBER_ARGUMENT],
-    at_least_one_of: &[],
     returns: &[
         STATE_RETURNED,
         URL_RETURNED,
         field(FINISHED, "Finished", "Whether the build has ended", FieldKind::Flag),
     ],
     scopes: &["read_builds"],
+    ..ACTION
 };
 
 static UNBLOCK_JOB: ActionInfo = ActionInfo {
@@ -290,7 +294,6 @@ static UNBLOCK_JOB: ActionInfo = ActionInfo {
     resource_type: Some(&PIPELINE),
     operation: ActionOperation::Change,
     change: Some(Change::Builds),
-    for_readers: false,
     named_resources_only: true,
     arguments: &[
         PIPELINE_ARGUMENT,
@@ -303,20 +306,17 @@ static UNBLOCK_JOB: ActionInfo = ActionInfo {
             FieldKind::Map,
         ),
     ],
-    at_least_one_of: &[],
     returns: &[field(STATE, "State", "The state of the job", text(255))],
     scopes: &["write_builds"],
+    ..ACTION
 };
 
 static REST_GET: ActionInfo = ActionInfo {
     name: "rest_get",
     display_name: "Read from the REST API",
     description: "Reads one of a fixed list of paths of the organization; secrets are left out of the response",
-    resource_type: None,
     operation: ActionOperation::Read,
     change: Some(Change::RestRead),
-    for_readers: false,
-    named_resources_only: false,
     arguments: &[
         required(field(
             PATH,
@@ -326,11 +326,10 @@ static REST_GET: ActionInfo = ActionInfo {
         )),
         field(QUERY, "Query", "The parameters of the query", FieldKind::Map),
     ],
-    at_least_one_of: &[],
     returns: &[
         field(STATUS, "Status", "The HTTP status", FieldKind::Number),
         field(BODY, "Body", "The JSON of the response, as text", text(1 << 20)),
         field(MORE, "More", "Whether the list has a next page", FieldKind::Flag),
     ],
-    scopes: &[],
+    ..ACTION
 };

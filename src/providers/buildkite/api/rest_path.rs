@@ -50,7 +50,7 @@ const TEMPLATES: [(&[Segment], Scope); 19] = [
 const MAX_PER_PAGE: u32 = 100;
 
 /// Parts of the names of parameters that hold a credential.
-const CREDENTIALS: [&str; 9] = [
+const CREDENTIALS: [&str; 10] = [
     "token",
     "secret",
     "password",
@@ -60,7 +60,14 @@ const CREDENTIALS: [&str; 9] = [
     "apikey",
     "access_key",
     "private_key",
+    "signature",
 ];
+
+/// Whether the name of a parameter says that it holds a credential.
+pub(crate) fn names_credential(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase().replace('-', "_");
+    CREDENTIALS.iter().any(|part| lower.contains(part))
+}
 
 /// A path of the list, with its query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -104,12 +111,11 @@ impl RestPath {
     ) -> Result<Self, String> {
         let mut query = Vec::new();
         for (name, value) in parameters {
-            let lower = name.to_ascii_lowercase().replace('-', "_");
-            if CREDENTIALS.iter().any(|part| lower.contains(part)) {
+            if names_credential(name) {
                 return Err("a credential is never sent in a query: leave it out".to_owned());
             }
             let is_page = value.parse().is_ok_and(|rows: u32| (1..=MAX_PER_PAGE).contains(&rows));
-            if lower == "per_page" && !is_page {
+            if name.to_ascii_lowercase().replace('-', "_") == "per_page" && !is_page {
                 return Err(format!("`per_page` is a number from 1 to {MAX_PER_PAGE}"));
             }
             query.push((name.clone(), value.clone()));

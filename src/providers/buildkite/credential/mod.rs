@@ -170,9 +170,15 @@ impl Credential {
     }
 
     /// Reacts to a 401, which means that the request was not executed: returns whether to send it again with the next
-    /// authorization. `is_repeated` says that this was done before: only a token from a file that changed again is sent
-    /// once more.
-    pub(crate) async fn should_retry_after_rejection(&self, rejected: &Authorization, is_repeated: bool) -> bool {
+    /// authorization. `first` is the authorization of the same request that was rejected first, if this is not the first
+    /// rejection: only a token from a file that changed again is sent once more. A response to an identical request of
+    /// another call can be a rejection of `first` again, which does not count.
+    pub(crate) async fn should_retry_after_rejection(
+        &self,
+        rejected: &Authorization,
+        first: Option<&Authorization>,
+    ) -> bool {
+        let is_repeated = first.is_some_and(|first| rejected.version() != first.version());
         match &self.0 {
             Source::Token(token) => token.refresh_if_changed(rejected.version()).await,
             Source::PrivateKey(key) => {

@@ -87,15 +87,13 @@ impl Check {
             | Endpoint::TeamPipeline
             | Endpoint::TeamSuites
             | Endpoint::TeamSuite => Self::TeamListing,
-            Endpoint::AddMember
-            | Endpoint::ChangeRole
-            | Endpoint::RemoveMember
-            | Endpoint::AddTeamPipeline
+            Endpoint::AddMember | Endpoint::ChangeRole | Endpoint::RemoveMember => Self::TeamMembershipManagement,
+            Endpoint::AddTeamPipeline
             | Endpoint::ChangeTeamPipeline
             | Endpoint::RemoveTeamPipeline
             | Endpoint::AddTeamSuite
             | Endpoint::ChangeTeamSuite
-            | Endpoint::RemoveTeamSuite => Self::TeamMembershipManagement,
+            | Endpoint::RemoveTeamSuite => Self::of(Scope::WriteTeams),
             Endpoint::AddClusterMaintainer | Endpoint::RemoveClusterMaintainer => Self::of(Scope::WriteClusters),
             Endpoint::ChangeOrganizationMember | Endpoint::RemoveOrganizationMember => {
                 Self::of(Scope::WriteOrganizations)

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::check::Check;
 use super::evidence::{Evidence, Observation};
+use super::scope_checks::is_provable;
 use crate::governance::{CallContext, Lane};
 use crate::providers::buildkite::api::client::observer::{Completed, Observer};
 use crate::providers::buildkite::api::scope_probe::BuildReference;
@@ -121,12 +122,18 @@ fn is_conclusive<T>(outcome: Result<&T, &ApiError>, call: &CallContext) -> bool 
             | Endpoint::Team
             | Endpoint::Members
             | Endpoint::Member
+            | Endpoint::TeamPipelines
+            | Endpoint::TeamPipeline
+            | Endpoint::TeamSuites
+            | Endpoint::TeamSuite
             | Endpoint::Pipeline
             | Endpoint::Suite
             | Endpoint::Registry
             | Endpoint::Cluster
             | Endpoint::ClusterMaintainers
             | Endpoint::Invitation
+            | Endpoint::PipelineBuilds
+            | Endpoint::Build
     ) || error.endpoint.is_write();
     match error.kind {
         // The end of the caller (a probe has none: a response that is too late for it is `Unavailable`), or a list that changes
@@ -147,9 +154,9 @@ fn record_list(evidence: &mut Evidence, endpoint: Endpoint, seen: Observation<()
     match Check::for_endpoint(endpoint) {
         Check::OrganizationMemberListing => evidence.people = Some(seen),
         Check::TeamListing => evidence.teams = Some(seen),
-        Check::Scope(scope, _) => drop(evidence.scopes.insert(scope, seen)),
+        Check::Scope(scope, _) if is_provable(scope) => drop(evidence.scopes.insert(scope, seen)),
         // The token, its owner and the organization are kept with their records. A write is not evidence, because whether it is
-        // allowed depends on the team.
+        // allowed depends on what it changes.
         _ => {}
     }
 }

@@ -3,14 +3,15 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::pipelines::{self, Pipelines};
+use super::pipelines::Pipelines;
 use super::rows::{converted, min_rows, position};
-use super::suites::{self, Suites};
-use super::team_access::TeamAccess;
+use super::suites::Suites;
+use super::team_access::{TeamAccess, TeamObject};
 use super::teams::TEAM;
 use crate::governance::CallContext;
 use crate::governance::model::ResourceTypeInfo;
 use crate::governance::provider::{Amount, Batch, Carried, CarriedGrants, Cursor, Failure};
+use crate::providers::buildkite::{Pipeline, Suite};
 
 #[async_trait]
 impl CarriedGrants for Pipelines {
@@ -31,7 +32,7 @@ impl CarriedGrants for Pipelines {
             .client
             .team_pipelines(carrier.into(), from, min_rows, call)
             .await?;
-        Ok(converted(batch, |row| carried(&pipelines::access(row))))
+        Ok(converted(batch, |row| carried(&Pipeline::shown(row))))
     }
 }
 
@@ -54,7 +55,7 @@ impl CarriedGrants for Suites {
             .client
             .team_suites(carrier.into(), from, min_rows, call)
             .await?;
-        Ok(converted(batch, |row| carried(&suites::access(row))))
+        Ok(converted(batch, |row| carried(&Suite::shown(row))))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Clusters: people and teams maintain them.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -13,11 +14,11 @@ use crate::governance::model::{Holding, Level, Membership, Resource, ResourceId,
 use crate::governance::provider::{
     Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, Labels, ListStage, ResourceType, WriteReply,
 };
-use crate::governance::provisioning::{MaintainerRevoke, Write};
+use crate::governance::provisioning::{GuardLock, MaintainerRevoke, Write};
 use crate::governance::{CallContext, Change, GovernanceError};
 use crate::providers::buildkite::api::client::access::NewMaintainer;
 use crate::providers::buildkite::{
-    Buildkite, Cluster, ClusterMaintainer, Endpoint, MaintainerId, pagination, timestamp,
+    ApiErrorKind, Buildkite, Cluster, ClusterMaintainer, Endpoint, MaintainerId, pagination, timestamp,
 };
 
 /// Clusters, with the level `maintainer`.
@@ -60,11 +61,16 @@ pub static CLUSTER_MAINTAINER: &Level = &LEVELS[0];
 #[derive(Debug)]
 pub(in crate::providers::buildkite) struct Clusters {
     buildkite: Arc<Buildkite>,
+    /// The row that the latest read of a level showed, until it is removed; one at most for each membership that a request named.
+    rows: Mutex<HashMap<Membership, MaintainerId>>,
 }
 
 impl Clusters {
     pub(super) fn new(buildkite: Arc<Buildkite>) -> Self {
-        Self { buildkite }
+        Self {
+            buildkite,
+            rows: Mutex::default(),
+        }
     }
 }
 
@@ -176,11 +182,13 @@ fn resource(cluster: Cluster) -> Resource {
 #[async_trait]
 impl Assignable for Clusters {
     async fn read_level(&self, membership: Membership, call: &CallContext) -> Result<Option<&'static Level>, Failure> {
-        let maintainers = self.maintainers(membership.resource.id, call).await?;
-        let held = maintainers
-            .iter()
-            .any(|row| principal(row) == Some(membership.principal));
-        Ok(held.then_some(CLUSTER_MAINTAINER))
+        let row = self.find_row(membership, call).await?;
+        let mut rows = self.lock_rows();
+        match row {
+            Some(row) => drop(rows.insert(membership, row)),
+            None => drop(rows.remove(&membership)),
+        }
+        Ok(row.map(|_| CLUSTER_MAINTAINER))
     }
 
     async fn write(&self, membership: Membership, write: Write, call: &CallContext) -> Result<WriteReply, Failure> {
@@ -192,8 +200,7 @@ impl Assignable for Clusters {
             };
             client.add_cluster_maintainer(cluster, maintainer, call).await?
         } else {
-            let row = self.maintainer_row(membership, call).await?;
-            client.remove_cluster_maintainer(cluster, row, call).await?;
+            self.remove(membership, call).await?;
             None
         };
         let shown = echo.filter(|row| principal(row) == Some(membership.principal));
@@ -221,12 +228,13 @@ impl Assignable for Clusters {
         membership: Membership,
         write: Write,
         labels: &Labels,
+        lock: &mut GuardLock,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         if write.resulting_level().is_some() {
             return Ok(());
         }
-        let Some(owner) = self.buildkite.owner_without_admin_role(call).await? else {
+        let Some(owner) = self.buildkite.dependent_owner(membership.resource, lock, call).await? else {
             return Ok(());
         };
         let cluster = membership.resource.id;
@@ -255,24 +263,42 @@ impl Clusters {
         Ok(list.await?.rows)
     }
 
-    /// The row by which the principal maintains the cluster. It is read just before it is removed, because a principal that was
-    /// removed and added again has another row.
-    ///
-    /// # Errors
-    /// `NotFound` if there is no row, and otherwise failures that say that nothing was sent.
-    async fn maintainer_row(&self, membership: Membership, call: &CallContext) -> Result<MaintainerId, Failure> {
-        let maintainers = self.maintainers(membership.resource.id, call).await;
-        let maintainers = maintainers.map_err(Failure::before_the_write)?;
-        let row = maintainers
-            .iter()
-            .find(|row| principal(row) == Some(membership.principal));
-        row.map(|row| row.id).ok_or_else(|| Failure {
-            class: FailureClass::NotFound,
-            scope: None,
-            error: GovernanceError::Unexpected {
-                endpoint: Endpoint::RemoveClusterMaintainer.name(),
-                what: format!("{} no longer maintains the cluster", membership.principal),
-            },
-        })
+    /// The row by which the principal maintains the cluster, read now.
+    async fn find_row(&self, membership: Membership, call: &CallContext) -> Result<Option<MaintainerId>, Failure> {
+        let maintainers = self.maintainers(membership.resource.id, call).await?;
+        let mut rows = maintainers.iter();
+        let row = rows.find(|row| principal(row) == Some(membership.principal));
+        Ok(row.map(|row| row.id))
+    }
+
+    /// Removes the row that the read before the write showed. A row is never that of another principal, but one who was removed and
+    /// added again has another row, so the list is read again if the row is not found.
+    async fn remove(&self, membership: Membership, call: &CallContext) -> Result<(), Failure> {
+        let (client, cluster) = (&self.buildkite.client, membership.resource.id.into());
+        let shown = self.lock_rows().remove(&membership);
+        let mut not_found = None;
+        if let Some(row) = shown {
+            match client.remove_cluster_maintainer(cluster, row, call).await {
+                Err(error) if error.kind == ApiErrorKind::NotFound => not_found = Some(error),
+                reply => return Ok(reply?),
+            }
+        }
+        let row = self.find_row(membership, call).await;
+        match (row.map_err(Failure::before_the_write)?, not_found) {
+            (Some(row), _) if shown != Some(row) => Ok(client.remove_cluster_maintainer(cluster, row, call).await?),
+            (_, Some(not_found)) => Err(not_found.into()),
+            (_, None) => Err(Failure {
+                class: FailureClass::NotFound,
+                scope: None,
+                error: GovernanceError::Unexpected {
+                    endpoint: Endpoint::RemoveClusterMaintainer.name(),
+                    what: format!("{} no longer maintains the cluster", membership.principal),
+                },
+            }),
+        }
+    }
+
+    fn lock_rows(&self) -> MutexGuard<'_, HashMap<Membership, MaintainerId>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

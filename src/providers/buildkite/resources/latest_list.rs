@@ -2,7 +2,7 @@
 //! teams of registries, and the objects that REST addresses by slug.
 //!
 //! It is recorded from the pages that a sync reads, so that a sync reads each list once. Only rows of the API's light types are
-//! kept.
+//! kept. A change by this process invalidates it: a reading that began before is not served, not even within its sync.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +17,9 @@ use crate::providers::buildkite::pagination::{Cursor, Row};
 
 /// Readings that can be in progress at once; the oldest gives way. A sync reads a list while a single read may need it anew.
 const MAX_PARTIAL: usize = 2;
+
+/// How often a list is read for a call if changes by this process invalidate the readings.
+const MAX_READINGS: usize = 3;
 
 /// A complete reading of a list.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub(super) struct LatestList<R> {
 struct State<R> {
     partial: Vec<Partial<R>>,
     complete: Option<Arc<Reading<R>>>,
+    /// Readings that began before this moment are not served.
+    not_before: Option<Instant>,
 }
 
 /// A reading in progress.
@@ -70,6 +75,7 @@ impl<R: Row> LatestList<R> {
             state: Mutex::new(State {
                 partial: Vec::new(),
                 complete: None,
+                not_before: None,
             }),
             reading: AsyncMutex::default(),
         }
@@ -79,6 +85,9 @@ impl<R: Row> LatestList<R> {
     /// ends with them.
     pub(super) fn record(&self, from: &Cursor, begun: Instant, rows: impl Iterator<Item = R>, next: Option<&Cursor>) {
         let mut state = self.lock();
+        if state.not_before.is_some_and(|moment| begun < moment) {
+            return;
+        }
         let mut reading = if *from == Cursor::Start {
             Partial {
                 begun,
@@ -107,6 +116,14 @@ impl<R: Row> LatestList<R> {
         }
     }
 
+    /// Drops what was read, and what is being read, because this process changes the list.
+    pub(super) fn invalidate(&self) {
+        let mut state = self.lock();
+        state.not_before = Some(Instant::now());
+        state.partial.clear();
+        state.complete = None;
+    }
+
     /// The latest complete reading, if it is recent enough for the call; else a new one, made by `read`, which has to record it.
     ///
     /// # Errors
@@ -115,7 +132,7 @@ impl<R: Row> LatestList<R> {
         &self,
         endpoint: &'static str,
         call: &CallContext,
-        read: impl FnOnce() -> F,
+        read: impl Fn() -> F,
     ) -> Result<Arc<Reading<R>>, GovernanceError> {
         let is_recent = |reading: &Arc<Reading<R>>| {
             let since = call.reuses_reads_since();
@@ -138,7 +155,7 @@ impl<R: Row> LatestList<R> {
     pub(super) async fn anew<F: Future<Output = Result<(), GovernanceError>>>(
         &self,
         endpoint: &'static str,
-        read: impl FnOnce() -> F,
+        read: impl Fn() -> F,
     ) -> Result<Arc<Reading<R>>, GovernanceError> {
         let asked = Instant::now();
         let _one_at_a_time = self.reading.lock().await;
@@ -151,12 +168,19 @@ impl<R: Row> LatestList<R> {
     async fn read_now<F: Future<Output = Result<(), GovernanceError>>>(
         &self,
         endpoint: &'static str,
-        read: impl FnOnce() -> F,
+        read: impl Fn() -> F,
     ) -> Result<Arc<Reading<R>>, GovernanceError> {
-        let begun = Instant::now();
-        read().await?;
-        let read = self.complete().filter(|reading| reading.begun >= begun);
-        read.ok_or_else(|| GovernanceError::Unavailable {
+        for _ in 0..MAX_READINGS {
+            let begun = Instant::now();
+            read().await?;
+            if let Some(reading) = self.complete().filter(|reading| reading.begun >= begun) {
+                return Ok(reading);
+            }
+            if self.lock().not_before.is_none_or(|moment| moment < begun) {
+                break;
+            }
+        }
+        Err(GovernanceError::Unavailable {
             endpoint,
             why: Unavailability::ListUnstable.to_string(),
         })

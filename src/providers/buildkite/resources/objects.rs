@@ -29,6 +29,8 @@ pub(in crate::providers::buildkite) trait ObjectRow:
     const INFO: &'static ResourceTypeInfo;
     /// The request for its list.
     const LIST: Endpoint;
+    /// Whether a row of the list names the principals that hold a level of the object.
+    const LISTS_PRINCIPALS: bool = false;
 
     /// Reads the list from `from` on: at least `min_rows` rows, unless it ends.
     async fn read(
@@ -195,6 +197,11 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
         Ok(row.resource(self.buildkite.organization_slug()))
     }
 
+    async fn get_now(&self, id: Uuid, call: &CallContext) -> Result<Resource, Failure> {
+        let row = self.row_anew(id, call).await?;
+        Ok(row.resource(self.buildkite.organization_slug()))
+    }
+
     async fn grants(
         &self,
         id: Uuid,
@@ -233,7 +240,7 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
     }
 
     async fn check_visibility(&self, stage: ListStage, call: &CallContext) -> Result<(), GovernanceError> {
-        self.buildkite.check_visibility(stage, call).await
+        self.buildkite.check_visibility(R::INFO, stage, call).await
     }
 
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError> {
@@ -249,5 +256,11 @@ impl<R: ObjectRow> ResourceType for Objects<R> {
 
     fn assignable(&self) -> Option<&dyn Assignable> {
         R::assignable(self)
+    }
+
+    fn invalidate(&self, _: ResourceId) {
+        if R::LISTS_PRINCIPALS {
+            self.latest.invalidate();
+        }
     }
 }

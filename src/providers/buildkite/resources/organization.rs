@@ -16,7 +16,7 @@ use crate::governance::provider::{
     Amount, Assignable, Batch, Cursor, EmptyReading, Failure, FailureClass, Labels, ListStage, ResourceType, Rows,
     WriteReply,
 };
-use crate::governance::provisioning::{MaintainerRevoke, Write};
+use crate::governance::provisioning::{GuardLock, MaintainerRevoke, Write};
 use crate::governance::{CallContext, Change, GovernanceError, PageTokenError};
 use crate::providers::buildkite::{ApiErrorKind, Buildkite, Endpoint, Organization, UserId};
 
@@ -177,6 +177,10 @@ impl ResourceType for Organizations {
     fn assignable(&self) -> Option<&dyn Assignable> {
         Some(self)
     }
+
+    fn invalidate(&self, _: ResourceId) {
+        self.people.invalidate();
+    }
 }
 
 fn holding(person: Person) -> Holding {
@@ -265,6 +269,7 @@ impl Assignable for Organizations {
         membership: Membership,
         write: Write,
         labels: &Labels,
+        _: &mut GuardLock,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         let user = membership.principal.id.into();

@@ -57,6 +57,11 @@ impl People {
             .record(from, begun, batch.rows.iter().map(Person::from), batch.next.as_ref());
     }
 
+    /// Drops what was read of the people, because this process changes a role or removes a person.
+    pub(super) fn invalidate(&self) {
+        self.0.invalidate();
+    }
+
     /// The people of a complete list that is recent enough for the call, else of a new one.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Pipelines: teams hold one of three levels of access.
 
 use async_trait::async_trait;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::objects::{ObjectRow, Objects};
@@ -11,7 +12,7 @@ use crate::governance::model::{Level, ProfileValue, Resource, ResourceId, Resour
 use crate::governance::provider::{Assignable, CarriedGrants};
 use crate::governance::provisioning::Write;
 use crate::governance::{CallContext, Change};
-use crate::providers::buildkite::api::access::TeamPipeline;
+use crate::providers::buildkite::api::access::{AccessRequest, TeamPipeline};
 use crate::providers::buildkite::pagination;
 use crate::providers::buildkite::{ApiError, Client, Endpoint, ObjectSlug, Pipeline, TeamId, timestamp};
 
@@ -122,58 +123,38 @@ impl ObjectRow for Pipeline {
     }
 }
 
-#[async_trait]
 impl TeamObject for Pipeline {
+    type Access = TeamPipeline;
+
     const READ_ACCESS: Endpoint = Endpoint::TeamPipeline;
+    const ID_FIELD: &'static str = "pipeline_id";
 
     fn managing_level() -> &'static Level {
         PIPELINE_MANAGE
     }
 
-    async fn access(
-        objects: &Objects<Self>,
-        team: TeamId,
-        object: Uuid,
-        call: &CallContext,
-    ) -> Result<TeamAccess, ApiError> {
-        let client = &objects.buildkite().client;
-        client.team_pipeline(team, object.into(), call).await.map(access)
+    fn read_request(team: TeamId, object: Uuid) -> AccessRequest {
+        AccessRequest::TeamPipeline(team, object.into())
     }
 
-    async fn write_access(
-        objects: &Objects<Self>,
-        team: TeamId,
-        object: Uuid,
-        write: Write,
-        call: &CallContext,
-    ) -> Result<Option<TeamAccess>, ApiError> {
-        let (client, pipeline) = (&objects.buildkite().client, object.into());
-        let echo = match write {
-            Write::Add(level) => client.add_team_pipeline(team, pipeline, level.slug, call).await?,
-            Write::Change { to, .. } => client.change_team_pipeline(team, pipeline, to.slug, call).await?,
-            Write::Remove(_) => {
-                client.remove_team_pipeline(team, pipeline, call).await?;
-                None
-            }
-        };
-        Ok(echo.map(access))
-    }
-
-    fn write_endpoint(write: Write) -> Endpoint {
+    fn write_request(team: TeamId, object: Uuid, write: Write) -> AccessRequest {
         match write {
-            Write::Add(_) => Endpoint::AddTeamPipeline,
-            Write::Change { .. } => Endpoint::ChangeTeamPipeline,
-            Write::Remove(_) => Endpoint::RemoveTeamPipeline,
+            Write::Add(_) => AccessRequest::AddTeamPipeline(team),
+            Write::Change { .. } => AccessRequest::ChangeTeamPipeline(team, object.into()),
+            Write::Remove(_) => AccessRequest::RemoveTeamPipeline(team, object.into()),
         }
     }
-}
 
-/// What a row shows.
-pub(super) fn access(row: TeamPipeline) -> TeamAccess {
-    TeamAccess {
-        object: row.pipeline_id.uuid(),
-        level: row.access_level.as_deref().and_then(|slug| PIPELINE.level(slug)),
-        named: row.access_level.unwrap_or_default(),
-        created_at: row.created_at,
+    fn access_level(level: &'static Level) -> Value {
+        level.slug.into()
+    }
+
+    fn shown(row: TeamPipeline) -> TeamAccess {
+        TeamAccess {
+            object: row.pipeline_id.uuid(),
+            level: row.access_level.as_deref().and_then(|slug| PIPELINE.level(slug)),
+            named: row.access_level.unwrap_or_default(),
+            created_at: row.created_at,
+        }
     }
 }

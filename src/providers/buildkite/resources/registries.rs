@@ -67,6 +67,7 @@ impl Row for RegistryTeam {
 impl ObjectRow for Registry {
     const INFO: &'static ResourceTypeInfo = &REGISTRY;
     const LIST: Endpoint = Endpoint::Registries;
+    const LISTS_PRINCIPALS: bool = true;
 
     async fn read(
         client: &Client,

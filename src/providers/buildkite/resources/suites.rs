@@ -1,17 +1,18 @@
 //! Test suites: teams hold one of two levels of access.
 
 use async_trait::async_trait;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::objects::{ObjectRow, Objects};
 use super::pages::organization_page;
 use super::rows::texts;
-use super::team_access::{TeamAccess, TeamObject};
+use super::team_access::{TeamAccess, TeamObject, send_request};
 use crate::governance::model::{Level, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::provider::{Assignable, CarriedGrants};
 use crate::governance::provisioning::Write;
 use crate::governance::{CallContext, Change};
-use crate::providers::buildkite::api::access::{SuitePath, TeamSuite};
+use crate::providers::buildkite::api::access::{AccessRequest, SuitePath, TeamSuite};
 use crate::providers::buildkite::pagination;
 use crate::providers::buildkite::{ApiError, ApiErrorKind, Client, Endpoint, ObjectSlug, Suite, TeamId, timestamp};
 
@@ -112,89 +113,66 @@ impl ObjectRow for Suite {
 
 #[async_trait]
 impl TeamObject for Suite {
+    type Access = TeamSuite;
+
     const READ_ACCESS: Endpoint = Endpoint::TeamSuite;
+    const ID_FIELD: &'static str = "suite_id";
 
     fn managing_level() -> &'static Level {
         SUITE_EDIT
     }
 
-    async fn access(
-        objects: &Objects<Self>,
-        team: TeamId,
-        object: Uuid,
-        call: &CallContext,
-    ) -> Result<TeamAccess, ApiError> {
-        let client = &objects.buildkite().client;
-        client.team_suite(team, object.into(), call).await.map(access)
+    fn read_request(team: TeamId, object: Uuid) -> AccessRequest {
+        AccessRequest::TeamSuite(team, object.into())
     }
 
-    async fn write_access(
+    fn write_request(team: TeamId, object: Uuid, write: Write) -> AccessRequest {
+        match write {
+            Write::Add(_) => AccessRequest::AddTeamSuite(team, SuitePath::Documented),
+            Write::Change { .. } => AccessRequest::ChangeTeamSuite(team, object.into()),
+            Write::Remove(_) => AccessRequest::RemoveTeamSuite(team, object.into()),
+        }
+    }
+
+    /// The permissions that make up the level.
+    fn access_level(level: &'static Level) -> Value {
+        if level == SUITE_EDIT {
+            json!(["read", "edit"])
+        } else {
+            json!(["read"])
+        }
+    }
+
+    fn shown(row: TeamSuite) -> TeamAccess {
+        let holds = |level: &Level| row.access_level.iter().any(|permission| permission == level.slug);
+        TeamAccess {
+            object: row.suite_id.uuid(),
+            level: [SUITE_EDIT, SUITE_READ].into_iter().find(|level| holds(level)),
+            named: row.access_level.join(", "),
+            created_at: row.created_at,
+        }
+    }
+
+    /// If the documented path of a POST does not exist although the team and the suite do, the path is sent that a client of
+    /// Buildkite's uses, once.
+    async fn send(
         objects: &Objects<Self>,
         team: TeamId,
-        object: Uuid,
+        suite: Uuid,
         write: Write,
         call: &CallContext,
-    ) -> Result<Option<TeamAccess>, ApiError> {
-        let (client, suite) = (&objects.buildkite().client, object.into());
-        let echo = match write {
-            Write::Add(level) => add(objects, team, object, permissions(level), call).await?,
-            Write::Change { to, .. } => client.change_team_suite(team, suite, permissions(to), call).await?,
-            Write::Remove(_) => {
-                client.remove_team_suite(team, suite, call).await?;
-                None
+    ) -> Result<Option<TeamSuite>, ApiError> {
+        let client = &objects.buildkite().client;
+        let send = |request| send_request(objects, request, suite, write, call);
+        match send(Self::write_request(team, suite, write)).await {
+            Err(error) if error.kind == ApiErrorKind::NotFound && matches!(write, Write::Add(_)) => {
+                if client.team(team, call).await.is_ok() && objects.row(suite, call).await.is_ok() {
+                    send(AccessRequest::AddTeamSuite(team, SuitePath::Singular)).await
+                } else {
+                    Err(error)
+                }
             }
-        };
-        Ok(echo.map(access))
-    }
-
-    fn write_endpoint(write: Write) -> Endpoint {
-        match write {
-            Write::Add(_) => Endpoint::AddTeamSuite,
-            Write::Change { .. } => Endpoint::ChangeTeamSuite,
-            Write::Remove(_) => Endpoint::RemoveTeamSuite,
+            reply => reply,
         }
-    }
-}
-
-/// Gives a team a suite. If the documented path does not exist although the team and the suite do, the path is sent that a client of
-/// Buildkite's uses, once.
-async fn add(
-    objects: &Objects<Suite>,
-    team: TeamId,
-    suite: Uuid,
-    permissions: &[&str],
-    call: &CallContext,
-) -> Result<Option<TeamSuite>, ApiError> {
-    let client = &objects.buildkite().client;
-    let post = |path| client.add_team_suite(team, suite.into(), permissions, path, call);
-    match post(SuitePath::Documented).await {
-        Err(error) if error.kind == ApiErrorKind::NotFound => {
-            if client.team(team, call).await.is_ok() && objects.row(suite, call).await.is_ok() {
-                post(SuitePath::Singular).await
-            } else {
-                Err(error)
-            }
-        }
-        reply => reply,
-    }
-}
-
-/// The permissions that make up a level.
-fn permissions(level: &Level) -> &'static [&'static str] {
-    if level == SUITE_EDIT {
-        &["read", "edit"]
-    } else {
-        &["read"]
-    }
-}
-
-/// What a row shows.
-pub(super) fn access(row: TeamSuite) -> TeamAccess {
-    let holds = |level: &Level| row.access_level.iter().any(|permission| permission == level.slug);
-    TeamAccess {
-        object: row.suite_id.uuid(),
-        level: [SUITE_EDIT, SUITE_READ].into_iter().find(|level| holds(level)),
-        named: row.access_level.join(", "),
-        created_at: row.created_at,
     }
 }

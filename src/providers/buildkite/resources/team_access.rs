@@ -2,14 +2,17 @@
 //! a team, and its path in REST is that of the team.
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::objects::{ObjectRow, Objects};
 use super::write_reply::{EchoedRow, write_reply};
 use crate::governance::model::{Level, Membership};
 use crate::governance::provider::{Assignable, Failure, Labels, WriteReply};
-use crate::governance::provisioning::{MaintainerRevoke, Write};
+use crate::governance::provisioning::{GuardLock, MaintainerRevoke, Write};
 use crate::governance::{CallContext, GovernanceError};
+use crate::providers::buildkite::api::access::AccessRequest;
 use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, TeamId};
 
 /// What a row says that a team holds of an object.
@@ -28,31 +31,57 @@ pub(super) struct TeamAccess {
 /// A type of objects that teams hold levels of.
 #[async_trait]
 pub(in crate::providers::buildkite) trait TeamObject: ObjectRow {
-    /// The level with which a team's members can change who else has access.
-    fn managing_level() -> &'static Level;
+    /// A row of a response.
+    type Access: DeserializeOwned + Send;
 
     /// The request that reads what a team holds of an object.
     const READ_ACCESS: Endpoint;
 
-    /// Reads what a team holds of an object.
-    async fn access(
-        objects: &Objects<Self>,
-        team: TeamId,
-        object: Uuid,
-        call: &CallContext,
-    ) -> Result<TeamAccess, ApiError>;
+    /// The level with which a team's members can change who else has access.
+    fn managing_level() -> &'static Level;
+
+    /// The request that reads what a team holds of an object.
+    fn read_request(team: TeamId, object: Uuid) -> AccessRequest;
+
+    /// The request of a write.
+    fn write_request(team: TeamId, object: Uuid, write: Write) -> AccessRequest;
+
+    /// The name of the field that names the object in the body of a request.
+    const ID_FIELD: &'static str;
+
+    /// The level as Buildkite writes it.
+    fn access_level(level: &'static Level) -> Value;
+
+    /// What a row shows.
+    fn shown(row: Self::Access) -> TeamAccess;
 
     /// Sends a write, once. Returns the row that the response shows, if any.
-    async fn write_access(
+    async fn send(
         objects: &Objects<Self>,
         team: TeamId,
         object: Uuid,
         write: Write,
         call: &CallContext,
-    ) -> Result<Option<TeamAccess>, ApiError>;
+    ) -> Result<Option<Self::Access>, ApiError> {
+        send_request(objects, Self::write_request(team, object, write), object, write, call).await
+    }
+}
 
-    /// The request that a write sends.
-    fn write_endpoint(write: Write) -> Endpoint;
+/// Sends the request of a write, once. The response to a removal shows no row.
+pub(super) async fn send_request<R: TeamObject>(
+    objects: &Objects<R>,
+    request: AccessRequest,
+    object: Uuid,
+    write: Write,
+    call: &CallContext,
+) -> Result<Option<R::Access>, ApiError> {
+    let client = &objects.buildkite().client;
+    let body = match write {
+        Write::Add(level) => json!({ R::ID_FIELD: object, "access_level": R::access_level(level) }),
+        Write::Change { to, .. } => json!({ "access_level": R::access_level(to) }),
+        Write::Remove(_) => return client.delete_access(request, call).await.map(|()| None),
+    };
+    client.write_access(request, Some(body), call).await
 }
 
 #[async_trait]
@@ -63,7 +92,7 @@ impl<R: TeamObject> Assignable for Objects<R> {
 
     async fn write(&self, membership: Membership, write: Write, call: &CallContext) -> Result<WriteReply, Failure> {
         let (team, object) = (membership.principal.id.into(), membership.resource.id);
-        let echo = R::write_access(self, team, object, write, call).await?;
+        let echo = R::send(self, team, object, write, call).await?.map(R::shown);
         let shown = echo.as_ref().filter(|row| row.object == object).map(|row| EchoedRow {
             level: row.level,
             created_at: row.created_at.as_deref(),
@@ -72,7 +101,9 @@ impl<R: TeamObject> Assignable for Objects<R> {
     }
 
     fn endpoint(&self, write: Write) -> &'static str {
-        R::write_endpoint(write).name()
+        R::write_request(Uuid::nil().into(), Uuid::nil(), write)
+            .endpoint()
+            .name()
     }
 
     fn replacement(&self, _: &'static Level, _: MaintainerRevoke) -> Option<&'static Level> {
@@ -85,6 +116,7 @@ impl<R: TeamObject> Assignable for Objects<R> {
         membership: Membership,
         write: Write,
         labels: &Labels,
+        lock: &mut GuardLock,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         let managing = R::managing_level();
@@ -95,7 +127,11 @@ impl<R: TeamObject> Assignable for Objects<R> {
         if !takes_managing {
             return Ok(());
         }
-        let Some(owner) = self.buildkite().owner_without_admin_role(call).await? else {
+        let Some(owner) = self
+            .buildkite()
+            .dependent_owner(membership.resource, lock, call)
+            .await?
+        else {
             return Ok(());
         };
         for team in self.buildkite().teams_of(owner.id, call).await? {
@@ -125,7 +161,9 @@ async fn held_by<R: TeamObject>(
             what,
         }))
     };
-    match R::access(objects, team, object, call).await {
+    let request = R::read_request(team, object);
+    let row = objects.buildkite().client.read_access(request, call).await;
+    match row.map(R::shown) {
         Ok(row) if row.object != object => unexpected(format!(
             "the response is about another {} than the requested one",
             R::INFO

@@ -17,7 +17,7 @@ use crate::governance::provider::{
     Amount, Assignable, Batch, Creatable, Cursor, Deletable, EmptyReading, Failure, FailureClass, Labels, ListStage,
     OwnerRole, ResourceType, WriteReply,
 };
-use crate::governance::provisioning::{MaintainerRevoke, Write};
+use crate::governance::provisioning::{GuardLock, MaintainerRevoke, Write};
 use crate::governance::{CallContext, Change, GovernanceError};
 use crate::providers::buildkite::{
     ApiError, ApiErrorKind, Buildkite, Endpoint, ListedRole, Role, Team, TeamId, TeamMember, UserId, timestamp,
@@ -198,7 +198,7 @@ impl ResourceType for Teams {
     }
 
     async fn check_visibility(&self, stage: ListStage, call: &CallContext) -> Result<(), GovernanceError> {
-        self.buildkite.check_visibility(stage, call).await
+        self.buildkite.check_visibility(&TEAM, stage, call).await
     }
 
     async fn check_empty(&self, reading: EmptyReading, call: &CallContext) -> Result<(), GovernanceError> {
@@ -284,6 +284,7 @@ impl Assignable for Teams {
         membership: Membership,
         write: Write,
         labels: &Labels,
+        _: &mut GuardLock,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         let takes_maintainer = match write {

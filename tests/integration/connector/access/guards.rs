@@ -1,10 +1,13 @@
 //! What no approval changes: protected names, the token's own user, the last admin, and the access that the connector depends on.
 
+use std::time::Duration;
+
 use buildkite_connector::governance::model::ResourceTypeInfo;
 use buildkite_connector::governance::provisioning::{MaintainerRevoke, Protected, ProtectedResource};
 use buildkite_connector::providers::buildkite::resources::{PIPELINE, TEAM};
 use buildkite_connector::sandbox::{
-    ALL_SCOPES, Endpoint, Maintainer, OrganizationRole, PipelineLevel, SuiteLevel, TeamRole, TokenSpec,
+    ALL_SCOPES, Endpoint, Fault, FaultKind, Maintainer, Organization, OrganizationRole, PipelineLevel, SuiteLevel,
+    TeamRole, TokenSpec,
 };
 use jiff::Timestamp;
 use rstest::rstest;
@@ -202,4 +205,34 @@ async fn an_owner_with_the_admin_role_may_take_any_access() {
         world.hold(kind, Some(level));
         assert_eq!(world.perform(kind, Change::Revoke(level)).await.unwrap(), Answer::Done);
     }
+}
+
+#[rstest]
+#[case::a_pipeline(Kind::Pipeline, "manage_build_and_read", Endpoint::RemoveTeamPipeline)]
+#[case::a_suite(Kind::Suite, "edit", Endpoint::RemoveTeamSuite)]
+#[case::a_cluster(Kind::ClusterByTeam, "maintainer", Endpoint::RemoveClusterMaintainer)]
+#[tokio::test]
+async fn of_two_revokes_at_once_the_second_is_decided_by_what_the_first_left(
+    #[case] kind: Kind,
+    #[case] level: &'static str,
+    #[case] removal: Endpoint,
+) {
+    let (mut world, owner) = owned_by(2, OrganizationRole::Member).await;
+    let teams = [world.team, world.other_team];
+    for team in teams {
+        world.team = team;
+        world.hold(kind, Some(level));
+        let join = move |organization: &mut Organization| organization.set_membership(team, owner, TeamRole::Member);
+        assert!(world.sandbox.edit(join));
+    }
+    // A removal takes longer than what the other request reads.
+    let slow = FaultKind::Delay(Duration::from_millis(300));
+    world.sandbox.faults().add(Fault::new(removal, slow));
+    let [first, second] = teams.map(|team| team.to_string());
+    let refused = match tokio::join!(world.revoke(kind, level, &first), world.revoke(kind, level, &second)) {
+        (Ok(_), Err(refused)) | (Err(refused), Ok(_)) => refused,
+        other => panic!("{other:?}"),
+    };
+    is_protected(&refused, "would lock the connector out of");
+    assert_eq!(world.applied(), 1);
 }

@@ -4,6 +4,7 @@ mod ambiguity;
 mod audit;
 mod decision_table;
 mod guards;
+mod hidden;
 mod model;
 mod paths;
 mod refusals;
@@ -12,7 +13,7 @@ use std::sync::Mutex;
 
 use buildkite_connector::governance::{AllowedChanges, Change as Allowed, GovernanceSettings};
 use buildkite_connector::proto::c1::connector::v2::{
-    Entitlement, Grant, GrantAlreadyExists, GrantAlreadyRevoked, GrantManagerServiceRevokeRequest, GrantReplaced,
+    Entitlement, GrantAlreadyExists, GrantAlreadyRevoked, GrantReplaced,
 };
 use buildkite_connector::providers::buildkite::IncludedType;
 use buildkite_connector::sandbox::{
@@ -237,19 +238,7 @@ impl World {
                 assert_eq!(ids, [self.grant_id(kind, level)]);
                 granted.annotations
             }
-            Change::Revoke(level) => {
-                let grant = Grant {
-                    entitlement: Some(self.entitlement(kind, level)),
-                    principal: Some(resource(kind.principal_type(), &principal)),
-                    ..Default::default()
-                };
-                let request = GrantManagerServiceRevokeRequest {
-                    grant: Some(grant),
-                    ..Default::default()
-                };
-                let revoked = self.platform.grants_client().revoke(request).await?;
-                revoked.into_inner().annotations
-            }
+            Change::Revoke(level) => self.revoke(kind, level, &principal).await?,
         };
         assert!(annotations.len() <= 1, "{annotations:?}");
         let Some(annotation) = annotations.first() else {
@@ -265,6 +254,15 @@ impl World {
             let mut replaced_levels = levels.filter(|level| self.grant_id(kind, level) == replaced.replaced_grant_id);
             Answer::Replaced(replaced_levels.next().expect("the id of a grant"))
         })
+    }
+
+    /// Revokes a level from this principal; returns the annotations of the answer.
+    pub async fn revoke(&self, kind: Kind, level: &str, principal: &str) -> Result<Vec<prost_types::Any>, Status> {
+        let entitlement = self.entitlement(kind, level);
+        let revoked = self
+            .platform
+            .revoke_exactly(entitlement, kind.principal_type(), principal);
+        Ok(revoked.await?.annotations)
     }
 
     /// Writes that changed something.

@@ -1,11 +1,11 @@
 //! The paths of DELETE: always one row of a list, and never a list, a team, a cluster or a member of the organization.
 
-use buildkite_connector::sandbox::{Endpoint, SuitePostPath};
+use buildkite_connector::sandbox::{Edit, Endpoint, Fault, FaultKind, SuitePostPath};
 use http::Method;
 use uuid::Uuid;
 
 use super::World;
-use super::model::{Change, Kind};
+use super::model::{Answer, Change, Kind};
 
 #[tokio::test]
 async fn a_delete_ends_in_the_id_of_one_row_of_a_list() {
@@ -71,4 +71,29 @@ async fn the_singular_path_of_suites_is_sent_once_and_only_if_team_and_suite_exi
     world.sandbox.edit(|organization| organization.remove_team(world.team));
     world.perform(Kind::Suite, Change::Grant("edit")).await.unwrap_err();
     assert_eq!(posts(), ["suites", "suite", "suites"]);
+}
+
+#[tokio::test]
+async fn a_maintainer_is_removed_by_the_row_that_was_read_and_by_another_if_that_one_was_replaced() {
+    let world = World::new().await;
+    let revoke = Change::Revoke("maintainer");
+    world.hold(Kind::ClusterByUser, Some("maintainer"));
+    world.perform(Kind::ClusterByUser, revoke).await.unwrap();
+    let counts = || [Endpoint::ClusterMaintainers, Endpoint::RemoveClusterMaintainer].map(|of| world.count(of));
+    // One read before the removal and one after it.
+    assert_eq!(counts(), [2, 1]);
+    world.hold(Kind::ClusterByTeam, Some("maintainer"));
+    let (remove, add) = (
+        world.setting(Kind::ClusterByTeam, None),
+        world.setting(Kind::ClusterByTeam, Some("maintainer")),
+    );
+    let replace = Edit::with(move |organization| {
+        remove(organization);
+        add(organization);
+    });
+    let fault = Fault::new(Endpoint::RemoveClusterMaintainer, FaultKind::MoveRows(replace));
+    world.sandbox.faults().add(fault.once());
+    assert_eq!(world.perform(Kind::ClusterByTeam, revoke).await.unwrap(), Answer::Done);
+    assert_eq!(world.held(Kind::ClusterByTeam), None);
+    assert_eq!(counts(), [5, 3]);
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod lost_replies;
 mod off_boarding;
+mod own_changes;
 mod resources;
 mod settings;
 

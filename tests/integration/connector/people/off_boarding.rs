@@ -2,8 +2,10 @@
 
 use buildkite_connector::governance::provisioning::Protected;
 use buildkite_connector::sandbox::{
-    Edit, Endpoint, Fault, FaultKind, Gate, Invitation, InvitationState, OrganizationRole, TeamRole, WriteLag,
+    BodyStyle, Edit, Endpoint, Fault, FaultKind, Gate, Invitation, InvitationState, OrganizationRole, TeamRole,
+    WriteLag,
 };
+use http::StatusCode;
 use rstest::rstest;
 use tonic::Code;
 use uuid::Uuid;
@@ -52,8 +54,37 @@ async fn invitations_go_first_and_the_record_lists_what_was_lost() {
         (&line["user_email"], &line["role"]),
         (&person.email.clone().into(), &"member".into())
     );
-    let lost = serde_json::json!([{ "id": team.id, "slug": team.slug, "role": null }]);
+    let lost = serde_json::json!([{ "id": team.id, "slug": team.slug, "role": "maintainer" }]);
     assert_eq!(line["teams"], lost);
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_be_read_is_not_known_and_the_person_is_removed_all_the_same() {
+    let world = World::new().await;
+    let person = world.people[0].id;
+    let teams = world.edit(|organization| {
+        let teams = [organization.teams()[0].id, organization.teams()[1].id];
+        for team in teams {
+            organization.set_membership(team, person, TeamRole::Maintainer);
+        }
+        teams
+    });
+    let forbidden = FaultKind::Status(StatusCode::FORBIDDEN, BodyStyle::Message);
+    let fault = world
+        .sandbox
+        .faults()
+        .add(Fault::new(Endpoint::TeamMember, forbidden).once());
+    world.delete("user", person).await.unwrap();
+    assert_eq!(fault.fired(), 1);
+    assert!(!world.is_member(person));
+    let line = world.last_outcome();
+    let mut roles = teams.map(|team| {
+        let lost = line["teams"].as_array().unwrap().iter();
+        let mut lost = lost.filter(|lost| lost["id"] == team.to_string());
+        lost.next().unwrap()["role"].clone()
+    });
+    roles.sort_by_key(serde_json::Value::is_null);
+    assert_eq!(roles, ["maintainer".into(), serde_json::Value::Null]);
 }
 
 #[tokio::test]
@@ -74,6 +105,8 @@ async fn a_role_that_this_process_wrote_is_recorded() {
         .unwrap();
     world.delete("user", person).await.unwrap();
     assert_eq!(world.last_outcome()["teams"][0]["role"], "maintainer");
+    // The only read is that of the grant.
+    assert_eq!(world.count(Endpoint::TeamMember), 1);
 }
 
 #[tokio::test]
@@ -179,6 +212,63 @@ async fn the_limit_counts_removals_and_survives_a_restart() {
     assert!(world.is_member(world.people[2].id));
     // Invitations and teams are not limited.
     world.invite(super::ADA).await.unwrap();
+}
+
+/// A removal that was sent counts, whatever its confirmation: neither an outage nor a restart raises the limit.
+#[rstest]
+#[case::accepted(None)]
+#[case::lost(Some(FaultKind::ResetAfter))]
+#[tokio::test]
+async fn a_removal_that_no_read_confirms_counts(#[case] reply: Option<FaultKind>) {
+    let limited = |setup: &mut crate::support::Setup| setup.access.off_boarding_limit = 1;
+    let mut world = World::with(limited).await;
+    let faults = world.sandbox.faults();
+    if let Some(reply) = reply {
+        faults.add(Fault::new(Endpoint::RemoveOrganizationMember, reply).once());
+    }
+    // The member is read once before the removal.
+    let forbidden = FaultKind::Status(http::StatusCode::FORBIDDEN, BodyStyle::Message);
+    faults.add(Fault::new(Endpoint::OrganizationMember, forbidden).after(1));
+    world.delete("user", world.people[0].id).await.unwrap_err();
+    assert!(!world.is_member(world.people[0].id));
+    faults.clear();
+    let status = world.delete("user", world.people[1].id).await.unwrap_err();
+    assert_eq!(reason(&status), (PRECONDITION, "LIMIT_REACHED".to_owned()));
+    world.restart(limited).await;
+    let status = world.delete("user", world.people[1].id).await.unwrap_err();
+    assert_eq!(reason(&status).1, "LIMIT_REACHED");
+    assert!(world.is_member(world.people[1].id));
+}
+
+#[tokio::test]
+async fn a_removal_that_reads_show_was_not_applied_does_not_count() {
+    let world = World::with(|setup| setup.access.off_boarding_limit = 1).await;
+    let faults = world.sandbox.faults();
+    faults.add(Fault::new(Endpoint::RemoveOrganizationMember, FaultKind::ResetBefore));
+    world.delete("user", world.people[0].id).await.unwrap_err();
+    assert!(world.is_member(world.people[0].id));
+    faults.clear();
+    world.delete("user", world.people[1].id).await.unwrap();
+}
+
+/// The person accepted another way: the invitation that is still hidden would let them back in.
+#[tokio::test]
+async fn an_invitation_of_this_process_that_shows_late_goes_first_too() {
+    let world = World::with(|setup| {
+        setup.access.write_timeouts.own_write_window = std::time::Duration::from_secs(600);
+    })
+    .await;
+    world
+        .sandbox
+        .change_behaviors(|behaviors| behaviors.write_lag = WriteLag::Reads(2));
+    world.invite(super::ADA).await.unwrap();
+    let mut person = world.people[0].clone();
+    person.id = Uuid::new_v4();
+    person.email = super::ADA.to_owned();
+    world.edit(|organization| organization.add_person(person.clone()));
+    assert_eq!(world.pending(), [super::ADA]);
+    world.delete("user", person.id).await.unwrap();
+    assert!(world.pending().is_empty() && !world.is_member(person.id));
 }
 
 #[tokio::test]

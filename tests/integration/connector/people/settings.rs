@@ -182,13 +182,13 @@ async fn the_form_and_the_credentials_are_there_with_invitations_alone() {
 }
 
 #[rstest]
-#[case(&[Change::Membership], [false, false, false])]
-#[case(&[Change::Invitations], [true, true, true])]
-#[case(&[Change::Teams], [false, true, true])]
+#[case(&[Change::Membership], [false, false, false, false])]
+#[case(&[Change::Invitations], [true, true, true, false])]
+#[case(&[Change::Teams], [false, true, true, true])]
 #[tokio::test]
 async fn a_service_that_the_settings_do_not_allow_is_not_serving(
     #[case] changes: &[Change],
-    #[case] expected: [bool; 3],
+    #[case] expected: [bool; 4],
 ) {
     let world = allowing(changes).await;
     // Health never sends a request by itself.
@@ -197,6 +197,7 @@ async fn a_service_that_the_settings_do_not_allow_is_not_serving(
         "AccountManagerService",
         "ResourceManagerService",
         "ResourceDeleterService",
+        "ActionService",
     ];
     for (service, serves) in services.into_iter().zip(expected) {
         let expected = if serves {

@@ -75,10 +75,7 @@ async fn a_request_outside_of_the_sync_uses_its_index_up_to_the_maximum_age() {
 async fn an_index_is_freed_at_its_maximum_age_and_with_its_sync() {
     let server = Server::new();
     let syncs = Syncs::new(&server);
-    let alive = || {
-        let known = syncs.access.lock();
-        known.all.iter().filter(|reading| reading.strong_count() > 0).count()
-    };
+    let alive = || syncs.access.readers.readings().len();
     syncs.list("one");
     syncs.holders("one", 1).await.unwrap();
     syncs.sessions.end("one");

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::Client;
 use super::endpoints::other;
 use crate::governance::CallContext;
-use crate::providers::buildkite::api::access::{AccessRequest, SuitePath, TeamPipeline, TeamSuite};
+use crate::providers::buildkite::api::access::AccessRequest;
 use crate::providers::buildkite::api::endpoint::Request;
 use crate::providers::buildkite::api::error::ApiError;
-use crate::providers::buildkite::api::ids::{ClusterId, MaintainerId, PipelineId, SuiteId, TeamId, UserId};
+use crate::providers::buildkite::api::ids::{ClusterId, MaintainerId, TeamId, UserId};
 use crate::providers::buildkite::api::objects::ClusterMaintainer;
 use crate::providers::buildkite::api::types::{OrganizationMember, Team};
 use crate::providers::buildkite::pagination::{Batch, Cursor};
@@ -23,126 +23,6 @@ pub(crate) enum NewMaintainer {
 }
 
 impl Client {
-    /// What a team holds of a pipeline.
-    ///
-    /// # Errors
-    /// As for every call: [`ApiError`].
-    pub(crate) async fn team_pipeline(
-        &self,
-        team: TeamId,
-        pipeline: PipelineId,
-        call: &CallContext,
-    ) -> Result<TeamPipeline, ApiError> {
-        self.read_access(AccessRequest::TeamPipeline(team, pipeline), call)
-            .await
-    }
-
-    /// Gives a team a pipeline.
-    ///
-    /// # Errors
-    /// As for every call: [`ApiError`].
-    pub(crate) async fn add_team_pipeline(
-        &self,
-        team: TeamId,
-        pipeline: PipelineId,
-        level: &str,
-        call: &CallContext,
-    ) -> Result<Option<TeamPipeline>, ApiError> {
-        let body = json!({ "pipeline_id": pipeline.to_string(), "access_level": level });
-        self.write_access(AccessRequest::AddTeamPipeline(team), Some(body), call)
-            .await
-    }
-
-    /// Changes what a team holds of a pipeline.
-    ///
-    /// # Errors
-    /// As for every call: [`ApiError`].
-    pub(crate) async fn change_team_pipeline(
-        &self,
-        team: TeamId,
-        pipeline: PipelineId,
-        level: &str,
-        call: &CallContext,
-    ) -> Result<Option<TeamPipeline>, ApiError> {
-        let request = AccessRequest::ChangeTeamPipeline(team, pipeline);
-        self.write_access(request, Some(json!({ "access_level": level })), call)
-            .await
-    }
-
-    /// Takes a pipeline from a team.
-    ///
-    /// # Errors
-    /// As for every call: [`ApiError`].
-    pub(crate) async fn remove_team_pipeline(
-        &self,
-        team: TeamId,
-        pipeline: PipelineId,
-        call: &CallContext,
-    ) -> Result<(), ApiError> {
-        self.delete_access(AccessRequest::RemoveTeamPipeline(team, pipeline), call)
-            .await
-    }
-
-    /// What a team holds of a test suite.
-    ///
-    /// # Errors
-    /// As for every call: [`ApiError`].
-    pub(crate) async fn team_suite(
-        &self,
-        team: TeamId,
-        suite: SuiteId,
-        call: &CallContext,
-    ) -> Result<TeamSuite, ApiError> {
-        self.read_access(AccessRequest::TeamSuite(team, suite), call).await
-    }
-
-    /// Gives a team a test suite.
-    ///
-    /// # Errors
-    /// As for every call: [`ApiError`].
-    pub(crate) async fn add_team_suite(
-        &self,
-        team: TeamId,
-        suite: SuiteId,
-        permissions: &[&str],
-        path: SuitePath,
-        call: &CallContext,
-    ) -> Result<Option<TeamSuite>, ApiError> {
-        let body = json!({ "suite_id": suite.to_string(), "access_level": permissions });
-        self.write_access(AccessRequest::AddTeamSuite(team, path), Some(body), call)
-            .await
-    }
-
-    /// Changes what a team holds of a test suite.
-    ///
-    /// # Errors
-    /// As for every call: [`ApiError`].
-    pub(crate) async fn change_team_suite(
-        &self,
-        team: TeamId,
-        suite: SuiteId,
-        permissions: &[&str],
-        call: &CallContext,
-    ) -> Result<Option<TeamSuite>, ApiError> {
-        let request = AccessRequest::ChangeTeamSuite(team, suite);
-        self.write_access(request, Some(json!({ "access_level": permissions })), call)
-            .await
-    }
-
-    /// Takes a test suite from a team.
-    ///
-    /// # Errors
-    /// As for every call: [`ApiError`].
-    pub(crate) async fn remove_team_suite(
-        &self,
-        team: TeamId,
-        suite: SuiteId,
-        call: &CallContext,
-    ) -> Result<(), ApiError> {
-        self.delete_access(AccessRequest::RemoveTeamSuite(team, suite), call)
-            .await
-    }
-
     /// Makes a user or a team maintain a cluster.
     ///
     /// # Errors
@@ -204,7 +84,11 @@ impl Client {
         self.list(request, cursor, min_rows, call).await
     }
 
-    async fn read_access<T: DeserializeOwned>(
+    /// What one row shows.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub(crate) async fn read_access<T: DeserializeOwned>(
         &self,
         request: AccessRequest,
         call: &CallContext,
@@ -213,7 +97,11 @@ impl Client {
         self.observed(call, read, other(request.endpoint())).await
     }
 
-    async fn write_access<T: DeserializeOwned>(
+    /// Sends a write, once. Returns the row that the response shows, if any.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub(crate) async fn write_access<T: DeserializeOwned>(
         &self,
         request: AccessRequest,
         body: Option<Value>,
@@ -223,7 +111,11 @@ impl Client {
         self.observed(call, write, other(request.endpoint())).await
     }
 
-    async fn delete_access(&self, request: AccessRequest, call: &CallContext) -> Result<(), ApiError> {
+    /// Removes a row, by a request that is sent once.
+    ///
+    /// # Errors
+    /// As for every call: [`ApiError`].
+    pub(crate) async fn delete_access(&self, request: AccessRequest, call: &CallContext) -> Result<(), ApiError> {
         self.write_access::<IgnoredAny>(request, None, call).await.map(drop)
     }
 }

@@ -1,6 +1,7 @@
 //! Executes a request: coalesced with an identical read or with a permit of its own, and again if that is safe and
 //! can help.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ impl Client {
         let max_wait = Instant::now() + self.options.budget.max_wait(call.lane());
         let queue_deadline = call.deadline().map_or(max_wait, |deadline| deadline.min(max_wait));
         let route = self.route(key.endpoint().is_write(), call);
-        let mut is_repeated = false;
+        let mut first_rejected: HashMap<usize, Arc<Authorization>> = HashMap::new();
         loop {
             let span = RequestSpan::begin(
                 key.endpoint().method().as_str(),
@@ -102,25 +103,26 @@ impl Client {
                     ..
                 }) => {}
                 Err(error) if error.kind == ApiErrorKind::TokenRejected => {
-                    let credential = self.pool.credential(exchange.credential);
-                    let used = exchange.authorization.as_deref();
-                    if is_renewed_after_rejection(credential, used, is_repeated).await {
-                        is_repeated = true;
+                    let position = exchange.credential;
+                    let credential = self.pool.credential(position);
+                    let first = first_rejected.get(&position).map(Arc::as_ref);
+                    if is_renewed_after_rejection(credential, exchange.authorization.as_deref(), first).await {
+                        if let Some(used) = exchange.authorization {
+                            first_rejected.entry(position).or_insert(used);
+                        }
                         continue;
                     }
                     let kind = credential.rejection();
                     let error = ApiError { kind, ..error };
-                    if !self.is_reassigned(exchange.credential, &error, route, call) {
+                    if !self.is_reassigned(position, &error, route, call) {
                         return Err(error);
                     }
-                    is_repeated = false;
                 }
                 // Nothing was sent.
                 Err(error) if exchange.authorization.is_none() => {
                     if !self.is_reassigned(exchange.credential, &error, route, call) {
                         return Err(error);
                     }
-                    is_repeated = false;
                 }
                 Err(error) => {
                     if matches!(
@@ -217,7 +219,8 @@ impl Client {
         }
     }
 
-    /// Waits for permission to send until `queue_deadline`, with a credential of the route, and before that for what it depends on.
+    /// Waits until a credential of the route can authorize a request and for permission to send with it, the latter
+    /// until `queue_deadline`.
     async fn acquire(
         &self,
         (route, queue_deadline): (Route, Instant),
@@ -266,9 +269,13 @@ impl Client {
     }
 }
 
-async fn is_renewed_after_rejection(credential: &Credential, used: Option<&Authorization>, is_repeated: bool) -> bool {
+async fn is_renewed_after_rejection(
+    credential: &Credential,
+    used: Option<&Authorization>,
+    first: Option<&Authorization>,
+) -> bool {
     match used {
-        Some(used) => credential.should_retry_after_rejection(used, is_repeated).await,
+        Some(used) => credential.should_retry_after_rejection(used, first).await,
         None => false,
     }
 }

@@ -233,7 +233,7 @@ impl Client {
         let Some(member) = self.pool.members.get(position).filter(|_| !self.pool.is_single()) else {
             return false;
         };
-        if !error.kind.is_rejection() {
+        if !error.kind.is_credential_rejected() {
             let mut standing = member.standing();
             standing.introduced = None;
             standing.failed_at = Some(Instant::now());
@@ -291,7 +291,7 @@ impl Client {
             }) => self.access_token(&call).await.map(drop),
             read => read.map(drop),
         };
-        let is_conclusive = owner.as_ref().map_or_else(|error| error.kind.is_rejection(), |()| true);
+        let is_conclusive = owner.as_ref().map_or_else(|error| error.kind.is_credential_rejected(), |()| true);
         {
             let mut standing = member.standing();
             standing.introduced = is_conclusive.then_some(number);
@@ -299,7 +299,7 @@ impl Client {
         }
         member.is_being_introduced.store(false, Ordering::Release);
         match owner {
-            Err(error) if error.kind.is_rejection() => self.settle(position, MemberState::LeftOut),
+            Err(error) if error.kind.is_credential_rejected() => self.settle(position, MemberState::LeftOut),
             // It was left out because it could not be used, which did not change.
             Err(_) if member.state() == MemberState::LeftOut => {}
             _ => self.settle(position, MemberState::InUse),

@@ -8,6 +8,7 @@ use crate::governance::provider::OwnerRole;
 use crate::providers::buildkite::health::assess::{Context, Finding};
 use crate::providers::buildkite::health::evidence::Evidence;
 use crate::providers::buildkite::health::remedy;
+use crate::providers::buildkite::resources::{PIPELINE, REGISTRY, SUITE, TEAM};
 use crate::providers::buildkite::{OwnerRequirement, Scope, Subject, from_api};
 
 /// The finding of a scope that is in order, or what the owner's role, the audit record and the protected names make of it.
@@ -26,7 +27,7 @@ pub(crate) fn by_owner(scope: Scope, finding: Finding, evidence: &Evidence, cont
             remedy::admin_owner(),
         )
         .changes_only(),
-        (OwnerRequirement::AdminSeesAll, Some(OwnerRole::Member)) => partial(evidence, context),
+        (OwnerRequirement::AdminSeesAll, Some(OwnerRole::Member)) => partial(scope, evidence, context),
         (OwnerRequirement::AdminSeesAll, Some(OwnerRole::Unknown) | None) => match evidence.owner_role_error() {
             Some(error) => Finding::new(
                 State::Unknown,
@@ -41,14 +42,20 @@ pub(crate) fn by_owner(scope: Scope, finding: Finding, evidence: &Evidence, cont
 }
 
 /// A list that is silently shorter for this owner.
-fn partial(evidence: &Evidence, context: &Context<'_>) -> Finding {
+fn partial(scope: Scope, evidence: &Evidence, context: &Context<'_>) -> Finding {
+    let listed = match scope {
+        Scope::ReadPipelines => &PIPELINE,
+        Scope::ReadSuites => &SUITE,
+        Scope::ReadRegistries => &REGISTRY,
+        _ => &TEAM,
+    };
     match context.partial_visibility {
         PartialVisibility::Refuse => Finding::new(
             State::Unhealthy,
             "the token's owner is no organization admin and is shown only what their teams reach, so the listing is refused",
             remedy::admin_owner_or_partial_view(),
         )
-        .with_error(partial_visibility_error(evidence)),
+        .with_error(partial_visibility_error(listed, evidence)),
         PartialVisibility::Allow => Finding::new(
             State::Degraded,
             "declared and proved, for what the owner's teams reach: the token's owner is no organization admin",

@@ -1,11 +1,13 @@
 //! Whether the token's owner is shown all teams.
 
 use crate::governance::health::State;
+use crate::governance::model::ResourceTypeInfo;
 use crate::governance::provider::OwnerRole;
 use crate::governance::{GovernanceError, PartialVisibility};
 use crate::providers::buildkite::health::assess::{Context, Finding};
 use crate::providers::buildkite::health::evidence::{Evidence, Observation};
 use crate::providers::buildkite::health::remedy;
+use crate::providers::buildkite::resources::TEAM;
 use crate::providers::buildkite::{Subject, from_api};
 
 /// Whether the token's owner is shown all teams.
@@ -17,7 +19,7 @@ pub(crate) fn visibility(evidence: &Evidence, context: &Context<'_>) -> Finding 
                 "the token's owner is not an organization admin and is not shown secret teams, so team listings are refused",
                 remedy::admin_owner_or_partial_view(),
             )
-            .with_error(partial_visibility_error(evidence))
+            .with_error(partial_visibility_error(&TEAM, evidence))
         }
         (Some(OwnerRole::Member), PartialVisibility::Allow) => Finding::new(
             State::Degraded,
@@ -38,10 +40,14 @@ pub(crate) fn visibility(evidence: &Evidence, context: &Context<'_>) -> Finding 
 }
 
 /// The error of a listing that is refused because the owner is not shown all rows.
-pub(super) fn partial_visibility_error(evidence: &Evidence) -> GovernanceError {
+pub(super) fn partial_visibility_error(
+    resource_type: &'static ResourceTypeInfo,
+    evidence: &Evidence,
+) -> GovernanceError {
     let owner = evidence.user.as_ref().and_then(Observation::value);
     let owner = owner.and_then(|owner| owner.email.clone().or_else(|| owner.name.clone()));
     GovernanceError::PartialVisibility {
+        resource_type,
         owner: owner.unwrap_or_else(|| "(unknown)".to_owned()),
     }
 }
