@@ -127,7 +127,7 @@ fn log_health(report: &Report) {
         tracing::warn!(
             organization = report.organization,
             state = worst.state.as_str(),
-            check = worst.check.id,
+            check = &*worst.id(),
             remedy = worst.remedy,
             "buildkite: {}",
             worst.summary

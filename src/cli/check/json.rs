@@ -1,5 +1,6 @@
 //! The output as JSON. Fields are only ever added; see `docs/check.md`.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 
 use super::CheckOutput;
 use crate::governance::Change;
+use crate::governance::health;
 use crate::governance::health::{CheckResult, CredentialReport, Expiry};
 use crate::governance::rate_limit::BucketState;
 
@@ -18,12 +20,14 @@ struct Document<'a> {
     provisioning: bool,
     checks: Vec<Check<'a>>,
     credential: Option<Credential<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    credentials: Vec<NamedCredential<'a>>,
     rate_limits: Vec<RateLimit>,
 }
 
 #[derive(Serialize)]
 struct Check<'a> {
-    id: &'a str,
+    id: Cow<'a, str>,
     scope: Option<&'a str>,
     state: &'a str,
     summary: &'a str,
@@ -45,6 +49,12 @@ struct Credential<'a> {
 }
 
 #[derive(Serialize)]
+struct NamedCredential<'a> {
+    name: &'a str,
+    credential: Option<Credential<'a>>,
+}
+
+#[derive(Serialize)]
 struct RateLimit {
     bucket: &'static str,
     limit: Option<u32>,
@@ -60,6 +70,7 @@ pub(super) fn write(output: &CheckOutput, out: &mut impl Write) -> io::Result<()
         provisioning: output.coverage.allowed().allows(Change::Membership),
         checks: report.checks.iter().map(check).collect(),
         credential: report.credential.as_ref().map(credential),
+        credentials: report.credentials.iter().map(named).collect(),
         rate_limits: output.budget.buckets.iter().map(rate_limit).collect(),
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
@@ -68,7 +79,7 @@ pub(super) fn write(output: &CheckOutput, out: &mut impl Write) -> io::Result<()
 
 fn check(result: &CheckResult) -> Check<'_> {
     Check {
-        id: result.check.id,
+        id: result.id(),
         scope: result.check.scope,
         state: result.state.as_str(),
         summary: &result.summary,
@@ -78,6 +89,13 @@ fn check(result: &CheckResult) -> Check<'_> {
         latency_ms: result
             .latency
             .and_then(|latency| u64::try_from(latency.as_millis()).ok()),
+    }
+}
+
+fn named(of: &health::NamedCredential) -> NamedCredential<'_> {
+    NamedCredential {
+        name: &of.name,
+        credential: of.report.as_ref().map(credential),
     }
 }
 

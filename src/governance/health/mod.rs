@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 pub(crate) use changes::ChangeHealth;
 pub use check::{CheckInfo, CheckResult, Feature, State};
 pub use expiry_warning::{Expiry, format_minute};
-pub use report::{CredentialReport, Report};
+pub use report::{CredentialReport, NamedCredential, Report};
 pub use settings::HealthSettings;
 
 use crate::governance::provider::{HealthContext, HealthSource, MaxAge};

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use crate::governance::provider::{MaxAge, OwnerRole};
 use crate::governance::{CallContext, GovernanceError};
-use crate::providers::buildkite::{
-    AccessToken, Buildkite, CurrentUser, Endpoint, Organization, OrganizationMember, ProbeSet,
-};
+use crate::providers::buildkite::{AccessToken, Buildkite, CurrentUser, Endpoint, Organization, OrganizationMember};
 
 /// The maximum age of evidence about the token for checks that tolerate a recent result.
 pub(crate) const EVIDENCE_MAX_AGE: Duration = Duration::from_secs(60);
@@ -55,7 +53,7 @@ impl CredentialStatus {
 }
 
 impl Buildkite {
-    /// The status of the token, at most `max_age` old.
+    /// The status of the token that answers for this call, at most `max_age` old.
     ///
     /// # Errors
     /// The failure to read the token, its scopes or the organization.
@@ -64,18 +62,34 @@ impl Buildkite {
         max_age: Duration,
         call: &CallContext,
     ) -> Result<CredentialStatus, GovernanceError> {
-        let probed = self
-            .probe(
-                ProbeSet::CredentialStatus,
-                MaxAge {
-                    success: max_age,
-                    failure: Duration::ZERO,
-                    others: max_age,
-                },
-                call,
-            )
-            .await;
-        let evidence = self.recorder.evidence();
+        let position = self.client.responsible(call);
+        let status = self.status_of(position, max_age, call).await;
+        match status {
+            // It was left out because of this failure, and another one answers for the call.
+            Err(_) if self.client.responsible(call) != position => {
+                Box::pin(self.credential_status(max_age, call)).await
+            }
+            status => status,
+        }
+    }
+
+    /// The status of the token at a position, at most `max_age` old.
+    ///
+    /// # Errors
+    /// As for [`Self::credential_status`].
+    pub(crate) async fn status_of(
+        &self,
+        position: usize,
+        max_age: Duration,
+        call: &CallContext,
+    ) -> Result<CredentialStatus, GovernanceError> {
+        let age = MaxAge {
+            success: max_age,
+            failure: Duration::ZERO,
+            others: max_age,
+        };
+        let probed = self.probe(position, age, call).await;
+        let evidence = self.recorder.evidence(position);
         let token = evidence.token.and_then(|seen| seen.outcome.ok());
         if let Err(error) = probed {
             return Err(self.credential_error(error, token.as_ref()));

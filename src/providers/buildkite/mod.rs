@@ -54,5 +54,4 @@ pub use credential::{
 };
 pub use credential_status::CredentialStatus;
 pub(crate) use error_meaning::{Subject, from_api};
-pub(crate) use health::probe::ProbeSet;
 pub use provider::{Buildkite, BuildkiteProvider, govern, govern_with_sink};

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::operator_limit::OperatorLimit;
 use super::options::BudgetOptions;
 use super::queue::PriorityQueue;
-use super::routing::{CredentialUse, Route, serves};
+use super::routing::{CredentialUse, Route, serving};
 use crate::governance::Lane;
 
 /// Identifies a bucket among all schedulers of a process.
@@ -25,9 +25,9 @@ pub(crate) struct Connection {
     pub(crate) sent: u64,
     /// The number of the grant that it received last, among those of all connections that share a bucket with it.
     pub(crate) served: u64,
-    /// Which credentials serve a read, and which a change.
-    readers: Vec<bool>,
-    writers: Vec<bool>,
+    /// Which credentials serve a read, and which a change, in order of preference.
+    readers: Vec<Vec<usize>>,
+    writers: Vec<Vec<usize>>,
 }
 
 /// One credential of a connection.
@@ -58,32 +58,32 @@ impl Connection {
             in_flight: 0,
             sent: 0,
             served: 0,
-            readers: serves(uses, Route::Read),
-            writers: serves(uses, Route::Change),
+            readers: serving(uses, Route::Read),
+            writers: serving(uses, Route::Change),
         }
     }
 
-    fn serves(&self, route: Route, position: usize) -> bool {
-        let of = |serving: &[bool]| serving.get(position).copied().unwrap_or(false);
-        match route {
-            Route::Read => of(&self.readers),
-            Route::Change => of(&self.writers),
-            Route::Credential(only) => position == only,
-        }
-    }
-
-    /// The credentials that may serve a request, with their positions. Those that are not usable are among them only if all are.
+    /// The credentials that may serve a request, with their positions: the usable ones of the first group that has any, or
+    /// all of the first group if none is usable.
     pub(crate) fn candidates(&self, route: Route) -> impl Iterator<Item = (usize, &PooledCredential)> {
-        let serving = move |(position, _): &(usize, &PooledCredential)| self.serves(route, *position);
-        let is_usable = self
-            .credentials
-            .iter()
-            .enumerate()
-            .filter(serving)
-            .any(|(_, of)| of.is_usable);
-        let by_name = matches!(route, Route::Credential(_));
-        let offered = move |(_, of): &(usize, &PooledCredential)| by_name || of.is_usable || !is_usable;
-        self.credentials.iter().enumerate().filter(serving).filter(offered)
+        let by_name = match route {
+            Route::Credential(only) => Some(only),
+            Route::Read | Route::Change => None,
+        };
+        let groups = match route {
+            Route::Read => self.readers.as_slice(),
+            Route::Change => self.writers.as_slice(),
+            Route::Credential(_) => &[],
+        };
+        let is_usable = |position: &usize| self.credentials.get(*position).is_some_and(|of| of.is_usable);
+        let usable = groups.iter().find(|group| group.iter().any(is_usable));
+        let group = usable.or_else(|| groups.first()).map_or(&[][..], Vec::as_slice);
+        let has_usable = usable.is_some();
+        let positions = group.iter().copied().chain(by_name);
+        let of = move |position| Some((position, self.credentials.get(position)?));
+        positions
+            .filter_map(of)
+            .filter(move |(_, of)| by_name.is_some() || of.is_usable || !has_usable)
     }
 
     /// The buckets of the users whose credentials may serve a request, each once.

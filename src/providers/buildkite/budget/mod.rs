@@ -33,5 +33,5 @@ pub use limiter::{Permit, RateLimiter};
 pub use options::BudgetOptions;
 pub(crate) use options::{DEFAULT_RESERVE, MAX_DEFAULT_RESERVE, MIN_DEFAULT_RESERVE};
 pub use registry::Budgets;
-pub(crate) use routing::serves;
+pub(crate) use routing::serving;
 pub use routing::{CredentialUse, Route};

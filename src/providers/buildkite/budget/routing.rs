@@ -23,20 +23,28 @@ pub enum Route {
     Credential(usize),
 }
 
-/// Whether each credential may serve a route, by position.
+/// The credentials that may serve a route, by position, in order of preference: those of a later group serve only while
+/// no credential of an earlier one can.
 ///
-/// Changes are for the credentials for provisioning, or without one for those of any use. A connection without a credential for a
-/// route uses all of them, so that a single credential serves everything.
-pub(crate) fn serves(uses: &[CredentialUse], route: Route) -> Vec<bool> {
-    let any_of = |wanted: &[CredentialUse]| uses.iter().any(|of| wanted.contains(of));
-    let serving: &[CredentialUse] = match route {
-        Route::Credential(only) => return (0..uses.len()).map(|position| position == only).collect(),
-        Route::Read if any_of(&[CredentialUse::Any, CredentialUse::Sync]) => &[CredentialUse::Any, CredentialUse::Sync],
-        Route::Change if any_of(&[CredentialUse::Provisioning]) => &[CredentialUse::Provisioning],
-        Route::Change if any_of(&[CredentialUse::Any]) => &[CredentialUse::Any],
-        Route::Read | Route::Change => return vec![true; uses.len()],
+/// Reads are for the credentials that are not for provisioning. Changes are for those for provisioning, else for those of
+/// any use. A connection without a credential for a route uses all of them, so that a single credential serves everything.
+pub(crate) fn serving(uses: &[CredentialUse], route: Route) -> Vec<Vec<usize>> {
+    let of_use = |wanted: &[CredentialUse]| -> Vec<usize> {
+        let positions = uses.iter().enumerate();
+        positions
+            .filter_map(|(position, of)| wanted.contains(of).then_some(position))
+            .collect()
     };
-    uses.iter().map(|of| serving.contains(of)).collect()
+    let mut groups = match route {
+        Route::Credential(only) => return vec![vec![only]],
+        Route::Read => vec![of_use(&[CredentialUse::Any, CredentialUse::Sync])],
+        Route::Change => vec![of_use(&[CredentialUse::Provisioning]), of_use(&[CredentialUse::Any])],
+    };
+    groups.retain(|group| !group.is_empty());
+    if groups.is_empty() {
+        groups.push((0..uses.len()).collect());
+    }
+    groups
 }
 
 #[cfg(test)]
@@ -47,21 +55,19 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(&[Any], &[true], &[true])]
-    #[case(&[Any, Sync], &[true, true], &[true, false])]
-    #[case(&[Provisioning, Sync, Any], &[false, true, true], &[true, false, false])]
-    #[case(&[Sync, Sync], &[true, true], &[true, true])]
-    #[case(&[Provisioning], &[true], &[true])]
+    #[case(&[Any], vec![vec![0]], vec![vec![0]])]
+    #[case(&[Any, Sync], vec![vec![0, 1]], vec![vec![0]])]
+    #[case(&[Provisioning, Sync, Any], vec![vec![1, 2]], vec![vec![0], vec![2]])]
+    #[case(&[Provisioning, Sync], vec![vec![1]], vec![vec![0]])]
+    #[case(&[Sync, Sync], vec![vec![0, 1]], vec![vec![0, 1]])]
+    #[case(&[Provisioning], vec![vec![0]], vec![vec![0]])]
     fn reads_and_changes_are_for_the_credentials_of_their_use(
         #[case] uses: &[CredentialUse],
-        #[case] read: &[bool],
-        #[case] change: &[bool],
+        #[case] read: Vec<Vec<usize>>,
+        #[case] change: Vec<Vec<usize>>,
     ) {
-        assert_eq!(serves(uses, Route::Read), read);
-        assert_eq!(serves(uses, Route::Change), change);
-        assert_eq!(
-            serves(uses, Route::Credential(0)).iter().position(|serves| *serves),
-            Some(0)
-        );
+        assert_eq!(serving(uses, Route::Read), read);
+        assert_eq!(serving(uses, Route::Change), change);
+        assert_eq!(serving(uses, Route::Credential(0)), [[0]]);
     }
 }

@@ -222,7 +222,7 @@ impl Assignable for Clusters {
         None
     }
 
-    /// Rejects a removal after which the token's owner would no longer maintain the cluster: the connector could not restore it.
+    /// Rejects a removal after which an owner of a token would no longer maintain the cluster: the connector could not restore it.
     async fn guard(
         &self,
         membership: Membership,
@@ -234,9 +234,10 @@ impl Assignable for Clusters {
         if write.resulting_level().is_some() {
             return Ok(());
         }
-        let Some(owner) = self.buildkite.dependent_owner(membership.resource, lock, call).await? else {
+        let owners = self.buildkite.dependent_owners(membership.resource, lock, call).await?;
+        if owners.is_empty() {
             return Ok(());
-        };
+        }
         let cluster = membership.resource.id;
         let maintainers = match self.maintainers(cluster, call).await {
             Ok(maintainers) => maintainers,
@@ -244,14 +245,16 @@ impl Assignable for Clusters {
         };
         let remaining = maintainers.iter().filter_map(principal);
         let remaining: Vec<ResourceId> = remaining.filter(|id| *id != membership.principal).collect();
-        if remaining.contains(&user_id(owner.id)) {
-            return Ok(());
+        for owner in owners {
+            if remaining.contains(&user_id(owner.id)) {
+                continue;
+            }
+            let teams = self.buildkite.teams_of(owner.id, call).await?;
+            if !teams.into_iter().any(|team| remaining.contains(&team_id(team))) {
+                return Err(owner.lockout_error(&labels.resource));
+            }
         }
-        let teams = self.buildkite.teams_of(owner.id, call).await?;
-        if teams.into_iter().any(|team| remaining.contains(&team_id(team))) {
-            return Ok(());
-        }
-        Err(owner.lockout_error(&labels.resource))
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ use crate::governance::provider::{Assignable, Failure, Labels, WriteReply};
 use crate::governance::provisioning::{GuardLock, MaintainerRevoke, Write};
 use crate::governance::{CallContext, GovernanceError};
 use crate::providers::buildkite::api::access::AccessRequest;
+use crate::providers::buildkite::lockout::DependentOwner;
 use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, TeamId};
 
 /// What a row says that a team holds of an object.
@@ -127,25 +128,38 @@ impl<R: TeamObject> Assignable for Objects<R> {
         if !takes_managing {
             return Ok(());
         }
-        let Some(owner) = self
+        let owners = self
             .buildkite()
-            .dependent_owner(membership.resource, lock, call)
-            .await?
-        else {
-            return Ok(());
-        };
-        for team in self.buildkite().teams_of(owner.id, call).await? {
-            if team.uuid() == membership.principal.id {
-                continue;
-            }
-            match held_by(self, team, membership.resource.id, call).await {
-                Ok(Some(held)) if held == managing => return Ok(()),
-                Ok(_) => {}
-                Err(failure) => return Err(self.buildkite().explain(failure, call).await),
+            .dependent_owners(membership.resource, lock, call)
+            .await?;
+        for owner in owners {
+            if !is_managed_by(self, &owner, membership, call).await? {
+                return Err(owner.lockout_error(&labels.resource));
             }
         }
-        Err(owner.lockout_error(&labels.resource))
+        Ok(())
     }
+}
+
+/// Whether an owner manages the object by one of their teams, other than the one of the membership.
+async fn is_managed_by<R: TeamObject>(
+    objects: &Objects<R>,
+    owner: &DependentOwner,
+    membership: Membership,
+    call: &CallContext,
+) -> Result<bool, GovernanceError> {
+    let managing = R::managing_level();
+    for team in objects.buildkite().teams_of(owner.id, call).await? {
+        if team.uuid() == membership.principal.id {
+            continue;
+        }
+        match held_by(objects, team, membership.resource.id, call).await {
+            Ok(Some(held)) if held == managing => return Ok(true),
+            Ok(_) => {}
+            Err(failure) => return Err(objects.buildkite().explain(failure, call).await),
+        }
+    }
+    Ok(false)
 }
 
 /// The level that a team holds of an object; `None` if it holds none.

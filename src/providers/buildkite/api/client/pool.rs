@@ -17,7 +17,7 @@ use super::{Client, ClientError};
 use crate::governance::{CallContext, Lane};
 use crate::providers::buildkite::api::endpoint::Endpoint;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
-use crate::providers::buildkite::budget::{CredentialUse, Route, serves};
+use crate::providers::buildkite::budget::{CredentialUse, Route, serving};
 use crate::providers::buildkite::credential::Credential;
 
 /// After a failure to read the owner of a credential, the next attempt is made this much later at the earliest.
@@ -61,6 +61,8 @@ struct Standing {
     state: MemberState,
     /// When its owner could not be read.
     failed_at: Option<Instant>,
+    /// When it was left out last.
+    left_out_at: Option<Instant>,
 }
 
 /// Whether a credential is used.
@@ -70,7 +72,7 @@ pub(crate) enum MemberState {
     Pending,
     /// It is used.
     InUse,
-    /// Buildkite rejects it.
+    /// Buildkite rejects it, or no authorization can be obtained for it.
     LeftOut,
 }
 
@@ -111,6 +113,7 @@ impl Pool {
                     MemberState::Pending
                 },
                 failed_at: None,
+                left_out_at: None,
             }),
             is_being_introduced: AtomicBool::new(false),
         };
@@ -143,40 +146,45 @@ impl Pool {
         self.members.iter().map(|member| member.usage).collect()
     }
 
-    /// The positions of the credentials that serve a route, used or not.
-    pub(crate) fn serving(&self, route: Route) -> Vec<usize> {
-        let serving = serves(&self.uses(), route).into_iter().enumerate();
-        serving
-            .filter_map(|(position, serves)| serves.then_some(position))
-            .collect()
-    }
-
-    /// The positions of those of them that are not left out.
+    /// The positions of the credentials that are used for a route, or may be soon: those of the first group of
+    /// [`serving`] that are not left out, if there are any.
     pub(crate) fn in_use(&self, route: Route) -> Vec<usize> {
-        let mut serving = self.serving(route);
-        serving.retain(|position| {
-            let member = self.members.get(*position);
-            member.is_some_and(|member| member.state() != MemberState::LeftOut)
+        let mut groups = serving(&self.uses(), route).into_iter();
+        let in_use = groups.find_map(|mut group| {
+            group.retain(|position| self.state(*position) != MemberState::LeftOut);
+            (!group.is_empty()).then_some(group)
         });
-        serving
+        in_use.unwrap_or_default()
     }
 
-    /// The first credential that serves a route and is not left out, or the first that serves it.
+    /// The credential that an answer about a route is given for: the first one that is used for it, or else the first that
+    /// would be.
     pub(crate) fn first(&self, route: Route) -> usize {
-        let first = |positions: Vec<usize>| positions.first().copied();
-        first(self.in_use(route))
-            .or_else(|| first(self.serving(route)))
-            .unwrap_or(0)
+        let used = self.in_use(route).into_iter().next();
+        let would_be = || serving(&self.uses(), route).into_iter().flatten().next();
+        used.or_else(would_be).unwrap_or(0)
     }
 
-    /// Whether a credential that serves the route is used, or none of them is going to be.
+    pub(crate) fn state(&self, position: usize) -> MemberState {
+        let member = self.members.get(position);
+        member.map_or(MemberState::LeftOut, Member::state)
+    }
+
+    /// Whether a credential is used, or was at `since`.
+    fn is_or_was_used(&self, position: usize, since: Instant) -> bool {
+        let standing = self.members.get(position).map(Member::standing);
+        standing.is_some_and(|standing| {
+            standing.state != MemberState::LeftOut || standing.left_out_at.is_some_and(|at| at >= since)
+        })
+    }
+
+    /// Whether a credential is used for the route, or none of them is going to be.
     fn is_settled(&self, route: Route) -> bool {
-        let serving = self.serving(route);
-        let states = serving
-            .iter()
-            .filter_map(|position| Some(self.members.get(*position)?.state()));
-        let states: Vec<MemberState> = states.collect();
-        states.contains(&MemberState::InUse) || !states.contains(&MemberState::Pending)
+        let in_use = self.in_use(route);
+        in_use.is_empty()
+            || in_use
+                .iter()
+                .any(|position| self.state(*position) == MemberState::InUse)
     }
 }
 
@@ -186,13 +194,25 @@ impl Client {
         let Some(member) = self.pool.members.get(position) else {
             return;
         };
-        if self.pool.is_single() || std::mem::replace(&mut member.standing().state, state) == state {
+        if self.pool.is_single() {
             return;
+        }
+        {
+            let mut standing = member.standing();
+            if std::mem::replace(&mut standing.state, state) == state {
+                return;
+            }
+            if state == MemberState::LeftOut {
+                standing.left_out_at = Some(Instant::now());
+            }
         }
         self.limiter.set_usable(position, state == MemberState::InUse);
         match state {
             MemberState::LeftOut => {
-                tracing::error!(credential = member.name, "the credential is rejected, and is left out");
+                tracing::error!(
+                    credential = member.name,
+                    "the credential cannot be used, and is left out"
+                );
             }
             MemberState::InUse => tracing::info!(credential = member.name, "the credential is in use"),
             MemberState::Pending => {}
@@ -227,8 +247,8 @@ impl Client {
         }
     }
 
-    /// A request with a credential was not executed, because the credential is rejected or cannot be used now: leaves it out, and
-    /// returns whether another one may be given the request.
+    /// A request with a credential was not executed, because the credential is rejected or cannot be used now: leaves it
+    /// out, and returns whether another one may be given the request.
     pub(super) fn is_reassigned(&self, position: usize, error: &ApiError, route: Route, call: &CallContext) -> bool {
         let Some(member) = self.pool.members.get(position).filter(|_| !self.pool.is_single()) else {
             return false;
@@ -243,9 +263,8 @@ impl Client {
             return false;
         }
         if let Some(observer) = &self.observer {
-            let error = ApiError::new(Endpoint::AccessToken, error.kind.clone());
-            let completed = Completed::Other(Endpoint::AccessToken, Err(&error));
-            observer.observe(Some(position), call, Instant::now(), completed);
+            let error = Err(ApiError::new(Endpoint::AccessToken, error.kind.clone()));
+            observer.observe(Some(position), call, Instant::now(), Completed::AccessToken(&error));
         }
         !self.pool.in_use(route).is_empty()
     }
@@ -291,7 +310,9 @@ impl Client {
             }) => self.access_token(&call).await.map(drop),
             read => read.map(drop),
         };
-        let is_conclusive = owner.as_ref().map_or_else(|error| error.kind.is_credential_rejected(), |()| true);
+        let is_conclusive = owner
+            .as_ref()
+            .map_or_else(|error| error.kind.is_credential_rejected(), |()| true);
         {
             let mut standing = member.standing();
             standing.introduced = is_conclusive.then_some(number);
@@ -324,7 +345,7 @@ impl Client {
     /// The same client with one of its credentials for every request.
     pub(crate) fn as_credential(&self, position: usize) -> Self {
         Self {
-            only: Some(position),
+            only: (!self.pool.is_single()).then_some(position),
             ..self.clone()
         }
     }
@@ -339,22 +360,49 @@ impl Client {
         match self.only {
             Some(only) => Route::Credential(only),
             None if self.pool.is_single() => Route::Read,
+            None if is_write => Route::Change,
+            // Nothing that a sync reads is for a credential for provisioning.
+            None if call.lane() == Lane::Sync => Route::Read,
             // An answer that may not be another call's decides or confirms a change, or proves an absence.
-            None if is_write || !call.may_coalesce() => Route::Change,
+            None if !call.may_coalesce() => Route::Change,
             None => Route::Read,
         }
     }
 
-    /// The credential that decides the change of this call, chosen now unless it was before.
+    /// The route of a request whose answer other answers of the same call have to agree with, or which changes something:
+    /// the one credential of this call, chosen now unless it was before.
     pub(super) fn decided(&self, route: Route, call: &CallContext) -> Route {
-        if route != Route::Change {
+        let is_one = route == Route::Change || (route == Route::Read && !call.may_coalesce());
+        if !is_one || self.pool.is_single() {
             return route;
         }
-        let in_use = self.pool.in_use(Route::Change);
+        let in_use = self.pool.in_use(route);
         let chosen = call.choose_credential(
             |position| in_use.contains(&position),
-            || self.limiter.preferred(call.lane(), Route::Change),
+            || self.limiter.preferred(call.lane(), route),
         );
         chosen.map_or(route, Route::Credential)
+    }
+
+    /// The credentials that may have served a request of this call, or of the sync that it belongs to.
+    pub(crate) fn may_have_served(&self, call: &CallContext) -> Vec<usize> {
+        match self.decided(self.route(false, call), call) {
+            Route::Credential(position) => vec![position],
+            route => {
+                let since = call.reuses_reads_since().unwrap_or_else(|| call.begun());
+                let served = |position: &usize| self.pool.is_or_was_used(*position, since);
+                let serving = serving(&self.pool.uses(), route).into_iter().flatten();
+                serving.filter(served).collect()
+            }
+        }
+    }
+
+    /// The credential that an answer for this call is from, or is about if any may serve it.
+    pub(crate) fn responsible(&self, call: &CallContext) -> usize {
+        let route = self.route(false, call);
+        match self.decided(route, call) {
+            Route::Credential(position) => position,
+            route => self.pool.first(route),
+        }
     }
 }
