@@ -25,7 +25,7 @@ async fn a_sync_goes_on_with_the_others_when_a_credential_is_rejected() {
         assert_eq!(platform.grants_in(SYNC, team).await.unwrap().len(), 3);
     }
     assert_eq!(place.sandbox.request_log().count_status(401), 1);
-    let rows = place.requests(Endpoint::Members);
+    let rows = place.requests(Endpoint::TeamMembers);
     assert_eq!(rows.keys().copied().collect::<Vec<_>>(), [1, 2]);
 }
 
@@ -45,13 +45,13 @@ async fn a_write_that_was_answered_with_401_is_sent_with_another_credential() {
     place
         .sandbox
         .faults()
-        .add(Fault::new(Endpoint::AddMember, rejected).once());
+        .add(Fault::new(Endpoint::AddTeamMember, rejected).once());
     platform.grant(&team, "member", &outsider).await.unwrap();
     let writes: Vec<_> = place
         .sandbox
         .requests()
         .into_iter()
-        .filter(|sent| sent.endpoint == Endpoint::AddMember)
+        .filter(|sent| sent.endpoint == Endpoint::AddTeamMember)
         .collect();
     let users: Vec<_> = writes.iter().map(|sent| (sent.user, sent.applied)).collect();
     assert_eq!(users, [(Some(place.users[0]), false), (Some(place.users[1]), true)]);
@@ -66,11 +66,11 @@ async fn a_write_whose_answer_is_lost_is_not_repeated_with_another_credential() 
     place
         .sandbox
         .faults()
-        .add(Fault::new(Endpoint::AddMember, FaultKind::ResetAfter).once());
+        .add(Fault::new(Endpoint::AddTeamMember, FaultKind::ResetAfter).once());
     platform.grant(&team, "member", &outsider).await.unwrap();
-    assert_eq!(place.sandbox.request_log().count(Endpoint::AddMember), 1);
-    let grant = place.requests(Endpoint::Member);
-    let writer = place.requests(Endpoint::AddMember);
+    assert_eq!(place.sandbox.request_log().count(Endpoint::AddTeamMember), 1);
+    let grant = place.requests(Endpoint::TeamMember);
+    let writer = place.requests(Endpoint::AddTeamMember);
     assert_eq!(grant.keys().collect::<Vec<_>>(), writer.keys().collect::<Vec<_>>());
 }
 
@@ -87,7 +87,10 @@ async fn the_only_credential_for_provisioning_is_replaced_by_one_of_any_use() {
     let platform = connector.platform().await;
     let (team, outsider) = place.team_and_outsider();
     platform.grant(&team, "member", &outsider).await.unwrap();
-    assert_eq!(place.requests(Endpoint::AddMember).into_keys().collect::<Vec<_>>(), [1]);
+    assert_eq!(
+        place.requests(Endpoint::AddTeamMember).into_keys().collect::<Vec<_>>(),
+        [1]
+    );
 }
 
 #[tokio::test]

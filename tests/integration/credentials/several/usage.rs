@@ -18,7 +18,7 @@ async fn a_credential_for_provisioning_makes_all_changes_and_never_lists_for_a_s
     platform.sync().await.unwrap();
     for list in [
         Endpoint::Teams,
-        Endpoint::Members,
+        Endpoint::TeamMembers,
         Endpoint::OrganizationMembers,
         Endpoint::Team,
     ] {
@@ -34,8 +34,8 @@ async fn a_credential_for_provisioning_makes_all_changes_and_never_lists_for_a_s
     assert_eq!(all.keys().copied().collect::<Vec<_>>(), [2], "{all:?}");
     assert_eq!(
         (
-            place.requests(Endpoint::AddMember)[&2],
-            place.requests(Endpoint::RemoveMember)[&2]
+            place.requests(Endpoint::AddTeamMember)[&2],
+            place.requests(Endpoint::RemoveTeamMember)[&2]
         ),
         (1, 1)
     );
