@@ -1,5 +1,7 @@
 //! A credential that is rejected: it is left out, and another one does its work.
 
+use std::time::Duration;
+
 use buildkite_connector::governance::health::State;
 use buildkite_connector::governance::{CallContext, Lane};
 use buildkite_connector::providers::buildkite::budget::CredentialUse;
@@ -16,7 +18,10 @@ async fn a_sync_goes_on_with_the_others_when_a_credential_is_rejected() {
     let token = place.token(0);
     let mut specs = place.one_each();
     specs[0] = spec("0", CredentialUse::Any, &token);
-    let connector = place.connector(specs).await;
+    let mut setup = impatient();
+    // Requests that are in flight at once are all rejected.
+    setup.access.read_ahead = 1;
+    let connector = place.connector_with(specs, setup).await;
     let platform = connector.platform().await;
     let teams = platform.resources_in(SYNC, "team").await.unwrap();
     place.sandbox.revoke(&token);
@@ -135,12 +140,13 @@ async fn a_credential_is_used_again_once_its_file_has_another_token() {
 async fn a_credential_is_used_again_once_a_probe_of_it_is_accepted() {
     let place = ServiceUsers::new(2).await;
     let governance = place.governance(place.one_each(), impatient());
+    let check = async || governance.health().check(Duration::ZERO, None).await;
+    assert_eq!(check().await.overall, State::Healthy);
     let rejected = FaultKind::Status(StatusCode::UNAUTHORIZED, BodyStyle::Message);
     let rejected = place
         .sandbox
         .faults()
         .add(Fault::new(Endpoint::AccessToken, rejected).once());
-    let check = async || governance.health().check(std::time::Duration::ZERO, None).await;
     assert_eq!(check().await.overall, State::Degraded);
     assert_eq!(rejected.fired(), 1);
     assert_eq!(check().await.overall, State::Healthy);

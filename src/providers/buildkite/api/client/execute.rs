@@ -231,12 +231,17 @@ impl Client {
             self.prepare_credential(call).await?;
         }
         self.introduced(route, call).await?;
-        let route = self.decided(route, call);
         let queued = call.clone().with_deadline(Some(queue_deadline));
         let begun = Instant::now();
-        let permit = self.limiter.acquire_for(&queued, route).await;
-        span.waited(begun.elapsed());
-        permit.map_err(|limit| limit_error(limit, call))
+        loop {
+            let permit = self.limiter.acquire_for(&queued, self.decided(route, call)).await;
+            span.waited(begun.elapsed());
+            let permit = permit.map_err(|limit| limit_error(limit, call))?;
+            if self.decides(permit.credential(), route, call) {
+                return Ok(permit);
+            }
+            permit.refund();
+        }
     }
 
     /// Waits until the credential of every request can authorize one, until the deadline of the call.

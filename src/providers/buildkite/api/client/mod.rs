@@ -11,6 +11,7 @@ mod objects;
 pub(crate) mod observer;
 mod people;
 pub(crate) mod pool;
+mod routing;
 pub(crate) mod transport;
 
 use std::sync::Arc;

@@ -171,7 +171,7 @@ impl Pool {
     }
 
     /// Whether a credential is used, or was at `since`.
-    fn is_or_was_used(&self, position: usize, since: Instant) -> bool {
+    pub(super) fn is_or_was_used(&self, position: usize, since: Instant) -> bool {
         let standing = self.members.get(position).map(Member::standing);
         standing.is_some_and(|standing| {
             standing.state != MemberState::LeftOut || standing.left_out_at.is_some_and(|at| at >= since)
@@ -340,69 +340,5 @@ impl Client {
         let email = email.map(|email| format!("{origin} email {}", email.to_lowercase()));
         let identities = [id, email].into_iter().flatten().map(Into::into).collect();
         self.limiter.learn(position, identities);
-    }
-
-    /// The same client with one of its credentials for every request.
-    pub(crate) fn as_credential(&self, position: usize) -> Self {
-        Self {
-            only: (!self.pool.is_single()).then_some(position),
-            ..self.clone()
-        }
-    }
-
-    /// The credentials.
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
-    }
-
-    /// Which credentials may serve a request of this call.
-    pub(super) fn route(&self, is_write: bool, call: &CallContext) -> Route {
-        match self.only {
-            Some(only) => Route::Credential(only),
-            None if self.pool.is_single() => Route::Read,
-            None if is_write => Route::Change,
-            // Nothing that a sync reads is for a credential for provisioning.
-            None if call.lane() == Lane::Sync => Route::Read,
-            // An answer that may not be another call's decides or confirms a change, or proves an absence.
-            None if !call.may_coalesce() => Route::Change,
-            None => Route::Read,
-        }
-    }
-
-    /// The route of a request whose answer other answers of the same call have to agree with, or which changes something:
-    /// the one credential of this call, chosen now unless it was before.
-    pub(super) fn decided(&self, route: Route, call: &CallContext) -> Route {
-        let is_one = route == Route::Change || (route == Route::Read && !call.may_coalesce());
-        if !is_one || self.pool.is_single() {
-            return route;
-        }
-        let in_use = self.pool.in_use(route);
-        let chosen = call.choose_credential(
-            |position| in_use.contains(&position),
-            || self.limiter.preferred(call.lane(), route),
-        );
-        chosen.map_or(route, Route::Credential)
-    }
-
-    /// The credentials that may have served a request of this call, or of the sync that it belongs to.
-    pub(crate) fn may_have_served(&self, call: &CallContext) -> Vec<usize> {
-        match self.decided(self.route(false, call), call) {
-            Route::Credential(position) => vec![position],
-            route => {
-                let since = call.reuses_reads_since().unwrap_or_else(|| call.begun());
-                let served = |position: &usize| self.pool.is_or_was_used(*position, since);
-                let serving = serving(&self.pool.uses(), route).into_iter().flatten();
-                serving.filter(served).collect()
-            }
-        }
-    }
-
-    /// The credential that an answer for this call is from, or is about if any may serve it.
-    pub(crate) fn responsible(&self, call: &CallContext) -> usize {
-        let route = self.route(false, call);
-        match self.decided(route, call) {
-            Route::Credential(position) => position,
-            route => self.pool.first(route),
-        }
     }
 }
