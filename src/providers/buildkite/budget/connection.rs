@@ -39,6 +39,13 @@ pub(crate) struct PooledCredential {
     pub(crate) is_usable: bool,
 }
 
+impl PooledCredential {
+    /// A usable credential whose requests count in the bucket of its user.
+    pub(crate) fn new(user: BucketId) -> Self {
+        Self { user, is_usable: true }
+    }
+}
+
 impl Connection {
     pub(crate) fn new(
         options: BudgetOptions,

@@ -123,9 +123,9 @@ impl Scheduler {
             self.organizations.insert(name, organization_bucket);
         }
         let credentials = uses.iter().map(|_| {
-            let user = next_id();
-            self.buckets.insert(user, BucketTracker::new(Bucket::User, options));
-            PooledCredential { user, is_usable: true }
+            let bucket = next_id();
+            self.buckets.insert(bucket, BucketTracker::new(Bucket::User, options));
+            PooledCredential::new(bucket)
         });
         let credentials = credentials.collect();
         let connection = Connection::new(options, organization_bucket, credentials, uses, now);

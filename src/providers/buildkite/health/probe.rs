@@ -40,9 +40,9 @@ impl Buildkite {
     /// The first failure that the remaining probes depend on.
     pub(crate) async fn probe(&self, position: usize, age: MaxAge, call: &CallContext) -> Result<(), ApiError> {
         let _one_at_a_time = self.probe_lock.lock().await;
-        let probed = self.probed(position);
-        probed.token(age, call).await?;
-        self.probe_dependents(&probed, ProbeSet::CredentialStatus, age, call)
+        let target = self.target(position);
+        target.token(age, call).await?;
+        self.probe_dependents(&target, ProbeSet::CredentialStatus, age, call)
             .await
     }
 
@@ -55,13 +55,13 @@ impl Buildkite {
         let _one_at_a_time = self.probe_lock.lock().await;
         let begun = Instant::now();
         let call = |time| CallContext::new(Lane::Interactive).with_probe_timeout(begun + time);
-        let probed: Vec<Probed> = (0..self.client.pool().members().len())
-            .map(|of| self.probed(of))
+        let targets: Vec<Target> = (0..self.client.pool().members().len())
+            .map(|of| self.target(of))
             .collect();
         let token_call = call(timeout / 2);
-        let tokens = join_all(probed.iter().map(|of| of.token(age, &token_call))).await;
+        let tokens = join_all(targets.iter().map(|of| of.token(age, &token_call))).await;
         let reading = self.client.pool().first(Route::Read);
-        let dependents = probed.iter().zip(tokens).enumerate().map(|(position, (of, token))| {
+        let dependents = targets.iter().zip(tokens).enumerate().map(|(position, (of, token))| {
             let probes = if position == reading {
                 ProbeSet::Everything
             } else {
@@ -78,8 +78,8 @@ impl Buildkite {
     }
 
     /// A credential, and what is known of it.
-    fn probed(&self, position: usize) -> Probed {
-        Probed {
+    fn target(&self, position: usize) -> Target {
+        Target {
             client: self.client.as_credential(position),
             seen: self.recorder.evidence(position),
             position,
@@ -88,35 +88,35 @@ impl Buildkite {
 
     async fn probe_dependents(
         &self,
-        probed: &Probed,
+        target: &Target,
         probes: ProbeSet,
         age: MaxAge,
         call: &CallContext,
     ) -> Result<(), ApiError> {
         let organization = async {
-            let organization = probed.organization(age, call).await;
+            let organization = target.organization(age, call).await;
             // A missing scope for the organization says nothing about the lists; each is probed and reported on its own.
             let in_order = organization
                 .as_ref()
                 .map_or_else(|error| error.kind == ApiErrorKind::Forbidden, |()| true);
-            let evidence = self.recorder.evidence(probed.position);
+            let evidence = self.recorder.evidence(target.position);
             if probes == ProbeSet::Everything && in_order && evidence.rejected.is_none() {
-                let seen = &probed.seen;
+                let seen = &target.seen;
                 tokio::join!(
                     self.probe_members(seen, age, call),
                     self.probe_teams(seen, age, call),
-                    self.probe_scopes(probed.position, seen, age, call)
+                    self.probe_scopes(target.position, seen, age, call)
                 );
             }
             organization
         };
-        let (organization, owner) = tokio::join!(organization, self.probe_owner(probed, age, call));
+        let (organization, owner) = tokio::join!(organization, self.probe_owner(target, age, call));
         organization.and(owner)
     }
 
     /// An owner that the scopes hide is not a failure.
-    async fn probe_owner(&self, probed: &Probed, age: MaxAge, call: &CallContext) -> Result<(), ApiError> {
-        let Probed { client, seen, position } = probed;
+    async fn probe_owner(&self, target: &Target, age: MaxAge, call: &CallContext) -> Result<(), ApiError> {
+        let Target { client, seen, position } = target;
         if is_due(seen.user.as_ref(), age) {
             tolerate_hidden(client.user(call).await.map(|_| ()))?;
         } else {
@@ -151,7 +151,7 @@ impl Buildkite {
 }
 
 /// A credential that is probed.
-struct Probed {
+struct Target {
     /// Uses the credential for every request.
     client: Client,
     /// What was known of it before.
@@ -159,7 +159,7 @@ struct Probed {
     position: usize,
 }
 
-impl Probed {
+impl Target {
     async fn token(&self, age: MaxAge, call: &CallContext) -> Result<(), ApiError> {
         let seen = &self.seen;
         let must_request = match &seen.rejected {
