@@ -1,5 +1,5 @@
 //! `sync` as a job, against the sandbox over loopback: wall time, CPU, peak memory and the file's size, for each format. The job is
-//! the real binary, from its start to its end.
+//! the real binary, from its start to its end. A second table shows what the types beside users and teams cost.
 //!
 //! `cargo bench --bench jobs`, or with `-- quick` for the smaller organization alone.
 
@@ -15,7 +15,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox};
+use buildkite_connector::providers::buildkite::IncludedType;
+use buildkite_connector::sandbox::{ALL_SCOPES, LimitOptions, Options, Sandbox, Seed, Size, TokenSpec};
 use comfy_table::Table;
 use secrecy::ExposeSecret;
 use support::sized;
@@ -54,7 +55,7 @@ async fn main() {
         for format in FORMATS {
             let directory = tempfile::tempdir().unwrap();
             let place = directory.path().join("access").with_extension(format);
-            let job = start(&sandbox, &place);
+            let job = start(&sandbox, &place, "");
             let measured = tokio::task::spawn_blocking(move || measure(job)).await.unwrap();
             table.add_row([
                 format!("{teams} × {members}, {people} people"),
@@ -68,15 +69,63 @@ async fn main() {
         }
     }
     println!("{table}");
+    println!("{}", included_types().await);
 }
 
-fn start(sandbox: &Sandbox, place: &Path) -> Child {
+/// The smaller organization with 400 pipelines of six teams each, 60 suites, and a few of the other types: synced without them,
+/// with each of the two types that teams carry, and with all.
+async fn included_types() -> Table {
+    let mut table = Table::new();
+    table.set_header(["included", "latency", "wall", "CPU", "peak memory", "requests", "file"]);
+    let all = IncludedType::ALL.map(|included| included.to_string()).join(",");
+    for latency in [0, 50] {
+        for included in ["", "pipeline", "suite", all.as_str()] {
+            let options = Options {
+                seed: Seed::Sized(Size {
+                    teams: 250,
+                    members_per_team: 20,
+                    people: 2_000,
+                    pipelines: 400,
+                    suites: 60,
+                    registries: 20,
+                    teams_per_object: 6,
+                    clusters: 5,
+                    invitations: 20,
+                    seed: 7,
+                }),
+                latency: Duration::from_millis(latency),
+                limits: LimitOptions::unlimited(),
+                ..Options::default()
+            };
+            let sandbox = Sandbox::start(options).await.unwrap();
+            let directory = tempfile::tempdir().unwrap();
+            let place = directory.path().join("access.c1z");
+            let job = start(&sandbox, &place, included);
+            let measured = tokio::task::spawn_blocking(move || measure(job)).await.unwrap();
+            table.add_row([
+                if included.is_empty() { "none" } else { included }.to_owned(),
+                format!("{latency} ms"),
+                format!("{:.2} s", measured.wall.as_secs_f64()),
+                format!("{:.2} s", measured.cpu),
+                format!("{:.1} MB", measured.peak_megabytes),
+                sandbox.request_log().total().to_string(),
+                format!("{:.1} MB", megabytes(&place)),
+            ]);
+        }
+    }
+    table
+}
+
+/// Starts the job with a token that has every scope.
+fn start(sandbox: &Sandbox, place: &Path, included: &str) -> Child {
+    let token = sandbox.mint(TokenSpec::owned_by(sandbox.owner()).with_scopes(&ALL_SCOPES));
     Command::new(env!("CARGO_BIN_EXE_buildkite-connector"))
         .args(["sync", "--output"])
         .arg(place)
         .env("BUILDKITE_REST_URL", sandbox.url())
         .env("BUILDKITE_ORGANIZATION_SLUG", sandbox.slug())
-        .env("BUILDKITE_API_TOKEN", sandbox.token().expose_secret())
+        .env("BUILDKITE_API_TOKEN", token.expose_secret())
+        .env("BUILDKITE_CONNECTOR_INCLUDE", included)
         .stderr(Stdio::null())
         .spawn()
         .unwrap()

@@ -20,13 +20,24 @@ use crate::files::DiskThread;
 /// Interval between two reads of the files.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A value built from files, and rebuilt when they change.
+/// A value built from files, and rebuilt when they change. Clones are the same value.
 #[derive(Debug)]
 pub struct Reloadable<T> {
     current: Arc<ArcSwap<T>>,
     trigger: ReloadTrigger,
     replaced: watch::Sender<()>,
-    _polling: Option<AbortOnDropHandle<()>>,
+    _polling: Option<Arc<AbortOnDropHandle<()>>>,
+}
+
+impl<T> Clone for Reloadable<T> {
+    fn clone(&self) -> Self {
+        Self {
+            current: Arc::clone(&self.current),
+            trigger: self.trigger.clone(),
+            replaced: self.replaced.clone(),
+            _polling: self._polling.clone(),
+        }
+    }
 }
 
 /// Requests an immediate reload.
@@ -35,14 +46,14 @@ pub struct ReloadTrigger(Arc<Notify>);
 
 impl ReloadTrigger {
     /// Reloads the files now. Changed contents are used without confirmation by a second read, because the caller
-    /// states that the files are completely written.
+    /// states that the files are completely written. Contents that could not be used are tried again.
     pub fn fire(&self) {
         self.0.notify_one();
     }
 }
 
 /// The contents of the files; `None` for a file that cannot be read.
-type Contents = Vec<Option<Vec<u8>>>;
+pub(crate) type Contents = Vec<Option<Vec<u8>>>;
 
 impl<T: Send + Sync + 'static> Reloadable<T> {
     /// Builds a value with `make` and polls `files`. Must be called within a runtime. `what` names the value in the
@@ -56,19 +67,32 @@ impl<T: Send + Sync + 'static> Reloadable<T> {
         make: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     ) -> Result<Self, E> {
         let seen = contents(&files);
-        let current = Arc::new(ArcSwap::from_pointee(make()?));
+        let value = make()?;
+        Ok(Self::follow(what, files, seen, value, make))
+    }
+
+    /// Polls `files`, whose contents were `seen` when `value` was built from them. Must be called within a runtime. `make` builds the
+    /// next value; `what` names the value in the log.
+    pub(crate) fn follow<E: std::fmt::Display + 'static>(
+        what: &'static str,
+        files: Vec<PathBuf>,
+        seen: Contents,
+        value: T,
+        make: impl Fn() -> Result<T, E> + Send + Sync + 'static,
+    ) -> Self {
+        let current = Arc::new(ArcSwap::from_pointee(value));
         let (trigger, replaced) = (ReloadTrigger::default(), watch::Sender::new(()));
         let in_use = InUse {
             current: Arc::clone(&current),
             replaced: replaced.clone(),
         };
         let polling = tokio::spawn(poll(what, files, seen, make, in_use, trigger.clone()));
-        Ok(Self {
+        Self {
             current,
             trigger,
             replaced,
-            _polling: Some(AbortOnDropHandle::new(polling)),
-        })
+            _polling: Some(Arc::new(AbortOnDropHandle::new(polling))),
+        }
     }
 
     /// A value that does not come from files and never changes.
@@ -116,7 +140,7 @@ async fn poll<T: Send + 'static, E: std::fmt::Display>(
     trigger: ReloadTrigger,
 ) {
     let (files, make) = (Arc::new(files), Arc::new(make));
-    let mut last = seen.clone();
+    let (mut last, mut is_refused) = (seen.clone(), false);
     let thread = DiskThread::new("watched-files");
     loop {
         let requested = tokio::select! {
@@ -129,13 +153,15 @@ async fn poll<T: Send + 'static, E: std::fmt::Display>(
         };
         let stable = requested || now == last;
         last = now;
-        if !stable || last == seen {
+        if !stable || (last == seen && !(requested && is_refused)) {
             continue;
         }
         seen.clone_from(&last);
         let rebuild = Arc::clone(&make);
         let outcome = thread.run(move || rebuild().map_err(|error| error.to_string())).await;
-        match outcome.unwrap_or_else(|error| Err(error.to_string())) {
+        let outcome = outcome.unwrap_or_else(|error| Err(error.to_string()));
+        is_refused = outcome.is_err();
+        match outcome {
             Ok(value) => {
                 in_use.current.store(Arc::new(value));
                 in_use.replaced.send_replace(());

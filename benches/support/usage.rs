@@ -14,8 +14,17 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Its peak memory, in megabytes.
 pub(crate) fn peak_megabytes(process: u32) -> f64 {
+    megabytes_of(process, "VmHWM:")
+}
+
+/// The memory that it has now, in megabytes.
+pub(crate) fn resident_megabytes(process: u32) -> f64 {
+    megabytes_of(process, "VmRSS:")
+}
+
+fn megabytes_of(process: u32, field: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }
 

@@ -1,21 +1,28 @@
-//! The connection of a command to Buildkite, or to an embedded sandbox.
+//! The connections of a command to Buildkite, or to an embedded sandbox.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use secrecy::ExposeSecret;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::CommandError;
 use super::sandbox::SizeArgs;
+use super::settings::file::{ChoiceArgs, FileArgs, NamedConnection};
 use super::settings::{ConnectionArgs, SettingError, Settings};
 use crate::governance::Governance;
-use crate::providers::buildkite::{ApiToken, Client, Coverage, Credential, Scope, govern};
+use crate::governance::connections::ConnectionLabel;
+use crate::governance::health::ConfigurationStatus;
+use crate::governance::provisioning::AuditWriters;
+use crate::providers::buildkite::{ApiToken, Client, Coverage, Credential, Scope, Shared, govern};
 use crate::sandbox::{Options, Sandbox, Seed, TEAM_SCOPES, TokenSpec};
 
 /// The arguments of a command that reaches Buildkite, or an embedded sandbox in its place.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConnectionOrSandboxArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
     #[command(flatten)]
@@ -47,11 +54,35 @@ impl ConnectionOrSandboxArgs {
             _ => Ok(sandbox.then(|| size.seed())),
         }
     }
+
+    /// The connection that `choice` names, or the only one.
+    ///
+    /// # Errors
+    /// There is none of this name, or there are several and none is named.
+    pub(super) fn one(&self, choice: &ChoiceArgs) -> Result<NamedConnection, SettingError> {
+        self.file.one(&self.connection, choice)
+    }
+
+    /// All connections.
+    pub(super) fn all(&self) -> Vec<NamedConnection> {
+        self.file.connections(&self.connection)
+    }
+}
+
+/// What the connections of a process share.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Process {
+    pub(super) shared: Shared,
+    pub(super) audit_writers: AuditWriters,
+    /// Whether the process has had several connections.
+    pub(super) several: Arc<AtomicBool>,
+    /// Whether the configuration file is in force, if it is read again when it changes.
+    pub(super) configuration: Option<Arc<ConfigurationStatus>>,
 }
 
 /// An organization's governance, with the credential that it uses.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct OpenConnection {
     /// The organization's governance.
     pub(super) governance: Arc<Governance>,
     /// The included types and the allowed changes, and what follows from them.
@@ -61,55 +92,114 @@ pub(super) struct Connection {
     /// The sandbox that replaces Buildkite; it ends with the connection.
     sandbox: Option<Sandbox>,
     /// Reloads the file of the credential when it changes.
-    _rotation: AbortOnDropHandle<()>,
+    rotation: Option<AbortOnDropHandle<()>>,
 }
 
-impl Connection {
-    /// Opens the connection that the settings describe, or one to a new sandbox with this organization. Sends no request to Buildkite. `variable` reads the
-    /// environment; `adjust` changes the settings before they are used.
+impl OpenConnection {
+    /// Opens the connection that `named` describes, or one to a new sandbox with this organization. Sends no request to Buildkite,
+    /// and does not follow changes of files. `variable` reads the environment; `adjust` changes the settings before they are used.
     ///
     /// # Errors
     /// When a setting is wrong or missing, or the sandbox or the client cannot be created.
     pub(super) async fn open(
-        args: &ConnectionArgs,
+        process: &Process,
+        named: &NamedConnection,
         sandbox: Option<Seed>,
         variable: impl Fn(&str) -> Option<String>,
         adjust: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, CommandError> {
+        let Some(seed) = sandbox else {
+            return Self::to_buildkite(process, named, variable, adjust);
+        };
         // Before a sandbox is started.
-        args.coverage()?;
-        let sandbox = match sandbox {
-            Some(seed) => Some(start_sandbox(seed).await?),
-            None => None,
-        };
-        let settings = match &sandbox {
-            Some(sandbox) => sandbox_settings(sandbox, args)?,
-            None => Settings::read(args, variable)?,
-        };
+        named.args.coverage()?;
+        if let Some(name) = &named.name {
+            return Err(CommandError::Refused(format!(
+                "the sandbox has an organization and a token of its own, and `{name}` has others: leave --sandbox out, or give a \
+                 configuration file that names no connection"
+            )));
+        }
+        let sandbox = start_sandbox(seed).await?;
+        let settings = sandbox_settings(&sandbox, &named.args, &process.shared)?;
+        let connection = Self::with_settings(process, named, adjust(settings))?;
+        Ok(Self {
+            sandbox: Some(sandbox),
+            ..connection
+        })
+    }
+
+    /// The same to Buildkite.
+    ///
+    /// # Errors
+    /// When a setting is wrong or missing, or the client cannot be created.
+    pub(super) fn to_buildkite(
+        process: &Process,
+        named: &NamedConnection,
+        variable: impl Fn(&str) -> Option<String>,
+        adjust: impl FnOnce(Settings) -> Settings,
+    ) -> Result<Self, CommandError> {
+        if named.name.is_some() {
+            ConnectionArgs::refuse_variables(&variable)?;
+        }
+        let settings = Settings::read(&named.args, &process.shared, variable).map_err(|error| named.error(error))?;
+        Self::with_settings(process, named, adjust(settings))
+    }
+
+    fn with_settings(process: &Process, named: &NamedConnection, settings: Settings) -> Result<Self, CommandError> {
         let Settings {
             origin,
             organization,
             credential,
-            client,
+            mut client,
             coverage,
-            governance,
-        } = adjust(settings);
+            mut governance,
+        } = settings;
+        if let Some(name) = &named.name {
+            client.tag = name.tag();
+            governance.connection = Some(ConnectionLabel::new(name.clone(), Arc::clone(&process.several)));
+        }
+        governance.audit_writers = process.audit_writers.clone();
+        governance.configuration.clone_from(&process.configuration);
         credential.request_scopes(&coverage.scopes());
         let client = Client::with_credential(origin, organization, credential, client)
             .map_err(|error| CommandError::Failed(error.to_string()))?;
-        let credential = client.credential();
-        let watched = Arc::clone(&credential);
         Ok(Self {
+            credential: client.credential(),
             governance: Arc::new(govern(Arc::new(client), coverage.clone(), governance)),
             coverage,
-            credential,
-            sandbox,
-            _rotation: AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await })),
+            sandbox: None,
+            rotation: None,
         })
+    }
+
+    /// The same for a command with one connection; the file of its credential is read again when it changes.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub(super) async fn open_one(
+        named: &NamedConnection,
+        sandbox: Option<Seed>,
+        variable: impl Fn(&str) -> Option<String>,
+        adjust: impl FnOnce(Settings) -> Settings,
+    ) -> Result<Self, CommandError> {
+        let connection = Self::open(&Process::default(), named, sandbox, variable, adjust).await?;
+        let watched = vec![Arc::clone(&connection.credential)];
+        Ok(Self {
+            rotation: Some(AbortOnDropHandle::new(tokio::spawn(async move {
+                Credential::watch_all(|| watched.clone()).await;
+            }))),
+            ..connection
+        })
+    }
+
+    /// The sandbox, if there is one, whose end is then up to the caller.
+    pub(super) fn take_sandbox(&mut self) -> Option<Sandbox> {
+        self.sandbox.take()
     }
 
     /// Stops the sandbox, if there is one, after its requests in progress.
     pub(super) async fn close(self) {
+        drop(self.rotation);
         if let Some(sandbox) = self.sandbox {
             sandbox.stop().await;
         }
@@ -134,7 +224,7 @@ async fn start_sandbox(seed: Seed) -> Result<Sandbox, CommandError> {
 }
 
 /// The settings with the sandbox's origin and organization, and a token with the required scopes, in place of the configured ones.
-fn sandbox_settings(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings, CommandError> {
+fn sandbox_settings(sandbox: &Sandbox, args: &ConnectionArgs, shared: &Shared) -> Result<Settings, CommandError> {
     let failed = |error: &dyn std::error::Error| CommandError::Failed(format!("the sandbox cannot be used: {error}"));
     let coverage = args.coverage()?;
     // The sandbox's own token has the scopes of team memberships. What else is covered needs more.
@@ -148,7 +238,7 @@ fn sandbox_settings(sandbox: &Sandbox, args: &ConnectionArgs) -> Result<Settings
         origin: sandbox.url().parse().map_err(|error| failed(&error))?,
         organization: sandbox.slug().parse().map_err(|error| failed(&error))?,
         credential: token.into(),
-        client: args.client(),
+        client: args.client(shared),
         coverage,
         governance: args.governance(),
     })

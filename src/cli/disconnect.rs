@@ -15,7 +15,7 @@ use crate::providers::buildkite::CredentialForm;
 #[derive(Debug, clap::Args)]
 pub struct DisconnectArgs {
     #[command(flatten)]
-    job: JobArgs,
+    pub(super) job: JobArgs,
     /// Revoke without asking for the organization's slug, for scripts
     #[arg(long)]
     yes: bool,

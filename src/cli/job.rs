@@ -4,9 +4,10 @@ use std::io::{self, IsTerminal};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
+use super::connection::{ConnectionOrSandboxArgs, OpenConnection, environment};
 use super::logging::{LogFilter, LogFormatArgs};
-use super::settings::{ConnectionArgs, Settings, parsed_by};
+use super::settings::file::{ChoiceArgs, NamedConnection};
+use super::settings::{Settings, parsed_by};
 use super::{CommandError, logging, progress, signals};
 use crate::export::{ExportError, Progress};
 use crate::governance::{Governance, GovernanceError};
@@ -21,7 +22,9 @@ const JOB: &str = "job";
 #[derive(Debug, clap::Args)]
 pub struct JobArgs {
     #[command(flatten)]
-    target: ConnectionOrSandboxArgs,
+    pub(super) target: ConnectionOrSandboxArgs,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     /// Which events are logged, for instance `info` or `buildkite_connector=debug` [default: warnings; if standard error is not a
     /// terminal, also a line of progress every ten seconds]
     #[arg(
@@ -38,7 +41,7 @@ pub struct JobArgs {
 /// A job that is ready to begin.
 #[derive(Debug)]
 pub(super) struct Job {
-    connection: Connection,
+    connection: OpenConnection,
     has_max_wait: bool,
 }
 
@@ -66,21 +69,21 @@ impl Job {
             }
         });
         logging::init(&log, args.format.log_format);
-        let sandbox = args.target.sandbox()?;
-        Self::open(&args.target.connection, sandbox, environment, adjust).await
+        let named = args.target.one(&args.choice)?;
+        Self::open(&named, args.target.sandbox()?, environment, adjust).await
     }
 
-    /// Opens a job on a [`Connection`], with the same arguments and errors.
+    /// Opens a job on a [`OpenConnection`], with the same arguments and errors.
     pub(super) async fn open(
-        connection: &ConnectionArgs,
+        named: &NamedConnection,
         sandbox: Option<Seed>,
         variable: impl Fn(&str) -> Option<String>,
         adjust: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, CommandError> {
-        let adjust = |settings| connection.waiting_for_rate_limits(adjust(settings));
+        let adjust = |settings| named.args.waiting_for_rate_limits(adjust(settings));
         Ok(Self {
-            connection: Connection::open(connection, sandbox, variable, adjust).await?,
-            has_max_wait: connection.has_max_wait(),
+            connection: OpenConnection::open_one(named, sandbox, variable, adjust).await?,
+            has_max_wait: named.args.has_max_wait(),
         })
     }
 

@@ -21,7 +21,7 @@ pub struct ListArgs {
     #[arg(value_parser = What::parser())]
     what: What,
     #[command(flatten)]
-    job: JobArgs,
+    pub(super) job: JobArgs,
     /// Only the grants, or the users, of the team with this slug
     #[arg(long, value_name = "SLUG")]
     team: Option<String>,

@@ -24,11 +24,12 @@ mod sync;
 mod user;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{Arg, Command as CommandLine, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Command as CommandLine, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use baton::Baton;
 pub use caller::CallerArgs;
@@ -45,6 +46,8 @@ pub use settings::{ConnectionArgs, SettingError, Settings};
 pub use sync::SyncArgs;
 
 use crate::governance::provisioning::OperationKind;
+use settings::ListenerArgs;
+use settings::file::{FileArgs, Loaded, command_of, flags_of_file, load};
 
 /// The version, with the commit and the date of the build.
 const VERSION: &str = concat!(
@@ -146,9 +149,14 @@ impl Cli {
     /// The exit code, after the error, or the requested help, has been printed.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
-        let parsed = command_line(without_empty_variable).try_get_matches_from(&arguments);
-        let parsed = parsed.and_then(|matches| Self::from_arg_matches(&matches));
-        parsed.map_err(|error| {
+        Self::parse_again(&arguments).map_err(|problem| {
+            let error = match problem {
+                Unread::Setting(error) => {
+                    eprintln!("error: {error}");
+                    return ExitCode::from(WRONG_USAGE);
+                }
+                Unread::CommandLine(error) => error,
+            };
             let declared = command_line(|arg| arg);
             if let Some(rejection) = switches::rejection(&declared, &arguments, &error) {
                 eprintln!("error: {rejection}");
@@ -167,6 +175,50 @@ impl Cli {
                 ExitCode::SUCCESS
             }
         })
+    }
+
+    /// Reads the arguments of a command line, the program's name first, together with the configuration file as it is now.
+    fn parse_again(arguments: &[OsString]) -> Result<Self, Unread> {
+        let cli = command_line(without_empty_variable);
+        let matches = cli.clone().try_get_matches_from(arguments)?;
+        let Some(path) = command_of(&cli, &matches).and_then(|(_, matches)| file_of(matches)) else {
+            return Ok(Self::from_arg_matches(&matches)?);
+        };
+        let (command, of_command) = command_of(&cli, &matches).unwrap_or((&cli, &matches));
+        let flags = flags_of_file(&path, command, of_command)?;
+        // Behind the command, before arguments that are known by their position.
+        let behind_command = 2.min(arguments.len());
+        let mut all = arguments.to_vec();
+        all.splice(behind_command..behind_command, flags);
+        let matches = cli.clone().try_get_matches_from(&all)?;
+        let mut read = Self::from_arg_matches(&matches)?;
+        if let Some((command, of_command)) = command_of(&cli, &matches)
+            && let Some(file) = read.command.file()
+        {
+            file.loaded = Some(load(&path, arguments, command, of_command)?);
+        }
+        Ok(read)
+    }
+
+    /// Reads the command line of `serve` again, together with the configuration file as it is now.
+    ///
+    /// # Errors
+    /// The file cannot be used, or the command line is another command's.
+    fn serve_again(arguments: &[OsString]) -> Result<(ListenerArgs, Loaded), SettingError> {
+        let wrong = |problem: &str| SettingError::of_variable("--config", problem);
+        let read = Self::parse_again(arguments).map_err(|problem| match problem {
+            Unread::Setting(error) => error,
+            Unread::CommandLine(error) => {
+                let text = error.to_string();
+                let line = text.lines().next().unwrap_or_default();
+                wrong(line.strip_prefix("error: ").unwrap_or(line))
+            }
+        })?;
+        match read.command {
+            Command::Serve(args) => Some(args.listener).zip(args.target.file.loaded),
+            _ => None,
+        }
+        .ok_or_else(|| wrong("only `serve` follows a configuration file"))
     }
 
     /// Runs the command, and prints its error as one sentence on standard error.
@@ -196,6 +248,49 @@ impl Cli {
             }
         }
     }
+}
+
+/// Why a command line cannot be used.
+#[derive(Debug)]
+enum Unread {
+    /// A setting of the configuration file is wrong.
+    Setting(SettingError),
+    /// What the parser rejects; help and version are among it.
+    CommandLine(clap::Error),
+}
+
+impl From<SettingError> for Unread {
+    fn from(error: SettingError) -> Self {
+        Self::Setting(error)
+    }
+}
+
+impl From<clap::Error> for Unread {
+    fn from(error: clap::Error) -> Self {
+        Self::CommandLine(error)
+    }
+}
+
+impl Command {
+    /// What the command reads of a configuration file, if it uses one.
+    fn file(&mut self) -> Option<&mut FileArgs> {
+        match self {
+            Self::Serve(args) => Some(&mut args.target.file),
+            Self::Sync(args) => Some(&mut args.job.target.file),
+            Self::List(args) => Some(&mut args.job.target.file),
+            Self::Grant(args) | Self::Revoke(args) => Some(&mut args.job.target.file),
+            Self::Disconnect(args) => Some(&mut args.job.target.file),
+            Self::Check(args) => Some(&mut args.target.file),
+            Self::Service(args) => Some(&mut args.target.file),
+            Self::Plugin(args) => Some(&mut args.file),
+            Self::Diff(_) | Self::Caller(_) | Self::Sandbox(_) | Self::Completions(_) | Self::Man(_) => None,
+        }
+    }
+}
+
+/// The path of the configuration file, if one is given.
+fn file_of(matches: &ArgMatches) -> Option<PathBuf> {
+    matches.try_get_one::<PathBuf>("config").ok().flatten().cloned()
 }
 
 /// The declared command line, with `adjust` applied to every argument of a command. Its help shows no variable's value, because a

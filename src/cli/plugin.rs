@@ -12,8 +12,9 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::connection::{Connection, environment};
+use super::connection::{OpenConnection, environment};
 use super::logging::LogArgs;
+use super::settings::file::{ChoiceArgs, FileArgs};
 use super::settings::{ConnectionArgs, DrainArgs};
 use super::{CommandError, logging, signals};
 use crate::hosts::plugin::{Plugin, PluginError, PluginOptions};
@@ -21,6 +22,10 @@ use crate::hosts::plugin::{Plugin, PluginError, PluginOptions};
 /// The arguments of `plugin`.
 #[derive(Debug, clap::Args)]
 pub(super) struct PluginArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
@@ -42,7 +47,8 @@ impl From<PluginError> for CommandError {
 pub(super) async fn run(args: &PluginArgs) -> Result<(), CommandError> {
     let options = PluginOptions::read(environment)?;
     logging::init_for_plugin_host(&args.log.filter);
-    let connection = Connection::open(&args.connection, None, environment, |settings| settings).await?;
+    let named = args.file.one(&args.connection, &args.choice)?;
+    let connection = OpenConnection::open_one(&named, None, environment, |settings| settings).await?;
     let failed = |error: &dyn std::error::Error| CommandError::Failed(error.to_string());
     let ending = signals::ending().map_err(|error| failed(&error))?;
     let plugin = Plugin::open(&options).await?;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
+use super::connection::{ConnectionOrSandboxArgs, OpenConnection, environment};
 use super::logging::{LogArgs, LogFormatArgs};
-use super::settings::{ConnectionArgs, PlatformArgs, SettingError, health_listen_error};
+use super::settings::file::{ChoiceArgs, NamedConnection};
+use super::settings::{PlatformArgs, SettingError, health_listen_error};
 use super::{CommandError, logging, serve, signals};
 use crate::governance::Governance;
 use crate::grpc::server::{ListenAddress, Listener};
@@ -19,7 +20,9 @@ use crate::sandbox::Seed;
 #[derive(Debug, clap::Args)]
 pub struct ServiceArgs {
     #[command(flatten)]
-    target: ConnectionOrSandboxArgs,
+    pub(super) target: ConnectionOrSandboxArgs,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     #[command(flatten)]
     platform: PlatformArgs,
     #[command(flatten)]
@@ -41,7 +44,7 @@ impl From<ServiceError> for CommandError {
 pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
     logging::init(&args.log.filter, args.format.log_format);
     let work = Work {
-        connection: &args.target.connection,
+        connection: args.target.one(&args.choice)?,
         sandbox: args.target.sandbox()?,
         options: args.platform.options(environment)?,
         health_address: args.platform.health_address(),
@@ -51,9 +54,9 @@ pub(super) async fn run(args: &ServiceArgs) -> Result<(), CommandError> {
 
 /// Service mode with its settings.
 #[derive(Debug)]
-pub(super) struct Work<'a> {
+pub(super) struct Work {
     /// How Buildkite is reached.
-    pub(super) connection: &'a ConnectionArgs,
+    pub(super) connection: NamedConnection,
     /// The organization of the sandbox that replaces Buildkite. `None` for Buildkite.
     pub(super) sandbox: Option<Seed>,
     /// How the platform is reached. Read first, so that no sandbox starts when they are wrong.
@@ -62,7 +65,7 @@ pub(super) struct Work<'a> {
     pub(super) health_address: Option<ListenAddress>,
 }
 
-impl Work<'_> {
+impl Work {
     /// Executes tasks until a signal comes, or the platform rejects this connector permanently. `variable` is the environment.
     ///
     /// # Errors
@@ -71,11 +74,11 @@ impl Work<'_> {
         self,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<(), E> {
-        let waits = |settings| self.connection.waiting_for_rate_limits(settings);
+        let waits = |settings| self.connection.args.waiting_for_rate_limits(settings);
         let sandbox = self.sandbox.is_some();
-        let connection = Connection::open(self.connection, self.sandbox, variable, waits).await?;
+        let connection = OpenConnection::open_one(&self.connection, self.sandbox, variable, waits).await?;
         let governance = &connection.governance;
-        let interval = self.connection.health.interval();
+        let interval = self.connection.args.health.interval();
         let (client_id, host_id) = (self.options.client_id.as_str().to_owned(), self.options.host_id.clone());
         let syncs = Arc::new(ExportRunner::new(Arc::clone(governance)));
         let service = Service::new(Arc::clone(governance), syncs, self.options)?;

@@ -13,7 +13,7 @@ use crate::providers::buildkite::resources::{TEAM, USER};
 #[derive(Debug, clap::Args)]
 pub struct SyncArgs {
     #[command(flatten)]
-    job: JobArgs,
+    pub(super) job: JobArgs,
     /// The file or directory to write; it is replaced only by a complete one
     #[arg(
         long,

@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-pub(crate) use thread::DiskThread;
+pub(crate) use thread::{DiskThread, RunError};
 
 /// Open without blocking on another process, and without acquiring a controlling terminal.
 const FLAGS: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;

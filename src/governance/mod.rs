@@ -7,6 +7,7 @@
 pub mod actions;
 pub mod call_context;
 mod changes;
+pub mod connections;
 mod directory;
 mod error;
 pub mod health;
@@ -29,11 +30,15 @@ pub use error::{GovernanceError, RefusedCredential};
 pub use sync::{Listings, Page, PageTokenError};
 
 use actions::Actions;
+use connections::ConnectionLabel;
 use directory::Directory;
-use health::{ChangeHealth, Health, HealthSettings};
+use health::{ChangeHealth, ConfigurationStatus, Health, HealthSettings};
 use lifecycle::{Lifecycle, LifecycleSettings};
 use provider::Provider;
-use provisioning::{AuditSink, MaintainerRevoke, Protected, Provisioning, ProvisioningSettings, WriteTimeouts};
+use provisioning::{
+    Audit, AuditSink, AuditWriter, AuditWriters, MaintainerRevoke, Protected, Provisioning, ProvisioningSettings,
+    WriteTimeouts,
+};
 use rate_limit::BudgetState;
 
 /// How to treat team listings if the token's owner can see only part of the teams.
@@ -72,6 +77,12 @@ pub struct GovernanceSettings {
     pub health: HealthSettings,
     /// The number of concurrent prefetch requests within a sync; zero disables prefetching.
     pub read_ahead: usize,
+    /// The name of the connection, if the configuration file names connections.
+    pub connection: Option<ConnectionLabel>,
+    /// The writers of the audit files, which connections that record in the same file share.
+    pub audit_writers: AuditWriters,
+    /// Whether the configuration file is in force, if the process reads one again when it changes.
+    pub configuration: Option<Arc<ConfigurationStatus>>,
 }
 
 impl Default for GovernanceSettings {
@@ -88,6 +99,9 @@ impl Default for GovernanceSettings {
             partial_visibility: PartialVisibility::default(),
             health: HealthSettings::default(),
             read_ahead: 16,
+            connection: None,
+            audit_writers: AuditWriters::default(),
+            configuration: None,
         }
     }
 }
@@ -108,8 +122,11 @@ impl Governance {
     /// Governs the organization of `provider`. Changes are recorded in the audit file of the settings, if any.
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>, settings: GovernanceSettings) -> Self {
-        let sink = settings.audit_file.clone().map(provisioning::file_sink);
-        Self::with_sink(provider, settings, sink)
+        let writer = settings
+            .audit_file
+            .as_deref()
+            .map(|path| settings.audit_writers.of_file(path, settings.write_timeouts.append));
+        Self::with_writer(provider, settings, writer)
     }
 
     /// Governs the organization of `provider`, and records changes in `sink` in place of the audit file.
@@ -119,13 +136,25 @@ impl Governance {
         settings: GovernanceSettings,
         sink: Option<Arc<dyn AuditSink>>,
     ) -> Self {
+        let writer = sink.map(|sink| Arc::new(AuditWriter::new(sink, settings.write_timeouts.append)));
+        Self::with_writer(provider, settings, writer)
+    }
+
+    fn with_writer(
+        provider: Arc<dyn Provider>,
+        settings: GovernanceSettings,
+        writer: Option<Arc<AuditWriter>>,
+    ) -> Self {
         let source = provider.health();
+        let changed = source.notifier();
+        let audit = Audit::new(writer, settings.connection.clone(), &changed);
         let directory = Arc::new(Directory::new(!settings.allowed.is_empty()));
         let listings = Listings::new(
             Arc::clone(&provider),
             settings.read_ahead,
             Arc::clone(&directory),
             settings.directory_max_age,
+            settings.connection.as_ref().map(|label| label.name().clone()),
         );
         let listings = Arc::new(listings);
         let provisioning = Provisioning::new(
@@ -133,8 +162,8 @@ impl Governance {
             Arc::clone(&listings),
             Arc::clone(&directory),
             ProvisioningSettings::from(&settings),
-            sink,
-            source.notifier(),
+            audit,
+            changed,
         );
         let provisioning = Arc::new(provisioning);
         let lifecycle = Lifecycle::new(
@@ -156,7 +185,7 @@ impl Governance {
         );
         let changes = Arc::clone(&provisioning) as Arc<dyn ChangeHealth>;
         Self {
-            health: Health::new(source, settings.health.clone(), changes),
+            health: Health::new(source, settings.health.clone(), changes, settings.configuration.clone()),
             provider,
             settings,
             listings,

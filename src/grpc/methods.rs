@@ -74,6 +74,8 @@ pub struct Service {
     pub health: ServiceHealth,
     /// Whether its calls count towards a caller's rate. Those of probes and of the rate limiter itself do not.
     pub rate_limited: bool,
+    /// Whether its calls are about one connection, which is then selected for them.
+    pub concerns_connection: bool,
     /// The methods.
     pub methods: &'static [Method],
 }
@@ -133,6 +135,7 @@ const fn offered(name: &'static str, health: ServiceHealth, methods: &'static [M
         name,
         health,
         rate_limited: true,
+        concerns_connection: true,
         methods,
     }
 }
@@ -143,6 +146,7 @@ const fn not_offered(name: &'static str, methods: &'static [Method]) -> Service 
         name,
         health: ServiceHealth::NotOffered,
         rate_limited: true,
+        concerns_connection: false,
         methods,
     }
 }
@@ -153,6 +157,7 @@ const fn unlisted(name: &'static str, rate_limited: bool, methods: &'static [Met
         name,
         health: ServiceHealth::Unlisted,
         rate_limited,
+        concerns_connection: false,
         methods,
     }
 }
@@ -270,11 +275,14 @@ pub const SERVICES: &[Service] = &[
         false,
         &[read("Do"), read("Report")],
     ),
-    unlisted(
-        "connector.health.v1.ScopeHealthService",
-        true,
-        &[read("CheckScopes"), stream("WatchScopes")],
-    ),
+    Service {
+        concerns_connection: true,
+        ..unlisted(
+            "connector.health.v1.ScopeHealthService",
+            true,
+            &[read("CheckScopes"), stream("WatchScopes")],
+        )
+    },
     unlisted(
         "grpc.health.v1.Health",
         false,

@@ -2,12 +2,12 @@
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::governance::Governance;
+use crate::governance::connections::Connections;
 use crate::governance::health::{CredentialReport, Report, State};
 use crate::governance::rate_limit::BudgetState;
 use crate::telemetry::metrics;
 use crate::telemetry::metrics::{
-    BUILD_INFO, Kind, LANE_WAITING, REST_WINDOW_LIMIT, REST_WINDOW_REMAINING, SCOPE_STATE, TOKEN_EXPIRY,
+    BUILD_INFO, ConnectionTag, Kind, LANE_WAITING, REST_WINDOW_LIMIT, REST_WINDOW_REMAINING, SCOPE_STATE, TOKEN_EXPIRY,
 };
 
 /// Exports the metrics of this process.
@@ -36,15 +36,18 @@ impl Exporter {
     }
 
     /// Renders all metrics. Sends no request to Buildkite.
-    pub(crate) fn render(&self, governance: &Governance) -> Result<String, BuildError> {
+    pub(crate) fn render(&self, connections: &Connections) -> Result<String, BuildError> {
         let mut text = self.handle.render();
         // A fresh recorder, so that a value that is no longer known disappears.
         let snapshot = recorder()?;
         ::metrics::with_local_recorder(&snapshot, || {
             metrics::describe();
             BUILD_INFO.set([env!("CARGO_PKG_VERSION"), env!("BUILD_COMMIT")], 1);
-            set_budget(&governance.budget());
-            set_health(&governance.health().latest());
+            for connection in connections.current().iter() {
+                let tag = connection.tag();
+                set_budget(&tag, &connection.governance().budget());
+                set_health(&tag, &connection.governance().health().latest());
+            }
         });
         text.push_str(&snapshot.handle().render());
         Ok(text)
@@ -61,29 +64,29 @@ fn recorder() -> Result<PrometheusRecorder, BuildError> {
     Ok(builder.build_recorder())
 }
 
-fn set_budget(budget: &BudgetState) {
+fn set_budget(tag: &ConnectionTag, budget: &BudgetState) {
     for bucket in &budget.buckets {
         let name = bucket.bucket.as_str();
         // Without a known limit the remaining budget is meaningless, so it is not exported.
         if let Some(limit) = bucket.limit {
-            REST_WINDOW_LIMIT.set([name], limit);
-            REST_WINDOW_REMAINING.set([name], bucket.remaining);
+            REST_WINDOW_LIMIT.set_for(tag, [name], limit);
+            REST_WINDOW_REMAINING.set_for(tag, [name], bucket.remaining);
         }
     }
     for (lane, waiting) in budget.waiting {
-        LANE_WAITING.set([lane.as_str()], u32::try_from(waiting).unwrap_or(u32::MAX));
+        LANE_WAITING.set_for(tag, [lane.as_str()], u32::try_from(waiting).unwrap_or(u32::MAX));
     }
 }
 
-fn set_health(report: &Report) {
+fn set_health(tag: &ConnectionTag, report: &Report) {
     for result in &report.checks {
         for state in State::ALL {
             let is_current = u32::from(state == result.state);
-            SCOPE_STATE.set([&*result.id(), state.as_str()], is_current);
+            SCOPE_STATE.set_for(tag, [&*result.id(), state.as_str()], is_current);
         }
     }
     if let Some(end) = report.read_credentials().filter_map(CredentialReport::expires_at).min() {
-        TOKEN_EXPIRY.set_timestamp([], end);
+        TOKEN_EXPIRY.set_timestamp_for(tag, [], end);
     }
 }
 
@@ -102,7 +105,7 @@ mod tests {
         let headers = HeaderMap::from_iter([("ratelimit-reset".parse().unwrap(), HeaderValue::from(30))]);
         assert!(permit.complete(StatusCode::OK, &headers, b"").is_none());
         let recorder = recorder().unwrap();
-        ::metrics::with_local_recorder(&recorder, || set_budget(&limiter.state()));
+        ::metrics::with_local_recorder(&recorder, || set_budget(&ConnectionTag::default(), &limiter.state()));
         let text = recorder.handle().render();
         assert!(!text.contains(REST_WINDOW_REMAINING.description().name), "{text}");
     }

@@ -18,7 +18,7 @@ use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::governance::Governance;
+use crate::governance::connections::Connections;
 use crate::grpc::middleware::limits;
 use crate::grpc::server::listener::{BoundAddress, ListenAddress, ListenError, Listener};
 use exporter::Exporter;
@@ -64,10 +64,10 @@ impl Monitoring {
     }
 
     /// Serves for as long as it is polled. The process is ready until `shutdown` is cancelled.
-    pub async fn serve(self, governance: Arc<Governance>, shutdown: CancellationToken) {
+    pub async fn serve(self, connections: impl Into<Connections>, shutdown: CancellationToken) {
         let Self { listener, exporter } = self;
         let exporter = Arc::new(exporter);
-        let routes = routes::router(Arc::clone(&exporter), governance, shutdown);
+        let routes = routes::router(Arc::clone(&exporter), connections.into(), shutdown);
         serve_routes(listener, routes, || exporter.run_upkeep()).await;
     }
 }

@@ -10,32 +10,32 @@ use http::{StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
 use super::exporter::Exporter;
-use crate::governance::Governance;
+use crate::governance::connections::Connections;
 
 /// The content type of the Prometheus text format.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 struct MonitoringState {
     exporter: Arc<Exporter>,
-    governance: Arc<Governance>,
+    connections: Connections,
     shutdown: CancellationToken,
 }
 
 /// The router. Unknown paths get 404, other methods 405.
-pub(crate) fn router(exporter: Arc<Exporter>, governance: Arc<Governance>, shutdown: CancellationToken) -> Router {
+pub(crate) fn router(exporter: Arc<Exporter>, connections: Connections, shutdown: CancellationToken) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .with_state(Arc::new(MonitoringState {
             exporter,
-            governance,
+            connections,
             shutdown,
         }))
 }
 
 async fn metrics(State(state): State<Arc<MonitoringState>>) -> Response {
-    match state.exporter.render(&state.governance) {
+    match state.exporter.render(&state.connections) {
         Ok(text) => ([(header::CONTENT_TYPE, FORMAT)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics cannot be rendered");

@@ -20,6 +20,7 @@ mod baton;
 mod budget;
 mod carried;
 mod cli;
+mod connections;
 mod connector;
 mod credentials;
 mod export;

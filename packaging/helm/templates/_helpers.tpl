@@ -59,6 +59,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - name: BUILDKITE_API_TOKEN_FILE
   value: {{ printf "%s/token/%s" $directory .Values.buildkite.tokenSecret.key | quote }}
 {{- end }}
+{{- if .Values.config }}
+- name: BUILDKITE_CONNECTOR_CONFIG
+  value: {{ $directory }}/config/connector.toml
+{{- end }}
 {{- if .Values.tls.enabled }}
 - name: BUILDKITE_CONNECTOR_TLS_CERT
   value: {{ $directory }}/tls/tls.crt
@@ -107,6 +111,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.buildkite.tokenSecret.name }}
 - {name: token, mountPath: {{ $directory }}/token, readOnly: true}
 {{- end }}
+{{- if .Values.config }}
+- {name: config, mountPath: {{ $directory }}/config, readOnly: true}
+{{- end }}
+{{- range $index, $secret := .Values.configSecrets }}
+- {name: secret-{{ $index }}, mountPath: {{ $directory }}/secrets/{{ $secret }}, readOnly: true}
+{{- end }}
 {{- if .Values.tls.enabled }}
 - {name: tls, mountPath: {{ $directory }}/tls, readOnly: true}
 {{- if .Values.tls.clientCASecret }}
@@ -128,6 +138,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.buildkite.tokenSecret.name }}
 - name: token
   secret: {secretName: {{ .Values.buildkite.tokenSecret.name }}, defaultMode: 0440}
+{{- end }}
+{{- if .Values.config }}
+- name: config
+  configMap: {name: {{ include "connector.name" . }}}
+{{- end }}
+{{- range $index, $secret := .Values.configSecrets }}
+- name: secret-{{ $index }}
+  secret: {secretName: {{ $secret }}, defaultMode: 0440}
 {{- end }}
 {{- if .Values.tls.enabled }}
 - name: tls

@@ -79,8 +79,12 @@ pub(super) async fn invoke(flags: &Flags, call: ActionCall) -> Result<(), BatonE
     let (id, caller) = (context.request_id.clone(), context.caller.clone());
     let actions = job.governance().actions();
     let work = async {
+        let action = match actions.find(&call.name, &call.resource_type) {
+            Ok(action) => action,
+            Err(error) => return Err(actions.record_refused(&call.name, context, error).await),
+        };
         let request = ActionRequest {
-            action: actions.find(&call.name, &call.resource_type)?,
+            action,
             arguments: call.arguments,
             inline_wait: WAIT,
         };
@@ -107,7 +111,7 @@ pub(super) async fn invoke(flags: &Flags, call: ActionCall) -> Result<(), BatonE
 /// # Errors
 /// Where a setting is wrong, or standard output cannot be written.
 pub(super) fn list(flags: &Flags, resource_type: &str) -> Result<(), BatonError> {
-    let coverage = flags.connection.coverage()?;
+    let coverage = flags.connection()?.args.coverage()?;
     let is_of_type = |of: Option<&str>| resource_type.is_empty() || of == Some(resource_type);
     let schemas = schema::offered(actions::all(), coverage.allowed())
         .filter(|action| is_of_type(action.resource_type.map(|of| of.id)))

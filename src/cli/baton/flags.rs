@@ -10,7 +10,10 @@ use tracing::level_filters::LevelFilter;
 
 use crate::cli::logging::{self, LogFilter};
 use crate::cli::manual::Shell;
-use crate::cli::settings::{ConnectionArgs, PathParser, PlatformArgs, PositiveDuration, parse_bool, parsed_by};
+use crate::cli::settings::file::{ChoiceArgs, FileArgs, NamedConnection};
+use crate::cli::settings::{
+    ConnectionArgs, PathParser, PlatformArgs, PositiveDuration, SettingError, parse_bool, parsed_by,
+};
 use crate::sandbox::Seed;
 
 /// Syncs a Buildkite organization into a c1z, or grants and revokes team roles, by the command line of the Baton connectors.
@@ -26,7 +29,11 @@ pub(super) struct Flags {
     #[arg(long, env = "BUILDKITE_API_TOKEN", value_name = "TOKEN")]
     pub(super) api_token: Option<SecretString>,
     #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
+    pub(super) config: FileArgs,
+    #[command(flatten)]
+    pub(super) choice: ChoiceArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
     /// The c1z to write, or to read what a grant or revoke is about from
     #[arg(long, short, value_name = "PATH", default_value = "sync.c1z", value_parser = PathParser)]
     pub(super) file: PathBuf,
@@ -46,6 +53,16 @@ pub(super) struct Flags {
     pub(super) service: ServiceFlags,
     #[command(flatten)]
     pub(super) log: LogFlags,
+}
+
+impl Flags {
+    /// The connection that is named, or the only one.
+    ///
+    /// # Errors
+    /// There is none of this name, or there are several and none is named.
+    pub(super) fn connection(&self) -> Result<NamedConnection, SettingError> {
+        self.config.one(&self.connection, &self.choice)
+    }
 }
 
 /// What a sync reads.

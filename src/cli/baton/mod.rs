@@ -28,7 +28,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use secrecy::SecretString;
 
-use super::{WRONG_USAGE, logging, without_empty_variable};
+use super::settings::SettingError;
+use super::settings::file::{flags_of_file, load};
+use super::{WRONG_USAGE, file_of, logging, without_empty_variable};
 use crate::telemetry::redact::mask;
 use error::BatonError;
 use flags::{Flags, Subcommand};
@@ -107,12 +109,26 @@ impl Baton {
             .chain(filled.iter().map(sources::Value::argument))
             .chain(arguments.iter().skip(1).cloned());
         let command = command.mut_args(without_empty_variable);
-        let matches = command
-            .clone()
-            .try_get_matches_from(all)
-            .map_err(|error| sources::with_origin(&command, &filled, error))?;
+        let mut all: Vec<OsString> = all.collect();
+        let parse = |all: &[OsString]| {
+            let matches = command.clone().try_get_matches_from(all);
+            matches.map_err(|error| sources::with_origin(&command, &filled, error))
+        };
+        let mut matches = parse(&all)?;
+        let settings = file_of(&matches);
+        if let Some(path) = &settings {
+            let flags = flags_of_file(path, &command, &matches)?;
+            // Behind the program's name.
+            let first = 1.min(all.len());
+            all.splice(first..first, flags);
+            matches = parse(&all)?;
+        }
+        let mut flags = Flags::from_arg_matches(&matches)?;
+        if let Some(path) = &settings {
+            flags.config.loaded = Some(load(path, arguments, &command, &matches)?);
+        }
         Ok(Self {
-            flags: Flags::from_arg_matches(&matches)?,
+            flags,
             is_child,
             exposed,
             unknown_keys,
@@ -176,6 +192,12 @@ enum Unread {
     Refused(String),
     /// In the parser's own words; help and version are among them.
     Printed(clap::Error),
+}
+
+impl From<SettingError> for Unread {
+    fn from(error: SettingError) -> Self {
+        Self::Refused(error.to_string())
+    }
 }
 
 impl From<clap::Error> for Unread {

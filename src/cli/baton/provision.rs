@@ -14,6 +14,7 @@ use crate::export::{Progress, SyncedRows};
 use crate::governance::provisioning::{OperationKind, ProvisioningResult, RequestContext};
 use crate::governance::{Change, GovernanceError};
 use crate::proto::c1::connector::v2::{Entitlement, Resource, ResourceId};
+use crate::providers::buildkite::{Coverage, resources};
 use crate::wire::{change, request};
 
 /// The variable of the token by the connector's own name.
@@ -33,17 +34,22 @@ pub(super) fn environment(flags: &Flags) -> impl Fn(&str) -> Option<String> {
 
 /// A job by the flags' settings. A change that the command line itself requests is allowed.
 pub(super) async fn job(flags: &Flags, change: Option<Change>) -> Result<Job, BatonError> {
-    if let Some(change) = change {
-        let coverage = flags.connection.coverage()?.with_change(change);
-        flags.connection.check_audit_file(&coverage)?;
-    }
+    job_with(flags, |coverage| match change {
+        Some(change) => coverage.with_change(change),
+        None => coverage,
+    })
+    .await
+}
+
+/// A job that covers what `requested` adds to the flags' settings.
+async fn job_with(flags: &Flags, requested: impl Fn(Coverage) -> Coverage) -> Result<Job, BatonError> {
+    let named = flags.connection()?;
+    named.args.check_audit_file(&requested(named.args.coverage()?))?;
     let adjust = |mut settings: Settings| {
-        if let Some(change) = change {
-            settings.coverage = settings.coverage.with_change(change);
-        }
+        settings.coverage = requested(settings.coverage);
         settings
     };
-    Ok(Job::open(&flags.connection, flags.sandbox(), environment(flags), adjust).await?)
+    Ok(Job::open(&named, flags.sandbox(), environment(flags), adjust).await?)
 }
 
 /// Grants an entitlement of the file to a principal of the file.
@@ -86,7 +92,13 @@ async fn apply(
     entitlement: &Entitlement,
     principal: &Resource,
 ) -> Result<(), BatonError> {
-    let job = job(flags, Some(Change::Membership)).await?;
+    let of = entitlement.resource.as_ref().and_then(|resource| resource.id.as_ref());
+    let of = of.and_then(|id| resources::full_catalog().resource_type(&id.resource_type).ok());
+    let job = job_with(flags, |coverage| match of {
+        Some(of) => coverage.with_levels_of(of),
+        None => coverage,
+    })
+    .await?;
     let request = request_context();
     let id = request.request_id.clone();
     let catalog = job.governance().listings().catalog();

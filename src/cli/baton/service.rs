@@ -64,7 +64,7 @@ impl From<ServiceError> for BatonError {
 /// A setting is wrong, something cannot be opened, or the platform refuses this connector for good.
 pub(super) async fn start(flags: &Flags, settings: ServiceSettings) -> Result<(), BatonError> {
     let work = Work {
-        connection: &flags.connection,
+        connection: flags.connection()?,
         sandbox: flags.sandbox(),
         options: settings.options,
         health_address: settings.health_address,

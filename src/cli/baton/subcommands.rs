@@ -22,7 +22,7 @@ use crate::providers::buildkite::{actions, resources};
 /// # Errors
 /// Where a setting is wrong, or standard output cannot be written.
 pub(super) fn capabilities(flags: &Flags) -> Result<(), BatonError> {
-    let coverage = flags.connection.coverage()?;
+    let coverage = flags.connection()?.args.coverage()?;
     let actions: Vec<_> = schema::offered(actions::all(), coverage.allowed()).collect();
     let capabilities = services::capabilities(&resources::catalog(&coverage), coverage.allowed(), &actions);
     let packed = Any {

@@ -53,7 +53,7 @@ pub struct ChangeArgs {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    job: JobArgs,
+    pub(super) job: JobArgs,
 }
 
 /// What the arguments name.

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::CheckOutput;
 use crate::governance::Change;
+use crate::governance::connections::ConnectionName;
 use crate::governance::health;
-use crate::governance::health::{CheckResult, CredentialReport, Expiry};
+use crate::governance::health::{CheckResult, CredentialReport, Expiry, State};
 use crate::governance::rate_limit::BucketState;
 
 #[derive(Serialize)]
@@ -23,6 +24,20 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     credentials: Vec<NamedCredential<'a>>,
     rate_limits: Vec<RateLimit>,
+}
+
+/// The documents of several connections.
+#[derive(Serialize)]
+struct Sections<'a> {
+    overall: &'static str,
+    connections: Vec<Section<'a>>,
+}
+
+#[derive(Serialize)]
+struct Section<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    document: Document<'a>,
 }
 
 #[derive(Serialize)]
@@ -62,9 +77,30 @@ struct RateLimit {
     resets_in_seconds: Option<u64>,
 }
 
+/// Writes the document of one connection.
 pub(super) fn write(output: &CheckOutput, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &document(output))?;
+    writeln!(out)
+}
+
+/// Writes the documents of several connections.
+pub(super) fn write_all(outputs: &[CheckOutput], out: &mut impl Write) -> io::Result<()> {
+    let worst = outputs.iter().map(|output| output.report.overall).max();
+    let connections = outputs.iter().map(|output| Section {
+        name: output.name.as_ref().map(ConnectionName::as_str).unwrap_or_default(),
+        document: document(output),
+    });
+    let all = Sections {
+        overall: worst.unwrap_or(State::Unknown).as_str(),
+        connections: connections.collect(),
+    };
+    serde_json::to_writer_pretty(&mut *out, &all)?;
+    writeln!(out)
+}
+
+fn document(output: &CheckOutput) -> Document<'_> {
     let report = &output.report;
-    let document = Document {
+    Document {
         overall: report.overall.as_str(),
         organization: &report.organization,
         provisioning: output.coverage.allowed().allows(Change::Membership),
@@ -72,9 +108,7 @@ pub(super) fn write(output: &CheckOutput, out: &mut impl Write) -> io::Result<()
         credential: report.credential.as_ref().map(credential),
         credentials: report.credentials.iter().map(named).collect(),
         rate_limits: output.budget.buckets.iter().map(rate_limit).collect(),
-    };
-    serde_json::to_writer_pretty(&mut *out, &document)?;
-    writeln!(out)
+    }
 }
 
 fn check(result: &CheckResult) -> Check<'_> {

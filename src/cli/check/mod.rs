@@ -7,12 +7,15 @@ use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::CommandError;
-use super::connection::{Connection, ConnectionOrSandboxArgs, environment};
+use super::connection::{ConnectionOrSandboxArgs, OpenConnection, Process, environment};
 use super::settings::Settings;
+use super::settings::file::ChoiceArgs;
+use crate::governance::connections::ConnectionName;
 use crate::governance::health::Report;
 use crate::governance::rate_limit::BudgetState;
 use crate::providers::buildkite::Coverage;
@@ -31,7 +34,9 @@ const RETRY_FOR: Duration = Duration::from_secs(3);
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
     #[command(flatten)]
-    target: ConnectionOrSandboxArgs,
+    pub(super) target: ConnectionOrSandboxArgs,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     /// Format of the result
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -45,39 +50,55 @@ enum Format {
     Json,
 }
 
-/// The data that is printed.
+/// The data that is printed of one connection.
 struct CheckOutput {
+    /// The name of the connection, if the configuration file names connections.
+    name: Option<ConnectionName>,
     report: Report,
     budget: BudgetState,
     coverage: Coverage,
     now: Timestamp,
 }
 
-/// Runs every check once and prints the results.
+/// Runs every check of every connection, or of the one that is named, once, and prints the results.
 pub(super) async fn run(args: &CheckArgs) -> Result<(), CommandError> {
     let sandbox = args.target.sandbox()?;
-    let connection = Connection::open(&args.target.connection, sandbox, environment, impatient).await?;
-    let Connection {
-        governance, coverage, ..
-    } = &connection;
-    let report = governance
-        .health()
-        .check(Duration::ZERO, Some(Instant::now() + TOTAL_TIMEOUT))
-        .await;
-    let output = CheckOutput {
-        report,
-        budget: governance.budget(),
-        coverage: coverage.clone(),
-        now: Timestamp::now(),
+    let connections = match args.choice.connection {
+        Some(_) => vec![args.target.one(&args.choice)?],
+        None => args.target.all(),
     };
-    print(&output, args.format)
+    let process = Process::default();
+    let mut opened = Vec::with_capacity(connections.len());
+    for named in connections {
+        let connection = OpenConnection::open(&process, &named, sandbox.clone(), environment, impatient).await?;
+        opened.push((named.name, connection));
+    }
+    let until = Instant::now() + TOTAL_TIMEOUT;
+    let checks = opened
+        .into_iter()
+        .map(|(name, connection)| check(name, connection, until));
+    let outputs = join_all(checks).await;
+    print(&outputs, args.format)
         .map_err(|error| CommandError::Failed(format!("the result cannot be printed: {error}")))?;
-    connection.close().await;
-    if output.report.overall.is_operational() {
+    if outputs.iter().all(|output| output.report.overall.is_operational()) {
         Ok(())
     } else {
         Err(CommandError::Unhealthy)
     }
+}
+
+/// Runs the checks of one connection.
+async fn check(name: Option<ConnectionName>, connection: OpenConnection, until: Instant) -> CheckOutput {
+    let governance = &connection.governance;
+    let output = CheckOutput {
+        name,
+        report: governance.health().check(Duration::ZERO, Some(until)).await,
+        budget: governance.budget(),
+        coverage: connection.coverage.clone(),
+        now: Timestamp::now(),
+    };
+    connection.close().await;
+    output
 }
 
 /// The settings with the timeouts of this command.
@@ -90,14 +111,15 @@ fn impatient(mut settings: Settings) -> Settings {
     settings
 }
 
-fn print(output: &CheckOutput, format: Format) -> io::Result<()> {
+/// Prints one result, or several as sections.
+fn print(outputs: &[CheckOutput], format: Format) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match format {
-        Format::Json => json::write(output, &mut out),
-        Format::Table => {
-            let coloured = is_coloured(out.is_terminal(), std::env::var_os("NO_COLOR").as_deref());
-            table::write(output, coloured, &mut out)
-        }
+    let coloured = is_coloured(out.is_terminal(), std::env::var_os("NO_COLOR").as_deref());
+    match (format, outputs) {
+        (Format::Json, [output]) => json::write(output, &mut out),
+        (Format::Json, outputs) => json::write_all(outputs, &mut out),
+        (Format::Table, [output]) => table::write(output, coloured, &mut out),
+        (Format::Table, outputs) => table::write_all(outputs, coloured, &mut out),
     }?;
     out.flush()
 }

@@ -12,8 +12,24 @@ use crate::governance::health::{CheckResult, CredentialReport, Expiry, Report, S
 use crate::governance::rate_limit::{Bucket, BudgetState};
 use crate::providers::buildkite::{Coverage, IncludedType, Scope};
 
+/// Writes several connections, a section each.
+pub(super) fn write_all(outputs: &[CheckOutput], coloured: bool, out: &mut impl Write) -> io::Result<()> {
+    for (index, output) in outputs.iter().enumerate() {
+        if index > 0 {
+            writeln!(out)?;
+        }
+        if let Some(name) = &output.name {
+            writeln!(out, "[connection.{name}]")?;
+        }
+        write(output, coloured, out)?;
+    }
+    Ok(())
+}
+
+/// Writes one connection.
 pub(super) fn write(output: &CheckOutput, coloured: bool, out: &mut impl Write) -> io::Result<()> {
     let CheckOutput {
+        name: _,
         report,
         budget,
         coverage,

@@ -9,7 +9,7 @@ use super::SettingError;
 use super::error::name;
 use super::value::{PathParser, parsed_by};
 use crate::providers::buildkite::{
-    ApiToken, Credential, OAuthSubject, OAuthUrl, OrganizationSlug, TokenExchangeOptions,
+    ApiToken, Credential, OAuthSubject, OAuthUrl, OrganizationSlug, Shared, TokenExchangeOptions,
 };
 
 /// The environment variable of the token. It has no flag, because other processes can read a command line.
@@ -86,14 +86,15 @@ impl CredentialArgs {
     pub(super) fn credential(
         &self,
         organization: &OrganizationSlug,
+        shared: &Shared,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Credential, SettingError> {
         let token = variable(TOKEN).filter(|token| !token.is_empty());
         self.refuse_two_forms(token.is_some())?;
-        if let Some(credential) = self.private_key()? {
+        if let Some(credential) = self.private_key(shared)? {
             return Ok(credential);
         }
-        if let Some(credential) = self.token_exchange(organization)? {
+        if let Some(credential) = self.token_exchange(organization, shared)? {
             return Ok(credential);
         }
         match (token, &self.api_token_file) {
@@ -102,7 +103,7 @@ impl CredentialArgs {
                 Ok(token.into())
             }
             (None, Some(file)) => {
-                Credential::from_file(file.clone()).map_err(|problem| error("api-token-file", problem))
+                Credential::from_file(file.clone(), shared).map_err(|problem| error("api-token-file", problem))
             }
             (None, None) => {
                 let file = name::<Self>("api-token-file");
@@ -138,11 +139,11 @@ impl CredentialArgs {
         }
     }
 
-    fn private_key(&self) -> Result<Option<Credential>, SettingError> {
+    fn private_key(&self, shared: &Shared) -> Result<Option<Credential>, SettingError> {
         match (self.access_token_id, &self.private_key_file) {
             (None, None) => Ok(None),
             (Some(id), Some(file)) => {
-                let credential = Credential::from_private_key(id, file.clone());
+                let credential = Credential::from_private_key(id, file.clone(), shared);
                 credential
                     .map(Some)
                     .map_err(|problem| error("private-key-file", problem))
@@ -152,7 +153,11 @@ impl CredentialArgs {
         }
     }
 
-    fn token_exchange(&self, organization: &OrganizationSlug) -> Result<Option<Credential>, SettingError> {
+    fn token_exchange(
+        &self,
+        organization: &OrganizationSlug,
+        shared: &Shared,
+    ) -> Result<Option<Credential>, SettingError> {
         let [id, key, subject] = ["oauth-client-id", "oauth-private-key-file", "oauth-subject"];
         match (&self.oauth_client_id, &self.oauth_private_key_file, &self.oauth_subject) {
             (None, None, None) => Ok(None),
@@ -163,7 +168,7 @@ impl CredentialArgs {
                     url: self.oauth_url.clone(),
                     organization: organization.clone(),
                 };
-                let credential = Credential::from_token_exchange(options, file.clone());
+                let credential = Credential::from_token_exchange(options, file.clone(), shared);
                 credential.map(Some).map_err(|problem| error(key, problem))
             }
             (Some(_), None, _) => Err(needs(id, key)),

@@ -1,6 +1,7 @@
 //! Why a setting is rejected: one sentence that names its flag and its variable.
 
 use std::fmt;
+use std::path::Path;
 
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command};
@@ -26,6 +27,15 @@ impl SettingError {
     pub(in crate::cli) fn of_arg(arg: &Arg, problem: impl fmt::Display) -> Self {
         Self {
             setting: name_of(arg),
+            problem: problem.to_string(),
+        }
+    }
+
+    /// A problem with a configuration file, in a line of it that is counted from 1.
+    pub(in crate::cli) fn of_file(path: &Path, line: Option<usize>, problem: impl fmt::Display) -> Self {
+        let path = path.display();
+        Self {
+            setting: line.map_or_else(|| path.to_string(), |line| format!("{path}, line {line}")),
             problem: problem.to_string(),
         }
     }

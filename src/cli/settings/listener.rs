@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use super::value::{PathParser, parse_bool, parsed_by};
 use super::{DrainArgs, SettingError, name};
+use crate::governance::connections::{ConnectionName, Connections};
 use crate::grpc::server::{Callers, Limits, ListenAddress, ServerOptions, TlsFiles, TlsPart};
 
 /// Where the connector listens by default: on loopback, which needs no protection.
@@ -159,7 +160,7 @@ impl ListenerArgs {
     ///
     /// # Errors
     /// When a file cannot be read or used.
-    pub(crate) fn options(&self) -> Result<ServerOptions, SettingError> {
+    pub(crate) fn options(&self, connections: &Connections) -> Result<ServerOptions, SettingError> {
         let files = self.tls_files()?;
         let has_client_ca = files.as_ref().is_some_and(|files| files.client_ca.is_some());
         let tls = files.map(TlsFiles::watch).transpose().map_err(|problem| {
@@ -170,15 +171,24 @@ impl ListenerArgs {
             };
             error(long, problem)
         })?;
-        let callers = self.callers.clone().map(|file| Callers::watch(file, has_client_ca));
+        let callers = self.callers.clone().map(|file| {
+            let connections = connections.clone();
+            let exists = move |name: &ConnectionName| connections.current().get(name).is_some();
+            Callers::watch_naming(file, has_client_ca, exists)
+        });
         Ok(ServerOptions {
             tls,
             callers: callers.transpose().map_err(|problem| error("callers", problem))?,
             host: None,
             drain: self.drain.drain(),
-            calls_per_second: NonZeroU32::new(self.calls_per_second),
+            calls_per_second: self.calls_per_second(),
             limits: Limits::default(),
         })
+    }
+
+    /// The limit of one caller's calls per second; `None` for no limit.
+    pub(crate) fn calls_per_second(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.calls_per_second)
     }
 
     fn tls_files(&self) -> Result<Option<TlsFiles>, SettingError> {
@@ -219,10 +229,16 @@ pub(crate) fn metrics_listen_error(problem: impl Display) -> SettingError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rstest::rstest;
 
     use super::*;
     use crate::cli::settings::value::parse;
+
+    fn no_connections() -> Connections {
+        Connections::new(Arc::default())
+    }
 
     fn args(arguments: &[&str]) -> ListenerArgs {
         parse(arguments).unwrap()
@@ -230,7 +246,7 @@ mod tests {
 
     #[test]
     fn without_flags_the_options_are_the_defaults() {
-        let (options, defaults) = (args(&[]).options().unwrap(), ServerOptions::default());
+        let (options, defaults) = (args(&[]).options(&no_connections()).unwrap(), ServerOptions::default());
         assert_eq!(
             (options.drain, options.calls_per_second),
             (defaults.drain, defaults.calls_per_second)
@@ -320,7 +336,7 @@ mod tests {
     #[case("1", Some(1))]
     #[case("1000000", Some(1_000_000))]
     fn a_callers_rate_is_a_number_and_0_is_no_limit(#[case] text: &str, #[case] rate: Option<u32>) {
-        let options = args(&["--calls-per-second", text]).options().unwrap();
+        let options = args(&["--calls-per-second", text]).options(&no_connections()).unwrap();
         assert_eq!(options.calls_per_second, rate.and_then(NonZeroU32::new));
     }
 

@@ -6,6 +6,7 @@ mod coverage;
 mod credential;
 mod drain;
 mod error;
+pub(super) mod file;
 mod health;
 mod listener;
 mod provisioning;
@@ -23,7 +24,7 @@ pub(super) use service::{PlatformArgs, health_listen_error};
 pub(super) use value::{PathParser, PositiveDuration, parse_bool, parsed_by};
 
 use crate::governance::{Change, GovernanceSettings, PartialVisibility};
-use crate::providers::buildkite::{ApiOrigin, ClientOptions, Coverage, Credential, OrganizationSlug};
+use crate::providers::buildkite::{ApiOrigin, ClientOptions, Coverage, Credential, OrganizationSlug, Shared};
 
 /// Ten years: longer than any job, and short enough to be added to an instant.
 const UNLIMITED_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -127,18 +128,23 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Builds the settings from parsed arguments. `variable` reads the environment, of which only the token is used here.
+    /// Builds the settings from parsed arguments. `shared` is what connections share; `variable` reads the environment, of which only
+    /// the token is used here.
     ///
     /// # Errors
     /// When the organization or the credential is missing, the credential cannot be used, or a change is allowed whose type is not included.
-    pub fn read(args: &ConnectionArgs, variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
+    pub fn read(
+        args: &ConnectionArgs,
+        shared: &Shared,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingError> {
         let organization = args.organization.clone();
         let organization = organization.ok_or_else(|| error("organization", GIVE_ORGANIZATION))?;
         Ok(Self {
             origin: args.api_url.clone(),
-            credential: args.credential.credential(&organization, variable)?,
+            credential: args.credential.credential(&organization, shared, variable)?,
             organization,
-            client: args.client(),
+            client: args.client(shared),
             coverage: args.coverage()?,
             governance: args.governance(),
         })
@@ -146,11 +152,13 @@ impl Settings {
 }
 
 impl ConnectionArgs {
-    pub(super) fn client(&self) -> ClientOptions {
+    pub(super) fn client(&self, shared: &Shared) -> ClientOptions {
         ClientOptions {
             retry_for: self.retry_for.0,
             attempt_timeout: self.request_timeout.0,
             budget: self.budget.options(),
+            tls: shared.tls.clone(),
+            ..ClientOptions::default()
         }
     }
 
@@ -168,6 +176,18 @@ impl ConnectionArgs {
     /// Whether `--max-wait` is set.
     pub(super) fn has_max_wait(&self) -> bool {
         self.budget.has_max_wait()
+    }
+
+    /// Refuses a credential in the environment, where the configuration file names connections.
+    ///
+    /// # Errors
+    /// Names the variable.
+    pub(super) fn refuse_variables(variable: impl Fn(&str) -> Option<String>) -> Result<(), SettingError> {
+        if variable(credential::TOKEN).is_some_and(|token| !token.is_empty()) {
+            let problem = "the configuration file names connections, which have their own credentials: leave it out";
+            return Err(SettingError::of_variable(credential::TOKEN, problem));
+        }
+        Ok(())
     }
 
     /// What is governed, and which changes are made.
@@ -255,8 +275,10 @@ mod tests {
 
     fn read(arguments: &[&str], token: Option<&str>) -> Result<Settings, String> {
         let args = parse(arguments).map_err(|error| error.to_string())?;
-        Settings::read(&args, |name| token.filter(|_| name == TOKEN).map(str::to_owned))
-            .map_err(|error| error.to_string())
+        Settings::read(&args, &Shared::default(), |name| {
+            token.filter(|_| name == TOKEN).map(str::to_owned)
+        })
+        .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -27,7 +27,7 @@ use super::provider::{ActionProvider, Invocation, Provider};
 use super::provisioning::{Provisioning, RequestContext};
 use super::sync::Listings;
 use super::{AllowedChanges, CallContext, Change, GovernanceError, Lane};
-use invocations::Invocations;
+use invocations::{Invocations, Running};
 
 /// The argument that repeats the handle of a resource to delete.
 const CONFIRMATION: &str = "confirmation";
@@ -107,14 +107,13 @@ impl Actions {
         Err(GovernanceError::ProvisioningDisabled { change })
     }
 
-    /// Records a change that was refused because the settings do not allow it, and returns the reason.
+    /// Records a change that was refused before its arguments were checked, and returns the reason.
     pub async fn record_refused(&self, name: &str, context: RequestContext, error: GovernanceError) -> GovernanceError {
-        let mut changes = self.all().iter().copied().filter(|action| action.is_change());
-        match changes.find(|action| action.name == name) {
+        match self.all().iter().copied().find(|action| action.name == name) {
             Some(action) => {
-                self.lifecycle
-                    .record_rejected_action(action, None, context, error)
-                    .await
+                let call = self.call(action);
+                let checks = self.lifecycle.begin_checks(action, None, context, call);
+                checks.refuse(error).await
             }
             None => error,
         }
@@ -134,22 +133,20 @@ impl Actions {
             arguments,
             inline_wait,
         } = request;
-        let invocation = match self.prepare(action, &arguments, &context).await {
-            Ok(invocation) => invocation,
-            Err(error) if action.is_change() => {
-                let named = action.resource_type.and_then(|of| self.named_in(of.id, &arguments));
-                let error = self.provisioning.as_shutdown_error(error, &context);
-                let recorded = self.lifecycle.record_rejected_action(action, named, context, error);
-                return Err(recorded.await);
-            }
-            Err(error) => return Err(self.provisioning.as_shutdown_error(error, &context)),
+        let call = self.call(action).with_deadline(context.deadline);
+        let named = action.resource_type.and_then(|of| self.named_in(of.id, &arguments));
+        let checks = self
+            .lifecycle
+            .begin_checks(action, named, context.clone(), call.clone());
+        let prepared = self.prepare(action, &arguments, &call).await;
+        let prepared = prepared.map_err(|error| self.provisioning.as_shutdown_error(error, &context));
+        let begun = prepared.and_then(|invocation| Ok((self.begin(&invocation, &context)?, invocation)));
+        let (running, invocation) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Err(checks.refuse(error).await),
         };
+        checks.pass();
         let (id, caller) = (invocation.id, Arc::clone(&context.caller));
-        let running = self.invocations.begin(id, Arc::clone(&caller), action.name);
-        let running = running.ok_or_else(|| GovernanceError::Unavailable {
-            endpoint: action.name,
-            why: "too many actions are running".to_owned(),
-        })?;
         // The action does not end with the call that began it.
         let context = RequestContext {
             deadline: None,
@@ -181,17 +178,26 @@ impl Actions {
         })
     }
 
+    /// Adds the invocation to those that run.
+    fn begin(&self, invocation: &Invocation, context: &RequestContext) -> Result<Running, GovernanceError> {
+        let (id, action) = (invocation.id, invocation.action.name);
+        let running = self.invocations.begin(id, Arc::clone(&context.caller), action);
+        running.ok_or_else(|| GovernanceError::Unavailable {
+            endpoint: action,
+            why: "too many actions are running".to_owned(),
+        })
+    }
+
     /// Checks everything that can be refused before the action begins.
     async fn prepare(
         &self,
         action: &'static ActionInfo,
         arguments: &Map<String, Value>,
-        context: &RequestContext,
+        call: &CallContext,
     ) -> Result<Invocation, GovernanceError> {
         let provider = self.provided()?;
         let arguments = Arguments::check(action, self.listings.catalog(), arguments)?;
         provider.check(action, &arguments)?;
-        let call = self.call(action).with_deadline(context.deadline);
         if call.is_cancelled() {
             return Err(GovernanceError::ShuttingDown);
         }
@@ -199,11 +205,11 @@ impl Actions {
         if action.is_change() {
             // Of what the operator named for this action, the protections of access say nothing.
             let guarded = named.filter(|_| !action.named_resources_only);
-            self.provisioning.guard_protected(guarded.as_slice(), &call).await?;
+            self.provisioning.guard_protected(guarded.as_slice(), call).await?;
         }
         let subject = match named {
             None => None,
-            Some(named) => self.subject(action, named, &arguments, &call).await?,
+            Some(named) => self.subject(action, named, &arguments, call).await?,
         };
         Ok(Invocation {
             id: Uuid::now_v7(),
@@ -252,7 +258,7 @@ impl Actions {
         Ok(Some(subject))
     }
 
-    /// The resource that arguments name which were not checked, for the record of a refusal.
+    /// The resource that arguments name which were not checked, for the record of the checks.
     fn named_in(&self, resource_type: &'static str, arguments: &Map<String, Value>) -> Option<ResourceId> {
         let id = arguments.get(resource_type)?;
         let id = ["resource_id", "resource", "resourceId"]

@@ -6,6 +6,7 @@
 
 mod changes;
 mod check;
+mod configuration;
 mod expiry_warning;
 mod report;
 mod settings;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub(crate) use changes::ChangeHealth;
 pub use check::{CheckInfo, CheckResult, Feature, State};
+pub use configuration::{CONFIGURATION, ConfigurationProblem, ConfigurationStatus};
 pub use expiry_warning::{Expiry, format_minute};
 pub use report::{CredentialReport, NamedCredential, Report};
 pub use settings::HealthSettings;
@@ -31,15 +33,23 @@ pub struct Health {
     source: Arc<dyn HealthSource>,
     settings: HealthSettings,
     changes: Arc<dyn ChangeHealth>,
+    /// The state of the configuration file, if the process reads one again when it changes.
+    configuration: Option<Arc<ConfigurationStatus>>,
 }
 
 impl Health {
-    /// Reports the health of `source` and of `changes`.
-    pub(crate) fn new(source: Arc<dyn HealthSource>, settings: HealthSettings, changes: Arc<dyn ChangeHealth>) -> Self {
+    /// Reports the health of `source`, of `changes`, and of the configuration file, if there is one.
+    pub(crate) fn new(
+        source: Arc<dyn HealthSource>,
+        settings: HealthSettings,
+        changes: Arc<dyn ChangeHealth>,
+        configuration: Option<Arc<ConfigurationStatus>>,
+    ) -> Self {
         Self {
             source,
             settings,
             changes,
+            configuration,
         }
     }
 
@@ -47,11 +57,15 @@ impl Health {
     #[must_use]
     pub fn latest(&self) -> Report {
         let changes = &self.changes;
-        self.source.report(&HealthContext {
+        let report = self.source.report(&HealthContext {
             expiry_warning: self.settings.expiry_warning,
             audit_error: changes.audit_problem(),
             protected_names: changes.name_status(),
-        })
+        });
+        match &self.configuration {
+            Some(configuration) => report.with(configuration.result()),
+            None => report,
+        }
     }
 
     /// Returns a report from evidence no older than `age` (minimum 5 s). Concurrent callers share one probe run, which
@@ -99,6 +113,11 @@ impl Health {
             None => drop(probe_in_progress.await),
         }
         self.latest()
+    }
+
+    /// Announces that the report may have changed for a reason outside of the evidence.
+    pub fn notify(&self) {
+        self.source.notifier().notify_one();
     }
 
     /// Resolves after the next change of the evidence. Supports one listener at a time.

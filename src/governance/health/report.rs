@@ -100,6 +100,14 @@ impl Report {
         without_timestamps
     }
 
+    /// The same report with one more check.
+    #[must_use]
+    pub(crate) fn with(mut self, result: CheckResult) -> Self {
+        self.overall = self.overall.max(result.state);
+        self.checks.push(result);
+        self
+    }
+
     /// The scopes that the checks stand for, each once.
     #[must_use]
     pub fn scopes(&self) -> Vec<&'static str> {

@@ -178,7 +178,7 @@ mod tests {
                 }
                 Ok(())
             });
-            let health = Health::new(Arc::new(source), HealthSettings::default(), Arc::new(ReadOnly));
+            let health = Health::new(Arc::new(source), HealthSettings::default(), Arc::new(ReadOnly), None);
             Self { provider, health }
         }
 

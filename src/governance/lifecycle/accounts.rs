@@ -5,7 +5,7 @@
 //! | a user | that user |
 //! | a pending invitation | that invitation; no second mail, its groups are not changed |
 //! | neither | an invitation is sent |
-//! | the invitation is rejected | users and invitations are read again; the rejection stands if they show nothing |
+//! | the invitation is rejected | users and invitations are read again, also later; the rejection stands if they show nothing |
 //! | the reply is lost | invitations and users are read again before anything else is sent |
 
 use std::sync::Arc;
@@ -234,7 +234,7 @@ impl Attempt {
             };
             match failure.class {
                 FailureClass::NotFound | FailureClass::Rejected => {
-                    let account = self.look_again(accounts, email, was_sent);
+                    let account = self.recheck(accounts, email, was_sent);
                     return match OperationSpan::confirm().run(account).await? {
                         Some(account) => Ok(account),
                         None => Err(accounts.explain_invitation(failure, &self.call).await),
@@ -335,6 +335,29 @@ impl Attempt {
         let pending = lifecycle.pending(accounts, email, &self.call).await?;
         let invitation = pending.into_iter().next();
         Ok(invitation.map(|invitation| self.found_invitation(invitation, was_sent)))
+    }
+
+    /// The account that may be the reason of a rejection. Writes may show late: the invitations are read after each delay, and the
+    /// list of users, which may have many pages, before the first delay and after the last.
+    async fn recheck(
+        &mut self,
+        accounts: &dyn AccountManager,
+        email: &str,
+        was_sent: bool,
+    ) -> Result<Option<Account>, GovernanceError> {
+        if let Some(account) = self.look_again(accounts, email, was_sent).await? {
+            return Ok(Some(account));
+        }
+        let lifecycle = Arc::clone(&self.lifecycle);
+        for delay in lifecycle.settings.write_timeouts.recheck_delays() {
+            self.wait(*delay).await?;
+            let pending = lifecycle.pending(accounts, email, &self.call).await?;
+            if let Some(invitation) = pending.into_iter().next() {
+                return Ok(Some(self.found_invitation(invitation, was_sent)));
+            }
+        }
+        let user = lifecycle.member_anew(email, Instant::now(), &self.call).await?;
+        Ok(user.map(|user| self.found_user(user)))
     }
 
     fn found_user(&mut self, user: Resource) -> Account {

@@ -8,40 +8,64 @@
 //! | 2xx that does not show it | read until the change is visible |
 //! | no connection | nothing was sent: send it again |
 //! | no response, 5xx, truncated body | may have been applied: read; send it again only if it was not |
-//! | 404, 409, 422 | the state may be as requested already: read; else the rejection stands |
+//! | 404, 409, 422 | the state may be as requested already: read, also later, as writes may show late; else the rejection stands |
 //! | 403, 401, no budget | return the error |
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Attempt, MAX_WRITES, unless_cancelled};
-use super::record::RecordedSubject;
+use super::record::{LifecycleRecord, RecordedSubject};
 use super::{Lifecycle, LifecycleOutcome, Subject};
-use crate::governance::GovernanceError;
 use crate::governance::actions::{ActionInfo, ActionResults};
 use crate::governance::model::ResourceId;
 use crate::governance::provider::{ActionProvider, Failure, FailureClass, Invocation};
 use crate::governance::provisioning::RequestContext;
+use crate::governance::{CallContext, GovernanceError};
 use crate::telemetry::traces::OperationSpan;
 
+/// The checks of an invocation, before it begins. An invocation that is to change something and whose caller disconnects during
+/// them leaves the record of an attempt that was abandoned.
+#[derive(Debug)]
+pub(crate) struct ActionChecks {
+    record: Option<LifecycleRecord>,
+}
+
+impl ActionChecks {
+    /// The invocation begins, and its own record with it.
+    pub(crate) fn pass(self) {
+        if let Some(record) = self.record {
+            record.discard();
+        }
+    }
+
+    /// Records that the invocation was refused, and returns the reason.
+    pub(crate) async fn refuse(self, error: GovernanceError) -> GovernanceError {
+        if let Some(record) = self.record {
+            record.write_outcome(Err(&error)).await;
+        }
+        error
+    }
+}
+
 impl Lifecycle {
-    /// Records an invocation that was rejected before it began, and returns the reason.
-    pub(crate) async fn record_rejected_action(
+    /// Begins the checks of an invocation, whose requests `call` counts. `subject` is the resource that its arguments name.
+    pub(crate) fn begin_checks(
         &self,
         action: &'static ActionInfo,
         subject: Option<ResourceId>,
         context: RequestContext,
-        error: GovernanceError,
-    ) -> GovernanceError {
-        let call = self.provisioning.call_of(&context);
-        let subject = RecordedSubject {
-            resource_type: action.resource_type,
-            name: subject.and_then(|subject| self.directory.handle(subject)),
-            id: subject,
-        };
-        let record = self.record_of(action.name.to_owned(), subject, context, call);
-        record.write_outcome(Err(&error)).await;
-        error
+        call: CallContext,
+    ) -> ActionChecks {
+        let record = action.is_change().then(|| {
+            let subject = RecordedSubject {
+                resource_type: action.resource_type,
+                name: subject.and_then(|subject| self.directory.handle(subject)),
+                id: subject,
+            };
+            self.record_of(action.name.to_owned(), subject, context, call)
+        });
+        ActionChecks { record }
     }
 
     /// Makes the change of `invocation`, which is about a resource.
@@ -122,7 +146,8 @@ impl Attempt {
                     self.find_made(actions, invocation, was_sent, &delays).await?
                 }
                 FailureClass::NotFound | FailureClass::Rejected => {
-                    self.find_made(actions, invocation, was_sent, &[]).await?
+                    let delays = self.timeouts().recheck_delays();
+                    self.find_made(actions, invocation, was_sent, delays).await?
                 }
                 _ => return Err(actions.explain(invocation, failure, &self.call).await),
             };

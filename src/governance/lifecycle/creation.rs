@@ -133,7 +133,8 @@ impl Attempt {
                 }
                 FailureClass::Rejected if was_sent => {
                     // The name may be taken by the creation whose reply was lost.
-                    let found = self.find_created(&creation, &[]).await?;
+                    let delays = self.timeouts().recheck_delays();
+                    let found = self.find_created(&creation, delays).await?;
                     return match found {
                         Some(created) => Ok(created),
                         None => Err(creation.resources.explain(failure, None, &self.call).await),

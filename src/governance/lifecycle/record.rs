@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::governance::GovernanceError;
 use crate::governance::model::{LifecycleOperation, ResourceId, ResourceKind, ResourceTypeInfo};
-use crate::governance::provisioning::{Line, RecordHead, count};
+use crate::governance::provisioning::{Line, RecordHead};
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl LifecycleRecord {
     /// `AuditUnavailable` if the line is not on the disk.
     pub(super) async fn write_intent(&mut self) -> Result<(), GovernanceError> {
         if !self.has_intent {
-            self.head.append_intent(self.fields("intent").json()).await?;
+            self.head.append_intent(&self.fields("intent")).await?;
             self.has_intent = true;
         }
         Ok(())
@@ -164,11 +164,17 @@ impl LifecycleRecord {
         self.head.conclude(line).await;
     }
 
+    /// Ends the record without a line, because another record goes on with the request.
+    pub(super) fn discard(mut self) {
+        self.head.discard();
+    }
+
     fn outcome_line(&self, outcome: Result<&'static str, &GovernanceError>) -> String {
-        count(&self.operation, self.subject.described_type(), outcome);
+        self.head.count(&self.operation, self.subject.described_type(), outcome);
         let line = self.fields("outcome").with_outcome(outcome, self.has_intent);
         tracing::info!(
             target: "audit",
+            connection = self.head.connection(),
             caller = line.caller,
             request_id = line.request_id,
             operation = line.operation,
@@ -184,7 +190,7 @@ impl LifecycleRecord {
             duration_ms = line.duration_ms,
             "lifecycle"
         );
-        line.json()
+        self.head.json(&line)
     }
 
     fn fields(&self, record: &'static str) -> Line<'_, LineSubject<'_>> {

@@ -63,7 +63,10 @@ impl Provisioning {
             message: None,
         };
         let audit = &self.audit;
-        let revoked = match audit.append_intent(text(&line("intent"))).await {
+        let revoked = match audit
+            .append_intent(audit.line(&line("intent"), &context.request_id))
+            .await
+        {
             Ok(()) => self.revoke_until_rejected().await,
             Err(unrecorded) => Err(unrecorded),
         };
@@ -81,6 +84,7 @@ impl Provisioning {
         };
         tracing::info!(
             target: "audit",
+            connection = audit.connection(),
             caller = outcome.caller,
             request_id = outcome.request_id,
             operation = outcome.operation,
@@ -90,7 +94,7 @@ impl Provisioning {
             detail = outcome.message,
             "disconnect"
         );
-        audit.append_outcome(text(&outcome)).await;
+        audit.append_outcome(audit.line(&outcome, &context.request_id)).await;
         revoked
     }
 
@@ -150,9 +154,4 @@ fn unknown(why: &str) -> GovernanceError {
         endpoint: "revoke access token",
         why: why.to_owned(),
     }
-}
-
-fn text(line: &RevocationLine<'_>) -> String {
-    // The line holds strings only, so serialization cannot fail.
-    serde_json::to_string(line).unwrap_or_default()
 }

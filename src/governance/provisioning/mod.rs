@@ -22,7 +22,6 @@ mod rejected_write;
 mod tests;
 mod write_timeouts;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
-pub use audit::AuditSink;
+pub use audit::{AuditSink, AuditWriters};
 pub use outcome::{Outcome, ProvisioningResult};
 pub use plan::{MaintainerRevoke, OperationKind, Plan, Request, Write};
 pub use preview::Preview;
@@ -46,18 +45,13 @@ use super::provider::{Assignable, Labels, Provider, ResourceType};
 use super::sync::Listings;
 use super::{AllowedChanges, CallContext, Change, GovernanceError, Lane};
 use crate::telemetry::traces::OperationSpan;
-pub(crate) use audit::{Audit, Line, RecordHead, count};
+pub(crate) use audit::{Audit, AuditWriter, Line, RecordHead};
 use audit::{AuditRecord, RecordedRequest};
 use execute::Operation;
 pub use keyed_lock::GuardLock;
 pub(crate) use keyed_lock::{KeyGuard, KeyedLock};
 use protection::Protections;
 use recent_writes::RecentWrites;
-
-/// A sink that appends to the file at `path`.
-pub(crate) fn file_sink(path: PathBuf) -> Arc<dyn AuditSink> {
-    Audit::file(path)
-}
 
 /// The operator's settings for provisioning.
 #[derive(Debug, Clone)]
@@ -135,20 +129,20 @@ pub struct MalformedRequest {
 }
 
 impl Provisioning {
-    /// Changes the organization of `provider`. Records on the log and in `sink`; `changed` is notified when health may have changed.
+    /// Changes the organization of `provider`. Records in `audit`; `changed` is notified when health may have changed.
     pub(crate) fn new(
         provider: Arc<dyn Provider>,
         listings: Arc<Listings>,
         directory: Arc<Directory>,
         settings: ProvisioningSettings,
-        sink: Option<Arc<dyn AuditSink>>,
+        audit: Audit,
         changed: Arc<Notify>,
     ) -> Self {
         Self {
             provider,
             listings,
             directory,
-            audit: Arc::new(Audit::new(sink, settings.write_timeouts.append, Arc::clone(&changed))),
+            audit: Arc::new(audit),
             settings,
             membership_locks: KeyedLock::default(),
             recent_writes: RecentWrites::default(),

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::governance::connections::ConnectionName;
 use crate::governance::model::{ResourceId, ResourceTypeInfo};
 use crate::governance::provider::Cursor;
 
@@ -24,6 +25,23 @@ const MAX_LENGTH: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the page token was not made by this connector for this list: start the list again without one")]
 pub struct PageTokenError;
+
+/// What the lists of a token belong to: an organization, and the connection to it, if that has a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TokenScope {
+    organization: String,
+    /// The name of the connection and a colon; empty without a name.
+    prefix: String,
+}
+
+impl TokenScope {
+    pub(crate) fn new(organization: &str, connection: Option<&ConnectionName>) -> Self {
+        Self {
+            organization: organization.to_owned(),
+            prefix: connection.map_or_else(String::new, |name| format!("{name}:")),
+        }
+    }
+}
 
 /// The list that a token belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +59,8 @@ pub(crate) enum List {
 }
 
 impl List {
-    fn name(self, organization: &str) -> String {
-        match self {
+    fn name(self, TokenScope { organization, prefix }: &TokenScope) -> String {
+        let name = match self {
             Self::Resources(resource_type) => format!("{organization}/{}", resource_type.list_name),
             Self::Grants(ResourceId { resource_type, id }) => {
                 format!("{organization}/{}/{id}", resource_type.list_name)
@@ -52,7 +70,8 @@ impl List {
             Self::Entitlements(ResourceId { resource_type, id }) => {
                 format!("{organization}/{}/{id}/entitlements", resource_type.list_name)
             }
-        }
+        };
+        format!("{prefix}{name}")
     }
 }
 
@@ -66,15 +85,15 @@ struct Content {
 }
 
 /// Where the token continues; `None`, the beginning, for the empty token.
-pub(crate) fn read(token: &str, list: List, organization: &str) -> Result<Option<Cursor>, PageTokenError> {
-    read_with_unknown_levels(token, list, organization).map(|(position, _)| position)
+pub(crate) fn read(token: &str, list: List, scope: &TokenScope) -> Result<Option<Cursor>, PageTokenError> {
+    read_with_unknown_levels(token, list, scope).map(|(position, _)| position)
 }
 
 /// As [`read`], and whether there are rows before the position, none of which has a known level.
 pub(crate) fn read_with_unknown_levels(
     token: &str,
     list: List,
-    organization: &str,
+    scope: &TokenScope,
 ) -> Result<(Option<Cursor>, bool), PageTokenError> {
     if token.is_empty() {
         return Ok((None, false));
@@ -92,15 +111,15 @@ pub(crate) fn read_with_unknown_levels(
         .ok_or(PageTokenError)?;
     let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| PageTokenError)?;
     let content: Content = serde_json::from_slice(&json).map_err(|_| PageTokenError)?;
-    if content.list != list.name(organization) {
+    if content.list != list.name(scope) {
         return Err(PageTokenError);
     }
     Ok((Some(content.position), content.unknown_roles))
 }
 
 /// The token that continues at `position`; the empty token at the end.
-pub(crate) fn write(position: Option<Cursor>, list: List, organization: &str) -> String {
-    write_with_unknown_levels(position, false, list, organization)
+pub(crate) fn write(position: Option<Cursor>, list: List, scope: &TokenScope) -> String {
+    write_with_unknown_levels(position, false, list, scope)
 }
 
 /// As [`write`], with whether there are rows before the position, none of which has a known level.
@@ -108,13 +127,13 @@ pub(crate) fn write_with_unknown_levels(
     position: Option<Cursor>,
     unknown_roles: bool,
     list: List,
-    organization: &str,
+    scope: &TokenScope,
 ) -> String {
     let Some(position) = position else {
         return String::new();
     };
     let content = Content {
-        list: list.name(organization),
+        list: list.name(scope),
         position,
         unknown_roles,
     };
@@ -152,9 +171,9 @@ pub(crate) fn static_page<T: Copy>(
     token: &str,
     limit: Option<NonZeroUsize>,
     list: List,
-    organization: &str,
+    scope: &TokenScope,
 ) -> Result<(Vec<T>, String), PageTokenError> {
-    let from = match read(token, list, organization)? {
+    let from = match read(token, list, scope)? {
         None => 0,
         Some(cursor) => match Position::of(&cursor)? {
             Position::Offset(rows) => rows,
@@ -168,7 +187,7 @@ pub(crate) fn static_page<T: Copy>(
         .take(limit.map_or(usize::MAX, NonZeroUsize::get))
         .collect();
     let next = (page.len() < rest.len()).then(|| Position::Offset(from.saturating_add(page.len())));
-    Ok((page, write(next.and_then(Position::cursor), list, organization)))
+    Ok((page, write(next.and_then(Position::cursor), list, scope)))
 }
 
 fn digest_of(body: &str) -> String {
@@ -182,6 +201,10 @@ mod tests {
     use super::*;
     use crate::governance::model::examples;
 
+    fn acme() -> TokenScope {
+        TokenScope::new("acme", None)
+    }
+
     const RESOURCES: List = List::Resources(&examples::GROUP);
 
     fn after() -> Cursor {
@@ -194,15 +217,15 @@ mod tests {
 
     #[test]
     fn every_process_reads_a_token() {
-        let token = write(Some(after()), RESOURCES, "acme");
-        assert_eq!(read(&token, RESOURCES, "acme"), Ok(Some(after())));
-        assert_eq!(read("", RESOURCES, "acme"), Ok(None));
-        assert_eq!(write(None, RESOURCES, "acme"), "");
+        let token = write(Some(after()), RESOURCES, &acme());
+        assert_eq!(read(&token, RESOURCES, &acme()), Ok(Some(after())));
+        assert_eq!(read("", RESOURCES, &acme()), Ok(None));
+        assert_eq!(write(None, RESOURCES, &acme()), "");
     }
 
     #[test]
     fn the_format_of_a_token_does_not_change_between_releases() {
-        let token = write(Some(after()), RESOURCES, "acme");
+        let token = write(Some(after()), RESOURCES, &acme());
         assert_eq!(
             token,
             "1.eyJsaXN0IjoiYWNtZS90ZWFtcyIsInBvc2l0aW9uIjp7IkFmdGVyIjoiMDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDA3In19.c32ae8937c16557c80f76bd48f8eebde"
@@ -211,28 +234,41 @@ mod tests {
 
     #[test]
     fn a_token_of_another_list_or_organization_is_rejected() {
-        let token = write(Some(after()), grants(1), "acme");
-        assert_eq!(read(&token, grants(1), "acme"), Ok(Some(after())));
-        assert_eq!(read(&token, grants(2), "acme"), Err(PageTokenError));
-        assert_eq!(read(&token, RESOURCES, "acme"), Err(PageTokenError));
-        assert_eq!(read(&token, grants(1), "Acme"), Err(PageTokenError));
+        let token = write(Some(after()), grants(1), &acme());
+        assert_eq!(read(&token, grants(1), &acme()), Ok(Some(after())));
+        assert_eq!(read(&token, grants(2), &acme()), Err(PageTokenError));
+        assert_eq!(read(&token, RESOURCES, &acme()), Err(PageTokenError));
+        let other = TokenScope::new("Acme", None);
+        assert_eq!(read(&token, grants(1), &other), Err(PageTokenError));
+    }
+
+    #[test]
+    fn a_token_of_another_connection_to_the_same_organization_is_rejected() {
+        let of = |name: &str| TokenScope::new("acme", Some(&name.parse().unwrap()));
+        for list in [RESOURCES, grants(1), List::ResourceTypes] {
+            let token = write(Some(after()), list, &of("first"));
+            assert_eq!(read(&token, list, &of("first")), Ok(Some(after())));
+            for other in [of("second"), acme()] {
+                assert_eq!(read(&token, list, &other), Err(PageTokenError));
+            }
+        }
     }
 
     proptest! {
         #[test]
         fn an_invented_token_is_rejected(text in "\\PC{1,200}") {
-            prop_assert_eq!(read(&text, RESOURCES, "acme"), Err(PageTokenError));
+            prop_assert_eq!(read(&text, RESOURCES, &acme()), Err(PageTokenError));
         }
 
         #[test]
         fn a_changed_token_is_rejected(at in 0usize..100, with in "[a-zA-Z0-9]") {
-            let token = write(Some(after()), RESOURCES, "acme");
+            let token = write(Some(after()), RESOURCES, &acme());
             let mut changed: Vec<char> = token.chars().collect();
             let at = at % changed.len();
             changed[at] = with.chars().next().unwrap();
             let changed: String = changed.into_iter().collect();
             prop_assume!(changed != token);
-            prop_assert_eq!(read(&changed, RESOURCES, "acme"), Err(PageTokenError));
+            prop_assert_eq!(read(&changed, RESOURCES, &acme()), Err(PageTokenError));
         }
     }
 }

@@ -12,8 +12,9 @@ use http::header;
 use rustls::pki_types::CertificateDer;
 use tracing::Instrument;
 
+use super::caller_connections::CallerConnections;
 use super::callers::{CallerRole, Callers, Identity, digest_of};
-use super::connections::{ActiveCall, Connection};
+use super::connections::{ActiveCall, PeerConnection};
 use super::reauthorization::Reauthorization;
 use super::rejection::Rejection;
 use crate::grpc::methods::{self, Access};
@@ -30,7 +31,7 @@ pub(crate) struct Origin {
     /// The caller's name in the callers file. `None` for an unauthenticated call, and without a file.
     pub(crate) caller: Option<Arc<str>>,
     /// The connection that the call arrived on.
-    pub(crate) connection: Arc<Connection>,
+    pub(crate) connection: Arc<PeerConnection>,
     /// Keeps the connection from being evicted. `None` for an unauthenticated probe.
     pub(crate) active_call: Option<ActiveCall>,
     /// How a caller's stream is authorized again. `None` for a call that ends on its own.
@@ -43,7 +44,7 @@ pub(crate) struct Authorizer {
     /// The callers file; without it, every client of the listener may call every method.
     pub(crate) callers: Option<Arc<Reloadable<Callers>>>,
     pub(crate) certificate: Option<PeerCertificate>,
-    pub(crate) connection: Arc<Connection>,
+    pub(crate) connection: Arc<PeerConnection>,
     /// The host that started the process: without a callers file, every client is identified as it.
     pub(crate) host: Option<Arc<str>>,
 }
@@ -54,14 +55,31 @@ pub(crate) async fn authorize(State(authorizer): State<Authorizer>, mut request:
         Ok((origin, identity)) => {
             // The credential is not passed on.
             request.headers_mut().remove(header::AUTHORIZATION);
+            if let Some(reauthorization) = &origin.reauthorization {
+                request.extensions_mut().insert(reauthorization.clone());
+            }
             request.extensions_mut().insert(origin);
-            let Some(Identity { name, role }) = identity else {
+            if is_anonymous(&authorizer, identity.as_ref()) {
+                // Whoever is not known may use no connection.
+                request
+                    .extensions_mut()
+                    .insert::<Arc<CallerConnections>>(Arc::default());
+            }
+            let Some(Identity {
+                name,
+                role,
+                connections,
+            }) = identity
+            else {
                 return next.run(request).await;
             };
             // Every log line of the call names its caller.
             let span = tracing::info_span!("call", caller = &*name, path = request.uri().path());
             request.extensions_mut().insert(Caller(name));
             request.extensions_mut().insert(role);
+            if let Some(connections) = connections {
+                request.extensions_mut().insert::<Arc<CallerConnections>>(connections);
+            }
             next.run(request).instrument(span).await
         }
         Err(rejection) => {
@@ -69,6 +87,11 @@ pub(crate) async fn authorize(State(authorizer): State<Authorizer>, mut request:
             tonic::Status::from(rejection).into_http()
         }
     }
+}
+
+/// Whether the callers are listed and this is none of them.
+fn is_anonymous(authorizer: &Authorizer, identity: Option<&Identity>) -> bool {
+    authorizer.callers.is_some() && identity.is_none()
 }
 
 impl Authorizer {
@@ -79,6 +102,7 @@ impl Authorizer {
             let host = self.host.clone().map(|name| Identity {
                 name,
                 role: CallerRole::Provisioner,
+                connections: None,
             });
             if method.access == Access::Host && host.is_none() {
                 return Err(Rejection::UnknownMethod);
@@ -103,6 +127,7 @@ impl Authorizer {
                 bearer,
                 certificate: self.certificate.clone(),
                 path: path.into(),
+                connection: None,
             });
         }
         Ok((origin, identity))

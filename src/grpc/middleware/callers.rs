@@ -3,6 +3,7 @@
 //! A caller sends a bearer token, of which the file holds only the SHA-256 digest, or a certificate of the client CA with a
 //! name that the file lists. Digests are compared in constant time. The file is loaded again when it changes.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 
+use super::caller_connections::CallerConnections;
 use crate::files;
+use crate::governance::connections::{ConnectionName, ConnectionSet};
 use crate::reload::Reloadable;
 
 /// What a caller may do.
@@ -44,6 +47,8 @@ pub struct Identity {
     pub name: Arc<str>,
     /// What it may do.
     pub role: CallerRole,
+    /// The connections that it may use. `None` for all.
+    pub connections: Option<Arc<CallerConnections>>,
 }
 
 /// Why a callers file cannot be used.
@@ -75,7 +80,7 @@ pub enum CallersError {
         /// Whose entry.
         name: String,
         /// What is wrong with it, and what would be right.
-        problem: &'static str,
+        problem: String,
     },
 }
 
@@ -93,6 +98,7 @@ struct Entry {
     role: CallerRole,
     token_sha256: Option<String>,
     certificate_san: Option<String>,
+    connections: Option<Vec<String>>,
 }
 
 /// The callers of one load of the file.
@@ -113,7 +119,56 @@ impl Callers {
     /// # Errors
     /// When the file cannot be used as it is.
     pub fn watch(file: PathBuf, certificates: bool) -> Result<Reloadable<Self>, CallersError> {
-        Reloadable::start("callers", vec![file.clone()], move || Self::load(&file, certificates))
+        Self::watch_naming(file, certificates, |_| true)
+    }
+
+    /// The same for callers that name only connections for which `exists` returns true.
+    ///
+    /// # Errors
+    /// When the file cannot be used as it is.
+    pub fn watch_naming(
+        file: PathBuf,
+        certificates: bool,
+        exists: impl Fn(&ConnectionName) -> bool + Send + Sync + 'static,
+    ) -> Result<Reloadable<Self>, CallersError> {
+        Reloadable::start("callers", vec![file.clone()], move || {
+            let callers = Self::load(&file, certificates)?;
+            match callers.unknown_connection(&exists) {
+                Some((name, connection)) => Err(CallersError::Entry {
+                    file: file.display().to_string(),
+                    name: name.to_owned(),
+                    problem: format!(
+                        "names the connection `{connection}`, which does not exist: name one of the configuration file"
+                    ),
+                }),
+                None => Ok(callers),
+            }
+        })
+    }
+
+    /// A caller, and a connection that it names, for which `exists` returns false.
+    pub(crate) fn unknown_connection(
+        &self,
+        exists: impl Fn(&ConnectionName) -> bool,
+    ) -> Option<(&str, &ConnectionName)> {
+        self.entries.iter().find_map(|(identity, _)| {
+            let mut names = identity.connections.as_ref()?.names();
+            Some((&*identity.name, names.find(|name| !exists(name))?))
+        })
+    }
+
+    /// Logs the callers that may use none of `connections`.
+    pub(crate) fn warn_of_unusable(&self, connections: &ConnectionSet) {
+        for (identity, _) in &self.entries {
+            let allowed = identity.connections.as_ref();
+            if allowed.is_some_and(|allowed| allowed.usable(connections).next().is_none()) {
+                tracing::warn!(
+                    caller = &*identity.name,
+                    "the caller may use none of the {} connections: list those that it may use as `connections` in its entry",
+                    connections.len()
+                );
+            }
+        }
     }
 
     fn load(file: &Path, certificates: bool) -> Result<Self, CallersError> {
@@ -126,11 +181,28 @@ impl Callers {
             error: error.message().lines().collect::<Vec<_>>().join(", "),
         })?;
         let mut callers = Self::default();
+        let mut connections: HashMap<String, CallerConnections> = HashMap::new();
+        for entry in &parsed.caller {
+            let together = connections.entry(entry.name.clone()).or_default();
+            together
+                .add(entry.connections.as_deref())
+                .map_err(|listed| CallersError::Entry {
+                    file: named(),
+                    name: entry.name.clone(),
+                    problem: format!(
+                        "lists `{listed}` as a connection, which is no name of one: give names, or `*` for all"
+                    ),
+                })?;
+        }
+        let connections: HashMap<String, Arc<CallerConnections>> = connections
+            .into_iter()
+            .map(|(name, connections)| (name, Arc::new(connections)))
+            .collect();
         for entry in parsed.caller {
-            let wrong = |problem| CallersError::Entry {
+            let wrong = |problem: &str| CallersError::Entry {
                 file: named(),
                 name: entry.name.clone(),
-                problem,
+                problem: problem.to_owned(),
             };
             if entry.name.trim().is_empty() {
                 return Err(wrong("needs a name"));
@@ -155,6 +227,7 @@ impl Callers {
                 Identity {
                     name: entry.name.as_str().into(),
                     role: entry.role,
+                    connections: connections.get(&entry.name).cloned(),
                 },
                 credential,
             ));

@@ -1,11 +1,12 @@
 //! Concurrency limits. A call holds a permit from its headers until its response body ends; calls above the limit are rejected;
-//! shutdown waits for all permits. No caller holds more than its share.
+//! shutdown waits for all permits. No caller holds more than its share, and no connection, if there are several.
 
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use arc_swap::ArcSwapOption;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -23,6 +24,7 @@ use super::rate_limit::CallerRateLimits;
 use super::reauthorization::{CallersWatch, Reauthorization};
 use super::rejection::{Rejection, trailers};
 use super::response_stream;
+use super::selection::Selected;
 use super::shares::{CallerShares, SharePermit};
 use crate::grpc::methods::{self, MethodClass};
 use crate::grpc::server::Limits;
@@ -33,11 +35,13 @@ pub(crate) struct ConcurrencyLimits {
     max_calls: usize,
     calls: Arc<Semaphore>,
     call_shares: Arc<CallerShares>,
+    connection_calls: Arc<CallerShares>,
     streams: Arc<Semaphore>,
     stream_shares: Arc<CallerShares>,
+    connection_streams: Arc<CallerShares>,
     watches: Arc<HealthWatches>,
     watch_shares: Arc<CallerShares>,
-    rates: Option<Arc<CallerRateLimits>>,
+    rates: Arc<ArcSwapOption<CallerRateLimits>>,
     shutdown: CancellationToken,
 }
 
@@ -47,6 +51,7 @@ struct Permit {
     _slot: Option<OwnedSemaphorePermit>,
     _watch: Option<WatchPermit>,
     _share: Option<SharePermit>,
+    _connection_share: Option<SharePermit>,
 }
 
 impl ConcurrencyLimits {
@@ -56,13 +61,23 @@ impl ConcurrencyLimits {
             max_calls: limits.calls,
             calls: Arc::new(Semaphore::new(limits.calls)),
             call_shares: CallerShares::half_of(limits.calls),
+            connection_calls: CallerShares::of_connections(limits.calls),
             streams: Arc::new(Semaphore::new(limits.streams)),
             stream_shares: CallerShares::half_of(limits.streams),
+            connection_streams: CallerShares::of_connections(limits.streams),
             watches: HealthWatches::new(limits.streams),
             watch_shares: CallerShares::half_of(limits.streams),
-            rates: calls_per_second.map(|rate| Arc::new(CallerRateLimits::new(rate))),
+            rates: Arc::new(ArcSwapOption::from(
+                calls_per_second.map(|rate| Arc::new(CallerRateLimits::new(rate))),
+            )),
             shutdown,
         }
+    }
+
+    /// Replaces the limit of one caller's calls per second.
+    pub(crate) fn set_calls_per_second(&self, calls_per_second: Option<NonZeroU32>) {
+        self.rates
+            .store(calls_per_second.map(|rate| Arc::new(CallerRateLimits::new(rate))));
     }
 
     /// Resolves once every call is finished. Meant for shutdown, when no call starts any more.
@@ -74,12 +89,12 @@ impl ConcurrencyLimits {
 
     /// Drops the rate-limit state of idle callers.
     pub(crate) fn forget_idle_callers(&self) {
-        if let Some(rates) = &self.rates {
+        if let Some(rates) = &*self.rates.load() {
             rates.forget_idle();
         }
     }
 
-    /// Acquires a permit for a call of `caller`; `superseded` ends the watch of an unauthenticated client.
+    /// Acquires a permit for a call of `caller` about the connection `selected`; `superseded` ends the watch of an unauthenticated client.
     ///
     /// # Errors
     /// The server is shutting down, or a limit is reached.
@@ -87,25 +102,36 @@ impl ConcurrencyLimits {
         &self,
         path: &str,
         caller: Option<&Arc<str>>,
+        selected: Option<&Selected>,
         superseded: Option<&CancellationToken>,
     ) -> Result<Permit, Rejection> {
         let class = methods::class(path);
-        let (slots, shares) = match class {
+        let (slots, shares, connection_shares) = match class {
             MethodClass::HealthCheck => return Ok(Permit::default()),
-            MethodClass::HealthWatch => (None, &self.watch_shares),
-            MethodClass::Streaming => (Some(&self.streams), &self.stream_shares),
-            MethodClass::Unary => (Some(&self.calls), &self.call_shares),
+            MethodClass::HealthWatch => (None, &self.watch_shares, None),
+            MethodClass::Streaming => (Some(&self.streams), &self.stream_shares, Some(&self.connection_streams)),
+            MethodClass::Unary => (Some(&self.calls), &self.call_shares, Some(&self.connection_calls)),
         };
         if self.shutdown.is_cancelled() {
             return Err(Rejection::ShuttingDown);
         }
-        if let Some(rates) = &self.rates
+        if let Some(rates) = &*self.rates.load()
             && methods::find(path).is_none_or(|(service, _)| service.rate_limited)
         {
             rates.check(caller).map_err(Rejection::RateExceeded)?;
         }
         let share = caller.map(|caller| shares.acquire(caller).ok_or(Rejection::Overloaded));
         let share = share.transpose()?;
+        let connection = selected
+            .filter(|selected| selected.is_one_of_several)
+            .and_then(|selected| selected.connection.name());
+        let connection_share = match (connection, connection_shares, slots) {
+            (Some(name), Some(shares), Some(slots)) => {
+                let share = shares.acquire_within(name.key(), slots.available_permits());
+                Some(share.ok_or(Rejection::Overloaded)?)
+            }
+            _ => None,
+        };
         let (slot, watch) = match slots {
             Some(slots) => (Arc::clone(slots).try_acquire_owned().ok(), None),
             None => (None, self.watches.acquire(superseded.cloned())),
@@ -117,6 +143,7 @@ impl ConcurrencyLimits {
             _slot: slot,
             _watch: watch,
             _share: share,
+            _connection_share: connection_share,
         })
     }
 }
@@ -132,7 +159,7 @@ pub(crate) async fn limit(State(limits): State<ConcurrencyLimits>, mut request: 
         .as_ref()
         .filter(|origin| class == MethodClass::HealthWatch && origin.caller.is_none())
         .map(|origin| origin.connection.evicted().child_token());
-    let permit = match limits.acquire(path, caller, superseded.as_ref()) {
+    let permit = match limits.acquire(path, caller, request.extensions().get(), superseded.as_ref()) {
         Ok(permit) => permit,
         Err(rejection) => return Status::from(rejection).into_http(),
     };

@@ -14,7 +14,7 @@ use super::limits;
 
 /// The open connections.
 #[derive(Debug)]
-pub(crate) struct Connections {
+pub(crate) struct PeerConnections {
     capacity: usize,
     open: Mutex<Open>,
     closing: Arc<Semaphore>,
@@ -24,12 +24,12 @@ pub(crate) struct Connections {
 struct Open {
     next_id: u64,
     /// In the order in which they were opened.
-    connections: BTreeMap<u64, Arc<Connection>>,
+    connections: BTreeMap<u64, Arc<PeerConnection>>,
 }
 
 /// One connection.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct PeerConnection {
     activity: Mutex<Activity>,
     evicted: CancellationToken,
     closing: Arc<Semaphore>,
@@ -46,8 +46,8 @@ struct Activity {
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     id: u64,
-    connection: Arc<Connection>,
-    connections: Arc<Connections>,
+    connection: Arc<PeerConnection>,
+    connections: Arc<PeerConnections>,
 }
 
 /// An authenticated call in progress, until the last clone is dropped.
@@ -57,9 +57,9 @@ pub(crate) struct ActiveCall {
 }
 
 #[derive(Debug)]
-struct CallGuard(Arc<Connection>);
+struct CallGuard(Arc<PeerConnection>);
 
-impl Connections {
+impl PeerConnections {
     /// Allows at most `capacity` connections.
     pub(crate) fn new(capacity: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -78,7 +78,7 @@ impl Connections {
             tracing::info!("the limit of connections is reached: an idle one was evicted for a new one");
             evicted.evicted.cancel();
         }
-        let connection = Arc::new(Connection {
+        let connection = Arc::new(PeerConnection {
             activity: Mutex::new(Activity {
                 authenticated: false,
                 calls: 0,
@@ -110,7 +110,7 @@ impl Open {
     }
 }
 
-impl Connection {
+impl PeerConnection {
     /// Marks the connection as one of a caller, and keeps it from being evicted until the result is dropped.
     pub(crate) fn begin_call(self: &Arc<Self>) -> ActiveCall {
         let mut activity = lock(&self.activity);
@@ -143,7 +143,7 @@ impl Connection {
 }
 
 impl ConnectionPermit {
-    pub(crate) fn connection(&self) -> &Arc<Connection> {
+    pub(crate) fn connection(&self) -> &Arc<PeerConnection> {
         &self.connection
     }
 }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     /// Opens one connection more than there are places, and says which of `open` made way.
-    fn evicted_by_a_new_one(connections: &Arc<Connections>, open: &[&ConnectionPermit]) -> Vec<usize> {
+    fn evicted_by_a_new_one(connections: &Arc<PeerConnections>, open: &[&ConnectionPermit]) -> Vec<usize> {
         let before: Vec<bool> = open.iter().map(|permit| is_evicted(permit)).collect();
         let _new = connections.admit();
         let now = open.iter().map(|permit| is_evicted(permit));
@@ -192,7 +192,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn unauthenticated_connections_are_evicted_oldest_first_and_then_the_longest_idle_caller() {
-        let connections = Connections::new(4);
+        let connections = PeerConnections::new(4);
         let [one, two, three, four] = std::array::from_fn(|_| connections.admit().unwrap());
         drop(two.connection().begin_call());
         advance(Duration::from_secs(1)).await;
@@ -214,7 +214,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_with_an_authenticated_call_never_makes_way() {
-        let connections = Connections::new(2);
+        let connections = PeerConnections::new(2);
         let [one, two] = std::array::from_fn(|_| connections.admit().unwrap());
         let [first, second] = [&one, &two].map(|permit| permit.connection().begin_call());
         assert!(connections.admit().is_none());
@@ -228,7 +228,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_free_when_its_connection_is_gone() {
-        let connections = Connections::new(1);
+        let connections = PeerConnections::new(1);
         drop(connections.admit().unwrap());
         let one = connections.admit().unwrap();
         let _call = one.connection().begin_call();

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::response_stream;
+use super::selection::CallTag;
 use crate::grpc::context;
 use crate::grpc::methods::{self, Method, Service as ServiceRow};
 use crate::telemetry::metrics::{GRPC_DURATION, GRPC_REQUESTS};
@@ -30,6 +31,7 @@ const OTHER: &str = "other";
 /// Counts the call, and runs it within its span.
 pub(crate) async fn record(mut request: Request, next: Next) -> Response {
     let mut call = RequestMetrics::start(request.uri().path(), request.headers());
+    request.extensions_mut().insert(call.tag.clone());
     if call.span.is_enabled() {
         request.extensions_mut().insert(call.span.clone());
     }
@@ -54,6 +56,8 @@ struct RequestMetrics {
     row: Option<(&'static ServiceRow, &'static Method)>,
     started_at: Instant,
     is_finished: bool,
+    /// The connection that the call is about, once it is known.
+    tag: CallTag,
     span: CallSpan,
 }
 
@@ -70,6 +74,7 @@ impl RequestMetrics {
             row,
             started_at: Instant::now(),
             is_finished: false,
+            tag: CallTag::default(),
             span,
         }
     }
@@ -81,9 +86,10 @@ impl RequestMetrics {
         self.span.finish(code.into());
         let labels = self.row.map(|(service, method)| (service.name, method.name));
         let (service, method) = labels.unwrap_or((OTHER, OTHER));
-        GRPC_REQUESTS.increment([service, method, code_name(code)]);
+        let tag = self.tag.get();
+        GRPC_REQUESTS.increment_for(&tag, [service, method, code_name(code)]);
         if !self.row.is_some_and(|(_, method)| method.class.is_open_ended()) {
-            GRPC_DURATION.observe([service, method], self.started_at.elapsed());
+            GRPC_DURATION.observe_for(&tag, [service, method], self.started_at.elapsed());
         }
     }
 }

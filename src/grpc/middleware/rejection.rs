@@ -24,6 +24,17 @@ pub(crate) enum Rejection {
     /// A reader called a method that needs a provisioner.
     #[error("the caller `{0}` is a reader: make it a provisioner in the callers file if it should grant and revoke")]
     NotAllowed(Arc<str>),
+    /// The call names no connection, and several are possible, or none; these may be used.
+    #[error("{}", connection_required(.0))]
+    ConnectionRequired(Arc<str>),
+    /// The call names a connection that the caller may not use, or that does not exist.
+    #[error(
+        "the caller may not use the connection that `connector-connection` names, or there is none of this name: name another, or list it in the caller's entry of the callers file"
+    )]
+    ConnectionNotAllowed,
+    /// The connection was replaced by one with other settings.
+    #[error("the connection has new settings: open the stream again")]
+    ConnectionReplaced,
     /// The method has no row in [`crate::grpc::methods`].
     #[error("there is no such method for callers")]
     UnknownMethod,
@@ -43,6 +54,9 @@ impl From<Rejection> for Status {
         let (code, reason, retry) = match rejection {
             Rejection::UnknownCaller => (Code::Unauthenticated, "CALLER_UNKNOWN", None),
             Rejection::NotAllowed(_) => (Code::PermissionDenied, "CALLER_NOT_ALLOWED", None),
+            Rejection::ConnectionRequired(_) => (Code::InvalidArgument, "CONNECTION_REQUIRED", None),
+            Rejection::ConnectionNotAllowed => (Code::PermissionDenied, "CONNECTION_NOT_ALLOWED", None),
+            Rejection::ConnectionReplaced => (Code::Unavailable, "CONNECTION_REPLACED", Some(RETRY_AFTER)),
             Rejection::ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN", Some(RETRY_AFTER)),
             Rejection::UnknownMethod => return Self::unimplemented(rejection.to_string()),
             Rejection::Overloaded => (Code::Unavailable, "OVERLOADED", Some(RETRY_AFTER)),
@@ -50,6 +64,15 @@ impl From<Rejection> for Status {
         };
         status_with_reason(code, reason, rejection.to_string(), retry)
     }
+}
+
+/// The sentence that lists the connections that may be used.
+fn connection_required(usable: &str) -> String {
+    if usable.is_empty() {
+        return "the caller may use no connection: list those that it may use as `connections` in its entry of the callers file"
+            .to_owned();
+    }
+    format!("name a connection in the metadata key `connector-connection`: this caller may use {usable}")
 }
 
 /// Trailers that end a response with `status`.

@@ -1,4 +1,4 @@
-//! Fair shares: limits how many permits of one kind each caller holds.
+//! Fair shares: limits how many permits of one kind each caller holds, and each connection.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub(crate) struct CallerShares {
     max_held: usize,
-    /// Holds only callers with at least one permit.
+    /// Holds only callers, or connections, with at least one permit.
     held: Mutex<HashMap<Arc<str>, usize>>,
 }
 
@@ -27,11 +27,25 @@ impl CallerShares {
         })
     }
 
+    /// A connection may hold as many of `permits` as are free, so that some are left for every other connection however many are
+    /// busy.
+    pub(crate) fn of_connections(permits: usize) -> Arc<Self> {
+        Arc::new(Self {
+            max_held: permits,
+            held: Mutex::default(),
+        })
+    }
+
     /// Acquires one of `caller`'s permits. `None` if it holds its full share.
     pub(crate) fn acquire(self: &Arc<Self>, caller: &Arc<str>) -> Option<SharePermit> {
+        self.acquire_within(caller, self.max_held)
+    }
+
+    /// The same for a share of at most `max_held`, and at least one.
+    pub(crate) fn acquire_within(self: &Arc<Self>, caller: &Arc<str>, max_held: usize) -> Option<SharePermit> {
         let mut held = self.lock();
         let count = held.entry(Arc::clone(caller)).or_default();
-        if *count >= self.max_held {
+        if *count >= self.max_held.min(max_held).max(1) {
             return None;
         }
         *count += 1;

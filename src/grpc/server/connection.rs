@@ -23,9 +23,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::ConnectionContext;
 use super::listener::Stream;
 use crate::grpc::middleware::authorization::{self, Authorizer, PeerCertificate};
-use crate::grpc::middleware::connections::{Connection, ConnectionPermit};
+use crate::grpc::middleware::connections::{ConnectionPermit, PeerConnection};
 use crate::grpc::middleware::response_stream::StreamExecutor;
-use crate::grpc::middleware::{concurrency_limit, deadline, limits, metrics};
+use crate::grpc::middleware::{concurrency_limit, deadline, limits, metrics, selection};
 
 /// The HTTP/2 connection preface.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -87,7 +87,7 @@ pub(crate) async fn serve<S>(
     context: &ConnectionContext,
     stream: S,
     certificate: Option<PeerCertificate>,
-    connection: &Arc<Connection>,
+    connection: &Arc<PeerConnection>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -124,7 +124,7 @@ pub(crate) async fn serve<S>(
 
 /// Waits until an evicted connection has closed, for as long as sending GOAWAY takes. A call that arrived meanwhile is
 /// finished. `None` if the connection must be dropped.
-async fn evicted<T>(mut http: impl Future<Output = T> + Unpin, connection: &Connection) -> Option<T> {
+async fn evicted<T>(mut http: impl Future<Output = T> + Unpin, connection: &PeerConnection) -> Option<T> {
     let permit = connection.closing_permit();
     if permit.is_none() {
         // It is polled once, which sends the GOAWAY.
@@ -146,7 +146,7 @@ async fn evicted<T>(mut http: impl Future<Output = T> + Unpin, connection: &Conn
 fn middleware<S>(
     context: &ConnectionContext,
     certificate: Option<PeerCertificate>,
-    connection: Arc<Connection>,
+    connection: Arc<PeerConnection>,
     inner: S,
 ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
 where
@@ -162,6 +162,7 @@ where
         .layer(from_fn(metrics::record))
         .layer(CatchPanicLayer::custom(internal_error))
         .layer(from_fn_with_state(authorizer, authorization::authorize))
+        .layer(from_fn_with_state(context.connections.clone(), selection::select))
         .layer(from_fn_with_state(
             context.concurrency.clone(),
             concurrency_limit::limit,

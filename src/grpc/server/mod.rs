@@ -14,12 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::join_all;
 use rustls::ServerConfig;
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::{Routes, RoutesBuilder};
 
+pub use crate::grpc::middleware::caller_connections::CallerConnections;
 pub use crate::grpc::middleware::callers::{BearerToken, CallerRole, Callers, CallersError, Identity};
 pub use crate::monitoring::{Monitoring, MonitoringError};
 pub use crate::reload::{ReloadTrigger, Reloadable};
@@ -27,9 +29,9 @@ pub use listener::{BoundAddress, ListenAddress, ListenError, Listener};
 pub use tls::{TlsError, TlsFiles, TlsPart};
 pub use unix_socket::SocketFile;
 
-use crate::governance::Governance;
+use crate::governance::connections::Connections;
 use crate::grpc::middleware::concurrency_limit::ConcurrencyLimits;
-use crate::grpc::middleware::connections::Connections;
+use crate::grpc::middleware::connections::PeerConnections;
 use crate::grpc::services::health::HealthPublisher;
 use crate::grpc::services::{Connector, reflection};
 
@@ -89,16 +91,28 @@ impl Default for ServerOptions {
 
 /// The server with its services.
 pub struct Server {
-    governance: Arc<Governance>,
+    connections: Connections,
     health: HealthPublisher,
     context: Arc<ConnectionContext>,
-    connections: Arc<Connections>,
+    peers: Arc<PeerConnections>,
     drain: Duration,
+}
+
+/// Replaces the limit of one caller's calls per second.
+#[derive(Debug, Clone)]
+pub struct RateLimitHandle(ConcurrencyLimits);
+
+impl RateLimitHandle {
+    /// Puts a limit into force. `None` for no limit. Every caller starts with a whole burst.
+    pub fn set(&self, calls_per_second: Option<NonZeroU32>) {
+        self.0.set_calls_per_second(calls_per_second);
+    }
 }
 
 /// The state that all connections share.
 pub(crate) struct ConnectionContext {
     pub(crate) routes: Routes,
+    pub(crate) connections: Connections,
     pub(crate) tls: Option<Reloadable<ServerConfig>>,
     pub(crate) callers: Option<Arc<Reloadable<Callers>>>,
     pub(crate) host: Option<Arc<str>>,
@@ -108,25 +122,27 @@ pub(crate) struct ConnectionContext {
 }
 
 impl Server {
-    /// A server of the connector's services on `governance`, with health and reflection beside them.
-    pub async fn new(governance: Arc<Governance>, options: ServerOptions) -> Self {
-        Self::with_services(governance, options, |_, _| {}).await
+    /// A server of the connector's services on one governance, or on several connections, with health and reflection beside them.
+    pub async fn new(connections: impl Into<Connections>, options: ServerOptions) -> Self {
+        Self::with_services(connections, options, |_, _| {}).await
     }
 
     /// The same with further services. `add` registers them, and gets the token that is cancelled when shutdown starts.
     pub async fn with_services(
-        governance: Arc<Governance>,
+        connections: impl Into<Connections>,
         options: ServerOptions,
         add: impl FnOnce(&mut RoutesBuilder, &CancellationToken),
     ) -> Self {
+        let connections = connections.into();
         let mut routes = RoutesBuilder::default();
-        let health = HealthPublisher::register(Arc::clone(&governance), &mut routes).await;
-        Connector::new(Arc::clone(&governance)).register(&mut routes);
+        let health = HealthPublisher::register(connections.clone(), &mut routes).await;
+        Connector::new(connections.clone()).register(&mut routes);
         reflection::register(&mut routes);
         let shutdown = CancellationToken::new();
         add(&mut routes, &shutdown);
         let context = ConnectionContext {
             routes: routes.routes(),
+            connections: connections.clone(),
             tls: options.tls,
             callers: options.callers.map(Arc::new),
             host: options.host,
@@ -135,10 +151,10 @@ impl Server {
             shutdown,
         };
         Self {
-            governance,
+            connections,
             health,
             context: Arc::new(context),
-            connections: Connections::new(options.limits.connections),
+            peers: PeerConnections::new(options.limits.connections),
             drain: options.drain,
         }
     }
@@ -146,6 +162,12 @@ impl Server {
     /// Reports `service`, a name of `grpc.health.v1` beside the table's, as `SERVING`.
     pub async fn announce(&self, service: &str) {
         self.health.announce(service).await;
+    }
+
+    /// The limit of one caller's calls per second, which can be replaced while the server runs.
+    #[must_use]
+    pub fn rate_limit(&self) -> RateLimitHandle {
+        RateLimitHandle(self.context.concurrency.clone())
     }
 
     /// Cancelled when shutdown starts.
@@ -171,7 +193,7 @@ impl Server {
                 }
                 () = &mut shutdown => break,
             };
-            let Some(permit) = self.connections.admit() else {
+            let Some(permit) = self.peers.admit() else {
                 tracing::warn!("too many connections with calls in progress: a new one was closed");
                 continue;
             };
@@ -179,7 +201,9 @@ impl Server {
             tasks.spawn(async move { connection::connect(&context, stream, permit).await });
         }
         tracing::info!("ending: new calls are rejected, calls in progress are finished");
-        self.governance.provisioning().stop_accepting();
+        for governance in self.connections.with_removed() {
+            governance.provisioning().stop_accepting();
+        }
         drop(listener);
         self.health.shutdown().await;
         self.context.shutdown.cancel();
@@ -194,11 +218,13 @@ impl Server {
     /// without a call are not waited for.
     async fn finish(&self, connections: TaskTracker) {
         connections.close();
+        let governed = self.connections.with_removed();
+        let drained = || join_all(governed.iter().map(|governance| governance.provisioning().drain()));
         let closed = async {
-            tokio::join!(connections.wait(), self.governance.provisioning().drain());
+            tokio::join!(connections.wait(), drained());
         };
         let idle = async {
-            tokio::join!(self.context.concurrency.idle(), self.governance.provisioning().drain());
+            tokio::join!(self.context.concurrency.idle(), drained());
             sleep(crate::grpc::middleware::limits::GOAWAY_GRACE).await;
         };
         tokio::select! {

@@ -18,10 +18,11 @@ impl AccountManagerService for Connector {
         &self,
         request: Request<CreateAccountRequest>,
     ) -> Result<Response<CreateAccountResponse>, Status> {
+        let governance = self.governance(&request)?;
         let context = context::from_request(&request, &[]);
         context::respond(&context.clone(), async {
-            let governance = self.governance.lifecycle();
-            let account = lifecycle::invite(governance, self.catalog(), &request.into_inner(), context).await?;
+            let catalog = governance.listings().catalog();
+            let account = lifecycle::invite(governance.lifecycle(), catalog, &request.into_inner(), context).await?;
             Ok(CreateAccountResponse {
                 result: Some(result(account)),
                 ..Default::default()

@@ -30,18 +30,19 @@ impl ActionService for Connector {
         request: Request<InvokeActionRequest>,
     ) -> Result<Response<InvokeActionResponse>, Status> {
         let context = context::from_request(&request, &request.get_ref().annotations);
-        let governance = self.governance.actions();
+        let governance = self.governance(&request)?;
+        let governance = governance.actions();
         let found = governance.find(&request.get_ref().name, &request.get_ref().resource_type_id);
         if let Ok(action) = found {
             check_role(action, request.extensions().get().copied(), &context.caller)?;
         }
         context::respond(&context.clone(), async {
             let request = request.into_inner();
-            let action = match found {
-                Ok(action) => action,
+            let valid = found.and_then(|action| Ok((action, inline_wait(request.inline_wait)?)));
+            let (action, inline_wait) = match valid {
+                Ok(valid) => valid,
                 Err(error) => return Err(governance.record_refused(&request.name, context, error).await),
             };
-            let inline_wait = inline_wait(request.inline_wait)?;
             // The response arrives before the caller's deadline, if that is earlier.
             let left = context.answer_by.map_or(MAX_INLINE_WAIT, |answer_by| {
                 answer_by.saturating_duration_since(tokio::time::Instant::now()) / 2
@@ -70,7 +71,7 @@ impl ActionService for Connector {
     ) -> Result<Response<GetActionStatusResponse>, Status> {
         let context = context::from_request(&request, &request.get_ref().annotations);
         let status = self
-            .governance
+            .governance(&request)?
             .actions()
             .status(&request.get_ref().id, &context.caller)?;
         let (state, response) = actions::status(&status);
@@ -87,7 +88,8 @@ impl ActionService for Connector {
         &self,
         request: Request<GetActionSchemaRequest>,
     ) -> Result<Response<GetActionSchemaResponse>, Status> {
-        let action = self.governance.actions().find(&request.get_ref().name, "")?;
+        let governance = self.governance(&request)?;
+        let action = governance.actions().find(&request.get_ref().name, "")?;
         Ok(Response::new(GetActionSchemaResponse {
             schema: Some(actions::schema(action)),
             annotations: vec![],
@@ -98,7 +100,8 @@ impl ActionService for Connector {
         &self,
         request: Request<ListActionSchemasRequest>,
     ) -> Result<Response<ListActionSchemasResponse>, Status> {
-        let offered = self.governance.actions().offered(&request.get_ref().resource_type_id);
+        let governance = self.governance(&request)?;
+        let offered = governance.actions().offered(&request.get_ref().resource_type_id);
         Ok(Response::new(ListActionSchemasResponse {
             schemas: offered.map(actions::schema).collect(),
             annotations: vec![],

@@ -26,18 +26,19 @@ const SDK_VERSION: &str = "0.25.0";
 impl ConnectorService for Connector {
     async fn get_metadata(
         &self,
-        _: Request<ConnectorServiceGetMetadataRequest>,
+        request: Request<ConnectorServiceGetMetadataRequest>,
     ) -> Result<Response<ConnectorServiceGetMetadataResponse>, Status> {
+        let governance = self.governance(&request)?;
         let metadata = ConnectorMetadata {
             display_name: "Buildkite".to_owned(),
             help_url: "https://buildkite.com/docs/platform/team-management/permissions".to_owned(),
             description: "Governs who is Member or Maintainer of which Buildkite team".to_owned(),
             capabilities: Some(capabilities(
-                self.catalog(),
-                &self.governance.settings().allowed,
-                &self.governance.actions().offered("").collect::<Vec<_>>(),
+                governance.listings().catalog(),
+                &governance.settings().allowed,
+                &governance.actions().offered("").collect::<Vec<_>>(),
             )),
-            account_creation_schema: account_creation_schema(&self.governance.settings().allowed),
+            account_creation_schema: account_creation_schema(&governance.settings().allowed),
             ..Default::default()
         };
         Ok(Response::new(ConnectorServiceGetMetadataResponse {
@@ -49,7 +50,8 @@ impl ConnectorService for Connector {
         &self,
         request: Request<ConnectorServiceValidateRequest>,
     ) -> Result<Response<ConnectorServiceValidateResponse>, Status> {
-        self.governance.health().validate(request::deadline(&request)).await?;
+        let governance = self.governance(&request)?;
+        governance.health().validate(request::deadline(&request)).await?;
         Ok(Response::new(ConnectorServiceValidateResponse {
             annotations: vec![],
             sdk_version: SDK_VERSION.to_owned(),
@@ -60,7 +62,9 @@ impl ConnectorService for Connector {
         &self,
         request: Request<ConnectorServiceCleanupRequest>,
     ) -> Result<Response<ConnectorServiceCleanupResponse>, Status> {
-        self.governance.listings().end_sync(&request.get_ref().active_sync_id);
+        self.governance(&request)?
+            .listings()
+            .end_sync(&request.get_ref().active_sync_id);
         Ok(Response::new(ConnectorServiceCleanupResponse::default()))
     }
 }

@@ -19,19 +19,20 @@ impl EntitlementsService for Connector {
         &self,
         request: Request<EntitlementsServiceListEntitlementsRequest>,
     ) -> Result<Response<EntitlementsServiceListEntitlementsResponse>, Status> {
+        let governance = self.governance(&request)?;
+        let (listings, catalog) = (governance.listings(), governance.listings().catalog());
         let request = request.into_inner();
         let limit = request::page_size(request.page_size)?;
         let resource = request.resource.unwrap_or_default();
-        let of = request::resource_id(self.catalog(), "resource.id", resource.id.as_ref())?;
+        let of = request::resource_id(catalog, "resource.id", resource.id.as_ref())?;
         if !of.resource_type.has_grants() {
             request::reject_page_token(&request.page_token)?;
             return Ok(Response::new(EntitlementsServiceListEntitlementsResponse::default()));
         }
-        let listings = self.governance.listings();
         let Page { rows, next } = listings.levels(of, &request.page_token, limit, &request.active_sync_id)?;
         let entitlements = rows.into_iter().map(|level| {
             let id = EntitlementId { resource: of, level };
-            rows::entitlement(&resource, id, self.catalog().principals_of(of.resource_type))
+            rows::entitlement(&resource, id, catalog.principals_of(of.resource_type))
         });
         Ok(Response::new(EntitlementsServiceListEntitlementsResponse {
             list: entitlements.collect(),
@@ -44,10 +45,12 @@ impl EntitlementsService for Connector {
         &self,
         request: Request<EntitlementsServiceListStaticEntitlementsRequest>,
     ) -> Result<Response<EntitlementsServiceListStaticEntitlementsResponse>, Status> {
+        let governance = self.governance(&request)?;
+        let catalog = governance.listings().catalog();
         let request = request.into_inner();
         request::page_size(request.page_size)?;
         request::reject_page_token(&request.page_token)?;
-        request::resource_type(self.catalog(), &request.resource_type_id)?;
+        request::resource_type(catalog, &request.resource_type_id)?;
         Ok(Response::new(
             EntitlementsServiceListStaticEntitlementsResponse::default(),
         ))

@@ -22,13 +22,15 @@ impl GrantManagerService for Connector {
         &self,
         request: Request<GrantManagerServiceGrantRequest>,
     ) -> Result<Response<GrantManagerServiceGrantResponse>, Status> {
+        let governance = self.governance(&request)?;
+        let catalog = governance.listings().catalog();
         let context = context::from_request(&request, &request.get_ref().annotations);
         context::respond(&context.clone(), async {
             let request = request.into_inner();
-            let entitlement = request::entitlement(self.catalog(), request.entitlement.as_ref());
+            let entitlement = request::entitlement(catalog, request.entitlement.as_ref());
             let of = entitlement.as_ref().ok().copied();
-            let principal = request::principal(self.catalog(), of, request.principal.as_ref());
-            let provisioning = self.governance.provisioning();
+            let principal = request::principal(catalog, of, request.principal.as_ref());
+            let provisioning = governance.provisioning();
             let result = change::apply(provisioning, OperationKind::Grant, entitlement, principal, context).await?;
             let name = request
                 .principal
@@ -46,6 +48,8 @@ impl GrantManagerService for Connector {
         &self,
         request: Request<GrantManagerServiceRevokeRequest>,
     ) -> Result<Response<GrantManagerServiceRevokeResponse>, Status> {
+        let governance = self.governance(&request)?;
+        let catalog = governance.listings().catalog();
         let context = context::from_request(&request, &request.get_ref().annotations);
         context::respond(&context.clone(), async {
             let grant = request.into_inner().grant;
@@ -53,10 +57,10 @@ impl GrantManagerService for Connector {
             let grant = grant.as_ref().ok_or_else(missing);
             let entitlement = grant
                 .clone()
-                .and_then(|it| request::entitlement(self.catalog(), it.entitlement.as_ref()));
+                .and_then(|it| request::entitlement(catalog, it.entitlement.as_ref()));
             let of = entitlement.as_ref().ok().copied();
-            let principal = grant.and_then(|it| request::principal(self.catalog(), of, it.principal.as_ref()));
-            let provisioning = self.governance.provisioning();
+            let principal = grant.and_then(|it| request::principal(catalog, of, it.principal.as_ref()));
+            let provisioning = governance.provisioning();
             let result = change::apply(provisioning, OperationKind::Revoke, entitlement, principal, context).await?;
             Ok(GrantManagerServiceRevokeResponse {
                 annotations: annotations(&result),

@@ -16,22 +16,23 @@ impl GrantsService for Connector {
         &self,
         request: Request<GrantsServiceListGrantsRequest>,
     ) -> Result<Response<GrantsServiceListGrantsResponse>, Status> {
+        let governance = self.governance(&request)?;
+        let listings = governance.listings();
         let call = request::listing(&request);
         let request = request.into_inner();
         let limit = request::page_size(request.page_size)?;
         let resource = request.resource.unwrap_or_default();
-        let resource = request::resource_id(self.catalog(), "resource.id", resource.id.as_ref())?;
+        let resource = request::resource_id(listings.catalog(), "resource.id", resource.id.as_ref())?;
         if !resource.resource_type.has_grants() {
             return Ok(Response::new(GrantsServiceListGrantsResponse::default()));
         }
-        let listings = self.governance.listings();
         let Page { rows, next } = listings
             .grants(resource, &request.page_token, limit, &request.active_sync_id, &call)
             .await?;
         Ok(Response::new(GrantsServiceListGrantsResponse {
             list: rows.iter().map(rows::grant).collect(),
             next_page_token: next,
-            annotations: rate_limit::usage_annotations(&self.governance, &call),
+            annotations: rate_limit::usage_annotations(&governance, &call),
         }))
     }
 }

@@ -22,9 +22,12 @@ mod unoffered;
 use std::sync::Arc;
 
 use tonic::service::RoutesBuilder;
+use tonic::{Request, Status};
 
 use crate::governance::Governance;
-use crate::governance::model::Catalog;
+use crate::governance::connections::Connections;
+use crate::grpc::middleware::rejection::Rejection;
+use crate::grpc::middleware::selection::Selected;
 use crate::proto::c1::connector::v2::account_manager_service_server::AccountManagerServiceServer;
 use crate::proto::c1::connector::v2::action_service_server::ActionServiceServer;
 use crate::proto::c1::connector::v2::connector_service_server::ConnectorServiceServer;
@@ -48,22 +51,30 @@ pub use crate::wire::status::{deadline_exceeded, status_with_reason};
 /// few hundred bytes; the room lets an invalid request within the protocol get an error that explains it.
 pub const MESSAGE_SIZE: usize = 2 * 1024 * 1024;
 
-/// The services of the protocol, all on the same [`Governance`].
+/// The services of the protocol, all on the same [`Connections`].
 #[derive(Debug, Clone)]
 pub struct Connector {
-    governance: Arc<Governance>,
+    connections: Connections,
 }
 
 impl Connector {
-    /// A connector that serves from `governance`.
+    /// A connector that serves from `connections`.
     #[must_use]
-    pub fn new(governance: Arc<Governance>) -> Self {
-        Self { governance }
+    pub fn new(connections: impl Into<Connections>) -> Self {
+        Self {
+            connections: connections.into(),
+        }
     }
 
-    /// The resource types that ids in requests are parsed against.
-    fn catalog(&self) -> &Catalog {
-        self.governance.listings().catalog()
+    /// The governance that `request` is about: of the connection that was selected for it, or, for a call within the process, of the
+    /// only one.
+    fn governance<T>(&self, request: &Request<T>) -> Result<Arc<Governance>, Status> {
+        if let Some(selected) = request.extensions().get::<Selected>() {
+            return Ok(Arc::clone(selected.connection.governance()));
+        }
+        let current = self.connections.current();
+        let only = current.only().ok_or(Rejection::ConnectionNotAllowed)?;
+        Ok(Arc::clone(only.governance()))
     }
 
     /// Adds every service of the protocol to `routes`, also those that are not offered.

@@ -3,6 +3,7 @@
 use tonic::{Request, Response, Status, async_trait};
 
 use super::Connector;
+use super::resource_manager::delete;
 use crate::grpc::context;
 use crate::proto::c1::connector::v2::resource_deleter_service_server::ResourceDeleterService;
 use crate::proto::c1::connector::v2::{DeleteResourceV2Request, DeleteResourceV2Response};
@@ -13,9 +14,10 @@ impl ResourceDeleterService for Connector {
         &self,
         request: Request<DeleteResourceV2Request>,
     ) -> Result<Response<DeleteResourceV2Response>, Status> {
+        let governance = self.governance(&request)?;
         let context = context::from_request(&request, &[]);
         context::respond(&context.clone(), async {
-            self.delete(request.into_inner().resource_id.as_ref(), context).await?;
+            delete(&governance, request.into_inner().resource_id.as_ref(), context).await?;
             Ok(DeleteResourceV2Response { annotations: vec![] })
         })
         .await

@@ -16,13 +16,15 @@ impl ResourceGetterService for Connector {
         &self,
         request: Request<ResourceGetterServiceGetResourceRequest>,
     ) -> Result<Response<ResourceGetterServiceGetResourceResponse>, Status> {
+        let governance = self.governance(&request)?;
+        let listings = governance.listings();
         let call = request::call(&request, Lane::Interactive);
         let id = request.get_ref().resource_id.as_ref();
-        let id = request::resource_id(self.catalog(), "resource_id", id)?;
-        let resource = rows::resource(self.governance.listings().resource(id, &call).await?);
+        let id = request::resource_id(listings.catalog(), "resource_id", id)?;
+        let resource = rows::resource(listings.resource(id, &call).await?);
         Ok(Response::new(ResourceGetterServiceGetResourceResponse {
             resource: Some(resource),
-            annotations: rate_limit::usage_annotations(&self.governance, &call),
+            annotations: rate_limit::usage_annotations(&governance, &call),
         }))
     }
 }

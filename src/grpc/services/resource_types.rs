@@ -17,13 +17,14 @@ impl ResourceTypesService for Connector {
         &self,
         request: Request<ResourceTypesServiceListResourceTypesRequest>,
     ) -> Result<Response<ResourceTypesServiceListResourceTypesResponse>, Status> {
+        let governance = self.governance(&request)?;
         let request = request.into_inner();
         let limit = request::page_size(request.page_size)?;
         if request.parent.is_some() {
             request::reject_page_token(&request.page_token)?;
             return Ok(Response::new(ResourceTypesServiceListResourceTypesResponse::default()));
         }
-        let Page { rows, next } = self.governance.listings().resource_types(&request.page_token, limit)?;
+        let Page { rows, next } = governance.listings().resource_types(&request.page_token, limit)?;
         Ok(Response::new(ResourceTypesServiceListResourceTypesResponse {
             list: rows.into_iter().map(rows::resource_type).collect(),
             next_page_token: next,

@@ -17,21 +17,22 @@ impl ResourcesService for Connector {
         &self,
         request: Request<ResourcesServiceListResourcesRequest>,
     ) -> Result<Response<ResourcesServiceListResourcesResponse>, Status> {
+        let governance = self.governance(&request)?;
+        let listings = governance.listings();
         let call = request::listing(&request);
         let request = request.into_inner();
         let limit = request::page_size(request.page_size)?;
-        let resource_type = request::resource_type(self.catalog(), &request.resource_type_id)?;
+        let resource_type = request::resource_type(listings.catalog(), &request.resource_type_id)?;
         if request.parent_resource_id.is_some() {
             // Nothing is below anything here: a child listing is empty by its nature, not by what Buildkite holds.
             return Ok(Response::new(ResourcesServiceListResourcesResponse::default()));
         }
         let (token, sync) = (&request.page_token, &request.active_sync_id);
-        let listings = self.governance.listings();
         let Page { rows, next } = listings.resources(resource_type, token, limit, sync, &call).await?;
         Ok(Response::new(ResourcesServiceListResourcesResponse {
             list: rows.into_iter().map(rows::resource).collect(),
             next_page_token: next,
-            annotations: rate_limit::usage_annotations(&self.governance, &call),
+            annotations: rate_limit::usage_annotations(&governance, &call),
         }))
     }
 }

@@ -16,6 +16,9 @@ use crate::governance::{CallContext, GovernanceError};
 pub(crate) struct DependentOwner {
     /// The owner.
     pub(crate) id: UserId,
+    /// Whether their token makes the change, so that it cannot be made or undone unless they manage the resource. Another one may
+    /// only lose what they have.
+    pub(crate) makes_the_change: bool,
     label: String,
 }
 
@@ -116,8 +119,10 @@ impl Buildkite {
         Some(owner.is_some_and(|owner| owner.id == user))
     }
 
-    /// The owners of the tokens who are not organization admins now, so that they can change `resource` only if their teams or they
-    /// themselves manage it; none of them is an admin.
+    /// The owners of tokens who are not organization admins now, so that they can change `resource` only if their teams or they
+    /// themselves manage it: the owner of the token that makes the change, and before a change that `takes_access` those of the other
+    /// tokens. Before such a change a role is read again. For any other change an admin is one by the role that was read last, so that
+    /// such changes cost no request.
     ///
     /// For such owners `lock` is acquired for the resource: of two writes at once, the guard of the second reads what the first has
     /// left. The owners' own teams cannot shrink meanwhile, because the connector never takes their role in a team that they maintain,
@@ -128,24 +133,34 @@ impl Buildkite {
     pub(super) async fn dependent_owners(
         &self,
         resource: ResourceId,
+        takes_access: bool,
         lock: &mut GuardLock,
         call: &CallContext,
     ) -> Result<Vec<DependentOwner>, GovernanceError> {
-        self.credential_status(Duration::MAX, call).await?;
-        let mut dependent: Vec<DependentOwner> = Vec::new();
-        for position in 0..self.client.pool().members().len() {
+        let status = self.credential_status(Duration::MAX, call).await?;
+        let writing = self.client.responsible(call);
+        if !takes_access && status.owner_role == OwnerRole::Admin {
+            return Ok(Vec::new());
+        }
+        let others = (0..self.client.pool().members().len()).filter(|position| takes_access && *position != writing);
+        let mut seen = Vec::new();
+        let mut dependent = Vec::new();
+        for position in [writing].into_iter().chain(others) {
             let Some(owner) = self.owner_of(position) else {
                 tracing::warn!(
                     "the token's owner is not known, so a change that locks the connector out cannot be recognised"
                 );
                 continue;
             };
-            let is_known = dependent.iter().any(|known| known.id == owner.id);
-            // The role changes, so it is read again before a change.
-            if !is_known && self.role_now(Some(owner.id), call).await? != OwnerRole::Admin {
+            if seen.contains(&owner.id) {
+                continue;
+            }
+            seen.push(owner.id);
+            if self.role_now(Some(owner.id), call).await? != OwnerRole::Admin {
                 dependent.push(DependentOwner {
                     id: owner.id,
                     label: self.owner_label(position),
+                    makes_the_change: position == writing,
                 });
             }
         }

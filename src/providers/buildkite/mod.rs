@@ -19,13 +19,14 @@ mod lockout;
 pub mod pagination;
 mod provider;
 pub mod resources;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod visibility;
 
 pub use crate::telemetry::redact::{mask, redact};
 pub use api::client::pool::CredentialSpec;
-pub use api::client::{Client, ClientError, ClientOptions};
+pub use api::client::{Client, ClientError, ClientOptions, SharedTls};
 pub use api::endpoint::Endpoint;
 pub use api::error::{ApiError, ApiErrorKind, Unavailability};
 pub use api::ids::{
@@ -55,3 +56,4 @@ pub use credential::{
 pub use credential_status::CredentialStatus;
 pub(crate) use error_meaning::{Subject, from_api};
 pub use provider::{Buildkite, BuildkiteProvider, govern, govern_with_sink};
+pub use shared::Shared;

@@ -1,10 +1,25 @@
 //! The kinds of metrics. The number of labels is part of the type, so that a metric cannot be recorded with a label
 //! missing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use metrics::{Label, counter, gauge, histogram};
+
+/// The label that every metric of a named connection carries.
+pub const CONNECTION: &str = "connection";
+
+/// The connection that a value is about. A connection without a name has no label.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConnectionTag(Option<Arc<str>>);
+
+impl ConnectionTag {
+    /// The tag of the connection with this name.
+    pub(crate) fn of(name: Arc<str>) -> Self {
+        Self(Some(name))
+    }
+}
 
 /// The description of a metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,10 +66,12 @@ struct Metric<const N: usize> {
 }
 
 impl<const N: usize> Metric<N> {
-    fn labels(&self, values: [&str; N]) -> Vec<Label> {
+    fn labels(&self, tag: &ConnectionTag, values: [&str; N]) -> Vec<Label> {
         let labels = self.labels.into_iter().zip(values);
+        let connection = tag.0.as_ref().map(|name| Label::new(CONNECTION, Arc::clone(name)));
         labels
             .map(|(label, value)| Label::new(label, value.to_owned()))
+            .chain(connection)
             .collect()
     }
 
@@ -77,9 +94,9 @@ impl<const N: usize> Counter<N> {
         Self(Metric { name, labels, help })
     }
 
-    /// Adds one, with these label values.
-    pub(crate) fn increment(&self, values: [&str; N]) {
-        counter!(self.0.name, self.0.labels(values)).increment(1);
+    /// Adds one, with these label values and that of the connection.
+    pub(crate) fn increment_for(&self, tag: &ConnectionTag, values: [&str; N]) {
+        counter!(self.0.name, self.0.labels(tag, values)).increment(1);
     }
 
     /// The metric's description.
@@ -98,14 +115,19 @@ impl<const N: usize> Gauge<N> {
         Self(Metric { name, labels, help })
     }
 
-    /// Sets the value.
+    /// Sets the value, which concerns the process.
     pub(crate) fn set(&self, values: [&str; N], value: u32) {
-        gauge!(self.0.name, self.0.labels(values)).set(f64::from(value));
+        self.set_for(&ConnectionTag::default(), values, value);
     }
 
-    /// Sets the value to a time, in seconds since 1970.
-    pub(crate) fn set_timestamp(&self, values: [&str; N], moment: Timestamp) {
-        gauge!(self.0.name, self.0.labels(values)).set(moment.as_duration().as_secs_f64());
+    /// Sets the value of a connection.
+    pub(crate) fn set_for(&self, tag: &ConnectionTag, values: [&str; N], value: u32) {
+        gauge!(self.0.name, self.0.labels(tag, values)).set(f64::from(value));
+    }
+
+    /// Sets the value of a connection to a time, in seconds since 1970.
+    pub(crate) fn set_timestamp_for(&self, tag: &ConnectionTag, values: [&str; N], moment: Timestamp) {
+        gauge!(self.0.name, self.0.labels(tag, values)).set(moment.as_duration().as_secs_f64());
     }
 
     /// The metric's description.
@@ -135,9 +157,9 @@ impl<const N: usize> Histogram<N> {
         }
     }
 
-    /// Records a duration.
-    pub(crate) fn observe(&self, values: [&str; N], time: Duration) {
-        histogram!(self.metric.name, self.metric.labels(values)).record(time);
+    /// Records a duration that concerns a connection.
+    pub(crate) fn observe_for(&self, tag: &ConnectionTag, values: [&str; N], time: Duration) {
+        histogram!(self.metric.name, self.metric.labels(tag, values)).record(time);
     }
 
     /// The metric's description.

@@ -4,13 +4,13 @@
 //! (`monitoring`). Without a recorder, recording has almost no cost.
 //!
 //! A label has few values, and they are words of this program or of a protocol: never a person, a team, an organization
-//! or a secret. A gauge whose value is unknown is absent rather than 0.
+//! or a secret. Where the configuration file names connections, a value that concerns one has its name as a further label. A gauge whose value is unknown is absent rather than 0.
 
 mod kind;
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 
-pub use kind::{Counter, Description, Gauge, Histogram, Kind};
+pub use kind::{CONNECTION, ConnectionTag, Counter, Description, Gauge, Histogram, Kind};
 
 /// Buckets of a request to Buildkite: from a fast response to the default maximum wait.
 const REST_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0];

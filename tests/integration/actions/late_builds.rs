@@ -91,3 +91,23 @@ async fn a_build_that_stays_hidden_is_an_error_and_not_a_second_build() {
     }
     assert_eq!((builds(&world).len(), world.count(Endpoint::CreateBuild)), (1, 1));
 }
+
+#[tokio::test]
+async fn a_job_that_shows_late_that_it_is_unblocked_is_not_a_failure() {
+    let world = World::new().await;
+    let arguments = request(&world, &json!({}));
+    world.invoke("trigger_build", arguments).await.unwrap().complete();
+    let job = builds(&world)[0].jobs[1].id;
+    // The second invocation reads the job before its request, and at once after the rejection.
+    world
+        .sandbox
+        .change_behaviors(|behaviors| behaviors.write_lag = WriteLag::Reads(4));
+    let arguments = json!({"pipeline": world.pipeline("deploy"), "number": 1, "job": job.to_string()});
+    for _ in 0..2 {
+        let response = world.invoke("unblock_job", arguments.clone()).await.unwrap().complete();
+        assert_eq!(response["state"], "unblocked");
+    }
+    assert_eq!(world.count(Endpoint::UnblockJob), 2);
+    let outcomes: Vec<Value> = world.outcomes().iter().map(|line| line["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["changed", "changed", "unchanged"]);
+}

@@ -26,7 +26,7 @@ use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::connector::provisioning::write_timeouts;
-use crate::support::{Setup, TestServer, sandbox, sized};
+use crate::support::{Caller, Setup, TestServer, sandbox, sized};
 
 /// An organization with four teams of three people and two pipelines, and a connector that allows every action. Builds may be started
 /// in the pipeline `deploy`.
@@ -154,7 +154,7 @@ impl World {
     }
 }
 
-pub async fn invoke(channel: Channel, action: &str, arguments: Json, wait: i64) -> Result<Ended, Status> {
+pub async fn invoke(channel: impl Into<Caller>, action: &str, arguments: Json, wait: i64) -> Result<Ended, Status> {
     let Some(Kind::StructValue(args)) = value(arguments).kind else {
         panic!("the arguments are an object")
     };
@@ -167,7 +167,7 @@ pub async fn invoke(channel: Channel, action: &str, arguments: Json, wait: i64) 
         }),
         ..Default::default()
     };
-    let response = ActionServiceClient::new(channel)
+    let response = ActionServiceClient::new(channel.into())
         .invoke_action(request)
         .await?
         .into_inner();
@@ -179,12 +179,12 @@ pub async fn invoke(channel: Channel, action: &str, arguments: Json, wait: i64) 
     })
 }
 
-pub async fn status(channel: Channel, id: &str) -> Result<Ended, Status> {
+pub async fn status(channel: impl Into<Caller>, id: &str) -> Result<Ended, Status> {
     let request = GetActionStatusRequest {
         id: id.to_owned(),
         ..Default::default()
     };
-    let response = ActionServiceClient::new(channel)
+    let response = ActionServiceClient::new(channel.into())
         .get_action_status(request)
         .await?
         .into_inner();

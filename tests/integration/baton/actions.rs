@@ -115,6 +115,20 @@ async fn an_action_that_is_refused_ends_with_the_code_of_the_protocol_and_sends_
 }
 
 #[tokio::test]
+async fn a_change_that_the_settings_do_not_allow_is_recorded() {
+    let (sandbox, linked) = (sandbox(sized(1, 1, 3)).await, Linked::new());
+    let create = ["--allow", "membership", "--invoke-action", "create_team"];
+    let problem = printed(ended(command(&linked, &sandbox, &create)).await, 9);
+    assert!(problem.contains("teams is not allowed"), "{problem}");
+    let audit = std::fs::read_to_string(linked.path("audit.jsonl")).unwrap();
+    let line: Value = serde_json::from_str(&audit).unwrap();
+    assert_eq!(
+        (&line["operation"], &line["reason"]),
+        (&"create_team".into(), &"PROVISIONING_DISABLED".into())
+    );
+}
+
+#[tokio::test]
 async fn an_action_that_fails_at_buildkite_ends_with_the_code_of_the_failure() {
     let (sandbox, linked) = (sandbox(sized(1, 1, 3)).await, Linked::new());
     let refused = FaultKind::Status(StatusCode::UNPROCESSABLE_ENTITY, BodyStyle::Message);

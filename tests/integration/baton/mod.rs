@@ -2,7 +2,7 @@
 
 mod actions;
 mod endings;
-mod linked;
+pub mod linked;
 mod people;
 mod provisioning;
 mod refusals;

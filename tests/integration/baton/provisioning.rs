@@ -1,8 +1,13 @@
 //! One grant or revoke, by what the file of a sync holds.
 
-use buildkite_connector::sandbox::{Endpoint, Fault, FaultKind, Gate, Sandbox, TeamRole};
+use std::process::Command;
+
+use buildkite_connector::sandbox::{
+    Cluster, Endpoint, Fault, FaultKind, Gate, Pipeline, Sandbox, Suite, TeamRole, TokenSpec,
+};
 use rstest::rstest;
 use rusqlite::Connection;
+use secrecy::ExposeSecret;
 
 use super::linked::{Linked, printed};
 use crate::export::job::{ended, truth};
@@ -15,6 +20,14 @@ async fn synced() -> (Sandbox, Linked) {
     let linked = Linked::new();
     printed(ended(linked.on(&sandbox, &[])).await, 0);
     (sandbox, linked)
+}
+
+/// A command with a token that has every scope.
+fn with_every_scope(linked: &Linked, sandbox: &Sandbox, flags: &[&str]) -> Command {
+    let token = sandbox.mint(TokenSpec::owned_by(sandbox.owner()).with_all_scopes());
+    let mut command = linked.on(sandbox, flags);
+    command.env("BATON_API_TOKEN", token.expose_secret());
+    command
 }
 
 /// A team, and a user who is not in it.
@@ -63,6 +76,75 @@ async fn a_revoke_of_the_file_is_carried_out_and_a_second_one_is_well_too() {
         assert!(!truth(&sandbox).grants.contains(&grant));
     }
     assert_eq!(truth(&sandbox).grants.len(), 3);
+}
+
+/// Each level is granted to a team by the flags of the change alone, and revoked by the row of another sync.
+#[rstest]
+#[case::pipeline("pipeline", "build_and_read")]
+#[case::suite("suite", "edit")]
+#[case::cluster("cluster", "maintainer")]
+#[tokio::test]
+async fn access_is_granted_and_revoked_without_another_setting(#[case] of: &str, #[case] level: &str) {
+    let sandbox = sandbox(sized(2, 2, 4)).await;
+    let (team, ids) = sandbox.edit(|organization| {
+        let ids = [
+            ("pipeline", organization.add_pipeline(Pipeline::new("deploy", "Deploy"))),
+            ("suite", organization.add_suite(Suite::new("checks", "Checks"))),
+            ("cluster", organization.add_cluster(Cluster::new("linux"))),
+        ];
+        (organization.teams()[0].id, ids)
+    });
+    let id = ids.into_iter().find(|(kind, _)| *kind == of).unwrap().1;
+    let linked = Linked::new();
+    let on = |flags: &[&str]| with_every_scope(&linked, &sandbox, flags);
+    let sync = ["--include", of];
+    printed(ended(on(&sync)).await, 0);
+    let entitlement = format!("{of}:{id}:{level}");
+    let team = team.to_string();
+    let grant = [
+        "--grant-entitlement",
+        &entitlement,
+        "--grant-principal",
+        &team,
+        "--grant-principal-type",
+        "team",
+    ];
+    printed(ended(on(&grant)).await, 0);
+    let wrote = |endpoints: [Endpoint; 3]| -> u64 {
+        endpoints
+            .into_iter()
+            .map(|endpoint| sandbox.request_log().count(endpoint))
+            .sum()
+    };
+    let added = [
+        Endpoint::AddTeamPipeline,
+        Endpoint::AddTeamSuite,
+        Endpoint::AddClusterMaintainer,
+    ];
+    assert_eq!(wrote(added), 1);
+    printed(ended(on(&sync)).await, 0);
+    let revoked = format!("{entitlement}:team:{team}");
+    printed(ended(on(&["--revoke-grant", &revoked])).await, 0);
+    let removed = [
+        Endpoint::RemoveTeamPipeline,
+        Endpoint::RemoveTeamSuite,
+        Endpoint::RemoveClusterMaintainer,
+    ];
+    assert_eq!(wrote(removed), 1);
+}
+
+#[tokio::test]
+async fn a_role_in_the_organization_is_granted_without_another_setting() {
+    let sandbox = sandbox(sized(1, 1, 3)).await;
+    let (organization, person) =
+        sandbox.with_organization(|organization| (organization.id, organization.people()[1].id.to_string()));
+    let linked = Linked::new();
+    let on = |flags: &[&str]| with_every_scope(&linked, &sandbox, flags);
+    printed(ended(on(&["--include", "organization"])).await, 0);
+    let entitlement = format!("organization:{organization}:admin");
+    let grant = ["--grant-entitlement", &entitlement, "--grant-principal", &person];
+    printed(ended(on(&grant)).await, 0);
+    assert_eq!(sandbox.request_log().count(Endpoint::ChangeOrganizationMember), 1);
 }
 
 #[rstest]

@@ -111,7 +111,7 @@ async fn a_hangup_has_the_files_read_again_and_ends_nothing() {
     for entries in ["# one\n", "# two\n"] {
         std::fs::write(&callers, entries).unwrap();
         server.signal("HUP");
-        server.event("SIGHUP: token, certificates and callers are read again");
+        server.event("SIGHUP: credentials, certificates, callers and configuration are read again");
         server.event("callers: the changed files are in use");
     }
     std::fs::write(&token, "bkua_another123456789").unwrap();

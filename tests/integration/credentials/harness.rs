@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use buildkite_connector::governance::Governance;
 use buildkite_connector::providers::buildkite::{
-    Client, Coverage, Credential, OAuthSubject, TokenExchangeOptions, govern,
+    Client, Coverage, Credential, OAuthSubject, Shared, TokenExchangeOptions, govern,
 };
 use buildkite_connector::sandbox::{ApplicationSpec, Endpoint, KeyPair, LimitOptions, Options, Sandbox, TokenSpec};
 use tempfile::TempDir;
@@ -58,7 +58,10 @@ impl Place {
         let spec = TokenSpec::owned_by(self.sandbox.owner());
         let id = self.sandbox.mint_with_key(spec, RSA[0].public_pem()).unwrap();
         self.write_key(RSA[0].private_pem());
-        (id, Credential::from_private_key(id, self.key_file()).unwrap())
+        (
+            id,
+            Credential::from_private_key(id, self.key_file(), &Shared::default()).unwrap(),
+        )
     }
 
     /// An OAuth application with this key.
@@ -76,7 +79,7 @@ impl Place {
             url: self.sandbox.oauth_url().parse().unwrap(),
             organization: self.sandbox.slug().parse().unwrap(),
         };
-        let credential = Credential::from_token_exchange(options, self.key_file()).unwrap();
+        let credential = Credential::from_token_exchange(options, self.key_file(), &Shared::default()).unwrap();
         (client_id, credential)
     }
 

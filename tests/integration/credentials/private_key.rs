@@ -1,6 +1,6 @@
 //! Requests that a private key signs.
 
-use buildkite_connector::providers::buildkite::Credential;
+use buildkite_connector::providers::buildkite::{Credential, Shared};
 use buildkite_connector::sandbox::{BodyStyle, Endpoint, Fault, FaultKind, TokenSpec};
 use http::StatusCode;
 use tonic::Code;
@@ -48,7 +48,7 @@ async fn a_401_that_stays_is_told_after_one_repetition() {
     let place = Place::new().await;
     place.private_key();
     // A token that nobody has created.
-    let credential = Credential::from_private_key(Uuid::new_v4(), place.key_file()).unwrap();
+    let credential = Credential::from_private_key(Uuid::new_v4(), place.key_file(), &Shared::default()).unwrap();
     let connector = place.connector(credential).await;
     let status = connector.platform().await.resources("team").await.unwrap_err();
     assert_eq!(reason(&status), (Code::Unauthenticated, "TOKEN_REJECTED".into()));
@@ -65,7 +65,7 @@ async fn the_scopes_and_the_owner_are_those_of_the_access_token() {
     let spec = TokenSpec::owned_by(place.sandbox.owner()).with_scopes(&["read_user", "read_organizations"]);
     let id = place.sandbox.mint_with_key(spec, RSA[0].public_pem()).unwrap();
     place.write_key(RSA[0].private_pem());
-    let credential = Credential::from_private_key(id, place.key_file()).unwrap();
+    let credential = Credential::from_private_key(id, place.key_file(), &Shared::default()).unwrap();
     let connector = place.connector(credential).await;
     let platform = connector.platform().await;
     assert_eq!(platform.resources("user").await.unwrap().len(), 6);

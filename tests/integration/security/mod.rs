@@ -8,7 +8,7 @@ mod pki;
 mod places;
 mod raw;
 mod refusals;
-mod requests;
+pub mod requests;
 mod rotation;
 mod shares;
 mod tls;

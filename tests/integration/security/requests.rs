@@ -6,10 +6,11 @@ use http::uri::PathAndQuery;
 use secrecy::ExposeSecret;
 use tonic::client::Grpc;
 use tonic::metadata::MetadataMap;
-use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt;
+
+use crate::support::Caller;
 
 /// The sandbox's token in a file, and the directory that holds it.
 pub fn write_token(sandbox: &Sandbox) -> (tempfile::TempDir, std::path::PathBuf) {
@@ -27,8 +28,8 @@ pub fn bearer(token: &str) -> MetadataMap {
 }
 
 /// Calls any method with an empty message: the first response, or the status.
-pub async fn call(channel: &Channel, path: &str, metadata: &MetadataMap) -> Result<(), Status> {
-    let mut grpc = Grpc::new(channel.clone());
+pub async fn call(channel: impl Into<Caller>, path: &str, metadata: &MetadataMap) -> Result<(), Status> {
+    let mut grpc = Grpc::new(channel.into());
     grpc.ready()
         .await
         .map_err(|error| Status::unavailable(error.to_string()))?;

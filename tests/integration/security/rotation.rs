@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use buildkite_connector::governance::{CallContext, Lane};
 use buildkite_connector::grpc::server::{BearerToken, Callers, ServerOptions};
-use buildkite_connector::providers::buildkite::{Client, Credential};
+use buildkite_connector::providers::buildkite::{Client, Credential, Shared};
 use buildkite_connector::sandbox::TokenSpec;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -45,7 +45,7 @@ async fn rejected(log: &Log) {
 async fn a_token_that_buildkite_rejects_is_replaced_from_its_file_and_no_call_notices() {
     let sandbox = sandbox(sized(2, 2, 4)).await;
     let (_directory, file) = write_token(&sandbox);
-    let credential = Credential::from_file(file.clone()).unwrap();
+    let credential = Credential::from_file(file.clone(), &Shared::default()).unwrap();
     let server = TestServer::with_credential(&sandbox, credential, ServerOptions::default()).await;
     let platform = Platform::new(server.channel().await);
     let load = Load::of(move || {
@@ -82,13 +82,13 @@ async fn a_new_token_is_picked_up_unprompted_and_a_broken_file_keeps_it() {
     let client = Client::with_credential(
         buildkite.url.parse().unwrap(),
         "acme".parse().unwrap(),
-        Credential::from_file(file.clone()).unwrap(),
+        Credential::from_file(file.clone(), &Shared::default()).unwrap(),
         Setup::default().client,
     )
     .unwrap();
     let credential = client.credential();
     let watched = credential.clone();
-    let watching = tokio::spawn(async move { watched.watch().await });
+    let watching = tokio::spawn(async move { Credential::watch_all(|| vec![Arc::clone(&watched)]).await });
     let used = async |token: &str| {
         // What the answer holds is of no interest: the request was sent.
         let _ = client.user(&CallContext::new(Lane::Interactive)).await;

@@ -9,6 +9,7 @@
     clippy::panic
 )]
 
+pub mod caller;
 pub mod details;
 pub mod listing;
 pub mod load;
@@ -25,6 +26,7 @@ pub mod wait;
 
 use buildkite_connector::sandbox::{LimitOptions, Options, Sandbox, Seed, Size};
 
+pub use caller::Caller;
 pub use details::{StatusDetails, details, reason};
 pub use listing::{Listing, ROWS, first_team};
 pub use object_list::{ObjectList, all_scopes, covering_all, including_all};

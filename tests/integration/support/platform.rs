@@ -19,8 +19,9 @@ use buildkite_connector::proto::c1::connector::v2::{
     ResourceId, ResourceTypesServiceListResourceTypesRequest, ResourcesServiceListResourcesRequest,
     ResourcesServiceListResourcesResponse,
 };
-use tonic::transport::Channel;
 use tonic::{Request, Status};
+
+use super::caller::Caller;
 
 /// A 27-character sync id, as the client makes them.
 pub const SYNC: &str = "2abcdefghijklmnopqrstuvwxyz";
@@ -43,7 +44,7 @@ impl Synced {
 /// A platform on a channel.
 #[derive(Clone)]
 pub struct Platform {
-    channel: Channel,
+    channel: Caller,
 }
 
 pub fn resource(kind: &str, id: &str) -> Resource {
@@ -80,12 +81,14 @@ pub fn unknown_entitlement(id: &str) -> Entitlement {
 }
 
 impl Platform {
-    pub fn new(channel: Channel) -> Self {
-        Self { channel }
+    pub fn new(channel: impl Into<Caller>) -> Self {
+        Self {
+            channel: channel.into(),
+        }
     }
 
     /// For calls with metadata or a deadline.
-    pub fn grants_client(&self) -> GrantManagerServiceClient<Channel> {
+    pub fn grants_client(&self) -> GrantManagerServiceClient<Caller> {
         GrantManagerServiceClient::new(self.channel.clone())
     }
 

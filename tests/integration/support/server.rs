@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buildkite_connector::governance::connections::Connections;
 use buildkite_connector::governance::{AllowedChanges, Change, Governance, GovernanceSettings};
 use buildkite_connector::grpc::server::{ListenAddress, Listener, Server, ServerOptions};
 use buildkite_connector::providers::buildkite::{
@@ -105,11 +106,16 @@ impl TestServer {
     }
 
     async fn start(governance: Governance, options: ServerOptions) -> Self {
+        Self::choosing(Arc::new(governance).into(), options).await
+    }
+
+    /// Of these connections, among which calls choose.
+    pub async fn choosing(connections: Connections, options: ServerOptions) -> Self {
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
         let ListenAddress::Tcp(address) = listener.address().unwrap() else {
             panic!("not on TCP")
         };
-        let server = Server::new(Arc::new(governance), options).await;
+        let server = Server::new(connections, options).await;
         let (shutdown, requested) = oneshot::channel();
         let running = tokio::spawn(async move {
             server.run(listener, async { drop(requested.await) }).await.unwrap();
@@ -156,7 +162,8 @@ impl Drop for TestServer {
     }
 }
 
-fn governance(url: &str, slug: &str, credential: Credential, setup: Setup) -> Governance {
+/// The governance of an organization on any HTTP server.
+pub fn governance(url: &str, slug: &str, credential: Credential, setup: Setup) -> Governance {
     let coverage = setup.coverage();
     let client = Client::with_credential(url.parse().unwrap(), slug.parse().unwrap(), credential, setup.client);
     govern(Arc::new(client.unwrap()), coverage, setup.access)

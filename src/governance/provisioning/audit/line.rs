@@ -56,16 +56,7 @@ fn recorded_calls(call: &CallContext) -> Vec<RecordedCall> {
     calls.collect()
 }
 
-impl<Rest: Serialize> Line<'_, Rest> {
-    /// The line as JSON; empty, and logged, if it cannot be expressed.
-    pub(crate) fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|error| {
-            // The line holds strings, numbers and lists of them only, so this branch should be unreachable.
-            tracing::error!(%error, request_id = self.request_id, "a record could not be put into JSON");
-            String::new()
-        })
-    }
-
+impl<Rest> Line<'_, Rest> {
     /// The line with the outcome of the request. `not_carried_out` marks a request whose intent may be in the file although no write
     /// was sent; `has_intent` is whether the intent is known to be there.
     pub(crate) fn with_outcome(self, outcome: Result<&'static str, &GovernanceError>, has_intent: bool) -> Self {
@@ -132,18 +123,45 @@ impl RecordHead {
         }
     }
 
+    /// The connection's name as records state it.
+    pub(crate) fn connection(&self) -> Option<&str> {
+        self.audit.connection()
+    }
+
+    /// A line as JSON.
+    pub(crate) fn json(&self, line: &impl Serialize) -> String {
+        self.audit.line(line, &self.context.request_id)
+    }
+
+    /// Counts a change by its outcome, or by the reason why it was not made.
+    pub(crate) fn count(
+        &self,
+        operation: &str,
+        resource_type: Option<&ResourceTypeInfo>,
+        outcome: Result<&'static str, &GovernanceError>,
+    ) {
+        let resource_type = resource_type.map_or(NO_RESOURCE_TYPE, |resource_type| resource_type.id);
+        let outcome = outcome.unwrap_or_else(GovernanceError::reason);
+        PROVISIONING.increment_for(&self.audit.tag(), [operation, resource_type, outcome]);
+    }
+
     /// Writes a line before the first write of the request.
     ///
     /// # Errors
     /// `AuditUnavailable` if the line is not on the disk.
-    pub(crate) async fn append_intent(&self, line: String) -> Result<(), GovernanceError> {
-        self.audit.append_intent(line).await
+    pub(crate) async fn append_intent(&self, line: &impl Serialize) -> Result<(), GovernanceError> {
+        self.audit.append_intent(self.json(line)).await
     }
 
     /// Writes the line that ends the record.
     pub(crate) async fn conclude(&mut self, line: String) {
         self.is_concluded = true;
         self.audit.append_outcome(line).await;
+    }
+
+    /// Ends the record without a line, because another record goes on with the request.
+    pub(crate) fn discard(&mut self) {
+        self.is_concluded = true;
     }
 
     /// Why the request ended, if its record is dropped before it was concluded: its caller disconnected while it waited.
@@ -158,18 +176,4 @@ impl RecordHead {
             runtime.spawn(async move { audit.append_outcome(line).await });
         }
     }
-}
-
-/// Counts a change by its outcome, or by the reason why it was not made.
-pub(crate) fn count(
-    operation: &str,
-    resource_type: Option<&ResourceTypeInfo>,
-    outcome: Result<&'static str, &GovernanceError>,
-) {
-    let resource_type = resource_type.map_or(NO_RESOURCE_TYPE, |resource_type| resource_type.id);
-    PROVISIONING.increment([
-        operation,
-        resource_type,
-        outcome.unwrap_or_else(GovernanceError::reason),
-    ]);
 }

@@ -11,43 +11,82 @@ mod line;
 mod record;
 mod sink;
 mod writer;
+mod writers;
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::governance::GovernanceError;
-use file::AuditFile;
-pub(crate) use line::{Line, RecordHead, count};
+use crate::governance::connections::ConnectionLabel;
+use crate::telemetry::metrics::ConnectionTag;
+use backlog::OutcomeLine;
+pub(crate) use line::{Line, RecordHead};
 pub(crate) use record::{AuditRecord, RecordedRequest};
 pub use sink::AuditSink;
-use writer::{Task, Writer};
+use writer::Task;
+pub(crate) use writer::Writer as AuditWriter;
+pub use writers::AuditWriters;
 
 /// Writes records to the sink, if there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
-    writer: Option<Writer>,
+    writer: Option<Arc<AuditWriter>>,
+    connection: Option<ConnectionLabel>,
+}
+
+/// A line with the name of its connection.
+#[derive(Serialize)]
+struct Named<'a, T: Serialize> {
+    #[serde(flatten)]
+    line: &'a T,
+    connection: &'a str,
 }
 
 impl Audit {
-    /// Records on the log and in `sink`, if there is one. An append fails after `limit`. `changed` is notified when [`Self::error`]
+    /// Records on the log and with `writer`, if there is one, on behalf of `connection`. `changed` is notified when [`Self::error`]
     /// changes.
-    pub(crate) fn new(sink: Option<Arc<dyn AuditSink>>, limit: Duration, changed: Arc<Notify>) -> Self {
-        Self {
-            writer: sink.map(|sink| Writer::new(sink, limit, changed)),
+    pub(crate) fn new(
+        writer: Option<Arc<AuditWriter>>,
+        connection: Option<ConnectionLabel>,
+        changed: &Arc<Notify>,
+    ) -> Self {
+        if let Some(writer) = &writer {
+            writer.notify(changed);
         }
+        Self { writer, connection }
     }
 
-    /// The sink of a file.
-    pub(crate) fn file(path: PathBuf) -> Arc<dyn AuditSink> {
-        Arc::new(AuditFile::new(path))
+    /// The connection's name as records state it.
+    pub(crate) fn connection(&self) -> Option<&str> {
+        self.connection.as_ref().and_then(ConnectionLabel::in_records)
+    }
+
+    /// The label of the connection's metrics.
+    pub(crate) fn tag(&self) -> ConnectionTag {
+        self.connection
+            .as_ref()
+            .map(|label| label.name().tag())
+            .unwrap_or_default()
+    }
+
+    /// A line of the file as JSON; empty, and logged, if it cannot be expressed.
+    pub(crate) fn line(&self, line: &impl Serialize, request_id: &str) -> String {
+        let text = match self.connection() {
+            Some(connection) => serde_json::to_string(&Named { line, connection }),
+            None => serde_json::to_string(line),
+        };
+        text.unwrap_or_else(|error| {
+            // The line holds strings, numbers and lists of them only, so this branch should be unreachable.
+            tracing::error!(%error, request_id, "a record could not be put into JSON");
+            String::new()
+        })
     }
 
     /// The error of the most recent write, if it failed.
     pub(crate) fn error(&self) -> Option<String> {
-        self.writer.as_ref().and_then(Writer::error)
+        self.writer.as_ref().and_then(|writer| writer.error())
     }
 
     /// After a failed write, checks whether lines can be written again.
@@ -70,7 +109,8 @@ impl Audit {
     /// Writes a line about a request that has ended; later, if it cannot be written now.
     pub(crate) async fn append_outcome(&self, line: String) {
         // After a failure the line is in the backlog, and the log and health report it; the change itself stands.
-        let _ = self.submit(Task::Outcome(line)).await;
+        let connection = self.connection().map(Into::into);
+        let _ = self.submit(Task::Outcome(OutcomeLine { text: line, connection })).await;
     }
 
     async fn submit(&self, task: Task) -> Result<(), String> {

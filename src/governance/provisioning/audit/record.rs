@@ -4,7 +4,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::line::{Line, RecordHead, count};
+use super::line::{Line, RecordHead};
 use crate::governance::GovernanceError;
 use crate::governance::model::{EntitlementId, Level, Principal, ResourceId, ResourceKind};
 use crate::governance::provisioning::Outcome;
@@ -100,7 +100,7 @@ impl AuditRecord {
             after: Some(after),
             ..self.fields("intent")
         };
-        self.head.append_intent(line.json()).await?;
+        self.head.append_intent(&line).await?;
         self.intent = Some(write);
         Ok(())
     }
@@ -113,10 +113,11 @@ impl AuditRecord {
 
     fn outcome_line(&self, outcome: Result<&'static str, &GovernanceError>) -> String {
         let resource_type = self.request.entitlement.map(|of| of.resource.resource_type);
-        count(self.request.operation.as_str(), resource_type, outcome);
+        self.head.count(self.request.operation.as_str(), resource_type, outcome);
         let line = self.fields("outcome").with_outcome(outcome, self.intent.is_some());
         tracing::info!(
             target: "audit",
+            connection = self.head.connection(),
             caller = line.caller,
             request_id = line.request_id,
             operation = line.operation,
@@ -137,7 +138,7 @@ impl AuditRecord {
             duration_ms = line.duration_ms,
             "provisioning"
         );
-        line.json()
+        self.head.json(&line)
     }
 
     fn fields(&self, record: &'static str) -> Line<'_, Option<LineAccess<'_>>> {

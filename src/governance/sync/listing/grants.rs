@@ -42,7 +42,7 @@ impl Listings {
         call: &CallContext,
     ) -> Result<Page<Grant>, GovernanceError> {
         let list = List::Grants(resource);
-        let (from, unknown_before) = page_token::read_with_unknown_levels(page_token, list, self.organization())?;
+        let (from, unknown_before) = page_token::read_with_unknown_levels(page_token, list, &self.token_scope)?;
         let is_first = from.is_none();
         let session = self.sessions.session(sync);
         let resources = self.resource_type(resource.resource_type)?;
@@ -107,7 +107,7 @@ impl Listings {
         }
         Ok(Page {
             rows: known_grants(resource, rows),
-            next: page_token::write_with_unknown_levels(next, only_unknown, list, self.organization()),
+            next: page_token::write_with_unknown_levels(next, only_unknown, list, &self.token_scope),
         })
     }
 }

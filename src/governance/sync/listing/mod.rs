@@ -14,11 +14,12 @@ use uuid::Uuid;
 pub use complete_list::complete_list;
 
 use super::carried::CarriedAccess;
-use super::page_token::{self, List};
+use super::page_token::{self, List, TokenScope};
 use super::prefetch::Prefetch;
 use super::progress::ProgressLog;
 use super::session::Sessions;
 use super::unlisted_users::UnlistedUsers;
+use crate::governance::connections::ConnectionName;
 use crate::governance::directory::Directory;
 use crate::governance::model::{Catalog, Level, Membership, Resource, ResourceId, ResourceKind, ResourceTypeInfo};
 use crate::governance::provider::{Failure, FailureClass, Provider, ResourceType};
@@ -45,18 +46,22 @@ pub struct Listings {
     unlisted_users: UnlistedUsers,
     progress: ProgressLog,
     directory: Arc<Directory>,
+    /// The name of the connection, if it has one.
+    connection: Option<ConnectionName>,
+    token_scope: TokenScope,
 }
 
 impl Listings {
     /// Lists what `provider` has, with up to `read_ahead` concurrent requests to prefetch for each sync. The names of listed
     /// resources are recorded in `directory`. Carried access that is at most `max_age` old may serve a request outside of the sync that
-    /// read it.
+    /// read it. The page tokens of a `connection` with a name are valid for that name only.
     #[must_use]
     pub(crate) fn new(
         provider: Arc<dyn Provider>,
         read_ahead: usize,
         directory: Arc<Directory>,
         max_age: Duration,
+        connection: Option<ConnectionName>,
     ) -> Self {
         let types = provider.resource_types().iter();
         Self {
@@ -66,6 +71,8 @@ impl Listings {
             carried: CarriedAccess::new(Arc::clone(&provider), read_ahead, max_age),
             unlisted_users: UnlistedUsers::default(),
             progress: ProgressLog::default(),
+            token_scope: TokenScope::new(provider.organization(), connection.as_ref()),
+            connection,
             provider,
             directory,
         }
@@ -134,7 +141,7 @@ impl Listings {
         limit: Option<NonZeroUsize>,
     ) -> Result<Page<&'static ResourceTypeInfo>, GovernanceError> {
         let types = self.catalog.types();
-        let (rows, next) = page_token::static_page(types, page_token, limit, List::ResourceTypes, self.organization())?;
+        let (rows, next) = page_token::static_page(types, page_token, limit, List::ResourceTypes, &self.token_scope)?;
         Ok(Page { rows, next })
     }
 
@@ -152,7 +159,7 @@ impl Listings {
         self.sessions.session(sync).keep_alive();
         let levels: Vec<&'static Level> = resource.resource_type.levels.iter().collect();
         let list = List::Entitlements(resource);
-        let (rows, next) = page_token::static_page(&levels, page_token, limit, list, self.organization())?;
+        let (rows, next) = page_token::static_page(&levels, page_token, limit, list, &self.token_scope)?;
         Ok(Page { rows, next })
     }
 
@@ -211,7 +218,8 @@ impl Listings {
         let is_complete = self.unlisted_users.end_sync(&observed, self.catalog.types());
         // Several clients that send no id share a session, so its lists need not be of one sync.
         if is_complete && !sync.is_empty() {
-            SYNC_LAST_SUCCESS.set_timestamp([], Timestamp::now());
+            let tag = self.connection.as_ref().map(ConnectionName::tag).unwrap_or_default();
+            SYNC_LAST_SUCCESS.set_timestamp_for(&tag, [], Timestamp::now());
         }
     }
 
@@ -224,9 +232,5 @@ impl Listings {
                 field: "resource_type_id",
                 problem: format!("resources of the type `{info}` are not governed: name it in --include"),
             })
-    }
-
-    fn organization(&self) -> &str {
-        self.provider.organization()
     }
 }

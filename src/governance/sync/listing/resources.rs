@@ -45,7 +45,7 @@ impl Listings {
         let is_user = resource_type.kind == ResourceKind::User;
         let session = self.sessions.session(sync);
         if is_user
-            && let Ok(Some(cursor)) = page_token::read(page_token, List::Unlisted(resource_type), self.organization())
+            && let Ok(Some(cursor)) = page_token::read(page_token, List::Unlisted(resource_type), &self.token_scope)
         {
             let Position::After(last) = Position::of(&cursor)? else {
                 return Err(PageTokenError.into());
@@ -54,7 +54,7 @@ impl Listings {
             return Ok(self.final_page(resource_type, vec![], unlisted, limit));
         }
         let list = List::Resources(resource_type);
-        let from = page_token::read(page_token, list, self.organization())?;
+        let from = page_token::read(page_token, list, &self.token_scope)?;
         let is_first = from.is_none();
         let resources = self.resource_type(resource_type)?;
         let stage = if is_first { ListStage::First } else { ListStage::Later };
@@ -90,7 +90,7 @@ impl Listings {
         }
         Ok(Page {
             rows,
-            next: page_token::write(next, list, self.organization()),
+            next: page_token::write(next, list, &self.token_scope),
         })
     }
 
@@ -143,7 +143,7 @@ impl Listings {
         let next = has_more.then_some(Position::After(last)).and_then(Position::cursor);
         Page {
             rows,
-            next: page_token::write(next, List::Unlisted(resource_type), self.organization()),
+            next: page_token::write(next, List::Unlisted(resource_type), &self.token_scope),
         }
     }
 }

@@ -16,8 +16,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 
 use super::*;
+use crate::governance::connections::Connections;
 use crate::grpc::middleware::concurrency_limit::ConcurrencyLimits;
-use crate::grpc::middleware::connections::Connections;
+use crate::grpc::middleware::connections::PeerConnections;
 use crate::grpc::server::{ConnectionContext, Limits, connection};
 
 /// A method that is bounded as every unary one.
@@ -42,6 +43,7 @@ impl Client {
             ..Limits::default()
         };
         let context = Arc::new(ConnectionContext {
+            connections: Connections::new(Arc::default()),
             routes: Routes::from(routes),
             tls: None,
             callers: None,
@@ -53,7 +55,7 @@ impl Client {
         let (ours, theirs) = duplex(1 << 20);
         let serving = Arc::clone(&context);
         let served = tokio::spawn(async move {
-            let permit = Connections::new(1).admit().unwrap();
+            let permit = PeerConnections::new(1).admit().unwrap();
             connection::serve(&serving, ours, None, permit.connection()).await;
         });
         let (requests, connection) = h2::client::Builder::new()

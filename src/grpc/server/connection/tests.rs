@@ -4,8 +4,9 @@ use tonic::service::Routes;
 use tower::service_fn;
 
 use super::*;
+use crate::governance::connections::Connections;
 use crate::grpc::middleware::concurrency_limit::ConcurrencyLimits;
-use crate::grpc::middleware::connections::Connections;
+use crate::grpc::middleware::connections::PeerConnections;
 use crate::grpc::server::Limits;
 
 /// A method whose service panics in these tests, and one whose service returns.
@@ -15,6 +16,7 @@ const RETURNS: &str = "/c1.connector.v2.ResourcesService/ListResources";
 fn context(shutdown: &CancellationToken) -> ConnectionContext {
     ConnectionContext {
         routes: Routes::default(),
+        connections: Connections::new(Arc::default()),
         tls: None,
         callers: None,
         host: None,
@@ -32,7 +34,7 @@ fn service<S>(
 where
     S: Service<Request, Response: IntoResponse, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
 {
-    let permit = Connections::new(1).admit().unwrap();
+    let permit = PeerConnections::new(1).admit().unwrap();
     middleware(context, None, Arc::clone(permit.connection()), inner)
 }
 

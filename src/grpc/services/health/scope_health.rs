@@ -8,13 +8,15 @@ use futures::future::ready;
 use futures::stream::once;
 use futures::{Stream, StreamExt};
 use prost_types::Timestamp;
-use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use crate::governance::Governance;
+use super::reports::Reports;
+use crate::governance::connections::{Connection, Connections};
 use crate::governance::health::{CheckResult, CredentialReport, Report, State};
 use crate::grpc::context::DEADLINE_MARGIN;
+use crate::grpc::middleware::rejection::Rejection;
+use crate::grpc::middleware::selection::Selected;
 use crate::grpc::services::Deadline;
 use crate::proto::connector::health::v1::scope_health_service_server::ScopeHealthService;
 use crate::proto::connector::health::v1::{
@@ -24,13 +26,23 @@ use crate::proto::connector::health::v1::{
 /// The service.
 #[derive(Debug)]
 pub(crate) struct ScopeHealth {
-    governance: Arc<Governance>,
-    latest: watch::Receiver<Report>,
+    connections: Connections,
+    reports: Reports,
 }
 
 impl ScopeHealth {
-    pub(crate) fn new(governance: Arc<Governance>, latest: watch::Receiver<Report>) -> Self {
-        Self { governance, latest }
+    pub(super) fn new(connections: Connections, reports: Reports) -> Self {
+        Self { connections, reports }
+    }
+
+    /// The connection that was selected for the call.
+    fn connection<T>(&self, request: &Request<T>) -> Result<Arc<Connection>, Status> {
+        if let Some(selected) = request.extensions().get::<Selected>() {
+            return Ok(Arc::clone(&selected.connection));
+        }
+        let current = self.connections.current();
+        let only = current.only().ok_or(Rejection::ConnectionNotAllowed)?;
+        Ok(Arc::clone(only))
     }
 }
 
@@ -40,25 +52,35 @@ impl ScopeHealthService for ScopeHealth {
         &self,
         request: Request<CheckScopesRequest>,
     ) -> Result<Response<CheckScopesResponse>, Status> {
+        let connection = self.connection(&request)?;
+        let governance = connection.governance();
         // Before the deadline, so that the latest known report is returned instead of DEADLINE_EXCEEDED.
         let deadline = request.extensions().get::<Deadline>();
         let deadline = deadline.and_then(|deadline| deadline.0.checked_sub(DEADLINE_MARGIN));
         let age = if request.into_inner().fresh {
             Duration::ZERO
         } else {
-            self.governance.settings().health.max_age
+            governance.settings().health.max_age
         };
-        let report = self.governance.health().check(age, deadline).await;
+        let report = governance.health().check(age, deadline).await;
         Ok(Response::new(response(report)))
     }
 
     type WatchScopesStream = Pin<Box<dyn Stream<Item = Result<CheckScopesResponse, Status>> + Send>>;
 
-    async fn watch_scopes(&self, _: Request<WatchScopesRequest>) -> Result<Response<Self::WatchScopesStream>, Status> {
+    async fn watch_scopes(
+        &self,
+        request: Request<WatchScopesRequest>,
+    ) -> Result<Response<Self::WatchScopesStream>, Status> {
+        let connection = self.connection(&request)?;
         // Subscribe before reading the latest report, so that no change between the two is missed. A slow watcher may miss
         // intermediate reports, never the last one.
-        let changes = WatchStream::from_changes(self.latest.clone());
-        let first = self.governance.health().latest();
+        let published = self.reports.subscribe(&connection);
+        let Some(published) = published else {
+            return Err(gone(&self.connections, &connection).into());
+        };
+        let changes = WatchStream::from_changes(published);
+        let first = connection.governance().health().latest();
         let mut latest = first.without_timestamps();
         let changes = changes.filter_map(move |report| {
             let essence = report.without_timestamps();
@@ -67,7 +89,24 @@ impl ScopeHealthService for ScopeHealth {
             ready(is_news.then_some(report))
         });
         let reports = once(ready(first)).chain(changes).map(|report| Ok(response(report)));
-        Ok(Response::new(Box::pin(reports)))
+        // The reports end with the connection.
+        let connections = self.connections.clone();
+        let end = once(async move { Err(gone(&connections, &connection).into()) });
+        Ok(Response::new(Box::pin(reports.chain(end))))
+    }
+}
+
+/// Why a connection is no longer watched.
+fn gone(connections: &Connections, connection: &Connection) -> Rejection {
+    let current = connections.current();
+    let is_replaced = match connection.name() {
+        Some(name) => current.get(name).is_some(),
+        None => current.only().is_some_and(|only| only.name().is_none()),
+    };
+    if is_replaced {
+        Rejection::ConnectionReplaced
+    } else {
+        Rejection::ConnectionNotAllowed
     }
 }
 

@@ -17,13 +17,14 @@ use super::scheduler::{InFlight, Rejected, ResponseLimits};
 use super::window::Estimate;
 use crate::governance::rate_limit::{Bucket, BudgetState, LimitExceeded};
 use crate::governance::{CallContext, Lane};
-use crate::telemetry::metrics::LANE_WAIT;
+use crate::telemetry::metrics::{ConnectionTag, LANE_WAIT};
 
 /// Grants a permit for each request to Buildkite. Clones share the budget.
 #[derive(Debug, Clone)]
 pub struct RateLimiter {
     registration: Arc<Registration>,
     options: BudgetOptions,
+    tag: ConnectionTag,
 }
 
 impl RateLimiter {
@@ -33,10 +34,17 @@ impl RateLimiter {
         Budgets::default().limiter(None, &[CredentialUse::Any], options)
     }
 
+    /// The same limiter, whose metrics have the label of a connection.
+    #[must_use]
+    pub fn tagged(self, tag: ConnectionTag) -> Self {
+        Self { tag, ..self }
+    }
+
     pub(super) fn of(registration: Registration, options: BudgetOptions) -> Self {
         Self {
             registration: Arc::new(registration),
             options,
+            tag: ConnectionTag::default(),
         }
     }
 
@@ -72,7 +80,7 @@ impl RateLimiter {
         }
         match decision {
             Ok(granted) => {
-                LANE_WAIT.observe([call.lane().as_str()], enqueued_at.elapsed());
+                LANE_WAIT.observe_for(&self.tag, [call.lane().as_str()], enqueued_at.elapsed());
                 Ok(Permit {
                     group: Arc::clone(&self.registration.group),
                     credential: granted.request.credential,

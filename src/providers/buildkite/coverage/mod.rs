@@ -9,6 +9,7 @@ pub use included_type::{IncludedType, UnknownType};
 
 use super::Scope;
 use super::health::{Check, RequiredBy};
+use crate::governance::model::ResourceTypeInfo;
 use crate::governance::{AllowedChanges, Change};
 
 /// What the role of the token's owner in the organization means for a scope. Of several needs of one scope, the last of these holds.
@@ -77,6 +78,16 @@ impl Coverage {
         Self {
             allowed: self.allowed.and(change),
             ..self
+        }
+    }
+
+    /// Covers grants and revokes of levels of resources of the type as well, and no other change.
+    #[must_use]
+    pub fn with_levels_of(mut self, resource_type: &ResourceTypeInfo) -> Self {
+        self.included.extend(resource_type.id.parse::<IncludedType>());
+        match resource_type.change {
+            Some(change) => self.with_change(change),
+            None => self,
         }
     }
 
@@ -220,6 +231,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::providers::buildkite::resources::{CLUSTER, ORGANIZATION, PIPELINE, REGISTRY, SUITE, TEAM};
     use IncludedType::{Cluster, Invitation, Organization, Pipeline, Registry, Suite};
 
     const BASE: &str = "read_user read_organizations read_teams";
@@ -282,6 +294,22 @@ mod tests {
             refused.to_string(),
             format!("{sentence} or BUILDKITE_CONNECTOR_INCLUDE")
         );
+    }
+
+    #[rstest]
+    #[case(&TEAM, &[], &[Change::Membership])]
+    #[case(&PIPELINE, &[Pipeline], &[Change::Access])]
+    #[case(&SUITE, &[Suite], &[Change::Access])]
+    #[case(&CLUSTER, &[Cluster], &[Change::Access])]
+    #[case(&ORGANIZATION, &[Organization], &[Change::OrganizationRoles])]
+    #[case(&REGISTRY, &[Registry], &[])]
+    fn the_levels_of_a_type_need_that_type_and_one_change(
+        #[case] of: &ResourceTypeInfo,
+        #[case] included: &[IncludedType],
+        #[case] allowed: &[Change],
+    ) {
+        let expected = Coverage::new(included.iter().copied(), allowed.iter().copied().collect(), []).unwrap();
+        assert_eq!(Coverage::default().with_levels_of(of), expected);
     }
 
     #[test]

@@ -20,16 +20,19 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::api::client::http_client;
+use super::api::client::{ClientError, http_client};
 use super::api::error::{ApiErrorKind, Unavailability};
 use super::api::scope::Scope;
+use super::shared::Shared;
 pub(crate) use authorization::Authorization;
 pub use oauth_url::{OAuthSubject, OAuthSubjectError, OAuthUrl, OAuthUrlError};
 use private_key::PrivateKey;
 use refusal::{CredentialRefusal, RefusalCause};
+pub(super) use secret_file::SecretFileThread;
 use secret_file::{POLL_INTERVAL, SecretFile, SecretFileError};
 use signing_key::SigningKey;
 use token::ApiToken;
@@ -44,8 +47,8 @@ pub enum CredentialFileError {
     #[error(transparent)]
     File(#[from] SecretFileError),
     /// The HTTP library could not start.
-    #[error("the HTTP client could not be set up: {0}")]
-    Http(#[from] reqwest::Error),
+    #[error(transparent)]
+    Http(#[from] ClientError),
 }
 
 /// The form of a credential. Only a token is a secret that expires and is replaced as a whole.
@@ -81,8 +84,8 @@ impl Credential {
     ///
     /// # Errors
     /// If the file cannot be used now.
-    pub fn from_file(file: PathBuf) -> Result<Self, SecretFileError> {
-        let token = SecretFile::open(file, str::parse::<ApiToken>)?;
+    pub fn from_file(file: PathBuf, shared: &Shared) -> Result<Self, SecretFileError> {
+        let token = SecretFile::open(file, str::parse::<ApiToken>)?.reading_on(&shared.secret_files);
         Ok(Self(Source::Token(token)))
     }
 
@@ -90,8 +93,8 @@ impl Credential {
     ///
     /// # Errors
     /// If the file cannot be used now.
-    pub fn from_private_key(access_token_id: Uuid, file: PathBuf) -> Result<Self, SecretFileError> {
-        let key = SecretFile::open(file, SigningKey::parse_rsa)?;
+    pub fn from_private_key(access_token_id: Uuid, file: PathBuf, shared: &Shared) -> Result<Self, SecretFileError> {
+        let key = SecretFile::open(file, SigningKey::parse_rsa)?.reading_on(&shared.secret_files);
         Ok(Self(Source::PrivateKey(PrivateKey::new(access_token_id, key))))
     }
 
@@ -100,9 +103,13 @@ impl Credential {
     ///
     /// # Errors
     /// If the file cannot be used now, or the HTTP library cannot start.
-    pub fn from_token_exchange(options: TokenExchangeOptions, file: PathBuf) -> Result<Self, CredentialFileError> {
-        let key = SecretFile::open(file, SigningKey::parse)?;
-        let http = http_client(options.url.is_loopback())?;
+    pub fn from_token_exchange(
+        options: TokenExchangeOptions,
+        file: PathBuf,
+        shared: &Shared,
+    ) -> Result<Self, CredentialFileError> {
+        let key = SecretFile::open(file, SigningKey::parse)?.reading_on(&shared.secret_files);
+        let http = http_client(options.url.is_loopback(), &shared.tls)?;
         Ok(Self(Source::TokenExchange(TokenExchange::new(http, options, key))))
     }
 
@@ -216,11 +223,12 @@ impl Credential {
         }
     }
 
-    /// Polls the file of the secret; never resolves.
-    pub async fn watch(&self) {
+    /// Reads the files of the secrets of `credentials` again and again; never resolves. A file that hangs delays no other for long.
+    pub async fn watch_all(credentials: impl Fn() -> Vec<Arc<Self>>) {
         loop {
             sleep(POLL_INTERVAL).await;
-            self.reload().await;
+            let credentials = credentials();
+            join_all(credentials.iter().map(|credential| credential.reload())).await;
         }
     }
 

@@ -142,14 +142,14 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::providers::buildkite::api::client::http_client;
+    use crate::providers::buildkite::api::client::{SharedTls, http_client};
     use crate::providers::buildkite::api::clock_skew::ClockSkew;
     use crate::providers::buildkite::credential::signing_key::tests::rsa_pem;
 
     fn private_key() -> (PrivateKey, Upstream) {
         let key = SigningKey::parse_rsa(&rsa_pem()).unwrap();
         let upstream = Upstream {
-            http: http_client(true).unwrap(),
+            http: http_client(true, &SharedTls::default()).unwrap(),
             origin: "http://127.0.0.1:1".parse().unwrap(),
             clock_skew: Arc::new(ClockSkew::default()),
             timeout: Duration::from_secs(1),

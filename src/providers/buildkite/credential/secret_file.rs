@@ -3,7 +3,8 @@
 //! The file is read every two seconds, so that a new secret is in use within five, and immediately when Buildkite
 //! rejects the current one. A request keeps the secret that it started with. If the file cannot be read, is not a
 //! regular file, or does not contain a secret, the current secret stays in use and one error is logged. The file is
-//! read on a thread of its own, so that a stalled disk blocks no call and no other blocking work delays the read.
+//! read on a thread for such files, so that a stalled disk blocks no call and no other blocking work delays the read.
+//! Several credentials may share the thread: a file that hangs delays the others once, until another thread replaces it.
 
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
@@ -19,13 +20,16 @@ use tokio::time::timeout;
 use super::signing_key::SigningKey;
 use super::token::ApiToken;
 use crate::files;
-use crate::files::{DiskThread, NotRegular};
+use crate::files::{DiskThread, NotRegular, RunError};
 
 /// Interval between two reads of the file.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long a reload waits for a read. A slower read continues, and its result is applied when it arrives.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a file that hangs cannot be used.
+const TOO_SLOW: &str = "it cannot be read in time";
 
 /// Why the file of a secret cannot be used. Never contains any part of the secret.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +60,16 @@ pub enum SecretFileError {
         /// What is wrong with its content.
         problem: String,
     },
+}
+
+/// The thread that reads the files of secrets. Clones are the same thread.
+#[derive(Debug, Clone)]
+pub struct SecretFileThread(Arc<DiskThread>);
+
+impl Default for SecretFileThread {
+    fn default() -> Self {
+        Self(Arc::new(DiskThread::new("secret-file")))
+    }
 }
 
 /// A type of secret that a file may hold.
@@ -103,12 +117,12 @@ pub(super) struct SecretFile<S> {
     source: Option<Source<S>>,
 }
 
-/// A file and the thread that reads it. A reload locks the file, so that reads of a file that hangs do not queue on the
+/// A file and the thread that reads it. A read locks the file, so that reads of a file that hangs do not queue on the
 /// thread.
 #[derive(Debug)]
 struct Source<S> {
     file: Arc<Mutex<Reader<S>>>,
-    thread: DiskThread,
+    thread: SecretFileThread,
 }
 
 /// Reads the current secret from its file.
@@ -156,10 +170,18 @@ impl<S: Secret> SecretFile<S> {
         Ok(Self {
             source: Some(Source {
                 file: Arc::new(Mutex::new(Reader(Box::new(read)))),
-                thread: DiskThread::new("secret-file"),
+                thread: SecretFileThread::default(),
             }),
             ..Self::fixed(secret)
         })
+    }
+
+    /// The same, read on `thread`.
+    pub(super) fn reading_on(mut self, thread: &SecretFileThread) -> Self {
+        if let Some(source) = &mut self.source {
+            source.thread = thread.clone();
+        }
+        self
     }
 
     /// The secret in use, independent of later changes of the file.
@@ -191,15 +213,22 @@ impl<S: Secret> SecretFile<S> {
         let Some(source) = &self.source else {
             return;
         };
-        let read = async {
-            let file = Arc::clone(&source.file).lock_owned().await;
-            let in_use = Arc::clone(&self.in_use);
-            source.thread.run(move || in_use.apply((file.0)())).await
+        // A read that is in progress ends first.
+        if timeout(READ_TIMEOUT, source.file.lock()).await.is_err() {
+            self.in_use.report_unusable(&TOO_SLOW);
+            return;
+        }
+        let (file, in_use) = (Arc::clone(&source.file), Arc::clone(&self.in_use));
+        let read = move || {
+            // Another read of the file may have begun meanwhile; it applies its result.
+            if let Ok(file) = file.try_lock() {
+                in_use.apply((file.0)());
+            }
         };
-        match timeout(READ_TIMEOUT, read).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.in_use.report_unusable(&error),
-            Err(_) => self.in_use.report_unusable(&"it cannot be read in time"),
+        match source.thread.0.run_within(READ_TIMEOUT, read).await {
+            Ok(()) | Err(RunError::NotStarted) => {}
+            Err(RunError::TooSlow) => self.in_use.report_unusable(&TOO_SLOW),
+            Err(RunError::Failed(error)) => self.in_use.report_unusable(&error),
         }
     }
 }

@@ -222,7 +222,8 @@ impl Assignable for Clusters {
         None
     }
 
-    /// Rejects a removal after which an owner of a token would no longer maintain the cluster: the connector could not restore it.
+    /// Rejects a change after which an owner of a token who is no admin would not maintain the cluster, also one that takes nothing
+    /// from the owner of the token that makes it: the connector could not undo it.
     async fn guard(
         &self,
         membership: Membership,
@@ -231,10 +232,11 @@ impl Assignable for Clusters {
         lock: &mut GuardLock,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
-        if write.resulting_level().is_some() {
-            return Ok(());
-        }
-        let owners = self.buildkite.dependent_owners(membership.resource, lock, call).await?;
+        let is_added = write.resulting_level().is_some();
+        let buildkite = &self.buildkite;
+        let owners = buildkite
+            .dependent_owners(membership.resource, !is_added, lock, call)
+            .await?;
         if owners.is_empty() {
             return Ok(());
         }
@@ -244,13 +246,16 @@ impl Assignable for Clusters {
             Err(failure) => return Err(self.explain(failure, Some(cluster), call).await),
         };
         let remaining = maintainers.iter().filter_map(principal);
-        let remaining: Vec<ResourceId> = remaining.filter(|id| *id != membership.principal).collect();
+        let remaining = remaining.filter(|id| *id != membership.principal);
+        let remaining: Vec<ResourceId> = remaining.chain(is_added.then_some(membership.principal)).collect();
         for owner in owners {
             if remaining.contains(&user_id(owner.id)) {
                 continue;
             }
-            let teams = self.buildkite.teams_of(owner.id, call).await?;
-            if !teams.into_iter().any(|team| remaining.contains(&team_id(team))) {
+            let teams = buildkite.teams_of(owner.id, call).await?;
+            let mut theirs = teams.into_iter().map(team_id).chain([user_id(owner.id)]);
+            let is_concerned = owner.makes_the_change || theirs.clone().any(|id| id == membership.principal);
+            if is_concerned && !theirs.any(|id| remaining.contains(&id)) {
                 return Err(owner.lockout_error(&labels.resource));
             }
         }

@@ -111,7 +111,8 @@ impl<R: TeamObject> Assignable for Objects<R> {
         None
     }
 
-    /// Rejects taking the level by which alone the token's owner can change who has access: the connector could not restore it.
+    /// Rejects a change after which none of the teams of a token's owner who is no admin would manage the object, also one that takes
+    /// nothing from them: the connector could not undo it.
     async fn guard(
         &self,
         membership: Membership,
@@ -125,15 +126,12 @@ impl<R: TeamObject> Assignable for Objects<R> {
             Write::Remove(level) | Write::Change { from: level, .. } => level == managing,
             Write::Add(_) => false,
         };
-        if !takes_managing {
-            return Ok(());
-        }
-        let owners = self
-            .buildkite()
-            .dependent_owners(membership.resource, lock, call)
+        let buildkite = self.buildkite();
+        let owners = buildkite
+            .dependent_owners(membership.resource, takes_managing, lock, call)
             .await?;
         for owner in owners {
-            if !is_managed_by(self, &owner, membership, call).await? {
+            if !keeps_managing(self, &owner, (membership, write), call).await? {
                 return Err(owner.lockout_error(&labels.resource));
             }
         }
@@ -141,18 +139,22 @@ impl<R: TeamObject> Assignable for Objects<R> {
     }
 }
 
-/// Whether an owner manages the object by one of their teams, other than the one of the membership.
-async fn is_managed_by<R: TeamObject>(
+/// Whether an owner manages the object by one of their teams after the change, or is not concerned by it.
+async fn keeps_managing<R: TeamObject>(
     objects: &Objects<R>,
     owner: &DependentOwner,
-    membership: Membership,
+    (membership, write): (Membership, Write),
     call: &CallContext,
 ) -> Result<bool, GovernanceError> {
     let managing = R::managing_level();
-    for team in objects.buildkite().teams_of(owner.id, call).await? {
-        if team.uuid() == membership.principal.id {
-            continue;
-        }
+    let gives_managing = write.resulting_level() == Some(managing);
+    let teams = objects.buildkite().teams_of(owner.id, call).await?;
+    let is_changed = |team: &TeamId| team.uuid() == membership.principal.id;
+    let has_changed = teams.iter().any(is_changed);
+    if (has_changed && gives_managing) || (!has_changed && !owner.makes_the_change) {
+        return Ok(true);
+    }
+    for team in teams.into_iter().filter(|team| !is_changed(team)) {
         match held_by(objects, team, membership.resource.id, call).await {
             Ok(Some(held)) if held == managing => return Ok(true),
             Ok(_) => {}

@@ -91,11 +91,15 @@ async fn the_choice_for_maintainers_of_teams_is_about_teams_alone() {
 
 /// A token that `user` owns.
 async fn owned_by(user: usize, role: OrganizationRole) -> (World, Uuid) {
+    owned_with(user, role, setup()).await
+}
+
+async fn owned_with(user: usize, role: OrganizationRole, setup: Setup) -> (World, Uuid) {
     let sandbox = sandbox(sized(4, 0, 8)).await;
     let owner = sandbox.with_organization(|organization| organization.people()[user].id);
     sandbox.edit(|organization| organization.set_role(owner, role));
     let token = sandbox.mint(TokenSpec::owned_by(owner).with_scopes(&ALL_SCOPES));
-    (World::on(sandbox, &token, setup()).await, owner)
+    (World::on(sandbox, &token, setup).await, owner)
 }
 
 #[tokio::test]
@@ -235,4 +239,68 @@ async fn of_two_revokes_at_once_the_second_is_decided_by_what_the_first_left(
     };
     is_protected(&refused, "would lock the connector out of");
     assert_eq!(world.applied(), 1);
+}
+
+#[rstest]
+#[case::a_pipeline(Kind::Pipeline, None, &[Change::Grant("read_only"), Change::Grant("manage_build_and_read")])]
+#[case::a_level_of_a_pipeline(Kind::Pipeline, Some("read_only"), &[
+    Change::Grant("build_and_read"),
+    Change::Revoke("read_only"),
+])]
+#[case::a_suite(Kind::Suite, None, &[Change::Grant("read"), Change::Grant("edit")])]
+#[case::a_cluster(Kind::ClusterByTeam, None, &[Change::Grant("maintainer")])]
+#[case::a_cluster_by_user(Kind::ClusterByUser, None, &[Change::Grant("maintainer")])]
+#[tokio::test]
+async fn an_owner_without_the_admin_role_changes_no_access_that_they_could_not_change_back(
+    #[case] kind: Kind,
+    #[case] held: Option<&'static str>,
+    #[case] changes: &[Change],
+) {
+    let directory = tempfile::tempdir().unwrap();
+    let record = directory.path().join("audit.jsonl");
+    let mut setup = setup();
+    setup.access.audit_file = Some(record.clone());
+    let (world, owner) = owned_with(2, OrganizationRole::Member, setup).await;
+    if held.is_some() {
+        // The owner sees what a team of theirs holds.
+        let join = |organization: &mut Organization| organization.set_membership(world.team, owner, TeamRole::Member);
+        assert!(world.sandbox.edit(join));
+    }
+    world.hold(kind, held);
+    for change in changes {
+        is_protected(
+            &world.perform(kind, *change).await.unwrap_err(),
+            "would lock the connector out of",
+        );
+        assert_eq!(world.held(kind), held);
+    }
+    assert_eq!(world.applied(), 0);
+    let record = std::fs::read_to_string(record).unwrap();
+    assert_eq!(record.lines().count(), changes.len());
+    assert!(!record.contains("\"record\":\"intent\""), "{record}");
+}
+
+#[rstest]
+#[case::a_pipeline(Kind::Pipeline, "read_only", "manage_build_and_read")]
+#[case::a_suite(Kind::Suite, "read", "edit")]
+#[case::a_cluster(Kind::ClusterByUser, "maintainer", "maintainer")]
+#[tokio::test]
+async fn an_owner_whose_other_team_manages_the_resource_may_grant_any_level_of_it(
+    #[case] kind: Kind,
+    #[case] level: &'static str,
+    #[case] managing: &'static str,
+) {
+    let (mut world, owner) = owned_by(2, OrganizationRole::Member).await;
+    let own = world.team;
+    world
+        .sandbox
+        .edit(|organization| organization.set_membership(own, owner, TeamRole::Member));
+    let own_kind = if kind == Kind::ClusterByUser {
+        Kind::ClusterByTeam
+    } else {
+        kind
+    };
+    world.hold(own_kind, Some(managing));
+    world.team = world.other_team;
+    assert_eq!(world.perform(kind, Change::Grant(level)).await.unwrap(), Answer::Done);
 }

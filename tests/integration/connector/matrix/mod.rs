@@ -41,6 +41,7 @@ fn timeouts(trouble: &Trouble, forever: bool) -> Setup {
             max_wait: Duration::from_secs(max_wait),
             ..BudgetOptions::default()
         },
+        ..ClientOptions::default()
     };
     Setup {
         client,

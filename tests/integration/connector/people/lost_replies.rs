@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use buildkite_connector::sandbox::{BodyStyle, Endpoint, Fault, FaultKind, Gate, InviteAgain, WriteLag};
+use buildkite_connector::sandbox::{BodyStyle, Edit, Endpoint, Fault, FaultKind, Gate, InviteAgain, WriteLag};
 use http::StatusCode;
 use rstest::rstest;
 use tonic::Code;
@@ -140,4 +140,42 @@ async fn a_caller_that_is_gone_before_the_write_invites_nobody() {
     gate.open();
     assert_eq!(world.last_outcome()["reason"], "ABANDONED");
     assert_eq!(world.count(Endpoint::CreateInvitations), 0);
+}
+
+#[tokio::test]
+async fn an_invitation_of_another_process_that_shows_late_is_found_after_the_rejection() {
+    let mut world = World::new().await;
+    // An empty list is read twice: before the request, and at once after the rejection.
+    world.sandbox.change_behaviors(|behaviors| {
+        behaviors.invite_again = InviteAgain::Unprocessable;
+        behaviors.write_lag = WriteLag::Reads(5);
+    });
+    let first = world.invite(ADA).await.unwrap();
+    world.restart(|_| {}).await;
+    let second = world.invite(ADA).await.unwrap();
+    let id = |account: &Account| match account {
+        Account::ActionRequired { id, .. } => id.clone(),
+        Account::AlreadyExists(_) => panic!("{account:?}"),
+    };
+    assert_eq!(id(&first), id(&second));
+    assert_eq!(world.count(Endpoint::CreateInvitations), 2);
+    assert_eq!(world.last_outcome()["outcome"], "already_invited");
+}
+
+#[tokio::test]
+async fn a_person_whom_the_list_shows_late_is_found_after_the_rejection() {
+    let world = World::new().await;
+    // The rejection, and a list of people that shows the person from its third read on.
+    world.edit(|organization| organization.invitation_quota = 0);
+    let join = Edit::with(|organization| {
+        organization.join_by_single_sign_on(ADA);
+    });
+    let late = Fault::new(Endpoint::OrganizationMembers, FaultKind::MoveRows(join)).after(2);
+    world.sandbox.faults().add(late.once());
+    let found = world.invite(ADA).await.unwrap();
+    let joined = world
+        .sandbox
+        .with_organization(|organization| organization.person_by_email(ADA).unwrap().id);
+    assert_eq!(found, Account::AlreadyExists(joined.to_string()));
+    assert_eq!(world.last_outcome()["outcome"], "already_exists");
 }

@@ -181,6 +181,23 @@ async fn a_team_whose_reply_does_not_show_it_is_found_and_not_created_again(
 }
 
 #[tokio::test]
+async fn a_team_that_shows_only_after_its_repetition_was_rejected_is_found() {
+    let world = World::new().await;
+    // The list is read seven times after the lost reply, and at once after the rejection.
+    world
+        .sandbox
+        .change_behaviors(|behaviors| behaviors.write_lag = WriteLag::Reads(9));
+    world
+        .sandbox
+        .faults()
+        .add(Fault::new(Endpoint::CreateTeam, FaultKind::ResetAfter).once());
+    let created = world.create_resource(team("Docs", &[])).await.unwrap();
+    assert_eq!(created.display_name, "Docs");
+    assert_eq!(world.count(Endpoint::CreateTeam), 2);
+    assert_eq!(world.last_outcome()["outcome"], "created");
+}
+
+#[tokio::test]
 async fn a_name_that_is_taken_is_rejected_by_buildkite() {
     let world = World::new().await;
     world.create_resource(team("Docs", &[])).await.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use buildkite_connector::governance::Governance;
 use buildkite_connector::providers::buildkite::budget::{Budgets, CredentialUse};
-use buildkite_connector::providers::buildkite::{ApiToken, Client, Credential, CredentialSpec, govern};
+use buildkite_connector::providers::buildkite::{ApiToken, Client, Credential, CredentialSpec, Shared, govern};
 use buildkite_connector::sandbox::{
     Bucket, Endpoint, LimitOptions, Options, OrganizationRole, Person, Sandbox, TokenSpec,
 };
@@ -81,7 +81,7 @@ impl ServiceUsers {
         CredentialSpec {
             name: name.to_owned(),
             usage: CredentialUse::Any,
-            credential: Credential::from_file(self.file(name)).unwrap(),
+            credential: Credential::from_file(self.file(name), &Shared::default()).unwrap(),
         }
     }
 

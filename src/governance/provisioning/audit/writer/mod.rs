@@ -7,14 +7,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use super::AuditSink;
-use super::backlog::Backlog;
+use super::backlog::{Backlog, OutcomeLine};
 
 /// One task of the thread.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) enum Task {
     /// Appends a line that its caller waits for; skipped once the caller has stopped waiting.
     Intent(String),
     /// Appends a line about a request that has ended; kept in the backlog if it cannot be written.
-    Outcome(String),
+    Outcome(OutcomeLine),
 }
 
 /// The thread, started with the first task.
@@ -37,7 +37,8 @@ struct Shared {
     sink: Arc<dyn AuditSink>,
     /// The maximum duration of an append.
     limit: Duration,
-    changed: Arc<Notify>,
+    /// Notified when the error changes.
+    listeners: Mutex<Vec<Weak<Notify>>>,
     state: Mutex<State>,
     /// Notified when there is something to do.
     work: Condvar,
@@ -79,11 +80,11 @@ impl fmt::Debug for Writer {
 
 impl Writer {
     /// A writer to `sink`. It checks the sink now, so that an error is known before the first line.
-    pub(crate) fn new(sink: Arc<dyn AuditSink>, limit: Duration, changed: Arc<Notify>) -> Self {
+    pub(crate) fn new(sink: Arc<dyn AuditSink>, limit: Duration) -> Self {
         let shared = Shared {
             sink,
             limit,
-            changed,
+            listeners: Mutex::default(),
             state: Mutex::default(),
             work: Condvar::new(),
         };
@@ -92,6 +93,13 @@ impl Writer {
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    /// Notifies `listener` whenever [`Self::error`] changes, until it is dropped.
+    pub(crate) fn notify(&self, listener: &Arc<Notify>) {
+        let mut listeners = lock(&self.shared.listeners);
+        listeners.retain(|listener| listener.strong_count() > 0);
+        listeners.push(Arc::downgrade(listener));
     }
 
     /// The error of the most recent append or check, if it failed.
@@ -157,6 +165,10 @@ impl Writer {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.lock().has_ended = true;
@@ -182,7 +194,7 @@ impl State {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Stores the error of the most recent task, and logs and notifies a change.
@@ -196,7 +208,9 @@ impl Shared {
             tracing::info!("the audit record is written again");
         }
         state.error = error;
-        self.changed.notify_one();
+        for listener in lock(&self.listeners).iter().filter_map(Weak::upgrade) {
+            listener.notify_one();
+        }
     }
 
     /// Handles a task that exceeded the limit: a queued task is dropped, and a task in progress is marked as stuck.
@@ -289,7 +303,7 @@ impl Shared {
     fn perform(&self, task: &Task) -> Result<(), String> {
         let outcome = match task {
             Task::Check => self.sink.check(),
-            Task::Intent(line) | Task::Outcome(line) => self.sink.append(line),
+            Task::Intent(text) | Task::Outcome(OutcomeLine { text, .. }) => self.sink.append(text),
         };
         outcome.map_err(|error| self.describe(&error))
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
+use crate::governance::provisioning::audit::backlog::OutcomeLine;
 
 /// A disk that performs each append when the test permits it, with the result that the test chooses.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Bench {
             turns: Mutex::new(receiver),
             is_broken: AtomicBool::new(false),
         });
-        let writer = Writer::new(Arc::clone(&disk) as Arc<dyn AuditSink>, limit, Arc::default());
+        let writer = Writer::new(Arc::clone(&disk) as Arc<dyn AuditSink>, limit);
         Self { writer, disk, turns }
     }
 
@@ -75,7 +76,12 @@ impl Bench {
     }
 
     async fn outcome(&self, line: &str) -> Result<(), String> {
-        self.writer.submit(Task::Outcome(line.to_owned())).await
+        self.writer
+            .submit(Task::Outcome(OutcomeLine {
+                text: line.to_owned(),
+                connection: None,
+            }))
+            .await
     }
 
     /// Begins an append that stalls.
@@ -205,7 +211,7 @@ async fn trouble_that_is_over_shows_at_the_next_look() {
         turns: Mutex::new(receiver),
         is_broken: AtomicBool::new(true),
     });
-    let writer = Writer::new(Arc::clone(&disk) as Arc<dyn AuditSink>, LIMIT, Arc::default());
+    let writer = Writer::new(Arc::clone(&disk) as Arc<dyn AuditSink>, LIMIT);
     drop(turns);
     for is_broken in [true, false] {
         disk.is_broken.store(is_broken, Ordering::Relaxed);

@@ -12,6 +12,7 @@ pub(crate) mod observer;
 mod people;
 pub(crate) mod pool;
 mod routing;
+mod tls;
 pub(crate) mod transport;
 
 use std::sync::Arc;
@@ -30,9 +31,11 @@ use crate::providers::buildkite::budget::{BudgetOptions, Budgets, CredentialUse,
 use crate::providers::buildkite::credential::Credential;
 use crate::providers::buildkite::credential::token::ApiToken;
 use crate::providers::buildkite::credential::upstream::Upstream;
+use crate::telemetry::metrics::ConnectionTag;
 use coalescing::SingleFlight;
 use observer::Observer;
 use pool::{CredentialSpec, Pool};
+pub use tls::SharedTls;
 use transport::Transport;
 
 /// A connection carries one request over HTTP/1.1, where a response is matched to its request by order alone, so a
@@ -50,6 +53,10 @@ pub struct ClientOptions {
     pub retry_for: Duration,
     /// Options of the rate limiter.
     pub budget: BudgetOptions,
+    /// The TLS configuration, which several clients may share.
+    pub tls: SharedTls,
+    /// The label of the client's metrics.
+    pub tag: ConnectionTag,
 }
 
 impl Default for ClientOptions {
@@ -58,6 +65,8 @@ impl Default for ClientOptions {
             attempt_timeout: Duration::from_secs(15),
             retry_for: Duration::from_secs(30),
             budget: BudgetOptions::default(),
+            tls: SharedTls::default(),
+            tag: ConnectionTag::default(),
         }
     }
 }
@@ -65,7 +74,10 @@ impl Default for ClientOptions {
 /// Why a client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The HTTP library could not start, for instance because the platform has no certificate store.
+    /// The platform has no certificate store that can be used.
+    #[error("TLS could not be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The HTTP library could not start.
     #[error("the HTTP client could not be set up: {0}")]
     Http(#[from] reqwest::Error),
     /// No credential may list.
@@ -82,13 +94,13 @@ pub enum ClientError {
 /// elsewhere.
 ///
 /// # Errors
-/// If the HTTP library cannot start.
-pub(crate) fn http_client(is_loopback: bool) -> Result<reqwest::Client, reqwest::Error> {
+/// If the HTTP library cannot start, or the system has no certificate authorities.
+pub(crate) fn http_client(is_loopback: bool, tls: &SharedTls) -> Result<reqwest::Client, ClientError> {
     let mut http = reqwest::Client::builder()
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .tls_version_min(reqwest::tls::Version::TLS_1_2)
+        .tls_backend_preconfigured(tls.config()?)
         .gzip(true)
         .referer(false)
         .default_headers(HeaderMap::from_iter([(header::CONNECTION, CLOSE)]));
@@ -96,7 +108,7 @@ pub(crate) fn http_client(is_loopback: bool) -> Result<reqwest::Client, reqwest:
         // The system proxy is for outbound traffic, and would see the token of a test server on this machine.
         http = http.no_proxy();
     }
-    http.build()
+    Ok(http.build()?)
 }
 
 /// Buildkite's REST API for one organization, with one credential or several. Clones share connections, the request budget, and
@@ -161,10 +173,11 @@ impl Client {
         let pool = Pool::new(specs)?;
         let name = format!("{origin} {}", organization.as_str());
         let limiter = budgets.limiter(Some(&name), &pool.uses(), options.budget);
+        let limiter = limiter.tagged(options.tag.clone());
         if !pool.is_single() {
             (0..pool.members().len()).for_each(|position| limiter.set_usable(position, false));
         }
-        let http = http_client(origin.is_loopback())?;
+        let http = http_client(origin.is_loopback(), &options.tls)?;
         let clock_skew = Arc::new(ClockSkew::default());
         let upstream = Upstream {
             http: http.clone(),
@@ -178,6 +191,7 @@ impl Client {
             organization,
             timeout: options.attempt_timeout,
             clock_skew,
+            tag: options.tag.clone(),
         };
         Ok(Self {
             transport: Arc::new(transport),

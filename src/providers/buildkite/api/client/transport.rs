@@ -19,7 +19,7 @@ use crate::providers::buildkite::api::origin::ApiOrigin;
 use crate::providers::buildkite::budget::Permit;
 use crate::providers::buildkite::credential::Authorization;
 use crate::providers::buildkite::pagination::Window;
-use crate::telemetry::metrics::{REST_DURATION, REST_REQUESTS};
+use crate::telemetry::metrics::{ConnectionTag, REST_DURATION, REST_REQUESTS};
 use crate::telemetry::redact::redact;
 
 /// A larger body cannot be a page of rows: 10,000 rows with the longest names that Buildkite allows are smaller.
@@ -37,6 +37,8 @@ pub(crate) struct Transport {
     /// Timeout of one request, from connecting to the last byte of the body.
     pub(crate) timeout: Duration,
     pub(crate) clock_skew: Arc<ClockSkew>,
+    /// The label of its metrics.
+    pub(crate) tag: ConnectionTag,
 }
 
 /// Identifies a request, or a window of the list that it returns.
@@ -86,7 +88,7 @@ impl Transport {
         body: Option<serde_json::Value>,
         authorization: Arc<Authorization>,
     ) -> Exchange {
-        let timer = RequestTimer::start(key.endpoint());
+        let timer = RequestTimer::start(key.endpoint(), self.tag.clone());
         let credential = permit.credential();
         let response = tokio::time::timeout(self.timeout, self.round_trip(&key, body, &authorization)).await;
         let response = match response.unwrap_or(Err(Unavailability::Timeout(self.timeout))) {
@@ -167,11 +169,13 @@ struct RequestTimer {
     endpoint: Endpoint,
     sent: Instant,
     status: Option<StatusCode>,
+    tag: ConnectionTag,
 }
 
 impl RequestTimer {
-    fn start(endpoint: Endpoint) -> Self {
+    fn start(endpoint: Endpoint, tag: ConnectionTag) -> Self {
         Self {
+            tag,
             endpoint,
             sent: Instant::now(),
             status: None,
@@ -187,8 +191,8 @@ impl Drop for RequestTimer {
     fn drop(&mut self) {
         let endpoint = self.endpoint.name();
         let status = self.status.as_ref().map_or("none", StatusCode::as_str);
-        REST_REQUESTS.increment([endpoint, status]);
-        REST_DURATION.observe([endpoint], self.sent.elapsed());
+        REST_REQUESTS.increment_for(&self.tag, [endpoint, status]);
+        REST_DURATION.observe_for(&self.tag, [endpoint], self.sent.elapsed());
     }
 }
 

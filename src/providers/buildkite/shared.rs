@@ -1,0 +1,13 @@
+//! What the connections of a process share. None of it belongs to an organization.
+
+use super::api::client::SharedTls;
+use super::credential::SecretFileThread;
+
+/// What the connections of a process share. Clones share it too.
+#[derive(Debug, Clone, Default)]
+pub struct Shared {
+    /// The TLS configuration of their clients.
+    pub tls: SharedTls,
+    /// The thread that reads the files of their secrets.
+    pub secret_files: SecretFileThread,
+}
