@@ -1,5 +1,7 @@
 //! Which credentials of a connection may serve a request.
 
+use crate::providers::buildkite::Scope;
+
 /// What a credential is used for (`use` of a `[[connection.NAME.credential]]`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CredentialUse {
@@ -10,6 +12,13 @@ pub enum CredentialUse {
     Sync,
     /// Changes and the reads that decide and confirm them. It never lists for a sync.
     Provisioning,
+}
+
+impl CredentialUse {
+    /// Whether a credential of this use needs a scope: one that only reads needs none to write.
+    pub(crate) fn needs(self, scope: Scope) -> bool {
+        self != Self::Sync || !scope.is_write()
+    }
 }
 
 /// Which of the connection's credentials may serve a request.

@@ -42,9 +42,7 @@ pub(crate) fn not_needed(token: &AccessToken, context: &Context<'_>) -> Vec<Stri
 /// The scopes that a credential needs: one that makes no changes needs none to write.
 pub(crate) fn needed(context: &Context<'_>) -> Vec<Scope> {
     let scopes = context.coverage.scopes().into_iter();
-    scopes
-        .filter(|scope| context.usage != CredentialUse::Sync || !scope.is_write())
-        .collect()
+    scopes.filter(|scope| context.usage.needs(*scope)).collect()
 }
 
 /// What the token is used for, in one sentence.

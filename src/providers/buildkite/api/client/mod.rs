@@ -27,7 +27,7 @@ use super::ids::OrganizationSlug;
 use super::origin::ApiOrigin;
 use crate::governance::Lane;
 use crate::governance::rate_limit::BudgetState;
-use crate::providers::buildkite::budget::{BudgetOptions, Budgets, CredentialUse, RateLimiter};
+use crate::providers::buildkite::budget::{BudgetOptions, Budgets, RateLimiter};
 use crate::providers::buildkite::credential::Credential;
 use crate::providers::buildkite::credential::token::ApiToken;
 use crate::providers::buildkite::credential::upstream::Upstream;
@@ -150,12 +150,8 @@ impl Client {
         credential: Credential,
         options: ClientOptions,
     ) -> Result<Self, ClientError> {
-        let spec = CredentialSpec {
-            name: "1".to_owned(),
-            usage: CredentialUse::Any,
-            credential,
-        };
-        Self::with_credentials(origin, organization, vec![spec], options, &Budgets::default())
+        let specs = vec![CredentialSpec::only(credential)];
+        Self::with_credentials(origin, organization, specs, options, &Budgets::default())
     }
 
     /// Creates a client with a credential of each of `specs`. The first is the one that [`Self::credential`] returns. The limits of

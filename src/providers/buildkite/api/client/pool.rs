@@ -4,7 +4,7 @@
 //! because the limit of a user is that of all their credentials. One that Buildkite rejects is left out, and what it was to do
 //! goes to another. It is introduced again when its secret changes, and it is in use again when a probe is accepted.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use super::{Client, ClientError};
 use crate::governance::{CallContext, Lane};
 use crate::providers::buildkite::api::endpoint::Endpoint;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
+use crate::providers::buildkite::api::scope::Scope;
 use crate::providers::buildkite::budget::{CredentialUse, Route, serving};
 use crate::providers::buildkite::credential::Credential;
 
@@ -32,6 +33,33 @@ pub struct CredentialSpec {
     pub usage: CredentialUse,
     /// The credential.
     pub credential: Credential,
+}
+
+impl CredentialSpec {
+    /// The only credential of a connection.
+    #[must_use]
+    pub fn only(credential: Credential) -> Self {
+        Self {
+            name: "1".to_owned(),
+            usage: CredentialUse::Any,
+            credential,
+        }
+    }
+
+    /// The same with the secret in use now, as by [`Credential::pinned`].
+    #[must_use]
+    pub fn pinned(self) -> Self {
+        Self {
+            credential: self.credential.pinned(),
+            ..self
+        }
+    }
+
+    /// Requests tokens with those of the `scopes` that the use needs, if tokens are exchanged.
+    pub fn request_scopes(&self, scopes: &BTreeSet<Scope>) {
+        let needed = scopes.iter().copied().filter(|scope| self.usage.needs(*scope));
+        self.credential.request_scopes(&needed.collect());
+    }
 }
 
 /// The credentials of a client.
