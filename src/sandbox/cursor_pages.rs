@@ -129,11 +129,13 @@ impl CursorListing<'_> {
     }
 
     fn per_page(&self) -> Result<usize, ErrorResponse> {
-        let Some(wanted) = self.query.parameter("per_page") else {
-            return Ok(DEFAULT_PER_PAGE);
+        let wanted = match self.query.parameter("per_page") {
+            Some(wanted) => wanted.parse().ok().filter(|rows| (1..=MAX_PER_PAGE).contains(rows)),
+            None => Some(DEFAULT_PER_PAGE),
         };
-        let wanted = wanted.parse().ok().filter(|rows| (1..=MAX_PER_PAGE).contains(rows));
-        wanted.ok_or_else(|| bad_request("per_page must be between 1 and 100"))
+        let wanted = wanted.ok_or_else(|| bad_request("per_page must be between 1 and 100"))?;
+        let cap = usize::try_from(self.behaviors.per_page_cap).unwrap_or(MAX_PER_PAGE);
+        Ok(wanted.min(cap))
     }
 }
 

@@ -130,6 +130,7 @@ pub(super) fn job(organization: &Organization, build_url: &str, job: &Job) -> Va
             "label": "Approve",
             "state": job.state,
             "unblocked_by": json::user(organization, job.unblocked_by),
+            "unblocked_at": job.unblocked_at.map(|at| at.to_string()),
             "unblockable": job.state == "blocked",
             "unblock_url": format!("{url}/unblock"),
         }),

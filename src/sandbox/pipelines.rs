@@ -166,6 +166,8 @@ pub struct Job {
     pub state: String,
     /// The person who unblocked it.
     pub unblocked_by: Option<Uuid>,
+    /// When it was unblocked.
+    pub unblocked_at: Option<Timestamp>,
     /// The fields that were given when it was unblocked.
     pub fields: BTreeMap<String, String>,
 }
@@ -179,6 +181,7 @@ impl Job {
             kind,
             state: state.to_owned(),
             unblocked_by: None,
+            unblocked_at: None,
             fields: BTreeMap::new(),
         }
     }

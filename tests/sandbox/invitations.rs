@@ -55,6 +55,15 @@ async fn the_list_has_the_pending_ones_newest_first_and_one_is_read_in_any_state
 }
 
 #[tokio::test]
+async fn a_page_has_at_most_as_many_rows_as_the_server_returns() {
+    let probe = Probe::full().await;
+    probe.sandbox.change_behaviors(|behaviors| behaviors.per_page_cap = 1);
+    let page = probe.get(&probe.path("invitations?per_page=100")).await;
+    assert_eq!(emails(&page).len(), 1);
+    assert!(page.json()["links"]["next"].as_str().unwrap().contains("after="));
+}
+
+#[tokio::test]
 async fn pages_are_read_by_cursor_in_both_directions() {
     let seed = buildkite_connector::sandbox::Seed::Sized(buildkite_connector::sandbox::Size {
         teams: 0,

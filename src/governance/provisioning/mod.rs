@@ -40,7 +40,7 @@ pub use protection::{Protected, ProtectedResource};
 pub use write_timeouts::WriteTimeouts;
 
 use super::directory::Directory;
-use super::model::{EntitlementId, GrantId, Level, Membership, Principal, ResourceId};
+use super::model::{EntitlementId, GrantId, Level, Membership, Principal, ResourceId, ResourceTypeInfo};
 use super::provider::{Assignable, Labels, Provider, ResourceType};
 use super::sync::Listings;
 use super::{AllowedChanges, CallContext, Change, GovernanceError, Lane};
@@ -312,21 +312,20 @@ impl Provisioning {
     /// The resource's type, and access to its levels.
     ///
     /// # Errors
-    /// `Invalid` if the levels of the type cannot be changed.
+    /// `NotOffered` if the levels of the type cannot be changed.
     fn assignable(&self, resource: ResourceId) -> Result<(&dyn ResourceType, &dyn Assignable), GovernanceError> {
         let resources = self.listings.resource_type(resource.resource_type)?;
-        let levels = resources.assignable().ok_or_else(|| GovernanceError::Invalid {
-            field: "entitlement.id",
-            problem: format!("the levels of a {} cannot be changed", resource.resource_type),
-        })?;
+        let levels = resources.assignable();
+        let levels = levels.ok_or_else(|| not_offered(resource.resource_type))?;
         Ok((resources.as_ref(), levels))
     }
 
-    /// Rejects a change of the levels of `resource` that the operator did not allow.
+    /// Rejects a change of the levels of `resource` that the operator did not allow, or that no setting allows.
     fn check_allowed(&self, resource: ResourceId) -> Result<(), GovernanceError> {
         match resource.resource_type.change {
-            Some(change) if !self.allows(change) => Err(GovernanceError::ProvisioningDisabled { change }),
-            _ => Ok(()),
+            Some(change) if self.allows(change) => Ok(()),
+            Some(change) => Err(GovernanceError::ProvisioningDisabled { change }),
+            None => Err(not_offered(resource.resource_type)),
         }
     }
 
@@ -380,5 +379,12 @@ impl Provisioning {
             guard = self.membership_locks.acquire(membership, call.deadline()) => guard,
         };
         Ok((membership, guard.ok_or(GovernanceError::DeadlineExceeded)?))
+    }
+}
+
+fn not_offered(resource_type: &'static ResourceTypeInfo) -> GovernanceError {
+    GovernanceError::NotOffered {
+        resource_type,
+        operation: "granted or revoked",
     }
 }

@@ -112,10 +112,14 @@ fn offered(
             LifecycleOperation::Delete => Capability::ResourceDelete,
         });
     let read = [Capability::Sync, Capability::TargetedSync];
-    let is_about = |action: &&'static ActionInfo| action.resource_type.is_some_and(|of| of == resource_type);
-    let actions = actions.iter().any(is_about).then_some(Capability::Actions);
+    let has_actions = actions.iter().any(|action| is_about(action, resource_type));
+    let actions = has_actions.then_some(Capability::Actions);
     let all = provisioned.into_iter().chain(read).chain(lifecycle).chain(actions);
     all.map(Into::into).collect()
+}
+
+fn is_about(action: &ActionInfo, resource_type: &ResourceTypeInfo) -> bool {
+    action.resource_type.is_some_and(|of| of == resource_type)
 }
 
 fn capability(
@@ -129,12 +133,15 @@ fn capability(
         &[]
     };
     let lifecycle_scopes = resource_type.allowed_lifecycle(allowed).flat_map(|offer| offer.scopes);
+    let own_actions = actions.iter().filter(|action| is_about(action, resource_type));
+    let action_scopes = own_actions.flat_map(|action| action.scopes);
     let mut scopes: Vec<&str> = Vec::new();
     for scope in resource_type
         .read_scopes
         .iter()
         .chain(write_scopes)
         .chain(lifecycle_scopes)
+        .chain(action_scopes)
     {
         if !scopes.contains(scope) {
             scopes.push(scope);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Call;
@@ -58,6 +59,7 @@ pub(super) fn unblock(call: &Call<'_>) -> Result<Response, ErrorResponse> {
     if let Some(job) = build.jobs.iter_mut().find(|row| row.id == job) {
         "unblocked".clone_into(&mut job.state);
         job.unblocked_by = Some(caller.user);
+        job.unblocked_at = Some(Timestamp::now());
         job.fields = fields;
     }
     if build.state == "blocked" && build.jobs.iter().all(|job| job.state != "blocked") {

@@ -207,6 +207,29 @@ async fn the_state_of_a_build_is_read_and_its_job_unblocked_once() {
     assert_eq!(response["finished"], true);
 }
 
+#[rstest]
+#[case::failed("unblocked_failed")]
+#[case::finished("finished")]
+#[tokio::test]
+async fn a_job_that_was_unblocked_is_a_success_in_any_later_state(#[case] state: &str) {
+    let world = World::new().await;
+    world
+        .invoke("trigger_build", request(&world, &json!({})))
+        .await
+        .unwrap()
+        .complete();
+    let job = builds(&world)[0].jobs[1].id;
+    world.sandbox.edit(|organization| {
+        let build = organization.pipeline_mut(world.pipeline).unwrap().build_mut(1).unwrap();
+        build.jobs[1].state = state.to_owned();
+        build.jobs[1].unblocked_at = Some(jiff::Timestamp::now());
+    });
+    let arguments = json!({"pipeline": world.pipeline("deploy"), "number": 1, "job": job.to_string()});
+    let response = world.invoke("unblock_job", arguments).await.unwrap().complete();
+    assert_eq!(response["state"], state);
+    assert_eq!(world.count(Endpoint::UnblockJob), 0);
+}
+
 #[tokio::test]
 async fn a_build_or_a_job_that_does_not_exist_is_said_so() {
     let world = World::new().await;

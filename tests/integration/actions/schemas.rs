@@ -49,6 +49,32 @@ async fn the_settings_decide_which_actions_are_offered(#[case] allowed: &[Change
     }
 }
 
+#[rstest]
+#[case::builds(&[Change::Builds], "pipeline", &["read_pipelines", "write_builds", "read_builds"])]
+#[case::teams(&[Change::Teams], "team", &["read_teams", "write_teams"])]
+#[case::no_actions(&[Change::Membership], "pipeline", &["read_pipelines"])]
+#[tokio::test]
+async fn the_permissions_of_a_type_include_the_scopes_of_its_actions(
+    #[case] allowed: &[Change],
+    #[case] of: &str,
+    #[case] expected: &[&str],
+) {
+    let allowed: AllowedChanges = allowed.iter().copied().collect();
+    let world = World::with(|setup| setup.access.allowed = allowed).await;
+    let metadata = ConnectorServiceClient::new(world.channel.clone())
+        .get_metadata(ConnectorServiceGetMetadataRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .metadata
+        .unwrap();
+    let mut rows = metadata.capabilities.unwrap().resource_type_capabilities.into_iter();
+    let row = rows.find(|row| row.resource_type.as_ref().unwrap().id == of).unwrap();
+    let permissions = row.permissions.unwrap().permissions.into_iter();
+    let permissions: Vec<String> = permissions.map(|permission| permission.permission).collect();
+    assert_eq!(permissions, expected);
+}
+
 #[tokio::test]
 async fn a_schema_has_the_rules_of_its_arguments_and_is_found_by_its_name() {
     let world = World::new().await;

@@ -62,6 +62,39 @@ async fn a_page_that_is_cut_short_is_read_again() {
 }
 
 #[rstest]
+#[tokio::test]
+async fn a_server_with_smaller_pages_is_read_in_pages_of_that_size(
+    #[values(30, 99)] cap: u32,
+    #[values(0, 7, 130)] size: u32,
+) {
+    let sandbox = sandbox(sized(1, 1, 2)).await;
+    sandbox.change_behaviors(|behaviors| behaviors.per_page_cap = cap);
+    ObjectList::Invitations.fill(&sandbox, PENDING);
+    let (_server, platform) = covering_all(&sandbox).await;
+    let ids = read_sized(&platform, "", size).await;
+    assert_eq!(ids.len(), PENDING);
+    let ids = ids.into_iter().collect::<BTreeSet<Uuid>>();
+    assert_eq!(ids, ObjectList::Invitations.truth(&sandbox));
+    if size == 0 {
+        // The size is known after three readings of the first page.
+        let pages = PENDING.div_ceil(cap as usize) as u64;
+        assert_eq!(sandbox.request_log().count(Endpoint::Invitations), pages + 2);
+    }
+}
+
+/// A page that is cut names the next one behind the rows that it lacks.
+#[tokio::test]
+async fn a_page_that_is_cut_again_and_again_loses_no_row() {
+    let sandbox = sandbox(sized(1, 1, 2)).await;
+    ObjectList::Invitations.fill(&sandbox, PENDING);
+    let (_server, platform) = covering_all(&sandbox).await;
+    let cut = Fault::new(Endpoint::Invitations, FaultKind::ShortPage(60));
+    sandbox.faults().add(cut);
+    let rows = ObjectList::Invitations.read(&platform, &sandbox).await.unwrap();
+    assert_eq!(rows, ObjectList::Invitations.truth(&sandbox));
+}
+
+#[rstest]
 #[case(json!({"items": []}))]
 #[case(json!({"items": [], "links": {"next": 7}}))]
 #[case(json!({"items": [{"email": "ada@example.com"}], "links": {}}))]

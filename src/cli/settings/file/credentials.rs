@@ -8,10 +8,10 @@ use std::str::FromStr;
 use clap::builder::Resettable;
 use clap::{Args, Command, FromArgMatches};
 
-use super::super::SettingError;
-use super::super::credential::CredentialArgs;
 use super::document::{CredentialTable, Entry, Table, Value};
 use super::known::{Known, is_credential};
+use crate::cli::settings::SettingError;
+use crate::cli::settings::credential::CredentialArgs;
 use crate::governance::connections::ConnectionName;
 use crate::providers::buildkite::budget::CredentialUse;
 use crate::providers::buildkite::{CredentialSpec, OrganizationSlug, Shared};

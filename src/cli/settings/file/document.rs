@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::SettingError;
+use crate::cli::settings::SettingError;
 use crate::files;
 use crate::governance::connections::ConnectionName;
 

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Args, Command, CommandFactory};
 
-use super::super::credential::CredentialArgs;
-use super::super::error::name_of;
-use super::super::{ConnectionArgs, SettingError};
 use super::document::{Entry, Value};
 use crate::cli::Cli;
+use crate::cli::settings::credential::CredentialArgs;
+use crate::cli::settings::error::name_of;
+use crate::cli::settings::{ConnectionArgs, SettingError};
 use crate::grpc::server::ListenAddress;
 
 /// The arguments about the file itself.

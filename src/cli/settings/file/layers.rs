@@ -7,11 +7,11 @@ use std::path::Path;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use super::super::{ConnectionArgs, SettingError};
 use super::credentials;
 use super::document::{Document, Entry, Table};
 use super::known::{GUARDS, Known, is_credential, key_of, settings};
 use super::{Loaded, NamedConnection, Place};
+use crate::cli::settings::{ConnectionArgs, SettingError};
 
 /// The flags for what the top of the file at `path` sets, and neither a flag nor a variable. `command` is the command that
 /// runs, with its `matches`.

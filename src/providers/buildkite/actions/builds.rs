@@ -29,6 +29,9 @@ const REQUESTED_COMMIT: &str = "connector:commit";
 /// The commit of a request that names none.
 const HEAD: &str = "HEAD";
 
+/// The state of a block step that was unblocked. Later states differ, and the time of the unblocking stays.
+const UNBLOCKED: &str = "unblocked";
+
 /// How far back a build is looked for where the server does not filter by meta-data.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
 
@@ -292,8 +295,9 @@ fn started(build: &Build) -> ActionResults {
 
 /// What is returned of a job that is not blocked any more.
 fn unblocked(job: &BuildJob) -> Option<ActionResults> {
-    let state = job.state.as_deref().filter(|state| *state == "unblocked")?;
-    Some(ActionResults::new().with_text(STATE, state))
+    let state = job.state.as_deref();
+    let is_unblocked = state == Some(UNBLOCKED) || job.unblocked_at.is_some();
+    is_unblocked.then(|| ActionResults::new().with_text(STATE, state.unwrap_or(UNBLOCKED)))
 }
 
 fn invalid(field: &'static str, problem: String) -> GovernanceError {

@@ -126,6 +126,9 @@ pub(crate) struct BuildJob {
     pub(crate) id: Option<Uuid>,
     #[serde(default, deserialize_with = "text")]
     pub(crate) state: Option<String>,
+    /// When a block step was unblocked. Its state may have changed since.
+    #[serde(default, deserialize_with = "text")]
+    pub(crate) unblocked_at: Option<String>,
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use super::ids::{ClusterId, InvitationId, ObjectSlug, OrganizationSlug, TeamId, 
 use super::rest_path::RestPath;
 use super::scope_probe::ScopeProbe;
 use super::server_cursor::ServerCursor;
-use crate::providers::buildkite::pagination::Window;
 
 /// A request to an endpoint, with its ids.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,8 +42,8 @@ pub(crate) enum Request {
     Clusters,
     Cluster(ClusterId),
     ClusterMaintainers(ClusterId),
-    /// The page after a cursor, or the first one.
-    Invitations(Option<ServerCursor>),
+    /// The page after a cursor, or the first one, and its number of rows.
+    Invitations(Option<ServerCursor>, u32),
     Invitation(InvitationId),
     ScopeProbe(ScopeProbe),
     UpdateTeam(TeamId),
@@ -87,7 +86,7 @@ impl Request {
             Self::Clusters => Endpoint::Clusters,
             Self::Cluster(_) => Endpoint::Cluster,
             Self::ClusterMaintainers(_) => Endpoint::ClusterMaintainers,
-            Self::Invitations(_) => Endpoint::Invitations,
+            Self::Invitations(..) => Endpoint::Invitations,
             Self::Invitation(_) => Endpoint::Invitation,
             Self::ScopeProbe(probe) => probe.endpoint(),
             Self::UpdateTeam(_) => Endpoint::UpdateTeam,
@@ -130,7 +129,7 @@ impl Request {
             Self::Clusters => vec!["clusters".into()],
             Self::Cluster(cluster) => vec!["clusters".into(), cluster.to_string()],
             Self::ClusterMaintainers(cluster) => vec!["clusters".into(), cluster.to_string(), "maintainers".into()],
-            Self::Invitations(_) | Self::Invite => vec!["invitations".into()],
+            Self::Invitations(..) | Self::Invite => vec!["invitations".into()],
             Self::Invitation(invitation) | Self::RevokeInvitation(invitation) => {
                 vec!["invitations".into(), invitation.to_string()]
             }
@@ -150,9 +149,9 @@ impl Request {
         match self {
             Self::Access(request) => request.query(),
             Self::Builds(request) => request.query(),
-            Self::Invitations(after) => {
+            Self::Invitations(after, per_page) => {
                 let after = after.iter().map(|after| ("after", after.to_string()));
-                after.chain([("per_page", Window::LARGEST.to_string())]).collect()
+                after.chain([("per_page", per_page.to_string())]).collect()
             }
             Self::ScopeProbe(probe) => {
                 let fixed = probe.query().iter();

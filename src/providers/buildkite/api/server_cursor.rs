@@ -63,6 +63,8 @@ pub struct CursorPage<R> {
     pub rows: Vec<R>,
     /// Where the list continues; `None` at its end.
     pub next: Option<ServerCursor>,
+    /// The number of rows that was requested. A page before the last has as many.
+    pub per_page: u32,
 }
 
 /// The documented body is an envelope; an older form is a bare array, whose next page only the `Link` header names.
@@ -79,11 +81,11 @@ struct Links {
 }
 
 impl<R: DeserializeOwned> CursorPage<R> {
-    /// Decodes a page.
+    /// Decodes a page of which `per_page` rows were requested.
     ///
     /// # Errors
     /// As for every body, and `Unexpected` for a next page without a cursor.
-    pub(super) fn decode(response: &Response, endpoint: Endpoint) -> Result<Self, ApiError> {
+    pub(super) fn decode(response: &Response, per_page: u32, endpoint: Endpoint) -> Result<Self, ApiError> {
         let (rows, next) = match response.decode(endpoint)? {
             Body::Envelope { items, links } => (items, links.next),
             Body::Bare(rows) => (rows, None),
@@ -100,6 +102,7 @@ impl<R: DeserializeOwned> CursorPage<R> {
         Ok(Self {
             rows,
             next: next.transpose()?,
+            per_page,
         })
     }
 }

@@ -137,7 +137,7 @@ mod tests {
             Request::Clusters,
             Request::Cluster(cluster),
             Request::ClusterMaintainers(cluster),
-            Request::Invitations(None),
+            Request::Invitations(None, 100),
             Request::Invitation(invitation),
             Request::Builds(BuildRequest::List(slug(), BuildFilter::RequestKey("key".to_owned()))),
             Request::Builds(BuildRequest::Build(slug(), 7)),

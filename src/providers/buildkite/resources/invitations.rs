@@ -1,7 +1,7 @@
 //! Pending invitations to the organization: people who are not users yet.
 
 use std::collections::HashSet;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use crate::governance::provider::{
 };
 use crate::governance::{CallContext, Change, GovernanceError, PageTokenError};
 use crate::providers::buildkite::api::server_cursor::ServerCursor;
-use crate::providers::buildkite::pagination::DEFAULT_BATCH_ROWS;
+use crate::providers::buildkite::pagination::{DEFAULT_BATCH_ROWS, Window};
 use crate::providers::buildkite::{ApiErrorKind, Buildkite, Endpoint, Invitation, timestamp};
 
 /// Pending invitations: they hold and offer nothing.
@@ -61,6 +61,9 @@ struct Position {
     /// The invitation of that page behind which the list continues; absent for the beginning of the page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     behind: Option<Uuid>,
+    /// The number of rows of the server's pages; absent for the largest number that can be requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    per_page: Option<NonZeroU32>,
 }
 
 impl Invitations {
@@ -82,16 +85,28 @@ impl ResourceType for Invitations {
         call: &CallContext,
     ) -> Result<Box<dyn Batch<Resource>>, Failure> {
         let position = from.map_or_else(|| Ok(Position::default()), |cursor| cursor.parse());
-        let Position { mut after, mut behind } = position.map_err(|_| GovernanceError::from(PageTokenError))?;
+        let Position {
+            mut after,
+            mut behind,
+            per_page,
+        } = position.map_err(|_| GovernanceError::from(PageTokenError))?;
+        let mut per_page = per_page.map_or(Window::LARGEST, NonZeroU32::get).min(Window::LARGEST);
         let (mut rows, mut seen) = (Vec::new(), HashSet::new());
         loop {
             seen.insert(after.clone());
-            let page = self.buildkite.client.invitations(after.clone(), call).await?;
+            let client = &self.buildkite.client;
+            let page = client.invitations(after.clone(), per_page, call).await?;
+            per_page = page.per_page;
             let rest = rows_behind(page.rows, behind.take()).into_iter();
             rows.extend(rest.filter(is_pending).map(|row| (after.clone(), row)));
             after = page.next;
             if after.is_none() || rows.len() >= min_rows(amount) {
-                return Ok(Box::new(InvitationBatch { rows, next: after }));
+                let per_page = Some(per_page).filter(|rows| *rows < Window::LARGEST);
+                return Ok(Box::new(InvitationBatch {
+                    rows,
+                    next: after,
+                    per_page: per_page.and_then(NonZeroU32::new),
+                }));
             }
             if seen.contains(&after) {
                 return Err(Failure::from(GovernanceError::Unexpected {
@@ -223,6 +238,8 @@ fn is_pending(invitation: &Invitation) -> bool {
 struct InvitationBatch {
     rows: Vec<(Option<ServerCursor>, Invitation)>,
     next: Option<ServerCursor>,
+    /// The number of rows of the server's pages, if it is not the largest.
+    per_page: Option<NonZeroU32>,
 }
 
 impl InvitationBatch {
@@ -231,12 +248,17 @@ impl InvitationBatch {
         let before = count.checked_sub(1).and_then(|index| self.rows.get(index));
         let Some((after, _)) = self.rows.get(count) else {
             let after = Some(self.next.clone()?);
-            return Some(Position { after, behind: None });
+            return Some(Position {
+                after,
+                behind: None,
+                per_page: self.per_page,
+            });
         };
         let behind = before.filter(|(page, _)| page == after).map(|(_, row)| row.id.uuid());
         Some(Position {
             after: after.clone(),
             behind,
+            per_page: self.per_page,
         })
     }
 }

@@ -1,7 +1,10 @@
 //! Requests that are refused, and what is absent: each error says what to do, and nothing is written.
 
 use buildkite_connector::governance::{AllowedChanges, Change as Allowed};
-use buildkite_connector::sandbox::{BodyStyle, Endpoint, Fault, FaultKind, MemberRows, TEAM_SCOPES, TokenSpec};
+use buildkite_connector::providers::buildkite::IncludedType;
+use buildkite_connector::sandbox::{
+    BodyStyle, Endpoint, Fault, FaultKind, MemberRows, Registry, TEAM_SCOPES, TokenSpec,
+};
 use http::StatusCode;
 use rstest::rstest;
 use tonic::Code;
@@ -55,6 +58,32 @@ async fn a_principal_that_cannot_hold_the_level_is_refused_with_the_rule(
         .unwrap_err();
     assert_eq!(reason(&refused), (Code::InvalidArgument, "INVALID_REQUEST".to_owned()));
     assert!(refused.message().contains(rule), "{refused}");
+    assert_eq!(world.sandbox.request_log().total(), 0);
+}
+
+#[tokio::test]
+async fn access_to_a_registry_is_changed_by_no_setting() {
+    let mut setup = setup();
+    setup.include.push(IncludedType::Registry);
+    let world = World::with(setup).await;
+    let team = world.team;
+    let registry = world.sandbox.edit(|organization| {
+        organization.add_registry(Registry {
+            teams: vec![team],
+            ..Registry::new("images", "Images", "docker")
+        })
+    });
+    let entitlement = || unknown_entitlement(&format!("registry:{registry}:access"));
+    let team = team.to_string();
+    let granted = world.platform.grant_exactly(entitlement(), "team", &team).await.err();
+    let revoked = world.platform.revoke_exactly(entitlement(), "team", &team).await.err();
+    for refused in [granted.unwrap(), revoked.unwrap()] {
+        assert_eq!(reason(&refused), (Code::Unimplemented, "NOT_OFFERED".to_owned()));
+        assert!(
+            refused.message().contains("no registry is granted or revoked"),
+            "{refused}"
+        );
+    }
     assert_eq!(world.sandbox.request_log().total(), 0);
 }
 

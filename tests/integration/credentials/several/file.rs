@@ -29,7 +29,12 @@ fn configure(files: &Files, place: &ServiceUsers, uses: &[&str], keys: &str) -> 
 #[tokio::test]
 async fn a_connection_is_served_with_all_credentials_of_the_file() {
     let (files, place) = (Files::new(), ServiceUsers::new(3).await);
-    files.configure(&configure(&files, &place, &["sync", "sync", "provisioning"], "provisioning = true"));
+    files.configure(&configure(
+        &files,
+        &place,
+        &["sync", "sync", "provisioning"],
+        "provisioning = true",
+    ));
     let process = files.serve(&[]);
     let platform = Platform::new(process.channel().await);
     assert_eq!(platform.sync().await.unwrap().teams.len(), 10);
@@ -46,17 +51,28 @@ async fn check_lists_the_credentials_and_disconnect_refuses_them() {
     files.configure(&configure(&files, &place, &["any", "sync"], ""));
     let output = files.run(&["check", "--format", "json"]).await;
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((output.status.code(), &document["overall"]), (Some(0), &"HEALTHY".into()));
+    assert_eq!(
+        (output.status.code(), &document["overall"]),
+        (Some(0), &"HEALTHY".into())
+    );
     let credentials = document["credentials"].as_array().unwrap();
     let names: Vec<&Value> = credentials.iter().map(|of| &of["name"]).collect();
     assert_eq!(names, ["any-0", "sync-1"]);
     assert_eq!(credentials[0]["credential"], document["credential"]);
     assert_eq!(credentials[1]["credential"]["owner_email"], "service-1@example.com");
-    let ids: Vec<&Value> = document["checks"].as_array().unwrap().iter().map(|check| &check["id"]).collect();
+    let ids: Vec<&Value> = document["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| &check["id"])
+        .collect();
     assert_eq!(ids[6..], ["credential.any-0", "credential.sync-1"]);
     let refused = files.run(&["disconnect", "--yes"]).await;
     let sentence = String::from_utf8(refused.stderr).unwrap();
-    assert!(sentence.contains("the connection has several credentials"), "{sentence}");
+    assert!(
+        sentence.contains("the connection has several credentials"),
+        "{sentence}"
+    );
     assert_eq!(place.sandbox.request_log().count(Endpoint::RevokeAccessToken), 0);
 }
 
@@ -76,7 +92,10 @@ async fn one_credential_of_the_file_is_as_one_of_the_connection() {
     "api_token_file = \"a\"\n[[connection.acme.credential]]",
     "line 3: api_token_file: the connection has `[[connection.acme.credential]]` as well: move it into one"
 )]
-#[case::use_("[[connection.acme.credential]]\nuse = \"write\"", "line 4: use: give `any`, `sync` or `provisioning`")]
+#[case::use_(
+    "[[connection.acme.credential]]\nuse = \"write\"",
+    "line 4: use: give `any`, `sync` or `provisioning`"
+)]
 #[case::name(
     "[[connection.acme.credential]]\nname = \"A b\"",
     "line 4: name: give 1 to 63 lower-case letters, digits and hyphens"

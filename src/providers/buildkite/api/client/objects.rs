@@ -1,5 +1,7 @@
 //! The reads of pipelines, suites, registries, clusters and invitations (reference, sections 1.5 and 1.6).
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use super::Client;
 use super::endpoints::other;
 use super::transport::RequestKey;
@@ -10,7 +12,7 @@ use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailabi
 use crate::providers::buildkite::api::ids::{ClusterId, InvitationId, ObjectSlug, TeamId};
 use crate::providers::buildkite::api::objects::{Cluster, ClusterMaintainer, Invitation, Pipeline, Registry, Suite};
 use crate::providers::buildkite::api::server_cursor::{CursorPage, ServerCursor};
-use crate::providers::buildkite::pagination::{Batch, Cursor, Window};
+use crate::providers::buildkite::pagination::{Batch, Cursor};
 
 impl Client {
     /// The pipelines from `cursor` on: at least `min_rows` rows, unless the list ends.
@@ -139,22 +141,31 @@ impl Client {
         self.list(Request::TeamSuites(team), cursor, min_rows, call).await
     }
 
-    /// The page of the pending invitations after `after`, or the first one. A page before the last is full.
+    /// The page of the pending invitations after `after`, or the first one, of `per_page` rows. A page before the last is full: one
+    /// with fewer rows may be cut, and is read again. If it has the same number of rows again, the server's pages are of that size:
+    /// a page of so many rows is requested, whose end is behind the rows that it has.
     ///
     /// # Errors
     /// As for every call: [`ApiError`].
     pub async fn invitations(
         &self,
         after: Option<ServerCursor>,
+        per_page: u32,
         call: &CallContext,
     ) -> Result<CursorPage<Invitation>, ApiError> {
-        let key = RequestKey {
-            request: Request::Invitations(after),
-            window: None,
-        };
+        let (size, shown) = (AtomicU32::new(per_page), AtomicU32::new(0));
         let attempt = || async {
-            let page = CursorPage::decode(&self.execute(&key, None, call).await?, key.endpoint())?;
-            if page.next.is_some() && page.rows.len() < Window::LARGEST as usize {
+            let per_page = size.load(Ordering::Relaxed);
+            let key = RequestKey {
+                request: Request::Invitations(after.clone(), per_page),
+                window: None,
+            };
+            let page = CursorPage::decode(&self.execute(&key, None, call).await?, per_page, key.endpoint())?;
+            let rows = u32::try_from(page.rows.len()).unwrap_or(u32::MAX);
+            if page.next.is_some() && rows < per_page {
+                if shown.swap(rows, Ordering::Relaxed) == rows && rows > 0 {
+                    size.store(rows, Ordering::Relaxed);
+                }
                 let cut = ApiErrorKind::Unavailable(Unavailability::Short);
                 return Err(ApiError::new(key.endpoint(), cut));
             }
