@@ -1,5 +1,5 @@
-//! A model of Buildkite's rate limits: two counters with fixed windows of any alignment, refused requests counted too,
-//! and the time left in whole seconds, rounded in one of three ways.
+//! A model of Buildkite's rate limits: counters of the organization and of each user with fixed windows of any alignment,
+//! refused requests counted too, and the time left in whole seconds, rounded in one of three ways.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -36,6 +36,8 @@ impl Windows {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counted {
     pub(crate) at: Duration,
+    /// The user whose token it carried.
+    pub(crate) user: usize,
     pub(crate) refused_by: Option<Bucket>,
 }
 
@@ -51,7 +53,7 @@ pub(crate) struct Response {
 #[derive(Debug)]
 pub(crate) struct Buildkite {
     pub(crate) organization: Windows,
-    pub(crate) user: Windows,
+    pub(crate) users: Vec<Windows>,
     rounding: u32,
     began: Instant,
     counts: RefCell<Counts>,
@@ -61,7 +63,7 @@ pub(crate) struct Buildkite {
 struct Counts {
     /// Requests that were counted, by window.
     organization: HashMap<u32, u32>,
-    user: HashMap<u32, u32>,
+    users: Vec<HashMap<u32, u32>>,
     /// Accepted requests of the other consumer, by window of the organization.
     other_accepted: HashMap<u32, u32>,
     other_sent: u32,
@@ -69,17 +71,21 @@ struct Counts {
 }
 
 impl Buildkite {
-    pub(crate) fn new(user_limit: u32, rng: &mut Rng) -> Self {
+    /// A model with this many `users`, each with a limit of `user_limit`.
+    pub(crate) fn new(users: usize, user_limit: u32, rng: &mut Rng) -> Self {
         let mut windows = |limit| Windows {
             limit,
             offset: rng.before(WINDOW),
         };
         Self {
             organization: windows(ORGANIZATION_LIMIT),
-            user: windows(user_limit),
+            users: (0..users).map(|_| windows(user_limit)).collect(),
             rounding: rng.between(0, 2),
             began: Instant::now(),
-            counts: RefCell::default(),
+            counts: RefCell::new(Counts {
+                users: vec![HashMap::new(); users],
+                ..Counts::default()
+            }),
         }
     }
 
@@ -93,16 +99,17 @@ impl Buildkite {
         self.began + at
     }
 
-    /// Responds to one request of the connector.
-    pub(crate) fn respond(&self) -> Response {
+    /// Responds to one request of the connector with the token of a user.
+    pub(crate) fn respond(&self, user: usize) -> Response {
+        let user_windows = self.users[user];
         let at = self.now();
         let mut counts = self.counts.borrow_mut();
         let mut headers = HeaderMap::new();
         let organization = count(&mut counts.organization, self.organization.at(at));
-        let user = count(&mut counts.user, self.user.at(at));
+        let by_user = count(&mut counts.users[user], user_windows.at(at));
         let mut refused_by = None;
         for (bucket, windows, used) in [
-            (Bucket::User, self.user, user),
+            (Bucket::User, user_windows, by_user),
             (Bucket::Organization, self.organization, organization),
         ] {
             let values = [
@@ -120,7 +127,7 @@ impl Buildkite {
                 refused_by = Some(bucket);
             }
         }
-        counts.requests.push(Counted { at, refused_by });
+        counts.requests.push(Counted { at, user, refused_by });
         Response {
             status: refused_by.map_or(StatusCode::OK, |_| StatusCode::TOO_MANY_REQUESTS),
             headers,

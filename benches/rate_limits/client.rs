@@ -45,7 +45,7 @@ impl<'day> Client<'day> {
             let permit = self.limiter.acquire(&call).await?;
             let sent_at = Instant::now();
             sleep(self.one_way()).await;
-            let response = self.buildkite.respond();
+            let response = self.buildkite.respond(permit.credential());
             sleep(self.one_way()).await;
             let limit = permit.complete(response.status, &response.headers, response.body.as_bytes());
             if limit.is_none() {

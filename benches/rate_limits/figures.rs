@@ -12,7 +12,7 @@ use buildkite_connector::governance::rate_limit::Bucket;
 /// The header of the table: the setting, then [`Worst::cells`].
 pub(crate) const COLUMNS: [&str; 11] = [
     "organization",
-    "user's limit",
+    "users' limits",
     "other consumer wants",
     "operator's limit",
     "refusals",
@@ -45,14 +45,14 @@ pub(crate) struct Figures {
 impl Figures {
     pub(crate) fn new(syncs: &[Synced], approvals: &[Waited], buildkite: &Buildkite) -> Self {
         let requests = buildkite.requests();
-        let mut refusals: HashMap<(Bucket, u32), usize> = HashMap::new();
+        let mut refusals: HashMap<(Bucket, usize, u32), usize> = HashMap::new();
         for counted in &requests {
             let Some(bucket) = counted.refused_by else { continue };
-            let windows = match bucket {
-                Bucket::Organization => buildkite.organization,
-                Bucket::User => buildkite.user,
+            let (windows, user) = match bucket {
+                Bucket::Organization => (buildkite.organization, 0),
+                Bucket::User => (buildkite.users[counted.user], counted.user),
             };
-            *refusals.entry((bucket, windows.at(counted.at))).or_default() += 1;
+            *refusals.entry((bucket, user, windows.at(counted.at))).or_default() += 1;
         }
         let shortest: Duration = syncs
             .iter()

@@ -1,4 +1,4 @@
-//! A day at Buildkite's rate limits, in virtual time: the real rate limiter in front of a model of Buildkite's two
+//! A day at Buildkite's rate limits, in virtual time: the real rate limiter in front of a model of Buildkite's
 //! counters, with a sync every half hour, approvals at random times, and another consumer. It takes seconds.
 //!
 //! Each row shows the worst of several days that differ by seed: times, alignment of windows, latency and rounding.
@@ -19,7 +19,7 @@ mod upper_bound;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use buildkite_connector::providers::buildkite::budget::{BudgetOptions, RateLimiter};
+use buildkite_connector::providers::buildkite::budget::{BudgetOptions, Budgets, CredentialUse};
 use comfy_table::Table;
 
 use buildkite::Buildkite;
@@ -49,7 +49,9 @@ const ORGANIZATIONS: [Organization; 2] = [
 /// The limits and the other consumer of a day.
 #[derive(Debug, Clone, Copy)]
 struct Setting {
-    /// Requests that Buildkite allows the token's user in a window: 50 by default; a user can have a higher limit.
+    /// The users whose credentials the connection has.
+    users: usize,
+    /// Requests that Buildkite allows each user in a window: 50 by default; a user can have a higher limit.
     user_limit: u32,
     /// Whether another consumer wants half of the organization's windows.
     has_other_consumer: bool,
@@ -57,26 +59,36 @@ struct Setting {
     max_requests_per_minute: Option<NonZeroU32>,
 }
 
-const SETTINGS: [Setting; 5] = [
+const SETTINGS: [Setting; 7] = [
     Setting::new(50, false, None),
     Setting::new(50, true, None),
     Setting::new(200, false, None),
     Setting::new(200, true, None),
     Setting::new(200, true, NonZeroU32::new(100)),
+    Setting::new(50, false, None).with_users(4),
+    Setting::new(50, true, None).with_users(4),
 ];
 
 impl Setting {
     const fn new(user_limit: u32, has_other_consumer: bool, max_requests_per_minute: Option<NonZeroU32>) -> Self {
         Self {
+            users: 1,
             user_limit,
             has_other_consumer,
             max_requests_per_minute,
         }
     }
 
+    const fn with_users(self, users: usize) -> Self {
+        Self { users, ..self }
+    }
+
     fn cells(self) -> [String; 3] {
         [
-            format!("{} a minute", self.user_limit),
+            match self.users {
+                1 => format!("{} a minute", self.user_limit),
+                users => format!("{users} × {} a minute", self.user_limit),
+            },
             if self.has_other_consumer { "half" } else { "nothing" }.to_owned(),
             self.max_requests_per_minute
                 .map_or_else(|| "none".to_owned(), |limit| format!("{limit} a minute")),
@@ -118,11 +130,13 @@ fn simulate_day(organization: Organization, setting: Setting, seed: u64) -> Figu
         .unwrap();
     runtime.block_on(async {
         let mut rng = Rng::new(seed);
-        let buildkite = Buildkite::new(setting.user_limit, &mut rng);
-        let limiter = RateLimiter::new(BudgetOptions {
+        let buildkite = Buildkite::new(setting.users, setting.user_limit, &mut rng);
+        let options = BudgetOptions {
             max_requests_per_minute: setting.max_requests_per_minute,
             ..BudgetOptions::default()
-        });
+        };
+        let uses = vec![CredentialUse::Any; setting.users];
+        let limiter = Budgets::default().limiter(None, &uses, options);
         let client = Client::new(&limiter, &buildkite, rng.fork());
         let (due, arrivals) = (syncs::due(&mut rng), approvals::arrivals(&mut rng));
         let (syncs, approvals, ()) = futures::join!(

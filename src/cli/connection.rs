@@ -15,7 +15,7 @@ use crate::governance::Governance;
 use crate::governance::connections::ConnectionLabel;
 use crate::governance::health::ConfigurationStatus;
 use crate::governance::provisioning::AuditWriters;
-use crate::providers::buildkite::{ApiToken, Client, Coverage, Credential, Scope, Shared, govern};
+use crate::providers::buildkite::{ApiToken, Client, Coverage, Credential, CredentialSpec, Scope, Shared, govern};
 use crate::sandbox::{Options, Sandbox, Seed, TEAM_SCOPES, TokenSpec};
 
 /// The arguments of a command that reaches Buildkite, or an embedded sandbox in its place.
@@ -80,18 +80,18 @@ pub(super) struct Process {
     pub(super) configuration: Option<Arc<ConfigurationStatus>>,
 }
 
-/// An organization's governance, with the credential that it uses.
+/// An organization's governance, with the credentials that it uses.
 #[derive(Debug)]
 pub(super) struct OpenConnection {
     /// The organization's governance.
     pub(super) governance: Arc<Governance>,
     /// The included types and the allowed changes, and what follows from them.
     pub(super) coverage: Coverage,
-    /// The credential of all requests.
-    pub(super) credential: Arc<Credential>,
+    /// The credentials of its requests; at least one.
+    pub(super) credentials: Vec<Arc<Credential>>,
     /// The sandbox that replaces Buildkite; it ends with the connection.
     sandbox: Option<Sandbox>,
-    /// Reloads the file of the credential when it changes.
+    /// Reloads the files of the credentials when they change.
     rotation: Option<AbortOnDropHandle<()>>,
 }
 
@@ -141,7 +141,8 @@ impl OpenConnection {
         if named.name.is_some() {
             ConnectionArgs::refuse_variables(&variable)?;
         }
-        let settings = Settings::read(&named.args, &process.shared, variable).map_err(|error| named.error(error))?;
+        let settings = Settings::read(&named.args, &named.credentials, &process.shared, variable)
+            .map_err(|error| named.error(error))?;
         Self::with_settings(process, named, adjust(settings))
     }
 
@@ -149,7 +150,7 @@ impl OpenConnection {
         let Settings {
             origin,
             organization,
-            credential,
+            credentials,
             mut client,
             coverage,
             mut governance,
@@ -160,11 +161,14 @@ impl OpenConnection {
         }
         governance.audit_writers = process.audit_writers.clone();
         governance.configuration.clone_from(&process.configuration);
-        credential.request_scopes(&coverage.scopes());
-        let client = Client::with_credential(origin, organization, credential, client)
+        for spec in &credentials {
+            spec.request_scopes(&coverage.scopes());
+        }
+        let budgets = &process.shared.budgets;
+        let client = Client::with_credentials(origin, organization, credentials, client, budgets)
             .map_err(|error| CommandError::Failed(error.to_string()))?;
         Ok(Self {
-            credential: client.credential(),
+            credentials: client.credentials(),
             governance: Arc::new(govern(Arc::new(client), coverage.clone(), governance)),
             coverage,
             sandbox: None,
@@ -172,7 +176,7 @@ impl OpenConnection {
         })
     }
 
-    /// The same for a command with one connection; the file of its credential is read again when it changes.
+    /// The same for a command with one connection; the files of its credentials are read again when they change.
     ///
     /// # Errors
     /// As for [`Self::open`].
@@ -183,7 +187,7 @@ impl OpenConnection {
         adjust: impl FnOnce(Settings) -> Settings,
     ) -> Result<Self, CommandError> {
         let connection = Self::open(&Process::default(), named, sandbox, variable, adjust).await?;
-        let watched = vec![Arc::clone(&connection.credential)];
+        let watched = connection.credentials.clone();
         Ok(Self {
             rotation: Some(AbortOnDropHandle::new(tokio::spawn(async move {
                 Credential::watch_all(|| watched.clone()).await;
@@ -237,7 +241,7 @@ fn sandbox_settings(sandbox: &Sandbox, args: &ConnectionArgs, shared: &Shared) -
     Ok(Settings {
         origin: sandbox.url().parse().map_err(|error| failed(&error))?,
         organization: sandbox.slug().parse().map_err(|error| failed(&error))?,
-        credential: token.into(),
+        credentials: vec![CredentialSpec::only(token.into())],
         client: args.client(shared),
         coverage,
         governance: args.governance(),

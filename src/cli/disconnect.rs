@@ -25,6 +25,10 @@ pub struct DisconnectArgs {
 const EXCHANGES: &str = "a token exchange has no token to revoke, because each one ends by itself and another can be obtained: let an \
                          organization admin remove the OAuth application, and delete its key";
 
+/// Why none of several credentials is revoked: the others would go on with its work.
+const SEVERAL: &str = "the connection has several credentials, and to revoke one does not end its access: revoke each as the only credential of \
+                       a connection, or at https://buildkite.com/user/api-access-tokens";
+
 /// Shows the token, asks for confirmation, and revokes the token.
 pub(super) async fn run(args: &DisconnectArgs) -> Result<(), CommandError> {
     if !args.yes && !io::stdin().is_terminal() {
@@ -32,8 +36,10 @@ pub(super) async fn run(args: &DisconnectArgs) -> Result<(), CommandError> {
         return Err(SettingError::of::<DisconnectArgs>("yes", problem).into());
     }
     let job = Job::start_pinned(&args.job).await?;
-    if job.credential_form() == CredentialForm::TokenExchange {
-        return Err(CommandError::Refused(EXCHANGES.to_owned()));
+    match job.credential_forms().as_slice() {
+        [CredentialForm::TokenExchange] => return Err(CommandError::Refused(EXCHANGES.to_owned())),
+        [_] => {}
+        _ => return Err(CommandError::Refused(SEVERAL.to_owned())),
     }
     let request_id = Uuid::now_v7().to_string();
     let work = async {

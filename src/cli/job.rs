@@ -11,7 +11,7 @@ use super::settings::{Settings, parsed_by};
 use super::{CommandError, logging, progress, signals};
 use crate::export::{ExportError, Progress};
 use crate::governance::{Governance, GovernanceError};
-use crate::providers::buildkite::CredentialForm;
+use crate::providers::buildkite::{CredentialForm, CredentialSpec};
 use crate::sandbox::Seed;
 use crate::telemetry::traces::OperationSpan;
 
@@ -51,10 +51,10 @@ impl Job {
         Self::start_with(args, |settings| settings).await
     }
 
-    /// The same with the present token, even if the token file changes later.
+    /// The same with the present tokens, even if the token files change later.
     pub(super) async fn start_pinned(args: &JobArgs) -> Result<Self, CommandError> {
         Self::start_with(args, |settings| Settings {
-            credential: settings.credential.pinned(),
+            credentials: settings.credentials.into_iter().map(CredentialSpec::pinned).collect(),
             ..settings
         })
         .await
@@ -87,9 +87,10 @@ impl Job {
         })
     }
 
-    /// The form of the credential.
-    pub(super) fn credential_form(&self) -> CredentialForm {
-        self.connection.credential.form()
+    /// The form of each credential.
+    pub(super) fn credential_forms(&self) -> Vec<CredentialForm> {
+        let credentials = self.connection.credentials.iter();
+        credentials.map(|credential| credential.form()).collect()
     }
 
     /// The organization's governance.

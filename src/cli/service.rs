@@ -101,7 +101,7 @@ impl Work {
             sandbox,
             "working for the platform"
         );
-        let checking = serve::monitor_health(Arc::clone(governance), Arc::clone(&connection.credential), interval);
+        let checking = serve::monitor_health(Arc::clone(governance), connection.credentials.clone(), interval);
         let _checking = AbortOnDropHandle::new(tokio::spawn(checking));
         let ended = service.run(ending).await;
         connection.close().await;

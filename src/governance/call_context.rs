@@ -70,6 +70,8 @@ struct Ledger {
     stats: CallStats,
     /// The time up to which waiting was counted.
     counted_until: Option<Instant>,
+    /// The position of the credential that decides and makes the change.
+    credential: Option<usize>,
 }
 
 impl CallContext {
@@ -234,6 +236,26 @@ impl CallContext {
             ledger.stats.waited += now.saturating_duration_since(from);
             ledger.counted_until = Some(now);
         });
+    }
+
+    /// The credential that decides and makes the change of this call, if the provider chose one of several.
+    #[must_use]
+    pub fn credential(&self) -> Option<usize> {
+        self.ledger(|ledger| ledger.credential)
+    }
+
+    /// The credential that decides and makes the change of this call: the one that was chosen before, if it `is_usable`, or else the
+    /// one that `choose` returns.
+    pub(crate) fn choose_credential(
+        &self,
+        is_usable: impl FnOnce(usize) -> bool,
+        choose: impl FnOnce() -> Option<usize>,
+    ) -> Option<usize> {
+        self.ledger(|ledger| {
+            let kept = ledger.credential.filter(|position| is_usable(*position));
+            ledger.credential = kept.or_else(choose);
+            ledger.credential
+        })
     }
 
     fn ledger<T>(&self, access: impl FnOnce(&mut Ledger) -> T) -> T {

@@ -82,10 +82,10 @@ fn set_health(tag: &ConnectionTag, report: &Report) {
     for result in &report.checks {
         for state in State::ALL {
             let is_current = u32::from(state == result.state);
-            SCOPE_STATE.set_for(tag, [result.check.id, state.as_str()], is_current);
+            SCOPE_STATE.set_for(tag, [&*result.id(), state.as_str()], is_current);
         }
     }
-    if let Some(end) = report.credential.as_ref().and_then(CredentialReport::expires_at) {
+    if let Some(end) = report.read_credentials().filter_map(CredentialReport::expires_at).min() {
         TOKEN_EXPIRY.set_timestamp_for(tag, [], end);
     }
 }

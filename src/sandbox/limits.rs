@@ -54,7 +54,7 @@ impl fmt::Display for Bucket {
 pub struct LimitOptions {
     /// Requests per window for the organization; `None`: no limit and no headers.
     pub organization: Option<u32>,
-    /// Requests per window for each user; `None`: no limit and no headers.
+    /// Requests per window for each user without a limit of their own; `None`: no limit and no headers.
     pub user: Option<u32>,
     /// Length of a window.
     pub window: Duration,
@@ -220,6 +220,8 @@ impl Counter {
 struct Counters {
     organization: Counter,
     users: HashMap<Uuid, Counter>,
+    /// The limits of the users who have one of their own.
+    user_limits: HashMap<Uuid, u32>,
     rejected_organization: u64,
     rejected_user: u64,
 }
@@ -276,14 +278,21 @@ impl Limits {
     }
 
     pub(super) fn consume_user(&self, user: Uuid, requests: u64) -> Option<BucketLevel> {
-        let limit = self.options.user?;
+        let mut counters = self.counters();
+        let own_limit = counters.user_limits.get(&user).copied();
+        let limit = own_limit.or(self.options.user)?;
         let (window, until_reset) = self.user.at(Instant::now());
-        let current = self.counters().users.entry(user).or_default().add(window, requests);
+        let current = counters.users.entry(user).or_default().add(window, requests);
+        drop(counters);
         Some(BucketLevel {
             limit,
             current,
             until_reset,
         })
+    }
+
+    pub(super) fn set_user_limit(&self, user: Uuid, limit: u32) {
+        self.counters().user_limits.insert(user, limit);
     }
 
     pub(super) fn refused(&self, bucket: Bucket) -> u64 {

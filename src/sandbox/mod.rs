@@ -283,9 +283,21 @@ impl Sandbox {
     /// Consumes a rate limit as another client would. [`Bucket::User`] means the limit of the default token's owner.
     pub fn consume(&self, bucket: Bucket, requests: u64) {
         match bucket {
-            Bucket::Organization => self.service.limits.consume_organization(requests),
-            Bucket::User => self.service.limits.consume_user(self.owner, requests),
-        };
+            Bucket::Organization => {
+                self.service.limits.consume_organization(requests);
+            }
+            Bucket::User => self.consume_user(self.owner, requests),
+        }
+    }
+
+    /// Consumes the rate limit of a user as another client of theirs would.
+    pub fn consume_user(&self, user: Uuid, requests: u64) {
+        self.service.limits.consume_user(user, requests);
+    }
+
+    /// Gives a user a rate limit of their own, in requests per window, as Buildkite may give a machine user.
+    pub fn set_user_limit(&self, user: Uuid, limit: u32) {
+        self.service.limits.set_user_limit(user, limit);
     }
 
     /// The number of requests that this limit has rejected with 429.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, HeaderName, Method};
+use uuid::Uuid;
 
 use super::endpoint::Endpoint;
 
@@ -23,6 +24,8 @@ pub struct LoggedRequest {
     pub endpoint: Endpoint,
     /// The names of the headers, without their values: one of them holds the token.
     pub headers: Vec<HeaderName>,
+    /// The user whose token the request carried; `None` if it carried none that is accepted.
+    pub user: Option<Uuid>,
     /// The response's status; `None` if the connection was reset or the client disconnected.
     pub status: Option<u16>,
     /// Whether the request changed the organization.
@@ -115,6 +118,7 @@ impl RequestLog {
             query: query.to_owned(),
             endpoint,
             headers: headers.keys().cloned().collect(),
+            user: None,
             status: None,
             applied: false,
         };

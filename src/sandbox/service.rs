@@ -54,6 +54,7 @@ impl Service {
         let body = to_bytes(Body::new(body), MAX_BODY).await.map_err(|_| ConnectionReset)?;
 
         let token = self.tokens.authenticate(&head.headers, self.clock.now());
+        entry.request.user = token.as_deref().map(|token| token.owner);
         let behaviors = self.behaviors();
         let limit_status = token
             .as_deref()

@@ -146,6 +146,30 @@ async fn the_user_limit_follows_the_user_and_not_the_token() {
 }
 
 #[tokio::test]
+async fn each_user_has_a_limit_of_their_own_and_the_organization_has_one_for_all() {
+    let probe = Probe::start(limited()).await;
+    let priya = probe.token_of("priya");
+    probe.sandbox.set_user_limit(probe.person("priya"), 8);
+    probe.sandbox.consume_user(probe.person("priya"), 5);
+    let teams = probe.path("teams");
+    let own = probe.get(&teams).await;
+    let other = probe.get_as(&priya, &teams).await;
+    let levels = |reply: &Reply| {
+        let header = |name| reply.header(name).map(str::to_owned);
+        [
+            "RateLimit-Remaining",
+            "RateLimit-User-Limit",
+            "RateLimit-User-Remaining",
+        ]
+        .map(header)
+    };
+    assert_eq!(levels(&own).map(Option::unwrap), ["9", "6", "5"]);
+    assert_eq!(levels(&other).map(Option::unwrap), ["8", "8", "2"]);
+    let users: Vec<_> = probe.sandbox.requests().iter().map(|request| request.user).collect();
+    assert_eq!(users, [Some(probe.sandbox.owner()), Some(probe.person("priya"))]);
+}
+
+#[tokio::test]
 async fn a_warning_comes_with_the_last_request_that_passes() {
     let probe = Probe::start(limited()).await;
     probe.sandbox.consume(Bucket::User, 5);

@@ -1,5 +1,6 @@
 //! The output as JSON. Fields are only ever added; see `docs/check.md`.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 use super::CheckOutput;
 use crate::governance::Change;
 use crate::governance::connections::ConnectionName;
+use crate::governance::health;
 use crate::governance::health::{CheckResult, CredentialReport, Expiry, State};
 use crate::governance::rate_limit::BucketState;
 
@@ -19,6 +21,8 @@ struct Document<'a> {
     provisioning: bool,
     checks: Vec<Check<'a>>,
     credential: Option<Credential<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    credentials: Vec<NamedCredential<'a>>,
     rate_limits: Vec<RateLimit>,
 }
 
@@ -38,7 +42,7 @@ struct Section<'a> {
 
 #[derive(Serialize)]
 struct Check<'a> {
-    id: &'a str,
+    id: Cow<'a, str>,
     scope: Option<&'a str>,
     state: &'a str,
     summary: &'a str,
@@ -57,6 +61,12 @@ struct Credential<'a> {
     expiry: &'static str,
     expires_at: Option<Timestamp>,
     description: &'a str,
+}
+
+#[derive(Serialize)]
+struct NamedCredential<'a> {
+    name: &'a str,
+    credential: Option<Credential<'a>>,
 }
 
 #[derive(Serialize)]
@@ -96,13 +106,14 @@ fn document(output: &CheckOutput) -> Document<'_> {
         provisioning: output.coverage.allowed().allows(Change::Membership),
         checks: report.checks.iter().map(check).collect(),
         credential: report.credential.as_ref().map(credential),
+        credentials: report.credentials.iter().map(named).collect(),
         rate_limits: output.budget.buckets.iter().map(rate_limit).collect(),
     }
 }
 
 fn check(result: &CheckResult) -> Check<'_> {
     Check {
-        id: result.check.id,
+        id: result.id(),
         scope: result.check.scope,
         state: result.state.as_str(),
         summary: &result.summary,
@@ -112,6 +123,13 @@ fn check(result: &CheckResult) -> Check<'_> {
         latency_ms: result
             .latency
             .and_then(|latency| u64::try_from(latency.as_millis()).ok()),
+    }
+}
+
+fn named(of: &health::NamedCredential) -> NamedCredential<'_> {
+    NamedCredential {
+        name: &of.name,
+        credential: of.report.as_ref().map(credential),
     }
 }
 

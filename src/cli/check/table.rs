@@ -65,10 +65,10 @@ struct Widths {
 impl Widths {
     /// Those of the checks of every configuration, or more if an id or a scope needs it.
     fn of(checks: &[CheckResult]) -> Self {
-        let longest = |text: fn(&CheckResult) -> &'static str| checks.iter().map(|result| text(result).len()).max();
+        let longest = |length: fn(&CheckResult) -> usize| checks.iter().map(length).max();
         Self {
-            id: longest(|result| result.check.id).unwrap_or_default().max(28),
-            scope: longest(|result| result.check.scope.unwrap_or("-"))
+            id: longest(|result| result.id().len()).unwrap_or_default().max(28),
+            scope: longest(|result| result.check.scope.unwrap_or("-").len())
                 .unwrap_or_default()
                 .max(19),
         }
@@ -95,7 +95,7 @@ fn row(
     } else {
         String::new()
     };
-    writeln!(out, "{mark} {:<id$} {scope:<width$} {summary}{without}", check.id)
+    writeln!(out, "{mark} {:<id$} {scope:<width$} {summary}{without}", result.id())
 }
 
 /// The mark and its ANSI colour code.

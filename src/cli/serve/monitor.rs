@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{FutureExt, select_all};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -46,7 +47,7 @@ fn is_monitored(one: &ServedConnection) -> bool {
 async fn monitor_while_used(one: &ServedConnection) {
     monitor(
         one.connection().governance(),
-        one.credential(),
+        one.credentials(),
         one.health_interval(),
         || is_monitored(one),
     )
@@ -56,16 +57,21 @@ async fn monitor_while_used(one: &ServedConnection) {
 /// Checks the health of a connection that is always in use; never resolves.
 pub(in crate::cli) async fn monitor_health(
     governance: Arc<Governance>,
-    credential: Arc<Credential>,
+    credentials: Vec<Arc<Credential>>,
     interval: Duration,
 ) {
-    monitor(&governance, &credential, interval, || true).await;
+    monitor(&governance, &credentials, interval, || true).await;
 }
 
-/// Checks health at the start, when no call has done so for `interval`, and when the credential was replaced, and logs each change in
+/// Checks health at the start, when no call has done so for `interval`, and when a credential was replaced, and logs each change in
 /// one line. While Buildkite cannot be reached, it is checked more often, so that a connector that starts during an outage recovers.
 /// Ends once `is_wanted` returns false.
-async fn monitor(governance: &Governance, credential: &Credential, interval: Duration, is_wanted: impl Fn() -> bool) {
+async fn monitor(
+    governance: &Governance,
+    credentials: &[Arc<Credential>],
+    interval: Duration,
+    is_wanted: impl Fn() -> bool,
+) {
     let (mut logged, mut age) = (None, interval);
     while is_wanted() {
         let report = governance.health().check(age, None).await;
@@ -82,7 +88,7 @@ async fn monitor(governance: &Governance, credential: &Credential, interval: Dur
         };
         age = tokio::select! {
             () = sleep(pause) => interval,
-            () = credential.replaced() => {
+            _ = select_all(credentials.iter().map(|credential| credential.replaced().boxed())) => {
                 // Evidence about the other token is refreshed as soon as its age allows.
                 sleep(governance.settings().health.min_interval).await;
                 Duration::ZERO
@@ -97,7 +103,7 @@ fn log_health(report: &Report) {
         tracing::warn!(
             organization = report.organization,
             state = worst.state.as_str(),
-            check = worst.check.id,
+            check = &*worst.id(),
             remedy = worst.remedy,
             "buildkite: {}",
             worst.summary

@@ -40,9 +40,9 @@ impl ServedConnection {
         &self.connection
     }
 
-    /// Its credential.
-    pub(super) fn credential(&self) -> &Arc<Credential> {
-        &self.open.credential
+    /// Its credentials.
+    pub(super) fn credentials(&self) -> &[Arc<Credential>] {
+        &self.open.credentials
     }
 
     /// The interval of its health checks.
@@ -87,7 +87,11 @@ impl Served {
 
     /// Their credentials.
     pub(super) fn credentials(&self) -> Vec<Arc<Credential>> {
-        self.in_force().iter().map(|one| Arc::clone(one.credential())).collect()
+        let in_force = self.in_force();
+        in_force
+            .iter()
+            .flat_map(|one| one.credentials().iter().cloned())
+            .collect()
     }
 
     /// Whether a caller may change something.

@@ -24,7 +24,9 @@ pub(super) use service::{PlatformArgs, health_listen_error};
 pub(super) use value::{PathParser, PositiveDuration, parse_bool, parsed_by};
 
 use crate::governance::{Change, GovernanceSettings, PartialVisibility};
-use crate::providers::buildkite::{ApiOrigin, ClientOptions, Coverage, Credential, OrganizationSlug, Shared};
+use crate::providers::buildkite::budget::CredentialUse;
+use crate::providers::buildkite::{ApiOrigin, ClientOptions, Coverage, CredentialSpec, OrganizationSlug, Shared};
+use file::FileCredential;
 
 /// Ten years: longer than any job, and short enough to be added to an instant.
 const UNLIMITED_WAIT: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -117,8 +119,8 @@ pub struct Settings {
     pub origin: ApiOrigin,
     /// The organization that is governed.
     pub organization: OrganizationSlug,
-    /// The credential of the API.
-    pub credential: Credential,
+    /// The credentials of the API.
+    pub credentials: Vec<CredentialSpec>,
     /// Timeouts and rate limits of the API client.
     pub client: ClientOptions,
     /// What is governed, and which changes are made.
@@ -128,24 +130,39 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Builds the settings from parsed arguments. `shared` is what connections share; `variable` reads the environment, of which only
-    /// the token is used here.
+    /// Builds the settings from parsed arguments. `several` are the credentials if there are more than one, which replace that of
+    /// `args`. `shared` is what connections share; `variable` reads the environment, of which only the token is used here.
     ///
     /// # Errors
-    /// When the organization or the credential is missing, the credential cannot be used, or a change is allowed whose type is not included.
-    pub fn read(
+    /// When the organization or the credential is missing, a credential cannot be used, a change is allowed whose type is not included, or
+    /// changes are allowed and no credential makes any.
+    pub(super) fn read(
         args: &ConnectionArgs,
+        several: &[FileCredential],
         shared: &Shared,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingError> {
         let organization = args.organization.clone();
         let organization = organization.ok_or_else(|| error("organization", GIVE_ORGANIZATION))?;
+        let coverage = args.coverage()?;
+        let credentials = match several {
+            [] => vec![CredentialSpec::only(args.credential.credential(
+                &organization,
+                shared,
+                variable,
+            )?)],
+            several => file::credentials_of(several, &organization, shared)?,
+        };
+        let is_sync = |spec: &CredentialSpec| spec.usage == CredentialUse::Sync;
+        if !coverage.allowed().is_empty() && credentials.iter().all(is_sync) {
+            return Err(error("allow", GIVE_CHANGING_CREDENTIAL));
+        }
         Ok(Self {
             origin: args.api_url.clone(),
-            credential: args.credential.credential(&organization, shared, variable)?,
+            credentials,
             organization,
             client: args.client(shared),
-            coverage: args.coverage()?,
+            coverage,
             governance: args.governance(),
         })
     }
@@ -228,6 +245,9 @@ impl ConnectionArgs {
     }
 }
 
+const GIVE_CHANGING_CREDENTIAL: &str =
+    "changes are allowed, but every credential has the use `sync`: set the `use` of one to `any` or `provisioning`";
+
 const GIVE_ORGANIZATION: &str = "give the slug of your organization, as in `https://buildkite.com/<slug>`";
 
 const GIVE_AUDIT_FILE: &str = "off-boarding needs a file in which every removal is recorded, and from which the removals of the last hour are counted";
@@ -275,7 +295,7 @@ mod tests {
 
     fn read(arguments: &[&str], token: Option<&str>) -> Result<Settings, String> {
         let args = parse(arguments).map_err(|error| error.to_string())?;
-        Settings::read(&args, &Shared::default(), |name| {
+        Settings::read(&args, &[], &Shared::default(), |name| {
             token.filter(|_| name == TOKEN).map(str::to_owned)
         })
         .map_err(|error| error.to_string())

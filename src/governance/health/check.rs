@@ -1,5 +1,6 @@
 //! The checks of a provider and their results.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -47,6 +48,8 @@ pub struct CheckInfo {
 pub struct CheckResult {
     /// The check.
     pub check: &'static CheckInfo,
+    /// What the check is about, if there are several checks of this kind.
+    pub name: Option<String>,
     /// Its state.
     pub state: State,
     /// One sentence about the state.
@@ -65,6 +68,17 @@ pub struct CheckResult {
     pub error: Option<GovernanceError>,
     /// Whether the problem prevents only changes, and reads are unaffected.
     pub concerns_changes_only: bool,
+}
+
+impl CheckResult {
+    /// The stable id of the check: that of its kind, with the name of what it is about if there are several.
+    #[must_use]
+    pub fn id(&self) -> Cow<'static, str> {
+        match &self.name {
+            None => Cow::Borrowed(self.check.id),
+            Some(name) => Cow::Owned(format!("{}.{name}", self.check.id)),
+        }
+    }
 }
 
 /// The state of a check.

@@ -62,6 +62,7 @@ impl ConfigurationStatus {
             ),
         };
         CheckResult {
+            name: None,
             check: &CONFIGURATION,
             state,
             summary,

@@ -21,7 +21,7 @@ pub(crate) use changes::ChangeHealth;
 pub use check::{CheckInfo, CheckResult, Feature, State};
 pub use configuration::{CONFIGURATION, ConfigurationProblem, ConfigurationStatus};
 pub use expiry_warning::{Expiry, format_minute};
-pub use report::{CredentialReport, Report};
+pub use report::{CredentialReport, NamedCredential, Report};
 pub use settings::HealthSettings;
 
 use crate::governance::provider::{HealthContext, HealthSource, MaxAge};

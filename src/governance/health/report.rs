@@ -36,6 +36,15 @@ impl CredentialReport {
     }
 }
 
+/// One of several credentials, without the secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedCredential {
+    /// Its name.
+    pub name: String,
+    /// Its record, if it could be read.
+    pub report: Option<CredentialReport>,
+}
+
 /// The state of all checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -43,8 +52,10 @@ pub struct Report {
     pub overall: State,
     /// All checks, in the order in which they depend on each other.
     pub checks: Vec<CheckResult>,
-    /// The credential, if its record could be read.
+    /// The credential, or the first of several, if its record could be read.
     pub credential: Option<CredentialReport>,
+    /// All credentials, if there are several.
+    pub credentials: Vec<NamedCredential>,
     /// The organization, as configured.
     pub organization: String,
 }
@@ -57,8 +68,22 @@ impl Report {
             overall: checks.iter().map(|result| result.state).max().unwrap_or(State::Unknown),
             checks,
             credential,
+            credentials: Vec::new(),
             organization,
         }
+    }
+
+    /// The same report, of several credentials.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Vec<NamedCredential>) -> Self {
+        Self { credentials, ..self }
+    }
+
+    /// The records of all credentials that could be read.
+    pub fn read_credentials(&self) -> impl Iterator<Item = &CredentialReport> {
+        let several = self.credentials.iter().filter_map(|of| of.report.as_ref());
+        let single = self.credential.iter().filter(|_| self.credentials.is_empty());
+        single.chain(several)
     }
 
     /// The report without what differs from check to check although nothing changed.

@@ -121,6 +121,7 @@ mod tests {
                 ),
             };
             let result = CheckResult {
+                name: None,
                 check: &LIST,
                 state,
                 summary: String::new(),

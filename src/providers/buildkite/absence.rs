@@ -74,9 +74,10 @@ impl Buildkite {
     /// # Errors
     /// The failure to read that record.
     pub(super) async fn members_are_visible(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
-        let owner = match self.recorder.evidence().user.and_then(|seen| seen.outcome.ok()) {
+        let position = self.client.responsible(call);
+        let owner = match self.owner_of(position) {
             Some(owner) => Some(owner),
-            None => self.client.user(call).await.ok(),
+            None => self.client.as_credential(position).user(call).await.ok(),
         };
         let shown = match owner.filter(|owner| owner.id != user) {
             Some(owner) => self.client.organization_member(owner.id, call).await.map(|_| true),

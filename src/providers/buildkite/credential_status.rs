@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use crate::governance::provider::{MaxAge, OwnerRole};
 use crate::governance::{CallContext, GovernanceError};
-use crate::providers::buildkite::{
-    AccessToken, Buildkite, CurrentUser, Endpoint, Organization, OrganizationMember, ProbeSet,
-};
+use crate::providers::buildkite::{AccessToken, Buildkite, CurrentUser, Endpoint, Organization, OrganizationMember};
 
 /// The maximum age of evidence about the token for checks that tolerate a recent result.
 pub(crate) const EVIDENCE_MAX_AGE: Duration = Duration::from_secs(60);
@@ -55,7 +53,7 @@ impl CredentialStatus {
 }
 
 impl Buildkite {
-    /// The status of the token, at most `max_age` old and not older than the last replacement of the token.
+    /// The status of the token that answers for this call, at most `max_age` old.
     ///
     /// # Errors
     /// The failure to read the token, its scopes or the organization.
@@ -64,23 +62,34 @@ impl Buildkite {
         max_age: Duration,
         call: &CallContext,
     ) -> Result<CredentialStatus, GovernanceError> {
-        let time_in_use = self.time_in_use();
-        let max_age = max_age.min(time_in_use);
-        // A response to a request that is in flight already may be about the token before.
-        let uncoalesced = (time_in_use < Duration::MAX).then(|| call.uncoalesced());
-        let call = uncoalesced.as_ref().unwrap_or(call);
-        let probed = self
-            .probe(
-                ProbeSet::CredentialStatus,
-                MaxAge {
-                    success: max_age,
-                    failure: Duration::ZERO,
-                    others: max_age,
-                },
-                call,
-            )
-            .await;
-        let evidence = self.recorder.evidence();
+        let position = self.client.responsible(call);
+        let status = self.status_of(position, max_age, call).await;
+        match status {
+            // It was left out because of this failure, and another one answers for the call.
+            Err(_) if self.client.responsible(call) != position => {
+                Box::pin(self.credential_status(max_age, call)).await
+            }
+            status => status,
+        }
+    }
+
+    /// The status of the token at a position, at most `max_age` old.
+    ///
+    /// # Errors
+    /// As for [`Self::credential_status`].
+    pub(crate) async fn status_of(
+        &self,
+        position: usize,
+        max_age: Duration,
+        call: &CallContext,
+    ) -> Result<CredentialStatus, GovernanceError> {
+        let age = MaxAge {
+            success: max_age,
+            failure: Duration::ZERO,
+            others: max_age,
+        };
+        let probed = self.probe(position, age, call).await;
+        let evidence = self.recorder.evidence(position);
         let token = evidence.token.and_then(|seen| seen.outcome.ok());
         if let Err(error) = probed {
             return Err(self.credential_error(error, token.as_ref()));
@@ -107,25 +116,5 @@ impl Buildkite {
                 why: "the token's status changed while it was read".to_owned(),
             }),
         }
-    }
-
-    /// The owner of the token in use, if a read showed them. Sends requests only after the token was replaced.
-    ///
-    /// # Errors
-    /// As for [`Self::credential_status`].
-    pub(super) async fn owner(&self, call: &CallContext) -> Result<Option<CurrentUser>, GovernanceError> {
-        match self.recorder.evidence().user {
-            Some(seen) if seen.since.elapsed() > self.time_in_use() => {
-                let status = self.credential_status(Duration::MAX, call).await?;
-                Ok(status.owner)
-            }
-            seen => Ok(seen.and_then(|seen| seen.outcome.ok())),
-        }
-    }
-
-    /// For how long the token has been in use; [`Duration::MAX`] for the first one.
-    fn time_in_use(&self) -> Duration {
-        let version = self.client.credential().owner_version();
-        self.recorder.time_in_use(version)
     }
 }

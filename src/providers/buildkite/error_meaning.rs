@@ -112,12 +112,16 @@ impl Buildkite {
         let (FailureClass::Forbidden, Some(scope)) = (failure.class, failure.scope) else {
             return failure.error;
         };
-        match (self.client.access_token(call).await, failure.error) {
-            (Ok(token), GovernanceError::Forbidden { endpoint, .. }) if token.lacks(scope) => {
-                GovernanceError::MissingScope { scope, endpoint }
+        let GovernanceError::Forbidden { endpoint, .. } = failure.error else {
+            return failure.error;
+        };
+        for position in self.client.may_have_served(call) {
+            let token = self.client.as_credential(position).access_token(call).await;
+            if token.is_ok_and(|token| token.lacks(scope)) {
+                return GovernanceError::MissingScope { scope, endpoint };
             }
-            (_, error) => error,
         }
+        failure.error
     }
 
     /// The error for a list that responds with 404: the organization is out of reach, or it has no such list.

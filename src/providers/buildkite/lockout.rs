@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::api::client::pool::MemberState;
 use super::pagination::Cursor;
 use super::{ApiError, ApiErrorKind, Buildkite, TeamId, TokenUser, UserId};
 use crate::governance::model::ResourceId;
@@ -15,6 +16,9 @@ use crate::governance::{CallContext, GovernanceError};
 pub(crate) struct DependentOwner {
     /// The owner.
     pub(crate) id: UserId,
+    /// Whether their token makes the change, so that it cannot be made or undone unless they manage the resource. Another one may
+    /// only lose what they have.
+    pub(crate) makes_the_change: bool,
     label: String,
 }
 
@@ -42,30 +46,53 @@ impl Buildkite {
         team_label: &str,
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
-        let is_owner = self.is_token_owner(user, call).await?;
-        if !is_owner {
+        let Some(position) = self.credential_owned_by(user, call).await? else {
             return Ok(());
-        }
-        let status = self.credential_status(Duration::ZERO, call).await?;
-        if status.owner_role == OwnerRole::Admin {
+        };
+        let (owner_role, label) = if self.client.pool().is_single() {
+            let status = self.status_of(position, Duration::ZERO, call).await?;
+            (status.owner_role, status.owner_label())
+        } else {
+            (self.role_now(Some(user), call).await?, self.owner_label(position))
+        };
+        if owner_role == OwnerRole::Admin {
             return Ok(());
         }
         Err(GovernanceError::Protected {
             guard: format!(
-                "{} owns the connector's token and is not known to be an organization admin, so removing their \
+                "{label} owns the connector's token and is not known to be an organization admin, so removing their \
                  maintainer role would lock the connector out of {team_label}: use an admin's token",
-                status.owner_label(),
             ),
         })
     }
 
-    /// Whether `user` owns the token.
+    /// Whether `user` owns one of the connector's tokens.
     ///
     /// # Errors
     /// The failure to read the owner.
     pub(super) async fn is_token_owner(&self, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
-        // The owner of a token never changes.
-        let status = self.credential_status(Duration::MAX, call).await?;
+        Ok(self.credential_owned_by(user, call).await?.is_some())
+    }
+
+    /// The position of a credential that `user` owns.
+    ///
+    /// # Errors
+    /// The failure to read an owner, unless their token is rejected and another one is used.
+    async fn credential_owned_by(&self, user: UserId, call: &CallContext) -> Result<Option<usize>, GovernanceError> {
+        for position in 0..self.client.pool().members().len() {
+            if self.is_owned_by(position, user, call).await? {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn is_owned_by(&self, position: usize, user: UserId, call: &CallContext) -> Result<bool, GovernanceError> {
+        // The token's owner never changes.
+        let status = match self.status_of(position, Duration::MAX, call).await {
+            Ok(status) => status,
+            Err(error) => return self.is_known_owner(position, user).ok_or(error),
+        };
         match (&status.owner, &status.token.user) {
             (Some(owner), _) => Ok(owner.id == user),
             // Without the scope `read_user` only the owner's address is known; it is compared with that of the user's record.
@@ -77,42 +104,70 @@ impl Buildkite {
         }
     }
 
-    /// The owner of the token if they are not an organization admin now, so that they can change `resource` only if their teams or
-    /// they themselves manage it; `None` for an admin. Before a change that `takes_access` their role is read again. For any other
-    /// change an admin is one by the role that was read last, so that such changes cost no request.
+    /// Whether `user` owns a credential that cannot be used while another one is; `None` if it is the only one.
+    fn is_known_owner(&self, position: usize, user: UserId) -> Option<bool> {
+        let pool = self.client.pool();
+        if pool.is_single() || pool.state(position) != MemberState::LeftOut {
+            return None;
+        }
+        let owner = self.owner_of(position);
+        if owner.is_none() {
+            tracing::warn!(
+                "the owner of a rejected token is not known, so a change of their role cannot be recognised"
+            );
+        }
+        Some(owner.is_some_and(|owner| owner.id == user))
+    }
+
+    /// The owners of tokens who are not organization admins now, so that they can change `resource` only if their teams or they
+    /// themselves manage it: the owner of the token that makes the change, and before a change that `takes_access` those of the other
+    /// tokens. Before such a change a role is read again. For any other change an admin is one by the role that was read last, so that
+    /// such changes cost no request.
     ///
-    /// For such an owner `lock` is acquired for the resource: of two writes at once, the guard of the second reads what the first has
-    /// left. The owner's own teams cannot shrink meanwhile, because the connector never takes their role in a team that they maintain,
+    /// For such owners `lock` is acquired for the resource: of two writes at once, the guard of the second reads what the first has
+    /// left. The owners' own teams cannot shrink meanwhile, because the connector never takes their role in a team that they maintain,
     /// and cannot change another team.
     ///
     /// # Errors
-    /// The failure to read the owner or their role, or to acquire the lock.
-    pub(super) async fn dependent_owner(
+    /// The failure to read an owner or their role, or to acquire the lock.
+    pub(super) async fn dependent_owners(
         &self,
         resource: ResourceId,
         takes_access: bool,
         lock: &mut GuardLock,
         call: &CallContext,
-    ) -> Result<Option<DependentOwner>, GovernanceError> {
+    ) -> Result<Vec<DependentOwner>, GovernanceError> {
         let status = self.credential_status(Duration::MAX, call).await?;
-        let Some(owner) = &status.owner else {
-            tracing::warn!(
-                "the token's owner is not known, so a change that locks the connector out cannot be recognised"
-            );
-            return Ok(None);
-        };
-        let id = owner.id;
+        let writing = self.client.responsible(call);
         if !takes_access && status.owner_role == OwnerRole::Admin {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        if self.fetch_owner_role(call).await? == OwnerRole::Admin {
-            return Ok(None);
+        let others = (0..self.client.pool().members().len()).filter(|position| takes_access && *position != writing);
+        let mut seen = Vec::new();
+        let mut dependent = Vec::new();
+        for position in [writing].into_iter().chain(others) {
+            let Some(owner) = self.owner_of(position) else {
+                tracing::warn!(
+                    "the token's owner is not known, so a change that locks the connector out cannot be recognised"
+                );
+                continue;
+            };
+            if seen.contains(&owner.id) {
+                continue;
+            }
+            seen.push(owner.id);
+            if self.role_now(Some(owner.id), call).await? != OwnerRole::Admin {
+                dependent.push(DependentOwner {
+                    id: owner.id,
+                    label: self.owner_label(position),
+                    makes_the_change: position == writing,
+                });
+            }
         }
-        lock.acquire(&self.lockout_locks, resource, call).await?;
-        Ok(Some(DependentOwner {
-            id,
-            label: status.owner_label(),
-        }))
+        if !dependent.is_empty() {
+            lock.acquire(&self.lockout_locks, resource, call).await?;
+        }
+        Ok(dependent)
     }
 
     /// The teams that a user is in, read now.

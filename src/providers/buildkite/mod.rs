@@ -25,6 +25,7 @@ mod tests;
 mod visibility;
 
 pub use crate::telemetry::redact::{mask, redact};
+pub use api::client::pool::CredentialSpec;
 pub use api::client::{Client, ClientError, ClientOptions, SharedTls};
 pub use api::endpoint::Endpoint;
 pub use api::error::{ApiError, ApiErrorKind, Unavailability};
@@ -54,6 +55,5 @@ pub use credential::{
 };
 pub use credential_status::CredentialStatus;
 pub(crate) use error_meaning::{Subject, from_api};
-pub(crate) use health::probe::ProbeSet;
 pub use provider::{Buildkite, BuildkiteProvider, govern, govern_with_sink};
 pub use shared::Shared;

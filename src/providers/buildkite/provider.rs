@@ -145,7 +145,8 @@ impl OwnCredential for Buildkite {
                 (status.token, owner, status.owner_role, true)
             }
             Err(GovernanceError::MissingScope { .. } | GovernanceError::Forbidden { .. }) => {
-                let token = self.client.access_token(call).await.map_err(Failure::from);
+                let first = self.client.as_credential(self.client.responsible(call));
+                let token = first.access_token(call).await.map_err(Failure::from);
                 let token = token.map_err(|failure| failure.error)?;
                 let owner = token
                     .user

@@ -1,6 +1,7 @@
 //! What the connections of a process share. None of it belongs to an organization.
 
 use super::api::client::SharedTls;
+use super::budget::Budgets;
 use super::credential::SecretFileThread;
 
 /// What the connections of a process share. Clones share it too.
@@ -8,6 +9,8 @@ use super::credential::SecretFileThread;
 pub struct Shared {
     /// The TLS configuration of their clients.
     pub tls: SharedTls,
+    /// The limits of organizations and users.
+    pub budgets: Budgets,
     /// The thread that reads the files of their secrets.
     pub secret_files: SecretFileThread,
 }

@@ -57,7 +57,7 @@ pub static REST_DURATION: Histogram<1> = Histogram::new(
 pub static REST_WINDOW_LIMIT: Gauge<1> = Gauge::new(
     "buildkite_connector_rest_window_limit",
     ["bucket"],
-    "requests that a window of Buildkite's rate limit holds; absent until a response reports it",
+    "requests that a window of Buildkite's rate limit holds, those of several users added up; absent until a response reports it",
 );
 
 /// Remaining requests of Buildkite's rate limits.
@@ -103,7 +103,7 @@ pub static SCOPE_STATE: Gauge<2> = Gauge::new(
 pub static TOKEN_EXPIRY: Gauge<0> = Gauge::new(
     "buildkite_connector_token_expiry_timestamp_seconds",
     [],
-    "when the API token ends; absent for one that never does, for a credential that is renewed, and until its record was read",
+    "when the API token ends, or the first of several; absent for one that never does, for a credential that is renewed, and until its record was read",
 );
 
 /// Time of the last successful sync.

@@ -1,4 +1,5 @@
-//! Credentials beside plain tokens: an access token whose private key signs each request, and a token exchange.
+//! Credentials beside one plain token: an access token whose private key signs each request, a token exchange, and several
+//! credentials for one organization.
 
 mod check;
 mod clock;
@@ -7,5 +8,6 @@ mod health;
 mod private_key;
 mod refusals;
 mod secrets;
+mod several;
 mod start;
 mod token_exchange;

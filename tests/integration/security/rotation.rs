@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use buildkite_connector::governance::{AllowedChanges, CallContext, Change, Lane};
+use buildkite_connector::governance::{CallContext, Lane};
 use buildkite_connector::grpc::server::{BearerToken, Callers, ServerOptions};
-use buildkite_connector::providers::buildkite::{Client, Credential, IncludedType, Shared};
-use buildkite_connector::sandbox::{OrganizationRole, TokenSpec};
+use buildkite_connector::providers::buildkite::{Client, Credential, Shared};
+use buildkite_connector::sandbox::TokenSpec;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use secrecy::ExposeSecret;
@@ -13,17 +13,15 @@ use tonic::Code;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 use tracing::Level;
-use uuid::Uuid;
 
 use super::callers::entry;
 use super::pki::{Authority, Files, Pair, replace};
 use super::raw::RawClient;
 use super::requests::{bearer, call, reason_of, write_token};
-use crate::connector::provisioning::reason;
 use crate::support::load::Load;
 use crate::support::log::Log;
 use crate::support::scripted::{Scripted, json};
-use crate::support::{Platform, Setup, TestServer, sandbox, sized, unknown_entitlement, until_async};
+use crate::support::{Platform, Setup, TestServer, sandbox, sized, until_async};
 
 const READ: &str = "/c1.connector.v2.ResourceTypesService/ListResourceTypes";
 
@@ -105,48 +103,6 @@ async fn a_new_token_is_picked_up_unprompted_and_a_broken_file_keeps_it() {
     replace(&file, "bkua_third");
     until_async("the third token", async || used("bkua_third").await).await;
     watching.abort();
-}
-
-/// The owner of the first token is replaced with it: their role can be changed then, and that of the new owner cannot.
-#[tokio::test]
-async fn the_guard_of_the_tokens_own_user_follows_a_token_that_is_replaced() {
-    let sandbox = sandbox(sized(1, 0, 4)).await;
-    let (_directory, file) = write_token(&sandbox);
-    let (organization, first, second) = sandbox.edit(|organization| {
-        let people: Vec<_> = organization.people().iter().map(|person| person.id).collect();
-        for person in &people {
-            assert!(organization.set_role(*person, OrganizationRole::Admin));
-        }
-        (organization.id, organization.people()[0].id, people[1])
-    });
-    assert_eq!(sandbox.owner(), first);
-    let replacement = sandbox.mint(TokenSpec::owned_by(second).with_all_scopes());
-    let full = sandbox.mint(TokenSpec::owned_by(first).with_all_scopes());
-    replace(&file, full.expose_secret());
-    let credential = Credential::from_file(file.clone()).unwrap();
-    let mut setup = Setup {
-        include: vec![IncludedType::Organization],
-        ..Setup::default()
-    };
-    setup.access.allowed = AllowedChanges::from_iter([Change::OrganizationRoles]);
-    let server = TestServer::with_credential_and(&sandbox, credential, setup).await;
-    let platform = server.platform().await;
-    let admin = || unknown_entitlement(&format!("organization:{organization}:admin"));
-    let demote = async |user: Uuid| platform.revoke_exactly(admin(), "user", &user.to_string()).await;
-    let is_admin = |user| {
-        sandbox.with_organization(|organization| organization.person(user).unwrap().role == OrganizationRole::Admin)
-    };
-
-    let refused = demote(first).await.unwrap_err();
-    assert_eq!(reason(&refused).1, "PROTECTED");
-    replace(&file, replacement.expose_secret());
-    // The rejection makes the connector read the file again.
-    sandbox.revoke(&full);
-    let refused = demote(second).await.unwrap_err();
-    assert_eq!(reason(&refused).1, "PROTECTED");
-    assert!(is_admin(second));
-    demote(first).await.unwrap();
-    assert!(!is_admin(first));
 }
 
 /// The certificate that is served now.

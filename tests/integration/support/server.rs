@@ -94,11 +94,6 @@ impl TestServer {
         Self::start(governance, options).await
     }
 
-    /// On `sandbox` with a token that may change and these settings.
-    pub async fn with_credential_and(sandbox: &Sandbox, credential: Credential, setup: Setup) -> Self {
-        Self::serving(governance(sandbox.url(), sandbox.slug(), credential, setup)).await
-    }
-
     /// On `sandbox` with this token, these settings and these options of the server.
     pub async fn with_all(sandbox: &Sandbox, token: &SecretString, setup: Setup, options: ServerOptions) -> Self {
         let token: ApiToken = token.expose_secret().parse().unwrap();

@@ -1,5 +1,6 @@
 //! The configuration file as TOML: its keys with their lines, and values as text.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -11,6 +12,9 @@ use crate::governance::connections::ConnectionName;
 
 /// The table of the connections.
 pub(super) const CONNECTION: &str = "connection";
+
+/// The tables of a connection's credentials, if it has several.
+const CREDENTIAL: &str = "credential";
 
 /// A file that was read.
 #[derive(Debug)]
@@ -28,6 +32,15 @@ pub(super) struct Document {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) name: ConnectionName,
+    pub(super) line: usize,
+    pub(super) entries: Vec<Entry>,
+    /// The connection's credentials, in their order; none if it has one, which its keys state.
+    pub(super) credentials: Vec<CredentialTable>,
+}
+
+/// The keys of one of several credentials.
+#[derive(Debug)]
+pub(super) struct CredentialTable {
     pub(super) line: usize,
     pub(super) entries: Vec<Entry>,
 }
@@ -118,17 +131,48 @@ fn connections(
         let DeValue::Table(keys) = value.get_ref() else {
             return Err(wrong(format!("`{name}` is no table: write `[connection.{name}]`")));
         };
+        let is_credentials = |key: &Spanned<Cow<'_, str>>| key.get_ref() == CREDENTIAL;
+        let stated = keys.iter().filter(|(key, _)| !is_credentials(key));
+        let several = keys.iter().find(|(key, _)| is_credentials(key));
+        let several = several.map(|(key, value)| credentials(path, lines, key.span().start, value, &name));
         connections.push(Table {
-            name,
             line,
-            entries: keys.iter().map(|(key, value)| entry(lines, key, value)).collect(),
+            entries: stated.map(|(key, value)| entry(lines, key, value)).collect(),
+            credentials: several.transpose()?.unwrap_or_default(),
+            name,
         });
     }
     connections.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(connections)
 }
 
-fn entry(lines: &Lines<'_>, key: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>) -> Entry {
+fn credentials(
+    path: &Path,
+    lines: &Lines<'_>,
+    start: usize,
+    value: &Spanned<DeValue<'_>>,
+    connection: &ConnectionName,
+) -> Result<Vec<CredentialTable>, SettingError> {
+    let wrong = || {
+        let problem = format!(
+            "`credential` holds tables, one for each credential: write `[[connection.{connection}.credential]]`"
+        );
+        SettingError::of_file(path, Some(lines.of(start)), problem)
+    };
+    let DeValue::Array(tables) = value.get_ref() else {
+        return Err(wrong());
+    };
+    let table = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
+        DeValue::Table(keys) => Ok(CredentialTable {
+            line: lines.of(value.span().start),
+            entries: keys.iter().map(|(key, value)| entry(lines, key, value)).collect(),
+        }),
+        _ => Err(wrong()),
+    };
+    tables.iter().map(table).collect()
+}
+
+fn entry(lines: &Lines<'_>, key: &Spanned<Cow<'_, str>>, value: &Spanned<DeValue<'_>>) -> Entry {
     Entry {
         key: key.get_ref().to_string(),
         line: lines.of(key.span().start),

@@ -45,6 +45,13 @@ impl Known {
         Self(settings(&command).map(|arg| (key_of(arg), arg.clone())).collect())
     }
 
+    /// The settings that one of several credentials may state.
+    pub(super) fn of_credential() -> Self {
+        let Self(mut known) = Self::of_connection();
+        known.retain(|key, _| is_of_credential(key));
+        Self(known)
+    }
+
     /// The settings by their keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Arg)> {
         self.0.iter().map(|(key, arg)| (key.as_str(), arg))
@@ -120,6 +127,11 @@ fn is_secret(arg: &Arg) -> bool {
 /// The key of a setting: its long name with underscores.
 pub(super) fn key_of(arg: &Arg) -> String {
     arg.get_long().unwrap_or_default().replace('-', "_")
+}
+
+/// Whether one of several credentials may state the setting.
+pub(super) fn is_of_credential(key: &str) -> bool {
+    key == ENDPOINT || is_credential(key)
 }
 
 /// Whether the setting says whose credential is used.

@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
+use super::credentials;
 use super::document::{Document, Entry, Table};
 use super::known::{GUARDS, Known, is_credential, key_of, settings};
 use super::{Loaded, NamedConnection, Place};
@@ -26,10 +27,11 @@ pub(in crate::cli) fn flags_of_file(
     let known = Known::of_all();
     // Every value is checked, also of a setting that this command does not have or that a flag replaces.
     let of_connection = Known::of_connection();
-    for Table { entries, .. } in &document.connections {
-        for entry in entries {
+    for table in &document.connections {
+        for entry in &table.entries {
             of_connection.flags(path, entry, &known)?;
         }
+        credentials::read(path, table)?;
     }
     if !document.connections.is_empty() {
         for arg in settings(command).filter(|arg| is_given(arg, matches)) {
@@ -96,7 +98,8 @@ fn connection(
 ) -> Result<NamedConnection, SettingError> {
     let own = |key: &str| table.entries.iter().find(|entry| entry.key == key);
     // A credential is replaced as a whole, because it may have another form.
-    let has_credential = table.entries.iter().any(|entry| is_credential(&entry.key));
+    let has_own = table.entries.iter().any(|entry| is_credential(&entry.key));
+    let has_credential = has_own || !table.credentials.is_empty();
     let mut flags = Vec::new();
     for (key, arg) in known.iter() {
         let own: Option<&Entry> = own(key);
@@ -112,7 +115,17 @@ fn connection(
         path: path.to_owned(),
         line: table.line,
     };
-    parse(Some(table), Some(place), flags)
+    let connection = parse(Some(table), Some(place), flags)?;
+    let credentials = credentials::read(path, table)?;
+    let of_credentials = credentials
+        .iter()
+        .flat_map(|credential| credential.flags.iter().cloned());
+    let flags = connection.flags.iter().cloned().chain(of_credentials).collect();
+    Ok(NamedConnection {
+        flags,
+        credentials,
+        ..connection
+    })
 }
 
 fn parse(table: Option<&Table>, place: Option<Place>, flags: Vec<OsString>) -> Result<NamedConnection, SettingError> {
@@ -131,6 +144,7 @@ fn parse(table: Option<&Table>, place: Option<Place>, flags: Vec<OsString>) -> R
         place,
         flags,
         args,
+        credentials: Vec::new(),
     })
 }
 

@@ -4,6 +4,7 @@
 //! and a variable over the top of the file. What a connection states for itself has precedence over all of them. The values of the
 //! file become flags, so that one parser checks all values.
 
+mod credentials;
 mod document;
 mod known;
 mod layers;
@@ -17,6 +18,8 @@ use super::value::{PathParser, parsed_by};
 use super::{ConnectionArgs, SettingError};
 use crate::governance::connections::ConnectionName;
 
+pub(in crate::cli) use credentials::FileCredential;
+pub(super) use credentials::credentials_of;
 pub(in crate::cli) use layers::{command_of, flags_of_file, load};
 
 /// The argument of the file.
@@ -72,6 +75,8 @@ pub(in crate::cli) struct NamedConnection {
     /// The flags that give its settings: two connections with equal flags have equal settings.
     pub(in crate::cli) flags: Vec<OsString>,
     pub(in crate::cli) args: ConnectionArgs,
+    /// Its credentials, if it has several; else `args` have the only one.
+    pub(in crate::cli) credentials: Vec<FileCredential>,
 }
 
 /// A place in a file.
@@ -90,6 +95,7 @@ impl NamedConnection {
             place: None,
             flags: Vec::new(),
             args: args.clone(),
+            credentials: Vec::new(),
         }
     }
 

@@ -113,15 +113,15 @@ fn gone(connections: &Connections, connection: &Connection) -> Rejection {
 fn response(report: Report) -> CheckScopesResponse {
     CheckScopesResponse {
         overall: state(report.overall).into(),
+        credentials: report.read_credentials().cloned().map(credential).collect(),
         checks: report.checks.into_iter().map(check).collect(),
-        credentials: report.credential.map(credential).into_iter().collect(),
         organization: report.organization,
     }
 }
 
 fn check(result: CheckResult) -> ScopeCheck {
     ScopeCheck {
-        id: result.check.id.to_owned(),
+        id: result.id().into_owned(),
         scope: result.check.scope.unwrap_or_default().to_owned(),
         state: state(result.state).into(),
         summary: summary(&result),

@@ -20,6 +20,9 @@
 //! no response yet are subtracted twice, for one round trip. A request that was settled before the request of such a
 //! response was sent is included in the reported count and needs no charge of its own.
 
+mod absorb;
+mod forecast;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -29,7 +32,9 @@ use super::options::BudgetOptions;
 use super::scheduler::InFlight;
 use super::slow_start::SlowStart;
 use super::unattributed::UnattributedRequests;
-use super::window::{Attribution, Estimate, MARGIN, Observation, Window, WindowLength};
+use super::window::{Attribution, MARGIN, Observation, Window, WindowLength};
+pub(crate) use forecast::Reserve;
+
 use crate::governance::Lane;
 use crate::governance::rate_limit::{Bucket, WINDOW};
 
@@ -43,7 +48,10 @@ const MAX_REFUSALS: u32 = 7;
 #[derive(Debug)]
 pub(crate) struct BucketTracker {
     pub(crate) bucket: Bucket,
-    options: BudgetOptions,
+    /// The options of the connections that use the bucket. The largest of their reserves applies.
+    options: Vec<BudgetOptions>,
+    /// Requests that were sent and are not settled.
+    in_flight: u32,
     /// Whether a response ever reported this bucket; otherwise it is not enforced.
     observed: bool,
     limit: Option<u32>,
@@ -78,7 +86,8 @@ impl BucketTracker {
     pub(crate) fn new(bucket: Bucket, options: BudgetOptions) -> Self {
         Self {
             bucket,
-            options,
+            options: vec![options],
+            in_flight: 0,
             observed: false,
             limit: None,
             window: None,
@@ -91,6 +100,13 @@ impl BucketTracker {
             refusals: 0,
             slow_start: SlowStart::new(0),
             length: WindowLength::default(),
+        }
+    }
+
+    /// Lets another connection use the bucket too.
+    pub(crate) fn share(&mut self, options: BudgetOptions) {
+        if !self.options.contains(&options) {
+            self.options.push(options);
         }
     }
 
@@ -142,20 +158,20 @@ impl BucketTracker {
         self.window.as_ref().filter(|_| !self.ended)
     }
 
-    /// Whether a request of this lane may be sent now, with `in_flight` requests in flight.
-    pub(crate) fn admits(&self, lane: Lane, in_flight: u32, now: Instant) -> bool {
-        self.blocked_until.is_none() && self.slow_start.admits(lane) && self.available_to(lane, in_flight, now) > 0
+    /// Whether a request of this lane may be sent now, if `reserve` requests of the window are kept from it.
+    pub(crate) fn admits(&self, lane: Lane, reserve: u32) -> bool {
+        self.blocked_until.is_none() && self.slow_start.admits(lane) && self.available_beyond(reserve) > 0
     }
 
-    /// How many more requests of this lane the window allows.
-    pub(crate) fn available_to(&self, lane: Lane, in_flight: u32, now: Instant) -> u32 {
+    /// How many more requests the window allows, if `reserve` requests are kept.
+    pub(crate) fn available_beyond(&self, reserve: u32) -> u32 {
         if self.blocked_until.is_some() {
             return 0;
         }
-        self.available(in_flight).saturating_sub(self.reserved(lane, now))
+        self.available().saturating_sub(reserve)
     }
 
-    fn available(&self, in_flight: u32) -> u32 {
+    fn available(&self) -> u32 {
         if !self.observed {
             return u32::MAX;
         }
@@ -165,49 +181,33 @@ impl BucketTracker {
         let remaining = window.and_then(|window| window.remaining).unwrap_or(u32::MAX);
         uncharged
             .min(remaining)
-            .saturating_sub(in_flight)
+            .saturating_sub(self.in_flight)
             .saturating_sub(self.unattributed.count())
     }
 
-    /// The part of the reserve that this lane may not use: what is neither spent nor released.
-    fn reserved(&self, lane: Lane, now: Instant) -> u32 {
-        if lane != Lane::Sync || self.release_at().is_some_and(|at| now >= at) {
-            return 0;
-        }
-        self.reserve().saturating_sub(self.provisioning_sent)
+    /// Requests that were sent and are not settled.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight
     }
 
-    fn reserve(&self) -> u32 {
-        self.limit.map_or(0, |limit| self.options.reserve_of(limit))
+    /// The part of a window that is reserved from syncs.
+    pub(crate) fn reserve(&self) -> u32 {
+        let of_limit = |limit| self.options.iter().map(|options| options.reserve_of(limit)).max();
+        self.limit.and_then(of_limit).unwrap_or(0)
+    }
+
+    /// Provisioning requests that were sent in this window: the spent part of the reserve.
+    pub(crate) fn provisioning_sent(&self) -> u32 {
+        self.provisioning_sent
+    }
+
+    /// Whether the window's reserve is released to syncs.
+    pub(crate) fn is_released(&self, now: Instant) -> bool {
+        self.release_at().is_some_and(|at| now >= at)
     }
 
     fn release_at(&self) -> Option<Instant> {
         self.running()?.resets.midpoint().checked_sub(RELEASE)
-    }
-
-    /// Estimates when a request of this lane, with `ahead` others before it, can be sent.
-    pub(crate) fn forecast(&self, lane: Lane, ahead: u32, in_flight: u32, now: Instant, estimate: Estimate) -> Instant {
-        let unblocked_at = self.blocked_until.unwrap_or(now);
-        let available = self.available(in_flight);
-        if ahead < available.saturating_sub(self.reserved(lane, now)) {
-            return unblocked_at;
-        }
-        let Some(excess) = ahead.checked_sub(available) else {
-            return self.release_at().map_or(unblocked_at, |at| at.max(unblocked_at));
-        };
-        let next = self
-            .blocked_until
-            .max(self.ends_at())
-            .or(self.unattributed.next_expiry())
-            .unwrap_or(now);
-        let Some(limit) = self.limit else { return next };
-        let length = self.length.at(estimate);
-        let begin = next + length * (excess / limit);
-        if lane == Lane::Sync && excess % limit >= limit.saturating_sub(self.reserve()) {
-            // In that window the request needs the reserve, which is released last.
-            return begin + length.saturating_sub(RELEASE);
-        }
-        begin
     }
 
     /// The next instant after `now` at which the passage of time alone changes what may be sent.
@@ -225,25 +225,31 @@ impl BucketTracker {
     }
 
     pub(crate) fn record_sent(&mut self, request: &InFlight) {
+        self.in_flight = self.in_flight.saturating_add(1);
         self.slow_start.record_sent();
         if request.lane == Lane::Provisioning {
             self.provisioning_sent = self.provisioning_sent.saturating_add(1);
         }
     }
 
-    /// Takes in the headers of a response; `in_flight` is the number of requests still in flight.
+    /// The request is settled: it is no longer in flight.
+    fn record_done(&mut self, request: &InFlight) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.slow_start.record_done(request);
+    }
+
+    /// Takes in the headers of a response.
     pub(crate) fn record_response(
         &mut self,
         request: &InFlight,
         headers: LimitHeaders,
-        in_flight: u32,
         now: Instant,
         next_sequence: u64,
     ) {
+        self.record_done(request);
         self.observed = true;
         self.limit = headers.valid_limit().or(self.limit);
         let observation = Observation::new(request.sent_at, now, headers, self.limit);
-        self.slow_start.record_done(request);
         if let Some(resets) = observation.resets {
             let left = resets.earliest.saturating_duration_since(observation.sent_at);
             self.length.observe_left(left);
@@ -257,7 +263,7 @@ impl BucketTracker {
         } else {
             self.unattributed.push(now);
         }
-        self.detect_contention(&observation, in_flight);
+        self.detect_contention(&observation);
         if observation.remaining.is_some() {
             self.slow_start.open(request, attribution == Attribution::Next);
         }
@@ -304,11 +310,11 @@ impl BucketTracker {
     }
 
     /// There is another consumer if more requests were counted than this process can have sent.
-    fn detect_contention(&mut self, observation: &Observation, in_flight: u32) {
+    fn detect_contention(&mut self, observation: &Observation) {
         let (Some(limit), Some(remaining), Some(window)) = (self.limit, observation.remaining, self.running()) else {
             return;
         };
-        let own = window.counted + in_flight + self.unattributed.count();
+        let own = window.counted + self.in_flight + self.unattributed.count();
         if limit.saturating_sub(remaining) > own {
             self.contention.current = true;
         }
@@ -324,7 +330,7 @@ impl BucketTracker {
 
     /// No response arrived, or none with limit headers: the request may have been counted at any time up to `now`.
     pub(crate) fn unanswered(&mut self, request: &InFlight, now: Instant) {
-        self.slow_start.record_done(request);
+        self.record_done(request);
         if self.observed {
             self.unattributed.push(now);
         } else {
@@ -342,7 +348,7 @@ impl BucketTracker {
 
     /// The request was never sent, or was not counted here.
     pub(crate) fn refund(&mut self, request: &InFlight) {
-        self.slow_start.record_done(request);
+        self.record_done(request);
         if request.lane == Lane::Provisioning {
             self.provisioning_sent = self.provisioning_sent.saturating_sub(1);
         }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
+use super::routing::Route;
 use crate::governance::Lane;
 
 /// Requests of higher lanes after which a waiting lane is next once.
@@ -16,6 +17,8 @@ const MAX_BYPASSES: u32 = 10;
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) id: u64,
+    /// Which credentials may serve it.
+    pub(crate) route: Route,
     /// The moment at which it stops waiting.
     pub(crate) deadline: Instant,
     /// Whether it waited for a rate limit, rather than for the concurrency limit.
@@ -67,6 +70,11 @@ impl PriorityQueue {
         })
     }
 
+    /// Whether none waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        Lane::ALL.into_iter().all(|lane| self.lane(lane).waiters.is_empty())
+    }
+
     /// How many wait in a lane.
     pub(crate) fn waiting(&self, lane: Lane) -> usize {
         self.lane(lane).waiters.len()
@@ -91,19 +99,44 @@ impl PriorityQueue {
             .chain(of(Lane::Sync, sync))
     }
 
-    /// The lane to serve next, of those that `may_send`.
-    pub(crate) fn next_lane(&self, may_send: impl Fn(Lane) -> bool) -> Option<Lane> {
-        let is_ready = |lane: &Lane| !self.lane(*lane).waiters.is_empty() && may_send(*lane);
-        let is_overdue = |lane: &Lane| self.lane(*lane).bypassed >= MAX_BYPASSES && is_ready(lane);
-        let overdue = Lane::ALL.into_iter().rev().find(is_overdue);
-        overdue.or_else(|| Lane::ALL.into_iter().find(is_ready))
+    /// The waiter to serve next: the first of the lane with precedence for which `choose` returns what serves it.
+    pub(crate) fn next<C: Copy>(&self, mut choose: impl FnMut(Lane, Route) -> Option<C>) -> Option<Next<C>> {
+        let overdue = Lane::ALL
+            .into_iter()
+            .rev()
+            .filter(|lane| self.lane(*lane).bypassed >= MAX_BYPASSES);
+        let of = |lane: Lane, is_overdue| (lane, is_overdue);
+        let lanes = overdue
+            .map(|lane| of(lane, true))
+            .chain(Lane::ALL.map(|lane| of(lane, false)));
+        for (lane, is_overdue) in lanes {
+            // Many wait for the same credentials, so each route is decided once.
+            let mut decided: Vec<(Route, Option<C>)> = Vec::new();
+            for waiter in &self.lane(lane).waiters {
+                let known = decided.iter().find(|(route, _)| *route == waiter.route);
+                let choice = known.map_or_else(|| choose(lane, waiter.route), |(_, choice)| *choice);
+                if let Some(choice) = choice {
+                    return Some(Next {
+                        lane,
+                        waiter: waiter.id,
+                        is_overdue,
+                        choice,
+                    });
+                }
+                if known.is_none() {
+                    decided.push((waiter.route, None));
+                }
+            }
+        }
+        None
     }
 
-    /// Removes the first waiter of a lane. Each lower lane that waits is counted as bypassed.
-    pub(crate) fn dequeue(&mut self, lane: Lane) -> Option<Waiter> {
+    /// Removes a waiter of a lane that is served. Each lower lane that waits is counted as bypassed.
+    pub(crate) fn dequeue(&mut self, lane: Lane, id: u64) -> Option<Waiter> {
         let queue = self.lane_mut(lane);
         queue.bypassed = 0;
-        let waiter = queue.waiters.pop_front()?;
+        let index = queue.waiters.iter().position(|waiter| waiter.id == id)?;
+        let waiter = queue.waiters.remove(index)?;
         for lower in Lane::ALL.into_iter().filter(|lower| *lower > lane) {
             let queue = self.lane_mut(lower);
             if !queue.waiters.is_empty() {
@@ -112,6 +145,16 @@ impl PriorityQueue {
         }
         Some(waiter)
     }
+}
+
+/// The waiter to serve next, and what serves it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Next<C> {
+    pub(crate) lane: Lane,
+    pub(crate) waiter: u64,
+    /// Whether the lane was bypassed often enough to precede the others once.
+    pub(crate) is_overdue: bool,
+    pub(crate) choice: C,
 }
 
 impl LaneQueue {

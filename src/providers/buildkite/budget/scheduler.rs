@@ -1,20 +1,31 @@
-//! The scheduler: decides which request may be sent now, as a state machine without I/O and without a clock.
+//! The scheduler: decides which request may be sent now and with which credential, as a state machine without I/O and without a
+//! clock.
 //!
-//! Every method takes the current instant. Events (a request is enqueued or cancelled, a response arrives or is lost)
-//! change the state. [`Scheduler::next_action`] then returns one action at a time: grant a permit, reject a waiter, or
-//! sleep until an instant. The [limiter](super::limiter) performs them.
+//! It has the connections that share a bucket with each other, which most often is one. Every method takes the current
+//! instant. Events (a request is enqueued or cancelled, a response arrives or is lost) change the state.
+//! [`Scheduler::next_action`] then returns one action at a time: grant a permit, reject a waiter, or sleep until an
+//! instant. The [limiter](super::limiter) performs them.
 //!
-//! A request is granted when both buckets, the concurrency limit and the operator's own limit allow its lane. What
-//! blocks a lane also blocks every lower lane, so no request overtakes a waiting grant.
+//! A request is granted when the organization's bucket, the bucket of a user whose credential may serve it, the concurrency
+//! limit and the operator's own limit allow its lane. Of several credentials the one whose user has most left is used. What
+//! blocks a lane also blocks every lower lane, so no request overtakes a waiting grant that the same credential serves.
+//! Connections that share a bucket take turns within a lane.
+
+mod forecast;
+mod reserve;
+mod users;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::bucket::BucketTracker;
+use super::connection::{BucketId, Connection, PooledCredential};
 use super::headers::{LimitHeaders, TooManyRequests};
-use super::operator_limit::OperatorLimit;
 use super::options::BudgetOptions;
-use super::queue::{PriorityQueue, Waiter};
-use super::window::Estimate;
+use super::queue::{Next, Waiter};
+use super::routing::{CredentialUse, Route};
 use crate::governance::Lane;
 use crate::governance::rate_limit::{Bucket, BucketState, BudgetState, LimitExceeded};
 
@@ -55,6 +66,11 @@ pub(crate) struct InFlight {
     pub(crate) lane: Lane,
     /// When it was granted; it is sent no earlier.
     pub(crate) sent_at: Instant,
+    /// The position of the credential that it is sent with.
+    pub(crate) credential: usize,
+    connection: u64,
+    organization: BucketId,
+    user: BucketId,
 }
 
 /// The limits that one response reports.
@@ -66,49 +82,89 @@ pub(crate) struct ResponseLimits {
     pub(crate) too_many_requests: Option<TooManyRequests>,
 }
 
-/// The state of the budget.
-#[derive(Debug)]
+/// The state of the budget of the connections that share a bucket. Ids of connections, buckets and waiters are given by the caller;
+/// they differ in all schedulers of a process.
+#[derive(Debug, Default)]
 pub(crate) struct Scheduler {
-    organization: BucketTracker,
-    user: BucketTracker,
-    operator_limit: Option<OperatorLimit>,
-    queue: PriorityQueue,
-    in_flight: u32,
+    connections: BTreeMap<u64, Connection>,
+    buckets: BTreeMap<BucketId, BucketTracker>,
+    /// The bucket of each organization that has a name.
+    organizations: HashMap<Arc<str>, BucketId>,
+    /// The bucket of each user who is known, by everything that identifies them.
+    users: HashMap<Arc<str>, BucketId>,
+    /// Buckets that turned out to be another one.
+    replaced: BTreeMap<BucketId, BucketId>,
     /// Requests granted so far, which is also the sequence number of the next one.
     sent: u64,
-    last_waiter: u64,
 }
 
 impl Scheduler {
-    pub(crate) fn new(options: BudgetOptions, now: Instant) -> Self {
-        Self {
-            organization: BucketTracker::new(Bucket::Organization, options),
-            user: BucketTracker::new(Bucket::User, options),
-            operator_limit: options
-                .max_requests_per_minute
-                .map(|limit| OperatorLimit::new(limit, now)),
-            queue: PriorityQueue::default(),
-            in_flight: 0,
-            sent: 0,
-            last_waiter: 0,
+    /// Adds a connection with an id and a credential for each of `uses`, which are all usable. Their users are not known, so each
+    /// has a bucket. The bucket of an `organization` is shared with its other connections, if it has a name.
+    pub(crate) fn add(
+        &mut self,
+        id: u64,
+        organization: Option<Arc<str>>,
+        uses: &[CredentialUse],
+        options: BudgetOptions,
+        now: Instant,
+        mut next_id: impl FnMut() -> BucketId,
+    ) {
+        let shared = organization
+            .as_ref()
+            .and_then(|name| self.organizations.get(name))
+            .copied();
+        let organization_bucket = shared.unwrap_or_else(&mut next_id);
+        self.buckets
+            .entry(organization_bucket)
+            .or_insert_with(|| BucketTracker::new(Bucket::Organization, options))
+            .share(options);
+        if let Some(name) = organization {
+            self.organizations.insert(name, organization_bucket);
+        }
+        let credentials = uses.iter().map(|_| {
+            let bucket = next_id();
+            self.buckets.insert(bucket, BucketTracker::new(Bucket::User, options));
+            PooledCredential::new(bucket)
+        });
+        let credentials = credentials.collect();
+        let connection = Connection::new(options, organization_bucket, credentials, uses, now);
+        self.connections.insert(id, connection);
+    }
+
+    /// Removes a connection, whose waiters have left, and the buckets that no other connection uses.
+    pub(crate) fn remove(&mut self, connection: u64) {
+        self.connections.remove(&connection);
+        self.drop_unused_buckets();
+    }
+
+    /// Sets whether a credential is offered work while another can serve it.
+    pub(crate) fn set_usable(&mut self, connection: u64, credential: usize, is_usable: bool) {
+        let connection = self.connections.get_mut(&connection);
+        if let Some(credential) = connection.and_then(|connection| connection.credentials.get_mut(credential)) {
+            credential.is_usable = is_usable;
         }
     }
 
-    /// Adds a waiter that stops waiting at `deadline`. Returns its id.
-    pub(crate) fn enqueue(&mut self, lane: Lane, deadline: Instant) -> u64 {
-        self.last_waiter += 1;
+    /// Adds a waiter with an id that stops waiting at `deadline`.
+    pub(crate) fn enqueue(&mut self, connection: u64, id: u64, lane: Lane, route: Route, deadline: Instant) {
         let waiter = Waiter {
-            id: self.last_waiter,
+            id,
+            route,
             deadline,
             throttled: false,
         };
-        self.queue.enqueue(lane, waiter);
-        self.last_waiter
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.queue.enqueue(lane, waiter);
+        }
     }
 
     /// Removes a waiter. Returns whether it had waited for a rate limit.
-    pub(crate) fn cancel(&mut self, waiter: u64) -> bool {
-        self.queue.cancel(waiter).is_some_and(|waiter| waiter.throttled)
+    pub(crate) fn cancel(&mut self, connection: u64, waiter: u64) -> bool {
+        let connection = self.connections.get_mut(&connection);
+        connection
+            .and_then(|connection| connection.queue.cancel(waiter))
+            .is_some_and(|waiter| waiter.throttled)
     }
 
     /// The next action. To be called until it returns [`Action::SleepUntil`].
@@ -125,28 +181,48 @@ impl Scheduler {
     }
 
     fn advance(&mut self, now: Instant) {
-        let next_sequence = self.sent;
-        for bucket in self.buckets_mut() {
-            bucket.advance(now, next_sequence);
+        for bucket in self.buckets.values_mut() {
+            bucket.advance(now, self.sent);
         }
     }
 
     fn grant(&mut self, now: Instant) -> Option<Granted> {
-        let lane = self.queue.next_lane(|lane| self.may_send(lane, now))?;
-        let waiter = self.queue.dequeue(lane)?;
+        let next = |(id, connection): (&u64, &Connection)| {
+            let next = connection
+                .queue
+                .next(|lane, route| self.credential_for(connection, lane, route, now))?;
+            let precedence = if next.is_overdue { None } else { Some(next.lane) };
+            Some(((precedence, connection.served), (*id, next)))
+        };
+        let (_, (id, next)) = self
+            .connections
+            .iter()
+            .filter_map(next)
+            .min_by_key(|(order, _)| *order)?;
+        self.send(id, next, now)
+    }
+
+    fn send(&mut self, id: u64, next: Next<usize>, now: Instant) -> Option<Granted> {
+        let connection = self.connections.get_mut(&id)?;
+        let user = connection.credentials.get(next.choice)?.user;
+        let waiter = connection.queue.dequeue(next.lane, next.waiter)?;
         let request = InFlight {
             sequence: self.sent,
-            lane,
+            lane: next.lane,
             sent_at: now,
+            credential: next.choice,
+            connection: id,
+            organization: connection.organization,
+            user,
         };
         self.sent += 1;
-        self.in_flight += 1;
-        for bucket in self.buckets_mut() {
-            bucket.record_sent(&request);
-        }
-        if let Some(limit) = &mut self.operator_limit {
+        connection.served = self.sent;
+        connection.sent += 1;
+        connection.in_flight += 1;
+        if let Some(limit) = &mut connection.operator_limit {
             limit.record_sent(now);
         }
+        self.for_buckets(&request, |bucket| bucket.record_sent(&request));
         Some(Granted {
             waiter: waiter.id,
             request,
@@ -154,65 +230,42 @@ impl Scheduler {
         })
     }
 
-    fn may_send(&self, lane: Lane, now: Instant) -> bool {
-        self.in_flight < BudgetOptions::max_in_flight(lane)
-            && self.buckets().all(|bucket| bucket.admits(lane, self.in_flight, now))
-            && self.operator_limit.as_ref().is_none_or(|limit| limit.admits(lane, now))
-    }
-
-    /// Rejects the first waiter that certainly cannot be granted before its deadline.
-    fn reject(&mut self, now: Instant) -> Option<Rejected> {
-        let rejected = (0_u32..).zip(self.queue.iter()).find_map(|(ahead, (lane, waiter))| {
-            let limit = self.forecast(lane, ahead, now, Estimate::LowerBound);
-            let too_late = waiter.deadline <= now || limit.retry_at.is_some_and(|at| at > waiter.deadline);
-            too_late.then_some(Rejected {
-                waiter: waiter.id,
-                limit,
-                throttled: waiter.throttled,
-            })
-        })?;
-        self.queue.cancel(rejected.waiter);
-        Some(rejected)
-    }
-
-    /// The limit that blocks a request of this lane with `ahead` others before it, and until when. `retry_at` is `None`
-    /// if no rate limit blocks it.
-    pub(crate) fn forecast(&self, lane: Lane, ahead: u32, now: Instant, estimate: Estimate) -> LimitExceeded {
-        let buckets = self.buckets().map(|bucket| LimitExceeded {
-            bucket: Some(bucket.bucket),
-            limit: bucket.limit().map(i64::from),
-            retry_at: Some(bucket.forecast(lane, ahead, self.in_flight, now, estimate)),
-        });
-        let operator_limit = self.operator_limit.as_ref().map(|limit| LimitExceeded {
-            bucket: None,
-            limit: Some(i64::from(limit.limit())),
-            retry_at: Some(limit.forecast(lane, ahead, now)),
-        });
-        buckets
-            .chain(operator_limit)
-            .filter(|limit| limit.retry_at.is_some_and(|at| at > now))
-            .max_by_key(|limit| limit.retry_at)
-            .unwrap_or_else(LimitExceeded::unknown)
-    }
-
-    fn mark_throttled(&mut self, now: Instant) {
-        let is_throttled = |lane| self.forecast(lane, 0, now, Estimate::LowerBound).retry_at.is_some();
-        let [provisioning, interactive, sync] = Lane::ALL.map(is_throttled);
-        for (lane, waiter) in self.queue.iter_mut() {
-            waiter.throttled |= match lane {
-                Lane::Provisioning => provisioning,
-                Lane::Interactive => interactive,
-                Lane::Sync => sync,
-            };
+    /// The credential that a request is sent with now: the one whose user has most left.
+    fn credential_for(&self, connection: &Connection, lane: Lane, route: Route, now: Instant) -> Option<usize> {
+        let organization = self.buckets.get(&connection.organization)?;
+        if !connection.admits(lane, now) || !organization.admits(lane, Self::reserve(organization, lane, now)) {
+            return None;
         }
+        let admitted = connection.candidates(route).filter_map(|(position, credential)| {
+            let user = self.buckets.get(&credential.user)?;
+            let reserve = self.user_reserve(connection, credential.user, lane, now);
+            let order = (
+                user.available_beyond(reserve),
+                std::cmp::Reverse((user.in_flight(), position)),
+            );
+            user.admits(lane, reserve).then_some((order, position))
+        });
+        admitted.max_by_key(|(order, _)| *order).map(|(_, position)| position)
     }
 
     /// The next instant after `now` at which the passage of time alone affects a waiter; `None` without waiters.
     fn next_change(&self, now: Instant) -> Option<Instant> {
-        let deadline = self.queue.iter().map(|(_, waiter)| waiter.deadline).min()?;
-        let buckets = self.buckets().filter_map(|bucket| bucket.next_change(now));
-        let operator_limit = self.operator_limit.as_ref().and_then(|limit| limit.next_change(now));
-        buckets.chain(operator_limit).chain([deadline]).min()
+        let waiting = self
+            .connections
+            .values()
+            .filter(|connection| !connection.queue.is_empty());
+        let of = |connection: &Connection| {
+            let deadline = connection.queue.iter().map(|(_, waiter)| waiter.deadline).min();
+            let buckets = connection
+                .buckets()
+                .filter_map(|bucket| self.buckets.get(&bucket)?.next_change(now));
+            let operator_limit = connection
+                .operator_limit
+                .as_ref()
+                .and_then(|limit| limit.next_change(now));
+            buckets.chain(operator_limit).chain(deadline).min()
+        };
+        waiting.filter_map(of).min()
     }
 
     /// Settles a request whose response arrived. For a 429, returns the limit that blocks further requests.
@@ -222,22 +275,24 @@ impl Scheduler {
         response: ResponseLimits,
         now: Instant,
     ) -> Option<LimitExceeded> {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        let (in_flight, next_sequence) = (self.in_flight, self.sent);
+        self.record_done(request);
+        let next_sequence = self.sent;
         let no_headers = response.organization.is_none() && response.user.is_none();
-        for (bucket, headers) in [
-            (&mut self.organization, response.organization),
-            (&mut self.user, response.user),
-        ] {
+        let is_refused = response.too_many_requests.is_some();
+        self.for_buckets(request, |bucket| {
+            let headers = match bucket.bucket {
+                Bucket::Organization => response.organization,
+                Bucket::User => response.user,
+            };
             match headers {
-                Some(headers) => bucket.record_response(request, headers, in_flight, now, next_sequence),
+                Some(headers) => bucket.record_response(request, headers, now, next_sequence),
                 None if no_headers => bucket.no_headers(request, now),
                 None => bucket.not_counted(request),
             }
-        }
-        if response.too_many_requests.is_none() && !no_headers {
-            self.buckets_mut().for_each(BucketTracker::accepted);
-        }
+            if !is_refused && !no_headers {
+                bucket.accepted();
+            }
+        });
         response
             .too_many_requests
             .map(|refusal| self.block(request, refusal, now))
@@ -249,62 +304,96 @@ impl Scheduler {
             bucket: refusal.bucket,
             ..LimitExceeded::unknown()
         };
-        for bucket in self.buckets_mut() {
+        self.for_buckets(request, |bucket| {
             if refusal.bucket.is_none_or(|named| named == bucket.bucket) {
                 let until = bucket.block(request, refusal.wait(), now, next_sequence);
                 limit.retry_at = limit.retry_at.max(Some(until));
                 limit.limit = refusal.bucket.and(bucket.limit()).map(i64::from);
             }
-        }
+        });
         limit
     }
 
     /// Settles a request that was sent and whose response never arrived.
     pub(crate) fn abandon(&mut self, request: &InFlight, now: Instant) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        for bucket in self.buckets_mut() {
-            bucket.unanswered(request, now);
-        }
+        self.record_done(request);
+        self.for_buckets(request, |bucket| bucket.unanswered(request, now));
     }
 
     /// Settles a request that was never sent.
     pub(crate) fn refund(&mut self, request: &InFlight) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        for bucket in self.buckets_mut() {
-            bucket.refund(request);
-        }
-        if let Some(limit) = &mut self.operator_limit {
+        self.record_done(request);
+        self.for_buckets(request, |bucket| bucket.refund(request));
+        let connection = self.connections.get_mut(&request.connection);
+        if let Some(limit) = connection.and_then(|connection| connection.operator_limit.as_mut()) {
             limit.refund(request.sent_at);
         }
     }
 
-    /// The state of the budget at `now`.
-    pub(crate) fn state(&mut self, now: Instant) -> BudgetState {
-        self.advance(now);
-        let state = |bucket: &BucketTracker| BucketState {
-            bucket: bucket.bucket,
-            limit: bucket.limit(),
-            remaining: bucket.available_to(Lane::Provisioning, self.in_flight, now),
-            remaining_for_sync: bucket.available_to(Lane::Sync, self.in_flight, now),
-            resets_at: bucket.resets_at(),
-        };
-        BudgetState {
-            buckets: self
-                .buckets()
-                .filter(|bucket| bucket.is_observed())
-                .map(state)
-                .collect(),
-            sent: self.sent,
-            in_flight: self.in_flight,
-            waiting: Lane::ALL.map(|lane| (lane, self.queue.waiting(lane))),
+    fn record_done(&mut self, request: &InFlight) {
+        if let Some(connection) = self.connections.get_mut(&request.connection) {
+            connection.in_flight = connection.in_flight.saturating_sub(1);
         }
     }
 
-    fn buckets(&self) -> impl Iterator<Item = &BucketTracker> {
-        [&self.organization, &self.user].into_iter()
+    /// Applies `change` to the two buckets that a request is counted in, as far as they are still used.
+    fn for_buckets(&mut self, request: &InFlight, mut change: impl FnMut(&mut BucketTracker)) {
+        for bucket in [request.organization, request.user] {
+            let bucket = self.current(bucket);
+            if let Some(bucket) = self.buckets.get_mut(&bucket) {
+                change(bucket);
+            }
+        }
     }
 
-    fn buckets_mut(&mut self) -> impl Iterator<Item = &mut BucketTracker> {
-        [&mut self.organization, &mut self.user].into_iter()
+    /// The state of the budget of a connection at `now`. The buckets of several users are added up.
+    pub(crate) fn state(&mut self, connection: u64, now: Instant) -> BudgetState {
+        self.advance(now);
+        let Some(connection) = self.connections.get(&connection) else {
+            return BudgetState {
+                buckets: Vec::new(),
+                sent: 0,
+                in_flight: 0,
+                waiting: Lane::ALL.map(|lane| (lane, 0)),
+            };
+        };
+        let mut users: Vec<BucketId> = connection.buckets().skip(1).collect();
+        users.sort_unstable();
+        users.dedup();
+        let of = |id: BucketId| {
+            let bucket = self.buckets.get(&id).filter(|bucket| bucket.is_observed())?;
+            let reserve = match bucket.bucket {
+                Bucket::Organization => Self::reserve(bucket, Lane::Sync, now),
+                Bucket::User => self.user_reserve(connection, id, Lane::Sync, now),
+            };
+            Some(BucketState {
+                bucket: bucket.bucket,
+                limit: bucket.limit(),
+                remaining: bucket.available_beyond(0),
+                remaining_for_sync: bucket.available_beyond(reserve),
+                resets_at: bucket.resets_at(),
+            })
+        };
+        let organization = of(connection.organization);
+        BudgetState {
+            buckets: organization
+                .into_iter()
+                .chain(users.into_iter().filter_map(of).reduce(sum))
+                .collect(),
+            sent: connection.sent,
+            in_flight: connection.in_flight,
+            waiting: Lane::ALL.map(|lane| (lane, connection.queue.waiting(lane))),
+        }
+    }
+}
+
+/// The state of the buckets of two users: what both have left, and the earlier reset.
+fn sum(one: BucketState, other: BucketState) -> BucketState {
+    BucketState {
+        bucket: one.bucket,
+        limit: one.limit.zip(other.limit).map(|(one, other)| one.saturating_add(other)),
+        remaining: one.remaining.saturating_add(other.remaining),
+        remaining_for_sync: one.remaining_for_sync.saturating_add(other.remaining_for_sync),
+        resets_at: one.resets_at.zip(other.resets_at).map(|(one, other)| one.min(other)),
     }
 }

@@ -61,6 +61,13 @@ impl SlowStart {
         }
     }
 
+    /// Adds the probes of another start for the same limit. It is over if one of the two is.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        self.max_probes = self.max_probes.and(other.max_probes);
+        self.first_probe = self.first_probe.min(other.first_probe);
+        self.in_flight += other.in_flight;
+    }
+
     /// Allows one more probe: no response so far carried limit headers, so there may be no limit.
     pub(crate) fn grow(&mut self) {
         self.max_probes = self.max_probes.and_then(|max| max.checked_add(1));

@@ -37,6 +37,12 @@ impl UnattributedRequests {
         self.push(settled);
     }
 
+    /// Adds the requests that were charged elsewhere to the same limit.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.0.extend(other.0);
+        self.0.make_contiguous().sort_unstable();
+    }
+
     /// Stops charging the requests that were settled at or before `moment`.
     pub(crate) fn release_until(&mut self, moment: Instant) {
         self.0.retain(|settled| *settled > moment);

@@ -148,6 +148,23 @@ impl Window {
         self.add(observation);
     }
 
+    /// Whether both describe one window of the same limit.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.is_reported && other.is_reported && self.resets.order(other.resets) == Order::Overlapping
+    }
+
+    /// Adds what was observed of the same window elsewhere.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        self.resets = self.resets.intersect(other.resets);
+        self.first_received_at = self.first_received_at.min(other.first_received_at);
+        self.last_received_at = self.last_received_at.max(other.last_received_at);
+        self.counted += other.counted;
+        self.remaining = match (self.remaining, other.remaining) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        };
+    }
+
     fn add(&mut self, observation: &Observation) {
         self.counted += u32::from(observation.is_complete());
         self.last_received_at = observation.received_at;

@@ -131,15 +131,6 @@ impl Credential {
         }
     }
 
-    /// How often the credential was replaced by one that may have another owner. A key never is: it belongs to the configured access
-    /// token or application.
-    pub(crate) fn owner_version(&self) -> u64 {
-        match &self.0 {
-            Source::Token(token) => token.current().number,
-            Source::PrivateKey(_) | Source::TokenExchange(_) => 0,
-        }
-    }
-
     /// The same credential with the secret in use now, independent of later changes of its file. One that exchanges
     /// tokens stays as it is.
     #[must_use]
@@ -220,6 +211,15 @@ impl Credential {
         match &self.0 {
             Source::TokenExchange(exchange) => exchange.unavailable(cause),
             Source::Token(_) | Source::PrivateKey(_) => cause,
+        }
+    }
+
+    /// A number that increases whenever the secret is replaced.
+    pub(crate) fn secret_number(&self) -> u64 {
+        match &self.0 {
+            Source::Token(token) => token.current().number,
+            Source::PrivateKey(key) => key.key.current().number,
+            Source::TokenExchange(exchange) => exchange.key().current().number,
         }
     }
 

@@ -145,6 +145,7 @@ mod tests {
     use crate::providers::buildkite::api::client::{SharedTls, http_client};
     use crate::providers::buildkite::api::clock_skew::ClockSkew;
     use crate::providers::buildkite::credential::signing_key::tests::rsa_pem;
+    use crate::telemetry::metrics::ConnectionTag;
 
     fn private_key() -> (PrivateKey, Upstream) {
         let key = SigningKey::parse_rsa(&rsa_pem()).unwrap();
@@ -153,6 +154,7 @@ mod tests {
             origin: "http://127.0.0.1:1".parse().unwrap(),
             clock_skew: Arc::new(ClockSkew::default()),
             timeout: Duration::from_secs(1),
+            tag: ConnectionTag::default(),
         };
         (PrivateKey::new(Uuid::from_u128(7), SecretFile::fixed(key)), upstream)
     }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::header;
@@ -168,11 +167,11 @@ impl ExchangeClient {
     /// Exchanges a token. After a refusal whose response shows that the clock was assumed wrong, it is tried once more.
     async fn obtain(&self, upstream: &Upstream) -> Result<Obtained<ApiToken>, ExchangeError> {
         let assumed = self.server_ahead(upstream);
-        let outcome = self.exchange(assumed, upstream.timeout).await;
+        let outcome = self.exchange(assumed, upstream).await;
         let shown = self.server_ahead(upstream);
         let outcome = match outcome {
             Err(ExchangeError::Refused(_)) if (shown - assumed).abs() > CLOCK_TOLERANCE => {
-                self.exchange(shown, upstream.timeout).await
+                self.exchange(shown, upstream).await
             }
             outcome => outcome,
         };
@@ -189,12 +188,12 @@ impl ExchangeClient {
         own.or_else(|| upstream.clock_skew.server_ahead()).unwrap_or_default()
     }
 
-    async fn exchange(&self, ahead: SignedDuration, timeout: Duration) -> Result<Obtained<ApiToken>, ExchangeError> {
+    async fn exchange(&self, ahead: SignedDuration, upstream: &Upstream) -> Result<Obtained<ApiToken>, ExchangeError> {
         let requested_at = Instant::now();
         let assertion = self.assertion(ahead)?;
         let timer = RequestTimer::start(TOKEN_EXCHANGE, upstream.tag.clone());
-        let response = tokio::time::timeout(timeout, self.send(&assertion)).await;
-        let response = response.unwrap_or(Err(Unavailability::Timeout(timeout)))?;
+        let response = tokio::time::timeout(upstream.timeout, self.send(&assertion)).await;
+        let response = response.unwrap_or(Err(Unavailability::Timeout(upstream.timeout)))?;
         timer.stop(response.status);
         self.clock_skew.observe(&response.headers, Timestamp::now());
         let requested = Requested {

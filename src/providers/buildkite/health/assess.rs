@@ -13,6 +13,7 @@ use super::{advisories, findings};
 use crate::governance::health::{CheckResult, State};
 use crate::governance::provider::HealthContext;
 use crate::governance::{Change, GovernanceError, PartialVisibility};
+use crate::providers::buildkite::budget::CredentialUse;
 use crate::providers::buildkite::{AccessToken, ApiErrorKind, Coverage, CredentialForm};
 
 /// What a result depends on beside the evidence.
@@ -24,6 +25,10 @@ pub(crate) struct Context<'a> {
     pub(crate) coverage: &'a Coverage,
     /// The form of the credential.
     pub(crate) credential: CredentialForm,
+    /// What the credential is used for.
+    pub(crate) usage: CredentialUse,
+    /// The name of the credential, if there are several.
+    pub(crate) name: Option<&'a str>,
     /// How far Buildkite's clock is ahead.
     pub(crate) clock_ahead: Option<SignedDuration>,
     /// Whether a probe run is in progress.
@@ -129,7 +134,7 @@ impl Assessor<'_> {
             findings::expiry(token, self.context)
         });
         let token = self.evidence.token();
-        let too_much = token.and_then(|token| advisories::least_privilege(&not_needed(token, self.context.coverage)));
+        let too_much = token.and_then(|token| advisories::least_privilege(&not_needed(token, self.context)));
         result.hints = too_much
             .into_iter()
             .chain(advisories::clock(self.context.clock_ahead))
@@ -222,6 +227,7 @@ impl Assessor<'_> {
     fn result<T>(&self, seen: Option<&Observation<T>>, finding: Finding) -> CheckResult {
         CheckResult {
             check: self.check.info(),
+            name: None,
             state: finding.state,
             summary: finding.summary,
             remedy: finding.remedy,

@@ -2,19 +2,21 @@
 
 use crate::governance::Change;
 use crate::governance::health::{CredentialReport, Expiry};
-use crate::providers::buildkite::{AccessToken, Coverage, CredentialForm, IncludedType, timestamp};
+use crate::providers::buildkite::budget::CredentialUse;
+use crate::providers::buildkite::health::assess::Context;
+use crate::providers::buildkite::{AccessToken, Coverage, CredentialForm, IncludedType, Scope, timestamp};
 
-/// Reports a credential of this form by the record of its token.
-pub(crate) fn report(token: &AccessToken, form: CredentialForm, coverage: &Coverage) -> CredentialReport {
+/// Reports a credential by the record of its token.
+pub(crate) fn report(token: &AccessToken, context: &Context<'_>) -> CredentialReport {
     let owner = token.user.clone();
     CredentialReport {
         owner_name: owner.as_ref().and_then(|owner| owner.name.clone()).unwrap_or_default(),
         owner_email: owner.and_then(|owner| owner.email).unwrap_or_default(),
         scopes: token.scopes.clone(),
-        expiry: expiry(token, form),
+        expiry: expiry(token, context.credential),
         description: token.description.clone().unwrap_or_default(),
-        purpose: purpose(coverage),
-        not_needed: not_needed(token, coverage),
+        purpose: purpose(context.coverage, context.usage),
+        not_needed: not_needed(token, context),
     }
 }
 
@@ -31,18 +33,30 @@ pub(crate) fn expiry(token: &AccessToken, form: CredentialForm) -> Expiry {
 }
 
 /// The scopes that a token has and that nothing requires.
-pub(crate) fn not_needed(token: &AccessToken, coverage: &Coverage) -> Vec<String> {
-    let needed = coverage.scopes();
+pub(crate) fn not_needed(token: &AccessToken, context: &Context<'_>) -> Vec<String> {
+    let needed = needed(context);
     let is_needed = |granted: &str| needed.iter().any(|scope| scope.as_str() == granted);
     token.scopes.iter().filter(|scope| !is_needed(scope)).cloned().collect()
 }
 
+/// The scopes that a credential needs: one that makes no changes needs none to write.
+pub(crate) fn needed(context: &Context<'_>) -> Vec<Scope> {
+    let scopes = context.coverage.scopes().into_iter();
+    scopes.filter(|scope| context.usage.needs(*scope)).collect()
+}
+
 /// What the token is used for, in one sentence.
-fn purpose(coverage: &Coverage) -> String {
+fn purpose(coverage: &Coverage, usage: CredentialUse) -> String {
+    if usage == CredentialUse::Provisioning {
+        return "decides, makes and confirms changes".to_owned();
+    }
     let mut purpose = "lists people, teams and memberships".to_owned();
     let included: Vec<&str> = coverage.included().map(IncludedType::as_str).collect();
     if !included.is_empty() {
         purpose = format!("{purpose}, and by --include {}", included.join(","));
+    }
+    if usage == CredentialUse::Sync {
+        return purpose;
     }
     let others: Vec<&str> = coverage
         .allowed()

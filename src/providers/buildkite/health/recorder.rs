@@ -1,7 +1,6 @@
 //! Every response of Buildkite's is evidence: the recorder observes ordinary traffic, so that most of health costs no request.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -19,40 +18,47 @@ use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, Organization
 /// Records every response as health evidence.
 #[derive(Debug, Default)]
 pub(crate) struct EvidenceRecorder {
-    evidence: Mutex<Evidence>,
-    in_use: Mutex<InUse>,
+    records: Mutex<Records>,
     changed: Arc<Notify>,
 }
 
-/// The token in use.
-#[derive(Debug, Clone, Copy, Default)]
-struct InUse {
-    /// How often the token was replaced.
-    version: u64,
-    /// When the last replacement was noticed.
-    since: Option<Instant>,
+/// The evidence so far.
+#[derive(Debug, Default)]
+struct Records {
+    /// What is known of each credential, by its position.
+    credentials: Vec<Evidence>,
+    /// The lists and the scopes, which any credential may have served.
+    lists: Evidence,
+}
+
+impl Records {
+    /// What is known of a credential.
+    fn credential(&mut self, position: usize) -> &mut Evidence {
+        if self.credentials.len() <= position {
+            self.credentials.resize_with(position + 1, Evidence::default);
+        }
+        &mut self.credentials[position]
+    }
 }
 
 impl EvidenceRecorder {
-    /// The evidence so far.
-    pub(crate) fn evidence(&self) -> Evidence {
-        self.lock().clone()
-    }
-
-    /// For how long the token that was replaced `version` times has been in use: older evidence may be about another owner.
-    pub(crate) fn time_in_use(&self, version: u64) -> Duration {
-        let mut in_use = self.lock_in_use();
-        if in_use.version != version {
-            *in_use = InUse {
-                version,
-                since: Some(Instant::now()),
-            };
+    /// The evidence so far about the credential at a position, and about the lists.
+    pub(crate) fn evidence(&self, position: usize) -> Evidence {
+        let records = self.lock();
+        let Evidence {
+            people,
+            teams,
+            scopes,
+            newest_build,
+            ..
+        } = records.lists.clone();
+        Evidence {
+            people,
+            teams,
+            scopes,
+            newest_build,
+            ..records.credentials.get(position).cloned().unwrap_or_default()
         }
-        in_use.since.map_or(Duration::MAX, |since| since.elapsed())
-    }
-
-    fn lock_in_use(&self) -> MutexGuard<'_, InUse> {
-        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The notifier behind [`Self::changed`].
@@ -67,40 +73,43 @@ impl EvidenceRecorder {
 
     /// Records the newest build, if there is one.
     pub(crate) fn record_newest_build(&self, build: Option<BuildReference>) {
-        self.lock().newest_build = build;
+        self.lock().lists.newest_build = build;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Evidence> {
-        self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records an outcome that is evidence; `keep` stores what the checks need of it.
+    /// Records an outcome that is evidence about a credential; `keep` stores what the checks need of it.
     fn record<T>(
         &self,
+        credential: Option<usize>,
         outcome: Result<&T, &ApiError>,
-        begun: Instant,
-        call: &CallContext,
+        (begun, call): (Instant, &CallContext),
         keep: impl FnOnce(&mut Evidence, Observation<&T>),
     ) {
         if is_conclusive(outcome, call) {
-            self.keep(outcome, begun, keep);
+            self.keep(credential, outcome, begun, |records, seen| {
+                if let Some(position) = credential {
+                    keep(records.credential(position), seen);
+                }
+            });
         }
     }
 
-    /// Records the record of an organization member, and the role in it if the member owns the token.
+    /// Records the record of an organization member, and the role in it for each credential that the member owns.
     fn record_member(
         &self,
+        credential: Option<usize>,
         user: UserId,
         outcome: Result<&OrganizationMember, &ApiError>,
-        begun: Instant,
-        call: &CallContext,
+        (begun, call): (Instant, &CallContext),
     ) {
-        let owner = self
-            .lock()
-            .user
-            .as_ref()
-            .and_then(Observation::value)
-            .map(|owner| owner.id);
+        let owns = |evidence: &Evidence| {
+            let owner = evidence.user.as_ref().and_then(Observation::value);
+            owner.is_some_and(|owner| owner.id == user)
+        };
+        let is_owner = self.lock().credentials.iter().any(owns);
         // The role is read from the owner's own record: an absent or unreadable record means that the role is unknown.
         let hides_role = |error: &ApiError| {
             matches!(
@@ -108,35 +117,35 @@ impl EvidenceRecorder {
                 ApiErrorKind::NotFound | ApiErrorKind::Rejected(_) | ApiErrorKind::Unexpected(_)
             )
         };
-        if is_conclusive(outcome, call) || (owner == Some(user) && outcome.is_err_and(hides_role)) {
-            self.keep(outcome, begun, |evidence, seen| {
-                if owner == Some(user) {
-                    evidence.owner_role = Some(seen.map(owner_role));
+        if is_conclusive(outcome, call) || (is_owner && outcome.is_err_and(hides_role)) {
+            self.keep(credential, outcome, begun, |records, seen| {
+                let role = seen.map(owner_role);
+                for evidence in records.credentials.iter_mut().filter(|evidence| owns(evidence)) {
+                    evidence.owner_role = Some(role.clone());
                 }
             });
         }
     }
 
-    /// Keeps an observation, unless its call began before the token in use was: it may have been sent with another token.
     fn keep<T>(
         &self,
+        credential: Option<usize>,
         outcome: Result<&T, &ApiError>,
         begun: Instant,
-        keep: impl FnOnce(&mut Evidence, Observation<&T>),
+        keep: impl FnOnce(&mut Records, Observation<&T>),
     ) {
-        if self.lock_in_use().since.is_some_and(|since| begun < since) {
-            return;
-        }
         let seen = || Observation {
             at: Timestamp::now(),
             since: Instant::now(),
             latency: begun.elapsed(),
             outcome: outcome.map_err(Clone::clone),
         };
-        let mut evidence = self.lock();
-        evidence.record_acceptance(&seen().discard(), begun);
-        keep(&mut evidence, seen());
-        drop(evidence);
+        let mut records = self.lock();
+        if let Some(position) = credential {
+            records.credential(position).record_acceptance(&seen().discard(), begun);
+        }
+        keep(&mut records, seen());
+        drop(records);
         // The permit is kept for the one listener, so a change while it is busy is not lost.
         self.changed.notify_one();
     }
@@ -193,21 +202,22 @@ fn record_list(evidence: &mut Evidence, endpoint: Endpoint, seen: Observation<()
 }
 
 impl Observer for EvidenceRecorder {
-    fn observe(&self, call: &CallContext, begun: Instant, completed: Completed<'_>) {
+    fn observe(&self, credential: Option<usize>, call: &CallContext, begun: Instant, completed: Completed<'_>) {
+        let of = (begun, call);
         match completed {
-            Completed::AccessToken(outcome) => self.record(outcome.as_ref(), begun, call, |evidence, seen| {
+            Completed::AccessToken(outcome) => self.record(credential, outcome.as_ref(), of, |evidence, seen| {
                 let is_rejected = matches!(&seen.outcome, Err(error) if error.kind.is_credential_rejected());
                 if !is_rejected {
                     evidence.token = Some(seen.map(Clone::clone));
                 }
             }),
-            Completed::User(outcome) => self.record(outcome.as_ref(), begun, call, |evidence, seen| {
+            Completed::User(outcome) => self.record(credential, outcome.as_ref(), of, |evidence, seen| {
                 evidence.user = Some(seen.map(Clone::clone));
             }),
-            Completed::Organization(outcome) => self.record(outcome.as_ref(), begun, call, |evidence, seen| {
+            Completed::Organization(outcome) => self.record(credential, outcome.as_ref(), of, |evidence, seen| {
                 evidence.organization = Some(seen.map(Clone::clone));
             }),
-            Completed::Organizations(outcome) => self.record(outcome.as_ref(), begun, call, |evidence, seen| {
+            Completed::Organizations(outcome) => self.record(credential, outcome.as_ref(), of, |evidence, seen| {
                 evidence.reachable_organizations = Some(seen.map(|organizations| {
                     organizations
                         .iter()
@@ -215,11 +225,14 @@ impl Observer for EvidenceRecorder {
                         .collect()
                 }));
             }),
-            Completed::OrganizationMember(user, outcome) => self.record_member(user, outcome.as_ref(), begun, call),
+            Completed::OrganizationMember(user, outcome) => self.record_member(credential, user, outcome.as_ref(), of),
             Completed::Other(endpoint, outcome) => {
-                self.record(outcome.map(|()| &()), begun, call, |evidence, seen| {
-                    record_list(evidence, endpoint, seen.discard());
-                });
+                let outcome = outcome.map(|()| &());
+                if is_conclusive(outcome, call) {
+                    self.keep(credential, outcome, begun, |records, seen| {
+                        record_list(&mut records.lists, endpoint, seen.discard());
+                    });
+                }
             }
         }
     }

@@ -1,11 +1,12 @@
 //! The remedies: one sentence each, with the page to open.
 
 use super::assess::Context;
-use crate::providers::buildkite::{Coverage, CredentialForm, Scope, Unavailability};
+use super::credential::needed;
+use crate::providers::buildkite::{CredentialForm, Scope, Unavailability};
 
 /// The page that creates a token, with the needed scopes ticked.
-fn new_token_url(coverage: &Coverage) -> String {
-    let scopes = coverage.scopes().into_iter();
+fn new_token_url(context: &Context<'_>) -> String {
+    let scopes = needed(context).into_iter();
     let page = "https://buildkite.com/user/api-access-tokens/new?description=buildkite-connector".to_owned();
     scopes.fold(page, |page, scope| page + "&scopes[]=" + scope.as_str())
 }
@@ -16,12 +17,17 @@ pub(crate) fn give_scopes(missing: &[Scope], context: &Context<'_>) -> String {
     let named = named.join(" and ");
     match context.credential {
         CredentialForm::Token => format!(
-            "create a token with {named} ticked and set it as BUILDKITE_API_TOKEN: {}",
-            new_token_url(context.coverage)
+            "create a token with {named} ticked and {}: {}",
+            set_it(context),
+            new_token_url(context)
         ),
         CredentialForm::PrivateKey => {
             format!(
-                "tick {named} on the access token of --access-token-id: https://buildkite.com/user/api-access-tokens"
+                "tick {named} on the access token of {}: https://buildkite.com/user/api-access-tokens",
+                match context.name {
+                    None => "--access-token-id".to_owned(),
+                    Some(name) => format!("the credential `{name}`"),
+                }
             )
         }
         CredentialForm::TokenExchange => format!(
@@ -30,11 +36,16 @@ pub(crate) fn give_scopes(missing: &[Scope], context: &Context<'_>) -> String {
     }
 }
 
-pub(crate) fn replace_token(coverage: &Coverage) -> String {
-    format!(
-        "create a new token and set it as BUILDKITE_API_TOKEN: {}",
-        new_token_url(coverage)
-    )
+pub(crate) fn replace_token(context: &Context<'_>) -> String {
+    format!("create a new token and {}: {}", set_it(context), new_token_url(context))
+}
+
+/// Where a new token is set.
+fn set_it(context: &Context<'_>) -> String {
+    match context.name {
+        None => "set it as BUILDKITE_API_TOKEN".to_owned(),
+        Some(name) => format!("write it to the file of the credential `{name}`"),
+    }
 }
 
 pub(crate) fn admin_owner() -> String {

@@ -12,8 +12,8 @@ use crate::providers::buildkite::{ApiErrorKind, Buildkite, Scope};
 impl Buildkite {
     /// Sends the probes that are due. A scope that the token does not declare is not probed, because its result is known. The
     /// recorder keeps every outcome.
-    pub(super) async fn probe_scopes(&self, seen: &Evidence, age: MaxAge, call: &CallContext) {
-        let evidence = self.recorder.evidence();
+    pub(super) async fn probe_scopes(&self, position: usize, seen: &Evidence, age: MaxAge, call: &CallContext) {
+        let evidence = self.recorder.evidence(position);
         let Some(token) = evidence.token() else {
             return;
         };
@@ -26,17 +26,17 @@ impl Buildkite {
         let due: Vec<Scope> = self.coverage.checks().into_iter().filter_map(due).collect();
         let lists = due.iter().filter_map(|scope| list_probe(*scope));
         let lists = join_all(lists.map(|probe| self.client.probe_scope(probe, call)));
-        tokio::join!(lists, self.probe_builds(&due, call));
+        tokio::join!(lists, self.probe_builds(position, &due, call));
     }
 
     /// Probes builds before what is read of a build. Without a build, the scopes for that are not exercised.
-    async fn probe_builds(&self, due: &[Scope], call: &CallContext) {
+    async fn probe_builds(&self, position: usize, due: &[Scope], call: &CallContext) {
         if due.contains(&Scope::ReadBuilds)
             && let Ok(build) = self.client.newest_build(call).await
         {
             self.recorder.record_newest_build(build);
         }
-        let Some(build) = self.recorder.evidence().newest_build else {
+        let Some(build) = self.recorder.evidence(position).newest_build else {
             return;
         };
         let of_build = due.iter().filter_map(|scope| probe_of_build(*scope, &build));

@@ -222,8 +222,8 @@ impl Assignable for Clusters {
         None
     }
 
-    /// Rejects a change after which a token's owner who is no admin would not maintain the cluster, also one that takes nothing from
-    /// them: the connector could not undo it.
+    /// Rejects a change after which an owner of a token who is no admin would not maintain the cluster, also one that takes nothing
+    /// from the owner of the token that makes it: the connector could not undo it.
     async fn guard(
         &self,
         membership: Membership,
@@ -233,12 +233,13 @@ impl Assignable for Clusters {
         call: &CallContext,
     ) -> Result<(), GovernanceError> {
         let is_added = write.resulting_level().is_some();
-        let owner = self
-            .buildkite
-            .dependent_owner(membership.resource, !is_added, lock, call);
-        let Some(owner) = owner.await? else {
+        let buildkite = &self.buildkite;
+        let owners = buildkite
+            .dependent_owners(membership.resource, !is_added, lock, call)
+            .await?;
+        if owners.is_empty() {
             return Ok(());
-        };
+        }
         let cluster = membership.resource.id;
         let maintainers = match self.maintainers(cluster, call).await {
             Ok(maintainers) => maintainers,
@@ -247,14 +248,18 @@ impl Assignable for Clusters {
         let remaining = maintainers.iter().filter_map(principal);
         let remaining = remaining.filter(|id| *id != membership.principal);
         let remaining: Vec<ResourceId> = remaining.chain(is_added.then_some(membership.principal)).collect();
-        if remaining.contains(&user_id(owner.id)) {
-            return Ok(());
+        for owner in owners {
+            if remaining.contains(&user_id(owner.id)) {
+                continue;
+            }
+            let teams = buildkite.teams_of(owner.id, call).await?;
+            let mut theirs = teams.into_iter().map(team_id).chain([user_id(owner.id)]);
+            let is_concerned = owner.makes_the_change || theirs.clone().any(|id| id == membership.principal);
+            if is_concerned && !theirs.any(|id| remaining.contains(&id)) {
+                return Err(owner.lockout_error(&labels.resource));
+            }
         }
-        let teams = self.buildkite.teams_of(owner.id, call).await?;
-        if teams.into_iter().any(|team| remaining.contains(&team_id(team))) {
-            return Ok(());
-        }
-        Err(owner.lockout_error(&labels.resource))
+        Ok(())
     }
 }
 

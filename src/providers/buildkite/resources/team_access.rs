@@ -13,6 +13,7 @@ use crate::governance::provider::{Assignable, Failure, Labels, WriteReply};
 use crate::governance::provisioning::{GuardLock, MaintainerRevoke, Write};
 use crate::governance::{CallContext, GovernanceError};
 use crate::providers::buildkite::api::access::AccessRequest;
+use crate::providers::buildkite::lockout::DependentOwner;
 use crate::providers::buildkite::{ApiError, ApiErrorKind, Endpoint, TeamId};
 
 /// What a row says that a team holds of an object.
@@ -126,25 +127,41 @@ impl<R: TeamObject> Assignable for Objects<R> {
             Write::Add(_) => false,
         };
         let buildkite = self.buildkite();
-        let owner = buildkite.dependent_owner(membership.resource, takes_managing, lock, call);
-        let Some(owner) = owner.await? else {
-            return Ok(());
-        };
-        let gives_managing = write.resulting_level() == Some(managing);
-        let teams = buildkite.teams_of(owner.id, call).await?;
-        let is_changed = |team: &TeamId| team.uuid() == membership.principal.id;
-        if gives_managing && teams.iter().any(is_changed) {
-            return Ok(());
-        }
-        for team in teams.into_iter().filter(|team| !is_changed(team)) {
-            match held_by(self, team, membership.resource.id, call).await {
-                Ok(Some(held)) if held == managing => return Ok(()),
-                Ok(_) => {}
-                Err(failure) => return Err(buildkite.explain(failure, call).await),
+        let owners = buildkite
+            .dependent_owners(membership.resource, takes_managing, lock, call)
+            .await?;
+        for owner in owners {
+            if !keeps_managing(self, &owner, (membership, write), call).await? {
+                return Err(owner.lockout_error(&labels.resource));
             }
         }
-        Err(owner.lockout_error(&labels.resource))
+        Ok(())
     }
+}
+
+/// Whether an owner manages the object by one of their teams after the change, or is not concerned by it.
+async fn keeps_managing<R: TeamObject>(
+    objects: &Objects<R>,
+    owner: &DependentOwner,
+    (membership, write): (Membership, Write),
+    call: &CallContext,
+) -> Result<bool, GovernanceError> {
+    let managing = R::managing_level();
+    let gives_managing = write.resulting_level() == Some(managing);
+    let teams = objects.buildkite().teams_of(owner.id, call).await?;
+    let is_changed = |team: &TeamId| team.uuid() == membership.principal.id;
+    let has_changed = teams.iter().any(is_changed);
+    if (has_changed && gives_managing) || (!has_changed && !owner.makes_the_change) {
+        return Ok(true);
+    }
+    for team in teams.into_iter().filter(|team| !is_changed(team)) {
+        match held_by(objects, team, membership.resource.id, call).await {
+            Ok(Some(held)) if held == managing => return Ok(true),
+            Ok(_) => {}
+            Err(failure) => return Err(objects.buildkite().explain(failure, call).await),
+        }
+    }
+    Ok(false)
 }
 
 /// The level that a team holds of an object; `None` if it holds none.

@@ -3,7 +3,8 @@
 //! Only reads are coalesced, and only those of a call that permits it ([`CallContext::may_coalesce`]). A call on the
 //! provisioning lane and one that is [uncoalesced][`CallContext::uncoalesced`] do not, because their answers may
 //! not be older than they are: they never use a request that was sent before. Other reads may share the requests that
-//! they send. A write is never shared.
+//! they send. A write is never shared. A read that one credential must serve is shared only with others that it must serve: owners may
+//! be shown different rows.
 //!
 //! [`CallContext::may_coalesce`]: crate::governance::CallContext::may_coalesce
 //! [`CallContext::uncoalesced`]: crate::governance::CallContext::uncoalesced
@@ -35,24 +36,32 @@ pub(crate) struct SingleFlight {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct FlightKey {
     request: RequestKey,
+    /// The only credential that may serve the request; `None` if any that serves reads may.
+    credential: Option<usize>,
     /// The number of own writes that completed before.
     generation: u64,
 }
 
 impl SingleFlight {
     /// The flight of a request that has no response yet; created if there is none.
-    pub(crate) fn join(&self, key: RequestKey) -> Arc<Flight> {
-        self.find_or_create(key, |flight| !flight.is_complete())
+    pub(crate) fn join(&self, key: RequestKey, credential: Option<usize>) -> Arc<Flight> {
+        self.find_or_create(key, credential, |flight| !flight.is_complete())
     }
 
     /// A flight of a request that is not started yet, for a reader that holds a permit and must send its own request.
-    pub(crate) fn lead(&self, key: RequestKey) -> Arc<Flight> {
-        self.find_or_create(key, |flight| flight.request().is_none())
+    pub(crate) fn lead(&self, key: RequestKey, credential: Option<usize>) -> Arc<Flight> {
+        self.find_or_create(key, credential, |flight| flight.request().is_none())
     }
 
-    fn find_or_create(&self, key: RequestKey, is_usable: impl Fn(&Flight) -> bool) -> Arc<Flight> {
+    fn find_or_create(
+        &self,
+        key: RequestKey,
+        credential: Option<usize>,
+        is_usable: impl Fn(&Flight) -> bool,
+    ) -> Arc<Flight> {
         let key = FlightKey {
             request: key,
+            credential,
             generation: self.generation.load(Ordering::Acquire),
         };
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);

@@ -208,8 +208,13 @@ impl Client {
     ) -> Result<T, ApiError> {
         let begun = Instant::now();
         let outcome = request.await;
+        let credential = self.only.or_else(|| self.pool.is_single().then_some(0));
+        let completed = completed(&outcome);
+        if let Some(credential) = credential {
+            self.learn_owner(credential, completed);
+        }
         if let Some(observer) = &self.observer {
-            observer.observe(call, begun, completed(&outcome));
+            observer.observe(credential, call, begun, completed);
         }
         outcome
     }

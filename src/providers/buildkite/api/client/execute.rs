@@ -1,6 +1,7 @@
 //! Executes a request: coalesced with an identical read or with a permit of its own, and again if that is safe and
 //! can help.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ use crate::providers::buildkite::api::classify;
 use crate::providers::buildkite::api::classify::{BodyError, RawResponse};
 use crate::providers::buildkite::api::endpoint::Endpoint;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
-use crate::providers::buildkite::budget::Permit;
-use crate::providers::buildkite::credential::Authorization;
+use crate::providers::buildkite::budget::{Permit, Route};
+use crate::providers::buildkite::credential::{Authorization, Credential};
 use crate::telemetry::traces::RequestSpan;
 
 /// The first delay before a retry; each further delay doubles, with jitter, up to [`MAX_BACKOFF`].
@@ -68,7 +69,8 @@ impl Client {
         // A retry after a 429 does not extend the maximum wait.
         let max_wait = Instant::now() + self.options.budget.max_wait(call.lane());
         let queue_deadline = call.deadline().map_or(max_wait, |deadline| deadline.min(max_wait));
-        let mut first_rejected: Option<Arc<Authorization>> = None;
+        let route = self.route(key.endpoint().is_write(), call);
+        let mut first_rejected: HashMap<usize, Arc<Authorization>> = HashMap::new();
         loop {
             let span = RequestSpan::begin(
                 key.endpoint().method().as_str(),
@@ -76,20 +78,24 @@ impl Client {
                 call.lane().as_str(),
             );
             let exchange = if key.endpoint().is_write() {
-                self.execute_write(key, body, queue_deadline, call, &span).await
+                self.execute_write(key, body, (route, queue_deadline), call, &span)
+                    .await
             } else {
                 // A read changes nothing, so it is dropped as soon as its call is cancelled.
                 tokio::select! {
                     biased;
                     () = call.cancelled() => Err(ApiErrorKind::Abandoned),
-                    exchange = self.execute_read(key, queue_deadline, call, &span) => exchange,
+                    exchange = self.execute_read(key, (route, queue_deadline), call, &span) => exchange,
                 }
             };
             let status = exchange.as_ref().ok().and_then(|exchange| exchange.status);
             span.finish(status.map(|status| status.as_u16()));
             let exchange = exchange.map_err(|kind| ApiError::new(key.endpoint(), kind))?;
             match exchange.outcome {
-                Ok(response) => return Ok(Response(response)),
+                Ok(response) => {
+                    self.accepted(exchange.credential, route);
+                    return Ok(Response(response));
+                }
                 // The limiter knows that the bucket is exhausted, so it waits for the reset or rejects the request if
                 // that is too late.
                 Err(ApiError {
@@ -97,25 +103,37 @@ impl Client {
                     ..
                 }) => {}
                 Err(error) if error.kind == ApiErrorKind::TokenRejected => {
-                    let used = exchange.authorization;
-                    if !self
-                        .is_renewed_after_rejection(used.as_deref(), first_rejected.as_deref())
-                        .await
-                    {
-                        let kind = self.credential.rejection();
-                        return Err(ApiError { kind, ..error });
+                    let position = exchange.credential;
+                    let credential = self.pool.credential(position);
+                    let first = first_rejected.get(&position).map(Arc::as_ref);
+                    if is_renewed_after_rejection(credential, exchange.authorization.as_deref(), first).await {
+                        if let Some(used) = exchange.authorization {
+                            first_rejected.entry(position).or_insert(used);
+                        }
+                        continue;
                     }
-                    first_rejected = first_rejected.or(used);
+                    let kind = credential.rejection();
+                    let error = ApiError { kind, ..error };
+                    if !self.is_reassigned(position, &error, route, call) {
+                        return Err(error);
+                    }
                 }
-                Err(error) => return Err(error),
+                // Nothing was sent.
+                Err(error) if exchange.authorization.is_none() => {
+                    if !self.is_reassigned(exchange.credential, &error, route, call) {
+                        return Err(error);
+                    }
+                }
+                Err(error) => {
+                    if matches!(
+                        error.kind,
+                        ApiErrorKind::Forbidden | ApiErrorKind::NotFound | ApiErrorKind::Rejected(_)
+                    ) {
+                        self.accepted(exchange.credential, route);
+                    }
+                    return Err(error);
+                }
             }
-        }
-    }
-
-    async fn is_renewed_after_rejection(&self, used: Option<&Authorization>, first: Option<&Authorization>) -> bool {
-        match used {
-            Some(used) => self.credential.should_retry_after_rejection(used, first).await,
-            None => false,
         }
     }
 
@@ -125,14 +143,14 @@ impl Client {
         &self,
         key: &RequestKey,
         body: Option<&serde_json::Value>,
-        queue_deadline: Instant,
+        until: (Route, Instant),
         call: &CallContext,
         span: &RequestSpan,
     ) -> Result<Exchange, ApiErrorKind> {
         let permit = tokio::select! {
             biased;
             () = call.cancelled() => return Err(ApiErrorKind::Abandoned),
-            permit = self.acquire(queue_deadline, call, span) => permit?,
+            permit = self.acquire(until, call, span) => permit?,
         };
         let exchange = self.sending(permit, key, body.cloned()).await;
         self.reads.invalidate();
@@ -144,13 +162,13 @@ impl Client {
     async fn execute_read(
         &self,
         key: &RequestKey,
-        queue_deadline: Instant,
+        until: (Route, Instant),
         call: &CallContext,
         span: &RequestSpan,
     ) -> Result<Exchange, ApiErrorKind> {
-        let permit = self.acquire(queue_deadline, call, span);
+        let permit = self.acquire(until, call, span);
         let (flight, permit) = if call.may_coalesce() {
-            let flight = self.reads.join(key.clone());
+            let flight = self.reads.join(key.clone(), self.only);
             let permit = tokio::select! {
                 biased;
                 exchange = flight.started() => {
@@ -162,7 +180,10 @@ impl Client {
             (flight, permit)
         } else {
             let permit = permit.await?;
-            (self.reads.lead(key.clone()), permit)
+            let credential = self
+                .only
+                .or_else(|| (!self.pool.is_single()).then(|| permit.credential()));
+            (self.reads.lead(key.clone(), credential), permit)
         };
         let (exchange, unused) = flight.start(permit, |permit| self.sending(permit, key, None).boxed());
         if let Some(permit) = unused {
@@ -184,38 +205,49 @@ impl Client {
         key: &RequestKey,
         body: Option<serde_json::Value>,
     ) -> impl Future<Output = Exchange> + Send + 'static {
-        let (credential, upstream) = (Arc::clone(&self.credential), self.upstream.clone());
+        let position = permit.credential();
+        let (credential, upstream) = (Arc::clone(self.pool.credential(position)), self.upstream.clone());
         let (transport, key) = (Arc::clone(&self.transport), key.clone());
         async move {
             match credential.authorization(&upstream).await {
                 Ok(authorization) => transport.send(permit, key, body, authorization).await,
                 Err(kind) => {
                     permit.refund();
-                    Exchange::unsent(key.endpoint(), kind)
+                    Exchange::unsent(position, key.endpoint(), kind)
                 }
             }
         }
     }
 
-    /// Waits until the credential can authorize a request and for permission to send, the latter until
-    /// `queue_deadline`.
+    /// Waits until a credential of the route can authorize a request and for permission to send with it, the latter
+    /// until `queue_deadline`.
     async fn acquire(
         &self,
-        queue_deadline: Instant,
+        (route, queue_deadline): (Route, Instant),
         call: &CallContext,
         span: &RequestSpan,
     ) -> Result<Permit, ApiErrorKind> {
-        self.prepare_credential(call).await?;
+        if self.pool.is_single() || self.only.is_some() {
+            self.prepare_credential(call).await?;
+        }
+        self.introduced(route, call).await?;
         let queued = call.clone().with_deadline(Some(queue_deadline));
         let begun = Instant::now();
-        let permit = self.limiter.acquire(&queued).await;
-        span.waited(begun.elapsed());
-        permit.map_err(|limit| limit_error(limit, call))
+        loop {
+            let permit = self.limiter.acquire_for(&queued, self.decided(route, call)).await;
+            span.waited(begun.elapsed());
+            let permit = permit.map_err(|limit| limit_error(limit, call))?;
+            if self.decides(permit.credential(), route, call) {
+                return Ok(permit);
+            }
+            permit.refund();
+        }
     }
 
-    /// Waits for the credential until the deadline of the call.
+    /// Waits until the credential of every request can authorize one, until the deadline of the call.
     async fn prepare_credential(&self, call: &CallContext) -> Result<(), ApiErrorKind> {
-        let prepared = self.credential.prepare(&self.upstream);
+        let credential = self.pool.credential(self.only.unwrap_or_default());
+        let prepared = credential.prepare(&self.upstream);
         let Some(deadline) = call.deadline() else {
             return prepared.await;
         };
@@ -223,7 +255,7 @@ impl Client {
         match tokio::time::timeout_at(deadline, prepared).await {
             Ok(prepared) => prepared,
             Err(_) => Err(match overdue(begun, call) {
-                ApiErrorKind::Unavailable(cause) => ApiErrorKind::Unavailable(self.credential.unavailable(cause)),
+                ApiErrorKind::Unavailable(cause) => ApiErrorKind::Unavailable(credential.unavailable(cause)),
                 kind => kind,
             }),
         }
@@ -239,6 +271,17 @@ impl Client {
             Ok(exchange) => Ok(exchange),
             Err(_) => Err(overdue(begun, call)),
         }
+    }
+}
+
+async fn is_renewed_after_rejection(
+    credential: &Credential,
+    used: Option<&Authorization>,
+    first: Option<&Authorization>,
+) -> bool {
+    match used {
+        Some(used) => credential.should_retry_after_rejection(used, first).await,
+        None => false,
     }
 }
 

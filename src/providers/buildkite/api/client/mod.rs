@@ -10,6 +10,8 @@ pub(crate) mod execute;
 mod objects;
 pub(crate) mod observer;
 mod people;
+pub(crate) mod pool;
+mod routing;
 mod tls;
 pub(crate) mod transport;
 
@@ -25,13 +27,14 @@ use super::ids::OrganizationSlug;
 use super::origin::ApiOrigin;
 use crate::governance::Lane;
 use crate::governance::rate_limit::BudgetState;
-use crate::providers::buildkite::budget::{BudgetOptions, RateLimiter};
+use crate::providers::buildkite::budget::{BudgetOptions, Budgets, RateLimiter};
 use crate::providers::buildkite::credential::Credential;
 use crate::providers::buildkite::credential::token::ApiToken;
 use crate::providers::buildkite::credential::upstream::Upstream;
 use crate::telemetry::metrics::ConnectionTag;
 use coalescing::SingleFlight;
 use observer::Observer;
+use pool::{CredentialSpec, Pool};
 pub use tls::SharedTls;
 use transport::Transport;
 
@@ -77,6 +80,14 @@ pub enum ClientError {
     /// The HTTP library could not start.
     #[error("the HTTP client could not be set up: {0}")]
     Http(#[from] reqwest::Error),
+    /// No credential may list.
+    #[error(
+        "every credential of the connection is for provisioning, so none may list: set the `use` of one to `any` or `sync`"
+    )]
+    NoneLists,
+    /// Two credentials have one name.
+    #[error("two credentials of the connection have the name `{0}`: give each a name of its own")]
+    SameName(String),
 }
 
 /// The HTTP client of every request to Buildkite. No redirect is followed, because it could lead a credential
@@ -100,12 +111,14 @@ pub(crate) fn http_client(is_loopback: bool, tls: &SharedTls) -> Result<reqwest:
     Ok(http.build()?)
 }
 
-/// Buildkite's REST API for one organization, with one credential. Clones share connections, the request budget, and
+/// Buildkite's REST API for one organization, with one credential or several. Clones share connections, the request budget, and
 /// reads in flight.
 #[derive(Debug, Clone)]
 pub struct Client {
     transport: Arc<Transport>,
-    credential: Arc<Credential>,
+    pool: Arc<Pool>,
+    /// The credential of every request, if it is not chosen for each.
+    only: Option<usize>,
     upstream: Upstream,
     options: ClientOptions,
     limiter: RateLimiter,
@@ -137,6 +150,29 @@ impl Client {
         credential: Credential,
         options: ClientOptions,
     ) -> Result<Self, ClientError> {
+        let specs = vec![CredentialSpec::only(credential)];
+        Self::with_credentials(origin, organization, specs, options, &Budgets::default())
+    }
+
+    /// Creates a client with a credential of each of `specs`. The first is the one that [`Self::credential`] returns. The limits of
+    /// the organization and of users are shared with the other clients of `budgets` that have the same origin.
+    ///
+    /// # Errors
+    /// If no credential may list, if two have one name, or if the HTTP library cannot start.
+    pub fn with_credentials(
+        origin: ApiOrigin,
+        organization: OrganizationSlug,
+        specs: Vec<CredentialSpec>,
+        options: ClientOptions,
+        budgets: &Budgets,
+    ) -> Result<Self, ClientError> {
+        let pool = Pool::new(specs)?;
+        let name = format!("{origin} {}", organization.as_str());
+        let limiter = budgets.limiter(Some(&name), &pool.uses(), options.budget);
+        let limiter = limiter.tagged(options.tag.clone());
+        if !pool.is_single() {
+            (0..pool.members().len()).for_each(|position| limiter.set_usable(position, false));
+        }
         let http = http_client(origin.is_loopback(), &options.tls)?;
         let clock_skew = Arc::new(ClockSkew::default());
         let upstream = Upstream {
@@ -156,9 +192,10 @@ impl Client {
         };
         Ok(Self {
             transport: Arc::new(transport),
-            credential: Arc::new(credential),
+            pool: Arc::new(pool),
+            only: None,
             upstream,
-            limiter: RateLimiter::tagged(options.budget, options.tag.clone()),
+            limiter,
             reads: Arc::default(),
             options,
             observer: None,
@@ -173,10 +210,17 @@ impl Client {
         }
     }
 
-    /// The credential in use.
+    /// The credential of this client, or the first one of several.
     #[must_use]
     pub fn credential(&self) -> Arc<Credential> {
-        Arc::clone(&self.credential)
+        Arc::clone(self.pool.credential(self.only.unwrap_or_default()))
+    }
+
+    /// All credentials, in the order in which they were given.
+    #[must_use]
+    pub fn credentials(&self) -> Vec<Arc<Credential>> {
+        let members = self.pool.members().iter();
+        members.map(|member| Arc::clone(&member.credential)).collect()
     }
 
     /// The slug of the organization.

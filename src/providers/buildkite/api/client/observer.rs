@@ -12,8 +12,9 @@ use crate::providers::buildkite::api::types::{AccessToken, CurrentUser, Organiza
 
 /// Is notified of each completed call of a client. Not of a revocation of the token: the reads that follow show its effect.
 pub(crate) trait Observer: Debug + Send + Sync {
-    /// A method of the client returned: `call` is the call that it served, `begun` the time at which it was called.
-    fn observe(&self, call: &CallContext, begun: Instant, completed: Completed<'_>);
+    /// A method of the client returned: `call` is the call that it served, `begun` the time at which it was called. `credential` is
+    /// the position of the credential, if one had to serve it.
+    fn observe(&self, credential: Option<usize>, call: &CallContext, begun: Instant, completed: Completed<'_>);
 }
 
 /// What a method of the client returned.

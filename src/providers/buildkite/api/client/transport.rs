@@ -58,6 +58,8 @@ impl RequestKey {
 /// The result of sending a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Exchange {
+    /// The position of the credential.
+    pub(crate) credential: usize,
     /// What it was sent with; `None` if it was not sent, because no authorization was available.
     pub(crate) authorization: Option<Arc<Authorization>>,
     /// The status of the response, if there was one.
@@ -67,8 +69,9 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// A request that was not sent.
-    pub(crate) fn unsent(endpoint: Endpoint, kind: ApiErrorKind) -> Self {
+    pub(crate) fn unsent(credential: usize, endpoint: Endpoint, kind: ApiErrorKind) -> Self {
         Self {
+            credential,
             authorization: None,
             status: None,
             outcome: Err(ApiError::new(endpoint, kind)),
@@ -86,6 +89,7 @@ impl Transport {
         authorization: Arc<Authorization>,
     ) -> Exchange {
         let timer = RequestTimer::start(key.endpoint().name(), self.tag.clone());
+        let credential = permit.credential();
         let response = tokio::time::timeout(self.timeout, self.round_trip(&key, body, &authorization)).await;
         let response = match response.unwrap_or(Err(Unavailability::Timeout(self.timeout))) {
             Ok(response) => response,
@@ -94,6 +98,7 @@ impl Transport {
                     permit.refund();
                 }
                 return Exchange {
+                    credential,
                     authorization: Some(authorization),
                     status: None,
                     outcome: Err(ApiError::new(key.endpoint(), ApiErrorKind::Unavailable(cause))),
@@ -119,6 +124,7 @@ impl Transport {
             }),
         };
         Exchange {
+            credential,
             authorization: Some(authorization),
             status: Some(response.status),
             outcome: outcome.map(|()| Arc::new(response)),

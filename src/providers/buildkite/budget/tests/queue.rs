@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::governance::Lane;
 use crate::providers::buildkite::budget::BudgetOptions;
+use crate::providers::buildkite::budget::Route;
 use crate::providers::buildkite::budget::queue::{PriorityQueue, Waiter};
 
 fn enqueue(queue: &mut PriorityQueue, lane: Lane, ids: impl IntoIterator<Item = u64>) {
@@ -14,6 +15,7 @@ fn enqueue(queue: &mut PriorityQueue, lane: Lane, ids: impl IntoIterator<Item = 
     for id in ids {
         let waiter = Waiter {
             id,
+            route: Route::Read,
             deadline,
             throttled: false,
         };
@@ -23,8 +25,8 @@ fn enqueue(queue: &mut PriorityQueue, lane: Lane, ids: impl IntoIterator<Item = 
 
 fn order(queue: &mut PriorityQueue, may_send: impl Fn(Lane) -> bool) -> Vec<u64> {
     std::iter::from_fn(|| {
-        let lane = queue.next_lane(&may_send)?;
-        queue.dequeue(lane).map(|waiter| waiter.id)
+        let next = queue.next(|lane, _| may_send(lane).then_some(()))?;
+        queue.dequeue(next.lane, next.waiter).map(|waiter| waiter.id)
     })
     .collect()
 }

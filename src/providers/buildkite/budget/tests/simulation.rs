@@ -11,7 +11,10 @@ use super::model::{Counted, Counter, Model, Rounding};
 use crate::governance::Lane;
 use crate::governance::rate_limit::Bucket;
 use crate::providers::buildkite::budget::scheduler::{Action, InFlight, ResponseLimits, Scheduler};
-use crate::providers::buildkite::budget::{BudgetOptions, LimitHeaders, TooManyRequests};
+use crate::providers::buildkite::budget::{BudgetOptions, CredentialUse, LimitHeaders, Route, TooManyRequests};
+
+/// The only connection.
+const CONNECTION: u64 = 0;
 
 pub(crate) type Change = fn(&mut Rng, LimitHeaders) -> LimitHeaders;
 
@@ -120,7 +123,7 @@ impl Simulation {
     fn new(plan: Plan) -> Self {
         let epoch = Instant::now();
         let mut simulation = Self {
-            scheduler: Scheduler::new(BudgetOptions::default(), epoch),
+            scheduler: Scheduler::default(),
             epoch,
             now: Duration::ZERO,
             rng: Rng(plan.seed),
@@ -132,6 +135,19 @@ impl Simulation {
             sent: Vec::new(),
             plan,
         };
+        let mut bucket = 0;
+        let next_bucket = || {
+            bucket += 1;
+            bucket
+        };
+        simulation.scheduler.add(
+            CONNECTION,
+            None,
+            &[CredentialUse::Any],
+            BudgetOptions::default(),
+            epoch,
+            next_bucket,
+        );
         for at in simulation.plan.grants.clone() {
             simulation.schedule(at, Event::Grant);
         }
@@ -156,7 +172,9 @@ impl Simulation {
 
     fn enqueue(&mut self, lane: Lane, follow: u32) {
         let deadline = self.at() + Duration::from_secs(24 * 3600);
-        let waiter = self.scheduler.enqueue(lane, deadline);
+        self.order += 1;
+        let waiter = self.order;
+        self.scheduler.enqueue(CONNECTION, waiter, lane, Route::Read, deadline);
         let at = self.now;
         self.enqueued.insert(waiter, Enqueued { lane, at, follow });
     }

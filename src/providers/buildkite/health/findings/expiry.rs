@@ -30,5 +30,5 @@ pub(crate) fn expiry(token: &AccessToken, context: &Context<'_>) -> Finding {
         ),
         Expiry::At(at) => format!("the token expires soon, at {}", format_minute(at)),
     };
-    Finding::new(State::Degraded, summary, remedy::replace_token(context.coverage))
+    Finding::new(State::Degraded, summary, remedy::replace_token(context))
 }

@@ -16,7 +16,7 @@ pub(crate) fn finding_for_error(check: Check, error: &ApiError, evidence: &Evide
     let finding = match &error.kind {
         ApiErrorKind::TokenRejected => unhealthy(
             "buildkite rejects the token: it is wrong, expired or revoked".to_owned(),
-            remedy::replace_token(context.coverage),
+            remedy::replace_token(context),
         ),
         ApiErrorKind::CredentialRefused(refusal) => unhealthy(refusal.to_string(), refusal.remedy()),
         ApiErrorKind::Forbidden => forbidden(check, error, evidence, context),

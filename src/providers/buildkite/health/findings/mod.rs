@@ -16,11 +16,12 @@ pub(crate) use owner::by_owner;
 pub(crate) use visibility::visibility;
 
 use super::assess::Context;
+use super::credential::needed;
 use crate::providers::buildkite::{AccessToken, Scope};
 
 /// Every scope that is needed and missing.
-fn missing_scopes(token: &AccessToken, context: &Context<'_>) -> Vec<Scope> {
-    let scopes = context.coverage.scopes().into_iter();
+pub(super) fn missing_scopes(token: &AccessToken, context: &Context<'_>) -> Vec<Scope> {
+    let scopes = needed(context).into_iter();
     scopes.filter(|scope| token.lacks(*scope)).collect()
 }
 
