@@ -84,7 +84,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), CommandError> {
     let _background = [
         AbortOnDropHandle::new(tokio::spawn(reload_on_hangup(hangups, Arc::clone(&served), triggers))),
         AbortOnDropHandle::new(tokio::spawn(async move {
-            Credential::watch_all(|| watched.credentials()).await
+            Credential::watch_all(|| watched.credentials()).await;
         })),
         AbortOnDropHandle::new(tokio::spawn(monitor::monitor_all(Arc::clone(&served)))),
     ];
