@@ -73,13 +73,18 @@ struct Counts {
 impl Buildkite {
     /// A model with this many `users`, each with a limit of `user_limit`.
     pub(crate) fn new(users: usize, user_limit: u32, rng: &mut Rng) -> Self {
-        let mut windows = |limit| Windows {
+        let windows = |limit, rng: &mut Rng| Windows {
             limit,
             offset: rng.before(WINDOW),
         };
+        let organization = windows(ORGANIZATION_LIMIT, rng);
+        let first = windows(user_limit, rng);
+        // Of another generator, so that the rest of a seed's day does not depend on the number of users.
+        let mut of_others = rng.clone().fork();
+        let others = (1..users).map(|_| windows(user_limit, &mut of_others));
         Self {
-            organization: windows(ORGANIZATION_LIMIT),
-            users: (0..users).map(|_| windows(user_limit)).collect(),
+            organization,
+            users: [first].into_iter().chain(others).collect(),
             rounding: rng.between(0, 2),
             began: Instant::now(),
             counts: RefCell::new(Counts {

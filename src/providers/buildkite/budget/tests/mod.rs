@@ -13,5 +13,6 @@ mod limiter;
 mod model;
 mod queue;
 mod server;
+mod several;
 mod simulation;
 mod strange_headers;
