@@ -76,9 +76,9 @@ pub(super) fn read(path: &Path, table: &Table) -> Result<Vec<FileCredential>, Se
     let credentials: Vec<FileCredential> = numbered
         .map(|(position, credential)| one(path, &known, position, credential))
         .collect::<Result<_, _>>()?;
-    let mut names = BTreeSet::new();
-    let mut named = credentials.iter().zip(&table.credentials);
-    if let Some((twice, at)) = named.find(|(credential, _)| !names.insert(&credential.name)) {
+    let mut taken = BTreeSet::new();
+    let mut written = credentials.iter().zip(&table.credentials);
+    if let Some((twice, at)) = written.find(|(credential, _)| !taken.insert(&credential.name)) {
         let problem = format!(
             "two credentials have the name `{}`: give each a name of its own",
             twice.name

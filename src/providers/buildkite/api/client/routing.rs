@@ -64,15 +64,13 @@ impl Client {
     /// The credentials that may have served a request of this call, or of the sync that it belongs to.
     pub(crate) fn may_have_served(&self, call: &CallContext) -> Vec<usize> {
         let route = self.route(false, call);
-        match self.deciding(route, call, || None) {
-            Some(position) => vec![position],
-            None => {
-                let since = call.reuses_reads_since().unwrap_or_else(|| call.begun());
-                let served = |position: &usize| self.pool.is_or_was_used(*position, since);
-                let serving = serving(&self.pool.uses(), route).into_iter().flatten();
-                serving.filter(served).collect()
-            }
+        if let Some(position) = self.deciding(route, call, || None) {
+            return vec![position];
         }
+        let since = call.reuses_reads_since().unwrap_or_else(|| call.begun());
+        let served = |position: &usize| self.pool.is_or_was_used(*position, since);
+        let serving = serving(&self.pool.uses(), route).into_iter().flatten();
+        serving.filter(served).collect()
     }
 
     /// The credential that an answer for this call is from, or is about if any may serve it.

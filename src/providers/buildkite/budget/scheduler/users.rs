@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::Scheduler;
 use crate::governance::rate_limit::Bucket;
 use crate::providers::buildkite::budget::bucket::BucketTracker;
-use crate::providers::buildkite::budget::connection::BucketId;
+use crate::providers::buildkite::budget::connection::{BucketId, Connection};
 
 impl Scheduler {
     /// A credential belongs to the user whom `identities` name. Its requests are counted in that user's bucket from now on.
@@ -129,11 +129,7 @@ impl Scheduler {
 
     /// Drops the buckets that no credential and no connection uses.
     pub(super) fn drop_unused_buckets(&mut self) {
-        let used: Vec<BucketId> = self
-            .connections
-            .values()
-            .flat_map(|connection| connection.buckets())
-            .collect();
+        let used: Vec<BucketId> = self.connections.values().flat_map(Connection::buckets).collect();
         self.buckets.retain(|id, _| used.contains(id));
         self.organizations.retain(|_, bucket| used.contains(bucket));
         self.users.retain(|_, bucket| used.contains(bucket));

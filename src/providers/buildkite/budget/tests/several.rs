@@ -45,7 +45,7 @@ async fn connections_to_one_organization_take_turns() {
     let budgets = Budgets::default();
     let connections = [limiter(&budgets, "acme", &[Any]), limiter(&budgets, "acme", &[Any])];
     let permit = connections[0].acquire(&CallContext::new(Lane::Sync)).await.unwrap();
-    drop(permit.complete(StatusCode::OK, &headers(Bucket::Organization, 200, 0), b""));
+    let _ = permit.complete(StatusCode::OK, &headers(Bucket::Organization, 200, 0), b"");
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut requests = tokio::task::JoinSet::new();
     // All of the first connection wait before any of the second.
@@ -56,7 +56,7 @@ async fn connections_to_one_organization_take_turns() {
                 let permit = connection.acquire(&CallContext::new(Lane::Sync)).await.unwrap();
                 order.lock().unwrap().push(number);
                 sleep(SECOND / 20).await;
-                drop(permit.complete(StatusCode::OK, &headers(Bucket::Organization, 200, 150), b""));
+                let _ = permit.complete(StatusCode::OK, &headers(Bucket::Organization, 200, 150), b"");
             });
             tokio::task::yield_now().await;
         }
@@ -71,7 +71,7 @@ async fn connections_of_one_user_share_the_limit_of_that_user() {
     let (one, two) = (limiter(&budgets, "acme", &[Any]), limiter(&budgets, "globex", &[Any]));
     let call = || CallContext::new(Lane::Interactive).with_deadline(Some(Instant::now() + SECOND * 5));
     let permit = one.acquire(&call()).await.unwrap();
-    drop(permit.complete(StatusCode::OK, &headers(Bucket::User, 50, 0), b""));
+    let _ = permit.complete(StatusCode::OK, &headers(Bucket::User, 50, 0), b"");
     two.acquire(&call()).await.unwrap().refund();
     one.learn(0, identity("ada"));
     two.learn(0, identity("ada"));
@@ -86,7 +86,7 @@ async fn a_connection_that_ended_leaves_what_it_shared_to_the_others() {
     let budgets = Budgets::default();
     let (one, two) = (limiter(&budgets, "acme", &[Any]), limiter(&budgets, "acme", &[Any]));
     let permit = one.acquire(&CallContext::new(Lane::Sync)).await.unwrap();
-    drop(permit.complete(StatusCode::OK, &headers(Bucket::Organization, 200, 0), b""));
+    let _ = permit.complete(StatusCode::OK, &headers(Bucket::Organization, 200, 0), b"");
     drop(one);
     let call = CallContext::new(Lane::Interactive).with_deadline(Some(Instant::now() + SECOND * 5));
     assert_eq!(two.acquire(&call).await.unwrap_err().bucket, Some(Bucket::Organization));
@@ -109,10 +109,10 @@ async fn a_request_goes_to_the_credential_whose_user_has_most_left() {
     let limiter = limiter(&Budgets::default(), "acme", &[Any, Any]);
     let permit = limiter.acquire(&CallContext::new(Lane::Sync)).await.unwrap();
     assert_eq!(permit.credential(), 0);
-    drop(permit.complete(StatusCode::OK, &headers(Bucket::User, 50, 20), b""));
+    let _ = permit.complete(StatusCode::OK, &headers(Bucket::User, 50, 20), b"");
     let permit = limiter.acquire(&CallContext::new(Lane::Sync)).await.unwrap();
     assert_eq!(permit.credential(), 1);
-    drop(permit.complete(StatusCode::OK, &headers(Bucket::User, 50, 10), b""));
+    let _ = permit.complete(StatusCode::OK, &headers(Bucket::User, 50, 10), b"");
     assert_eq!(served_by(&limiter, Lane::Sync, Route::Read).await, 0);
     assert_eq!(served_by(&limiter, Lane::Sync, Route::Credential(1)).await, 1);
 }
