@@ -1,6 +1,6 @@
 //! What each class of API error means for governance: the one place where an API error becomes a domain error.
 //!
-//! `api/classify.rs` decides the class of a response. What the class means:
+//! `api/response_class.rs` decides the class of a response. What the class means:
 //!
 //! | class | meaning |
 //! | --- | --- |

@@ -108,9 +108,9 @@ async fn a_change_that_is_refused_because_too_many_actions_run_is_recorded() {
     world.sandbox.faults().add(held);
     let read = json!({"path": "/teams"});
     let begin = || invoke(world.channel.clone(), "rest_get", read.clone(), 0);
-    let begun = futures::stream::iter(0..1_000).map(|_| begin()).buffered(8);
-    begun
-        .for_each(|begun| async move { assert_eq!(begun.unwrap().status, BatonActionStatus::Running) })
+    let running = futures::stream::iter(0..1_000).map(|_| begin()).buffered(8);
+    running
+        .for_each(|action| async move { assert_eq!(action.unwrap().status, BatonActionStatus::Running) })
         .await;
     let refused = world.invoke("create_team", json!({"name": "Docs"})).await.unwrap_err();
     gate.open();

@@ -99,11 +99,12 @@ async fn names_of_connections_stand_beside_those_of_the_process() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn names_of_connections_exist_for_those_who_may_use_them() {
     let files = Files::new();
-    let [(one, of_one), (all, of_all), (none, of_none)] = [("one", r#"["acme"]"#), ("all", r#"["*"]"#), ("none", "")]
-        .map(|(name, connections)| caller_entry(name, connections));
+    let [(one, bearer_one), (all, bearer_all), (none, bearer_without)] =
+        [("one", r#"["acme"]"#), ("all", r#"["*"]"#), ("none", "")]
+            .map(|(name, connections)| caller_entry(name, connections));
     let (_sandboxes, process) = one_lacks_a_scope(&files, &(one + &all + &none)).await;
     let anybody = client(&process).await;
-    let [one, all, none] = [of_one, of_all, of_none].map(|bearer| anybody.clone().bearer(&bearer));
+    let [one, all, none] = [bearer_one, bearer_all, bearer_without].map(|bearer| anybody.clone().bearer(&bearer));
     for name in ["northwind", "acme"] {
         health(&all.clone().about(name), true).await;
     }

@@ -109,9 +109,10 @@ impl Collector {
     }
 
     pub fn endpoint(&self) -> String {
-        match self.is_tls {
-            true => format!("https://localhost:{}", self.address.port()),
-            false => format!("http://{}", self.address),
+        if self.is_tls {
+            format!("https://localhost:{}", self.address.port())
+        } else {
+            format!("http://{}", self.address)
         }
     }
 

@@ -6,8 +6,8 @@
 //! written, and the log and health report it. [`writer`] isolates a stalled disk from everything else.
 
 mod backlog;
+mod fields;
 mod file;
-mod line;
 mod record;
 mod sink;
 mod writer;
@@ -22,7 +22,7 @@ use crate::governance::GovernanceError;
 use crate::governance::connections::ConnectionLabel;
 use crate::telemetry::metrics::ConnectionTag;
 use backlog::OutcomeLine;
-pub(crate) use line::{Line, RecordHead};
+pub(crate) use fields::{Line, RecordHead};
 pub(crate) use record::{AuditRecord, RecordedRequest};
 pub use sink::AuditSink;
 use writer::Task;

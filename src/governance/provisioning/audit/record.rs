@@ -4,7 +4,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::line::{Line, RecordHead};
+use super::fields::{Line, RecordHead};
 use crate::governance::GovernanceError;
 use crate::governance::model::{EntitlementId, Level, Principal, ResourceId, ResourceKind};
 use crate::governance::provisioning::Outcome;

@@ -8,7 +8,7 @@ use super::schemas::{BODY, MESSAGE, MORE, PATH, QUERY, STATUS};
 use crate::governance::actions::{ActionResults, ActionValue, Arguments};
 use crate::governance::provider::{Failure, Invocation};
 use crate::governance::{CallContext, GovernanceError};
-use crate::providers::buildkite::api::classify::BodyError;
+use crate::providers::buildkite::api::response_class::BodyError;
 use crate::providers::buildkite::api::rest_path::RestPath;
 use crate::providers::buildkite::pagination::Link;
 use crate::providers::buildkite::{Endpoint, Unavailability};

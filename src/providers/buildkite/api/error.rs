@@ -8,7 +8,7 @@ use super::endpoint::Endpoint;
 use crate::governance::rate_limit::LimitExceeded;
 use crate::providers::buildkite::credential::refusal::CredentialRefusal;
 
-/// The class of an error (see [`super::classify`] for the rules).
+/// The class of an error (see [`super::response_class`] for the rules).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiErrorKind {
     /// 401: the token is missing, wrong, expired or revoked.

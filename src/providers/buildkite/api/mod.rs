@@ -2,7 +2,6 @@
 
 pub mod access;
 pub(crate) mod builds;
-pub mod classify;
 pub mod client;
 pub mod clock_skew;
 pub mod endpoint;
@@ -12,6 +11,7 @@ pub mod objects;
 pub mod origin;
 pub mod repository;
 pub(crate) mod request;
+pub mod response_class;
 pub(crate) mod rest_path;
 pub mod scope;
 pub(crate) mod scope_probe;

@@ -1,8 +1,8 @@
 //! How long a request may wait for the rate limit, by lane: a grant or revoke, or any other call.
 //!
-//! A job or `service` waits without a bound unless `--max-wait` is set (`src/cli/settings`). How long a started write may then take
-//! is in `write_timeouts.rs` of `src/governance/provisioning`; a call of a platform ends at its deadline, see `deadline.rs` of
-//! `src/grpc/middleware`.
+//! A job or `service` waits without a bound unless `--max-wait` is set (`waiting_for_rate_limits` in `src/cli/settings`). How
+//! long a started write may then take is in `write_timeouts.rs` of `src/governance/provisioning`; a call of a platform ends at
+//! its deadline, see `deadline.rs` of `src/grpc/middleware`.
 
 use std::time::Duration;
 

@@ -16,9 +16,9 @@ use serde::Deserialize;
 use super::refusal::{CredentialRefusal, RefusalCause};
 use super::renewed::ObtainError;
 use super::token::ApiToken;
-use crate::providers::buildkite::api::classify;
-use crate::providers::buildkite::api::classify::RawResponse;
 use crate::providers::buildkite::api::error::{ApiErrorKind, Unavailability};
+use crate::providers::buildkite::api::response_class;
+use crate::providers::buildkite::api::response_class::RawResponse;
 use crate::telemetry::redact::redact;
 
 /// How long a token is valid whose response does not say so: Buildkite's default.
@@ -91,7 +91,7 @@ pub(super) fn decode(response: &RawResponse, requested: &Requested<'_>) -> Resul
         400..=499 => return Err(refusal(response, requested)),
         _ => return Err(ExchangeError::unexpected(&format!("status {status}"))),
     }
-    let read = classify::decode::<TokenResponse>(response).map_err(|kind| match kind {
+    let read = response_class::decode::<TokenResponse>(response).map_err(|kind| match kind {
         ApiErrorKind::Unavailable(cause) => ExchangeError::Unavailable(cause),
         _ => ExchangeError::unexpected("a success without a token"),
     })?;
@@ -108,11 +108,11 @@ fn refusal(response: &RawResponse, requested: &Requested<'_>) -> ExchangeError {
     let status = response.status;
     let body = response.body.as_deref().unwrap_or_default();
     let Ok(error) = serde_json::from_slice::<ErrorResponse>(body) else {
-        if classify::is_html(&response.headers, body) {
+        if response_class::is_html(&response.headers, body) {
             return Unavailability::HtmlBody.into();
         }
         let cause = RefusalCause::Other(status.to_string());
-        let message = classify::message(response);
+        let message = response_class::message(response);
         return ExchangeError::Refused(CredentialRefusal { cause, message });
     };
     let cause = match error.error.as_str() {

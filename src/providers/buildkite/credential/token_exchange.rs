@@ -20,11 +20,11 @@ use super::secret_file::SecretFile;
 use super::signing_key::SigningKey;
 use super::token::ApiToken;
 use super::upstream::Upstream;
-use crate::providers::buildkite::api::classify::{BodyError, RawResponse};
 use crate::providers::buildkite::api::client::transport::{RequestTimer, cause, read_body};
 use crate::providers::buildkite::api::clock_skew::ClockSkew;
 use crate::providers::buildkite::api::error::{ApiErrorKind, Unavailability};
 use crate::providers::buildkite::api::ids::OrganizationSlug;
+use crate::providers::buildkite::api::response_class::{BodyError, RawResponse};
 use crate::providers::buildkite::api::scope::Scope;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";

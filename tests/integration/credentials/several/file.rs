@@ -1,5 +1,7 @@
 //! Several credentials in the configuration file.
 
+use std::fmt::Write as _;
+
 use buildkite_connector::sandbox::Endpoint;
 use rstest::rstest;
 use secrecy::ExposeSecret;
@@ -19,9 +21,12 @@ fn configure(files: &Files, place: &ServiceUsers, uses: &[&str], keys: &str) -> 
     for (number, usage) in uses.iter().enumerate() {
         let name = format!("{usage}-{number}");
         files.write(&format!("{name}.token"), place.token(number).expose_secret());
-        text += &format!(
-            "[[connection.acme.credential]]\nname = \"{name}\"\nuse = \"{usage}\"\napi_token_file = \"{name}.token\"\n"
-        );
+        text.push_str("[[connection.acme.credential]]\n");
+        writeln!(
+            text,
+            "name = \"{name}\"\nuse = \"{usage}\"\napi_token_file = \"{name}.token\""
+        )
+        .unwrap();
     }
     text
 }

@@ -14,10 +14,7 @@ use crate::support::TestServer;
 
 async fn report(connector: &TestServer) -> CheckScopesResponse {
     let mut client = ScopeHealthServiceClient::new(connector.channel().await);
-    let request = CheckScopesRequest {
-        fresh: true,
-        ..CheckScopesRequest::default()
-    };
+    let request = CheckScopesRequest { fresh: true };
     client.check_scopes(request).await.unwrap().into_inner()
 }
 

@@ -58,8 +58,8 @@ async fn a_write_that_was_answered_with_401_is_sent_with_another_credential() {
         .into_iter()
         .filter(|sent| sent.endpoint == Endpoint::AddTeamMember)
         .collect();
-    let users: Vec<_> = writes.iter().map(|sent| (sent.user, sent.applied)).collect();
-    assert_eq!(users, [(Some(place.users[0]), false), (Some(place.users[1]), true)]);
+    let sent_by: Vec<_> = writes.iter().map(|sent| (sent.user, sent.applied)).collect();
+    assert_eq!(sent_by, [(Some(place.users[0]), false), (Some(place.users[1]), true)]);
 }
 
 #[tokio::test]
@@ -109,7 +109,9 @@ async fn calls_fail_with_the_rejection_when_every_credential_is_rejected() {
     let connector = place.connector(specs).await;
     let platform = connector.platform().await;
     platform.resources("team").await.unwrap();
-    tokens.iter().for_each(|token| place.sandbox.revoke(token));
+    for token in &tokens {
+        place.sandbox.revoke(token);
+    }
     let status = platform.resources("team").await.unwrap_err();
     assert_eq!(reason(&status).1, "TOKEN_REJECTED");
 }

@@ -22,8 +22,8 @@ async fn a_credential_for_provisioning_makes_all_changes_and_never_lists_for_a_s
         Endpoint::OrganizationMembers,
         Endpoint::Team,
     ] {
-        let users: Vec<usize> = place.requests(list).into_keys().collect();
-        assert!(!users.contains(&2), "{list:?}: {users:?}");
+        let askers: Vec<usize> = place.requests(list).into_keys().collect();
+        assert!(!askers.contains(&2), "{list:?}: {askers:?}");
     }
     let (team, outsider) = place.team_and_outsider();
     place.sandbox.request_log().clear();

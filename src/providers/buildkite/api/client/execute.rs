@@ -17,10 +17,10 @@ use super::coalescing::SharedExchange;
 use super::transport::{Exchange, RequestKey};
 use crate::governance::CallContext;
 use crate::governance::rate_limit::LimitExceeded;
-use crate::providers::buildkite::api::classify;
-use crate::providers::buildkite::api::classify::{BodyError, RawResponse};
 use crate::providers::buildkite::api::endpoint::Endpoint;
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
+use crate::providers::buildkite::api::response_class;
+use crate::providers::buildkite::api::response_class::{BodyError, RawResponse};
 use crate::providers::buildkite::budget::{Permit, Route};
 use crate::providers::buildkite::credential::{Authorization, Credential};
 use crate::telemetry::traces::RequestSpan;
@@ -319,12 +319,12 @@ pub(crate) struct Response(Arc<RawResponse>);
 impl Response {
     /// Decodes the body.
     pub(crate) fn decode<T: DeserializeOwned>(&self, endpoint: Endpoint) -> Result<T, ApiError> {
-        classify::decode(&self.0).map_err(|kind| ApiError::new(endpoint, kind))
+        response_class::decode(&self.0).map_err(|kind| ApiError::new(endpoint, kind))
     }
 
     /// The row that an accepted write echoes, if it can be trusted.
     pub(crate) fn echo<T: DeserializeOwned>(&self) -> Option<T> {
-        classify::echo(&self.0)
+        response_class::echo(&self.0)
     }
 
     /// The status.

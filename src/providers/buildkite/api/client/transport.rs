@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::governance::rate_limit::{Bucket, LimitExceeded};
-use crate::providers::buildkite::api::classify;
-use crate::providers::buildkite::api::classify::{BodyError, RawResponse};
 use crate::providers::buildkite::api::clock_skew::ClockSkew;
 use crate::providers::buildkite::api::endpoint::{Endpoint, Request};
 use crate::providers::buildkite::api::error::{ApiError, ApiErrorKind, Unavailability};
 use crate::providers::buildkite::api::ids::OrganizationSlug;
 use crate::providers::buildkite::api::origin::ApiOrigin;
+use crate::providers::buildkite::api::response_class;
+use crate::providers::buildkite::api::response_class::{BodyError, RawResponse};
 use crate::providers::buildkite::budget::Permit;
 use crate::providers::buildkite::credential::Authorization;
 use crate::providers::buildkite::pagination::Window;
@@ -113,14 +113,14 @@ impl Transport {
             let bucket = limit.bucket.map(Bucket::as_str);
             tracing::info!(call = key.endpoint().name(), bucket, "rate limited");
         }
-        let outcome = match classify::classify(&response, key.endpoint(), || {
+        let outcome = match response_class::classify(&response, key.endpoint(), || {
             limit.unwrap_or_else(LimitExceeded::unknown)
         }) {
             Ok(()) => Ok(()),
             Err(kind) => Err(ApiError {
                 endpoint: key.endpoint(),
                 kind,
-                message: classify::message(&response),
+                message: response_class::message(&response),
             }),
         };
         Exchange {
