@@ -3,6 +3,9 @@
 //!
 //! A process that is configured by flags alone has one connection without a name.
 
+#[cfg(test)]
+pub(crate) mod examples;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;

@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 
 use super::*;
-use crate::governance::connections::Connections;
+use crate::governance::connections::examples;
 use crate::grpc::middleware::concurrency_limit::ConcurrencyLimits;
 use crate::grpc::middleware::connections::PeerConnections;
 use crate::grpc::server::{ConnectionContext, Limits, connection};
@@ -43,7 +43,7 @@ impl Client {
             ..Limits::default()
         };
         let context = Arc::new(ConnectionContext {
-            connections: Connections::new(Arc::default()),
+            connections: examples::one(),
             routes: Routes::from(routes),
             tls: None,
             callers: None,

@@ -4,7 +4,7 @@ use tonic::service::Routes;
 use tower::service_fn;
 
 use super::*;
-use crate::governance::connections::Connections;
+use crate::governance::connections::examples;
 use crate::grpc::middleware::concurrency_limit::ConcurrencyLimits;
 use crate::grpc::middleware::connections::PeerConnections;
 use crate::grpc::server::Limits;
@@ -16,7 +16,7 @@ const RETURNS: &str = "/c1.connector.v2.ResourcesService/ListResources";
 fn context(shutdown: &CancellationToken) -> ConnectionContext {
     ConnectionContext {
         routes: Routes::default(),
-        connections: Connections::new(Arc::default()),
+        connections: examples::one(),
         tls: None,
         callers: None,
         host: None,
