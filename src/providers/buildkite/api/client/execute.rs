@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
-use futures::future::FutureExt;
+use futures::future::{BoxFuture, FutureExt};
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -60,7 +60,18 @@ impl Client {
 
     /// Sends one request, and again only if it was certainly not executed: after a 429, or after a 401 if the
     /// credential has another authorization. A read may return the response to an identical request of another call.
-    pub(crate) async fn execute(
+    ///
+    /// The future is boxed, so that the compiler proves once that it is `Send`, and not for each caller.
+    pub(crate) fn execute<'a>(
+        &'a self,
+        key: &'a RequestKey,
+        body: Option<&'a serde_json::Value>,
+        call: &'a CallContext,
+    ) -> BoxFuture<'a, Result<Response, ApiError>> {
+        self.execute_until_settled(key, body, call).boxed()
+    }
+
+    async fn execute_until_settled(
         &self,
         key: &RequestKey,
         body: Option<&serde_json::Value>,
