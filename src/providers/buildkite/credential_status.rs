@@ -62,14 +62,16 @@ impl Buildkite {
         max_age: Duration,
         call: &CallContext,
     ) -> Result<CredentialStatus, GovernanceError> {
-        let position = self.client.responsible(call);
-        let status = self.status_of(position, max_age, call).await;
-        match status {
-            // It was left out because of this failure, and another one answers for the call.
-            Err(_) if self.client.responsible(call) != position => {
-                Box::pin(self.credential_status(max_age, call)).await
+        let mut position = self.client.responsible(call);
+        let mut failed = Vec::new();
+        loop {
+            let status = self.status_of(position, max_age, call).await;
+            failed.push(position);
+            // It may have been left out because of its failure, and another one answers for the call.
+            position = self.client.responsible(call);
+            if status.is_ok() || failed.contains(&position) {
+                return status;
             }
-            status => status,
         }
     }
 

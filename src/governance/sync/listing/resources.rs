@@ -62,7 +62,9 @@ impl Listings {
         let Rows { rows, next } = self.read_page(session, resources, from, limit, call).await?;
         let is_last = next.is_none();
         if is_last {
-            resources.check_visibility(ListStage::End, call).await?;
+            // All that may have served a page of the sync is checked, also what served the first one.
+            let call = call.clone().reusing_reads_since(session.began());
+            resources.check_visibility(ListStage::End, &call).await?;
         }
         if let Some(row) = rows.first() {
             self.provider.list_history().record_listed(row.id);

@@ -92,7 +92,7 @@ impl ServiceUsers {
         std::fs::rename(next, self.file(name)).unwrap();
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 

@@ -5,6 +5,7 @@ mod harness;
 mod health;
 mod limits;
 mod owners;
+mod preparation;
 mod rejection;
 mod start;
 mod usage;

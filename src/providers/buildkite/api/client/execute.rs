@@ -1,7 +1,7 @@
 //! Executes a request: coalesced with an identical read or with a permit of its own, and again if that is safe and
 //! can help.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -230,17 +230,19 @@ impl Client {
         }
     }
 
-    /// Waits until a credential of the route can authorize a request and for permission to send with it, the latter
-    /// until `queue_deadline`.
+    /// Waits for permission to send until `queue_deadline`, and until the credential that it is for can authorize a
+    /// request. A credential that cannot do so at once is waited for without a permit.
     async fn acquire(
         &self,
         (route, queue_deadline): (Route, Instant),
         call: &CallContext,
         span: &RequestSpan,
     ) -> Result<Permit, ApiErrorKind> {
-        if self.pool.is_single() || self.only.is_some() {
-            self.prepare_credential(call).await?;
+        let only = self.only.or_else(|| self.pool.is_single().then_some(0));
+        if let Some(position) = only {
+            self.prepare_credential(position, call).await?;
         }
+        let mut prepared: HashSet<usize> = only.into_iter().collect();
         self.introduced(route, call).await?;
         let queued = call.clone().with_deadline(Some(queue_deadline));
         let begun = Instant::now();
@@ -248,16 +250,33 @@ impl Client {
             let permit = self.limiter.acquire_for(&queued, self.decided(route, call)).await;
             span.waited(begun.elapsed());
             let permit = permit.map_err(|limit| limit_error(limit, call))?;
-            if self.decides(permit.credential(), route, call) {
+            let position = permit.credential();
+            if !self.decides(position, route, call) {
+                permit.refund();
+                continue;
+            }
+            // What keeps it from authorizing is reported by the request itself, so that another one can take its place.
+            let is_prepared = prepared.contains(&position)
+                || self
+                    .pool
+                    .credential(position)
+                    .prepare(&self.upstream)
+                    .now_or_never()
+                    .is_some();
+            if is_prepared {
                 return Ok(permit);
             }
             permit.refund();
+            match self.prepare_credential(position, call).await {
+                Err(ApiErrorKind::DeadlineExceeded) => return Err(ApiErrorKind::DeadlineExceeded),
+                Ok(()) | Err(_) => prepared.insert(position),
+            };
         }
     }
 
-    /// Waits until the credential of every request can authorize one, until the deadline of the call.
-    async fn prepare_credential(&self, call: &CallContext) -> Result<(), ApiErrorKind> {
-        let credential = self.pool.credential(self.only.unwrap_or_default());
+    /// Waits until the credential at a position can authorize a request, until the deadline of the call.
+    async fn prepare_credential(&self, position: usize, call: &CallContext) -> Result<(), ApiErrorKind> {
+        let credential = self.pool.credential(position);
         let prepared = credential.prepare(&self.upstream);
         let Some(deadline) = call.deadline() else {
             return prepared.await;
