@@ -18,6 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::Governance;
+use super::provisioning::Provisioning;
 use crate::telemetry::metrics::ConnectionTag;
 
 /// The longest name of a connection, in characters.
@@ -223,8 +224,8 @@ pub struct Connections(Arc<Registry>);
 #[derive(Debug)]
 struct Registry {
     current: ArcSwap<ConnectionSet>,
-    /// Removed connections, which may still have work in progress.
-    removed: Mutex<Vec<Weak<Governance>>>,
+    /// What makes the changes of removed connections, while any is in progress.
+    removed: Mutex<Vec<Weak<Provisioning>>>,
     changed: watch::Sender<()>,
     /// Notified when an idle connection was used.
     used: Notify,
@@ -277,9 +278,9 @@ impl Connections {
         let before = self.0.current.swap(Arc::clone(&set));
         {
             let mut removed = lock(&self.0.removed);
-            removed.retain(|governance| governance.strong_count() > 0);
+            removed.retain(|provisioning| provisioning.strong_count() > 0);
             let gone = before.iter().filter(|connection| !set.contains(connection));
-            removed.extend(gone.map(|connection| Arc::downgrade(&connection.governance)));
+            removed.extend(gone.map(|connection| Arc::downgrade(connection.governance.provisioning())));
         }
         self.0.changed.send_replace(());
     }
@@ -302,11 +303,13 @@ impl Connections {
         self.0.changed.subscribe()
     }
 
-    /// The governance of every connection, also of those that were removed and still have work in progress.
-    pub(crate) fn with_removed(&self) -> Vec<Arc<Governance>> {
+    /// What makes the changes of every connection, also of those that were removed and have changes in progress.
+    pub(crate) fn provisioning(&self) -> Vec<Arc<Provisioning>> {
         let removed: Vec<_> = lock(&self.0.removed).iter().filter_map(Weak::upgrade).collect();
         let current = self.current();
-        let current = current.iter().map(|connection| Arc::clone(&connection.governance));
+        let current = current
+            .iter()
+            .map(|connection| Arc::clone(connection.governance.provisioning()));
         current.chain(removed).collect()
     }
 }

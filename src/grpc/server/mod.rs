@@ -201,8 +201,8 @@ impl Server {
             tasks.spawn(async move { connection::connect(&context, stream, permit).await });
         }
         tracing::info!("ending: new calls are rejected, calls in progress are finished");
-        for governance in self.connections.with_removed() {
-            governance.provisioning().stop_accepting();
+        for provisioning in self.connections.provisioning() {
+            provisioning.stop_accepting();
         }
         drop(listener);
         self.health.shutdown().await;
@@ -218,8 +218,8 @@ impl Server {
     /// without a call are not waited for.
     async fn finish(&self, connections: TaskTracker) {
         connections.close();
-        let governed = self.connections.with_removed();
-        let drained = || join_all(governed.iter().map(|governance| governance.provisioning().drain()));
+        let provisioning = self.connections.provisioning();
+        let drained = || join_all(provisioning.iter().map(|provisioning| provisioning.drain()));
         let closed = async {
             tokio::join!(connections.wait(), drained());
         };

@@ -129,6 +129,36 @@ async fn a_removed_connection_finishes_what_it_has() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_end_of_the_process_waits_for_the_changes_of_a_removed_connection() {
+    let (sandboxes, files) = (two().await, Files::new());
+    let [northwind, acme] = &sandboxes;
+    let top = "allow = \"teams\"\naudit_file = \"audit.jsonl\"\n";
+    files.configure(&(top.to_owned() + &files.connections(&sandboxes)));
+    let mut process = files.serve(&[]);
+    let of_acme = client(&process).await.about("acme");
+    let gate = Gate::default();
+    acme.faults()
+        .add(Fault::new(Endpoint::UpdateTeam, FaultKind::Held(gate.clone())));
+    let team = json!({ "resource_type_id": "team", "resource_id": teams(acme)[0] });
+    let arguments = json!({"team": team, "description": "Later"});
+    // No call waits for the action.
+    let begun = invoke(&of_acme, "update_team", arguments, 0).await.unwrap();
+    assert_eq!(begun.status, BatonActionStatus::Running);
+    let log = acme.request_log();
+    until(|| log.count(Endpoint::UpdateTeam) > 0).await;
+    files.configure(&(top.to_owned() + &files.connection("northwind", northwind, "")));
+    apply(&mut process);
+    assert_not_allowed(&of_acme).await;
+    drop(of_acme);
+    process.signal("TERM");
+    process.event("ending: ");
+    gate.open();
+    assert!(process.ended().status.success());
+    let outcome = files.read("audit.jsonl");
+    assert!(outcome.contains("\"outcome\":\"changed\""), "{outcome}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_file_that_is_wrong_is_refused_whole_until_it_is_mended() {
     let (sandboxes, files) = (two().await, Files::new());
     let [northwind, acme] = &sandboxes;

@@ -62,16 +62,30 @@ impl NamedHealth {
         }
     }
 
+    /// Makes a check of every idle connection due if `name` is one of the process that speaks of several connections.
+    async fn mark_used(&self, name: &str) {
+        let current = self.connections.current();
+        if name.is_empty() || !current.are_several() {
+            return;
+        }
+        let service = name.to_owned();
+        if self
+            .process
+            .check(Request::new(HealthCheckRequest { service }))
+            .await
+            .is_ok()
+        {
+            for connection in current.iter() {
+                self.connections.mark_used(connection);
+            }
+        }
+    }
+
     /// What the name in `request` is about; `None` for a name of the process.
     fn subject(&self, request: &Request<HealthCheckRequest>) -> Result<Option<Subject>, Status> {
         let asked = &request.get_ref().service;
         let current = self.connections.current();
         let Some(rest) = asked.strip_prefix(PREFIX) else {
-            if !asked.is_empty() && current.are_several() {
-                current
-                    .iter()
-                    .for_each(|connection| self.connections.mark_used(connection));
-            }
             return Ok(None);
         };
         let unknown = || Status::not_found("service not registered");
@@ -102,6 +116,7 @@ impl NamedHealth {
 impl Health for NamedHealth {
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         let Some(subject) = self.subject(&request)? else {
+            self.mark_used(&request.get_ref().service).await;
             return self.process.check(request).await;
         };
         let status = if *self.ending.borrow() {
@@ -119,11 +134,15 @@ impl Health for NamedHealth {
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let Some(subject) = self.subject(&request)? else {
+            self.mark_used(&request.get_ref().service).await;
             let response = self.process.watch(request).await?;
             return Ok(response.map(|stream| Box::pin(stream) as Self::WatchStream));
         };
         let reauthorization = request.extensions().get::<Reauthorization>();
+        // Subscribed first: a replacement after the report was found is not missed.
+        let replacements = self.reports.replacements();
         let watch = Watch {
+            replacements,
             callers: reauthorization.map(|reauthorization| {
                 let about = Some((self.connections.clone(), Arc::clone(&subject.connection)));
                 Reauthorization {
@@ -133,10 +152,10 @@ impl Health for NamedHealth {
                 .watch()
             }),
             report: self.reports.subscribe(&subject.connection),
-            subject,
+            name: subject.name,
+            scope: subject.scope,
             connections: self.connections.clone(),
             reports: self.reports.clone(),
-            replacements: self.reports.replacements(),
             ending: self.ending.clone(),
             last: None,
             is_finished: false,
@@ -147,7 +166,8 @@ impl Health for NamedHealth {
 
 /// A watch of one name of a connection.
 struct Watch {
-    subject: Subject,
+    name: ConnectionName,
+    scope: Option<String>,
     connections: Connections,
     reports: Reports,
     /// The reports of the connection that has the name now.
@@ -207,7 +227,7 @@ impl Watch {
     /// Watches the connection that has the name now.
     fn follow(&mut self) {
         let current = self.connections.current();
-        let connection = current.get(&self.subject.name);
+        let connection = current.get(&self.name);
         self.report = connection.and_then(|connection| self.reports.subscribe(connection));
     }
 
@@ -216,7 +236,7 @@ impl Watch {
             return Wire::NotServing;
         }
         match &mut self.report {
-            Some(report) => status(&report.borrow_and_update(), self.subject.scope.as_deref()),
+            Some(report) => status(&report.borrow_and_update(), self.scope.as_deref()),
             None => Wire::ServiceUnknown,
         }
     }
