@@ -43,14 +43,13 @@ fn exchanging(place: &ServiceUsers) -> CredentialSpec {
 #[tokio::test]
 async fn a_write_whose_credential_has_no_token_in_time_is_not_sent() {
     let place = ServiceUsers::new(2).await;
-    let specs = vec![place.credential("reader", CredentialUse::Sync, 0), exchanging(&place)];
-    let client = place.client(specs, &impatient());
+    let (reader, setup) = (place.credential("reader", CredentialUse::Sync, 0), impatient());
+    let exchanging = exchanging(&place);
+    exchanging.request_scopes(&setup.coverage().scopes());
+    let client = place.client(vec![reader, exchanging], &setup);
     let (team, outsider) = place.team_and_outsider();
     let (team, outsider) = (team.parse().unwrap(), outsider.parse().unwrap());
-    client
-        .team(team, &CallContext::new(Lane::Provisioning))
-        .await
-        .unwrap();
+    client.team(team, &CallContext::new(Lane::Provisioning)).await.unwrap();
     let gate = Gate::default();
     let held = Fault::new(Endpoint::OAuthToken, FaultKind::Held(gate.clone()));
     place.sandbox.faults().add(held);
@@ -64,9 +63,6 @@ async fn a_write_whose_credential_has_no_token_in_time_is_not_sent() {
         .unwrap_err();
     assert_eq!(refused.kind, ApiErrorKind::DeadlineExceeded);
     gate.open();
-    client
-        .team(team, &CallContext::new(Lane::Provisioning))
-        .await
-        .unwrap();
+    client.team(team, &CallContext::new(Lane::Provisioning)).await.unwrap();
     assert_eq!(place.sandbox.request_log().count(Endpoint::AddTeamMember), 0);
 }
