@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{Files, apply, client, organization, teams};
 use crate::actions::{invoke, status};
 use crate::connector::people::{ADA, Account, create, delete, request};
+use crate::connector::provisioning::reason as guard_reason;
 use crate::support::{Caller, ConnectorProcess, Platform, reason, resource, until, until_async, within};
 
 /// Who acts beside the connection `northwind`.
@@ -120,11 +121,11 @@ impl World {
         .await;
     }
 
-    /// The lines of the record about this user, as `record operation`.
+    /// The lines of the record about this membership, as `record operation`.
     fn recorded(&self, team: &str, user: &str) -> Vec<String> {
         let text = self.files.read("audit");
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let about = lines.filter(|line| line["principal_id"] == user && line["resource_id"] == team);
+        let about = lines.filter(|line| line["user_id"] == user && line["team_id"] == team);
         about
             .map(|line| {
                 format!(
@@ -324,6 +325,9 @@ async fn the_last_access_of_the_tokens_owner_is_not_taken_twice(#[values(Other::
     gate.open();
     within("the first revoke", first).await.unwrap().unwrap();
     let refused = within("the second revoke", second).await.unwrap().unwrap_err();
-    assert_eq!(reason(&refused), (Code::FailedPrecondition, "PROTECTED".to_owned()));
+    assert_eq!(
+        guard_reason(&refused),
+        (Code::FailedPrecondition, "PROTECTED".to_owned())
+    );
     assert_eq!(world.count(Endpoint::RemoveTeamPipeline), 1);
 }
