@@ -15,7 +15,9 @@ use crate::governance::Governance;
 use crate::governance::connections::ConnectionLabel;
 use crate::governance::health::ConfigurationStatus;
 use crate::governance::provisioning::AuditWriters;
-use crate::providers::buildkite::{ApiToken, Client, Coverage, Credential, CredentialSpec, Scope, Shared, govern};
+use crate::providers::buildkite::{
+    ApiToken, Client, Coverage, Credential, CredentialSpec, Scope, Shared, govern_shared,
+};
 use crate::sandbox::{Options, Sandbox, Seed, TEAM_SCOPES, TokenSpec};
 
 /// The arguments of a command that reaches Buildkite, or an embedded sandbox in its place.
@@ -164,12 +166,16 @@ impl OpenConnection {
         for spec in &credentials {
             spec.request_scopes(&coverage.scopes());
         }
-        let budgets = &process.shared.budgets;
+        let Shared {
+            budgets, organizations, ..
+        } = &process.shared;
         let client = Client::with_credentials(origin, organization, credentials, client, budgets)
             .map_err(|error| CommandError::Failed(error.to_string()))?;
+        let (credentials, client) = (client.credentials(), Arc::new(client));
+        let governance = govern_shared(organizations, client, coverage.clone(), governance);
         Ok(Self {
-            credentials: client.credentials(),
-            governance: Arc::new(govern(Arc::new(client), coverage.clone(), governance)),
+            credentials,
+            governance: Arc::new(governance),
             coverage,
             sandbox: None,
             rotation: None,

@@ -13,10 +13,12 @@ mod error;
 pub mod health;
 pub mod lifecycle;
 pub mod model;
+mod organization;
 pub mod provider;
 pub mod provisioning;
 pub mod rate_limit;
 pub mod sync;
+mod weak_registry;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +29,9 @@ use tokio::time::Instant;
 pub use call_context::{CallContext, Lane};
 pub use changes::{AllowedChanges, Change, UnknownChange};
 pub use error::{GovernanceError, RefusedCredential};
+pub use organization::OrganizationState;
 pub use sync::{Listings, Page, PageTokenError};
+pub(crate) use weak_registry::WeakRegistry;
 
 use actions::Actions;
 use connections::ConnectionLabel;
@@ -81,6 +85,8 @@ pub struct GovernanceSettings {
     pub connection: Option<ConnectionLabel>,
     /// The writers of the audit files, which connections that record in the same file share.
     pub audit_writers: AuditWriters,
+    /// What is shared with the other connections to the organization; `None` if nothing is.
+    pub organization: Option<Arc<OrganizationState>>,
     /// Whether the configuration file is in force, if the process reads one again when it changes.
     pub configuration: Option<Arc<ConfigurationStatus>>,
 }
@@ -101,6 +107,7 @@ impl Default for GovernanceSettings {
             read_ahead: 16,
             connection: None,
             audit_writers: AuditWriters::default(),
+            organization: None,
             configuration: None,
         }
     }
@@ -148,13 +155,15 @@ impl Governance {
         let source = provider.health();
         let notifier = source.notifier();
         let audit = Audit::new(writer, settings.connection.clone(), &notifier);
+        let connection = settings.connection.as_ref().map(|label| label.name().clone());
+        let shared = settings.organization.clone().unwrap_or_default();
         let directory = Arc::new(Directory::new(!settings.allowed.is_empty()));
         let listings = Listings::new(
             Arc::clone(&provider),
             settings.read_ahead,
             Arc::clone(&directory),
             settings.directory_max_age,
-            settings.connection.as_ref().map(|label| label.name().clone()),
+            connection.clone(),
         );
         let listings = Arc::new(listings);
         let provisioning = Provisioning::new(
@@ -162,6 +171,7 @@ impl Governance {
             Arc::clone(&listings),
             Arc::clone(&directory),
             ProvisioningSettings::from(&settings),
+            shared.memberships(),
             audit,
             notifier,
         );
@@ -171,6 +181,7 @@ impl Governance {
             Arc::clone(&listings),
             directory,
             LifecycleSettings::from(&settings),
+            shared.resources(),
             provider.organization(),
             settings.audit_file.as_deref(),
         );
@@ -182,6 +193,7 @@ impl Governance {
             Arc::clone(&lifecycle),
             settings.allowed.clone(),
             settings.build_pipelines.clone(),
+            shared.invocations(connection.as_ref()),
         );
         let changes = Arc::clone(&provisioning) as Arc<dyn ChangeHealth>;
         Self {

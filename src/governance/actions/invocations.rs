@@ -1,4 +1,4 @@
-//! The invocations of this process: those that run, and the results of those that ended.
+//! The invocations of a connection: those that run, and the results of those that ended.
 //!
 //! A result is kept for an hour. There is a bound for the number of results and for their size; the oldest give way. An id is known
 //! to the caller that began the invocation, and to no other caller.
@@ -37,9 +37,9 @@ pub struct ActionStatus {
     pub outcome: Option<Arc<ActionOutcome>>,
 }
 
-/// The invocations of this process.
+/// The invocations of a connection and of its predecessors with the same name.
 #[derive(Debug, Default)]
-pub(super) struct Invocations(Mutex<Table>);
+pub(crate) struct Invocations(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {

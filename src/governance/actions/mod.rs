@@ -27,7 +27,8 @@ use super::provider::{ActionProvider, Invocation, Provider};
 use super::provisioning::{Provisioning, RequestContext};
 use super::sync::Listings;
 use super::{AllowedChanges, CallContext, Change, GovernanceError, Lane};
-use invocations::{Invocations, Running};
+pub(crate) use invocations::Invocations;
+use invocations::Running;
 
 /// The argument that repeats the handle of a resource to delete.
 const CONFIRMATION: &str = "confirmation";
@@ -64,6 +65,7 @@ impl Actions {
         lifecycle: Arc<Lifecycle>,
         allowed: AllowedChanges,
         named_resources: Vec<String>,
+        invocations: Arc<Invocations>,
     ) -> Self {
         Self {
             provider,
@@ -72,7 +74,7 @@ impl Actions {
             lifecycle,
             allowed,
             named_resources,
-            invocations: Arc::default(),
+            invocations,
         }
     }
 

@@ -373,7 +373,7 @@ impl Attempt {
     /// Remembers that an invitation was sent or may have been sent.
     fn remember(&self, email: &str) {
         let time = self.timeouts().own_write_window;
-        self.lifecycle.recent_invitations.record(email, time);
+        self.lifecycle.shared.recent_invitations.record(email, time);
     }
 }
 

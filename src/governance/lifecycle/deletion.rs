@@ -82,7 +82,7 @@ impl Attempt {
             .handle
             .filter(|_| resource.resource_type.kind == ResourceKind::PendingUser)
         {
-            self.lifecycle.recent_invitations.forget(&email);
+            self.lifecycle.shared.recent_invitations.forget(&email);
         }
         Ok(outcome)
     }

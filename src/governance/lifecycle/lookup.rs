@@ -87,7 +87,7 @@ impl Lifecycle {
 
     /// How much longer the list of invitations may not show an invitation of this process to the address.
     pub(super) fn hidden_for(&self, email: &str) -> Option<Duration> {
-        let until = self.recent_invitations.hidden_until(email)?;
+        let until = self.shared.recent_invitations.hidden_until(email)?;
         Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }
 }

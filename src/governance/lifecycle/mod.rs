@@ -1,7 +1,8 @@
 //! Changes of whole resources: inviting people, off-boarding them, revoking invitations, and creating and deleting groups.
 //!
 //! [`accounts`] invites, `off_boarding` removes users, `deletion` deletes any resource and confirms it, `creation` creates, and `action`
-//! makes the changes of the provider's actions. `record` is the audit record, and `removal_limit` bounds the off-boardings of an hour. As for grants, the present state is read
+//! makes the changes of the provider's actions. `record` is the audit record, `removal_limit` bounds the off-boardings of an hour, and
+//! `recorded_removals` finds those that the audit file shows. As for grants, the present state is read
 //! before a write, a write is confirmed, one that was started is finished even if the caller disconnects, and requests about one
 //! person or one resource are carried out one at a time. What both share is in [`crate::governance::provisioning`].
 
@@ -14,7 +15,9 @@ mod lookup;
 mod off_boarding;
 mod recent_invitations;
 mod record;
+mod recorded_removals;
 mod removal_limit;
+mod resource_state;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,13 +28,13 @@ pub use record::LifecycleOutcome;
 
 use super::directory::Directory;
 use super::model::{LifecycleOperation, ResourceId, ResourceKind, ResourceTypeInfo};
-use super::provisioning::{KeyGuard, KeyedLock, Provisioning, RecordHead, RequestContext, WriteTimeouts};
+use super::provisioning::{KeyGuard, Provisioning, RecordHead, RequestContext, WriteTimeouts};
 use super::sync::Listings;
 use super::{CallContext, Change, GovernanceError};
 use attempt::Attempt;
-use recent_invitations::RecentInvitations;
 use record::{LifecycleRecord, RecordedSubject, operation_name};
 use removal_limit::RemovalLimit;
+pub(crate) use resource_state::ResourceState;
 
 /// What a request is about: requests about the same subject wait for each other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -69,9 +72,8 @@ pub struct Lifecycle {
     directory: Arc<Directory>,
     settings: LifecycleSettings,
     organization: Arc<str>,
-    locks: KeyedLock<Subject>,
-    recent_invitations: RecentInvitations,
-    removals: Arc<RemovalLimit>,
+    shared: Arc<ResourceState>,
+    removals: RemovalLimit,
 }
 
 impl Lifecycle {
@@ -81,24 +83,24 @@ impl Lifecycle {
         listings: Arc<Listings>,
         directory: Arc<Directory>,
         settings: LifecycleSettings,
+        shared: Arc<ResourceState>,
         organization: &str,
         audit_file: Option<&Path>,
     ) -> Self {
         let audit_file = audit_file.filter(|_| provisioning.allows(Change::OffBoarding));
         let users = provisioning.type_of_kind(ResourceKind::User);
         let users = users.and_then(|users| listings.resource_type(users));
-        let removals = users.as_ref().ok().and_then(|users| users.deletable());
-        let removal_call = removals.map_or("", |users| users.deletion_endpoint());
-        let limit = settings.off_boarding_limit;
+        let deletable = users.as_ref().ok().and_then(|users| users.deletable());
+        let removal_call = deletable.map_or("", |users| users.deletion_endpoint());
+        let (limit, removals) = (settings.off_boarding_limit, Arc::clone(&shared.removals));
         Self {
-            removals: Arc::new(RemovalLimit::new(limit, audit_file, organization, removal_call)),
+            removals: RemovalLimit::new(limit, removals, audit_file, organization, removal_call),
             provisioning,
             listings,
             directory,
             settings,
             organization: organization.into(),
-            locks: KeyedLock::default(),
-            recent_invitations: RecentInvitations::default(),
+            shared,
         }
     }
 
@@ -178,7 +180,7 @@ impl Lifecycle {
         tokio::select! {
             biased;
             () = call.cancelled() => Err(GovernanceError::Abandoned),
-            guard = self.locks.acquire(subject, call.deadline()) => guard.ok_or(GovernanceError::DeadlineExceeded),
+            guard = self.shared.locks.acquire(subject, call.deadline()) => guard.ok_or(GovernanceError::DeadlineExceeded),
         }
     }
 

@@ -105,7 +105,7 @@ impl Attempt {
                 Err(error) => return Err(error),
             }
         }
-        self.lifecycle.recent_invitations.forget(&removal.email);
+        self.lifecycle.shared.recent_invitations.forget(&removal.email);
         Ok(())
     }
 

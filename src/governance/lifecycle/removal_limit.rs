@@ -1,37 +1,41 @@
-//! The limit of off-boardings an hour. It counts the removals that were done or may have been done: those of this process, and those
-//! of the last hour in the audit file as it is when the process starts, so that a restart does not reset it.
+//! The limit of off-boardings an hour. It counts the removals that were done or may have been done through any connection to the
+//! organization: those of this process, and those of the last hour in the audit files as they are when they are first used, so that
+//! a restart does not reset it. Each connection has a limit of its own for what all have done.
 
 use std::collections::{HashSet, VecDeque};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::record::OFF_BOARD;
-use crate::files;
+use super::recorded_removals::removals_in;
 use crate::governance::GovernanceError;
 
 /// The period that the limit is about.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
 
-/// The bytes at the end of the file that are read first; as long as they do not reach back far enough, four times as many are read.
-const FIRST_BLOCK: u64 = 64 * 1024;
-
-/// The removals of the last hour.
+/// The limit of one connection.
 #[derive(Debug)]
 pub(super) struct RemovalLimit {
     limit: u32,
-    state: Mutex<State>,
+    removals: Arc<Removals>,
     /// Why the removals before the start are not known.
     unreadable: Option<String>,
 }
 
+/// The removals of the last hour from one organization.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct Removals {
+    counts: Mutex<Counts>,
+    /// The audit files whose removals are counted. What is recorded later is counted when it is done.
+    files: Mutex<HashSet<PathBuf>>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
     /// When each removal was done, the oldest first.
     done: VecDeque<Instant>,
     /// The removals in progress.
@@ -41,37 +45,28 @@ struct State {
 /// The permission for one removal. Dropping it gives it back, unless the removal may have been done.
 #[derive(Debug)]
 pub(super) struct Removal {
-    limit: Arc<RemovalLimit>,
+    removals: Arc<Removals>,
     may_be_done: bool,
 }
 
 impl RemovalLimit {
-    /// Permits `limit` removals an hour. Those of the organization in the audit file count. `removal_call` is the name of the
-    /// request that removes a user.
-    pub(super) fn new(limit: u32, audit_file: Option<&Path>, organization: &str, removal_call: &str) -> Self {
-        let earlier = audit_file.map_or(Ok(Vec::new()), |path| removals_in(path, organization, removal_call));
-        let (earlier, unreadable) = match earlier {
-            Ok(earlier) => (earlier, None),
-            Err(error) => {
-                tracing::error!(%error, "the audit file cannot be read, so nobody is removed from the organization");
-                (Vec::new(), Some(error.to_string()))
-            }
-        };
-        let (now, wall_clock) = (Instant::now(), Timestamp::now());
-        let mut done: Vec<Instant> = earlier
-            .into_iter()
-            .map(|time| {
-                let age = wall_clock.duration_since(time).max(SignedDuration::ZERO);
-                now.checked_sub(age.unsigned_abs()).unwrap_or(now)
-            })
-            .collect();
-        done.sort_unstable();
+    /// Permits `limit` removals an hour, with those of `removals`. Those of the organization in the audit file count. `removal_call`
+    /// is the name of the request that removes a user.
+    pub(super) fn new(
+        limit: u32,
+        removals: Arc<Removals>,
+        audit_file: Option<&Path>,
+        organization: &str,
+        removal_call: &str,
+    ) -> Self {
+        let counted = audit_file.map_or(Ok(()), |path| removals.count_file(path, organization, removal_call));
+        let unreadable = counted.err().map(|error| {
+            tracing::error!(%error, "the audit file cannot be read, so nobody is removed from the organization");
+            error.to_string()
+        });
         Self {
             limit,
-            state: Mutex::new(State {
-                done: done.into(),
-                reserved: 0,
-            }),
+            removals,
             unreadable,
         }
     }
@@ -80,31 +75,54 @@ impl RemovalLimit {
     ///
     /// # Errors
     /// `LimitReached`, or `AuditUnavailable` if the removals before the start are not known.
-    pub(super) fn reserve(self: &Arc<Self>) -> Result<Removal, GovernanceError> {
+    pub(super) fn reserve(&self) -> Result<Removal, GovernanceError> {
         if let Some(why) = &self.unreadable {
             return Err(GovernanceError::AuditUnavailable { why: why.clone() });
         }
-        let mut state = self.lock();
-        while state.done.front().is_some_and(|done| done.elapsed() >= PERIOD) {
-            state.done.pop_front();
+        let mut counts = self.removals.lock();
+        while counts.done.front().is_some_and(|done| done.elapsed() >= PERIOD) {
+            counts.done.pop_front();
         }
-        if state.done.len() + state.reserved >= self.limit as usize {
-            let oldest = state.done.front().map(Instant::elapsed).unwrap_or_default();
-            let wait = SignedDuration::try_from(PERIOD.saturating_sub(oldest)).unwrap_or_default();
+        if let Some(excess) = (counts.done.len() + counts.reserved).checked_sub(self.limit as usize) {
+            // The next is permitted once as many have passed as exceed the limit, and one more.
+            let last_to_pass = counts.done.get(excess).or(counts.done.back());
+            let age = last_to_pass.map(Instant::elapsed).unwrap_or_default();
+            let wait = SignedDuration::try_from(PERIOD.saturating_sub(age)).unwrap_or_default();
             return Err(GovernanceError::LimitReached {
                 limit: self.limit,
                 next: Timestamp::now().saturating_add(wait).unwrap_or(Timestamp::MAX),
             });
         }
-        state.reserved += 1;
+        counts.reserved += 1;
         Ok(Removal {
-            limit: Arc::clone(self),
+            removals: Arc::clone(&self.removals),
             may_be_done: false,
         })
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Removals {
+    /// Counts the removals of the last hour in the audit file, unless they are counted already.
+    fn count_file(&self, path: &Path, organization: &str, removal_call: &str) -> io::Result<()> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if files.contains(path) {
+            return Ok(());
+        }
+        let recorded = removals_in(path, organization, removal_call)?;
+        files.insert(path.to_owned());
+        let (now, wall_clock) = (Instant::now(), Timestamp::now());
+        let recorded = recorded.into_iter().map(|time| {
+            let age = wall_clock.duration_since(time).max(SignedDuration::ZERO);
+            now.checked_sub(age.unsigned_abs()).unwrap_or(now)
+        });
+        let done = &mut self.lock().done;
+        done.extend(recorded);
+        done.make_contiguous().sort_unstable();
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,106 +135,18 @@ impl Removal {
 
 impl Drop for Removal {
     fn drop(&mut self) {
-        let mut state = self.limit.lock();
-        state.reserved -= 1;
+        let mut counts = self.removals.lock();
+        counts.reserved -= 1;
         if self.may_be_done {
-            state.done.push_back(Instant::now());
+            counts.done.push_back(Instant::now());
         }
-    }
-}
-
-/// The fields of a line that say whether it is about a removal.
-#[derive(Deserialize)]
-struct Line {
-    record: String,
-    time: Timestamp,
-    operation: String,
-    request_id: String,
-    #[serde(default)]
-    resource_id: Option<String>,
-    #[serde(default)]
-    organization: Option<String>,
-    #[serde(default)]
-    outcome: Option<String>,
-    #[serde(default)]
-    calls: Vec<Call>,
-}
-
-#[derive(Deserialize)]
-struct Call {
-    call: String,
-    #[serde(default)]
-    status: Option<u16>,
-}
-
-impl Call {
-    /// Whether the request was accepted or may have been applied: without a usable response nobody knows.
-    fn may_have_applied(&self) -> bool {
-        self.status.is_none_or(|status| matches!(status, 200..300 | 500..))
-    }
-}
-
-/// The times of the removals of the last hour. An intent without an outcome counts, because the process may have ended after the
-/// removal, and so does a failure after a removal that may have been applied.
-fn removals_in(path: &Path, organization: &str, removal_call: &str) -> io::Result<Vec<Timestamp>> {
-    let since = Timestamp::now() - SignedDuration::from_secs(60 * 60);
-    let text = match tail(path, since) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let of_removals = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-    let of_removals = of_removals.filter(|line| {
-        line.operation == OFF_BOARD && line.time >= since && line.organization.as_deref() == Some(organization)
-    });
-    let (mut times, mut begun, mut ended) = (Vec::new(), Vec::new(), HashSet::new());
-    for line in of_removals {
-        let key = (line.request_id, line.resource_id);
-        match (line.record.as_str(), line.outcome.as_deref()) {
-            ("intent", _) => begun.push((key, line.time)),
-            ("outcome", outcome) => {
-                let mut removals = line.calls.iter().filter(|call| call.call == removal_call);
-                let may_be_done = outcome == Some("failed") && removals.any(Call::may_have_applied);
-                if may_be_done || outcome == Some("deleted") {
-                    times.push(line.time);
-                }
-                ended.insert(key);
-            }
-            _ => {}
-        }
-    }
-    times.extend(
-        begun
-            .into_iter()
-            .filter(|(key, _)| !ended.contains(key))
-            .map(|(_, time)| time),
-    );
-    Ok(times)
-}
-
-/// The end of the file, from an intent before `since` on, or all of it. Intents are in the order of their times.
-fn tail(path: &Path, since: Timestamp) -> io::Result<String> {
-    let mut file = files::open(path)?;
-    let length = file.metadata()?.len();
-    let mut block = FIRST_BLOCK;
-    loop {
-        let start = length.saturating_sub(block);
-        file.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
-        file.by_ref().take(length - start).read_to_end(&mut bytes)?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-        let first_intent = lines.into_iter().find(|line| line.record == "intent");
-        if start == 0 || first_intent.is_some_and(|line| line.time < since) {
-            return Ok(text);
-        }
-        block = block.saturating_mul(4);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::governance::lifecycle::record::OFF_BOARD;
 
     const REMOVAL: &str = "remove member";
 
@@ -237,20 +167,20 @@ mod tests {
         line.to_string()
     }
 
-    fn done(limit: &Arc<RemovalLimit>) {
+    fn done(limit: &RemovalLimit) {
         *limit.reserve().unwrap().may_be_done() = true;
     }
 
-    fn limit_of(limit: u32, lines: &[String]) -> Arc<RemovalLimit> {
+    fn limit_of(limit: u32, lines: &[String]) -> RemovalLimit {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("audit.jsonl");
         std::fs::write(&path, lines.join("\n")).unwrap();
-        Arc::new(RemovalLimit::new(limit, Some(&path), "acme", REMOVAL))
+        RemovalLimit::new(limit, Arc::default(), Some(&path), "acme", REMOVAL)
     }
 
     #[tokio::test(start_paused = true)]
     async fn removals_count_for_an_hour_and_a_permission_that_is_not_used_is_given_back() {
-        let limit = Arc::new(RemovalLimit::new(2, None, "acme", REMOVAL));
+        let limit = RemovalLimit::new(2, Arc::default(), None, "acme", REMOVAL);
         drop(limit.reserve().unwrap());
         done(&limit);
         let mut second = limit.reserve().unwrap();
@@ -307,9 +237,48 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_cannot_be_read_permits_nothing_and_a_missing_one_everything() {
         let directory = tempfile::tempdir().unwrap();
-        let unreadable = Arc::new(RemovalLimit::new(1, Some(directory.path()), "acme", REMOVAL));
+        let unreadable = RemovalLimit::new(1, Arc::default(), Some(directory.path()), "acme", REMOVAL);
         assert_eq!(unreadable.reserve().unwrap_err().reason(), "AUDIT_UNAVAILABLE");
-        let missing = RemovalLimit::new(1, Some(&directory.path().join("none")), "acme", REMOVAL);
-        assert!(Arc::new(missing).reserve().is_ok());
+        let missing = directory.path().join("none");
+        let missing = RemovalLimit::new(1, Arc::default(), Some(&missing), "acme", REMOVAL);
+        assert!(missing.reserve().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_count_together_and_each_has_its_own_limit() {
+        let removals = Arc::default();
+        let of = |limit| RemovalLimit::new(limit, Arc::clone(&removals), None, "acme", REMOVAL);
+        let (strict, generous) = (of(1), of(3));
+        done(&generous);
+        tokio::time::advance(PERIOD / 4).await;
+        done(&generous);
+        let refused = strict.reserve().unwrap_err();
+        let GovernanceError::LimitReached { limit: 1, next } = refused else {
+            panic!("{refused}")
+        };
+        // Both have to pass, and the second passes last.
+        let wait = next.duration_since(Timestamp::now());
+        assert!(wait > SignedDuration::from_mins(59), "{wait}");
+        let _third = generous.reserve().unwrap();
+        assert_eq!(generous.reserve().unwrap_err().reason(), "LIMIT_REACHED");
+    }
+
+    #[tokio::test]
+    async fn a_file_is_counted_once_for_all_connections_that_record_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, request: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, line("outcome", 5, request, "acme", Some("deleted"))).unwrap();
+            path
+        };
+        let (shared, other) = (file("shared", "a"), file("other", "b"));
+        let removals = Arc::default();
+        let of = |path| RemovalLimit::new(2, Arc::clone(&removals), Some(path), "acme", REMOVAL);
+        let limits = [of(&*shared), of(&*shared)];
+        drop(limits[1].reserve().unwrap());
+        let third = of(&*other);
+        for limit in limits.iter().chain([&third]) {
+            assert_eq!(limit.reserve().unwrap_err().reason(), "LIMIT_REACHED");
+        }
     }
 }

@@ -64,7 +64,7 @@ impl Provisioning {
 
     /// The level of a recent write of this process to the membership, if there was one.
     pub(crate) fn written_level(&self, membership: Membership) -> Option<&'static Level> {
-        self.recent_writes.get(membership)?.resulting_level
+        self.memberships.recent_writes.get(membership)?.resulting_level
     }
 
     /// Where changes are recorded.

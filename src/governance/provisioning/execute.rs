@@ -181,7 +181,7 @@ impl<'a> Operation<'a> {
 
     fn record_own_write(&self, write: Write) {
         let valid_for = self.timeouts().own_write_window;
-        let recent_writes = &self.provisioning.recent_writes;
+        let recent_writes = &self.provisioning.memberships.recent_writes;
         recent_writes.record(self.membership, write.resulting_level(), valid_for);
     }
 

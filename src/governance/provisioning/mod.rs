@@ -10,6 +10,7 @@ mod change;
 mod disconnect;
 mod execute;
 mod keyed_lock;
+mod membership_state;
 mod outcome;
 pub mod plan;
 mod preview;
@@ -50,8 +51,8 @@ use audit::{AuditRecord, RecordedRequest};
 use execute::Operation;
 pub use keyed_lock::GuardLock;
 pub(crate) use keyed_lock::{KeyGuard, KeyedLock};
+pub(crate) use membership_state::MembershipState;
 use protection::Protections;
-use recent_writes::RecentWrites;
 
 /// The operator's settings for provisioning.
 #[derive(Debug, Clone)]
@@ -77,8 +78,7 @@ pub struct Provisioning {
     listings: Arc<Listings>,
     directory: Arc<Directory>,
     settings: ProvisioningSettings,
-    membership_locks: KeyedLock<Membership>,
-    recent_writes: RecentWrites,
+    memberships: Arc<MembershipState>,
     protections: Protections,
     audit: Arc<Audit>,
     /// Notified when health may have changed.
@@ -135,6 +135,7 @@ impl Provisioning {
         listings: Arc<Listings>,
         directory: Arc<Directory>,
         settings: ProvisioningSettings,
+        memberships: Arc<MembershipState>,
         audit: Audit,
         changed: Arc<Notify>,
     ) -> Self {
@@ -144,8 +145,7 @@ impl Provisioning {
             directory,
             audit: Arc::new(audit),
             settings,
-            membership_locks: KeyedLock::default(),
-            recent_writes: RecentWrites::default(),
+            memberships,
             protections: Protections::default(),
             changed,
             in_flight: TaskTracker::new(),
@@ -376,7 +376,7 @@ impl Provisioning {
         let guard = tokio::select! {
             biased;
             () = call.cancelled() => return Err(GovernanceError::ShuttingDown),
-            guard = self.membership_locks.acquire(membership, call.deadline()) => guard,
+            guard = self.memberships.locks.acquire(membership, call.deadline()) => guard,
         };
         Ok((membership, guard.ok_or(GovernanceError::DeadlineExceeded)?))
     }

@@ -14,7 +14,7 @@ impl Operation<'_> {
     /// The level that is held now. A recent write of this process gets time to become visible before it counts as undone.
     pub(crate) async fn read_current_level(&mut self) -> Result<Option<&'static Level>, GovernanceError> {
         let mut current = self.fetch_level().await?;
-        if let Some(own) = self.provisioning.recent_writes.get(self.membership) {
+        if let Some(own) = self.provisioning.memberships.recent_writes.get(self.membership) {
             for delay in &self.timeouts().read_back_delays {
                 let left = own.valid_until.saturating_duration_since(Instant::now());
                 if current == own.resulting_level || left.is_zero() {

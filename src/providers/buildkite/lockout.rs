@@ -165,7 +165,7 @@ impl Buildkite {
             }
         }
         if !dependent.is_empty() {
-            lock.acquire(&self.lockout_locks, resource, call).await?;
+            lock.acquire(&self.shared.lockout_locks, resource, call).await?;
         }
         Ok(dependent)
     }

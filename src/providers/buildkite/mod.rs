@@ -16,6 +16,7 @@ mod error_meaning;
 pub mod health;
 mod lists;
 mod lockout;
+mod organization;
 pub mod pagination;
 mod provider;
 pub mod resources;
@@ -55,5 +56,6 @@ pub use credential::{
 };
 pub use credential_status::CredentialStatus;
 pub(crate) use error_meaning::{Subject, from_api};
-pub use provider::{Buildkite, BuildkiteProvider, govern, govern_with_sink};
+pub use organization::Organizations;
+pub use provider::{Buildkite, BuildkiteProvider, govern, govern_shared, govern_with_sink};
 pub use shared::Shared;

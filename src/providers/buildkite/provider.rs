@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use super::actions::BuildkiteActions;
 use super::api::client::observer::Observer;
 use super::health::recorder::EvidenceRecorder;
+use super::organization::{Organizations, SharedOrganization};
 use super::visibility::RoleAfterLists;
 use super::{Client, Coverage, CredentialForm, resources};
-use crate::governance::model::ResourceId;
 use crate::governance::provider::{
     ActionProvider, CredentialDetails, Failure, HealthSource, OwnCredential, OwnerRole, Provider, ResourceType,
 };
-use crate::governance::provisioning::{AuditSink, KeyedLock};
+use crate::governance::provisioning::AuditSink;
 use crate::governance::rate_limit::BudgetState;
 use crate::governance::sync::ListHistory;
 use crate::governance::{CallContext, Governance, GovernanceError, GovernanceSettings, Lane, PartialVisibility};
@@ -35,8 +35,8 @@ pub struct Buildkite {
     pub(super) probe_lock: Mutex<()>,
     pub(super) role_after_lists: RoleAfterLists,
     pub(super) list_history: ListHistory,
-    /// One lock for each resource that an owner without the admin role can change only because they manage it.
-    pub(super) lockout_locks: KeyedLock<ResourceId>,
+    /// What is shared with other connections to the organization.
+    pub(super) shared: Arc<SharedOrganization>,
 }
 
 impl Buildkite {
@@ -59,8 +59,13 @@ impl Buildkite {
             probe_lock: Mutex::default(),
             role_after_lists: RoleAfterLists::default(),
             list_history: ListHistory::default(),
-            lockout_locks: KeyedLock::default(),
+            shared: Arc::default(),
         }
+    }
+
+    /// The same organization, which shares `shared` with other connections to it.
+    fn sharing(self, shared: Arc<SharedOrganization>) -> Self {
+        Self { shared, ..self }
     }
 
     /// The organization's slug.
@@ -186,8 +191,23 @@ impl OwnCredential for Buildkite {
 /// settings. Changes are recorded in the audit file of the settings, if any.
 #[must_use]
 pub fn govern(client: Arc<Client>, coverage: Coverage, settings: GovernanceSettings) -> Governance {
-    let settings = allowing(&coverage, settings);
-    Governance::new(provider(client, coverage, &settings), settings)
+    govern_shared(&Organizations::default(), client, coverage, settings)
+}
+
+/// Does the same beside the other connections of the process to this organization, which are those of `organizations`.
+#[must_use]
+pub fn govern_shared(
+    organizations: &Organizations,
+    client: Arc<Client>,
+    coverage: Coverage,
+    settings: GovernanceSettings,
+) -> Governance {
+    let shared = organizations.of(&client);
+    let settings = GovernanceSettings {
+        organization: Some(Arc::clone(&shared.governance)),
+        ..allowing(&coverage, settings)
+    };
+    Governance::new(provider(client, coverage, &settings, shared), settings)
 }
 
 /// Does the same, and records changes in `sink` in place of the audit file.
@@ -199,7 +219,8 @@ pub fn govern_with_sink(
     sink: Arc<dyn AuditSink>,
 ) -> Governance {
     let settings = allowing(&coverage, settings);
-    Governance::with_sink(provider(client, coverage, &settings), settings, Some(sink))
+    let provider = provider(client, coverage, &settings, Arc::default());
+    Governance::with_sink(provider, settings, Some(sink))
 }
 
 fn allowing(coverage: &Coverage, settings: GovernanceSettings) -> GovernanceSettings {
@@ -209,10 +230,15 @@ fn allowing(coverage: &Coverage, settings: GovernanceSettings) -> GovernanceSett
     }
 }
 
-fn provider(client: Arc<Client>, coverage: Coverage, settings: &GovernanceSettings) -> Arc<dyn Provider> {
+fn provider(
+    client: Arc<Client>,
+    coverage: Coverage,
+    settings: &GovernanceSettings,
+    shared: Arc<SharedOrganization>,
+) -> Arc<dyn Provider> {
     let buildkite = Buildkite::new(client, coverage, settings.partial_visibility, settings.read_ahead);
     Arc::new(BuildkiteProvider::new(
-        Arc::new(buildkite),
+        Arc::new(buildkite.sharing(shared)),
         settings.directory_max_age,
         settings.write_timeouts.own_write_window,
     ))

@@ -1,8 +1,9 @@
-//! What the connections of a process share. None of it belongs to an organization.
+//! What the connections of a process share.
 
 use super::api::client::SharedTls;
 use super::budget::Budgets;
 use super::credential::SecretFileThread;
+use super::organization::Organizations;
 
 /// What the connections of a process share. Clones share it too.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +12,8 @@ pub struct Shared {
     pub tls: SharedTls,
     /// The limits of organizations and users.
     pub budgets: Budgets,
+    /// What connections to one organization share beside its limits.
+    pub organizations: Organizations,
     /// The thread that reads the files of their secrets.
     pub secret_files: SecretFileThread,
 }

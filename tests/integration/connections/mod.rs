@@ -7,6 +7,7 @@ mod configuration;
 mod foreign;
 mod health;
 mod isolation;
+mod one_organization;
 mod reload;
 mod removed_names;
 mod selection;
@@ -163,6 +164,12 @@ pub fn caller_entry(name: &str, connections: &str) -> (String, String) {
         writeln!(text, "connections = {connections}").unwrap();
     }
     (text, made.bearer)
+}
+
+/// Has the files read now, and waits until the configuration is in force.
+pub fn apply(process: &mut ConnectorProcess) {
+    process.signal("HUP");
+    process.event("configuration: the changed files are in use");
 }
 
 /// A client of the process.

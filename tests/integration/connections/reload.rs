@@ -9,17 +9,11 @@ use serde_json::json;
 use tonic::Code;
 
 use super::{
-    Files, assert_not_allowed, assert_reaches, assert_refused, client, configuration, health, organization, outsider,
-    people, teams, two, users,
+    Files, apply, assert_not_allowed, assert_reaches, assert_refused, client, configuration, health, organization,
+    outsider, people, teams, two, users,
 };
 use crate::actions::{invoke, status};
 use crate::support::{Caller, ConnectorProcess, Platform, until, until_async, within};
-
-/// Has the files read now, and waits until the configuration is in force.
-fn apply(process: &mut ConnectorProcess) {
-    process.signal("HUP");
-    process.event("configuration: the changed files are in use");
-}
 
 /// Has the files read now; returns the logged error of the configuration.
 fn refuse(process: &mut ConnectorProcess) -> String {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::BuildkiteActions;
-use super::recent_builds::{RecentBuild, RequestedBuild};
+use super::recent_builds::{RecentBuild, RecentBuilds, RequestedBuild};
 use super::schemas::{BRANCH, COMMIT, ENV, FIELDS, FINISHED, JOB, MESSAGE, META_DATA, NUMBER, REQUEST_KEY, STATE, URL};
 use crate::governance::actions::{ActionResults, ActionValue, Arguments};
 use crate::governance::provider::{Failure, FailureClass, Invocation};
@@ -68,7 +68,7 @@ impl BuildkiteActions {
                 let is_requested = is_of_request(&build, &invocation.arguments);
                 (build.number, is_requested, started(&build))
             }
-            None => match self.recent_builds.get(&(pipeline, key)) {
+            None => match self.recent_builds().get(&(pipeline, key)) {
                 Some(RecentBuild {
                     requested: earlier,
                     started: Some((number, results)),
@@ -86,7 +86,11 @@ impl BuildkiteActions {
     /// How much longer the list of builds may not show a build that this process requested with the key of the invocation.
     pub(super) fn build_hidden_for(&self, invocation: &Invocation) -> Option<Duration> {
         let key = (pipeline(invocation).ok()?, request_key(invocation));
-        self.recent_builds.get(&key).map(|build| build.hidden_for())
+        self.recent_builds().get(&key).map(|build| build.hidden_for())
+    }
+
+    fn recent_builds(&self) -> &RecentBuilds {
+        &self.buildkite.shared.recent_builds
     }
 
     async fn build_with_key(
@@ -147,7 +151,9 @@ impl BuildkiteActions {
             let shown = reply.as_ref().ok().and_then(Option::as_ref);
             let shown = shown.map(|build| (build.number, started(build)));
             let key = (pipeline, request_key(invocation));
-            self.recent_builds.record(key, requested(&invocation.arguments), shown);
+            let requested = requested(&invocation.arguments);
+            self.recent_builds()
+                .record(key, requested, shown, self.own_write_window);
         }
         Ok(reply?.map(|build| started(&build)))
     }

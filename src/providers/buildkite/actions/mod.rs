@@ -17,7 +17,7 @@ use super::Buildkite;
 use crate::governance::actions::{ActionInfo, ActionResults, Arguments};
 use crate::governance::provider::{ActionProvider, Failure, Invocation};
 use crate::governance::{CallContext, GovernanceError};
-use recent_builds::RecentBuilds;
+pub(super) use recent_builds::RecentBuilds;
 
 /// Every action, whether it is allowed or not.
 #[must_use]
@@ -29,7 +29,8 @@ pub fn all() -> &'static [&'static ActionInfo] {
 #[derive(Debug)]
 pub(super) struct BuildkiteActions {
     buildkite: Arc<Buildkite>,
-    recent_builds: RecentBuilds,
+    /// How long a build may not be listed.
+    own_write_window: Duration,
 }
 
 impl BuildkiteActions {
@@ -37,7 +38,7 @@ impl BuildkiteActions {
     pub(super) fn new(buildkite: Arc<Buildkite>, own_write_window: Duration) -> Self {
         Self {
             buildkite,
-            recent_builds: RecentBuilds::new(own_write_window),
+            own_write_window,
         }
     }
 }

@@ -30,28 +30,22 @@ pub(super) struct RecentBuild {
 type Key = (ObjectSlug, String);
 
 /// The builds that Buildkite may not list yet.
-#[derive(Debug)]
-pub(super) struct RecentBuilds {
-    /// How long a build may not be listed.
-    window: Duration,
-    sent: Mutex<HashMap<Key, RecentBuild>>,
-}
+#[derive(Debug, Default)]
+pub(in crate::providers::buildkite) struct RecentBuilds(Mutex<HashMap<Key, RecentBuild>>);
 
 impl RecentBuilds {
-    /// No builds; each that is recorded is remembered for `window`.
-    pub(super) fn new(window: Duration) -> Self {
-        Self {
-            window,
-            sent: Mutex::default(),
-        }
-    }
-
-    /// Remembers a build that was started or may have been started.
-    pub(super) fn record(&self, key: Key, requested: RequestedBuild, started: Option<(u64, ActionResults)>) {
+    /// Remembers a build that was started or may have been started, for `time`.
+    pub(super) fn record(
+        &self,
+        key: Key,
+        requested: RequestedBuild,
+        started: Option<(u64, ActionResults)>,
+        time: Duration,
+    ) {
         let now = Instant::now();
         let mut sent = self.lock();
         sent.retain(|_, build| build.until > now);
-        let until = now + self.window;
+        let until = now + time;
         sent.insert(
             key,
             RecentBuild {
@@ -70,7 +64,7 @@ impl RecentBuilds {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, RecentBuild>> {
         // No code that can panic runs while it is locked.
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,17 +81,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_build_is_remembered_by_pipeline_and_key_for_the_time_it_may_not_be_listed() {
-        let builds = RecentBuilds::new(Duration::from_secs(10));
+        let builds = RecentBuilds::default();
         let key = |pipeline: &str, key: &str| (ObjectSlug::of(pipeline).unwrap(), key.to_owned());
         let requested = RequestedBuild {
             branch: Some("main".to_owned()),
             commit: "HEAD".to_owned(),
         };
-        builds.record(key("deploy", "k"), requested.clone(), None);
+        let ten_seconds = Duration::from_secs(10);
+        builds.record(key("deploy", "k"), requested.clone(), None, ten_seconds);
         let found = builds.get(&key("deploy", "k")).unwrap();
         assert_eq!((found.requested, found.started), (requested, None));
         assert!(builds.get(&key("deploy", "other")).is_none() && builds.get(&key("docs", "k")).is_none());
-        tokio::time::advance(Duration::from_secs(10)).await;
+        tokio::time::advance(ten_seconds).await;
         assert!(builds.get(&key("deploy", "k")).is_none());
     }
 }

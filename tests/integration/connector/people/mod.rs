@@ -32,7 +32,7 @@ use uuid::Uuid;
 
 use super::provisioning::write_timeouts;
 use crate::support::platform::id_of;
-use crate::support::{Setup, TestServer, resource, sandbox, sized};
+use crate::support::{Caller, Setup, TestServer, resource, sandbox, sized};
 
 /// An organization of twelve people and four teams without members, and a connector that may change all of it.
 pub struct World {
@@ -184,8 +184,8 @@ pub enum Account {
     ActionRequired { kind: String, id: String, message: String },
 }
 
-pub async fn create(channel: Channel, request: CreateAccountRequest) -> Result<Account, Status> {
-    let mut client = AccountManagerServiceClient::new(channel);
+pub async fn create(channel: impl Into<Caller>, request: CreateAccountRequest) -> Result<Account, Status> {
+    let mut client = AccountManagerServiceClient::new(channel.into());
     let response = client.create_account(request).await?.into_inner();
     assert!(response.encrypted_data.is_empty());
     Ok(match response.result.unwrap() {
@@ -208,12 +208,12 @@ pub async fn create(channel: Channel, request: CreateAccountRequest) -> Result<A
     })
 }
 
-pub async fn delete(channel: Channel, kind: &str, id: Uuid) -> Result<(), Status> {
+pub async fn delete(channel: impl Into<Caller>, kind: &str, id: Uuid) -> Result<(), Status> {
     let request = DeleteResourceRequest {
         resource_id: resource(kind, &id.to_string()).id,
         parent_resource_id: None,
     };
-    let mut client = ResourceManagerServiceClient::new(channel);
+    let mut client = ResourceManagerServiceClient::new(channel.into());
     client.delete_resource(request).await.map(drop)
 }
 

@@ -167,7 +167,7 @@ impl Client {
         budgets: &Budgets,
     ) -> Result<Self, ClientError> {
         let pool = Pool::new(specs)?;
-        let name = format!("{origin} {}", organization.as_str());
+        let name = organization_key(&origin, &organization);
         let limiter = budgets.limiter(Some(&name), &pool.uses(), options.budget);
         let limiter = limiter.tagged(options.tag.clone());
         if !pool.is_single() {
@@ -229,6 +229,11 @@ impl Client {
         &self.transport.organization
     }
 
+    /// Identifies the organization within the process: it differs for another server.
+    pub(crate) fn organization_key(&self) -> String {
+        organization_key(&self.transport.origin, &self.transport.organization)
+    }
+
     /// The rate limiter of this client: the state of the rate limits, and when requests can be sent.
     #[must_use]
     pub fn limiter(&self) -> &RateLimiter {
@@ -258,4 +263,9 @@ impl Client {
     pub fn max_wait(&self, lane: Lane) -> Duration {
         self.options.budget.max_wait(lane)
     }
+}
+
+fn organization_key(origin: &ApiOrigin, organization: &OrganizationSlug) -> String {
+    // A slug is the same in upper and lower case.
+    format!("{origin} {}", organization.as_str().to_ascii_lowercase())
 }
