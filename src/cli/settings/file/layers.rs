@@ -13,17 +13,17 @@ use super::known::{GUARDS, Known, is_credential, key_of, settings};
 use super::{Loaded, NamedConnection, Place};
 use crate::cli::settings::{ConnectionArgs, SettingError};
 
-/// The flags for what the top of the file at `path` sets, and neither a flag nor a variable. `command` is the command that
-/// runs, with its `matches`.
+/// The flags for what the top of the file sets, and neither a flag nor a variable. `command` is the command that runs, with its
+/// `matches`.
 ///
 /// # Errors
-/// The file cannot be used, or it names connections and a flag or a variable gives an organization or a credential.
+/// A key or a value is wrong, or the file names connections and a flag or a variable gives an organization or a credential.
 pub(in crate::cli) fn flags_of_file(
-    path: &Path,
+    document: &Document,
     command: &Command,
     matches: &ArgMatches,
 ) -> Result<Vec<OsString>, SettingError> {
-    let document = Document::read(path)?;
+    let path = &document.path;
     let known = Known::of_all();
     // Every value is checked, also of a setting that this command does not have or that a flag replaces.
     let of_connection = Known::of_connection();
@@ -56,18 +56,17 @@ pub(in crate::cli) fn flags_of_file(
     Ok(flags)
 }
 
-/// What the file at `path` and the other sources say: `matches` are those of `command` with the flags of [`flags_of_file`].
-/// `arguments` is the command line.
+/// What the file and the other sources say: `matches` are those of `command` with the flags of [`flags_of_file`] for the same
+/// document. `arguments` is the command line.
 ///
 /// # Errors
 /// As for [`flags_of_file`].
 pub(in crate::cli) fn load(
-    path: &Path,
+    document: Document,
     arguments: &[OsString],
     command: &Command,
     matches: &ArgMatches,
 ) -> Result<Loaded, SettingError> {
-    let document = Document::read(path)?;
     let known = Known::of_connection();
     let connections = if document.connections.is_empty() {
         let flags = known.iter().flat_map(|(_, arg)| given(arg, matches)).collect();
@@ -81,7 +80,7 @@ pub(in crate::cli) fn load(
     let of_process = settings(command).filter(|arg| known.iter().all(|(key, _)| key != key_of(arg)));
     let of_process: BTreeMap<_, _> = of_process.map(|arg| (key_of(arg), given(arg, matches))).collect();
     Ok(Loaded {
-        path: path.to_owned(),
+        path: document.path,
         text: document.text,
         arguments: arguments.to_vec(),
         connections,
