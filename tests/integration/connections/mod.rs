@@ -9,6 +9,7 @@ mod health;
 mod isolation;
 mod reload;
 mod removed_names;
+mod retry;
 mod selection;
 
 use std::collections::BTreeSet;

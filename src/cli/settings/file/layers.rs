@@ -176,3 +176,41 @@ fn given(arg: &Arg, matches: &ArgMatches) -> Vec<OsString> {
     };
     values.map(flag).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::settings::value::PathParser;
+
+    #[test]
+    fn the_flags_and_the_connections_are_of_one_reading() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("connector.toml");
+        let first = "read_ahead = 2\n[connection.first]\norganization = \"one\"\n";
+        std::fs::write(&path, first).unwrap();
+        let config = Arg::new("config").long("config").value_parser(PathParser);
+        let command = ConnectionArgs::augment_args(Command::new("sync").no_binary_name(true).arg(config));
+        let command = command.mut_args(|arg| match arg.get_env() {
+            // As a name, but not the value that the environment of the test has.
+            Some(_) => arg.env("ABSENT_IN_THE_ENVIRONMENT_OF_TESTS"),
+            None => arg,
+        });
+        let matches = command.clone().try_get_matches_from([""; 0]).unwrap();
+        let document = Document::read(&path).unwrap();
+        // A write between the two steps.
+        std::fs::write(&path, "read_ahead = 3\n[connection.second]\norganization = \"two\"\n").unwrap();
+        let flags = flags_of_file(&document, &command, &matches).unwrap();
+        assert_eq!(flags, ["--read-ahead=2"]);
+        let matches = command.clone().try_get_matches_from(&flags).unwrap();
+        let loaded = load(document, &flags, &command, &matches).unwrap();
+        assert_eq!(loaded.text, first);
+        let [connection] = &loaded.connections[..] else {
+            panic!("{:?}", loaded.connections)
+        };
+        assert_eq!(
+            connection.name.as_ref().map(ToString::to_string).as_deref(),
+            Some("first")
+        );
+        assert!(connection.flags.iter().any(|flag| flag == "--organization=one"));
+    }
+}
