@@ -122,6 +122,7 @@ impl ConfigurationFile {
         applied.map(|_| ())
     }
 
+    /// The report of a file that cannot be used: its path and, if there is one, the line of the error.
     fn cannot_be_used(&self, error: &CommandError) -> String {
         let line = match error {
             CommandError::Setting(error) => error.line(),
@@ -161,7 +162,7 @@ impl ConfigurationFile {
     /// file, such as for a connection with a new name. `None` without a callers file.
     ///
     /// # Errors
-    /// Both name a connection that these lack, or the callers file cannot be used.
+    /// The callers in force name a connection that these lack, and their file does too, or cannot be used.
     fn next_callers(&self, opened: &[Arc<ServedConnection>]) -> Result<Option<Arc<Callers>>, SettingError> {
         let Some(callers) = &self.surroundings.callers else {
             return Ok(None);
