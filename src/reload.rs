@@ -2,8 +2,9 @@
 //!
 //! The files are polled every second. Changed contents are used once two reads agree, so that a file that is still
 //! being written is ignored and a new one is in use within five seconds. If a file cannot be read or parsed, or is
-//! not a regular file, the value in use stays and one error is logged. Files are read on a thread of their own, so
-//! that a stalled disk blocks no call and no other blocking work delays the poll.
+//! not a regular file, the value in use stays and one error is logged. The files are then tried again every five
+//! seconds, also unchanged, because what they refer to may appear later, such as a secret. Files are read on a thread
+//! of their own, so that a stalled disk blocks no call and no other blocking work delays the poll.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -19,6 +21,9 @@ use crate::files::DiskThread;
 
 /// Interval between two reads of the files.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Interval between two attempts to use files that were refused and have not changed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A value built from files, and rebuilt when they change. Clones are the same value.
 #[derive(Debug)]
@@ -131,6 +136,12 @@ struct InUse<T> {
     replaced: watch::Sender<()>,
 }
 
+/// Contents that could not be used.
+struct Refused {
+    error: String,
+    tried_at: Instant,
+}
+
 async fn poll<T: Send + 'static, E: std::fmt::Display>(
     what: &'static str,
     files: Vec<PathBuf>,
@@ -140,7 +151,7 @@ async fn poll<T: Send + 'static, E: std::fmt::Display>(
     trigger: ReloadTrigger,
 ) {
     let (files, make) = (Arc::new(files), Arc::new(make));
-    let (mut last, mut is_refused) = (seen.clone(), false);
+    let (mut last, mut refused) = (seen.clone(), None::<Refused>);
     let thread = DiskThread::new("watched-files");
     loop {
         let requested = tokio::select! {
@@ -153,21 +164,30 @@ async fn poll<T: Send + 'static, E: std::fmt::Display>(
         };
         let stable = requested || now == last;
         last = now;
-        if !stable || (last == seen && !(requested && is_refused)) {
+        let is_new = last != seen;
+        let is_due = |refused: &Refused| requested || refused.tried_at.elapsed() >= RETRY_INTERVAL;
+        if !stable || !(is_new || refused.as_ref().is_some_and(is_due)) {
             continue;
         }
         seen.clone_from(&last);
         let rebuild = Arc::clone(&make);
         let outcome = thread.run(move || rebuild().map_err(|error| error.to_string())).await;
         let outcome = outcome.unwrap_or_else(|error| Err(error.to_string()));
-        is_refused = outcome.is_err();
         match outcome {
             Ok(value) => {
+                refused = None;
                 in_use.current.store(Arc::new(value));
                 in_use.replaced.send_replace(());
                 tracing::info!("{what}: the changed files are in use");
             }
-            Err(error) => tracing::error!("{what}: the changed files cannot be used, and the old ones stay: {error}"),
+            Err(error) => {
+                let is_known = refused.is_some_and(|refused| refused.error == error);
+                if is_new || requested || !is_known {
+                    tracing::error!("{what}: the changed files cannot be used, and the old ones stay: {error}");
+                }
+                let tried_at = Instant::now();
+                refused = Some(Refused { error, tried_at });
+            }
         }
     }
 }
@@ -180,10 +200,11 @@ fn contents(files: &[PathBuf]) -> Contents {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::channel;
 
     use tokio::runtime::Builder;
-    use tokio::time::{Instant, sleep, timeout};
+    use tokio::time::{sleep, timeout};
 
     use super::*;
 
@@ -226,6 +247,35 @@ mod tests {
         reloadable.trigger().fire();
         while *reloadable.current() != "third" {
             tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_files_are_tried_again_although_they_have_not_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, secret) = (directory.path().join("file"), directory.path().join("secret"));
+        std::fs::write(&file, "first").unwrap();
+        let (read, referred, attempts) = (file.clone(), secret.clone(), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&attempts);
+        let make = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            match files::read_text(&read)?.as_str() {
+                "second" => files::read_text(&referred),
+                other => Ok(other.to_owned()),
+            }
+        };
+        let reloadable = Reloadable::start("text", vec![file.clone()], make).unwrap();
+        let begun = Instant::now();
+        std::fs::write(&file, "second").unwrap();
+        // One at the start, one for the change, and two at the longer interval.
+        while attempts.load(Ordering::Relaxed) < 4 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert!(begun.elapsed() >= RETRY_INTERVAL * 2, "{:?}", begun.elapsed());
+        assert_eq!(*reloadable.current(), "first");
+        std::fs::write(&secret, "of the secret").unwrap();
+        while *reloadable.current() != "of the secret" {
+            sleep(Duration::from_millis(10)).await;
         }
     }
 

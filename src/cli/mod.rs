@@ -47,7 +47,7 @@ pub use sync::SyncArgs;
 
 use crate::governance::provisioning::OperationKind;
 use settings::ListenerArgs;
-use settings::file::{FileArgs, Loaded, command_of, flags_of_file, load};
+use settings::file::{Document, FileArgs, Loaded, command_of, flags_of_file, load};
 
 /// The version, with the commit and the date of the build.
 const VERSION: &str = concat!(
@@ -185,7 +185,8 @@ impl Cli {
             return Ok(Self::from_arg_matches(&matches)?);
         };
         let (command, of_command) = command_of(&cli, &matches).unwrap_or((&cli, &matches));
-        let flags = flags_of_file(&path, command, of_command)?;
+        let document = Document::read(&path)?;
+        let flags = flags_of_file(&document, command, of_command)?;
         // Behind the command, before arguments that are known by their position.
         let behind_command = 2.min(arguments.len());
         let mut all = arguments.to_vec();
@@ -195,7 +196,7 @@ impl Cli {
         if let Some((command, of_command)) = command_of(&cli, &matches)
             && let Some(file) = read.command.file()
         {
-            file.loaded = Some(load(&path, arguments, command, of_command)?);
+            file.loaded = Some(load(document, arguments, command, of_command)?);
         }
         Ok(read)
     }

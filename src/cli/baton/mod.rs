@@ -29,7 +29,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use secrecy::SecretString;
 
 use super::settings::SettingError;
-use super::settings::file::{flags_of_file, load};
+use super::settings::file::{Document, flags_of_file, load};
 use super::{WRONG_USAGE, file_of, logging, without_empty_variable};
 use crate::telemetry::redact::mask;
 use error::BatonError;
@@ -115,17 +115,17 @@ impl Baton {
             matches.map_err(|error| sources::with_origin(&command, &filled, error))
         };
         let mut matches = parse(&all)?;
-        let settings = file_of(&matches);
-        if let Some(path) = &settings {
-            let flags = flags_of_file(path, &command, &matches)?;
+        let document = file_of(&matches).map(|path| Document::read(&path)).transpose()?;
+        if let Some(document) = &document {
+            let flags = flags_of_file(document, &command, &matches)?;
             // Behind the program's name.
             let first = 1.min(all.len());
             all.splice(first..first, flags);
             matches = parse(&all)?;
         }
         let mut flags = Flags::from_arg_matches(&matches)?;
-        if let Some(path) = &settings {
-            flags.config.loaded = Some(load(path, arguments, &command, &matches)?);
+        if let Some(document) = document {
+            flags.config.loaded = Some(load(document, arguments, &command, &matches)?);
         }
         Ok(Self {
             flags,

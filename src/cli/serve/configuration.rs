@@ -100,7 +100,8 @@ struct ConfigurationFile {
 }
 
 impl ConfigurationFile {
-    /// Puts the file as it is now into force, and reports whether that was possible.
+    /// Puts the file as it is now into force, and reports whether that was possible. Every connection has the report in its health,
+    /// so that it names no other connection, no caller and no secret: the cause is the error that is returned, for the log.
     fn read_again(&self) -> Result<(), CommandError> {
         let applied = self.apply();
         self.served.report_configuration(match &applied {
@@ -114,11 +115,20 @@ impl ConfigurationFile {
                 remedy: RESTART.to_owned(),
             }),
             Err(error) => Some(ConfigurationProblem {
-                summary: error.to_string(),
+                summary: self.cannot_be_used(error),
                 remedy: CORRECT_THE_FILE.to_owned(),
             }),
         });
         applied.map(|_| ())
+    }
+
+    /// The report of a file that cannot be used: its path and, if there is one, the line of the error.
+    fn cannot_be_used(&self, error: &CommandError) -> String {
+        let line = match error {
+            CommandError::Setting(error) => error.line(),
+            _ => None,
+        };
+        SettingError::of_file(&self.path, line, "cannot be used: see the log").to_string()
     }
 
     /// Returns the settings that changed and apply at the next start.
@@ -128,11 +138,13 @@ impl ConfigurationFile {
         // What was refused at the start is refused now.
         let allows_changes = opened.iter().any(|one| one.allows_changes());
         self.surroundings.listener.address(allows_changes)?;
-        self.check_callers(&opened)?;
+        let next_callers = self.next_callers(&opened)?;
         self.served.put_into_force(opened);
         self.limit_calls(listener.calls_per_second());
+        if let Some(next_callers) = next_callers {
+            next_callers.warn_of_unusable(&self.served.connections().current());
+        }
         if let Some(callers) = &self.surroundings.callers {
-            callers.current().warn_of_unusable(&self.served.connections().current());
             // Those that were refused because of a connection may be right now.
             callers.trigger().fire();
         }
@@ -146,22 +158,31 @@ impl ConfigurationFile {
         Ok(changed)
     }
 
-    /// Refuses connections that lack one that a caller names.
-    fn check_callers(&self, opened: &[Arc<ServedConnection>]) -> Result<(), SettingError> {
+    /// The callers for these connections: those in force, or those of their file if it has changed together with the configuration
+    /// file, such as for a connection with a new name. `None` without a callers file.
+    ///
+    /// # Errors
+    /// The callers in force name a connection that these lack, and their file does too, or cannot be used.
+    fn next_callers(&self, opened: &[Arc<ServedConnection>]) -> Result<Option<Arc<Callers>>, SettingError> {
         let Some(callers) = &self.surroundings.callers else {
-            return Ok(());
+            return Ok(None);
         };
         let exists = |name: &ConnectionName| opened.iter().any(|one| one.connection().name() == Some(name));
-        match callers.current().unknown_connection(exists) {
-            Some((caller, connection)) => {
-                let problem = format!(
-                    "the caller `{caller}` may use the connection `{connection}`, which is not in the file: keep it, or change the callers \
-                     file first"
-                );
-                Err(SettingError::of_file(&self.path, None, problem))
-            }
-            None => Ok(()),
+        let in_force = callers.current();
+        let Some((caller, connection)) = in_force.unknown_connection(exists) else {
+            return Ok(Some(in_force));
+        };
+        let on_disk = self.surroundings.listener.callers_file().map(Callers::load);
+        if let Some(Ok(on_disk)) = on_disk
+            && on_disk.unknown_connection(exists).is_none()
+        {
+            return Ok(Some(Arc::new(on_disk)));
         }
+        let problem = format!(
+            "the caller `{caller}` may use the connection `{connection}`, which is not in the file: keep it, or change the callers file \
+             as well"
+        );
+        Err(SettingError::of_file(&self.path, None, problem))
     }
 
     /// A new limit gives every caller a whole burst, so that the same limit is not set again.

@@ -11,6 +11,8 @@ use clap::{Arg, Args, Command};
 pub struct SettingError {
     /// The setting's name, such as `--listen (BUILDKITE_CONNECTOR_LISTEN)`.
     setting: String,
+    /// The line of the configuration file that it is about, counted from 1.
+    line: Option<usize>,
     problem: String,
 }
 
@@ -19,6 +21,7 @@ impl SettingError {
     pub(in crate::cli) fn of<A: Args>(long: &str, problem: impl fmt::Display) -> Self {
         Self {
             setting: name::<A>(long),
+            line: None,
             problem: problem.to_string(),
         }
     }
@@ -27,6 +30,7 @@ impl SettingError {
     pub(in crate::cli) fn of_arg(arg: &Arg, problem: impl fmt::Display) -> Self {
         Self {
             setting: name_of(arg),
+            line: None,
             problem: problem.to_string(),
         }
     }
@@ -36,6 +40,7 @@ impl SettingError {
         let path = path.display();
         Self {
             setting: line.map_or_else(|| path.to_string(), |line| format!("{path}, line {line}")),
+            line,
             problem: problem.to_string(),
         }
     }
@@ -44,8 +49,14 @@ impl SettingError {
     pub(in crate::cli) fn of_variable(variable: &str, problem: impl fmt::Display) -> Self {
         Self {
             setting: variable.to_owned(),
+            line: None,
             problem: problem.to_string(),
         }
+    }
+
+    /// The line of the configuration file that it is about, counted from 1; `None` if it is about no line.
+    pub(in crate::cli) fn line(&self) -> Option<usize> {
+        self.line
     }
 }
 

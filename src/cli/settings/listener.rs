@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::value::{PathParser, parse_bool, parsed_by};
@@ -189,6 +189,11 @@ impl ListenerArgs {
     /// The limit of one caller's calls per second; `None` for no limit.
     pub(crate) fn calls_per_second(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.calls_per_second)
+    }
+
+    /// The callers file.
+    pub(crate) fn callers_file(&self) -> Option<&Path> {
+        self.callers.as_deref()
     }
 
     fn tls_files(&self) -> Result<Option<TlsFiles>, SettingError> {

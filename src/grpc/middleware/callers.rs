@@ -132,7 +132,7 @@ impl Callers {
         exists: impl Fn(&ConnectionName) -> bool + Send + Sync + 'static,
     ) -> Result<Reloadable<Self>, CallersError> {
         Reloadable::start("callers", vec![file.clone()], move || {
-            let callers = Self::load(&file, certificates)?;
+            let callers = Self::load(&file)?;
             match callers.unknown_connection(&exists) {
                 Some((name, connection)) => Err(CallersError::Entry {
                     file: file.display().to_string(),
@@ -141,7 +141,10 @@ impl Callers {
                         "names the connection `{connection}`, which does not exist: name one of the configuration file"
                     ),
                 }),
-                None => Ok(callers),
+                None => {
+                    callers.warn_of_unauthenticated(&file, certificates);
+                    Ok(callers)
+                }
             }
         })
     }
@@ -171,7 +174,30 @@ impl Callers {
         }
     }
 
-    fn load(file: &Path, certificates: bool) -> Result<Self, CallersError> {
+    /// Logs that the callers of `file` are none, and those that no certificate can prove. `certificates`: whether the listener asks
+    /// for client certificates.
+    fn warn_of_unauthenticated(&self, file: &Path, certificates: bool) {
+        for (identity, credential) in &self.entries {
+            if matches!(credential, CallerCredential::Certificate(_)) && !certificates {
+                tracing::warn!(
+                    caller = &*identity.name,
+                    "without --tls-client-ca no certificate can prove this caller"
+                );
+            }
+        }
+        if self.entries.is_empty() {
+            tracing::warn!(
+                file = %file.display(),
+                "the callers file lists no caller, so every call is rejected"
+            );
+        }
+    }
+
+    /// The callers of the file as it is now.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is wrong.
+    pub(crate) fn load(file: &Path) -> Result<Self, CallersError> {
         let named = || file.display().to_string();
         let text = files::read_text(file).map_err(|error| CallersError::Unreadable { file: named(), error })?;
         let parsed: File = toml::from_str(&text).map_err(|error| CallersError::Malformed {
@@ -212,15 +238,7 @@ impl Callers {
                     (Some(hex), None) => CallerCredential::Bearer(sha256(hex).ok_or_else(|| {
                         wrong("needs the 64 hexadecimal digits of its bearer's SHA-256 in token_sha256")
                     })?),
-                    (None, Some(san)) => {
-                        if !certificates {
-                            tracing::warn!(
-                                caller = entry.name,
-                                "without --tls-client-ca no certificate can prove this caller"
-                            );
-                        }
-                        CallerCredential::Certificate(san.clone())
-                    }
+                    (None, Some(san)) => CallerCredential::Certificate(san.clone()),
                     _ => return Err(wrong("needs either token_sha256 or certificate_san")),
                 };
             callers.entries.push((
@@ -231,12 +249,6 @@ impl Callers {
                 },
                 credential,
             ));
-        }
-        if callers.entries.is_empty() {
-            tracing::warn!(
-                file = named(),
-                "the callers file lists no caller, so every call is rejected"
-            );
         }
         Ok(callers)
     }

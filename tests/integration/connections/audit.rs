@@ -83,6 +83,30 @@ async fn a_connection_may_have_a_record_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_record_with_two_spellings_has_one_writer() {
+    let ([northwind, acme], files) = (two().await, Files::new());
+    std::fs::create_dir(files.path("records")).unwrap();
+    let absolute = format!("audit_file = \"{}\"", files.path("audit.jsonl").display());
+    let tables = [
+        "provisioning = true\n".to_owned(),
+        files.connection("northwind", &northwind, &absolute),
+        files.connection("acme", &acme, "audit_file = \"records/../audit.jsonl\""),
+    ];
+    files.configure(&tables.concat());
+    let process = files.serve(&[]);
+    let caller = client(&process).await;
+    for (name, sandbox) in [("northwind", &northwind), ("acme", &acme)] {
+        change(&caller.clone().about(name), sandbox).await;
+    }
+    let threads = std::fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
+    let names = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")).unwrap());
+    let writers = names.filter(|name| name.starts_with("audit")).count();
+    assert_eq!(writers, 1);
+    let recorded = fields(&lines(&files, "audit.jsonl"), "connection");
+    assert_eq!(recorded, [["northwind"; 4], ["acme"; 4]].concat());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_record_that_cannot_be_written_stops_the_changes_of_its_connection_alone() {
     let ([northwind, acme], files) = (two().await, Files::new());
     let tables = [

@@ -10,6 +10,7 @@ mod isolation;
 mod one_organization;
 mod reload;
 mod removed_names;
+mod retry;
 mod selection;
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Callers that name connections which come and go: the order in which the two files change does not matter.
+//! Callers that name connections which come, go and get other names: the order in which the two files change does not matter.
 
 use buildkite_connector::proto::connector::health::v1::ScopeState::{Degraded, Healthy};
 use buildkite_connector::sandbox::Sandbox;
@@ -46,6 +46,31 @@ impl World {
         self.files.configure(&self.files.connection("northwind", northwind, ""));
     }
 
+    /// Writes a configuration file in which `acme` has the name `umbrella`.
+    fn rename(&self) {
+        let [northwind, acme] = &self.sandboxes;
+        let tables = [("northwind", northwind), ("umbrella", acme)];
+        let tables = tables.map(|(name, sandbox)| self.files.connection(name, sandbox, ""));
+        self.files.configure(&tables.concat());
+    }
+
+    /// Writes a callers file in which the caller names `umbrella` in place of `acme`.
+    fn name_renamed(&self) {
+        self.files
+            .write("callers.toml", &self.entry.replace("acme", "umbrella"));
+    }
+
+    async fn until_renamed(&self) {
+        let renamed = self.caller.clone().about("umbrella");
+        until_async("the connection with its new name", async || {
+            users(&renamed).await.is_ok()
+        })
+        .await;
+        assert_reaches(&renamed, &self.sandboxes[1]).await;
+        assert_not_allowed(&self.caller.clone().about("acme")).await;
+        assert_reaches(&self.caller.clone().about("northwind"), &self.sandboxes[0]).await;
+    }
+
     async fn until_gone(&self) {
         let acme = self.caller.clone().about("acme");
         until_async("the end of `acme`", async || users(&acme).await.is_err()).await;
@@ -76,17 +101,19 @@ async fn a_file_without_a_named_connection_waits_for_the_callers(#[case] is_sign
     };
     world.serve_one();
     signal(&world);
-    world.process.event("configuration: the changed files cannot be used");
+    let logged = world.process.event("configuration: the changed files cannot be used");
+    let path = world.files.path("connector.toml").display().to_string();
+    let cause = format!(
+        "{path}: the caller `platform` may use the connection `acme`, which is not in the file: keep it, or change the callers file as well"
+    );
+    assert!(logged["message"].as_str().unwrap().ends_with(&cause), "{logged}");
     for (name, sandbox) in ["northwind", "acme"].iter().zip(&world.sandboxes) {
         let caller = world.caller.clone().about(name);
         assert_reaches(&caller, sandbox).await;
         let check = configuration(&caller).await;
         assert_eq!(check.state(), Degraded);
-        let expected = format!(
-            "{}: the caller `platform` may use the connection `acme`, which is not in the file: keep it, or change the callers file first",
-            world.files.path("connector.toml").display()
-        );
-        assert_eq!(check.summary, expected);
+        // Callers and other connections are not for everybody.
+        assert_eq!(check.summary, format!("{path}: cannot be used: see the log"));
     }
     world.name_one();
     signal(&world);
@@ -107,6 +134,54 @@ async fn both_files_may_change_at_once(#[case] is_signalled: bool) {
     }
     world.until_gone().await;
     world.until_healthy().await;
+}
+
+#[rstest]
+#[case::by_a_signal(true)]
+#[case::by_polling(false)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_connection_may_be_renamed_in_both_files_at_once(#[case] is_signalled: bool) {
+    let world = World::new().await;
+    world.rename();
+    world.name_renamed();
+    if is_signalled {
+        world.process.signal("HUP");
+    }
+    world.until_renamed().await;
+    world.until_healthy().await;
+}
+
+#[rstest]
+#[case::the_callers_second(World::rename, "configuration", World::name_renamed)]
+#[case::the_callers_first(World::name_renamed, "callers", World::rename)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_connection_may_be_renamed_in_one_file_after_the_other(
+    #[case] first: fn(&World),
+    #[case] refused: &str,
+    #[case] second: fn(&World),
+) {
+    let mut world = World::new().await;
+    first(&world);
+    world
+        .process
+        .event(&format!("{refused}: the changed files cannot be used"));
+    // The old name is in force until the other file has changed.
+    assert_reaches(&world.caller.clone().about("acme"), &world.sandboxes[1]).await;
+    second(&world);
+    world.until_renamed().await;
+    world.until_healthy().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn callers_that_cannot_be_used_excuse_no_missing_connection() {
+    let mut world = World::new().await;
+    world.files.write("callers.toml", "[[caller]]\nname = 1\n");
+    world.serve_one();
+    world.process.signal("HUP");
+    world
+        .process
+        .event("configuration: the changed files cannot be used, and the old ones stay: ");
+    assert_reaches(&world.caller.clone().about("acme"), &world.sandboxes[1]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

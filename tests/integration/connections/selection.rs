@@ -22,6 +22,22 @@ const CONCERN_NONE: [&str; 8] = [
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
+/// The documentation of connections.
+const PAGE: &str = include_str!("../../../docs/connections.md");
+
+#[test]
+fn the_documentation_lists_the_services_that_concern_no_connection() {
+    let paragraphs: Vec<&str> = PAGE.split("\n\n").collect();
+    let listed = paragraphs.iter().find(|text| text.contains("concern no connection"));
+    let listed = listed.expect("a paragraph about them");
+    for service in SERVICES {
+        let (package, name) = service.name.rsplit_once('.').unwrap();
+        let stated = if package == "c1.connector.v2" { name } else { package };
+        let is_listed = listed.contains(&format!("`{stated}`"));
+        assert_eq!(is_listed, CONCERN_NONE.contains(&service.name), "{}", service.name);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_metadata_key_names_the_connection() {
     let (sandboxes, files) = (two().await, Files::new());

@@ -18,7 +18,7 @@ const CREDENTIAL: &str = "credential";
 
 /// A file that was read.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(in crate::cli) struct Document {
     pub(super) path: PathBuf,
     /// What the file holds.
     pub(super) text: String,
@@ -80,7 +80,7 @@ impl Document {
     /// # Errors
     /// It cannot be read, is no TOML, or a connection has no valid name. The error names the line and quotes no value, which may be
     /// a secret.
-    pub(super) fn read(path: &Path) -> Result<Self, SettingError> {
+    pub(in crate::cli) fn read(path: &Path) -> Result<Self, SettingError> {
         let text = files::read_text(path).map_err(|error| {
             let problem = format!("cannot be read ({error})");
             SettingError::of_file(path, None, problem)
@@ -162,6 +162,12 @@ fn credentials(
     let DeValue::Array(tables) = value.get_ref() else {
         return Err(wrong());
     };
+    if tables.is_empty() {
+        let problem = format!(
+            "`credential` is an empty list: write `[[connection.{connection}.credential]]` for each credential, or leave it out"
+        );
+        return Err(SettingError::of_file(path, Some(lines.of(start)), problem));
+    }
     let table = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
         DeValue::Table(keys) => Ok(CredentialTable {
             line: lines.of(value.span().start),

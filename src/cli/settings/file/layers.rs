@@ -13,17 +13,17 @@ use super::known::{GUARDS, Known, is_credential, key_of, settings};
 use super::{Loaded, NamedConnection, Place};
 use crate::cli::settings::{ConnectionArgs, SettingError};
 
-/// The flags for what the top of the file at `path` sets, and neither a flag nor a variable. `command` is the command that
-/// runs, with its `matches`.
+/// The flags for what the top of the file sets, and neither a flag nor a variable. `command` is the command that runs, with its
+/// `matches`.
 ///
 /// # Errors
-/// The file cannot be used, or it names connections and a flag or a variable gives an organization or a credential.
+/// A key or a value is wrong, or the file names connections and a flag or a variable gives an organization or a credential.
 pub(in crate::cli) fn flags_of_file(
-    path: &Path,
+    document: &Document,
     command: &Command,
     matches: &ArgMatches,
 ) -> Result<Vec<OsString>, SettingError> {
-    let document = Document::read(path)?;
+    let path = &document.path;
     let known = Known::of_all();
     // Every value is checked, also of a setting that this command does not have or that a flag replaces.
     let of_connection = Known::of_connection();
@@ -56,18 +56,17 @@ pub(in crate::cli) fn flags_of_file(
     Ok(flags)
 }
 
-/// What the file at `path` and the other sources say: `matches` are those of `command` with the flags of [`flags_of_file`].
-/// `arguments` is the command line.
+/// What the file and the other sources say: `matches` are those of `command` with the flags of [`flags_of_file`] for the same
+/// document. `arguments` is the command line.
 ///
 /// # Errors
 /// As for [`flags_of_file`].
 pub(in crate::cli) fn load(
-    path: &Path,
+    document: Document,
     arguments: &[OsString],
     command: &Command,
     matches: &ArgMatches,
 ) -> Result<Loaded, SettingError> {
-    let document = Document::read(path)?;
     let known = Known::of_connection();
     let connections = if document.connections.is_empty() {
         let flags = known.iter().flat_map(|(_, arg)| given(arg, matches)).collect();
@@ -81,7 +80,7 @@ pub(in crate::cli) fn load(
     let of_process = settings(command).filter(|arg| known.iter().all(|(key, _)| key != key_of(arg)));
     let of_process: BTreeMap<_, _> = of_process.map(|arg| (key_of(arg), given(arg, matches))).collect();
     Ok(Loaded {
-        path: path.to_owned(),
+        path: document.path,
         text: document.text,
         arguments: arguments.to_vec(),
         connections,
@@ -176,4 +175,42 @@ fn given(arg: &Arg, matches: &ArgMatches) -> Vec<OsString> {
         flag
     };
     values.map(flag).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::settings::value::PathParser;
+
+    #[test]
+    fn the_flags_and_the_connections_are_of_one_reading() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("connector.toml");
+        let first = "read_ahead = 2\n[connection.first]\norganization = \"one\"\n";
+        std::fs::write(&path, first).unwrap();
+        let config = Arg::new("config").long("config").value_parser(PathParser);
+        let command = ConnectionArgs::augment_args(Command::new("sync").no_binary_name(true).arg(config));
+        let command = command.mut_args(|arg| match arg.get_env() {
+            // As a name, but not the value that the environment of the test has.
+            Some(_) => arg.env("ABSENT_IN_THE_ENVIRONMENT_OF_TESTS"),
+            None => arg,
+        });
+        let matches = command.clone().try_get_matches_from([""; 0]).unwrap();
+        let document = Document::read(&path).unwrap();
+        // A write between the two steps.
+        std::fs::write(&path, "read_ahead = 3\n[connection.second]\norganization = \"two\"\n").unwrap();
+        let flags = flags_of_file(&document, &command, &matches).unwrap();
+        assert_eq!(flags, ["--read-ahead=2"]);
+        let matches = command.clone().try_get_matches_from(&flags).unwrap();
+        let loaded = load(document, &flags, &command, &matches).unwrap();
+        assert_eq!(loaded.text, first);
+        let [connection] = &loaded.connections[..] else {
+            panic!("{:?}", loaded.connections)
+        };
+        assert_eq!(
+            connection.name.as_ref().map(ToString::to_string).as_deref(),
+            Some("first")
+        );
+        assert!(connection.flags.iter().any(|flag| flag == "--organization=one"));
+    }
 }

@@ -20,6 +20,7 @@ use crate::governance::connections::ConnectionName;
 
 pub(in crate::cli) use credentials::FileCredential;
 pub(super) use credentials::credentials_of;
+pub(in crate::cli) use document::Document;
 pub(in crate::cli) use layers::{command_of, flags_of_file, load};
 
 /// The argument of the file.

@@ -117,6 +117,14 @@ async fn one_credential_of_the_file_is_as_one_of_the_connection() {
     "[connection.acme.credential]\nname = \"a\"",
     "`credential` holds tables, one for each credential: write `[[connection.acme.credential]]`"
 )]
+#[case::empty(
+    "credential = []",
+    "line 3: `credential` is an empty list: write `[[connection.acme.credential]]` for each credential, or leave it out"
+)]
+#[case::empty_beside_another(
+    "api_token_file = \"token\"\ncredential = []",
+    "line 4: `credential` is an empty list: "
+)]
 #[case::same_name(
     "[[connection.acme.credential]]\nname = \"a\"\n[[connection.acme.credential]]\nname = \"a\"",
     "two credentials have the name `a`: give each a name of its own"
