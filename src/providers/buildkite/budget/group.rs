@@ -97,16 +97,16 @@ impl Group {
         if Arc::ptr_eq(&group, &other) {
             return;
         }
-        let absorbed = {
-            let mut state = other.lock();
-            // Set under the lock, so that nobody changes a state that has moved. Only this thread sets it.
+        {
+            // Both are locked until the state has moved, so that an event of `other` finds its connection in one of the
+            // two. Nothing else locks two groups.
+            let (mut state, mut absorbed) = (group.lock(), other.lock());
             let _ = other.merged_into.set(Arc::clone(&group));
-            std::mem::take(&mut *state)
-        };
-        group.update(|state| {
+            let absorbed = std::mem::take(&mut *absorbed);
             state.scheduler.absorb(absorbed.scheduler, Instant::now());
             state.waiting.extend(absorbed.waiting);
-        });
+            group.dispatch(&mut state);
+        }
         // Its waiters wait for wake-ups of this group from now on.
         other.next_wakeup.send_modify(|_| {});
     }

@@ -9,6 +9,7 @@
 mod alone;
 mod contention;
 mod figures;
+mod groups;
 mod limiter;
 mod model;
 mod queue;
