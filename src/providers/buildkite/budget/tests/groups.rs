@@ -41,7 +41,10 @@ fn events_during_a_merge_find_their_connection() {
             begin.wait();
             group.merge(&other);
             is_merged.store(true, Ordering::Release);
-            assert!(events.join().unwrap(), "an event reached a scheduler without its connection");
+            assert!(
+                events.join().unwrap(),
+                "an event reached a scheduler without its connection"
+            );
         });
         assert!(found() && Arc::ptr_eq(&other.current(), &group));
     }

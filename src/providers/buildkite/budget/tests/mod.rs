@@ -15,5 +15,6 @@ mod model;
 mod queue;
 mod server;
 mod several;
+mod shared;
 mod simulation;
 mod strange_headers;
