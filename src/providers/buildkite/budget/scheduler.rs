@@ -237,7 +237,7 @@ impl Scheduler {
     fn bypass_others(&mut self, request: &InFlight) {
         let counted_in = [request.organization, request.user];
         for (id, connection) in &mut self.connections {
-            if *id != request.connection && connection.buckets().any(|bucket| counted_in.contains(&bucket)) {
+            if *id != request.connection && counted_in.iter().any(|bucket| connection.uses(*bucket)) {
                 connection.queue.bypass(request.lane);
             }
         }

@@ -127,10 +127,15 @@ impl Scheduler {
         current
     }
 
-    /// Drops the buckets that no credential and no connection uses.
+    /// Drops the buckets that no credential and no connection uses, and from the others the options of connections that
+    /// use them no longer.
     pub(super) fn drop_unused_buckets(&mut self) {
         let used: Vec<BucketId> = self.connections.values().flat_map(Connection::buckets).collect();
         self.buckets.retain(|id, _| used.contains(id));
+        for (id, bucket) in &mut self.buckets {
+            let users = self.connections.values().filter(|connection| connection.uses(*id));
+            bucket.share_among(users.map(|connection| connection.options));
+        }
         self.organizations.retain(|_, bucket| used.contains(bucket));
         self.users.retain(|_, bucket| used.contains(bucket));
         self.replaced.retain(|_, by| used.contains(by));

@@ -7,8 +7,9 @@ use rstest::rstest;
 use tokio::time::Instant;
 
 use crate::governance::Lane;
-use crate::providers::buildkite::budget::scheduler::{Action, Scheduler};
-use crate::providers::buildkite::budget::{BudgetOptions, CredentialUse, Route};
+use crate::governance::rate_limit::Bucket;
+use crate::providers::buildkite::budget::scheduler::{Action, InFlight, ResponseLimits, Scheduler};
+use crate::providers::buildkite::budget::{BudgetOptions, CredentialUse, LimitHeaders, Route};
 
 const ONE: u64 = 1;
 const TWO: u64 = 2;
@@ -53,6 +54,36 @@ impl Shared {
         }
     }
 
+    /// Sends a request of a connection.
+    fn send(&mut self, connection: u64) -> InFlight {
+        self.enqueue(connection, Lane::Interactive, [0]);
+        match self.scheduler.next_action(self.now) {
+            Action::Grant(granted) => granted.request,
+            other => panic!("{other:?} although nothing blocks it"),
+        }
+    }
+
+    /// Sends a request of a connection, whose response reports a limit of 100 requests. 99 are left.
+    fn observe(&mut self, connection: u64, bucket: Bucket) {
+        let request = self.send(connection);
+        let limits = Some(LimitHeaders {
+            limit: Some(100),
+            remaining: Some(99),
+            reset: Some(50),
+        });
+        let mut response = ResponseLimits::default();
+        match bucket {
+            Bucket::Organization => response.organization = limits,
+            Bucket::User => response.user = limits,
+        }
+        self.scheduler.complete(&request, response, self.now);
+    }
+
+    /// What the observed bucket of the first connection leaves to syncs.
+    fn remaining_for_sync(&mut self) -> u32 {
+        self.scheduler.state(ONE, self.now).buckets[0].remaining_for_sync
+    }
+
     /// The waiters in the order in which they are served, one at a time.
     fn order(&mut self) -> Vec<u64> {
         std::iter::from_fn(|| match self.scheduler.next_action(self.now) {
@@ -92,4 +123,26 @@ fn a_flood_of_one_connection_bypasses_a_sync_of_another_ten_times(
     let order = shared.order();
     let turns = [100, 101].map(|id| order.iter().position(|other| *other == id).unwrap());
     assert_eq!(turns, expected);
+}
+
+/// Options with a reserve of this percentage.
+fn reserving(percent: u8) -> BudgetOptions {
+    BudgetOptions {
+        reserve: Some(percent),
+        ..BudgetOptions::default()
+    }
+}
+
+#[test]
+fn a_connection_that_is_replaced_takes_its_reserve_with_it() {
+    const REPLACEMENT: u64 = 3;
+    let mut shared = Shared::new(["acme"; 2], [reserving(10), reserving(50)]);
+    shared.observe(ONE, Bucket::Organization);
+    assert_eq!(shared.remaining_for_sync(), 99 - 50);
+    shared.add(REPLACEMENT, "acme", reserving(20));
+    assert_eq!(shared.remaining_for_sync(), 99 - 50);
+    shared.scheduler.remove(TWO);
+    assert_eq!(shared.remaining_for_sync(), 99 - 20);
+    shared.scheduler.remove(REPLACEMENT);
+    assert_eq!(shared.remaining_for_sync(), 99 - 10);
 }
