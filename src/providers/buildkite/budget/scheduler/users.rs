@@ -49,7 +49,7 @@ impl Scheduler {
             bucket.share(options);
             if let Some(same) = same {
                 bucket.absorb(same, now);
-                self.replaced.insert(before, user);
+                self.replace(before, user);
             }
         }
         for identity in identities {
@@ -105,7 +105,7 @@ impl Scheduler {
         if let Some(bucket) = self.buckets.get_mut(&bucket) {
             bucket.absorb(absorbed, now);
         }
-        self.replaced.insert(same, bucket);
+        self.replace(same, bucket);
         for user in self.users.values_mut().filter(|user| **user == same) {
             *user = bucket;
         }
@@ -116,6 +116,14 @@ impl Scheduler {
         for credential in credentials.filter(|credential| credential.user == same) {
             credential.user = bucket;
         }
+    }
+
+    /// Requests in flight for `same`, and for the buckets that it replaced, are settled in `bucket`.
+    fn replace(&mut self, same: BucketId, bucket: BucketId) {
+        for by in self.replaced.values_mut().filter(|by| **by == same) {
+            *by = bucket;
+        }
+        self.replaced.insert(same, bucket);
     }
 
     /// The bucket that a request is settled in which was sent for `bucket`.

@@ -146,3 +146,20 @@ fn a_connection_that_is_replaced_takes_its_reserve_with_it() {
     shared.scheduler.remove(REPLACEMENT);
     assert_eq!(shared.remaining_for_sync(), 99 - 10);
 }
+
+#[test]
+fn a_request_is_settled_after_its_bucket_was_united_twice() {
+    let mut shared = Shared::new(["acme", "globex"], [reserving(0); 2]);
+    shared.learn(TWO, &["ada"]);
+    let request = shared.send(ONE);
+    // The bucket of the request becomes one that has a name, which becomes another one, and a bucket is dropped.
+    shared.add(3, "initech", reserving(0));
+    shared.learn(3, &["ada@example.com"]);
+    shared.learn(ONE, &["ada@example.com"]);
+    shared.learn(TWO, &["ada", "ada@example.com"]);
+    shared.scheduler.remove(3);
+    shared.observe(ONE, Bucket::User);
+    assert_eq!(shared.remaining_for_sync(), 98, "the request is in flight");
+    shared.scheduler.refund(&request);
+    assert_eq!(shared.remaining_for_sync(), 99);
+}
