@@ -110,6 +110,12 @@ impl BucketTracker {
         }
     }
 
+    /// Replaces the options of the connections that use the bucket.
+    pub(crate) fn share_among(&mut self, options: impl Iterator<Item = BudgetOptions>) {
+        self.options.clear();
+        options.for_each(|options| self.share(options));
+    }
+
     /// Advances to `now`: ends what has expired. `next_sequence` is the number of the next request to be sent.
     pub(crate) fn advance(&mut self, now: Instant, next_sequence: u64) {
         if self.blocked_until.is_some_and(|until| now >= until) {

@@ -107,6 +107,11 @@ impl Connection {
         [self.organization].into_iter().chain(users)
     }
 
+    /// Whether its requests are counted in a bucket.
+    pub(crate) fn uses(&self, bucket: BucketId) -> bool {
+        self.buckets().any(|used| used == bucket)
+    }
+
     /// Whether the operator's limit and the number of requests in flight allow one more on this lane.
     pub(crate) fn admits(&self, lane: Lane, now: Instant) -> bool {
         self.in_flight < BudgetOptions::max_in_flight(lane)

@@ -2,8 +2,8 @@
 //!
 //! Every waiter sleeps until it is granted or rejected, or until the instant at which the passage of time alone changes
 //! something. A waiter that wakes up performs all pending actions of the scheduler and wakes the waiters that they
-//! concern. So there is no background task, and no shutdown is needed. When two groups turn out to share a bucket, one takes over
-//! the connections and the waiters of the other, which from then on leads to it.
+//! concern. So there is no background task, and no shutdown is needed. When two groups turn out to share a bucket, one takes
+//! over the connections and the waiters of the other, which from then on leads to it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -55,39 +55,40 @@ impl Group {
 
     /// Reads the state.
     pub(crate) fn read<T>(self: &Arc<Self>, read: impl FnOnce(&mut State) -> T) -> T {
+        self.with_current(|_, state| read(state))
+    }
+
+    /// Changes the state, and performs all pending actions of the scheduler.
+    pub(crate) fn update<T>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> T) -> T {
+        self.with_current(|group, state| {
+            let value = change(state);
+            group.dispatch(state);
+            value
+        })
+    }
+
+    /// Calls `act` with the group that this one has become part of, and its locked state.
+    fn with_current<T>(self: &Arc<Self>, act: impl FnOnce(&Self, &mut State) -> T) -> T {
         let mut group = self.current();
         loop {
             let mut state = group.lock();
             if group.merged_into.get().is_none() {
-                return read(&mut state);
+                return act(&group, &mut state);
             }
             drop(state);
             group = group.current();
         }
     }
 
-    /// Changes the state, and performs all pending actions of the scheduler.
-    pub(crate) fn update<T>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> T) -> T {
-        let (value, next_wakeup, group) = {
-            let mut group = self.current();
-            loop {
-                let mut state = group.lock();
-                if group.merged_into.get().is_none() {
-                    let value = change(&mut state);
-                    let next_wakeup = state.dispatch();
-                    drop(state);
-                    break (value, next_wakeup, group);
-                }
-                drop(state);
-                group = group.current();
-            }
-        };
-        group.next_wakeup.send_if_modified(|current| {
+    /// Performs all pending actions of the scheduler. The instant of the next wake-up is sent while `state` is locked, so that
+    /// an earlier state never overwrites it.
+    fn dispatch(&self, state: &mut State) {
+        let next_wakeup = state.dispatch();
+        self.next_wakeup.send_if_modified(|current| {
             let is_new = *current != next_wakeup;
             *current = next_wakeup;
             is_new
         });
-        value
     }
 
     /// Takes over the connections and waiters of `other`. Only one thread at a time may merge groups.
@@ -96,16 +97,16 @@ impl Group {
         if Arc::ptr_eq(&group, &other) {
             return;
         }
-        let absorbed = {
-            let mut state = other.lock();
-            // Set under the lock, so that nobody changes a state that has moved. Only this thread sets it.
+        {
+            // Both are locked until the state has moved, so that an event of `other` finds its connection in one of the
+            // two. Nothing else locks two groups.
+            let (mut state, mut absorbed) = (group.lock(), other.lock());
             let _ = other.merged_into.set(Arc::clone(&group));
-            std::mem::take(&mut *state)
-        };
-        group.update(|state| {
+            let absorbed = std::mem::take(&mut *absorbed);
             state.scheduler.absorb(absorbed.scheduler, Instant::now());
             state.waiting.extend(absorbed.waiting);
-        });
+            group.dispatch(&mut state);
+        }
         // Its waiters wait for wake-ups of this group from now on.
         other.next_wakeup.send_modify(|_| {});
     }
@@ -115,11 +116,13 @@ impl Group {
         let mut group = self.current();
         let mut next_wakeup = group.next_wakeup.subscribe();
         loop {
+            // Read before the group is checked: a merge in between is seen by one of the two.
+            let at = *next_wakeup.borrow_and_update();
             if group.merged_into.get().is_some() {
                 group = group.current();
                 next_wakeup = group.next_wakeup.subscribe();
+                continue;
             }
-            let at = *next_wakeup.borrow_and_update();
             let wakeup = async {
                 match at {
                     Some(at) => tokio::time::sleep_until(at).await,

@@ -131,19 +131,25 @@ impl PriorityQueue {
         None
     }
 
-    /// Removes a waiter of a lane that is served. Each lower lane that waits is counted as bypassed.
+    /// Removes a waiter of a lane that is served, which bypasses the lower ones.
     pub(crate) fn dequeue(&mut self, lane: Lane, id: u64) -> Option<Waiter> {
         let queue = self.lane_mut(lane);
         queue.bypassed = 0;
         let index = queue.waiters.iter().position(|waiter| waiter.id == id)?;
         let waiter = queue.waiters.remove(index)?;
+        self.bypass(lane);
+        Some(waiter)
+    }
+
+    /// Counts each lower lane that waits as bypassed by a request of `lane`, which left this queue or one that shares a
+    /// limit with it.
+    pub(crate) fn bypass(&mut self, lane: Lane) {
         for lower in Lane::ALL.into_iter().filter(|lower| *lower > lane) {
             let queue = self.lane_mut(lower);
             if !queue.waiters.is_empty() {
                 queue.bypassed = queue.bypassed.saturating_add(1);
             }
         }
-        Some(waiter)
     }
 }
 

@@ -9,10 +9,12 @@
 //! A request is granted when the organization's bucket, the bucket of a user whose credential may serve it, the concurrency
 //! limit and the operator's own limit allow its lane. Of several credentials the one whose user has most left is used. What
 //! blocks a lane also blocks every lower lane, so no request overtakes a waiting grant that the same credential serves.
-//! Connections that share a bucket take turns within a lane.
+//! Connections that share a bucket take turns within a lane. A request of a higher lane of one counts as a bypass for
+//! the lower lanes of the others too, so none starves another.
 
 mod forecast;
 mod reserve;
+mod state;
 mod users;
 
 use std::collections::{BTreeMap, HashMap};
@@ -27,7 +29,7 @@ use super::options::BudgetOptions;
 use super::queue::{Next, Waiter};
 use super::routing::{CredentialUse, Route};
 use crate::governance::Lane;
-use crate::governance::rate_limit::{Bucket, BucketState, BudgetState, LimitExceeded};
+use crate::governance::rate_limit::{Bucket, LimitExceeded};
 
 /// The scheduler's next action.
 #[derive(Debug)]
@@ -223,11 +225,22 @@ impl Scheduler {
             limit.record_sent(now);
         }
         self.for_buckets(&request, |bucket| bucket.record_sent(&request));
+        self.bypass_others(&request);
         Some(Granted {
             waiter: waiter.id,
             request,
             throttled: waiter.throttled,
         })
+    }
+
+    /// Counts the lower lanes of the other connections that share a bucket with this request as bypassed.
+    fn bypass_others(&mut self, request: &InFlight) {
+        let counted_in = [request.organization, request.user];
+        for (id, connection) in &mut self.connections {
+            if *id != request.connection && counted_in.iter().any(|bucket| connection.uses(*bucket)) {
+                connection.queue.bypass(request.lane);
+            }
+        }
     }
 
     /// The credential that a request is sent with now: the one whose user has most left.
@@ -344,56 +357,5 @@ impl Scheduler {
                 change(bucket);
             }
         }
-    }
-
-    /// The state of the budget of a connection at `now`. The buckets of several users are added up.
-    pub(crate) fn state(&mut self, connection: u64, now: Instant) -> BudgetState {
-        self.advance(now);
-        let Some(connection) = self.connections.get(&connection) else {
-            return BudgetState {
-                buckets: Vec::new(),
-                sent: 0,
-                in_flight: 0,
-                waiting: Lane::ALL.map(|lane| (lane, 0)),
-            };
-        };
-        let mut users: Vec<BucketId> = connection.buckets().skip(1).collect();
-        users.sort_unstable();
-        users.dedup();
-        let of = |id: BucketId| {
-            let bucket = self.buckets.get(&id).filter(|bucket| bucket.is_observed())?;
-            let reserve = match bucket.bucket {
-                Bucket::Organization => Self::reserve(bucket, Lane::Sync, now),
-                Bucket::User => self.user_reserve(connection, id, Lane::Sync, now),
-            };
-            Some(BucketState {
-                bucket: bucket.bucket,
-                limit: bucket.limit(),
-                remaining: bucket.available_beyond(0),
-                remaining_for_sync: bucket.available_beyond(reserve),
-                resets_at: bucket.resets_at(),
-            })
-        };
-        let organization = of(connection.organization);
-        BudgetState {
-            buckets: organization
-                .into_iter()
-                .chain(users.into_iter().filter_map(of).reduce(sum))
-                .collect(),
-            sent: connection.sent,
-            in_flight: connection.in_flight,
-            waiting: Lane::ALL.map(|lane| (lane, connection.queue.waiting(lane))),
-        }
-    }
-}
-
-/// The state of the buckets of two users: what both have left, and the earlier reset.
-fn sum(one: BucketState, other: BucketState) -> BucketState {
-    BucketState {
-        bucket: one.bucket,
-        limit: one.limit.zip(other.limit).map(|(one, other)| one.saturating_add(other)),
-        remaining: one.remaining.saturating_add(other.remaining),
-        remaining_for_sync: one.remaining_for_sync.saturating_add(other.remaining_for_sync),
-        resets_at: one.resets_at.zip(other.resets_at).map(|(one, other)| one.min(other)),
     }
 }

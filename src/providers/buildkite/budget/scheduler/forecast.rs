@@ -8,7 +8,7 @@ use super::{Rejected, Scheduler};
 use crate::governance::Lane;
 use crate::governance::rate_limit::LimitExceeded;
 use crate::providers::buildkite::budget::bucket::{BucketTracker, Reserve};
-use crate::providers::buildkite::budget::connection::{Connection, PooledCredential};
+use crate::providers::buildkite::budget::connection::{BucketId, Connection, PooledCredential};
 use crate::providers::buildkite::budget::routing::Route;
 use crate::providers::buildkite::budget::window::Estimate;
 
@@ -28,7 +28,7 @@ struct User<'a> {
 }
 
 impl UserForecast<'_> {
-    /// When the next request can be sent, and the bucket that it waits for. `ahead` is the number of all requests before it.
+    /// When the next request can be sent, and the bucket that it waits for. `ahead` others are before it.
     fn next(&mut self, ahead: u32) -> Option<(Instant, &BucketTracker)> {
         if let [user] = &mut *self.users {
             user.taken = ahead;
@@ -61,10 +61,13 @@ impl Scheduler {
         estimate: Estimate,
     ) -> UserForecast<'a> {
         let users = connection.users(route);
-        let count = u32::try_from(users.len()).unwrap_or(u32::MAX).max(1);
+        let writers = connection.users(Route::Change);
+        let count = u32::try_from(writers.len()).unwrap_or(u32::MAX).max(1);
         let of = |id| {
             let bucket = self.buckets.get(&id)?;
             let later = match (lane, estimate) {
+                // Nothing but reads is sent for a user who makes no changes.
+                (Lane::Sync, _) if !writers.contains(&id) => 0,
                 (Lane::Sync, _) if count == 1 => bucket.reserve(),
                 // Several users keep one reserve together. Which of them does is not known, so it is no bound.
                 (Lane::Sync, Estimate::Expected) => bucket.reserve() / count,
@@ -85,8 +88,8 @@ impl Scheduler {
         }
     }
 
-    /// The limit that blocks the request that is next in `users`, with `ahead` others of its connection before it. `retry_at` is
-    /// `None` if no rate limit blocks it.
+    /// The limit that blocks the request that is next in `users`, with `ahead` others before it. `retry_at` is `None`
+    /// if no rate limit blocks it.
     fn limit(&self, connection: &Connection, lane: Lane, ahead: u32, users: &mut UserForecast<'_>) -> LimitExceeded {
         let (now, estimate) = (users.now, users.estimate);
         let exceeded = |bucket: &BucketTracker, at| LimitExceeded {
@@ -169,26 +172,34 @@ impl Scheduler {
         Some(rejected)
     }
 
+    /// The first waiter that certainly cannot be granted before its deadline. Only waiters for the same users are
+    /// certainly before it: others may have to wait for a user who has nothing left, and do not block it.
     fn first_in_vain(&self, connection: &Connection, now: Instant) -> Option<Rejected> {
-        let mut forecasts: Vec<((Lane, Route), UserForecast<'_>)> = Vec::new();
-        (0_u32..)
-            .zip(connection.queue.iter())
-            .find_map(|(ahead, (lane, waiter))| {
-                let key = (lane, waiter.route);
-                let known = forecasts.iter().position(|(of, _)| *of == key).unwrap_or_else(|| {
-                    let forecast = self.user_forecast(connection, key, now, Estimate::LowerBound);
-                    forecasts.push((key, forecast));
-                    forecasts.len() - 1
+        let mut ahead: Vec<(Vec<BucketId>, u32)> = Vec::new();
+        let mut forecasts: Vec<((Lane, Route), usize, UserForecast<'_>)> = Vec::new();
+        connection.queue.iter().find_map(|(lane, waiter)| {
+            let key = (lane, waiter.route);
+            let known = forecasts.iter().position(|(of, ..)| *of == key).unwrap_or_else(|| {
+                let users = connection.users(waiter.route);
+                let same = ahead.iter().position(|(of, _)| *of == users).unwrap_or_else(|| {
+                    ahead.push((users, 0));
+                    ahead.len() - 1
                 });
-                let (_, users) = forecasts.get_mut(known)?;
-                let limit = self.limit(connection, lane, ahead, users);
-                let too_late = waiter.deadline <= now || limit.retry_at.is_some_and(|at| at > waiter.deadline);
-                too_late.then_some(Rejected {
-                    waiter: waiter.id,
-                    limit,
-                    throttled: waiter.throttled,
-                })
+                let forecast = self.user_forecast(connection, key, now, Estimate::LowerBound);
+                forecasts.push((key, same, forecast));
+                forecasts.len() - 1
+            });
+            let (_, same, users) = forecasts.get_mut(known)?;
+            let (_, ahead) = ahead.get_mut(*same)?;
+            let limit = self.limit(connection, lane, *ahead, users);
+            *ahead += 1;
+            let too_late = waiter.deadline <= now || limit.retry_at.is_some_and(|at| at > waiter.deadline);
+            too_late.then_some(Rejected {
+                waiter: waiter.id,
+                limit,
+                throttled: waiter.throttled,
             })
+        })
     }
 
     /// Marks the waiters that a rate limit blocks, rather than the number of requests in flight.

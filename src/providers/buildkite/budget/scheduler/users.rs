@@ -49,7 +49,7 @@ impl Scheduler {
             bucket.share(options);
             if let Some(same) = same {
                 bucket.absorb(same, now);
-                self.replaced.insert(before, user);
+                self.replace(before, user);
             }
         }
         for identity in identities {
@@ -105,7 +105,7 @@ impl Scheduler {
         if let Some(bucket) = self.buckets.get_mut(&bucket) {
             bucket.absorb(absorbed, now);
         }
-        self.replaced.insert(same, bucket);
+        self.replace(same, bucket);
         for user in self.users.values_mut().filter(|user| **user == same) {
             *user = bucket;
         }
@@ -118,6 +118,14 @@ impl Scheduler {
         }
     }
 
+    /// Requests in flight for `same`, and for the buckets that it replaced, are settled in `bucket`.
+    fn replace(&mut self, same: BucketId, bucket: BucketId) {
+        for by in self.replaced.values_mut().filter(|by| **by == same) {
+            *by = bucket;
+        }
+        self.replaced.insert(same, bucket);
+    }
+
     /// The bucket that a request is settled in which was sent for `bucket`.
     pub(super) fn current(&self, bucket: BucketId) -> BucketId {
         let mut current = bucket;
@@ -127,10 +135,15 @@ impl Scheduler {
         current
     }
 
-    /// Drops the buckets that no credential and no connection uses.
+    /// Drops the buckets that no credential and no connection uses, and from the others the options of connections that
+    /// use them no longer.
     pub(super) fn drop_unused_buckets(&mut self) {
         let used: Vec<BucketId> = self.connections.values().flat_map(Connection::buckets).collect();
         self.buckets.retain(|id, _| used.contains(id));
+        for (id, bucket) in &mut self.buckets {
+            let users = self.connections.values().filter(|connection| connection.uses(*id));
+            bucket.share_among(users.map(|connection| connection.options));
+        }
         self.organizations.retain(|_, bucket| used.contains(bucket));
         self.users.retain(|_, bucket| used.contains(bucket));
         self.replaced.retain(|_, by| used.contains(by));

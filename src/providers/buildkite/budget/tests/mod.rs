@@ -9,10 +9,12 @@
 mod alone;
 mod contention;
 mod figures;
+mod groups;
 mod limiter;
 mod model;
 mod queue;
 mod server;
 mod several;
+mod shared;
 mod simulation;
 mod strange_headers;

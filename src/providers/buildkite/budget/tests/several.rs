@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
+use rstest::rstest;
 use tokio::time::{Instant, sleep};
 
 use super::server::header_map;
@@ -20,10 +21,15 @@ fn limiter(budgets: &Budgets, organization: &str, uses: &[CredentialUse]) -> Rat
 
 /// The headers of a response after which `remaining` requests are left, for 30 seconds.
 fn headers(bucket: Bucket, limit: i64, remaining: i64) -> HeaderMap {
+    headers_until(bucket, [limit, remaining, 30])
+}
+
+/// The headers of a response after which `remaining` requests are left, for `reset` seconds.
+fn headers_until(bucket: Bucket, [limit, remaining, reset]: [i64; 3]) -> HeaderMap {
     let limits = LimitHeaders {
         limit: Some(limit),
         remaining: Some(remaining),
-        reset: Some(30),
+        reset: Some(reset),
     };
     header_map(bucket, limits)
 }
@@ -131,4 +137,49 @@ async fn credentials_that_cannot_be_used_leave_their_work_to_others() {
     // None is left: the request shows why.
     limiter.set_usable(1, false);
     assert_eq!(serving().await, (0, 2));
+}
+
+/// A limiter with a credential for changes and one for reads. Their users have nothing left, for 58 and for 30 seconds.
+async fn exhausted(organization: &HeaderMap) -> RateLimiter {
+    let limiter = limiter(&Budgets::default(), "acme", &[Provisioning, Sync]);
+    for (lane, reset) in [(Lane::Provisioning, 58), (Lane::Sync, 30)] {
+        let permit = limiter.acquire(&CallContext::new(lane)).await.unwrap();
+        let mut headers = headers_until(Bucket::User, [50, 0, reset]);
+        headers.extend(organization.clone());
+        let _ = permit.complete(StatusCode::OK, &headers, b"");
+    }
+    limiter
+}
+
+#[rstest]
+#[case::by_the_limit_of_their_user(HeaderMap::new(), 1)]
+#[case::by_the_limit_of_the_organization(headers_until(Bucket::Organization, [200, 40, 58]), 1)]
+#[case::by_a_reserve_of_their_user(HeaderMap::new(), 45)]
+#[tokio::test(start_paused = true)]
+async fn reads_are_not_rejected_for_changes_that_wait_for_another_user(
+    #[case] organization: HeaderMap,
+    #[case] reads: usize,
+) {
+    let limiter = exhausted(&organization).await;
+    let mut requests = tokio::task::JoinSet::new();
+    for lane in [vec![Lane::Provisioning; 50], vec![Lane::Sync; reads]].concat() {
+        let limiter = limiter.clone();
+        requests.spawn(async move {
+            let permit = limiter.acquire(&CallContext::new(lane)).await;
+            sleep(SECOND / 20).await;
+            (lane, permit.map(|permit| permit.credential()))
+        });
+    }
+    let results = requests.join_all().await;
+    let of_reads = results.into_iter().filter(|(lane, _)| *lane == Lane::Sync);
+    assert_eq!(of_reads.collect::<Vec<_>>(), vec![(Lane::Sync, Ok(1)); reads]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_forecast_of_reads_keeps_no_reserve_of_a_user_who_makes_no_changes() {
+    let limiter = exhausted(&HeaderMap::new()).await;
+    let first = limiter.forecast(Lane::Sync, 1);
+    assert!(first.is_some());
+    assert_eq!(limiter.forecast(Lane::Sync, 50), first);
+    assert!(limiter.forecast(Lane::Sync, 51) > first);
 }
