@@ -133,19 +133,17 @@ impl Callers {
     ) -> Result<Reloadable<Self>, CallersError> {
         Reloadable::start("callers", vec![file.clone()], move || {
             let callers = Self::load(&file)?;
-            match callers.unknown_connection(&exists) {
-                Some((name, connection)) => Err(CallersError::Entry {
+            if let Some((name, connection)) = callers.unknown_connection(&exists) {
+                return Err(CallersError::Entry {
                     file: file.display().to_string(),
                     name: name.to_owned(),
                     problem: format!(
                         "names the connection `{connection}`, which does not exist: name one of the configuration file"
                     ),
-                }),
-                None => {
-                    callers.warn_of_unauthenticated(&file, certificates);
-                    Ok(callers)
-                }
+                });
             }
+            callers.warn_of_unauthenticated(&file, certificates);
+            Ok(callers)
         })
     }
 
