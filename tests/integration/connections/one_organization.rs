@@ -91,12 +91,12 @@ impl World {
         self.sandbox.request_log().count(endpoint)
     }
 
-    /// Holds the requests to this endpoint back until the gate is open, and waits until `begin` has sent one.
-    async fn held<T>(&self, endpoint: Endpoint, begin: impl AsyncFnOnce() -> T) -> (Gate, T) {
+    /// Holds the requests to this endpoint back until the gate is open, and waits until `call` has sent one.
+    async fn held<T>(&self, endpoint: Endpoint, call: impl AsyncFnOnce() -> T) -> (Gate, T) {
         let gate = Gate::default();
         let held = Fault::new(endpoint, FaultKind::Held(gate.clone())).once();
         let held = self.sandbox.faults().add(held);
-        let begun = begin().await;
+        let begun = call().await;
         until(|| held.fired() == 1).await;
         (gate, begun)
     }
