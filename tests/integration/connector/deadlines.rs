@@ -5,18 +5,15 @@ use std::time::Duration;
 use buildkite_connector::proto::c1::connector::v2::ResourcesServiceListResourcesRequest;
 use buildkite_connector::proto::c1::connector::v2::resources_service_client::ResourcesServiceClient;
 use buildkite_connector::sandbox::{Bucket, Endpoint, Fault, FaultKind, RateLimitStyle, Sandbox};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use rstest::rstest;
 use tonic::{Code, Request, Status};
 
 use crate::support::{Listing, Setup, TestServer, details, reason, sandbox};
 
-/// Lists people with a `grpc-timeout`. A channel of tonic's would end the call itself, as CANCELLED: so none is used.
+/// Lists people with a `grpc-timeout`.
 async fn listed_within(connector: &TestServer, timeout: Duration) -> Result<usize, Status> {
-    let http = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
-    let origin = format!("http://{}", connector.address).parse().unwrap();
-    let mut client = ResourcesServiceClient::with_origin(http, origin);
+    let (transport, origin) = connector.transport();
+    let mut client = ResourcesServiceClient::with_origin(transport, origin);
     let mut request = Request::new(ResourcesServiceListResourcesRequest {
         resource_type_id: "user".to_owned(),
         ..Default::default()

@@ -130,7 +130,8 @@ impl HealthHarness {
 
     /// Of a caller whose deadline is so near.
     pub async fn fresh_within(&self, time: Duration) -> ScopeReport {
-        let mut client = ScopeHealthServiceClient::new(self.channel.clone());
+        let (transport, origin) = self.connector.transport();
+        let mut client = ScopeHealthServiceClient::with_origin(transport, origin);
         let mut request = tonic::Request::new(CheckScopesRequest { fresh: true });
         request.set_timeout(time);
         ScopeReport(client.check_scopes(request).await.unwrap().into_inner())

@@ -11,9 +11,14 @@ use buildkite_connector::providers::buildkite::{
     ApiToken, Client, ClientOptions, Coverage, Credential, IncludedType, Scope, govern,
 };
 use buildkite_connector::sandbox::Sandbox;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tonic::body::Body;
+use tonic::codegen::http::Uri;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use super::platform::Platform;
@@ -125,6 +130,13 @@ impl TestServer {
             shutdown: Some(shutdown),
             running,
         }
+    }
+
+    /// A transport that leaves the deadline of a call to the server, and its origin. A channel of tonic's would end the call itself,
+    /// as CANCELLED.
+    pub fn transport(&self) -> (HttpClient<HttpConnector, Body>, Uri) {
+        let http = HttpClient::builder(TokioExecutor::new()).http2_only(true).build_http();
+        (http, format!("http://{}", self.address).parse().unwrap())
     }
 
     /// A connected channel without TLS.
