@@ -10,9 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::governance::model::examples::{GROUP, MEMBER, SUITE, USER, group, user};
 use crate::governance::model::{Holding, ProfileValue, Resource, ResourceId, ResourceTypeInfo};
-use crate::governance::provider::{
-    Batch, HealthSource, MockHealthSource, MockProvider, MockResourceType, ResourceType, Rows,
-};
+use crate::governance::provider::{Batch, MockResourceType, ResourceType, Rows, examples};
 use crate::governance::sync::ListHistory;
 use crate::governance::{Governance, GovernanceSettings};
 
@@ -62,13 +60,7 @@ fn organization(holds: bool) -> Governance {
         one(&GROUP, named(group(2), "Platform", "platform"), Some(user(1))),
         one(&SUITE, named(suite, "Unit", "unit"), holds.then(|| group(2))),
     ];
-    let mut health = MockHealthSource::new();
-    health.expect_notifier().returning(Arc::default);
-    let health: Arc<dyn HealthSource> = Arc::new(health);
-    let mut provider = MockProvider::new();
-    provider.expect_organization().return_const("acme".to_owned());
-    provider.expect_resource_types().return_const(types);
-    provider.expect_health().return_const(health);
+    let mut provider = examples::acme(types);
     provider.expect_list_history().return_const(ListHistory::default());
     provider.expect_forecast().returning(|_, _| None);
     provider.expect_confirm_access().returning(|_, _| Ok(()));

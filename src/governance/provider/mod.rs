@@ -8,6 +8,8 @@
 mod actions;
 mod batch;
 mod carried;
+#[cfg(test)]
+pub(crate) mod examples;
 mod failure;
 mod health;
 mod lifecycle;

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::governance::model::examples::{GROUP, MEMBER, group, user};
 use crate::governance::provider::{
-    Failure, FailureClass, MockAssignable, MockHealthSource, MockProvider, MockResourceType, WriteReply,
+    Failure, FailureClass, MockAssignable, MockProvider, MockResourceType, WriteReply, examples,
 };
 use crate::governance::{AllowedChanges, Change, Governance, GovernanceSettings};
 
@@ -66,15 +66,7 @@ fn provider(reads: Reads, reply: Result<WriteReply, Failure>) -> MockProvider {
     groups.expect_info().return_const(&GROUP);
     groups.expect_assignable().returning(move || Some(levels));
     groups.expect_invalidate().return_const(());
-    let mut health = MockHealthSource::new();
-    health.expect_notifier().returning(Arc::default);
-    let health: Arc<dyn crate::governance::provider::HealthSource> = Arc::new(health);
-    let mut provider = MockProvider::new();
-    let types: Vec<Arc<dyn ResourceType>> = vec![Arc::new(groups)];
-    provider.expect_organization().return_const("acme".to_owned());
-    provider.expect_resource_types().return_const(types);
-    provider.expect_health().return_const(health);
-    provider
+    examples::acme(vec![Arc::new(groups)])
 }
 
 fn failure(class: FailureClass) -> Failure {
