@@ -62,19 +62,10 @@ impl NamedHealth {
         }
     }
 
-    /// Makes a check of every idle connection due if `name` is one of the process that speaks of several connections.
-    async fn mark_used(&self, name: &str) {
+    /// Makes a check of every idle connection due, as `name`, which the process has, speaks of several connections.
+    fn mark_used(&self, name: &str) {
         let current = self.connections.current();
-        if name.is_empty() || !current.are_several() {
-            return;
-        }
-        let service = name.to_owned();
-        if self
-            .process
-            .check(Request::new(HealthCheckRequest { service }))
-            .await
-            .is_ok()
-        {
+        if !name.is_empty() && current.are_several() {
             for connection in current.iter() {
                 self.connections.mark_used(connection);
             }
@@ -116,8 +107,10 @@ impl NamedHealth {
 impl Health for NamedHealth {
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         let Some(subject) = self.subject(&request)? else {
-            self.mark_used(&request.get_ref().service).await;
-            return self.process.check(request).await;
+            let name = request.get_ref().service.clone();
+            let response = self.process.check(request).await?;
+            self.mark_used(&name);
+            return Ok(response);
         };
         let status = if *self.ending.borrow() {
             Wire::NotServing
@@ -134,7 +127,12 @@ impl Health for NamedHealth {
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let Some(subject) = self.subject(&request)? else {
-            self.mark_used(&request.get_ref().service).await;
+            let asked = request.get_ref().clone();
+            let name = asked.service.clone();
+            // A watch of a name that does not exist is answered too.
+            if self.process.check(Request::new(asked)).await.is_ok() {
+                self.mark_used(&name);
+            }
             let response = self.process.watch(request).await?;
             return Ok(response.map(|stream| Box::pin(stream) as Self::WatchStream));
         };
